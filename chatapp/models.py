@@ -1,0 +1,197 @@
+"""Who chats, with which assistant, and what was said. An assistant's `Message` is the reply."""
+
+import secrets
+import uuid
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.utils import timezone
+
+
+class User(AbstractUser):
+    """Custom from the first migration on, so that it can grow."""
+
+
+class TimeToLive(models.TextChoices):
+    FIVE_MINUTES = "5m", "5 minutes"
+    ONE_HOUR = "1h", "1 hour"
+
+
+class Assistant(models.Model):
+    """A model with its instructions. `name`, `slug`, `model` and `system_prompt` suffice to create one."""
+
+    class Thinking(models.TextChoices):
+        MODEL_DEFAULT = "", "the model's default"
+        ADAPTIVE = "adaptive", "adaptive"
+        BETWEEN_TOOLS = "between_tools", "between tools only"
+        DISABLED = "disabled", "disabled"
+        ENABLED = "enabled", "manual (cannot be pre-warmed)"
+
+    class Effort(models.TextChoices):
+        MODEL_DEFAULT = "", "the model's default"
+        LOW = "low", "low"
+        MEDIUM = "medium", "medium"
+        HIGH = "high", "high"
+        XHIGH = "xhigh", "extra high"
+        MAX = "max", "max"
+
+    name = models.CharField(max_length=80)
+    slug = models.SlugField(unique=True)
+    description = models.CharField(max_length=200, blank=True, default="")
+    model = models.CharField(max_length=80)
+    system_prompt = models.TextField()
+    thinking = models.CharField(max_length=20, blank=True, default="", choices=Thinking)
+    effort = models.CharField(max_length=10, blank=True, default="", choices=Effort)
+    max_output_tokens = models.PositiveIntegerField(default=4096)
+    tools = models.JSONField(
+        blank=True, default=list, help_text="Tool definitions as the Messages API takes them."
+    )
+    output_schema = models.JSONField(
+        blank=True, null=True, help_text="JSON schema of the reply. The API refuses to pre-warm with one."
+    )
+    shared_ttl = models.CharField(max_length=2, choices=TimeToLive, default=TimeToLive.FIVE_MINUTES)
+    conversation_ttl = models.CharField(max_length=2, choices=TimeToLive, default=TimeToLive.FIVE_MINUTES)
+    is_default = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ("-is_default", "name")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Document(models.Model):
+    """The operator's own text, given to the model with every request of its assistant."""
+
+    assistant = models.ForeignKey(Assistant, on_delete=models.CASCADE, related_name="documents")
+    title = models.CharField(max_length=200)
+    text = models.TextField()
+    position = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ("position", "id")
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Conversation(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="conversations")
+    assistant = models.ForeignKey(Assistant, on_delete=models.PROTECT, related_name="conversations")
+    title = models.CharField(max_length=120, blank=True, default="")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ("-updated_at",)
+        indexes = (models.Index(fields=("user", "-updated_at")),)
+
+    def __str__(self) -> str:
+        return self.title or str(self.id)
+
+
+class Message(models.Model):
+    """One turn of a conversation's tree. `content` holds API blocks, `text` the same flattened."""
+
+    class Role(models.TextChoices):
+        USER = "user", "person"
+        ASSISTANT = "assistant", "assistant"
+
+    class Status(models.TextChoices):
+        STREAMING = "streaming", "streaming"
+        COMPLETE = "complete", "complete"
+        STOPPED = "stopped", "stopped"
+        INTERRUPTED = "interrupted", "interrupted"
+        FAILED = "failed", "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="messages")
+    parent = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.CASCADE, related_name="children"
+    )
+    role = models.CharField(max_length=10, choices=Role)
+    content = models.JSONField(default=list)
+    text = models.TextField(blank=True, default="")
+    status = models.CharField(max_length=12, choices=Status, default=Status.COMPLETE)
+    sender = models.ForeignKey(User, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
+    client_message_id = models.UUIDField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    # Of a reply only.
+    model = models.CharField(max_length=80, blank=True, default="")
+    finished_at = models.DateTimeField(null=True, blank=True)
+    stop_reason = models.CharField(max_length=40, blank=True, default="")
+    error_code = models.CharField(max_length=40, blank=True, default="")
+    error_message = models.TextField(blank=True, default="")
+    error_is_retryable = models.BooleanField(default=False)
+    input_tokens = models.PositiveIntegerField(null=True, blank=True)
+    cache_read_tokens = models.PositiveIntegerField(null=True, blank=True)
+    cache_write_tokens = models.PositiveIntegerField(null=True, blank=True)
+    output_tokens = models.PositiveIntegerField(null=True, blank=True)
+    cost_usd = models.DecimalField(max_digits=14, decimal_places=8, null=True, blank=True)
+    warmth = models.CharField(max_length=10, blank=True, default="")
+    warm_up_id = models.UUIDField(null=True, blank=True)
+    ttft_ms = models.PositiveIntegerField(
+        null=True, blank=True, help_text="At the server, from the message's arrival."
+    )
+    browser_ttft_ms = models.PositiveIntegerField(
+        null=True, blank=True, help_text="In the browser, from the press to the first paint."
+    )
+    request_id = models.CharField(max_length=80, blank=True, default="")
+
+    class Meta:
+        ordering = ("created_at",)
+        constraints = (
+            models.UniqueConstraint(fields=("sender", "client_message_id"), name="message_is_sent_once"),
+        )
+        indexes = (models.Index(fields=("conversation", "created_at")), models.Index(fields=("status",)))
+
+    def __str__(self) -> str:
+        return f"{self.role} {self.id}"
+
+
+class Attachment(models.Model):
+    """Text that a person attaches to a message; `message` is set once it is sent."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="attachments")
+    message = models.ForeignKey(
+        Message, null=True, blank=True, on_delete=models.CASCADE, related_name="attachments"
+    )
+    name = models.CharField(max_length=200)
+    text = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("created_at", "id")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def new_token() -> str:
+    return secrets.token_urlsafe(24)
+
+
+class SignInLink(models.Model):
+    """A one-time way in for the person who started the demo on this machine."""
+
+    LIFETIME = timedelta(hours=12)
+
+    token = models.CharField(max_length=64, unique=True, default=new_token)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"sign-in link of {self.user}"
+
+    def state(self, now: Any) -> str:
+        if self.used_at:
+            return "used"
+        return "expired" if now > self.created_at + self.LIFETIME else "ready"

@@ -1,0 +1,352 @@
+"""Every WebSocket frame, both directions, as a value.
+
+Pure Python: no Django, no Channels. `PROTOCOL.md` tells when each frame is sent; a test holds the two together.
+Frames are JSON objects in text frames, told apart by `type`. Unknown fields are ignored, so that either side may
+add one; a missing or mistyped field is refused with `FrameError`.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+PROTOCOL_VERSION = 1
+MAX_FRAME_BYTES = 256 * 1024
+
+CLOSE_SIGNED_OUT = 4401
+CLOSE_FORBIDDEN = 4403
+CLOSE_TOO_SLOW = 4408
+CLOSE_ABUSE = 4409
+CLOSE_RESTARTING = 4412
+CLOSE_LIFETIME = 4413
+
+Count = Annotated[int, Meta(ge=0, le=10_000_000)]
+AssistantId = Annotated[int, Meta(ge=1, le=2**63 - 1)] | Annotated[str, Meta(pattern="^[0-9]{1,18}$")]
+AttachmentIds = Annotated[list[UUID], Meta(max_length=20)]
+
+
+class FrameError(Exception):
+    """A frame from the browser that cannot be taken. `code` and `message` go back in an `error` frame."""
+
+    def __init__(self, code: str, message: str, ref: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.ref = ref
+
+
+# Parts of frames
+
+
+class Cursor(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a reader has come in one reply: the last `seq` it has, in that `epoch`."""
+
+    reply_id: UUID
+    epoch: str
+    after_seq: Count
+
+
+class UsageView(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens of one real request, as the provider billed them."""
+
+    input_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    output_tokens: int
+
+
+class ErrorView(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a reply failed, in words a person can act on."""
+
+    code: str
+    message: str
+    retryable: bool
+
+
+class BlockView(msgspec.Struct, frozen=True, kw_only=True):
+    """One content block of a reply so far. `kind` is `text`, `thinking` or `tool_input`."""
+
+    block: int
+    kind: str
+    name: str
+    text: str
+    state: Literal["start", "stop"]
+
+
+class ConversationView(msgspec.Struct, frozen=True, kw_only=True):
+    id: UUID
+    title: str
+    assistant_id: int
+    created_at: datetime
+    updated_at: datetime
+    deleted: bool = False
+
+
+class AssistantView(msgspec.Struct, frozen=True, kw_only=True):
+    id: int
+    name: str
+    slug: str
+    model: str
+    description: str
+
+
+class MessageView(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored message. The reply's own fields are null on a person's message."""
+
+    id: UUID
+    role: Literal["user", "assistant"]
+    parent_id: UUID | None
+    text: str
+    blocks: list[BlockView]
+    status: str
+    client_message_id: UUID | None
+    created_at: datetime
+    model: str | None
+    stop_reason: str | None
+    error: ErrorView | None
+    usage: UsageView | None
+    warmth: str | None
+    ttft_ms: int | None
+    cost_usd: str | None
+    warm_up_id: UUID | None
+
+
+class ReplyView(msgspec.Struct, frozen=True, kw_only=True):
+    """The running reply, whole up to `seq`. Empty `blocks` with `recovered` true: the gap follows as frames."""
+
+    reply_id: UUID
+    parent_id: UUID
+    epoch: str
+    seq: int
+    model: str
+    warmth: str
+    blocks: list[BlockView]
+
+
+# Browser to server
+
+
+class ClientFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """A frame that the browser sends."""
+
+
+class ConversationOpen(ClientFrame, tag="conversation.open"):
+    conversation_id: UUID | None = None
+    assistant_id: AssistantId | None = None
+    cursor: Cursor | None = None
+
+
+class TypingStarted(ClientFrame, tag="typing.started"):
+    conversation_id: UUID | None = None
+    assistant_id: AssistantId | None = None
+    chars: Count = 0
+    attachment_ids: AttachmentIds = []
+
+
+class TypingStopped(ClientFrame, tag="typing.stopped"):
+    conversation_id: UUID | None = None
+    assistant_id: AssistantId | None = None
+
+
+class MessageSend(ClientFrame, tag="message.send"):
+    client_message_id: UUID
+    text: str
+    conversation_id: UUID | None = None
+    assistant_id: AssistantId | None = None
+    parent_id: UUID | None = None
+    attachment_ids: AttachmentIds = []
+
+
+class ReplyStop(ClientFrame, tag="reply.stop"):
+    reply_id: UUID
+
+
+class ReplyRegenerate(ClientFrame, tag="reply.regenerate"):
+    reply_id: UUID
+
+
+class ReplySeen(ClientFrame, tag="reply.seen"):
+    reply_id: UUID
+    seq: Count
+    ttft_ms: Annotated[float, Meta(ge=0, le=3_600_000)] | None = None
+
+
+class Ping(ClientFrame, tag="ping"):
+    pass
+
+
+AnyClientFrame = (
+    ConversationOpen
+    | TypingStarted
+    | TypingStopped
+    | MessageSend
+    | ReplyStop
+    | ReplyRegenerate
+    | ReplySeen
+    | Ping
+)
+
+
+# Server to browser
+
+
+class ServerFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """A frame that the server sends."""
+
+
+class Ready(ServerFrame, tag="ready"):
+    protocol: int
+    user: dict[str, Any]
+    timings: dict[str, int]
+    limits: dict[str, int]
+    upstream: Literal["anthropic", "simulator", "local"]
+
+
+class ConversationState(ServerFrame, tag="conversation.state"):
+    conversation: ConversationView | None
+    assistant: AssistantView
+    messages: list[MessageView]
+    reply: ReplyView | None
+    recovered: bool
+
+
+class ConversationUpdated(ServerFrame, tag="conversation.updated"):
+    conversation: ConversationView
+
+
+class Warmth(ServerFrame, tag="warmth"):
+    """What we believe of a prefix. One of `conversation_id` and `assistant_id` is set, as in the frame answered."""
+
+    state: Literal["cold", "warming", "warm", "expiring", "skipped", "failed"]
+    reason: str | None
+    prefix_tokens: int
+    estimated_expires_at: datetime | None
+    conversation_id: UUID | UnsetType = UNSET
+    assistant_id: int | UnsetType = UNSET
+
+
+class MessageCreated(ServerFrame, tag="message.created"):
+    client_message_id: UUID
+    message_id: UUID
+    conversation_id: UUID
+    parent_id: UUID | None
+    text: str
+    created_at: datetime
+
+
+class ReplyStarted(ServerFrame, tag="reply.started"):
+    reply_id: UUID
+    parent_id: UUID
+    conversation_id: UUID
+    epoch: str
+    model: str
+    warmth: str
+
+
+class ReplyDelta(ServerFrame, tag="reply.delta"):
+    reply_id: UUID
+    epoch: str
+    seq: int
+    kind: Literal["text", "thinking", "tool_input"]
+    block: int
+    text: str
+
+
+class ReplyBlock(ServerFrame, tag="reply.block"):
+    reply_id: UUID
+    epoch: str
+    seq: int
+    block: int
+    kind: Literal["text", "thinking", "tool_input"]
+    name: str
+    state: Literal["start", "stop"]
+    data: dict[str, Any] | None
+
+
+class ReplyFinished(ServerFrame, tag="reply.finished"):
+    reply_id: UUID
+    epoch: str
+    seq: int
+    status: Literal["complete", "stopped", "interrupted", "failed"]
+    stop_reason: str | None
+    error: ErrorView | None
+    usage: UsageView | None
+    warmth: str
+    ttft_ms: int | None
+    cost_usd: str | None
+    warm_up_id: UUID | None
+
+
+class Error(ServerFrame, tag="error"):
+    code: str
+    message: str
+    ref: str | None
+    retryable: bool
+
+
+class Pong(ServerFrame, tag="pong"):
+    pass
+
+
+_decoder = msgspec.json.Decoder(AnyClientFrame)
+_encoder = msgspec.json.Encoder(decimal_format="string")
+
+
+def encode(frame: ServerFrame) -> str:
+    """One server frame as the text of a WebSocket frame. Times are ISO 8601 UTC with a `Z`."""
+    return _encoder.encode(frame).decode()
+
+
+def decode(text: str) -> AnyClientFrame:
+    """One client frame from the text of a WebSocket frame; raises `FrameError` with the code to answer."""
+    if len(text) > MAX_FRAME_BYTES or len(raw := _utf8(text)) > MAX_FRAME_BYTES:
+        raise FrameError(
+            "message_too_large", f"A frame may hold at most {MAX_FRAME_BYTES // 1024} KiB of text."
+        )
+    try:
+        frame = _decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        raise _refused(raw, str(error)) from None
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        raise FrameError("bad_json", "The frame is not valid JSON.") from None
+    if isinstance(frame, MessageSend):
+        _check_text(frame)
+    return frame
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise FrameError("bad_text", "The frame holds half a character (a lone surrogate).") from None
+
+
+def _check_text(frame: MessageSend) -> None:
+    ref = str(frame.client_message_id)
+    if "\0" in frame.text:
+        raise FrameError("bad_text", "The text holds a NUL character, which cannot be stored.", ref)
+    if not frame.text.strip() and not frame.attachment_ids:
+        raise FrameError("empty_message", "Write something before sending.", ref)
+
+
+def _refused(raw: bytes, reason: str) -> FrameError:
+    """A well-formed JSON text that is not one of our frames: unknown type, or a field that is missing or wrong."""
+    if "$.type" in reason or "Object missing required field `type`" in reason:
+        return FrameError("unknown_type", f"Unknown frame type. {reason}")
+    if reason.startswith("Expected `object`"):
+        return FrameError("bad_frame", "A frame is a JSON object with a `type`.")
+    return FrameError("bad_field", reason, _ref_of(raw))
+
+
+def _ref_of(raw: bytes) -> str | None:
+    """The sender's own id for the refused frame, where it can be read, so that a page can tell which one it was."""
+    try:
+        found = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    if not isinstance(found, dict):
+        return None
+    ref = found.get("client_message_id") or found.get("reply_id") or found.get("conversation_id")
+    return ref if isinstance(ref, str) and len(ref) <= 64 else None

@@ -1,0 +1,8 @@
+"""The app's registration with Django."""
+
+from django.apps import AppConfig
+
+
+class WarmcacheConfig(AppConfig):
+    name = "warmcache"
+    default_auto_field = "django.db.models.BigAutoField"

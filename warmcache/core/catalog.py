@@ -1,0 +1,158 @@
+"""What each Claude model accepts and when it caches, as documented on `FACTS_AS_OF`.
+
+Source: the provider's documentation pages "Prompt caching", "Thinking", "Effort", "Pricing", "Errors" and the
+model pages, as they stood on that date. Prices are not here: they change often and come from `genai-prices`.
+Entries marked "assumed" were not stated for that very model and follow its siblings.
+"""
+
+from dataclasses import dataclass, replace
+
+FACTS_AS_OF = "2026-11-22"
+
+_NEW_TOKENISER = 2.5
+_OLD_TOKENISER = 3.4
+_LARGEST_DOCUMENTED_MINIMUM = 4096
+
+_ADAPTIVE = frozenset({"adaptive"})
+_ADAPTIVE_OR_OFF = frozenset({"adaptive", "disabled"})
+_MANUAL = frozenset({"enabled", "disabled"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFacts:
+    """Documented behaviour of one model that decides whether a request is accepted and cached."""
+
+    model: str
+    min_prefix_tokens: int
+    """Shorter prefixes are not cached, and no error says so."""
+    chars_per_token: float
+    """Rule of thumb for English text; the new tokeniser makes about 30 % more tokens."""
+    context_tokens: int
+    max_output_tokens: int
+    thinking: frozenset[str]
+    """Accepted values of `thinking.type`; leaving `thinking` out is always accepted."""
+    allows_forced_tool_choice: bool
+    """Whether `tool_choice` may be `any` or `tool`."""
+    allows_assistant_prefill: bool
+    """Whether the messages may end with an assistant turn."""
+    allows_system_role: bool
+    """Whether a `system` message may stand between the turns."""
+    tool_prompt_tokens: int
+    """Hidden prompt that is added as soon as the request has a tool."""
+    known: bool
+    """False for a model this catalogue has never heard of: every value is then the cautious one."""
+    default_thinking: str = "adaptive"
+    """What leaving `thinking` out means: `adaptive` or `disabled`."""
+    default_effort: str = "high"
+    allows_sampling: bool = False
+    """Whether `temperature`, `top_p` and `top_k` may differ from their defaults (API version 2023-06-01 only)."""
+    keeps_past_thinking: bool = True
+    """False where thinking blocks of earlier turns are stripped from the prompt."""
+    shows_thinking_by_default: bool = False
+    """Whether `thinking.display` defaults to `summarized` (older models) or to `omitted`."""
+    released: str = ""
+    """ISO date, or an empty string where it is not documented."""
+
+    @property
+    def always_thinks(self) -> bool:
+        """Whether no accepted `thinking` value turns up-front thinking off."""
+        return self.default_thinking == "adaptive" and self.thinking <= {"adaptive"}
+
+
+_FIVE = ModelFacts(
+    model="",
+    min_prefix_tokens=512,
+    chars_per_token=_NEW_TOKENISER,
+    context_tokens=1_000_000,
+    max_output_tokens=128_000,
+    thinking=_ADAPTIVE,
+    allows_forced_tool_choice=False,
+    allows_assistant_prefill=False,
+    allows_system_role=True,
+    tool_prompt_tokens=286,
+    known=True,
+)
+_FIVE_OPEN = replace(_FIVE, allows_forced_tool_choice=True)
+_FOUR = replace(
+    _FIVE_OPEN,
+    min_prefix_tokens=1024,
+    allows_system_role=False,
+    default_thinking="disabled",
+)
+_FOUR_OLD = replace(
+    _FOUR,
+    chars_per_token=_OLD_TOKENISER,
+    allows_sampling=True,
+    shows_thinking_by_default=True,
+    thinking=_ADAPTIVE_OR_OFF | _MANUAL,
+)
+_FOUR_FIVE = replace(
+    _FOUR_OLD,
+    context_tokens=200_000,
+    max_output_tokens=64_000,
+    thinking=_MANUAL,
+    allows_assistant_prefill=True,
+)
+
+_HAIKU_4_5 = replace(_FOUR_FIVE, min_prefix_tokens=4096, tool_prompt_tokens=496, keeps_past_thinking=False)
+_OPUS_4_5 = replace(_FOUR_FIVE, min_prefix_tokens=4096)
+_SONNET_4_5 = replace(_FOUR_FIVE, keeps_past_thinking=False)
+
+_ROWS: dict[str, ModelFacts] = {
+    # The minimum of Fable 5.2 and Mythos 5.2 is assumed.
+    "claude-fable-5-2": replace(_FIVE, released="2026-11-09"),
+    "claude-mythos-5-2": replace(_FIVE, released="2026-11-09"),
+    "claude-haiku-5-5": replace(
+        _FIVE_OPEN, thinking=_ADAPTIVE_OR_OFF, default_effort="medium", released="2026-10-07"
+    ),
+    "claude-sonnet-5-5": replace(
+        _FIVE, thinking=frozenset({"adaptive", "between_tools"}), released="2026-09-28"
+    ),
+    "claude-opus-5-5": replace(_FIVE, default_effort="medium", released="2026-09-22"),
+    "claude-fable-5-1": replace(_FIVE, released="2026-09-01"),
+    "claude-mythos-5-1": replace(_FIVE, released="2026-09-01"),
+    "claude-opus-5": replace(_FIVE_OPEN, thinking=_ADAPTIVE_OR_OFF, released="2026-07-24"),
+    "claude-sonnet-5": replace(
+        _FIVE_OPEN,
+        min_prefix_tokens=1024,
+        thinking=_ADAPTIVE_OR_OFF,
+        allows_system_role=False,
+        tool_prompt_tokens=354,
+        released="2026-06-30",
+    ),
+    "claude-fable-5": replace(_FIVE_OPEN, released="2026-06-09"),
+    "claude-mythos-5": replace(_FIVE_OPEN, released="2026-06-09"),
+    "claude-mythos-preview": replace(_FIVE_OPEN, min_prefix_tokens=2048, allows_system_role=False),
+    "claude-opus-4-8": replace(_FOUR, thinking=_ADAPTIVE_OR_OFF, allows_system_role=True),
+    "claude-opus-4-7": replace(_FOUR, thinking=_ADAPTIVE_OR_OFF, min_prefix_tokens=2048),
+    "claude-opus-4-6": replace(_FOUR_OLD, min_prefix_tokens=4096),
+    "claude-sonnet-4-6": _FOUR_OLD,
+    "claude-opus-4-5": replace(_OPUS_4_5, released="2025-11-01"),
+    "claude-opus-4-5-20251101": replace(_OPUS_4_5, released="2025-11-01"),
+    "claude-haiku-4-5": replace(_HAIKU_4_5, released="2025-10-01"),
+    "claude-haiku-4-5-20251001": replace(_HAIKU_4_5, released="2025-10-01"),
+    "claude-sonnet-4-5": replace(_SONNET_4_5, released="2025-09-29"),
+    "claude-sonnet-4-5-20250929": replace(_SONNET_4_5, released="2025-09-29"),
+}
+
+KNOWN_MODELS: dict[str, ModelFacts] = {model: replace(facts, model=model) for model, facts in _ROWS.items()}
+"""Every documented model by id, newest generation first."""
+
+# Cautious in each direction: the largest minimum (no promise of a cache that is not there), the denser
+# tokeniser (no cost under-estimated), the smallest windows, and no optional feature.
+_UNKNOWN = replace(
+    _FOUR_FIVE,
+    min_prefix_tokens=_LARGEST_DOCUMENTED_MINIMUM,
+    chars_per_token=_NEW_TOKENISER,
+    thinking=frozenset(),
+    allows_forced_tool_choice=False,
+    allows_assistant_prefill=False,
+    allows_sampling=False,
+    tool_prompt_tokens=496,
+    known=False,
+)
+
+
+def facts_for(model: str) -> ModelFacts:
+    """The facts of `model`; cautious defaults with `known=False` for an id that is not documented."""
+    return KNOWN_MODELS.get(model) or replace(_UNKNOWN, model=model)
