@@ -132,25 +132,25 @@ class ClientFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     """A frame that the browser sends."""
 
 
-class ConversationOpen(ClientFrame, tag="conversation.open"):
+class ConversationOpen(ClientFrame, frozen=True, kw_only=True, tag="conversation.open"):
     conversation_id: UUID | None = None
     assistant_id: AssistantId | None = None
     cursor: Cursor | None = None
 
 
-class TypingStarted(ClientFrame, tag="typing.started"):
+class TypingStarted(ClientFrame, frozen=True, kw_only=True, tag="typing.started"):
     conversation_id: UUID | None = None
     assistant_id: AssistantId | None = None
     chars: Count = 0
     attachment_ids: AttachmentIds = []
 
 
-class TypingStopped(ClientFrame, tag="typing.stopped"):
+class TypingStopped(ClientFrame, frozen=True, kw_only=True, tag="typing.stopped"):
     conversation_id: UUID | None = None
     assistant_id: AssistantId | None = None
 
 
-class MessageSend(ClientFrame, tag="message.send"):
+class MessageSend(ClientFrame, frozen=True, kw_only=True, tag="message.send"):
     client_message_id: UUID
     text: str
     conversation_id: UUID | None = None
@@ -159,21 +159,21 @@ class MessageSend(ClientFrame, tag="message.send"):
     attachment_ids: AttachmentIds = []
 
 
-class ReplyStop(ClientFrame, tag="reply.stop"):
+class ReplyStop(ClientFrame, frozen=True, kw_only=True, tag="reply.stop"):
     reply_id: UUID
 
 
-class ReplyRegenerate(ClientFrame, tag="reply.regenerate"):
+class ReplyRegenerate(ClientFrame, frozen=True, kw_only=True, tag="reply.regenerate"):
     reply_id: UUID
 
 
-class ReplySeen(ClientFrame, tag="reply.seen"):
+class ReplySeen(ClientFrame, frozen=True, kw_only=True, tag="reply.seen"):
     reply_id: UUID
     seq: Count
     ttft_ms: Annotated[float, Meta(ge=0, le=3_600_000)] | None = None
 
 
-class Ping(ClientFrame, tag="ping"):
+class Ping(ClientFrame, frozen=True, kw_only=True, tag="ping"):
     pass
 
 
@@ -196,7 +196,7 @@ class ServerFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     """A frame that the server sends."""
 
 
-class Ready(ServerFrame, tag="ready"):
+class Ready(ServerFrame, frozen=True, kw_only=True, tag="ready"):
     protocol: int
     user: dict[str, Any]
     timings: dict[str, int]
@@ -204,7 +204,7 @@ class Ready(ServerFrame, tag="ready"):
     upstream: Literal["anthropic", "simulator", "local"]
 
 
-class ConversationState(ServerFrame, tag="conversation.state"):
+class ConversationState(ServerFrame, frozen=True, kw_only=True, tag="conversation.state"):
     conversation: ConversationView | None
     assistant: AssistantView
     messages: list[MessageView]
@@ -212,11 +212,11 @@ class ConversationState(ServerFrame, tag="conversation.state"):
     recovered: bool
 
 
-class ConversationUpdated(ServerFrame, tag="conversation.updated"):
+class ConversationUpdated(ServerFrame, frozen=True, kw_only=True, tag="conversation.updated"):
     conversation: ConversationView
 
 
-class Warmth(ServerFrame, tag="warmth"):
+class Warmth(ServerFrame, frozen=True, kw_only=True, tag="warmth"):
     """What we believe of a prefix. One of `conversation_id` and `assistant_id` is set, as in the frame answered."""
 
     state: Literal["cold", "warming", "warm", "expiring", "skipped", "failed"]
@@ -227,7 +227,7 @@ class Warmth(ServerFrame, tag="warmth"):
     assistant_id: int | UnsetType = UNSET
 
 
-class MessageCreated(ServerFrame, tag="message.created"):
+class MessageCreated(ServerFrame, frozen=True, kw_only=True, tag="message.created"):
     client_message_id: UUID
     message_id: UUID
     conversation_id: UUID
@@ -236,7 +236,7 @@ class MessageCreated(ServerFrame, tag="message.created"):
     created_at: datetime
 
 
-class ReplyStarted(ServerFrame, tag="reply.started"):
+class ReplyStarted(ServerFrame, frozen=True, kw_only=True, tag="reply.started"):
     reply_id: UUID
     parent_id: UUID
     conversation_id: UUID
@@ -245,7 +245,7 @@ class ReplyStarted(ServerFrame, tag="reply.started"):
     warmth: str
 
 
-class ReplyDelta(ServerFrame, tag="reply.delta"):
+class ReplyDelta(ServerFrame, frozen=True, kw_only=True, tag="reply.delta"):
     reply_id: UUID
     epoch: str
     seq: int
@@ -254,7 +254,7 @@ class ReplyDelta(ServerFrame, tag="reply.delta"):
     text: str
 
 
-class ReplyBlock(ServerFrame, tag="reply.block"):
+class ReplyBlock(ServerFrame, frozen=True, kw_only=True, tag="reply.block"):
     reply_id: UUID
     epoch: str
     seq: int
@@ -265,7 +265,7 @@ class ReplyBlock(ServerFrame, tag="reply.block"):
     data: dict[str, Any] | None
 
 
-class ReplyFinished(ServerFrame, tag="reply.finished"):
+class ReplyFinished(ServerFrame, frozen=True, kw_only=True, tag="reply.finished"):
     reply_id: UUID
     epoch: str
     seq: int
@@ -279,18 +279,18 @@ class ReplyFinished(ServerFrame, tag="reply.finished"):
     warm_up_id: UUID | None
 
 
-class Error(ServerFrame, tag="error"):
+class Error(ServerFrame, frozen=True, kw_only=True, tag="error"):
     code: str
     message: str
     ref: str | None
     retryable: bool
 
 
-class Pong(ServerFrame, tag="pong"):
+class Pong(ServerFrame, frozen=True, kw_only=True, tag="pong"):
     pass
 
 
-_decoder = msgspec.json.Decoder(AnyClientFrame)
+_decoder: msgspec.json.Decoder[AnyClientFrame] = msgspec.json.Decoder(AnyClientFrame)
 _encoder = msgspec.json.Encoder(decimal_format="string")
 
 

@@ -45,7 +45,7 @@ class ModelFacts:
     """What leaving `thinking` out means: `adaptive` or `disabled`."""
     default_effort: str = "high"
     allows_sampling: bool = False
-    """Whether `temperature`, `top_p` and `top_k` may differ from their defaults (API version 2023-06-01 only)."""
+    """Whether sampling parameters may differ from their defaults (only with API version 2023-06-01)."""
     keeps_past_thinking: bool = True
     """False where thinking blocks of earlier turns are stripped from the prompt."""
     shows_thinking_by_default: bool = False
@@ -102,12 +102,8 @@ _ROWS: dict[str, ModelFacts] = {
     # The minimum of Fable 5.2 and Mythos 5.2 is assumed.
     "claude-fable-5-2": replace(_FIVE, released="2026-11-09"),
     "claude-mythos-5-2": replace(_FIVE, released="2026-11-09"),
-    "claude-haiku-5-5": replace(
-        _FIVE_OPEN, thinking=_ADAPTIVE_OR_OFF, default_effort="medium", released="2026-10-07"
-    ),
-    "claude-sonnet-5-5": replace(
-        _FIVE, thinking=frozenset({"adaptive", "between_tools"}), released="2026-09-28"
-    ),
+    "claude-haiku-5-5": replace(_FIVE_OPEN, thinking=_ADAPTIVE_OR_OFF, default_effort="medium", released="2026-10-07"),
+    "claude-sonnet-5-5": replace(_FIVE, thinking=frozenset({"adaptive", "between_tools"}), released="2026-09-28"),
     "claude-opus-5-5": replace(_FIVE, default_effort="medium", released="2026-09-22"),
     "claude-fable-5-1": replace(_FIVE, released="2026-09-01"),
     "claude-mythos-5-1": replace(_FIVE, released="2026-09-01"),

@@ -1,0 +1,71 @@
+"""The only door to a conversation, an assistant or an attachment: what a user may not see does not exist."""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from chatapp.models import Assistant, Attachment, Conversation, Message, User
+
+
+class NotFound(Exception):
+    """There is no such thing, or it is somebody else's: the two are not told apart."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"There is no such {what}.")
+        self.what = what
+
+
+def conversations_of(user: User) -> QuerySet[Conversation]:
+    """Newest first, each with its assistant."""
+    return Conversation.objects.filter(user=user).select_related("assistant")
+
+
+def conversation_for_user(user: User, conversation_id: UUID) -> Conversation:
+    conversation = conversations_of(user).filter(pk=conversation_id).first()
+    if conversation is None:
+        raise NotFound("conversation")
+    return conversation
+
+
+def reply_for_user(user: User, reply_id: UUID) -> Message:
+    """The assistant's message with this id, with its conversation and assistant."""
+    reply = (
+        Message.objects.filter(pk=reply_id, role=Message.Role.ASSISTANT, conversation__user=user)
+        .select_related("conversation__assistant")
+        .first()
+    )
+    if reply is None:
+        raise NotFound("reply")
+    return reply
+
+
+def message_in(conversation: Conversation, message_id: UUID) -> Message:
+    message = Message.objects.filter(pk=message_id, conversation=conversation).first()
+    if message is None:
+        raise NotFound("message")
+    return message
+
+
+def assistants_for(user: User) -> QuerySet[Assistant]:
+    """Every signed-in user may use every assistant; the default one comes first."""
+    return Assistant.objects.all()
+
+
+def assistant_for_user(user: User, assistant_id: int | None) -> Assistant:
+    """The named assistant, or the default one where none is named."""
+    found = assistants_for(user) if assistant_id is None else assistants_for(user).filter(pk=assistant_id)
+    assistant = found.first()
+    if assistant is None:
+        raise NotFound("assistant")
+    return assistant
+
+
+def unsent_attachments(user: User, attachment_ids: Collection[UUID]) -> list[Attachment]:
+    """In the order of upload; all must be the user's own and not sent yet."""
+    if not attachment_ids:
+        return []
+    found = list(Attachment.objects.filter(pk__in=attachment_ids, user=user, message=None))
+    if len(found) != len(set(attachment_ids)):
+        raise NotFound("attachment")
+    return found

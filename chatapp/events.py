@@ -1,0 +1,59 @@
+"""Channel-layer events: small control messages, never tokens or text. Built and parsed here only.
+
+An event's `type` names the consumer's method that takes it; it is always one of ours, never a client's.
+"""
+
+from typing import TypedDict
+from uuid import UUID
+
+from channels.layers import get_channel_layer
+
+
+class ConversationEvent(TypedDict):
+    """`type` is `message.created`, `reply.started` or `conversation.updated`."""
+
+    type: str
+    conversation_id: str
+    message_id: str
+    origin: str
+
+
+def conversation_group(conversation_id: UUID) -> str:
+    """Every socket that has the conversation open."""
+    return f"conversation.{conversation_id.hex}"
+
+
+def user_group(user_id: int) -> str:
+    """Every socket of one user."""
+    return f"user.{user_id}"
+
+
+async def announce_message(conversation_id: UUID, message_id: UUID, *, origin: str) -> None:
+    """A person's message is stored; the socket that sent it (`origin`, a channel name) has its ack already."""
+    await _send(conversation_group(conversation_id), "message.created", conversation_id, message_id, origin)
+
+
+async def announce_reply(conversation_id: UUID, reply_id: UUID, *, origin: str) -> None:
+    """A reply is running; its log has the rest."""
+    await _send(conversation_group(conversation_id), "reply.started", conversation_id, reply_id, origin)
+
+
+async def announce_conversation(user_id: int, conversation_id: UUID, *, is_deleted: bool = False) -> None:
+    """Title or time has changed, or it is gone: every socket of its owner shows it in the list."""
+    kind = "conversation.deleted" if is_deleted else "conversation.updated"
+    await _send(user_group(user_id), kind, conversation_id, None, "")
+
+
+async def announce_sign_out(user_id: int) -> None:
+    """Sockets of this user look again whether their session still holds."""
+    await get_channel_layer().group_send(user_group(user_id), {"type": "session.ended"})
+
+
+async def _send(group: str, kind: str, conversation_id: UUID, message_id: UUID | None, origin: str) -> None:
+    event: ConversationEvent = {
+        "type": kind,
+        "conversation_id": str(conversation_id),
+        "message_id": str(message_id or ""),
+        "origin": origin,
+    }
+    await get_channel_layer().group_send(group, dict(event))

@@ -1,0 +1,73 @@
+"""Create, title, rename and delete conversations; what a page needs to show one."""
+
+from asgiref.sync import async_to_sync
+from django.utils import timezone
+
+from chatapp import events
+from chatapp.models import Assistant, Conversation, Message, User
+from chatapp.protocol import AssistantView, ConversationView
+
+MAX_TITLE_CHARACTERS = 60
+
+
+def create(user: User, assistant: Assistant, *, first_text: str) -> Conversation:
+    return Conversation.objects.create(user=user, assistant=assistant, title=title_from(first_text))
+
+
+def title_from(text: str) -> str:
+    """The beginning of the first line, cut at a word."""
+    line = " ".join(next((line for line in text.splitlines() if line.strip()), "").split())
+    if len(line) <= MAX_TITLE_CHARACTERS:
+        return line
+    cut = line[:MAX_TITLE_CHARACTERS]
+    return (cut.rsplit(" ", 1)[0] if " " in cut[20:] else cut) + "…"
+
+
+def touch(conversation: Conversation) -> None:
+    conversation.updated_at = timezone.now()
+    conversation.save(update_fields=["updated_at"])
+
+
+def rename(conversation: Conversation, title: str) -> None:
+    """Sets the title and tells every socket of the owner. Synchronous: for views."""
+    conversation.title = title.strip()[: Conversation._meta.get_field("title").max_length]
+    conversation.save(update_fields=["title"])
+    async_to_sync(events.announce_conversation)(conversation.user_id, conversation.pk)
+
+
+def delete(conversation: Conversation) -> None:
+    """Deletes it with its messages and tells every socket of the owner. Synchronous: for views."""
+    conversation_id, user_id = conversation.pk, conversation.user_id
+    conversation.delete()
+    async_to_sync(events.announce_conversation)(user_id, conversation_id, is_deleted=True)
+
+
+def conversation_view(conversation: Conversation) -> ConversationView:
+    return ConversationView(
+        id=conversation.pk,
+        title=conversation.title,
+        assistant_id=conversation.assistant_id,
+        created_at=conversation.created_at,
+        updated_at=conversation.updated_at,
+    )
+
+
+def assistant_view(assistant: Assistant) -> AssistantView:
+    return AssistantView(
+        id=assistant.pk,
+        name=assistant.name,
+        slug=assistant.slug,
+        model=assistant.model,
+        description=assistant.description,
+    )
+
+
+def branch_of(conversation: Conversation) -> list[Message]:
+    """The messages from the root to the newest leaf: what the page shows and what the model is sent."""
+    messages = {m.pk: m for m in conversation.messages.order_by("created_at", "id")}
+    branch: list[Message] = []
+    current = next(reversed(messages.values()), None)
+    while current is not None:
+        branch.append(current)
+        current = messages.get(current.parent_id) if current.parent_id else None
+    return branch[::-1]

@@ -1,0 +1,31 @@
+"""The one-time link that lets in the person who started the demo on this machine."""
+
+from datetime import datetime
+
+from django.utils import timezone
+
+from chatapp.models import SignInLink, User
+
+
+def create(user: User) -> SignInLink:
+    """A fresh link. Links that nobody used before they expired are cleared away."""
+    SignInLink.objects.filter(created_at__lt=timezone.now() - SignInLink.LIFETIME).delete()
+    return SignInLink.objects.create(user=user)
+
+
+def find(token: str) -> SignInLink | None:
+    return SignInLink.objects.select_related("user").filter(token=token).first()
+
+
+def consume(token: str, *, now: datetime) -> User | None:
+    """Uses a link up and tells whom it lets in; None when it is unknown, used or expired.
+
+    One conditional UPDATE decides: of two requests at once, exactly one finds the row unused.
+    """
+    unused = SignInLink.objects.filter(
+        token=token, used_at=None, created_at__gt=now - SignInLink.LIFETIME, user__is_active=True
+    )
+    if unused.update(used_at=now) == 0:
+        return None
+    link = find(token)
+    return link.user if link else None

@@ -1,0 +1,126 @@
+"""The WARMCACHE setting, read here and nowhere else, as a typed value. Every entry has a default."""
+
+import hashlib
+from dataclasses import dataclass, field, fields
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from django.conf import settings
+from django.core.signals import setting_changed
+
+from warmcache.core.errors import ConfigurationError
+from warmcache.core.policy import Limits
+from warmcache.core.prefix import PrefixKey
+
+ANTHROPIC_BASE_URL = "https://api.anthropic.com"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """One field per entry of WARMCACHE, in lower case. Times in seconds, money in US dollars."""
+
+    enabled: bool = True
+    """The kill switch."""
+    api_key: str = field(default="", repr=False)
+    base_url: str = ANTHROPIC_BASE_URL
+    upstream: str = "anthropic"
+    """`anthropic`, `simulator` or `local`: shown to people and stored with every row."""
+    accepts_zero_max_tokens: bool = True
+    """Whether the endpoint takes `max_tokens: 0`; the Claude API does, some gateways do not."""
+    store: str = "warmcache.stores.memory.MemoryWarmthStore"
+    """Dotted path of a `WarmthStore`."""
+    secret: str = field(default="", repr=False)
+    """Keys the prefix hashes; Django's SECRET_KEY where it is empty."""
+    prices: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Own prices in dollars per million tokens: {model: {input, output, cache_read, cache_write_5m, cache_write_1h}}."""
+
+    max_cost_per_warm_up_usd: Decimal = Decimal("0.25")
+    max_concurrent_warm_ups: int = 4
+    """Warm-ups at the provider at once, in one process; further ones wait their turn."""
+    warm_up_timeout_seconds: float = 45.0
+    pause_after_limit_seconds: float = 60.0
+    """No warm-up for this long after the provider answered 429 or 529, or refused the key: real traffic goes first."""
+    uncacheable_seconds: float = 3600.0
+    """How long a prefix stays marked after a warm-up of it came back with both cache counters 0."""
+
+    join_after_seconds: float = 0.5
+    """A request joins a warm-up in flight that is older than this, about one warm round trip; else it goes at once."""
+    join_bound_factor: float = 3.0
+    """It waits at most this many times the expected warm-up time. A tighter bound has a worse p95 than not joining."""
+
+    connect_timeout_seconds: float = 5.0
+    first_event_timeout_seconds: float = 45.0
+    idle_timeout_seconds: float = 60.0
+    """Longest silence inside a stream, pings not counted."""
+    thinking_timeout_seconds: float = 120.0
+    """The same while the model thinks without showing it."""
+    total_timeout_seconds: float = 600.0
+    max_tries: int = 3
+    """Of a real request, before its first event. A warm-up is tried once."""
+    max_retry_after_seconds: float = 20.0
+    """A longer wait is not waited for: the person is told now."""
+
+    @property
+    def prefix_key(self) -> PrefixKey:
+        fingerprint = hashlib.sha256(self.api_key.encode()).hexdigest()[:16]
+        return PrefixKey(secret=self._secret(), upstream=f"{self.base_url} {fingerprint}")
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(is_enabled=self.enabled, max_cost_usd=self.max_cost_per_warm_up_usd)
+
+    def _secret(self) -> bytes:
+        return hashlib.sha256(b"warmcache prefix hash " + (self.secret or settings.SECRET_KEY).encode()).digest()
+
+
+_cached: Config | None = None
+
+
+def get_config() -> Config:
+    """The current configuration; raises `ConfigurationError` where an entry is unknown or cannot be read."""
+    global _cached
+    if _cached is None:
+        _cached = read_config(getattr(settings, "WARMCACHE", {}))
+    return _cached
+
+
+def read_config(entries: dict[str, Any]) -> Config:
+    """A `Config` from a WARMCACHE dict. An entry that is None counts as not given."""
+    known = {f.name.upper(): f for f in fields(Config)}
+    unknown = sorted(set(entries) - set(known))
+    if unknown:
+        raise ConfigurationError(f"WARMCACHE[{unknown[0]!r}] is not an entry. Known: {', '.join(known)}.")
+    values = {
+        known[name].name: _converted(name, known[name].type, value)
+        for name, value in entries.items()
+        if value is not None
+    }
+    config = Config(**values)
+    if config.upstream not in {"anthropic", "simulator", "local"}:
+        raise ConfigurationError("WARMCACHE['UPSTREAM'] must be 'anthropic', 'simulator' or 'local'.")
+    return config
+
+
+def _converted(name: str, wanted: Any, value: Any) -> Any:
+    if wanted not in (bool, str, int, float, Decimal):
+        return value
+    if wanted in (bool, str):
+        if not isinstance(value, wanted):
+            raise ConfigurationError(f"WARMCACHE[{name!r}] must be a {wanted.__name__}, not {value!r}.")
+        return value
+    try:
+        number = wanted(str(value))
+    except (ValueError, InvalidOperation):
+        raise ConfigurationError(f"WARMCACHE[{name!r}] must be a number, not {value!r}.") from None
+    if not number >= 0:
+        raise ConfigurationError(f"WARMCACHE[{name!r}] must not be negative, and is {value!r}.")
+    return number
+
+
+def _forget_config(*, setting: str, **_: Any) -> None:
+    global _cached
+    if setting in ("WARMCACHE", "SECRET_KEY"):
+        _cached = None
+
+
+setting_changed.connect(_forget_config, dispatch_uid="warmcache.conf")

@@ -1,0 +1,48 @@
+"""What requests cost. Money is `Decimal` US dollars; rates are dollars per token."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from warmcache.core.usage import Usage
+
+ONE_HOUR_SECONDS = 3600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """Prices of one model for prompts of one size, in US dollars per token. `version` says whose prices they are."""
+
+    input: Decimal
+    output: Decimal
+    cache_read: Decimal
+    cache_write_5m: Decimal
+    cache_write_1h: Decimal
+    version: str
+
+    def cache_write(self, ttl_seconds: int) -> Decimal:
+        return self.cache_write_1h if ttl_seconds >= ONE_HOUR_SECONDS else self.cache_write_5m
+
+
+RateSource = Callable[[str, int], Rates | None]
+"""(model, input tokens of the whole request) -> its rates, or None where the model has no known price."""
+
+
+def request_cost_usd(usage: Usage, rates: Rates) -> Decimal:
+    """What the provider charges for a request with this usage."""
+    return (
+        usage.input_tokens * rates.input
+        + usage.cache_read_tokens * rates.cache_read
+        + (usage.cache_write_tokens - usage.cache_write_1h_tokens) * rates.cache_write_5m
+        + usage.cache_write_1h_tokens * rates.cache_write_1h
+        + usage.output_tokens * rates.output
+    )
+
+
+def warm_up_cost_usd(*, hot_tokens: int, cold_tokens_by_ttl: dict[int, int], rates: Rates) -> Decimal:
+    """What a warm-up costs that reads `hot_tokens` and writes the rest; keys of the dict are TTLs in seconds."""
+    written = sum(
+        (tokens * rates.cache_write(ttl_seconds) for ttl_seconds, tokens in cold_tokens_by_ttl.items()),
+        Decimal(0),
+    )
+    return hot_tokens * rates.cache_read + written

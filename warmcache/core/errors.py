@@ -1,0 +1,50 @@
+"""Everything that warmcache raises.
+
+    WarmcacheError
+    ├── ConfigurationError       the WARMCACHE setting cannot be used as it is
+    └── UpstreamError            the provider did not do what was asked
+        ├── UpstreamRefused      it said no; the same request would be refused again
+        ├── UpstreamUnavailable  it cannot answer now; the same request may succeed later
+        └── StreamBroken         it began to answer and did not end; what has come stays valid
+
+`code` is for programs (metrics, frames, rows), the message for people.
+"""
+
+
+class WarmcacheError(Exception):
+    """Base of all."""
+
+
+class ConfigurationError(WarmcacheError):
+    """The message names the entry of WARMCACHE and what it may be."""
+
+
+class UpstreamError(WarmcacheError):
+    """A call to the provider failed. `request_id` is the provider's, empty where no response came."""
+
+    is_retryable = False
+
+    def __init__(
+        self, code: str, message: str, *, request_id: str = "", retry_after_seconds: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.request_id = request_id
+        self.retry_after_seconds = retry_after_seconds
+
+
+class UpstreamRefused(UpstreamError):
+    """`key_refused`, `spend_limit`, `model_not_found`, `prompt_too_large`, `request_refused`."""
+
+
+class UpstreamUnavailable(UpstreamError):
+    """`rate_limited`, `overloaded`, `server_error`, `unreachable`, `timed_out`."""
+
+    is_retryable = True
+
+
+class StreamBroken(UpstreamError):
+    """`stream_cut`, `stream_stalled`, `stream_malformed`, `stream_ended_early`, `overloaded`, `server_error`."""
+
+    is_retryable = True

@@ -1,0 +1,146 @@
+"""What the services need from the outside world. Implementations: `provider.py`, `stores/`, `testing.py`."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from warmcache.core.prefix import Request
+from warmcache.core.usage import Usage
+
+Upstream = Literal["anthropic", "simulator", "local"]
+BlockKind = Literal["text", "thinking", "tool_input"]
+
+
+class Clock(Protocol):
+    """Wall-clock time, so that expiry survives a restart."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What the one provider behind the API can do."""
+
+    upstream: Upstream
+    accepts_zero_max_tokens: bool = True
+    reports_cache_writes: bool = True
+    """False where cache counters of 0 mean nothing (a local model caches without saying what it wrote)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The response to a pre-warm."""
+
+    usage: Usage
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamBegan:
+    """The provider has begun to answer: its cache entries are readable from now on."""
+
+    usage: Usage
+    request_id: str
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockBegan:
+    index: int
+    kind: BlockKind
+    name: str = ""
+    """The tool's name; empty for text and thinking."""
+    block: Mapping[str, Any] = field(default_factory=dict)
+    """The API's own block as it began."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockDelta:
+    index: int
+    kind: BlockKind
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockSigned:
+    """The signature that a thinking block must carry when it is sent back."""
+
+    index: int
+    signature: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockEnded:
+    index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamEnded:
+    """The provider has said everything. `usage` is cumulative."""
+
+    stop_reason: str
+    usage: Usage
+
+
+StreamEvent = StreamBegan | BlockBegan | BlockDelta | BlockSigned | BlockEnded | StreamEnded
+
+
+class Provider(Protocol):
+    """The Messages API. Every failure is an `UpstreamError`."""
+
+    capabilities: Capabilities
+
+    async def prewarm(self, request: Request) -> Answer:
+        """Sends the request with `max_tokens: 0`. One try."""
+
+    def stream(self, request: Request, *, max_tokens: int) -> AbstractAsyncContextManager[AsyncIterator[StreamEvent]]:
+        """One try of a streamed request. Leaving the context closes the connection at once.
+
+        The iterator ends with `StreamEnded` or raises: an end without `message_stop` is `StreamBroken`.
+        """
+
+    async def aclose(self) -> None:
+        """Closes its connections."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """What a store knows of one `prefix_hash`."""
+
+    expires_at: float | None = None
+    """Estimated, epoch seconds; None where the entry is cold."""
+    lease_owner: str | None = None
+    """Who is writing it right now."""
+    lease_started_at: float | None = None
+    is_uncacheable: bool = False
+    """A warm-up came back with both cache counters 0."""
+
+
+class WarmthStore(Protocol):
+    """Who is warming what, and what is warm until when. Holds hashes and times, never content.
+
+    Contract: tests/warmcache/contracts/warmth_store.py, run over every implementation.
+    """
+
+    async def look_up(self, hashes: Sequence[str]) -> Mapping[str, Sighting]:
+        """Only hashes of which something is known. Costs at most one round trip."""
+
+    async def claim(self, prefix_hash: str, *, owner: str, ttl_seconds: float) -> bool:
+        """Takes the lease unless somebody holds it. Exactly one of any number of callers gets True."""
+
+    async def release(self, prefix_hash: str, *, owner: str) -> None:
+        """Gives the lease back and wakes those who wait; no effect unless `owner` holds it."""
+
+    async def wait_until_released(self, prefix_hash: str, *, timeout_seconds: float) -> bool:
+        """True as soon as nobody holds the lease, False after the time-out."""
+
+    async def record_warm(self, expires_at_by_hash: Mapping[str, float]) -> None:
+        """These entries were written or read. An earlier expiry never replaces a later one."""
+
+    async def record_uncacheable(self, prefix_hash: str, *, ttl_seconds: float) -> None:
+        """Warming this prefix has no effect."""
+
+    async def forget(self, hashes: Sequence[str]) -> None:
+        """These entries turned out not to be there."""

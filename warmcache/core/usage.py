@@ -1,0 +1,26 @@
+"""Tokens of one request, normalised over providers."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a provider billed. All counts are tokens; the input of a request is the sum of the three input fields.
+
+    `cache_write_tokens` counts writes of either TTL, `cache_write_1h_tokens` the part of them that lives an hour.
+    """
+
+    input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    output_tokens: int = 0
+
+    @property
+    def total_input_tokens(self) -> int:
+        return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
+
+    @property
+    def cached_tokens(self) -> int:
+        """Tokens that are in the cache once this request has begun to answer: read or written."""
+        return self.cache_read_tokens + self.cache_write_tokens

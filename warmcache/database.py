@@ -1,0 +1,37 @@
+"""The one way from async code to the ORM: a bounded thread pool of our own.
+
+`sync_to_async` would put every query of a process on one shared thread, where a slow one delays all sockets.
+Connections are checked before and closed after each call, as no request signal does it for a background task.
+"""
+
+import asyncio
+import contextvars
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from django.db import close_old_connections
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+DATABASE_THREADS = 8
+"""Fewer than the default PostgreSQL pool's 10 connections, so that views always find one."""
+
+_pool = ThreadPoolExecutor(max_workers=DATABASE_THREADS, thread_name_prefix="database")
+
+
+async def in_database_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Runs a synchronous function that uses the ORM, outside the event loop. A cancelled caller does not stop it."""
+    context = contextvars.copy_context()
+    call = functools.partial(context.run, _with_fresh_connections, functools.partial(function, *args, **kwargs))
+    return await asyncio.get_running_loop().run_in_executor(_pool, call)
+
+
+def _with_fresh_connections(call: Callable[[], T]) -> T:
+    close_old_connections()
+    try:
+        return call()
+    finally:
+        close_old_connections()

@@ -1,0 +1,71 @@
+"""What a token costs: the `genai-prices` data, overridable per model by WARMCACHE["PRICES"]."""
+
+from decimal import Decimal
+from functools import lru_cache
+
+from genai_prices import Usage, __version__, calc_price
+from genai_prices.types import TieredPrices
+
+from warmcache.conf import get_config
+from warmcache.core.economics import Rates
+
+PER_MILLION = Decimal(1_000_000)
+CLASSES = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
+
+
+def rates_for(model: str, input_tokens: int) -> Rates | None:
+    """Rates of `model` for a request of `input_tokens` in all: a large prompt is priced whole at the higher tier.
+
+    None where the price is not known. Cached per model and tier, as one look-up takes 150 to 300 microseconds.
+    """
+    config = get_config()
+    if config.upstream == "local":
+        return _FREE
+    own = config.prices.get(model)
+    if own is not None:
+        return Rates(version="own", **{name: Decimal(own[name]) / PER_MILLION for name in CLASSES})
+    tiers = _tier_starts(model)
+    if tiers is None:
+        return None
+    return _listed_rates(model, max((start for start in tiers if start < input_tokens), default=0))
+
+
+@lru_cache(maxsize=256)
+def _tier_starts(model: str) -> tuple[int, ...] | None:
+    try:
+        found = calc_price(Usage(input_tokens=1), model_ref=model, provider_id="anthropic")
+    except LookupError:
+        return None
+    price = found.model_price.input_mtok
+    return tuple(tier.start for tier in price.tiers) if isinstance(price, TieredPrices) else ()
+
+
+@lru_cache(maxsize=512)
+def _listed_rates(model: str, tier_start: int) -> Rates:
+    tokens = tier_start + 1
+
+    def per_token(**counts: int) -> Decimal:
+        usage = Usage(input_tokens=tokens, **counts)
+        return calc_price(usage, model_ref=model, provider_id="anthropic").input_price / tokens
+
+    output_price = calc_price(
+        Usage(input_tokens=tokens, output_tokens=1), model_ref=model, provider_id="anthropic"
+    ).output_price
+    return Rates(
+        input=per_token(),
+        output=Decimal(output_price),
+        cache_read=per_token(cache_read_tokens=tokens),
+        cache_write_5m=per_token(cache_write_tokens=tokens),
+        cache_write_1h=per_token(cache_write_tokens=tokens, cache_write_1h_tokens=tokens),
+        version=f"genai-prices {__version__}",
+    )
+
+
+_FREE = Rates(
+    input=Decimal(0),
+    output=Decimal(0),
+    cache_read=Decimal(0),
+    cache_write_5m=Decimal(0),
+    cache_write_1h=Decimal(0),
+    version="local",
+)

@@ -1,0 +1,121 @@
+"""What the services share on one event loop: configuration, provider, store, ledger. Built on first use."""
+
+import asyncio
+import time
+import weakref
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from django.utils.module_loading import import_string
+
+from warmcache.conf import Config, get_config
+from warmcache.core.ports import Clock, Provider, WarmthStore
+from warmcache.ledger import Ledger
+from warmcache.tasks import TaskOwner
+
+HOUSEKEEPING_SECONDS = 5.0
+CLOSE_PATIENCE_SECONDS = 5.0
+
+
+class SystemClock:
+    def now(self) -> float:
+        return time.time()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flight:
+    """A warm-up of this process that is at the provider right now."""
+
+    warm_up_id: UUID
+    prefix_tokens: int
+    started_at: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Runtime:
+    """Owned by one event loop."""
+
+    config: Config
+    provider: Provider
+    store: WarmthStore
+    clock: Clock
+    ledger: Ledger
+    tasks: TaskOwner = field(default_factory=lambda: TaskOwner("warmcache"))
+    flights: dict[str, Flight] = field(default_factory=dict)
+    """By the prefix_hash of each layer that the warm-up writes."""
+    warming_paused_until: float = 0.0
+    """Epoch seconds; the provider asked for less traffic, or refused the key."""
+    warm_up_slots: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.warm_up_slots = asyncio.Semaphore(self.config.max_concurrent_warm_ups)
+
+    def start(self) -> None:
+        self.tasks.spawn(self.ledger.write_forever(), name="ledger")
+        self.tasks.spawn(self._keep_house(), name="housekeeping")
+
+    async def close(self) -> None:
+        """Flushes the ledger, ends the tasks, closes connections."""
+        try:
+            async with asyncio.timeout(CLOSE_PATIENCE_SECONDS):
+                await self.ledger.flush()
+        except TimeoutError:
+            pass
+        await self.tasks.close()
+        await self.provider.aclose()
+
+    async def _keep_house(self) -> None:
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_SECONDS)
+            await self.ledger.flush()
+
+
+_by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Runtime] = weakref.WeakKeyDictionary()
+
+
+def get_runtime() -> Runtime:
+    """The runtime of the running event loop."""
+    loop = asyncio.get_running_loop()
+    runtime = _by_loop.get(loop)
+    if runtime is None:
+        runtime = _by_loop[loop] = build_runtime(get_config())
+        runtime.start()
+    return runtime
+
+
+def build_runtime(
+    config: Config,
+    *,
+    provider: Provider | None = None,
+    store: WarmthStore | None = None,
+    clock: Clock | None = None,
+) -> Runtime:
+    """A runtime with the given parts; the others as the configuration names them."""
+    clock = clock or SystemClock()
+    return Runtime(
+        config=config,
+        provider=provider or _messages_provider(config),
+        store=store or import_string(config.store)(clock=clock),
+        clock=clock,
+        ledger=Ledger(clock=clock),
+    )
+
+
+def install_runtime(runtime: Runtime) -> None:
+    """Makes it the running loop's, for tests and for hosts that build their own."""
+    _by_loop[asyncio.get_running_loop()] = runtime
+    runtime.start()
+
+
+async def close_runtime() -> None:
+    """Closes the running loop's runtime, if it has one."""
+    runtime = _by_loop.pop(asyncio.get_running_loop(), None)
+    if runtime is not None:
+        await runtime.close()
+
+
+def _messages_provider(config: Config) -> Provider:
+    # The SDK takes seconds to import; a server should listen before that.
+    from warmcache.provider import MessagesProvider
+
+    return MessagesProvider(config)

@@ -1,0 +1,103 @@
+"""Leases and warmth within one process."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from warmcache.core.ports import Clock, Sighting
+
+MAX_ENTRIES = 10_000
+"""Bound on remembered hashes; an entry is about 300 bytes. The oldest goes first: at worst a prefix is warmed again."""
+
+
+@dataclass(slots=True)
+class _Lease:
+    owner: str
+    started_at: float
+    expires_at: float
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class MemoryWarmthStore:
+    """A `WarmthStore` for one process and one event loop."""
+
+    def __init__(self, *, clock: Clock, max_entries: int = MAX_ENTRIES) -> None:
+        self._clock = clock
+        self._max_entries = max_entries
+        self._warm_until: dict[str, float] = {}
+        self._uncacheable_until: dict[str, float] = {}
+        self._leases: dict[str, _Lease] = {}
+
+    async def look_up(self, hashes: Sequence[str]) -> Mapping[str, Sighting]:
+        now = self._clock.now()
+        found: dict[str, Sighting] = {}
+        for prefix_hash in hashes:
+            sighting = self._sighting(prefix_hash, now)
+            if sighting != _NOTHING:
+                found[prefix_hash] = sighting
+        return found
+
+    async def claim(self, prefix_hash: str, *, owner: str, ttl_seconds: float) -> bool:
+        now = self._clock.now()
+        if self._live_lease(prefix_hash, now) is not None:
+            return False
+        self._leases[prefix_hash] = _Lease(owner=owner, started_at=now, expires_at=now + ttl_seconds)
+        self._bound(self._leases)
+        return True
+
+    async def release(self, prefix_hash: str, *, owner: str) -> None:
+        lease = self._leases.get(prefix_hash)
+        if lease is not None and lease.owner == owner:
+            del self._leases[prefix_hash]
+            lease.released.set()
+
+    async def wait_until_released(self, prefix_hash: str, *, timeout_seconds: float) -> bool:
+        lease = self._live_lease(prefix_hash, self._clock.now())
+        if lease is None:
+            return True
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await lease.released.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def record_warm(self, expires_at_by_hash: Mapping[str, float]) -> None:
+        for prefix_hash, expires_at in expires_at_by_hash.items():
+            later = max(expires_at, self._warm_until.pop(prefix_hash, expires_at))
+            self._warm_until[prefix_hash] = later
+        self._bound(self._warm_until)
+
+    async def record_uncacheable(self, prefix_hash: str, *, ttl_seconds: float) -> None:
+        self._uncacheable_until[prefix_hash] = self._clock.now() + ttl_seconds
+        self._bound(self._uncacheable_until)
+
+    async def forget(self, hashes: Sequence[str]) -> None:
+        for prefix_hash in hashes:
+            self._warm_until.pop(prefix_hash, None)
+
+    def _sighting(self, prefix_hash: str, now: float) -> Sighting:
+        sighting = _NOTHING
+        if self._warm_until.get(prefix_hash, now) > now:
+            sighting = replace(sighting, expires_at=self._warm_until[prefix_hash])
+        if self._uncacheable_until.get(prefix_hash, now) > now:
+            sighting = replace(sighting, is_uncacheable=True)
+        lease = self._live_lease(prefix_hash, now)
+        if lease is not None:
+            sighting = replace(sighting, lease_owner=lease.owner, lease_started_at=lease.started_at)
+        return sighting
+
+    def _live_lease(self, prefix_hash: str, now: float) -> _Lease | None:
+        lease = self._leases.get(prefix_hash)
+        if lease is None or lease.expires_at > now:
+            return lease
+        del self._leases[prefix_hash]
+        lease.released.set()
+        return None
+
+    def _bound(self, entries: dict[str, float] | dict[str, _Lease]) -> None:
+        while len(entries) > self._max_entries:
+            del entries[next(iter(entries))]
+
+
+_NOTHING = Sighting()

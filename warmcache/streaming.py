@@ -1,0 +1,228 @@
+"""Real requests: join a warm-up in flight, stream, retry before the first block, settle what was warmed."""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+from uuid import UUID, uuid4
+
+from warmcache import records
+from warmcache.core.errors import StreamBroken, UpstreamError, UpstreamUnavailable
+from warmcache.core.joining import join_bound_seconds
+from warmcache.core.ports import BlockBegan, BlockDelta, StreamBegan, StreamEnded, StreamEvent
+from warmcache.core.prefix import Json, Layer, Prompt, build_request
+from warmcache.core.usage import Usage
+from warmcache.prices import rates_for
+from warmcache.records import Origin, Settlement
+from warmcache.runtime import Flight, Runtime
+from warmcache.warming import pause_for_real_traffic, record_warm, warmth_of
+
+logger = logging.getLogger(__name__)
+
+FIRST_BACKOFF_SECONDS = 0.5
+MAX_BACKOFF_SECONDS = 8.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How a real request ended. `usage` is None where the provider never began to answer.
+
+    `ttft_ms` runs from the call of `stream_response` to the first visible text, a join included.
+    """
+
+    status: str
+    stop_reason: str
+    usage: Usage | None
+    request_id: str
+    ttft_ms: int | None
+    settlement: Settlement
+
+
+class ResponseStream:
+    """One streamed request, as an async context manager that is iterated once.
+
+        async with stream_response(prompt, turn, max_tokens=4096) as response:
+            async for event in response: ...
+        response.result
+
+    Leaving the context closes the upstream connection at once, then writes the ledger, however it is left. An
+    `UpstreamError` ends the iteration; what was yielded before it stays valid.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        prompt: Prompt,
+        turn: Sequence[Json],
+        *,
+        max_tokens: int,
+        purpose: str,
+        origin: Origin,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.id: UUID = uuid4()
+        self.result: Result | None = None
+        self._runtime = runtime
+        self._request = build_request(prompt, turn, runtime.config.prefix_key)
+        self._max_tokens = max_tokens
+        self._purpose = purpose
+        self._origin = origin
+        self._jitter = jitter
+        self._upstream = AsyncExitStack()
+        self._began: StreamBegan | None = None
+        self._ended: StreamEnded | None = None
+        self._has_blocks = False
+        self._ttft_ms: int | None = None
+        self._joined: Flight | None = None
+        self._raced: Flight | None = None
+        self._waited_seconds = 0.0
+        self._called_at = 0.0
+        self._started_at = 0.0
+
+    async def expected_warmth(self) -> str:
+        """What this request will probably find: `hit`, `joined` or `cold`. Known before the call."""
+        state = (await warmth_of(self._runtime, self._request.prefix)).state
+        if self._flight() is not None:
+            return "joined"
+        return "hit" if state in ("warm", "expiring") else "cold"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._upstream.aclose()
+        await self._record(error)
+
+    async def __aiter__(self) -> AsyncIterator[StreamEvent]:
+        self._called_at = self._runtime.clock.now()
+        await self._join()
+        for tries_left in reversed(range(self._runtime.config.max_tries)):
+            try:
+                async for event in self._one_try():
+                    yield event
+                return
+            except UpstreamError as error:
+                pause_for_real_traffic(self._runtime, error)
+                pause_seconds = self._pause_before_retry(error, tries_left)
+                if pause_seconds is None:
+                    raise
+                logger.info("Trying again in %.1f s after %s", pause_seconds, error.code)
+                await self._upstream.aclose()
+                await asyncio.sleep(pause_seconds)
+
+    async def _one_try(self) -> AsyncIterator[StreamEvent]:
+        self._started_at = self._runtime.clock.now()
+        events = await self._upstream.enter_async_context(
+            self._runtime.provider.stream(self._request, max_tokens=self._max_tokens)
+        )
+        async for event in events:
+            match event:
+                case StreamBegan():
+                    self._began = event
+                    await record_warm(self._runtime, self._request.prefix, self._started_at)
+                case BlockBegan():
+                    self._has_blocks = True
+                case BlockDelta() if self._ttft_ms is None and event.kind == "text":
+                    self._ttft_ms = self._since_ms(self._called_at)
+                case StreamEnded():
+                    self._ended = event
+            yield event
+
+    async def _join(self) -> None:
+        """Waits for a warm-up of this prefix that is in flight, if that is faster than going, and never for long."""
+        flight = self._flight()
+        if flight is None:
+            return
+        config = self._runtime.config
+        bound = join_bound_seconds(
+            elapsed_seconds=self._runtime.clock.now() - flight.started_at,
+            prefix_tokens=flight.prefix_tokens,
+            join_after_seconds=config.join_after_seconds,
+            bound_factor=config.join_bound_factor,
+        )
+        if bound is None:
+            self._raced = flight
+            return
+        self._joined = flight
+        await asyncio.gather(
+            *(
+                self._runtime.store.wait_until_released(prefix_hash, timeout_seconds=bound)
+                for prefix_hash, other in list(self._runtime.flights.items())
+                if other is flight
+            )
+        )
+        self._waited_seconds = self._runtime.clock.now() - self._called_at
+
+    def _flight(self) -> Flight | None:
+        """The warm-up in flight that writes the most of what this request will read."""
+        points = [p for p in self._request.prefix.breakpoints if p.layer is not Layer.TURN]
+        flights = (self._runtime.flights.get(point.prefix_hash) for point in reversed(points))
+        return next((flight for flight in flights if flight is not None), None)
+
+    def _pause_before_retry(self, error: UpstreamError, tries_left: int) -> float | None:
+        """Seconds until the next try, or None. Never after the first block: the person would read it twice."""
+        is_transient = isinstance(error, UpstreamUnavailable | StreamBroken)
+        if self._has_blocks or not tries_left or not is_transient:
+            return None
+        if error.code == "rate_limited" and error.retry_after_seconds is None:
+            return None
+        if error.retry_after_seconds is not None:
+            is_short = error.retry_after_seconds <= self._runtime.config.max_retry_after_seconds
+            return error.retry_after_seconds if is_short else None
+        tries_done = self._runtime.config.max_tries - tries_left
+        ceiling = min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** (tries_done - 1))
+        return ceiling * self._jitter()
+
+    async def _record(self, error: BaseException | None) -> None:
+        usage = self._ended.usage if self._ended else self._began.usage if self._began else None
+        status = _status(error, has_ended=self._ended is not None)
+        request_id = self._began.request_id if self._began else getattr(error, "request_id", "")
+        facts = records.RequestFacts(
+            id=self.id,
+            origin=self._origin,
+            purpose=self._purpose,
+            prefix=self._request.prefix,
+            started_at=self._started_at or self._runtime.clock.now(),
+            duration_ms=self._since_ms(self._started_at) if self._started_at else 0,
+            ttft_ms=self._ttft_ms,
+            status=status,
+            error_code=getattr(error, "code", "") if status != "stopped" else "",
+            request_id=request_id,
+            usage=usage,
+            rates=rates_for(self._request.prefix.model, usage.total_input_tokens) if usage else None,
+            joined_id=self._joined.warm_up_id if self._joined else None,
+            raced_id=self._raced.warm_up_id if self._raced else None,
+            waited_ms=round(self._waited_seconds * 1000),
+        )
+        self.result = Result(
+            status=status,
+            stop_reason=self._ended.stop_reason if self._ended else "",
+            usage=usage,
+            request_id=request_id,
+            ttft_ms=self._ttft_ms,
+            settlement=await self._settled(facts),
+        )
+
+    async def _settled(self, facts: records.RequestFacts) -> Settlement:
+        """A ledger that cannot be written must not cost the person the reply."""
+        try:
+            return await self._runtime.ledger.perform(lambda: records.record_request(facts))
+        except Exception:  # logged by the ledger
+            return Settlement(warmth=records.warmth_found(facts), warm_up_id=None, cost_usd=None)
+
+    def _since_ms(self, moment: float) -> int:
+        return round((self._runtime.clock.now() - moment) * 1000)
+
+
+def _status(error: BaseException | None, *, has_ended: bool) -> str:
+    if has_ended:
+        return "complete"
+    if error is None or isinstance(error, asyncio.CancelledError | GeneratorExit):
+        return "stopped"
+    return "interrupted" if isinstance(error, StreamBroken) else "failed"

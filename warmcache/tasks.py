@@ -1,0 +1,43 @@
+"""Background tasks with an owner: a strong reference, a log line for each exception, an end on close."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class TaskOwner:
+    """Owns tasks until they are done. asyncio itself keeps only weak references, so an unowned task may vanish."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
+        task = asyncio.get_running_loop().create_task(coroutine, name=f"{self._name}: {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._settle)
+        return task
+
+    async def join(self, *, timeout_seconds: float) -> None:
+        """Waits for the tasks that run now, at most so long; none is cancelled."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=timeout_seconds)
+
+    async def close(self) -> None:
+        """Cancels what still runs and waits until it has ended."""
+        tasks = set(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _settle(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("Background task %s failed", task.get_name(), exc_info=task.exception())
