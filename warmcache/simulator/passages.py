@@ -1,0 +1,239 @@
+"""Find the passages of the prompt's own documents that share the most telling words with a question."""
+
+import math
+import re
+import textwrap
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from threading import Lock
+from typing import Any
+
+from warmcache.simulator.prompt import as_blocks
+
+MIN_DOCUMENT_CHARS = 1200
+"""A system block without a title counts as a document, not as instructions, from this length on."""
+MAX_PASSAGE_CHARS = 700
+_MIN_PASSAGE_CHARS = 60
+_MIN_SHARE = 0.34
+"""Share of the question's weight that a passage must cover; below it, saying "nothing found" is honest."""
+_TERM_SATURATION = 1.2
+_LENGTH_WEIGHT = 0.4
+_TITLE_WEIGHT = 2
+
+_WRAPPED = re.compile(r"<document\b([^>]*)>(.*?)</document>", re.DOTALL | re.IGNORECASE)
+_TITLE_ATTRIBUTE = re.compile(r"""\b(?:title|name|source)\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
+_TITLE_TAG = re.compile(r"<(title|source)>(.*?)</\1>", re.DOTALL | re.IGNORECASE)
+_TITLE_LINE = re.compile(r"\A\s*(?:#{1,3}\s+|(?:document|title)\s*:\s*)(\S[^\n]*)\n", re.IGNORECASE)
+_CONTENT_TAG = re.compile(r"</?(?:document_contents?|documents?|contents?)\b[^>]*>", re.IGNORECASE)
+_UNDERLINE = re.compile(r"\A([^\n]+)\n([*=\-~^#\"'+])\2{2,}\s*\Z")
+_HEADING = re.compile(r"\A#{1,6}\s+([^\n]+)\Z")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+_WORD = re.compile(r"[^\W_]\w*|_\w+")
+_STOP_WORDS = frozenset(
+    """a about all also am an and any are as at be been but by can could did do does for from get give had has have
+    he her hers him his how i if in into is it its just let like may me might more most much my no not of on one or
+    other our out please she should show so some such tell than that the their them then there these they this those
+    to up us use used using very was we were what when where which who whom why will with without would you your
+    explain describe mean means work works say says know want need make makes question answer example""".split()  # noqa: SIM905
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One titled text of a prompt."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """A paragraph, and the code that follows it, if any."""
+
+    title: str
+    text: str
+    code: str = ""
+
+
+@lru_cache(maxsize=65536)
+def _stem(word: str) -> str:
+    for ending in ("ing", "ies", "es", "ed", "s"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            return word[: -len(ending)]
+    return word[:-1] if word.endswith("e") and len(word) > 4 else word
+
+
+def terms_of(text: str) -> list[str]:
+    """The telling words of a text, lower-cased and cut to their stem."""
+    words = (word.strip("_") for word in _WORD.findall(text.lower()))
+    return [_stem(word) for word in words if len(word) > 1 and word not in _STOP_WORDS]
+
+
+def documents_of(body: dict[str, Any]) -> list[Document]:
+    """The documents of a request: system blocks that look like one, and `document` blocks of the messages."""
+    documents = [
+        document
+        for block in as_blocks(body.get("system") or [])
+        for document in _in_text(block["text"], needs_title=len(block["text"]) < MIN_DOCUMENT_CHARS)
+    ]
+    for message in body["messages"]:
+        for block in as_blocks(message["content"]):
+            if block.get("type") == "document":
+                documents += _in_document_block(block)
+    return documents
+
+
+def _in_text(text: str, *, needs_title: bool) -> Iterator[Document]:
+    wrapped = list(_WRAPPED.finditer(text))
+    for match in wrapped:
+        attribute = _TITLE_ATTRIBUTE.search(match.group(1))
+        title = next((group for group in attribute.groups() if group), "") if attribute else ""
+        yield _untagged(match.group(2), title)
+    if wrapped:
+        return
+    heading = _TITLE_LINE.match(text)
+    if heading:
+        yield Document(title=heading.group(1).strip(), text=text[heading.end() :])
+    elif not needs_title:
+        yield _untagged(text, "")
+
+
+def _untagged(text: str, title: str) -> Document:
+    tag = _TITLE_TAG.search(text[:500])
+    if tag:
+        title = title or tag.group(2).strip()
+        text = text[: tag.start()] + text[tag.end() :]
+    return Document(title=title or "Untitled document", text=_CONTENT_TAG.sub("", text))
+
+
+def _in_document_block(block: dict[str, Any]) -> Iterator[Document]:
+    source = block["source"]
+    title = str(block.get("title") or "Attached document")
+    if source["type"] == "text":
+        yield Document(title=title, text=source["data"])
+    elif source["type"] == "content":
+        parts = as_blocks(source["content"])
+        yield Document(title=title, text="\n\n".join(part["text"] for part in parts if "text" in part))
+
+
+def passages_of(document: Document) -> Iterator[Passage]:
+    """The paragraphs of a document, long ones cut at sentence ends, code kept with the text before it."""
+    section = ""
+    waiting = ""
+    for paragraph in re.split(r"\n[ \t]*\n", document.text.replace("\r\n", "\n")):
+        heading = _UNDERLINE.match(paragraph.strip()) or _HEADING.match(paragraph.strip())
+        if heading:
+            yield from _cut(document, section, waiting)
+            section, waiting = heading.group(1).strip(), ""
+        elif _is_code(paragraph) and waiting:
+            yield Passage(
+                title=_title(document, section),
+                text=_last_sentences(waiting),
+                code=textwrap.dedent(paragraph).strip("\n"),
+            )
+            waiting = ""
+        elif waiting and len(waiting) < _MIN_PASSAGE_CHARS:
+            waiting += "\n\n" + paragraph.strip("\n")
+        else:
+            yield from _cut(document, section, waiting)
+            waiting = paragraph.strip("\n")
+    yield from _cut(document, section, waiting)
+
+
+def _title(document: Document, section: str) -> str:
+    if not section or section.lower() == document.title.lower():
+        return document.title
+    return f"{document.title}: {section}"
+
+
+def _is_code(paragraph: str) -> bool:
+    lines = [line for line in paragraph.split("\n") if line.strip()]
+    return bool(lines) and all(line.startswith(("   ", "\t")) for line in lines) and len(paragraph) < 900
+
+
+def _last_sentences(text: str) -> str:
+    return _groups(text)[-1]
+
+
+def _cut(document: Document, section: str, text: str) -> Iterator[Passage]:
+    if text.strip():
+        for group in _groups(text):
+            yield Passage(title=_title(document, section), text=group)
+
+
+def _groups(text: str) -> list[str]:
+    """The text in runs of whole sentences of at most `MAX_PASSAGE_CHARS`, where sentences allow it."""
+    if len(text) <= MAX_PASSAGE_CHARS:
+        return [text]
+    groups: list[str] = []
+    start = end = 0
+    for match in _SENTENCE_END.finditer(text):
+        if match.start() - start > MAX_PASSAGE_CHARS and end > start:
+            groups.append(text[start:end].rstrip())
+            start = end
+        end = match.end()
+    if len(text) - start > MAX_PASSAGE_CHARS and end > start:
+        groups.append(text[start:end].rstrip())
+        start = end
+    return [*groups, text[start:]] if text[start:].strip() else groups
+
+
+class PassageIndex:
+    """An inverted index over the passages of some documents; building it costs, asking it is cheap."""
+
+    def __init__(self, documents: Iterable[Document]) -> None:
+        self.passages = [passage for document in documents for passage in passages_of(document)]
+        self._postings: dict[str, list[tuple[int, float]]] = defaultdict(list)
+        self._lengths: list[int] = []
+        for number, passage in enumerate(self.passages):
+            self._add(number, passage)
+        self._mean_length = max(1.0, sum(self._lengths) / max(1, len(self._lengths)))
+
+    def _add(self, number: int, passage: Passage) -> None:
+        counts: Counter[str] = Counter(terms_of(passage.text))
+        counts.update(terms_of(passage.code))
+        self._lengths.append(sum(counts.values()))
+        for term in set(terms_of(passage.title)):
+            counts[term] += _TITLE_WEIGHT
+        for term, count in counts.items():
+            self._postings[term].append((number, count))
+
+    def best(self, question: str, limit: int) -> list[Passage]:
+        """Up to `limit` passages that cover enough of the question, best first; ties by position."""
+        weights = {term: self._weight(term) for term in set(terms_of(question))}
+        scores: dict[int, float] = defaultdict(float)
+        covered: dict[int, float] = defaultdict(float)
+        for term, weight in sorted(weights.items()):
+            for number, count in self._postings.get(term, ()):
+                length = 1 - _LENGTH_WEIGHT + _LENGTH_WEIGHT * self._lengths[number] / self._mean_length
+                scores[number] += weight * count * (_TERM_SATURATION + 1) / (count + _TERM_SATURATION * length)
+                covered[number] += weight
+        needed = _MIN_SHARE * sum(weights.values())
+        fitting = [number for number in scores if covered[number] >= needed > 0]
+        fitting.sort(key=lambda number: (-scores[number] * covered[number], number))
+        return [self.passages[number] for number in fitting[:limit]]
+
+    def _weight(self, term: str) -> float:
+        having = len(self._postings.get(term, ()))
+        return math.log(1 + (len(self.passages) - having + 0.5) / (having + 0.5))
+
+
+class Library:
+    """The indexes of the last few sets of documents: a conversation asks the same ones again and again."""
+
+    def __init__(self, *, capacity: int = 8) -> None:
+        self._capacity = capacity
+        self._indexes: OrderedDict[tuple[Document, ...], PassageIndex] = OrderedDict()
+        self._lock = Lock()
+
+    def index(self, documents: Sequence[Document]) -> PassageIndex:
+        """The index over `documents`, built on first use. Safe to call from several threads."""
+        key = tuple(documents)
+        with self._lock:
+            index = self._indexes.pop(key, None) or PassageIndex(key)
+            self._indexes[key] = index
+            while len(self._indexes) > self._capacity:
+                self._indexes.popitem(last=False)
+            return index
