@@ -2,6 +2,9 @@
 
 from django.http import HttpRequest
 
+from chatapp import upstream as upstreams
+
 
 def upstream(request: HttpRequest) -> dict[str, str]:
-    return {"upstream": "simulator"}
+    """Who answers, so that every page can say plainly when it is not the real API."""
+    return {"upstream": upstreams.name()}

@@ -1,36 +1,120 @@
-"""Configuration: strict readers of the environment; defaults let a fresh clone run with nothing configured."""
+"""Configuration: strict readers of the environment; defaults let a fresh clone run with nothing configured.
 
+A value that cannot be used raises `ImproperlyConfigured` with one sentence, which `manage.py` prints.
+"""
+
+import logging
+import os
 import secrets
+import tempfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import environ
 from csp.constants import NONCE, NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = BASE_DIR / "var"
 env = environ.Env()
+
+
+def bool_from_env(name: str, *, default: bool) -> bool:
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    text = os.environ.get(name, "").strip().lower()
+    if text and text not in words:
+        raise ImproperlyConfigured(f"{name} is {text!r}: use 1 or 0.")
+    return words[text] if text else default
+
+
+def number_from_env(name: str, *, default: float, least: float, most: float) -> float:
+    text = os.environ.get(name, "").strip()
+    try:
+        number = float(text) if text else default
+    except ValueError:
+        number = float("nan")
+    if not least <= number <= most:
+        raise ImproperlyConfigured(f"{name} is {text!r}: use a number from {least:g} to {most:g}.")
+    return number
+
+
+def url_from_env(name: str, *, schemes: tuple[str, ...]) -> str:
+    """The value as it stands, empty when unset. The message leaves it out: it may hold a password."""
+    text = os.environ.get(name, "").strip()
+    if text and (urlsplit(text).scheme not in schemes or not text.split(":", 1)[1].startswith("/")):
+        raise ImproperlyConfigured(f"{name} is not a URL that begins with {' or '.join(s + '://' for s in schemes)}.")
+    return text
+
+
+def var_dir() -> Path:
+    """The ignored folder for what this installation makes itself: database, key, logs."""
+    try:
+        VAR_DIR.mkdir(exist_ok=True)
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"The folder {VAR_DIR} cannot be made ({error.strerror}). Make {BASE_DIR} writable, "
+            "or set both SECRET_KEY and DATABASE_URL."
+        ) from None
+    return VAR_DIR
 
 
 def local_secret_key() -> str:
     """A key made once into an ignored file. `serve` refuses it for a server that others can reach."""
-    path = BASE_DIR / "var" / "secret_key"
-    path.parent.mkdir(exist_ok=True)
-    if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(50))
-    return path.read_text().strip()
+    path = var_dir() / "secret_key"
+    try:
+        if not path.exists():
+            # Written aside and linked into place: of two processes that start at once, one key wins, whole.
+            with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix="secret_key.") as file:
+                file.write(secrets.token_urlsafe(50))
+                file.flush()
+                os.link(file.name, path)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"The file {path} cannot be written ({error.strerror}). Make its folder writable, or set SECRET_KEY."
+        ) from None
+    try:
+        key = path.read_text().strip()
+    except OSError as error:
+        raise ImproperlyConfigured(f"The file {path} cannot be read ({error.strerror}).") from None
+    if len(key) < 32:
+        raise ImproperlyConfigured(f"The file {path} is damaged: delete it and a new key is made.")
+    return key
 
 
-DEBUG = env.bool("DEBUG", default=False)
-SECRET_KEY_FROM_ENV = bool(env.str("SECRET_KEY", default=""))
-SECRET_KEY = env.str("SECRET_KEY", default="") or local_secret_key()
+def database_from_env() -> dict[str, Any]:
+    url = url_from_env("DATABASE_URL", schemes=("sqlite", "postgres", "postgresql"))
+    if not url:
+        return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(var_dir() / "db.sqlite3")}
+    try:
+        database: dict[str, Any] = dict(env.db_url_config(url))
+    except Exception:  # noqa: BLE001  whatever the parser stumbles over, the answer is the same
+        database = {}
+    if database.get("NAME", "") in ("", ":memory:"):
+        raise ImproperlyConfigured(
+            "DATABASE_URL names no database: write postgres://user:password@host/name or sqlite:///file."
+        )
+    return database
+
+
+def log_level_from_env() -> str:
+    level = os.environ.get("LOG_LEVEL", "WARNING").strip().upper()
+    if level not in logging.getLevelNamesMapping():
+        raise ImproperlyConfigured(f"LOG_LEVEL is {level!r}: use DEBUG, INFO, WARNING or ERROR.")
+    return level
+
+
+DEBUG = bool_from_env("DEBUG", default=False)
+SECRET_KEY_FROM_ENV = bool(os.environ.get("SECRET_KEY"))
+SECRET_KEY = os.environ.get("SECRET_KEY") or local_secret_key()
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-PORT = env.int("PORT", default=8000)
-REDIS_URL = env.str("REDIS_URL", default="")
-ANTHROPIC_API_KEY = env.str("ANTHROPIC_API_KEY", default="")
-ANTHROPIC_BASE_URL = env.str("ANTHROPIC_BASE_URL", default="")
+PORT = int(number_from_env("PORT", default=8000, least=0, most=65535))
+REDIS_URL = url_from_env("REDIS_URL", schemes=("redis", "rediss", "unix"))
+ANTHROPIC_API_KEY = os.environ.get("ANTHROPIC_API_KEY", "").strip()
+ANTHROPIC_BASE_URL = url_from_env("ANTHROPIC_BASE_URL", schemes=("http", "https"))
 
 INSTALLED_APPS = [
     "chatapp",
@@ -46,7 +130,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "servestatic.middleware.ServeStaticMiddleware",
+    "chatapp.middleware.StaticFilesMiddleware",
     "chatapp.middleware.ContentSecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -64,6 +148,8 @@ LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/accounts/login/"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 APPEND_SLASH = True
+# `chatapp.W001` says the same once, with what to do.
+SILENCED_SYSTEM_CHECKS = ["staticfiles.W004"]
 
 TEMPLATES = [
     {
@@ -83,20 +169,14 @@ TEMPLATES = [
 
 # Database. SQLite is for one process; PostgreSQL keeps its connections in a pool, since under ASGI a persistent
 # connection per thread is never reused.
-DATABASES: dict[str, dict[str, Any]] = {
-    "default": env.db_url("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'var' / 'db.sqlite3'}")
-}
-DATABASE = DATABASES["default"]
+DATABASE = database_from_env()
+DATABASES = {"default": DATABASE}
 DATABASE["CONN_MAX_AGE"] = 0
 if DATABASE["ENGINE"].endswith("sqlite3"):
     DATABASE["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 5,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
-    }
-    # Threads cannot share the default in-memory test database.
-    DATABASE["TEST"] = {
-        "NAME": BASE_DIR / "var" / f"test-{env.str('PYTEST_XDIST_WORKER', default='main')}.sqlite3"
     }
 else:
     DATABASE["CONN_HEALTH_CHECKS"] = True
@@ -141,6 +221,7 @@ SERVESTATIC_USE_MANIFEST = COLLECTED
 SERVESTATIC_USE_FINDERS = not COLLECTED
 SERVESTATIC_AUTOREFRESH = not COLLECTED
 SERVESTATIC_MAX_AGE = 60 if COLLECTED else 0
+SERVESTATIC_ALLOW_ALL_ORIGINS = False
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
@@ -155,9 +236,12 @@ HTTPS = any(urlsplit(origin).scheme == "https" for origin in CSRF_TRUSTED_ORIGIN
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_NAME = "__Host-sessionid" if HTTPS else "sessionid"
 CSRF_COOKIE_NAME = "__Host-csrftoken" if HTTPS else "csrftoken"
+# Scripts take the token from the page's own configuration.
+CSRF_COOKIE_HTTPONLY = True
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
-SECURE_REFERRER_POLICY = "no-referrer" if HTTPS else "same-origin"
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
@@ -180,18 +264,20 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
-# Everything of warmcache sits here; `warmcache/conf.py` reads it and documents each entry.
+# Everything of warmcache sits here; `warmcache/conf.py` reads it and documents each entry. `demo` and `serve`
+# settle API_KEY, BASE_URL and UPSTREAM at their start (chatapp/upstream.py).
 WARMCACHE = {
     "API_KEY": ANTHROPIC_API_KEY,
     "BASE_URL": ANTHROPIC_BASE_URL or None,
-    "ENABLED": env.bool("WARMCACHE_ENABLED", default=True),
-    "MAX_COST_PER_WARM_UP_USD": env.str("WARMCACHE_MAX_COST_PER_WARM_UP_USD", default="0.25"),
+    "UPSTREAM": "anthropic" if ANTHROPIC_API_KEY else "simulator",
+    "ENABLED": bool_from_env("WARMCACHE_ENABLED", default=True),
+    "MAX_COST_PER_WARM_UP_USD": os.environ.get("WARMCACHE_MAX_COST_PER_WARM_UP_USD", "0.25"),
 }
 # The simulator that stands in when there is no key: its latency profile, seed and noise.
 SIMULATOR = {
-    "profile": env.str("SIMULATOR_PROFILE", default="auto"),
-    "seed": env.int("SIMULATOR_SEED", default=1),
-    "noise": env.float("SIMULATOR_NOISE", default=0.25),
+    "profile": os.environ.get("SIMULATOR_PROFILE", "auto"),
+    "seed": int(number_from_env("SIMULATOR_SEED", default=1, least=0, most=2**31)),
+    "noise": number_from_env("SIMULATOR_NOISE", default=0.25, least=0, most=2),
 }
 
 LOGGING = {
@@ -199,7 +285,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="WARNING")},
+    "root": {"handlers": ["stderr"], "level": log_level_from_env()},
     "loggers": {
         "django": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
         "django.request": {"level": "ERROR"},

@@ -1,6 +1,21 @@
 """HTTP paths."""
 
 from django.contrib import admin
+from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from chatapp import views
+
+urlpatterns = [
+    path("", views.conversation_page, name="home"),
+    path("c/<uuid:conversation_id>/", views.conversation_page, name="conversation"),
+    path("c/<uuid:conversation_id>/rename/", views.rename_conversation, name="rename_conversation"),
+    path("c/<uuid:conversation_id>/delete/", views.delete_conversation, name="delete_conversation"),
+    path("accounts/login/", views.SignInView.as_view(), name="login"),
+    path("accounts/logout/", LogoutView.as_view(), name="logout"),
+    path("sign-in/<str:token>/", views.sign_in_link, name="sign_in_link"),
+    path("healthz", views.healthz, name="healthz"),
+    path("readyz", views.readyz, name="readyz"),
+    path("favicon.ico", views.favicon, name="favicon"),
+    path("admin/", admin.site.urls),
+]

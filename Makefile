@@ -1,0 +1,49 @@
+# `make run` and `make test` are all that a newcomer needs; `make help` tells the rest.
+PYTHON ?= python3
+PY := .venv/bin/python
+PYTEST := $(PY) -m pytest
+LINTED := chatapp warmcache tests deploy manage.py $(wildcard benchmarks)
+
+.DEFAULT_GOAL := help
+.PHONY: setup run serve test check lint format bench soak clean help
+
+setup:  ## install everything, development tools included
+	@$(PYTHON) deploy/install.py --dev
+
+run:  ## install what is missing, start the demo, print a sign-in link (PORT=8000)
+	@$(PYTHON) deploy/install.py && exec $(PY) manage.py demo
+
+serve:  ## the production server, without the demo's content and link
+	@$(PYTHON) deploy/install.py && exec $(PY) manage.py serve
+
+test: setup check  ## every test: Node, then SQLite with Redis and Chromium, then PostgreSQL
+	.venv/bin/node --test tests/js/*.test.js
+	$(PYTEST) -m "not browser and not soak" -n 2
+	$(PYTEST) -m "browser and not soak"
+	$(PY) -m tests.servers postgres $(PYTEST) -m "not browser and not soak" --database-only -n 2
+
+check: setup  ## what can be checked without running: style, types, layers, migrations
+	$(PY) -m ruff check $(LINTED)
+	$(PY) -m ruff format --check $(LINTED)
+	$(PY) -m mypy
+	$(PY) -c "from importlinter.cli import lint_imports_command as run; run()"
+	$(PY) manage.py makemigrations --check --dry-run
+
+lint: setup  ## style only
+	$(PY) -m ruff check $(LINTED)
+
+format: setup  ## lay the code out
+	$(PY) -m ruff check --fix $(LINTED)
+	$(PY) -m ruff format $(LINTED)
+
+bench: setup  ## milliseconds, printed
+	$(PY) -m benchmarks
+
+soak: setup  ## the long tests
+	$(PYTEST) -m soak
+
+clean:  ## throw away what was installed or generated; the database and keys in var/ stay
+	rm -rf .venv node_modules staticfiles .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

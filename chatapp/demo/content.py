@@ -1,0 +1,76 @@
+"""The demo's assistants, as values."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings
+
+from chatapp.demo import python_reference
+
+GUIDE_FILES = ("README.md", "chatapp/PROTOCOL.md", "warmcache/README.md")
+
+QUOTING = (
+    "Answer from the documents. Quote the sentence that settles the question and name the document it stands in. "
+    "Show a short example where one helps. Say so when the documents do not answer the question."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssistantSpec:
+    """An assistant before it is a row. `documents` makes titles and texts, called only when they are needed."""
+
+    slug: str
+    fields: dict[str, Any]
+    documents: Callable[[], list[tuple[str, str]]] = field(default=list)
+
+
+def guide_documents() -> list[tuple[str, str]]:
+    """This project's own pages, those that are there."""
+    paths = [(name, settings.BASE_DIR / name) for name in GUIDE_FILES]
+    return [(name, path.read_text(encoding="utf-8")) for name, path in paths if path.is_file()]
+
+
+ASSISTANTS = (
+    AssistantSpec(
+        slug="python-reference",
+        fields={
+            "name": "Python reference",
+            "description": "Has read the Python language reference: about 60,000 tokens, worth keeping warm.",
+            "model": "claude-sonnet-5-5",
+            "thinking": "between_tools",
+            "effort": "low",
+            "system_prompt": (
+                "You help people with the Python language. Your documents are the language reference that ships with "
+                "CPython, copyright Python Software Foundation, used under the PSF License Version 2. " + QUOTING
+            ),
+        },
+        documents=python_reference.documents,
+    ),
+    AssistantSpec(
+        slug="warmcache-guide",
+        fields={
+            "name": "Warmcache guide",
+            "description": "Explains this very program from its own documentation.",
+            "model": "claude-sonnet-5-5",
+            "thinking": "between_tools",
+            "effort": "low",
+            "system_prompt": (
+                "You explain Warmcache, a chat for Claude whose prompt cache is warm before the person presses Enter. "
+                "Your documents are its own documentation. " + QUOTING
+            ),
+        },
+        documents=guide_documents,
+    ),
+    AssistantSpec(
+        slug="small-talk",
+        fields={
+            "name": "Small talk",
+            "description": "No documents: its prompt is too short to be cached, so warming is skipped and says why.",
+            "model": "claude-haiku-5-5",
+            "system_prompt": (
+                "You are good company: warm, brief, curious. Answer in a few sentences, in the person's language."
+            ),
+        },
+    ),
+)

@@ -1,0 +1,31 @@
+"""What the first warm-up of each assistant would cost, told before anybody spends it."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from django.db.models import Sum
+from django.db.models.functions import Length
+
+from chatapp.models import Assistant, TimeToLive
+from warmcache.core.catalog import facts_for
+from warmcache.prices import rates_for
+
+
+def first_warm_ups() -> Iterator[str]:
+    """One sentence per assistant that can be warmed; blocks on the database and on slow imports."""
+    for assistant in Assistant.objects.annotate(document_characters=Sum(Length("documents__text"))):
+        facts = facts_for(assistant.model)
+        characters = len(assistant.system_prompt) + (assistant.document_characters or 0)
+        tokens = round(characters / facts.chars_per_token)
+        if tokens < facts.min_prefix_tokens:
+            continue
+        yield f"First warm-up of {assistant.name}: about {tokens:,} tokens, {_price(assistant, tokens)}."
+
+
+def _price(assistant: Assistant, tokens: int) -> str:
+    rates = rates_for(assistant.model, tokens)
+    if rates is None:
+        return f"at a price that is not known for {assistant.model}"
+    is_long = assistant.shared_ttl == TimeToLive.ONE_HOUR
+    cost = (rates.cache_write_1h if is_long else rates.cache_write_5m) * tokens
+    return f"at most about ${cost.quantize(Decimal('0.0001')).normalize():f}"

@@ -1,0 +1,36 @@
+"""Creates what is missing of the demo, and leaves alone what is there: an operator's edits are kept."""
+
+from django.db import transaction
+
+from chatapp.demo.content import ASSISTANTS, AssistantSpec
+from chatapp.models import Assistant, Document, User
+
+USERNAME = "demo"
+
+
+def seed() -> User:
+    """The demo's user and assistants. Two queries when nothing is missing."""
+    user = User.objects.filter(username=USERNAME).first() or _create_user()
+    present = set(Assistant.objects.values_list("slug", flat=True))
+    for spec in ASSISTANTS:
+        if spec.slug not in present:
+            _create_assistant(spec)
+    return user
+
+
+def _create_user() -> User:
+    """Staff, so that the admin shows the log of warm-ups; without a password, so that only the link lets in."""
+    user = User(username=USERNAME, is_staff=True, is_superuser=True)
+    user.set_unusable_password()
+    user.save()
+    return user
+
+
+@transaction.atomic
+def _create_assistant(spec: AssistantSpec) -> None:
+    is_default = not Assistant.objects.filter(is_default=True).exists()
+    assistant = Assistant.objects.create(slug=spec.slug, is_default=is_default, **spec.fields)
+    Document.objects.bulk_create(
+        Document(assistant=assistant, title=title, text=text, position=position)
+        for position, (title, text) in enumerate(spec.documents())
+    )

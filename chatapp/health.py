@@ -1,0 +1,51 @@
+"""Whether this process can serve: the state behind `/readyz`."""
+
+import threading
+from typing import Protocol
+
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+
+class Child(Protocol):
+    """A process we depend on."""
+
+    def is_alive(self) -> bool: ...
+
+
+class Health:
+    """What is known of this process. One instance, `health`, for the whole process."""
+
+    def __init__(self) -> None:
+        self.draining = threading.Event()
+        self.simulator: Child | None = None
+        self._is_migrated = False
+
+    def trouble(self) -> str | None:
+        """Why no request should be sent here, as one word; None while all is well. Blocks on the database."""
+        if self.draining.is_set():
+            return "draining"
+        if self.simulator is not None and not self.simulator.is_alive():
+            return "simulator"
+        try:
+            return None if self._can_query() else "migrations"
+        except DatabaseError:
+            return "database"
+
+    def _can_query(self) -> bool:
+        # Migrations do not come undone under a running process: once complete, a bare query is enough.
+        if not self._is_migrated:
+            self._is_migrated = not pending_migrations()
+        else:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+        return self._is_migrated
+
+
+def pending_migrations() -> int:
+    """How many migrations the database lacks."""
+    executor = MigrationExecutor(connection)
+    return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+
+health = Health()

@@ -1,0 +1,52 @@
+"""`manage.py demo`: what `make run` calls. One process from nothing to a page that answers."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.urls import reverse
+
+from chatapp import listening, startup, upstream
+from chatapp.demo import costs, seeding
+from chatapp.services import sign_in_links
+
+HOST = "127.0.0.1"
+WHO_ANSWERS = {
+    "anthropic": "the Claude API answers",
+    "simulator": "simulated replies: no API key is set",
+    "local": "a local model answers",
+}
+
+
+class Command(BaseCommand):
+    help = "Prepares and serves the demo on this machine, and prints a one-time sign-in link."
+    # Checked by `manage.py check` and by `serve`; here every tenth of a second counts.
+    requires_system_checks: list[str] = []
+
+    def handle(self, **options: Any) -> None:
+        with startup.one_sentence_errors():
+            listener = listening.listen(HOST, settings.PORT)
+            with upstream.Upstream() as chosen:
+                startup.migrate_if_needed()
+                user = seeding.seed()
+                link = sign_in_links.create(user)
+                kind = chosen.settle()
+                path = reverse("sign_in_link", args=[link.token])
+                line = f"Open {listening.url_of(listener)}{path} ({WHO_ANSWERS[kind]})"
+                startup.run_server(listener, on_ready=lambda: self._ready(line, kind))
+
+    def _ready(self, line: str, kind: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()
+        after = [startup.import_slow_modules]
+        if kind == "anthropic":
+            after = [self._say_if_key_is_refused, *after, self._say_what_warm_ups_cost]
+        startup.in_background(*after)
+
+    def _say_if_key_is_refused(self) -> None:
+        if sentence := upstream.refusal_of_key():
+            self.stderr.write(sentence)
+
+    def _say_what_warm_ups_cost(self) -> None:
+        for line in costs.first_warm_ups():
+            self.stderr.write(line)

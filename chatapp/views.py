@@ -1,0 +1,162 @@
+"""Pages and plain HTTP endpoints."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+from uuid import UUID
+
+import msgspec
+from django.contrib.auth import login
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import LoginView
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http.request import split_domain_port
+from django.middleware.csrf import get_token
+from django.shortcuts import redirect, render
+from django.templatetags.static import static
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from chatapp import access, upstream
+from chatapp.forms import RenameForm
+from chatapp.health import health
+from chatapp.models import Assistant, Conversation, User
+from chatapp.services import conversations, sign_in_links
+
+SOCKET_PATH = "/ws/chat/"
+# The sidebar's length; older ones are found by their address.
+LISTED_CONVERSATIONS = 200
+
+
+@never_cache
+@login_required
+@require_GET
+def conversation_page(request: HttpRequest, conversation_id: UUID | None = None) -> HttpResponse:
+    """The chat: a new one, or one of the person's own."""
+    user = _signed_in(request)
+    conversation = _conversation_or_404(user, conversation_id) if conversation_id else None
+    assistants = list(access.assistants_for(user))
+    if not assistants:
+        return render(request, "chat/no_assistants.html", status=503)
+    assistant = conversation.assistant if conversation else assistants[0]
+    listed = list(access.conversations_of(user)[:LISTED_CONVERSATIONS])
+    context = {
+        "assistant": assistant,
+        "assistants": assistants,
+        "conversation": conversation,
+        "conversations": listed,
+        "config": _page_config(request, assistants, listed, conversation, assistant),
+    }
+    return render(request, "chat/conversation.html", context)
+
+
+@login_required
+@require_POST
+def rename_conversation(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
+    """Form field `title`; 204, and every open page hears of it."""
+    conversation = _conversation_or_404(_signed_in(request), conversation_id)
+    form = RenameForm(request.POST)
+    if not form.is_valid():
+        return JsonResponse({"errors": form.errors}, status=400)
+    conversations.rename(conversation, form.cleaned_data["title"])
+    return HttpResponse(status=204)
+
+
+@login_required
+@require_POST
+def delete_conversation(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
+    """204, and every open page hears of it."""
+    conversations.delete(_conversation_or_404(_signed_in(request), conversation_id))
+    return HttpResponse(status=204)
+
+
+class SignInView(LoginView):
+    """`/accounts/login/`. The answer to a wrong name and to a wrong password is the same."""
+
+    redirect_authenticated_user = True
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def sign_in_link(request: HttpRequest, token: str) -> HttpResponse:
+    """The one-time way in that `demo` prints: GET shows a button, so that no link preview uses it up; POST signs in."""
+    if not _is_local(request):
+        raise Http404
+    now = timezone.now()
+    if request.method == "POST" and (user := sign_in_links.consume(token, now=now)):
+        login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+        return redirect("home")
+    link = sign_in_links.find(token)
+    state = link.state(now) if link else "unknown"
+    context = {"username": link.user.get_username() if link else "", "state": state}
+    status = {"ready": 200, "unknown": 404}.get(state, 410)
+    return render(request, "registration/sign_in_link.html", context, status=status)
+
+
+async def healthz(request: HttpRequest) -> HttpResponse:
+    """Alive. Asks nobody, so that a database that is down does not get healthy processes killed."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+@never_cache
+def readyz(request: HttpRequest) -> HttpResponse:
+    """Can serve: 200, or 503 with the reason as one word."""
+    trouble = health.trouble()
+    return HttpResponse(f"{trouble or 'ok'}\n", content_type="text/plain", status=503 if trouble else 200)
+
+
+@require_GET
+def favicon(request: HttpRequest) -> HttpResponse:
+    """For browsers that ask here before they have read a page."""
+    return redirect(static("img/favicon.svg"))
+
+
+def _signed_in(request: HttpRequest) -> User:
+    return cast(User, request.user)
+
+
+def _conversation_or_404(user: User, conversation_id: UUID) -> Conversation:
+    try:
+        return access.conversation_for_user(user, conversation_id)
+    except access.NotFound:
+        raise Http404 from None
+
+
+# What a proxy adds. Behind one, a loopback address says nothing about where the person sits.
+PROXY_HEADERS = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip")
+
+
+def _is_local(request: HttpRequest) -> bool:
+    """From this machine and addressed to it, without a proxy between."""
+    if any(header in request.headers for header in PROXY_HEADERS):
+        return False
+    host, _ = split_domain_port(request.get_host())
+    return upstream.is_loopback(host) and upstream.is_loopback(request.META.get("REMOTE_ADDR", ""))
+
+
+def _page_config(
+    request: HttpRequest,
+    assistants: Sequence[Assistant],
+    listed: Sequence[Conversation],
+    conversation: Conversation | None,
+    assistant: Assistant,
+) -> dict[str, Any]:
+    """The server's facts for the page's scripts, all of them plain JSON values."""
+    user = _signed_in(request)
+    return {
+        "socket_path": SOCKET_PATH,
+        "csrf_token": get_token(request),
+        "conversation_id": str(conversation.id) if conversation else None,
+        "assistant_id": assistant.pk,
+        "assistants": [msgspec.to_builtins(conversations.assistant_view(each)) for each in assistants],
+        "conversations": [msgspec.to_builtins(conversations.conversation_view(each)) for each in listed],
+        "upstream": upstream.name(),
+        "user": {"id": user.pk, "username": user.get_username(), "is_staff": user.is_staff},
+        "urls": {
+            "home": reverse("home"),
+            "conversation": "/c/",
+            "admin": reverse("admin:index") if user.is_staff else None,
+            "sign_out": reverse("logout"),
+        },
+    }
