@@ -1,0 +1,63 @@
+"""The import map: lets unbundled ES modules be served under hashed names.
+
+Modules import each other by relative paths with the extension, so that Node can run the same files. The manifest
+storage does not rewrite those lines, so the map leads from each plain URL to the hashed one.
+"""
+
+import json
+from functools import lru_cache
+from typing import Any
+
+from django import template
+from django.contrib.staticfiles.storage import staticfiles_storage
+from django.templatetags.static import static
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+
+register = template.Library()
+
+MODULES_FOLDER = "js/"
+# Bare names for the npm packages, with the file of each that a browser can load as it is.
+PACKAGES = {
+    "dompurify": "npm/dompurify/purify.es.mjs",
+    "highlight.js": "npm/highlight.js/es/highlight.min.js",
+    "markdown-it": "npm/markdown-it/markdown-it.esm.min.mjs",
+}
+# The characters with which JSON could end a script element or begin a comment in it.
+SCRIPT_ESCAPES = {ord("<"): "\\u003C", ord(">"): "\\u003E", ord("&"): "\\u0026"}
+
+
+@register.simple_tag(takes_context=True)
+def importmap(context: template.Context) -> SafeString:
+    """`<script type="importmap">` with the page's nonce. It has to stand before the first module script."""
+    nonce = getattr(context.get("request"), "csp_nonce", None)
+    attribute = format_html(' nonce="{}"', nonce) if nonce else ""
+    return format_html('<script type="importmap"{}>{}</script>', attribute, _map_json(*_storage_state()))
+
+
+@register.simple_tag
+def modulepreloads() -> SafeString:
+    """Links that fetch all modules at once, instead of one import after the other; none while nothing is hashed."""
+    links = ((static(name),) for name in _module_names(*_storage_state()))
+    return format_html_join("\n", '<link rel="modulepreload" href="{}">', links)
+
+
+def _storage_state() -> tuple[str, str]:
+    """What the map depends on: where static files are, and which manifest names them (empty when none does)."""
+    return staticfiles_storage.base_url, getattr(staticfiles_storage, "manifest_hash", "")
+
+
+@lru_cache(maxsize=4)
+def _map_json(base_url: str, manifest_hash: str) -> SafeString:
+    imports = {name: static(path) for name, path in PACKAGES.items()}
+    for name in _module_names(base_url, manifest_hash):
+        imports[base_url + name] = static(name)
+    # SAFETY: our own file names, and what could end the script element is escaped.
+    return mark_safe(json.dumps({"imports": imports}).translate(SCRIPT_ESCAPES))
+
+
+@lru_cache(maxsize=4)
+def _module_names(base_url: str, manifest_hash: str) -> tuple[str, ...]:
+    hashed: dict[str, Any] = getattr(staticfiles_storage, "hashed_files", {}) if manifest_hash else {}
+    modules = (name for name in hashed if name.startswith(MODULES_FOLDER) and name.endswith(".js"))
+    return tuple(sorted(name for name in modules if static(name) != base_url + name))

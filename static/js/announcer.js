@@ -1,0 +1,19 @@
+const MAX_CHARS = 400
+
+/** Speaks to screen readers, politely: once per finished answer, never per token. */
+export class Announcer {
+  #region
+
+  constructor({ region }) {
+    this.#region = region
+  }
+
+  replyFinished({ status, text }) {
+    const start = text.length > MAX_CHARS ? `${text.slice(0, MAX_CHARS)} …` : text
+    this.say(status === "complete" ? `Reply: ${start}` : `The reply ended early. ${start}`)
+  }
+
+  say(text) {
+    this.#region.textContent = text
+  }
+}

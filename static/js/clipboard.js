@@ -1,0 +1,21 @@
+const SHOWN_MS = 1_600
+
+/** Makes `button` copy what `text()` gives, and say how that went. */
+export function copiesOnClick(button, text) {
+  const label = button.querySelector("[data-part=label]")
+  const usual = label.textContent
+  button.addEventListener("click", async () => {
+    label.textContent = (await copied(text())) ? "Copied" : "Not allowed here"
+    setTimeout(() => (label.textContent = usual), SHOWN_MS)
+  })
+}
+
+// Browsers give the clipboard to secure pages only; over plain HTTP on a network there is none.
+async function copied(text) {
+  try {
+    await navigator.clipboard.writeText(text)
+    return true
+  } catch {
+    return false
+  }
+}

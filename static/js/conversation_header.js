@@ -1,0 +1,21 @@
+import { part, setText } from "./dom.js"
+
+const PRODUCT = "Warmcache"
+
+/** What the open conversation is called and who answers in it: above the messages and in the tab's title. */
+export class ConversationHeader {
+  #root
+
+  constructor({ root }) {
+    this.#root = root
+  }
+
+  showTitle(title) {
+    setText(part(this.#root, "title"), title || "New chat")
+    document.title = title ? `${title} · ${PRODUCT}` : PRODUCT
+  }
+
+  showAssistant({ name, model }) {
+    setText(part(this.#root, "assistant"), `${name} · ${model}`)
+  }
+}

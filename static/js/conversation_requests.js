@@ -1,0 +1,32 @@
+/** The two changes of a conversation that go by plain HTTP. Their effect comes back as `conversation.updated`. */
+export class ConversationRequests {
+  #base
+  #csrfToken
+
+  constructor({ base, csrfToken }) {
+    this.#base = base
+    this.#csrfToken = csrfToken
+  }
+
+  rename(conversationId, title) {
+    return this.#post(`${conversationId}/rename/`, { title })
+  }
+
+  delete(conversationId) {
+    return this.#post(`${conversationId}/delete/`, {})
+  }
+
+  /** Says whether the server did it. */
+  async #post(path, fields) {
+    try {
+      const response = await fetch(this.#base + path, {
+        method: "POST",
+        headers: { "X-CSRFToken": this.#csrfToken },
+        body: new URLSearchParams(fields),
+      })
+      return response.ok
+    } catch {
+      return false
+    }
+  }
+}

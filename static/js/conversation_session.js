@@ -1,0 +1,143 @@
+import { conversationOpen, isAbout, replyRegenerate, replyStop } from "./protocol.js"
+import { StreamBuffer } from "./stream_buffer.js"
+
+/**
+ * The conversation that this page shows: takes the server's frames, keeps the running reply whole, and tells the
+ * view. Loading, reloading, reconnecting and healing a gap are one path: `conversation.open`, answered by
+ * `conversation.state`.
+ *
+ * `view` gets: `stateShown(frame, { keepReplyId })`, `conversationBegan(conversationId, entry)`,
+ * `messageCreated(frame)`, `replyStarted(frame)`, `replySnapshot(replyId, blocks)`, `replyDelta(frame)`,
+ * `replyBlock(frame)`, `replyFinished(frame)`, `runningChanged(replyId or null)`.
+ */
+export class ConversationSession {
+  #send
+  #outbox
+  #view
+  #scope
+  #buffer = null
+  #isOpening = false
+  #lastSeq = 0
+  #handlers = {
+    "conversation.state": (frame) => this.#state(frame),
+    "message.created": (frame) => this.#messageCreated(frame),
+    "reply.started": (frame) => this.#replyStarted(frame),
+    "reply.delta": (frame) => this.#replyFrame(frame, () => this.#view.replyDelta(frame)),
+    "reply.block": (frame) => this.#replyFrame(frame, () => this.#view.replyBlock(frame)),
+    "reply.finished": (frame) => this.#replyFrame(frame, () => this.#replyFinished(frame)),
+  }
+
+  /** `send(frame)` may refuse when there is no connection; `connected()` makes up for it. */
+  constructor({ scope, send, outbox, view }) {
+    this.#scope = scope
+    this.#send = send
+    this.#outbox = outbox
+    this.#view = view
+  }
+
+  get scope() {
+    return this.#scope
+  }
+
+  get runningReplyId() {
+    return this.#buffer?.replyId ?? null
+  }
+
+  /** The newest `seq` of the running reply, or of the one that ran last. */
+  get lastSeq() {
+    return this.#lastSeq
+  }
+
+  get cursor() {
+    return this.#buffer?.cursor ?? null
+  }
+
+  /** Shows another conversation, or a new chat. */
+  open(scope) {
+    this.#scope = scope
+    this.#run(null)
+    this.#ask()
+  }
+
+  /** After `ready`: whatever happened meanwhile comes with the state. */
+  connected() {
+    this.#ask()
+  }
+
+  take(frame) {
+    this.#handlers[frame.type]?.(frame)
+  }
+
+  stop() {
+    if (this.#buffer !== null) this.#send(replyStop(this.#buffer.replyId))
+  }
+
+  regenerate(replyId) {
+    return this.#send(replyRegenerate(replyId))
+  }
+
+  #ask() {
+    this.#isOpening = this.#send(conversationOpen(this.#scope, this.cursor))
+  }
+
+  #state(frame) {
+    const about = { conversation_id: frame.conversation?.id, assistant_id: frame.assistant.id }
+    if (!isAbout(about, this.#scope)) return
+    this.#isOpening = false
+    for (const message of frame.messages) this.#outbox.acknowledge(message.client_message_id)
+    const isContinued = this.#continues(frame)
+    if (!isContinued) this.#run(frame.reply === null ? null : StreamBuffer.fromSnapshot(frame.reply))
+    this.#view.stateShown(frame, { keepReplyId: isContinued ? this.#buffer.replyId : null })
+    if (frame.reply === null) return
+    this.#view.replyStarted(frame.reply)
+    if (!isContinued) this.#view.replySnapshot(frame.reply.reply_id, this.#buffer.blocks)
+  }
+
+  // `recovered` means that the frames after our cursor follow: what we have is the beginning, and right.
+  #continues({ reply, recovered }) {
+    if (reply === null || !recovered || this.#buffer === null) return false
+    return reply.reply_id === this.#buffer.replyId && reply.epoch === this.#buffer.epoch
+  }
+
+  #messageCreated(frame) {
+    const entry = this.#outbox.acknowledge(frame.client_message_id)
+    const isOurNewChat = entry !== null && entry.scope.conversationId === null
+    if (isOurNewChat && this.#scope.conversationId === null) {
+      this.#scope = { ...this.#scope, conversationId: frame.conversation_id }
+      this.#view.conversationBegan(frame.conversation_id, entry)
+    }
+    if (frame.conversation_id === this.#scope.conversationId) this.#view.messageCreated(frame)
+  }
+
+  #replyStarted(frame) {
+    const isKnown = frame.reply_id === this.runningReplyId && frame.epoch === this.#buffer.epoch
+    if (frame.conversation_id !== this.#scope.conversationId || isKnown) return
+    this.#run(new StreamBuffer({ replyId: frame.reply_id, epoch: frame.epoch }))
+    this.#view.replyStarted(frame)
+  }
+
+  #replyFrame(frame, show) {
+    if (frame.reply_id !== this.runningReplyId) return this.#strangeReplyFrame(frame)
+    const outcome = this.#buffer.apply(frame)
+    if (outcome === "applied") this.#lastSeq = frame.seq
+    if (outcome === "applied") show()
+    else if (outcome === "gap" && !this.#isOpening) this.#ask()
+  }
+
+  // Only an end matters of a reply that does not run here: its owner died, and a sweep has closed it.
+  #strangeReplyFrame(frame) {
+    if (frame.type === "reply.finished") this.#view.replyFinished(frame)
+  }
+
+  #replyFinished(frame) {
+    this.#run(null)
+    this.#view.replyFinished(frame)
+  }
+
+  #run(buffer) {
+    const before = this.runningReplyId
+    this.#buffer = buffer
+    this.#lastSeq = buffer?.seq ?? this.#lastSeq
+    if (before !== this.runningReplyId) this.#view.runningChanged(this.runningReplyId)
+  }
+}

@@ -1,0 +1,25 @@
+/** The element with this id; a page without it is a mistake of ours. */
+export function byId(id) {
+  const element = document.getElementById(id)
+  if (element === null) throw new Error(`The page has no element #${id}.`)
+  return element
+}
+
+/** A copy of the one element inside `<template id=…>`. */
+export const fromTemplate = (id) => byId(id).content.firstElementChild.cloneNode(true)
+
+/** The part of a component that is marked `data-part=…`. */
+export function part(root, name) {
+  const element = root.querySelector(`[data-part="${name}"]`)
+  if (element === null) throw new Error(`No part "${name}" in ${root.tagName}.`)
+  return element
+}
+
+export function show(element, isShown) {
+  element.hidden = !isShown
+}
+
+/** Changes the text only where it differs: an equal text set again makes screen readers speak again. */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text
+}

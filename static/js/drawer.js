@@ -1,0 +1,33 @@
+/** The sidebar on a narrow page: off the canvas until it is asked for, and then the only thing that has the focus. */
+export class Drawer {
+  #panel
+  #rest
+  #button
+  #isNarrow
+
+  /** `rest` is inert while the drawer is open; `isNarrow` is a `MediaQueryList`. */
+  constructor({ panel, rest, button, backdrop, isNarrow }) {
+    this.#panel = panel
+    this.#rest = rest
+    this.#button = button
+    this.#isNarrow = isNarrow
+    button.addEventListener("click", () => this.#set(true))
+    backdrop.addEventListener("click", () => this.close())
+    panel.addEventListener("keydown", (event) => event.key === "Escape" && this.close())
+    isNarrow.addEventListener("change", () => this.#set(false))
+  }
+
+  close() {
+    if (this.#panel.dataset.open !== "true") return
+    this.#set(false)
+    this.#button.focus()
+  }
+
+  #set(isOpen) {
+    const isModal = isOpen && this.#isNarrow.matches
+    this.#panel.dataset.open = String(isModal)
+    this.#button.ariaExpanded = String(isModal)
+    this.#rest.inert = isModal
+    if (isModal) this.#panel.querySelector("a, button").focus()
+  }
+}

@@ -1,0 +1,71 @@
+import { parseBlocks } from "./markdown.js"
+
+// With one character outside this set a half-written line has shown what it is going to be.
+const DECIDED = /[^-+*_=#`~>|:\d.)\\\s]/
+
+/**
+ * Markdown that grows. Everything before the last block is settled and never read again, so that the work per
+ * token does not grow with the answer; only the tail is parsed anew.
+ */
+export class MarkdownStream {
+  #tail = ""
+  #heldBack = ""
+  #definitions
+
+  /** `definitions` are link definitions known beforehand: those of an earlier reading of the same text. */
+  constructor({ definitions = {} } = {}) {
+    this.#definitions = definitions
+  }
+
+  append(text) {
+    const joined = this.#heldBack + text
+    // The second half of a line break may come with the next piece.
+    this.#heldBack = joined.endsWith("\r") ? "\r" : ""
+    this.#tail += joined.slice(0, joined.length - this.#heldBack.length).replace(/\r\n?/g, "\n")
+  }
+
+  /**
+   * `{ settled, tail }`: blocks that will not change any more, given once, and those that may still change.
+   * A block is `{ html, isOpenFence, code, language }`.
+   */
+  read() {
+    const env = { references: { ...this.#definitions } }
+    const blocks = parseBlocks(this.#tail, env)
+    const keepFrom = this.#firstUnsettled(blocks)
+    if (keepFrom > 0) this.#settle(blocks[keepFrom].startLine)
+    return { settled: blocks.slice(0, keepFrom), tail: blocks.slice(keepFrom) }
+  }
+
+  /** The link definitions of the whole text so far, the tail included. */
+  definitions() {
+    const env = { references: { ...this.#definitions } }
+    parseBlocks(this.#tail, env)
+    return env.references
+  }
+
+  // A half-written definition must not be kept, so only settled text adds to what is known.
+  #settle(line) {
+    const offset = offsetOfLine(this.#tail, line)
+    const env = { references: this.#definitions }
+    parseBlocks(this.#tail.slice(0, offset), env)
+    this.#tail = this.#tail.slice(offset)
+  }
+
+  // A later block settles the ones before it, unless it stands on half a line that may yet turn out to continue
+  // them: "2" can become "2. next", "#" can become "#hashtag".
+  #firstUnsettled(blocks) {
+    const last = blocks.length - 1
+    if (last < 1) return 0
+    const lineStart = this.#tail.lastIndexOf("\n") + 1
+    const wholeLines = this.#tail.slice(0, lineStart).split("\n").length - 1
+    const isOnWholeLine = blocks[last].startLine < wholeLines
+    const isDecided = !blocks[last].isOpenFence && DECIDED.test(this.#tail.slice(lineStart))
+    return isOnWholeLine || isDecided ? last : last - 1
+  }
+}
+
+function offsetOfLine(text, line) {
+  let offset = 0
+  for (let count = 0; count < line; count += 1) offset = text.indexOf("\n", offset) + 1
+  return offset
+}

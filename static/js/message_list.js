@@ -1,0 +1,122 @@
+import { ReplyView } from "./reply_view.js"
+import { UserMessageView } from "./user_message_view.js"
+
+/** The messages of the open conversation, in order. Waiting messages of the outbox come last. */
+export class MessageList {
+  #root
+  #options
+  #users = []
+  #replies = new Map()
+  #assistantName = ""
+
+  /** `options`: `highlighter`, `scheduler`, `onTryAgain`, `onRetry`, `onEdit`, handed to the messages' views. */
+  constructor({ root, ...options }) {
+    this.#root = root
+    this.#options = options
+  }
+
+  get isEmpty() {
+    return this.#root.childElementCount === 0
+  }
+
+  clear() {
+    this.#users = []
+    this.#replies.clear()
+    this.#root.replaceChildren()
+  }
+
+  reply(replyId) {
+    return this.#replies.get(replyId) ?? null
+  }
+
+  /** A whole conversation from `conversation.state`. The reply `keepReplyId` is shown already and goes on. */
+  showConversation({ messages, assistant }, { keepReplyId = null } = {}) {
+    this.#assistantName = assistant.name
+    const kept = this.reply(keepReplyId)
+    this.#users = []
+    this.#replies.clear()
+    const elements = messages.map((message) => this.#elementFor(message, kept))
+    this.#root.replaceChildren(...elements)
+  }
+
+  /** A message that is on its way (an outbox entry) or whose delivery changed. */
+  showWaiting(entry) {
+    const known = this.#users.find(({ clientMessageId }) => clientMessageId === entry.clientMessageId)
+    const view = known ?? this.#addUser(entry)
+    view.waiting(entry)
+  }
+
+  /** Takes a `message.created`. */
+  messageCreated({ client_message_id, message_id, text }) {
+    if (this.#users.some(({ messageId }) => messageId === message_id)) return
+    const known = this.#users.find(({ clientMessageId }) => clientMessageId === client_message_id)
+    const view = known ?? this.#addUser({ clientMessageId: client_message_id, text })
+    view.sent(message_id)
+    view.element.after(...this.#repliesTo(message_id))
+  }
+
+  discardWaiting(clientMessageId) {
+    this.#users.find((view) => view.clientMessageId === clientMessageId)?.element.remove()
+    this.#users = this.#users.filter((view) => view.clientMessageId !== clientMessageId)
+  }
+
+  /** Takes a `reply.started`. What followed the reply's parent gives way: this is another try. */
+  startReply({ reply_id, parent_id, warmth }) {
+    const view = this.reply(reply_id) ?? this.#newReply(reply_id, parent_id)
+    const parent = this.#root.querySelector(`[data-message-id="${CSS.escape(parent_id)}"]`)
+    while (parent !== null && parent.nextElementSibling?.dataset.messageId) parent.nextElementSibling.remove()
+    if (parent === null) this.#root.append(view.element)
+    else parent.after(view.element)
+    view.started({ warmth })
+    return view
+  }
+
+  #elementFor(message, kept) {
+    if (message.role === "user") return this.#userFrom(message).element
+    if (kept?.replyId === message.id) {
+      this.#replies.set(message.id, kept)
+      return kept.element
+    }
+    return this.#replyFrom(message).element
+  }
+
+  #userFrom(message) {
+    const view = new UserMessageView({ ...this.#options, clientMessageId: message.client_message_id, text: message.text })
+    view.sent(message.id)
+    this.#users.push(view)
+    return view
+  }
+
+  #replyFrom(message) {
+    const view = this.#newReply(message.id, message.parent_id)
+    view.started(message)
+    view.showBlocks(message.blocks.length > 0 ? message.blocks : [proseBlock(message.text)])
+    if (message.status !== "streaming") view.ended(endingOf(message))
+    return view
+  }
+
+  #newReply(replyId, parentId) {
+    const view = new ReplyView({ ...this.#options, replyId, parentId, assistantName: this.#assistantName })
+    this.#replies.set(replyId, view)
+    return view
+  }
+
+  #addUser({ clientMessageId, text }) {
+    const view = new UserMessageView({ ...this.#options, clientMessageId, text })
+    this.#users.push(view)
+    this.#root.append(view.element)
+    return view
+  }
+
+  #repliesTo(messageId) {
+    const replies = [...this.#replies.values()].filter(({ parentId }) => parentId === messageId)
+    return replies.map(({ element }) => element)
+  }
+}
+
+const proseBlock = (text) => ({ block: 0, kind: "text", name: "", text, state: "stop" })
+
+/** The end of a reply as its view wants it, from a stored message or from `reply.finished`. */
+export function endingOf({ status, stop_reason, error, usage, warmth, ttft_ms, cost_usd }) {
+  return { status, stopReason: stop_reason, error, usage, warmth, ttftMs: ttft_ms, costUsd: cost_usd }
+}

@@ -1,0 +1,75 @@
+// What a reply cost and how it went, in words.
+
+const WARMTH = {
+  hit: ["warm", "The prompt was warmed before you sent: its start was read from the cache."],
+  joined: ["joined a warm-up", "A warm-up was still running when you sent; the reply waited for it and read from the cache."],
+  raced: ["raced a warm-up", "You sent before the warm-up was done, and waiting would not have been faster."],
+  cold: ["cold", "Nothing had been warmed for this reply."],
+  held_out: ["held out", "Left cold on purpose: a small random share of replies is not warmed, to measure what warming is worth."],
+}
+
+const ENDINGS = {
+  complete: null,
+  stopped: "You stopped this reply.",
+  interrupted: "This reply was cut off before it was done. What had arrived is kept.",
+  failed: "This reply failed.",
+}
+
+const STOP_REASONS = {
+  max_tokens: "The reply reached its length limit, so it may be incomplete.",
+  model_context_window_exceeded: "The conversation has filled the model's context window.",
+  refusal: "The model declined to go on with this reply.",
+}
+
+export const secondsText = (ms) => (ms < 10_000 ? `${(ms / 1000).toFixed(2)} s` : `${(ms / 1000).toFixed(1)} s`)
+
+/** A decimal string in dollars, with at least two digits that say something. */
+export function costText(costUsd) {
+  const amount = Number(costUsd)
+  if (amount === 0) return "$0"
+  if (amount < 0.0001) return "under $0.0001"
+  return amount < 0.1 ? `$${amount.toFixed(4)}` : `$${amount.toFixed(2)}`
+}
+
+const tokens = (count) => count.toLocaleString("en")
+
+/**
+ * The facts of a reply as `{ short, name, long }`: what stands in the line, and what its explanation says.
+ * `ttftMs` is as the person felt it where that is known.
+ */
+export function replyFacts({ ttftMs, usage, costUsd, warmth }) {
+  const facts = []
+  if (ttftMs !== null) facts.push(ttftFact(ttftMs))
+  if (usage !== null) facts.push(usageFact(usage))
+  if (costUsd !== null) facts.push({ short: costText(costUsd), name: "Cost", long: `$${costUsd} for this reply.` })
+  if (warmth !== null && WARMTH[warmth]) facts.push(warmthFact(warmth))
+  return facts
+}
+
+const ttftFact = (ttftMs) => ({
+  short: `first words after ${secondsText(ttftMs)}`,
+  name: "First words",
+  long: `${secondsText(ttftMs)} from your press to the first words on the screen.`,
+})
+
+function usageFact(usage) {
+  const [read, written, uncached, out] = [
+    usage.cache_read_tokens, usage.cache_write_tokens, usage.input_tokens, usage.output_tokens,
+  ].map(tokens)
+  return {
+    short: `${read} cached, ${written} written, ${uncached} uncached`,
+    name: "Tokens",
+    long: `${read} read from the cache, ${written} written to it, ${uncached} read without it; the reply has ${out}.`,
+  }
+}
+
+const warmthFact = (warmth) => ({ short: WARMTH[warmth][0], name: "Warmth", long: WARMTH[warmth][1] })
+
+/** What the person should know about how a reply ended, or null where it simply ended. */
+export function endingText({ status, stopReason, error }) {
+  if (status === "complete") return STOP_REASONS[stopReason] ?? null
+  return error === null ? (ENDINGS[status] ?? null) : `${ENDINGS[status]} ${error.message}`
+}
+
+/** Whether trying again makes sense: not where the server says that it would end the same way. */
+export const mayTryAgain = ({ status, error }) => status !== "complete" && (error === null || error.retryable)

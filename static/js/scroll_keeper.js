@@ -1,0 +1,58 @@
+// Within this distance of the end a person is still "at the end": a fraction of a line, and rounding.
+const NEAR_END_PX = 24
+
+/**
+ * Follows the newest words only while the reader is at the end. `pane` is what scrolls (`scrollTop`,
+ * `scrollHeight`, `clientHeight`).
+ */
+export class ScrollKeeper {
+  #pane
+  #onFollowing
+  #isFollowing = true
+  #lastTop = 0
+
+  constructor({ pane, onFollowing }) {
+    this.#pane = pane
+    this.#onFollowing = onFollowing
+  }
+
+  get isFollowing() {
+    return this.#isFollowing
+  }
+
+  /** The pane was scrolled, by the reader or by us. Going up by any amount means: let me read. */
+  scrolled() {
+    const { scrollTop } = this.#pane
+    const isUp = scrollTop < this.#lastTop
+    const distance = this.#distanceToEnd()
+    this.#lastTop = scrollTop
+    if (distance <= 1) this.#follow(true)
+    else if (isUp) this.#follow(false)
+    else if (distance <= NEAR_END_PX) this.#follow(true)
+  }
+
+  /** Content or pane changed their size. */
+  resized() {
+    if (this.#isFollowing) this.#toEnd()
+  }
+
+  jumpToEnd() {
+    this.#follow(true)
+    this.#toEnd()
+  }
+
+  #toEnd() {
+    this.#pane.scrollTop = this.#pane.scrollHeight
+    this.#lastTop = this.#pane.scrollTop
+  }
+
+  #distanceToEnd() {
+    return this.#pane.scrollHeight - this.#pane.clientHeight - this.#pane.scrollTop
+  }
+
+  #follow(isFollowing) {
+    if (isFollowing === this.#isFollowing) return
+    this.#isFollowing = isFollowing
+    this.#onFollowing(isFollowing)
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * Small JSON values under one prefix of a web storage. Storage can be full or forbidden: then a value lives in
+ * memory until the page is left, which is the most that can be done.
+ */
+export class StoredValues {
+  #storage
+  #prefix
+  #memory = new Map()
+
+  constructor({ storage, prefix }) {
+    this.#storage = storage
+    this.#prefix = `${prefix}:`
+  }
+
+  get(name) {
+    return this.#memory.has(name) ? this.#memory.get(name) : this.#read(this.#prefix + name)
+  }
+
+  set(name, value) {
+    this.#memory.delete(name)
+    try {
+      this.#storage.setItem(this.#prefix + name, JSON.stringify(value))
+    } catch {
+      this.#memory.set(name, value)
+    }
+  }
+
+  delete(name) {
+    this.#memory.delete(name)
+    try {
+      this.#storage.removeItem(this.#prefix + name)
+    } catch {
+      // Forbidden storage holds nothing that would have to go.
+    }
+  }
+
+  /** All values, in no particular order. */
+  values() {
+    const found = [...this.#memory.values()]
+    for (const key of this.#keys()) {
+      const value = this.#memory.has(key.slice(this.#prefix.length)) ? null : this.#read(key)
+      if (value !== null) found.push(value)
+    }
+    return found
+  }
+
+  #keys() {
+    try {
+      const all = Array.from({ length: this.#storage.length }, (_, index) => this.#storage.key(index))
+      return all.filter((key) => key.startsWith(this.#prefix))
+    } catch {
+      return []
+    }
+  }
+
+  #read(key) {
+    try {
+      return JSON.parse(this.#storage.getItem(key))
+    } catch {
+      return null
+    }
+  }
+}

@@ -1,0 +1,14 @@
+// Room for the frame around the text: its type, ids and brackets.
+const ENVELOPE_BYTES = 1024
+
+// What one UTF-16 unit can take in a JSON text frame at most: an escape such as \u001f.
+const MAX_BYTES_PER_UNIT = 6
+
+/** How many characters of `text` are too many for the server's limits, as it counts them; 0 where it fits. */
+export function charsTooMany(text, { text_chars, frame_bytes }) {
+  const charsOver = text.length <= text_chars ? 0 : Math.max(0, [...text].length - text_chars)
+  if (text.length * MAX_BYTES_PER_UNIT + ENVELOPE_BYTES <= frame_bytes) return charsOver
+  const bytes = new TextEncoder().encode(JSON.stringify(text)).length
+  const bytesOver = bytes + ENVELOPE_BYTES - frame_bytes
+  return bytesOver <= 0 ? charsOver : Math.max(charsOver, Math.ceil((bytesOver * text.length) / bytes))
+}

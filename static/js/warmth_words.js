@@ -1,0 +1,62 @@
+// The warmth badge in words. Every time is the server's estimate, hence "about".
+
+const LABELS = {
+  cold: "Cold",
+  warming: "Warming up",
+  warm: "Warm",
+  expiring: "Expiring",
+  skipped: "Not warmed",
+  failed: "Warm-up failed",
+}
+
+const EXPLANATIONS = {
+  cold: "Nothing of this conversation is in the prompt cache. It is warmed when you start typing.",
+  warming: "The start of the prompt is being read into the cache while you type, so that the reply starts sooner.",
+  warm: "The start of the prompt is in the cache: the reply starts sooner and costs less.",
+  expiring: "The start of the prompt is still in the cache, but not for much longer.",
+  skipped: "This prompt was not warmed beforehand. Replies work as usual.",
+  failed: "Warming did not work this time. Replies work as usual, the first words may take longer.",
+}
+
+const REASONS = {
+  already_warm: "it is already warm",
+  below_minimum_tokens: "too short to be cached",
+  endpoint_without_prewarm: "the API in use cannot warm",
+  in_flight: "a warm-up is already running",
+  manual_thinking: "this assistant's thinking setting rules it out",
+  not_cacheable: "nothing in it can be cached",
+  not_worth_it: "it would cost more than it is likely to save",
+  over_cost_cap: "it would cost more than the operator allows",
+  structured_output: "this assistant's output format rules it out",
+  upstream_error: "the API answered with an error",
+  upstream_limited: "the API is busy",
+  warming_off: "warming is switched off",
+}
+
+/** A reason of the server in plain words; one that this page does not know is shown as it is written. */
+export const reasonText = (reason) => REASONS[reason] ?? reason.replaceAll("_", " ")
+
+const MINUTE_MS = 60_000
+const SECONDS_SHOWN_BELOW_MS = 5 * MINUTE_MS
+
+/** Time left as `about 42 min`, in the last minutes as `about 4:09`. */
+export function timeLeftText(leftMs) {
+  if (leftMs >= SECONDS_SHOWN_BELOW_MS) return `about ${Math.round(leftMs / MINUTE_MS)} min`
+  const seconds = Math.max(0, Math.ceil(leftMs / 1000))
+  return `about ${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`
+}
+
+/** How long `timeLeftText` stays true; never less than a second. */
+export function nextChangeMs(leftMs) {
+  if (leftMs <= SECONDS_SHOWN_BELOW_MS) return Math.max(1000, leftMs % 1000 || 1000)
+  return Math.max(1000, Math.min((leftMs + MINUTE_MS / 2) % MINUTE_MS || MINUTE_MS, leftMs - SECONDS_SHOWN_BELOW_MS))
+}
+
+/** `{ label, detail }` for a warmth `{ state, reason, prefixTokens, leftMs }`, where `leftMs` may be null. */
+export function describeWarmth({ state, reason, prefixTokens, leftMs }) {
+  const isTimed = (state === "warm" || state === "expiring") && leftMs !== null
+  const isExplained = (state === "skipped" || state === "failed") && reason !== null
+  const suffix = isTimed ? `, ${timeLeftText(leftMs)} left` : isExplained ? `: ${reasonText(reason)}` : ""
+  const size = prefixTokens > 0 ? ` About ${prefixTokens.toLocaleString("en")} tokens come before your text.` : ""
+  return { label: (LABELS[state] ?? state) + suffix, detail: (EXPLANATIONS[state] ?? "") + size }
+}
