@@ -15,6 +15,7 @@ from warmcache.simulator.prompt import as_blocks
 MIN_DOCUMENT_CHARS = 1200
 """A system block without a title counts as a document, not as instructions, from this length on."""
 MAX_PASSAGE_CHARS = 700
+MAX_CODE_CHARS = 900
 _MIN_PASSAGE_CHARS = 60
 _MIN_SHARE = 0.34
 """Share of the question's weight that a passage must cover; below it, saying "nothing found" is honest."""
@@ -29,8 +30,13 @@ _TITLE_LINE = re.compile(r"\A\s*(?:#{1,3}\s+|(?:document|title)\s*:\s*)(\S[^\n]*
 _CONTENT_TAG = re.compile(r"</?(?:document_contents?|documents?|contents?)\b[^>]*>", re.IGNORECASE)
 _UNDERLINE = re.compile(r"\A([^\n]+)\n([*=\-~^#\"'+])\2{2,}\s*\Z")
 _HEADING = re.compile(r"\A#{1,6}\s+([^\n]+)\Z")
+_LIST_ITEM = re.compile(r"\s*(?:[*+-]|\d+\.|\[\w+\])\s")
+_CODE_LIKE = re.compile(r">>>|::=|\w\(|\w =[= ]|:\s*$|<\w+>|[{};]", re.MULTILINE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _WORD = re.compile(r"[^\W_]\w*|_\w+")
+_NAMED = re.compile(
+    r"""[`'"](\w+)[`'"]|\b(\w+) (?:statement|keyword|loop|operator|clause|block|expression)s?\b""", re.IGNORECASE
+)
 _STOP_WORDS = frozenset(
     """a about all also am an and any are as at be been but by can could did do does for from get give had has have
     he her hers him his how i if in into is it its just let like may me might more most much my no not of on one or
@@ -71,13 +77,15 @@ def terms_of(text: str) -> list[str]:
     return [_stem(word) for word in words if len(word) > 1 and word not in _STOP_WORDS]
 
 
+def asked_terms(question: str) -> set[str]:
+    """The telling words of a question; a small word counts where it is named: `with`, "the in operator"."""
+    named = {next(group for group in match.groups() if group).lower() for match in _NAMED.finditer(question)}
+    return set(terms_of(question)) | named
+
+
 def documents_of(body: dict[str, Any]) -> list[Document]:
     """The documents of a request: system blocks that look like one, and `document` blocks of the messages."""
-    documents = [
-        document
-        for block in as_blocks(body.get("system") or [])
-        for document in _in_text(block["text"], needs_title=len(block["text"]) < MIN_DOCUMENT_CHARS)
-    ]
+    documents = [document for block in as_blocks(body.get("system") or []) for document in _in_text(block["text"])]
     for message in body["messages"]:
         for block in as_blocks(message["content"]):
             if block.get("type") == "document":
@@ -85,19 +93,21 @@ def documents_of(body: dict[str, Any]) -> list[Document]:
     return documents
 
 
-def _in_text(text: str, *, needs_title: bool) -> Iterator[Document]:
-    wrapped = list(_WRAPPED.finditer(text))
-    for match in wrapped:
-        attribute = _TITLE_ATTRIBUTE.search(match.group(1))
-        title = next((group for group in attribute.groups() if group), "") if attribute else ""
-        yield _untagged(match.group(2), title)
+@lru_cache(maxsize=512)
+def _in_text(text: str) -> tuple[Document, ...]:
+    wrapped = tuple(_unwrapped(match) for match in _WRAPPED.finditer(text))
     if wrapped:
-        return
+        return wrapped
     heading = _TITLE_LINE.match(text)
     if heading:
-        yield Document(title=heading.group(1).strip(), text=text[heading.end() :])
-    elif not needs_title:
-        yield _untagged(text, "")
+        return (Document(title=heading.group(1).strip(), text=text[heading.end() :]),)
+    return (_untagged(text, ""),) if len(text) >= MIN_DOCUMENT_CHARS else ()
+
+
+def _unwrapped(match: re.Match[str]) -> Document:
+    attribute = _TITLE_ATTRIBUTE.search(match.group(1))
+    title = next((group for group in attribute.groups() if group), "") if attribute else ""
+    return _untagged(match.group(2), title)
 
 
 def _untagged(text: str, title: str) -> Document:
@@ -127,12 +137,12 @@ def passages_of(document: Document) -> Iterator[Passage]:
         if heading:
             yield from _cut(document, section, waiting)
             section, waiting = heading.group(1).strip(), ""
-        elif _is_code(paragraph) and waiting:
-            yield Passage(
-                title=_title(document, section),
-                text=_last_sentences(waiting),
-                code=textwrap.dedent(paragraph).strip("\n"),
-            )
+        elif _is_code(paragraph, waiting):
+            *earlier, introduction = _groups(waiting)
+            for group in earlier:
+                yield Passage(title=_title(document, section), text=group)
+            code = textwrap.dedent(paragraph).strip("\n")
+            yield Passage(title=_title(document, section), text=introduction, code=code)
             waiting = ""
         elif waiting and len(waiting) < _MIN_PASSAGE_CHARS:
             waiting += "\n\n" + paragraph.strip("\n")
@@ -148,13 +158,13 @@ def _title(document: Document, section: str) -> str:
     return f"{document.title}: {section}"
 
 
-def _is_code(paragraph: str) -> bool:
+def _is_code(paragraph: str, introduction: str) -> bool:
     lines = [line for line in paragraph.split("\n") if line.strip()]
-    return bool(lines) and all(line.startswith(("   ", "\t")) for line in lines) and len(paragraph) < 900
-
-
-def _last_sentences(text: str) -> str:
-    return _groups(text)[-1]
+    if not lines or len(paragraph) > MAX_CODE_CHARS or paragraph.rstrip().endswith("."):
+        return False
+    if not all(line.startswith(("   ", "\t")) for line in lines) or _LIST_ITEM.match(lines[0]):
+        return False
+    return introduction.rstrip().endswith(":") or bool(_CODE_LIKE.search(paragraph))
 
 
 def _cut(document: Document, section: str, text: str) -> Iterator[Passage]:
@@ -195,14 +205,14 @@ class PassageIndex:
         counts: Counter[str] = Counter(terms_of(passage.text))
         counts.update(terms_of(passage.code))
         self._lengths.append(sum(counts.values()))
-        for term in set(terms_of(passage.title)):
+        for term in set(terms_of(passage.title)) | set(passage.title.lower().split()):
             counts[term] += _TITLE_WEIGHT
         for term, count in counts.items():
             self._postings[term].append((number, count))
 
     def best(self, question: str, limit: int) -> list[Passage]:
         """Up to `limit` passages that cover enough of the question, best first; ties by position."""
-        weights = {term: self._weight(term) for term in set(terms_of(question))}
+        weights = {term: self._weight(term) for term in asked_terms(question)}
         scores: dict[int, float] = defaultdict(float)
         covered: dict[int, float] = defaultdict(float)
         for term, weight in sorted(weights.items()):
@@ -213,7 +223,9 @@ class PassageIndex:
         needed = _MIN_SHARE * sum(weights.values())
         fitting = [number for number in scores if covered[number] >= needed > 0]
         fitting.sort(key=lambda number: (-scores[number] * covered[number], number))
-        return [self.passages[number] for number in fitting[:limit]]
+        # The same paragraph may stand in two documents.
+        distinct = {self.passages[number].text: self.passages[number] for number in reversed(fitting[: limit * 3])}
+        return list(reversed(distinct.values()))[:limit]
 
     def _weight(self, term: str) -> float:
         having = len(self._postings.get(term, ()))

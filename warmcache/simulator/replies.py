@@ -19,8 +19,10 @@ from warmcache.simulator.tokens import text_tokens
 _QUOTED_CHARS = 800
 _MAX_QUOTES = 3
 _HIDDEN_THINKING_TOKENS = {"low": 0, "medium": 24, "high": 64, "xhigh": 160, "max": 320}
-_EMPHASIS = re.compile(r"(?<!\w)_+|_+(?!\w)|[*`<\[]")
-_BULLET = re.compile(r"^(\s*)\\\*(?=\s)")
+_EMPHASISED = r"\*{1,2}[^\s*][^*\n]*(?<=\S)\*{1,2}"
+_BULLET = r"^\s*\*\s"
+_MARKS = r"(?<!\w)_+|_+(?!\w)|[*`<\[]+"
+_READ_BY_MARKDOWN = re.compile(f"({_BULLET}|{_EMPHASISED})|({_MARKS})")
 _OPENINGS = (
     "This is a simulated reply: no model was asked. These passages of the documents share the most with your "
     "question, quoted word for word.",
@@ -30,8 +32,8 @@ _OPENINGS = (
     "quoted word for word from the documents.",
 )
 _NOTHING_FOUND = (
-    "This is a simulated reply: no model was asked. None of the {count} documents in this prompt has a passage "
-    "that matches your question, so there is nothing to quote. A question with words from the documents finds more."
+    "This is a simulated reply: no model was asked. No passage of this prompt's documents ({count} in all) matches "
+    "your question, so there is nothing to quote. A question with words from the documents finds more."
 )
 _NO_DOCUMENTS = (
     "This is a simulated reply: no model was asked, and this prompt has no documents to quote. Your message "
@@ -188,8 +190,10 @@ def stop_at(reply: Reply, sequences: list[str], facts: ModelFacts) -> Reply:
 
 def quote(passage: Passage) -> str:
     """A passage in Markdown: its source, the words as a block quote, code as a code block."""
-    lines = [_literal(line) for line in textwrap.dedent(passage.text).split("\n")]
-    parts = [f"**{_literal(passage.title)}**", "\n".join(f"> {line}".rstrip() for line in lines)]
+    parts = [f"**{_literal(passage.title)}**"]
+    if passage.text:
+        lines = [_literal(line) for line in textwrap.dedent(passage.text).split("\n")]
+        parts.append("\n".join(f"> {line}".rstrip() for line in lines))
     if passage.code:
         fence = "````" if "```" in passage.code else "```"
         parts.append(f"{fence}python\n{passage.code}\n{fence}")
@@ -197,9 +201,8 @@ def quote(passage: Passage) -> str:
 
 
 def _literal(line: str) -> str:
-    """A line whose emphasis characters Markdown shows instead of reading; a bullet stays a bullet."""
-    escaped = _EMPHASIS.sub(lambda match: "".join(f"\\{character}" for character in match.group()), line)
-    return _BULLET.sub(r"\1*", escaped)
+    """A line whose stray marks Markdown shows instead of reading. Emphasis and bullets mean the same in both."""
+    return _READ_BY_MARKDOWN.sub(lambda match: match[1] or "".join(f"\\{mark}" for mark in match[2]), line)
 
 
 def _that_fit(passages: list[Passage]) -> list[Passage]:

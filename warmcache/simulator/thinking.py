@@ -25,35 +25,53 @@ def signature_for(facts: ModelFacts, bound_to: str) -> str:
     return base64.b64encode(f"{_PREFIX}|{facts.model}|{bound_to}".encode()).decode()
 
 
-def conversation_digest(body: dict[str, Any], end: int | None = None) -> str:
-    """Names the system prompt and the messages before position `end`; breakpoints do not count."""
-    digest = hashlib.blake2b(digest_size=12)
-    role = ""
-    for block in as_blocks(body.get("system") or []):
-        digest.update(_canonical(block))
-    for message in body["messages"][:end]:
-        if message["role"] != role:
-            role = message["role"]
-            digest.update(f"\0{role}\0".encode())
+class _Conversation:
+    """A running digest of the system prompt and the messages so far; breakpoints do not count."""
+
+    def __init__(self, body: dict[str, Any]) -> None:
+        self._digest = hashlib.blake2b(digest_size=12)
+        self._role = ""
+        for block in as_blocks(body.get("system") or []):
+            self._digest.update(_canonical(block))
+
+    def add(self, message: dict[str, Any]) -> None:
+        if message["role"] != self._role:
+            self._role = message["role"]
+            self._digest.update(f"\0{self._role}\0".encode())
         for block in as_blocks(message["content"]):
-            digest.update(_canonical(block))
-    return digest.hexdigest()
+            self._digest.update(_canonical(block))
+
+    def digest(self) -> str:
+        return self._digest.copy().hexdigest()
+
+
+def conversation_digest(body: dict[str, Any]) -> str:
+    """Names the whole conversation of a request, for a thinking block of its reply."""
+    conversation = _Conversation(body)
+    for message in body["messages"]:
+        conversation.add(message)
+    return conversation.digest()
 
 
 def check_thinking_is_preserved(body: dict[str, Any], facts: ModelFacts) -> None:
     """Refuse a thinking block of this model whose earlier conversation has changed."""
-    if facts.model not in _BOUND:
+    if facts.model not in _BOUND or not any(_thinking_in(message) for message in body["messages"]):
         return
+    conversation = _Conversation(body)
     for n, message in enumerate(body["messages"]):
-        for m, block in enumerate(as_blocks(message["content"])):
-            if block.get("type") != "thinking":
-                continue
+        for m, block in _thinking_in(message):
             bound_to = _bound_to(block["signature"], facts)
-            if bound_to is not None and bound_to != conversation_digest(body, n):
+            if bound_to is not None and bound_to != conversation.digest():
                 raise invalid(
                     f"messages.{n}.content.{m}: Invalid `signature` in `thinking` block. "
                     "The block is bound to a different conversation."
                 )
+        conversation.add(message)
+
+
+def _thinking_in(message: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
+    blocks = as_blocks(message["content"])
+    return [(m, block) for m, block in enumerate(blocks) if block.get("type") == "thinking"]
 
 
 def _bound_to(signature: str, facts: ModelFacts) -> str | None:
