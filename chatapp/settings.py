@@ -274,20 +274,32 @@ WARMCACHE = {
     "MAX_COST_PER_WARM_UP_USD": os.environ.get("WARMCACHE_MAX_COST_PER_WARM_UP_USD", "0.25"),
 }
 # The simulator that stands in when there is no key: its latency profile, seed and noise.
-SIMULATOR = {
+SIMULATOR: dict[str, Any] = {
     "profile": os.environ.get("SIMULATOR_PROFILE", "auto"),
     "seed": int(number_from_env("SIMULATOR_SEED", default=1, least=0, most=2**31)),
     "noise": number_from_env("SIMULATOR_NOISE", default=0.25, least=0, most=2),
 }
 
+
+def without_traceback(record: logging.LogRecord) -> bool:
+    record.exc_info = None
+    return True
+
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "filters": {"brief": {"()": "django.utils.log.CallbackFilter", "callback": without_traceback}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "plain"},
+        "stderr_brief": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["brief"]},
+    },
     "root": {"handlers": ["stderr"], "level": log_level_from_env()},
     "loggers": {
         "django": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
         "django.request": {"level": "ERROR"},
+        # Anybody can send one; the line tells an operator what to add, the traceback nothing.
+        "django.security.DisallowedHost": {"handlers": ["stderr_brief"], "propagate": False},
     },
 }

@@ -19,7 +19,7 @@ from chatapp.upstream import UpstreamError, is_loopback
 from warmcache.core.errors import ConfigurationError
 
 # Slow to import and needed by the first reply, not by the first page: anthropic alone takes seconds.
-SLOW_IMPORTS = ("anthropic", "anthropic.lib.aiohttp", "genai_prices", "warmcache.provider")
+SLOW_IMPORTS = ("warmcache.provider", "anthropic.resources.messages", "warmcache.prices")
 
 
 class StartError(Exception):
@@ -81,8 +81,8 @@ def run_server(listener: socket.socket, *, on_ready: Callable[[], None], proxy_h
     # database should be told before.
     from chatapp.asgi import application
     from chatapp.server import ChatServer
+    from chatapp.services import lifecycle
 
-    lifecycle = importlib.import_module("chatapp.services.lifecycle")
     server = ChatServer(
         application,
         listener=listener,

@@ -3,9 +3,9 @@
 import json
 import urllib.error
 import urllib.request
-from http.client import HTTPMessage
+from email.message import Message
 from ipaddress import ip_address
-from typing import Self
+from typing import Literal, Self, cast
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -22,6 +22,9 @@ LOCAL_PROBE_SECONDS = 0.7
 KEY_PROBE_SECONDS = 15.0
 
 
+Kind = Literal["anthropic", "simulator", "local"]
+
+
 class UpstreamError(Exception):
     """The upstream cannot be used as configured, in one sentence."""
 
@@ -34,9 +37,9 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def name() -> str:
-    """`anthropic`, `simulator` or `local`."""
-    return str(settings.WARMCACHE["UPSTREAM"])
+def name() -> Kind:
+    """Who answers, as pages and the `ready` frame say it."""
+    return cast(Kind, settings.WARMCACHE["UPSTREAM"])
 
 
 class Upstream:
@@ -66,7 +69,7 @@ class Upstream:
             health.simulator = None
             self._simulator.stop()
 
-    def settle(self) -> str:
+    def settle(self) -> Kind:
         """Which upstream answers from now on. Raises `UpstreamError` when the simulator does not start."""
         if self._simulator is None:
             _tell_warmcache(self._key, self._base_url, _kind_of(self._base_url, self._key))
@@ -78,7 +81,7 @@ class Upstream:
         return name()
 
 
-def _tell_warmcache(key: str, base_url: str, kind: str) -> None:
+def _tell_warmcache(key: str, base_url: str, kind: Kind) -> None:
     settings.WARMCACHE = {
         **settings.WARMCACHE,
         "API_KEY": key,
@@ -89,7 +92,7 @@ def _tell_warmcache(key: str, base_url: str, kind: str) -> None:
     setting_changed.send(sender=Upstream, setting="WARMCACHE", value=settings.WARMCACHE, enter=True)
 
 
-def _kind_of(base_url: str, key: str) -> str:
+def _kind_of(base_url: str, key: str) -> Kind:
     """A loopback address is a simulator if it says so, else a local model."""
     if not base_url or not is_loopback(urlsplit(base_url).hostname or ""):
         return "anthropic"
@@ -118,14 +121,14 @@ def refusal_of_key() -> str | None:
     return None
 
 
-def _list_models(base_url: str, key: str, timeout_seconds: float) -> HTTPMessage:
+def _list_models(base_url: str, key: str, timeout_seconds: float) -> Message:
     """The headers of the answer; raises `HTTPError` on a refusal, `OSError` without an answer."""
     request = urllib.request.Request(  # noqa: S310  settings take http and https only
         f"{base_url.rstrip('/')}/v1/models?limit=1",
         headers={"x-api-key": key, "anthropic-version": ANTHROPIC_VERSION},
     )
     with urllib.request.urlopen(request, timeout=timeout_seconds) as answer:  # noqa: S310
-        headers: HTTPMessage = answer.headers
+        headers: Message = answer.headers
         return headers
 
 

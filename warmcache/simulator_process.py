@@ -65,10 +65,10 @@ class SimulatorProcess:
             chunk = os.read(fd, 4096) if readable else b""
             if not chunk:
                 self.stop()
-                raise SimulatorError(
-                    f"The simulator did not start within {timeout_seconds:.0f} s: run "
-                    "`python -m warmcache.simulator` to see why."
+                why = (
+                    "ended at once; its own message says why" if readable else f"is not up after {timeout_seconds:g} s"
                 )
+                raise SimulatorError(f"The simulator {why}. `python -m warmcache.simulator` starts it alone.")
             line += chunk
         self.base_url = line.decode().strip().removeprefix(READY)
         return self.base_url

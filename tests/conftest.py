@@ -1,0 +1,136 @@
+"""Fixtures for every test: a database that threads can share, real servers, and a real browser."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any, TypeVar
+
+import pytest
+from django.conf import settings
+
+from tests.browsers import Chromium, chromium_executable
+from tests.servers import MissingServerError
+from tests.servers.chat_server import ChatServer
+from tests.servers.postgres_server import PostgresServer, create_database
+from tests.servers.redis_server import RedisServer
+
+Made = TypeVar("Made")
+DATABASE_FIXTURES = {"db", "transactional_db", "live_server_process", "start_chat_server"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--database-only", action="store_true", help="only tests that use the database")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # A key or a Redis in the developer's shell must not be spent or emptied by tests.
+    settings.ANTHROPIC_API_KEY = settings.ANTHROPIC_BASE_URL = settings.REDIS_URL = ""
+    settings.WARMCACHE = {**settings.WARMCACHE, "API_KEY": "", "BASE_URL": None, "UPSTREAM": "simulator"}
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+    if config.getoption("--database-only"):
+        kept = [item for item in items if uses_database(item)]
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
+
+
+def uses_database(item: pytest.Item) -> bool:
+    return bool(item.get_closest_marker("django_db")) or bool(
+        DATABASE_FIXTURES & set(getattr(item, "fixturenames", ()))
+    )
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None, tmp_path_factory: Any) -> None:
+    """SQLite's default test database lives in memory, where threads lock each other out: use a file."""
+    database = settings.DATABASES["default"]
+    if database["ENGINE"].endswith("sqlite3"):
+        database["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
+
+
+def _or_skip(make: Callable[[], Made]) -> Made:
+    """Skips where the machine lacks a server; in CI nothing may be missing."""
+    try:
+        return make()
+    except MissingServerError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def _redis() -> Iterator[RedisServer]:
+    with ExitStack() as stack:
+        yield _or_skip(lambda: stack.enter_context(RedisServer()))
+
+
+@pytest.fixture
+def redis_server(_redis: RedisServer) -> RedisServer:
+    """A real Redis, empty; a test may kill and start it."""
+    import redis
+
+    with redis.Redis.from_url(_redis.url) as client:
+        client.flushall()
+    return _redis
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A real PostgreSQL; `create_database` gives a test one of its own."""
+    with ExitStack() as stack:
+        yield _or_skip(lambda: stack.enter_context(PostgresServer()))
+
+
+@pytest.fixture(scope="session")
+def new_database(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
+    """Makes the URL of an empty database of the kind that this run tests."""
+
+    def make() -> str:
+        if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+            return f"sqlite:///{tmp_path_factory.mktemp('live') / 'db.sqlite3'}"
+        return create_database(os.environ["DATABASE_URL"])
+
+    return make
+
+
+@pytest.fixture
+def start_chat_server(new_database: Callable[[], str]) -> Iterator[Callable[..., ChatServer]]:
+    """Starts real servers with options of `ChatServer`; they end with the test."""
+    with ExitStack() as stack:
+
+        def start(**options: Any) -> ChatServer:
+            beside = options.get("beside")
+            options.setdefault("database_url", beside.database_url if beside else new_database())
+            return stack.enter_context(ChatServer(**options))
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def live_server_process(new_database: Callable[[], str]) -> Iterator[ChatServer]:
+    """One real server for the tests of a module, with an instant simulator without noise."""
+    with ChatServer(database_url=new_database()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Chromium]:
+    """The distribution's Chromium; each test opens contexts of its own with `chromium.open`."""
+    executable = _or_skip(chromium_executable)
+    with Chromium(executable) as browser:
+        yield browser
+
+
+@pytest.fixture
+def open_page(chromium: Chromium) -> Iterator[Callable[..., Any]]:
+    """Opens a page in a fresh context, as `open_page(server.url, user=server.users["ann"])`. At the end of the test
+    the console must hold no error and no report of the content security policy."""
+    with chromium.contexts() as contexts:
+        yield contexts.open_page
+        contexts.require_quiet_consoles()

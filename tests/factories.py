@@ -1,0 +1,34 @@
+"""Builders of rows. Each takes what the test cares about and fills in the rest."""
+
+from itertools import count
+from typing import Any
+
+from chatapp.models import Assistant, Conversation, Document, Message, User
+
+_numbers = count(1)
+
+
+def make_user(username: str = "", *, password: str = "correct horse", **fields: Any) -> User:
+    return User.objects.create_user(username or f"user{next(_numbers)}", password=password, **fields)
+
+
+def make_assistant(*, documents: tuple[str, ...] = (), **fields: Any) -> Assistant:
+    """With `documents`, one row for each text."""
+    number = next(_numbers)
+    defaults = {"name": f"Assistant {number}", "slug": f"assistant-{number}", "model": "claude-sonnet-5-5"}
+    assistant = Assistant.objects.create(**{**defaults, "system_prompt": "You help.", **fields})
+    for position, text in enumerate(documents):
+        Document.objects.create(assistant=assistant, title=f"Document {position}", text=text, position=position)
+    return assistant
+
+
+def make_conversation(user: User | None = None, assistant: Assistant | None = None, **fields: Any) -> Conversation:
+    return Conversation.objects.create(
+        user=user or make_user(), assistant=assistant or make_assistant(), **{"title": "A chat", **fields}
+    )
+
+
+def make_message(conversation: Conversation, text: str = "Hello", **fields: Any) -> Message:
+    """A person's message, or with `role="assistant"` a reply."""
+    content = [{"type": "text", "text": text}]
+    return Message.objects.create(**{"conversation": conversation, "text": text, "content": content, **fields})

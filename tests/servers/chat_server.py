@@ -1,0 +1,184 @@
+"""This project's own server as a real process (`manage.py serve`), with a real simulator that the test controls."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from tests.servers.ports import free_port
+from warmcache.simulator_process import SimulatorProcess
+
+ROOT = Path(__file__).resolve().parents[2]
+SECRET_KEY = "a key for tests, the same in every process"
+# What a test must not inherit from the shell it is started in.
+FOREIGN = ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "DATABASE_URL", "REDIS_URL", "PORT", "ALLOWED_HOSTS", "DEBUG")
+
+
+def clean_environment(**changes: str) -> dict[str, str]:
+    """The environment for a child: nothing of the developer's own configuration, warnings shown as they are."""
+    kept = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    return {**kept, "SECRET_KEY": SECRET_KEY, **changes}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveUser:
+    """Somebody who is signed in already; `session_key` is the value of the `sessionid` cookie."""
+
+    id: int
+    username: str
+    password: str
+    session_key: str
+
+    @property
+    def cookie(self) -> str:
+        return f"sessionid={self.session_key}"
+
+
+class SimulatorControl:
+    """The simulator's control endpoints; see `warmcache/simulator/control.py`."""
+
+    def __init__(self, process: SimulatorProcess) -> None:
+        self.process = process
+        self.url = process.base_url
+        self.api_key = process.api_key
+
+    def fault(self, **fault: Any) -> None:
+        self.call("POST", "faults", fault)
+
+    def script(self, **reply: Any) -> None:
+        self.call("POST", "script", reply)
+
+    def advance(self, seconds: float) -> None:
+        """Moves the cache clock."""
+        self.call("POST", "advance", {"seconds": seconds})
+
+    def requests(self) -> list[dict[str, Any]]:
+        """The journal, oldest first."""
+        found: list[dict[str, Any]] = self.call("GET", "requests")["requests"]
+        return found
+
+    def reset(self) -> None:
+        self.call("POST", "reset")
+
+    def call(self, method: str, name: str, data: Any = None) -> Any:
+        body = None if data is None else json.dumps(data).encode()
+        headers = {"content-type": "application/json"}
+        request = urllib.request.Request(f"{self.url}/simulator/{name}", body, headers, method=method)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.loads(answer.read() or b"null")
+
+
+class ChatServer:
+    """`manage.py serve` on a database of its own. Several on one database and Redis make a cluster: give the second
+    one the first as `beside`."""
+
+    def __init__(
+        self,
+        *,
+        database_url: str,
+        redis_url: str = "",
+        profile: str = "instant",
+        noise: float = 0.0,
+        users: Sequence[str] = ("ann", "bob", "staff"),
+        environment: dict[str, str] | None = None,
+        beside: "ChatServer | None" = None,
+    ) -> None:
+        self.database_url = database_url
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.socket_url = f"ws://127.0.0.1:{self.port}/ws/chat/"
+        self.users: dict[str, LiveUser] = dict(beside.users) if beside else {}
+        self.assistants: dict[str, int] = dict(beside.assistants) if beside else {}
+        self.log = ""
+        self._names = () if beside else tuple(users)
+        self._own_simulator = None if beside else SimulatorProcess(profile=profile, noise=noise)
+        self._beside = beside
+        self._redis_url = redis_url
+        self._environment = environment or {}
+        self.process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._begin()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+        if self._own_simulator is not None:
+            self._own_simulator.stop()
+
+    def _begin(self) -> None:
+        if self._beside is not None:
+            self.simulator = self._beside.simulator
+        elif self._own_simulator is not None:
+            self._own_simulator.wait_ready()
+            self.simulator = SimulatorControl(self._own_simulator)
+            self._prepare()
+        self.start()
+
+    def _prepare(self) -> None:
+        command = [sys.executable, "-m", "tests.servers.prepare", *self._names]
+        made = json.loads(subprocess.check_output(command, cwd=ROOT, env=self.environment(), text=True))
+        self.users = {name: LiveUser(**fields) for name, fields in made["users"].items()}
+        self.assistants = made["assistants"]
+
+    def environment(self) -> dict[str, str]:
+        redis = {"REDIS_URL": self._redis_url} if self._redis_url else {}
+        return clean_environment(
+            DATABASE_URL=self.database_url,
+            ANTHROPIC_API_KEY=self.simulator.api_key,
+            ANTHROPIC_BASE_URL=self.simulator.url,
+            **redis,
+            **self._environment,
+        )
+
+    def start(self) -> None:
+        """Returns once it serves. Also after `kill`, on the same port and database."""
+        command = [sys.executable, "-W", "error::ResourceWarning", "manage.py", "serve", "--port", str(self.port)]
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=self.environment(), stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
+        )
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.log += line
+            if line.startswith("Serving "):
+                return
+        raise AssertionError(f"the server did not start:\n{self.log}")
+
+    def kill(self) -> None:
+        """As a crash would: SIGKILL."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """As an operator would: SIGTERM. Returns the exit code."""
+        return self._end(signal.SIGTERM)
+
+    def _end(self, signal_number: signal.Signals) -> int:
+        process, self.process = self.process, None
+        if process is None:
+            return 0
+        if process.poll() is None:
+            process.send_signal(signal_number)
+        _, rest = process.communicate(timeout=30)
+        self.log += rest
+        return process.returncode
+
+    def query(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """Looks into the server's database past the server; `?` stands for a parameter."""
+        if self.database_url.startswith("sqlite"):
+            with sqlite3.connect(self.database_url.removeprefix("sqlite:///"), timeout=10) as connection:
+                return connection.execute(sql, parameters).fetchall()
+        import psycopg
+
+        with psycopg.connect(self.database_url) as connection:
+            return connection.execute(sql.replace("?", "%s"), parameters).fetchall()

