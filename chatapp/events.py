@@ -10,7 +10,10 @@ from channels.layers import get_channel_layer
 
 
 class ConversationEvent(TypedDict):
-    """`type` is `message.created`, `reply.started` or `conversation.updated`."""
+    """`type` is `message.created`, `reply.started`, `conversation.updated` or `conversation.deleted`.
+
+    `message_id` is empty for the last two; `origin` is the channel name of the socket that knows already.
+    """
 
     type: str
     conversation_id: str
@@ -33,9 +36,9 @@ async def announce_message(conversation_id: UUID, message_id: UUID, *, origin: s
     await _send(conversation_group(conversation_id), "message.created", conversation_id, message_id, origin)
 
 
-async def announce_reply(conversation_id: UUID, reply_id: UUID, *, origin: str) -> None:
+async def announce_reply(conversation_id: UUID, reply_id: UUID) -> None:
     """A reply is running; its log has the rest."""
-    await _send(conversation_group(conversation_id), "reply.started", conversation_id, reply_id, origin)
+    await _send(conversation_group(conversation_id), "reply.started", conversation_id, reply_id, "")
 
 
 async def announce_conversation(user_id: int, conversation_id: UUID, *, is_deleted: bool = False) -> None:

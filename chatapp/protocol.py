@@ -24,17 +24,19 @@ CLOSE_LIFETIME = 4413
 
 Count = Annotated[int, Meta(ge=0, le=10_000_000)]
 AssistantId = Annotated[int, Meta(ge=1, le=2**63 - 1)] | Annotated[str, Meta(pattern="^[0-9]{1,18}$")]
+ReplyStatus = Literal["complete", "stopped", "interrupted", "failed"]
 AttachmentIds = Annotated[list[UUID], Meta(max_length=20)]
 
 
 class FrameError(Exception):
     """A frame from the browser that cannot be taken. `code` and `message` go back in an `error` frame."""
 
-    def __init__(self, code: str, message: str, ref: str | None = None) -> None:
+    def __init__(self, code: str, message: str, ref: str | None = None, *, retryable: bool = False) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.ref = ref
+        self.retryable = retryable
 
 
 # Parts of frames
@@ -178,14 +180,7 @@ class Ping(ClientFrame, frozen=True, kw_only=True, tag="ping"):
 
 
 AnyClientFrame = (
-    ConversationOpen
-    | TypingStarted
-    | TypingStopped
-    | MessageSend
-    | ReplyStop
-    | ReplyRegenerate
-    | ReplySeen
-    | Ping
+    ConversationOpen | TypingStarted | TypingStopped | MessageSend | ReplyStop | ReplyRegenerate | ReplySeen | Ping
 )
 
 
@@ -269,7 +264,7 @@ class ReplyFinished(ServerFrame, frozen=True, kw_only=True, tag="reply.finished"
     reply_id: UUID
     epoch: str
     seq: int
-    status: Literal["complete", "stopped", "interrupted", "failed"]
+    status: ReplyStatus
     stop_reason: str | None
     error: ErrorView | None
     usage: UsageView | None
@@ -302,9 +297,7 @@ def encode(frame: ServerFrame) -> str:
 def decode(text: str) -> AnyClientFrame:
     """One client frame from the text of a WebSocket frame; raises `FrameError` with the code to answer."""
     if len(text) > MAX_FRAME_BYTES or len(raw := _utf8(text)) > MAX_FRAME_BYTES:
-        raise FrameError(
-            "message_too_large", f"A frame may hold at most {MAX_FRAME_BYTES // 1024} KiB of text."
-        )
+        raise FrameError("message_too_large", f"A frame may hold at most {MAX_FRAME_BYTES // 1024} KiB of text.")
     try:
         frame = _decoder.decode(raw)
     except msgspec.ValidationError as error:
@@ -314,6 +307,15 @@ def decode(text: str) -> AnyClientFrame:
     if isinstance(frame, MessageSend):
         _check_text(frame)
     return frame
+
+
+def ref_of(frame: ClientFrame | None) -> str | None:
+    """The sender's own id for a frame, so that a page can tell which one an `error` answers."""
+    for name in ("client_message_id", "reply_id", "conversation_id"):
+        found = getattr(frame, name, None)
+        if found is not None:
+            return str(found)
+    return None
 
 
 def _utf8(text: str) -> bytes:
@@ -337,11 +339,11 @@ def _refused(raw: bytes, reason: str) -> FrameError:
         return FrameError("unknown_type", f"Unknown frame type. {reason}")
     if reason.startswith("Expected `object`"):
         return FrameError("bad_frame", "A frame is a JSON object with a `type`.")
-    return FrameError("bad_field", reason, _ref_of(raw))
+    return FrameError("bad_field", reason, _ref_in(raw))
 
 
-def _ref_of(raw: bytes) -> str | None:
-    """The sender's own id for the refused frame, where it can be read, so that a page can tell which one it was."""
+def _ref_in(raw: bytes) -> str | None:
+    """As `ref_of`, of a frame that could not be taken."""
     try:
         found = msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError):

@@ -10,6 +10,7 @@ from django.core.signals import setting_changed
 
 from warmcache.core.errors import ConfigurationError
 from warmcache.core.policy import Limits
+from warmcache.core.ports import Upstream
 from warmcache.core.prefix import PrefixKey
 
 ANTHROPIC_BASE_URL = "https://api.anthropic.com"
@@ -23,7 +24,7 @@ class Config:
     """The kill switch."""
     api_key: str = field(default="", repr=False)
     base_url: str = ANTHROPIC_BASE_URL
-    upstream: str = "anthropic"
+    upstream: Upstream = "anthropic"
     """`anthropic`, `simulator` or `local`: shown to people and stored with every row."""
     accepts_zero_max_tokens: bool = True
     """Whether the endpoint takes `max_tokens: 0`; the Claude API does, some gateways do not."""
@@ -32,7 +33,7 @@ class Config:
     secret: str = field(default="", repr=False)
     """Keys the prefix hashes; Django's SECRET_KEY where it is empty."""
     prices: dict[str, dict[str, str]] = field(default_factory=dict)
-    """Own prices in dollars per million tokens: {model: {input, output, cache_read, cache_write_5m, cache_write_1h}}."""
+    """Own prices, dollars per million tokens: {model: {input, output, cache_read, cache_write_5m, cache_write_1h}}."""
 
     max_cost_per_warm_up_usd: Decimal = Decimal("0.25")
     max_concurrent_warm_ups: int = 4

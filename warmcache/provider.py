@@ -34,7 +34,6 @@ from warmcache.core.ports import (
     StreamBegan,
     StreamEnded,
     StreamEvent,
-    Upstream,
 )
 from warmcache.core.prefix import Request
 from warmcache.core.usage import Usage
@@ -50,7 +49,7 @@ class MessagesProvider:
 
     def __init__(self, config: Config) -> None:
         self.capabilities = Capabilities(
-            upstream=cast(Upstream, config.upstream),
+            upstream=config.upstream,
             accepts_zero_max_tokens=config.accepts_zero_max_tokens,
             reports_cache_writes=config.upstream != "local",
         )

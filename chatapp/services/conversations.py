@@ -1,5 +1,7 @@
 """Create, title, rename and delete conversations; what a page needs to show one."""
 
+from uuid import UUID
+
 from asgiref.sync import async_to_sync
 from django.utils import timezone
 
@@ -50,6 +52,12 @@ def conversation_view(conversation: Conversation) -> ConversationView:
         created_at=conversation.created_at,
         updated_at=conversation.updated_at,
     )
+
+
+def deleted_view(conversation_id: UUID) -> ConversationView:
+    """Of a conversation that is gone: only its id and `deleted` mean anything."""
+    now = timezone.now()
+    return ConversationView(id=conversation_id, title="", assistant_id=0, created_at=now, updated_at=now, deleted=True)
 
 
 def assistant_view(assistant: Assistant) -> AssistantView:

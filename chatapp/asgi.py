@@ -1,0 +1,14 @@
+"""HTTP to Django, WebSockets to the consumer; the same application on Daphne and on any other ASGI server."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatapp.settings")
+http_application = get_asgi_application()
+
+from channels.routing import ProtocolTypeRouter  # noqa: E402  the apps must be loaded first
+
+from chatapp.routing import websocket_application  # noqa: E402
+
+application = ProtocolTypeRouter({"http": http_application, "websocket": websocket_application})

@@ -1,0 +1,142 @@
+"""The one socket of a tab: a frame comes in, a service is called, a frame goes out."""
+
+from collections import OrderedDict
+from typing import Any
+from uuid import UUID
+
+from chatapp import access, events, protocol
+from chatapp.services import conversations, limits, replies, states
+from chatapp.services.reply_readers import ReplyReaders
+from chatapp.services.typing import Draft, TypingWatch
+from chatapp.services.warmth_reports import WarmthReports
+from chatapp.signed_in_socket import SignedInSocket
+from warmcache.database import in_database_thread
+
+SESSION_CHECK_SECONDS = 60.0
+"""A session that ended elsewhere without telling us is noticed by the next message after this long."""
+
+
+class ChatConsumer(SignedInSocket):
+    """Handlers return soon: what takes long runs in tasks of the readers and reports, or of the process."""
+
+    async def begin(self) -> None:
+        self.opened: OrderedDict[UUID, None] = OrderedDict()
+        self.readers = ReplyReaders(self.send_frame)
+        self.watch = TypingWatch(self.user)
+        self.warmth = WarmthReports(self.send_frame, self.watch)
+        await self.channel_layer.group_add(events.user_group(self.user.pk), self.channel_name)
+
+    async def end(self) -> None:
+        await self.readers.close()
+        await self.warmth.close()
+        await self.channel_layer.group_discard(events.user_group(self.user.pk), self.channel_name)
+        for conversation_id in self.opened:
+            await self.channel_layer.group_discard(events.conversation_group(conversation_id), self.channel_name)
+
+    async def take(self, frame: protocol.ClientFrame) -> None:
+        match frame:
+            case protocol.ConversationOpen():
+                await self.open(frame)
+            case protocol.TypingStarted():
+                await self.warmth.note_typing(
+                    Draft(
+                        conversation_id=frame.conversation_id,
+                        assistant_id=None if frame.conversation_id else _number(frame.assistant_id),
+                        attachment_ids=tuple(frame.attachment_ids),
+                    )
+                )
+            case protocol.TypingStopped():
+                """Nothing to undo: a warm-up that is under way is paid for."""
+            case protocol.MessageSend():
+                await self.send_message(frame)
+            case protocol.ReplyStop():
+                await replies.stop(self.user, frame.reply_id)
+            case protocol.ReplyRegenerate():
+                await replies.regenerate(self.user, frame.reply_id)
+            case protocol.ReplySeen():
+                await replies.note_seen(self.user, frame.reply_id, browser_ttft_ms=frame.ttft_ms)
+            case protocol.Ping():
+                await self.send_frame(protocol.Pong())
+
+    async def open(self, frame: protocol.ConversationOpen) -> None:
+        if frame.conversation_id is None:
+            state = await states.open_new_chat(self.user, _number(frame.assistant_id))
+            await self.send_frame(state)
+            self.warmth.refresh(Draft(assistant_id=state.assistant.id))
+            return
+        # First the group, then the state: what happens in between is heard. A stranger's id is let go of at once,
+        # and events are matched against `opened`, so nothing of it is ever sent on.
+        await self.subscribe(frame.conversation_id)
+        try:
+            opened = await states.open_conversation(self.user, frame.conversation_id, frame.cursor)
+        except access.NotFound:
+            await self.unsubscribe(frame.conversation_id)
+            raise
+        await self.send_frame(opened.state)
+        if opened.log is not None:
+            await self.readers.resume(opened.log, after_seq=opened.after_seq)
+        self.warmth.refresh(Draft(conversation_id=frame.conversation_id))
+
+    async def send_message(self, frame: protocol.MessageSend) -> None:
+        if not await self.is_signed_in(max_age_seconds=SESSION_CHECK_SECONDS):
+            return
+        sent = await replies.send_message(self.user, frame, origin=self.channel_name)
+        await self.subscribe(sent.conversation.pk)
+        await self.send_frame(states.message_created(sent.message))
+        run = replies.run_of(sent.reply.pk)
+        if sent.is_resend and run is not None:
+            await self.readers.start(run, sent.conversation.pk)
+
+    # Events of the channel layer
+
+    async def message_created(self, event: events.ConversationEvent) -> None:
+        conversation_id = UUID(event["conversation_id"])
+        if event["origin"] == self.channel_name or conversation_id not in self.opened:
+            return
+        conversation = await in_database_thread(access.conversation_for_user, self.user, conversation_id)
+        message = await in_database_thread(access.message_in, conversation, UUID(event["message_id"]))
+        await self.send_frame(states.message_created(message))
+
+    async def reply_started(self, event: events.ConversationEvent) -> None:
+        conversation_id = UUID(event["conversation_id"])
+        run = replies.running(UUID(event["message_id"]))
+        if run is not None and conversation_id in self.opened:
+            await self.readers.start(run, conversation_id)
+
+    async def conversation_updated(self, event: events.ConversationEvent) -> None:
+        conversation_id = UUID(event["conversation_id"])
+        self.watch.forget(conversation_id)
+        try:
+            conversation = await in_database_thread(access.conversation_for_user, self.user, conversation_id)
+        except access.NotFound:
+            return
+        view = conversations.conversation_view(conversation)
+        await self.send_frame(protocol.ConversationUpdated(conversation=view))
+        if conversation_id in self.opened:
+            self.warmth.refresh(Draft(conversation_id=conversation_id))
+
+    async def conversation_deleted(self, event: events.ConversationEvent) -> None:
+        conversation_id = UUID(event["conversation_id"])
+        self.watch.forget(conversation_id)
+        await self.unsubscribe(conversation_id)
+        await self.send_frame(protocol.ConversationUpdated(conversation=conversations.deleted_view(conversation_id)))
+
+    async def session_ended(self, event: dict[str, Any]) -> None:
+        await self.is_signed_in(max_age_seconds=0)
+
+    async def subscribe(self, conversation_id: UUID) -> None:
+        """Hears of this conversation from now on; beyond the bound, no longer of the one opened longest ago."""
+        if conversation_id not in self.opened:
+            await self.channel_layer.group_add(events.conversation_group(conversation_id), self.channel_name)
+        self.opened[conversation_id] = None
+        self.opened.move_to_end(conversation_id)
+        while len(self.opened) > limits.LIMITS["open_conversations"]:
+            await self.unsubscribe(next(iter(self.opened)))
+
+    async def unsubscribe(self, conversation_id: UUID) -> None:
+        self.opened.pop(conversation_id, None)
+        await self.channel_layer.group_discard(events.conversation_group(conversation_id), self.channel_name)
+
+
+def _number(assistant_id: int | str | None) -> int | None:
+    return None if assistant_id is None else int(assistant_id)

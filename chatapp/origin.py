@@ -1,0 +1,48 @@
+"""Which pages may open a socket: those of this very site. Others get HTTP 403, before any socket exists."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.http.request import split_domain_port, validate_host
+
+Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+WEB_SCHEMES = {"ws": "http", "wss": "https"}
+
+
+class SameOriginOnly:
+    """Takes a WebSocket only if its Origin is the site's own or one of CSRF_TRUSTED_ORIGINS.
+
+    The whole origin counts, port and scheme included; a missing or `null` Origin is refused.
+    """
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        if is_allowed_origin(
+            headers.get(b"origin", ""), host=headers.get(b"host", ""), scheme=scope.get("scheme", "ws")
+        ):
+            await self._application(scope, receive, send)
+        else:
+            await send({"type": "websocket.close"})
+
+
+def is_allowed_origin(origin: str, *, host: str, scheme: str) -> bool:
+    """`origin` against the request's Host (which must be an allowed one), or against the trusted origins."""
+    if origin in settings.CSRF_TRUSTED_ORIGINS:
+        return True
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    domain, _ = split_domain_port(host)
+    allowed_hosts = settings.ALLOWED_HOSTS or ([".localhost", "127.0.0.1", "[::1]"] if settings.DEBUG else [])
+    return (
+        bool(domain)
+        and validate_host(domain, allowed_hosts)
+        and parts.netloc == host
+        and parts.scheme == WEB_SCHEMES.get(scheme)
+    )

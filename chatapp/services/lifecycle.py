@@ -1,0 +1,19 @@
+"""What the server does before its first request and after its last."""
+
+from django.conf import settings
+
+from chatapp.services import replies
+from warmcache import services as warmcache
+from warmcache.database import in_database_thread
+
+
+async def startup() -> None:
+    """Ends what an earlier process left running, where this one is the only one."""
+    if not settings.REDIS_URL:
+        await in_database_thread(replies.interrupt_orphans)
+
+
+async def shutdown() -> None:
+    """Running replies end as `interrupted` with their text stored; the ledger is flushed, connections are closed."""
+    await replies.interrupt_all()
+    await warmcache.close()

@@ -1,0 +1,27 @@
+"""What a socket is told in `ready`: the server owns the timings and bounds, pages follow them."""
+
+TIMINGS = {
+    # Faster than a warm-up can matter, slow enough that a fast typist costs next to nothing.
+    "typing_repeat_ms": 2_000,
+    "typing_idle_ms": 10_000,
+    # Well under the time-outs of proxies; two missed answers make a dead connection.
+    "ping_interval_ms": 4_000,
+    "dead_after_ms": 9_000,
+    "ack_interval_ms": 250,
+}
+
+LIMITS = {
+    "frame_bytes": 256 * 1024,
+    "text_chars": 100_000,
+    "ack_bytes": 32 * 1024,
+    "command_burst": 100,
+    "commands_per_second": 5,
+    "typing_burst": 5,
+    "typing_per_second": 1,
+    "ack_burst": 100,
+    "acks_per_second": 20,
+    "open_conversations": 16,
+}
+
+STRIKES_TO_CLOSE = 500
+"""Bad or excess frames after which a socket is closed as abusive."""

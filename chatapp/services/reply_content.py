@@ -1,0 +1,59 @@
+"""What a reply has said so far: its API blocks for the row, and its deltas coalesced for the log."""
+
+from typing import Any
+
+from chatapp.protocol import BlockView
+from warmcache.core.ports import BlockBegan, BlockDelta, BlockSigned
+
+
+class ReplyContent:
+    """Collects the provider's blocks as the API will want them back."""
+
+    def __init__(self) -> None:
+        self._began: dict[int, BlockBegan] = {}
+        self._pieces: dict[int, list[str]] = {}
+        self._signatures: dict[int, str] = {}
+        self.bytes_received = 0
+
+    def begin(self, event: BlockBegan) -> None:
+        self._began[event.index] = event
+        first = str(event.block.get(event.kind, "")) if event.kind != "tool_input" else ""
+        self._pieces[event.index] = [first] if first else []
+
+    def add(self, event: BlockDelta) -> None:
+        self._pieces[event.index].append(event.text)
+        self.bytes_received += len(event.text)
+
+    def sign(self, event: BlockSigned) -> None:
+        self._signatures[event.index] = event.signature
+
+    def text(self) -> str:
+        """All text blocks, joined: what a person reads."""
+        return "".join(self._text(index) for index, began in self._began.items() if began.kind == "text")
+
+    def api_blocks(self) -> list[dict[str, Any]]:
+        """As the row stores them. A tool's input stays the text that came, parsed by whoever runs the tool."""
+        return [self._api_block(index, began) for index, began in self._began.items()]
+
+    def _api_block(self, index: int, began: BlockBegan) -> dict[str, Any]:
+        text = self._text(index)
+        match began.kind:
+            case "text":
+                return {"type": "text", "text": text}
+            case "thinking":
+                return {"type": "thinking", "thinking": text, "signature": self._signatures.get(index, "")}
+            case _:
+                return {"type": "tool_use", "id": began.block.get("id", ""), "name": began.name, "input_json": text}
+
+    def _text(self, index: int) -> str:
+        return "".join(self._pieces[index])
+
+
+def block_views(content: list[dict[str, Any]]) -> list[BlockView]:
+    """Stored API blocks as the page shows them."""
+    views = []
+    for index, block in enumerate(content):
+        kind = {"thinking": "thinking", "tool_use": "tool_input"}.get(block.get("type", ""), "text")
+        text = block.get("text") or block.get("thinking") or block.get("input_json") or ""
+        views.append(BlockView(block=index, kind=kind, name=block.get("name", ""), text=text, state="stop"))
+    return views

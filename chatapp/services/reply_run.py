@@ -1,0 +1,277 @@
+"""One running reply: reads the provider, feeds the log, keeps the row. Owned by the process, never by a socket."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.utils import timezone
+
+from chatapp.models import Message
+from chatapp.protocol import ErrorView, ReplyBlock, ReplyDelta, ReplyFinished, ReplyStatus, UsageView
+from chatapp.services import prompts
+from chatapp.services.reply_content import ReplyContent
+from chatapp.services.reply_log import ReplyLog
+from warmcache import services as warmcache
+from warmcache.core.errors import StreamBroken, UpstreamError
+from warmcache.core.ports import BlockBegan, BlockDelta, BlockEnded, BlockKind, BlockSigned, StreamEvent
+from warmcache.core.prefix import Json, Prompt
+from warmcache.database import in_database_thread
+from warmcache.tasks import TaskOwner
+
+logger = logging.getLogger(__name__)
+
+COALESCE_SECONDS = 0.04
+"""Deltas that come faster are sent together: fewer frames, and no eye can tell."""
+
+CHECKPOINT_SECONDS = 1.0
+CHECKPOINT_BYTES = 2048
+"""The row has the text at least this often, so that a crash costs no more than this."""
+
+WRITE_TRIES = 5
+FIRST_WRITE_PAUSE_SECONDS = 0.3
+
+
+class ReplyRun:
+    """Drives one reply from `streaming` to `complete`, `stopped`, `interrupted` or `failed`."""
+
+    def __init__(self, reply: Message, *, received_at: float) -> None:
+        self.reply_id: UUID = reply.pk
+        self.parent_id = parent_of(reply)
+        self.model = reply.model
+        self.log = ReplyLog(reply.pk)
+        self.warmth = "cold"
+        self.warmth_is_known = asyncio.Event()
+        self._reply = reply
+        self._received_at = received_at
+        self._content = ReplyContent()
+        self._open_text: list[str] = []
+        self._open_block: tuple[int, BlockKind] | None = None
+        self._flushed_at = 0.0
+        self._flush_timer: asyncio.TimerHandle | None = None
+        self._ttft_ms: int | None = None
+        self._response: warmcache.ResponseStream | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._stop_status: ReplyStatus | None = None
+        self._side_tasks = TaskOwner(f"reply {reply.pk}")
+        self._checkpointed_at = time.monotonic()
+        self._checkpointed_bytes = 0
+
+    def stop(self, status: ReplyStatus = "stopped") -> None:
+        """Closes the upstream call at once; the text so far is kept under `status`."""
+        if self._stop_status is None and not self.log.is_finished:
+            self._stop_status = status
+            if self._reading is not None:
+                self._reading.cancel()
+
+    async def run(self) -> None:
+        """Never raises for the provider's sake, and always ends the log with `reply.finished`."""
+        self._reading = asyncio.get_running_loop().create_task(self._read(), name=f"reading {self.reply_id}")
+        if self._stop_status is not None:
+            self._reading.cancel()
+        try:
+            await asyncio.wait({self._reading})
+        except asyncio.CancelledError:
+            self.stop("interrupted")
+            await asyncio.wait({self._reading})
+        await self._finish(_failure_of(self._reading))
+
+    async def _read(self) -> None:
+        try:
+            prompt, turn, max_tokens, label = await in_database_thread(_load, self._reply)
+            self._response = warmcache.stream_response(
+                prompt, turn, max_tokens=max_tokens, label=label, subject=f"user {self._reply.conversation.user_id}"
+            )
+            self.warmth = await self._response.expected_warmth()
+        finally:
+            self.warmth_is_known.set()
+        async with self._response as response:
+            async for event in response:
+                self._take(event)
+
+    def _take(self, event: StreamEvent) -> None:
+        match event:
+            case BlockBegan():
+                self._content.begin(event)
+                self._append_block(event.index, event.kind, event.name, "start")
+            case BlockDelta():
+                self._take_delta(event)
+            case BlockSigned():
+                self._content.sign(event)
+            case BlockEnded() if self._open_block is not None:
+                self._flush()
+                index, kind = self._open_block
+                self._append_block(index, kind, "", "stop")
+        self._checkpoint_if_due()
+
+    def _take_delta(self, event: BlockDelta) -> None:
+        self._content.add(event)
+        self._open_text.append(event.text)
+        if event.kind == "text" and self._ttft_ms is None:
+            self._ttft_ms = round((time.monotonic() - self._received_at) * 1000)
+            self._flush()
+            return
+        wait = self._flushed_at + COALESCE_SECONDS - time.monotonic()
+        if wait <= 0:
+            self._flush()
+        elif self._flush_timer is None:
+            self._flush_timer = asyncio.get_running_loop().call_later(wait, self._flush)
+
+    def _flush(self) -> None:
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
+            self._flush_timer = None
+        text = "".join(self._open_text)
+        self._open_text.clear()
+        if not text or self._open_block is None:
+            return
+        index, kind = self._open_block
+        self._flushed_at = time.monotonic()
+        self.log.append(
+            ReplyDelta(
+                reply_id=self.reply_id, epoch=self.log.epoch, seq=self.log.seq + 1, kind=kind, block=index, text=text
+            )
+        )
+
+    def _append_block(self, index: int, kind: BlockKind, name: str, state: str) -> None:
+        self._open_block = (index, kind) if state == "start" else None
+        self.log.append(
+            ReplyBlock(
+                reply_id=self.reply_id,
+                epoch=self.log.epoch,
+                seq=self.log.seq + 1,
+                block=index,
+                kind=kind,
+                name=name,
+                state="start" if state == "start" else "stop",
+                data=None,
+            )
+        )
+
+    def _checkpoint_if_due(self) -> None:
+        new_bytes = self._content.bytes_received - self._checkpointed_bytes
+        is_due = new_bytes >= CHECKPOINT_BYTES or time.monotonic() - self._checkpointed_at >= CHECKPOINT_SECONDS
+        if new_bytes and is_due and not len(self._side_tasks):
+            self._checkpointed_at = time.monotonic()
+            self._checkpointed_bytes = self._content.bytes_received
+            columns: dict[str, object] = {"text": self._content.text(), "content": self._content.api_blocks()}
+            self._side_tasks.spawn(self._checkpoint(columns), name="checkpoint")
+
+    async def _checkpoint(self, columns: dict[str, object]) -> None:
+        if not await in_database_thread(_update, self.reply_id, columns):
+            # The conversation was deleted: nobody will read the rest.
+            self.stop()
+
+    async def _finish(self, failure: BaseException | None) -> None:
+        self._flush()
+        if self._open_block is not None:
+            self._append_block(*self._open_block, "", "stop")
+        await self._side_tasks.join(timeout_seconds=CHECKPOINT_SECONDS)
+        finished = self._finished_frame(failure)
+        await self._write_row(finished)
+        self.log.append(finished)
+
+    def _finished_frame(self, failure: BaseException | None) -> ReplyFinished:
+        result = self._response.result if self._response else None
+        error = _error_view(failure)
+        usage = result.usage if result else None
+        settlement = result.settlement if result else None
+        return ReplyFinished(
+            reply_id=self.reply_id,
+            epoch=self.log.epoch,
+            seq=self.log.seq + 1,
+            status=self._status(failure),
+            stop_reason=(result.stop_reason if result else "") or None,
+            error=error,
+            usage=None
+            if usage is None
+            else UsageView(
+                input_tokens=usage.input_tokens,
+                cache_read_tokens=usage.cache_read_tokens,
+                cache_write_tokens=usage.cache_write_tokens,
+                output_tokens=usage.output_tokens,
+            ),
+            warmth=settlement.warmth if settlement else "cold",
+            ttft_ms=self._ttft_ms,
+            cost_usd=str(settlement.cost_usd) if settlement and settlement.cost_usd is not None else None,
+            warm_up_id=settlement.warm_up_id if settlement else None,
+        )
+
+    def _status(self, failure: BaseException | None) -> ReplyStatus:
+        if failure is None:
+            return "complete"
+        if isinstance(failure, asyncio.CancelledError):
+            return self._stop_status or "interrupted"
+        return "interrupted" if isinstance(failure, StreamBroken) else "failed"
+
+    async def _write_row(self, finished: ReplyFinished) -> None:
+        columns = {
+            "text": self._content.text(),
+            "content": self._content.api_blocks(),
+            **_ending_columns(finished, self._response),
+        }
+        for pause in _pauses():
+            try:
+                await in_database_thread(_update, self.reply_id, columns)
+                return
+            except Exception:
+                logger.exception("The end of reply %s could not be stored; trying again", self.reply_id)
+                await asyncio.sleep(pause)
+        logger.error("The end of reply %s is lost; its row has the last checkpoint", self.reply_id)
+
+
+def parent_of(reply: Message) -> UUID:
+    """The message that a reply answers."""
+    if reply.parent_id is None:
+        raise ValueError(f"Reply {reply.pk} answers no message.")
+    return reply.parent_id
+
+
+def _load(reply: Message) -> tuple[Prompt, Sequence[Json], int, str]:
+    question = Message.objects.select_related("conversation__assistant").get(pk=parent_of(reply))
+    prompt, turn = prompts.prompt_and_turn(question)
+    assistant = question.conversation.assistant
+    return prompt, turn, assistant.max_output_tokens, assistant.slug
+
+
+def _update(reply_id: UUID, columns: dict[str, object]) -> int:
+    return Message.objects.filter(pk=reply_id).update(**columns)
+
+
+def _ending_columns(finished: ReplyFinished, response: warmcache.ResponseStream | None) -> dict[str, object]:
+    usage, error = finished.usage, finished.error
+    return {
+        "status": finished.status,
+        "finished_at": timezone.now(),
+        "stop_reason": finished.stop_reason or "",
+        "error_code": error.code if error else "",
+        "error_message": error.message if error else "",
+        "error_is_retryable": bool(error and error.retryable),
+        "input_tokens": usage.input_tokens if usage else None,
+        "cache_read_tokens": usage.cache_read_tokens if usage else None,
+        "cache_write_tokens": usage.cache_write_tokens if usage else None,
+        "output_tokens": usage.output_tokens if usage else None,
+        "cost_usd": finished.cost_usd,
+        "warmth": finished.warmth,
+        "warm_up_id": finished.warm_up_id,
+        "ttft_ms": finished.ttft_ms,
+        "request_id": response.result.request_id if response and response.result else "",
+    }
+
+
+def _failure_of(task: "asyncio.Task[None]") -> BaseException | None:
+    return asyncio.CancelledError() if task.cancelled() else task.exception()
+
+
+def _error_view(failure: BaseException | None) -> ErrorView | None:
+    if failure is None or isinstance(failure, asyncio.CancelledError):
+        return None
+    if isinstance(failure, UpstreamError):
+        return ErrorView(code=failure.code, message=failure.message, retryable=failure.is_retryable)
+    logger.error("A reply failed for a reason of our own", exc_info=failure)
+    return ErrorView(code="internal_error", message="Something went wrong on our side.", retryable=True)
+
+
+def _pauses() -> list[float]:
+    return [FIRST_WRITE_PAUSE_SECONDS * 2**n for n in range(WRITE_TRIES)]

@@ -1,0 +1,153 @@
+"""Stored messages as the page shows them, and the whole state of a conversation for a socket that opens it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from chatapp import access
+from chatapp.models import Assistant, Conversation, Message, User
+from chatapp.protocol import (
+    ConversationState,
+    Cursor,
+    ErrorView,
+    MessageCreated,
+    MessageView,
+    ReplyView,
+    UsageView,
+)
+from chatapp.services import replies
+from chatapp.services.conversations import assistant_view, branch_of, conversation_view
+from chatapp.services.reply_content import block_views
+from chatapp.services.reply_log import ReplyLog
+from chatapp.services.reply_run import ReplyRun
+from warmcache.database import in_database_thread
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """The frame to send, and the log to follow behind it from `after_seq` on, if there is one."""
+
+    state: ConversationState
+    log: ReplyLog | None
+    after_seq: int
+
+
+async def open_conversation(user: User, conversation_id: UUID, cursor: Cursor | None) -> Opened:
+    """Everything a socket needs to go on: reload, reconnect and a second tab all come here.
+
+    With a cursor in the running reply's own epoch only the gap follows, as frames; otherwise the snapshot is whole.
+    """
+    conversation, branch = await in_database_thread(_load_branch, user, conversation_id)
+    run = _running_in(branch)
+    if run is None and any(m.status == Message.Status.STREAMING for m in branch):
+        # It ended between the query and now: its row is written before its run is let go.
+        conversation, branch = await in_database_thread(_load_branch, user, conversation_id)
+    gap = _log_behind(cursor, branch)
+    log = gap or (run.log if run else None)
+    after_seq = cursor.after_seq if gap and cursor else (log.seq if log else 0)
+    return Opened(
+        state=ConversationState(
+            conversation=conversation_view(conversation),
+            assistant=assistant_view(conversation.assistant),
+            messages=[message_view(m) for m in branch],
+            reply=_reply_view(run, after_seq=after_seq, is_gap=gap is not None) if run else None,
+            recovered=gap is not None,
+        ),
+        log=log,
+        after_seq=after_seq,
+    )
+
+
+async def open_new_chat(user: User, assistant_id: int | None) -> ConversationState:
+    """The empty state of a chat that has not begun."""
+    assistant: Assistant = await in_database_thread(access.assistant_for_user, user, assistant_id)
+    return ConversationState(
+        conversation=None, assistant=assistant_view(assistant), messages=[], reply=None, recovered=False
+    )
+
+
+def message_created(message: Message) -> MessageCreated:
+    """The ack of a stored message, the same at every resend."""
+    if message.client_message_id is None:
+        raise ValueError(f"Message {message.pk} was not sent by a browser.")
+    return MessageCreated(
+        client_message_id=message.client_message_id,
+        message_id=message.pk,
+        conversation_id=message.conversation_id,
+        parent_id=message.parent_id,
+        text=message.text,
+        created_at=message.created_at,
+    )
+
+
+def message_view(message: Message) -> MessageView:
+    is_reply = message.role == Message.Role.ASSISTANT
+    return MessageView(
+        id=message.pk,
+        role="assistant" if is_reply else "user",
+        parent_id=message.parent_id,
+        text=message.text,
+        blocks=block_views(message.content) if is_reply else [],
+        status=message.status,
+        client_message_id=message.client_message_id,
+        created_at=message.created_at,
+        model=message.model or None,
+        stop_reason=message.stop_reason or None,
+        error=_error(message),
+        usage=_usage(message),
+        warmth=message.warmth or None,
+        ttft_ms=message.browser_ttft_ms or message.ttft_ms,
+        cost_usd=None if message.cost_usd is None else str(message.cost_usd),
+        warm_up_id=message.warm_up_id,
+    )
+
+
+def _running_in(branch: Sequence[Message]) -> ReplyRun | None:
+    return next((run for message in branch if (run := replies.running(message.pk)) is not None), None)
+
+
+def _load_branch(user: User, conversation_id: UUID) -> tuple[Conversation, Sequence[Message]]:
+    conversation = access.conversation_for_user(user, conversation_id)
+    return conversation, branch_of(conversation)
+
+
+def _log_behind(cursor: Cursor | None, branch: Sequence[Message]) -> ReplyLog | None:
+    """The log that holds all a reader has missed, or None where only a whole snapshot will do.
+
+    Only of a reply in this very conversation, so that a cursor opens nobody else's log.
+    """
+    if cursor is None or all(message.pk != cursor.reply_id for message in branch):
+        return None
+    run = replies.run_of(cursor.reply_id)
+    if run is None or run.log.epoch != cursor.epoch or cursor.after_seq > run.log.seq:
+        return None
+    return run.log
+
+
+def _reply_view(run: ReplyRun, *, after_seq: int, is_gap: bool) -> ReplyView:
+    return ReplyView(
+        reply_id=run.reply_id,
+        parent_id=run.parent_id,
+        epoch=run.log.epoch,
+        seq=after_seq,
+        model=run.model,
+        warmth=run.warmth,
+        blocks=[] if is_gap else run.log.blocks(),
+    )
+
+
+def _error(message: Message) -> ErrorView | None:
+    if not message.error_code:
+        return None
+    return ErrorView(code=message.error_code, message=message.error_message, retryable=message.error_is_retryable)
+
+
+def _usage(message: Message) -> UsageView | None:
+    if message.input_tokens is None:
+        return None
+    return UsageView(
+        input_tokens=message.input_tokens,
+        cache_read_tokens=message.cache_read_tokens or 0,
+        cache_write_tokens=message.cache_write_tokens or 0,
+        output_tokens=message.output_tokens or 0,
+    )

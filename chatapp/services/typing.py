@@ -1,0 +1,110 @@
+"""Typing: turns what a socket says of its person's keys into an intent for warmcache."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from chatapp import access
+from chatapp.models import Assistant, Conversation, User
+from chatapp.services import prompts
+from warmcache import services as warmcache
+from warmcache.core.prefix import Prefix, Prompt
+from warmcache.database import in_database_thread
+
+MAX_OUTLINES = 16
+"""Drafts that one socket may have open; the least recently used is forgotten."""
+
+OUTLINE_LIFETIME_SECONDS = 60.0
+"""An assistant edited in another process is noticed after this long at the latest."""
+
+_generation = 0
+
+
+def assistants_changed() -> None:
+    """Documents or instructions of an assistant were edited in this process: known outlines are stale."""
+    global _generation
+    _generation += 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """Where a person is writing: in a conversation, or to an assistant in a new chat."""
+
+    conversation_id: UUID | None = None
+    assistant_id: int | None = None
+    attachment_ids: tuple[UUID, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outline:
+    prefix: Prefix
+    label: str
+    made_at: float
+    generation: int
+
+
+class TypingWatch:
+    """What one socket's drafts would send. Keeps outlines, so that most typing frames cost no SQL and no hashing."""
+
+    def __init__(self, user: User, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._user = user
+        self._clock = clock
+        self._outlines: OrderedDict[Draft, _Outline] = OrderedDict()
+
+    async def note_typing(self, draft: Draft) -> warmcache.Attempt:
+        """Decides on a warm-up for this draft; raises `access.NotFound` for what the user may not see."""
+        known = self._known(draft)
+        if known is not None:
+            skipped = await warmcache.consider_prefix(known.prefix, intent="typing", label=known.label)
+            if skipped is not None:
+                return skipped
+        prompt, label = await in_database_thread(_load, self._user, draft)
+        attempt = await warmcache.prewarm_prefix(prompt, intent="typing", label=label, subject=f"user {self._user.pk}")
+        self._remember(draft, attempt.prefix, label)
+        return attempt
+
+    async def warmth(self, draft: Draft) -> warmcache.Warmth:
+        """What is believed of this draft's prefix now; decides nothing."""
+        known = self._known(draft)
+        if known is not None:
+            return await warmcache.warmth_of(known.prefix)
+        prompt, label = await in_database_thread(_load, self._user, draft)
+        prefix = warmcache.outline(prompt)
+        self._remember(draft, prefix, label)
+        return await warmcache.warmth_of(prefix)
+
+    def forget(self, conversation_id: UUID) -> None:
+        """The conversation has grown or is gone."""
+        for draft in [d for d in self._outlines if d.conversation_id == conversation_id]:
+            del self._outlines[draft]
+
+    def _known(self, draft: Draft) -> _Outline | None:
+        outline = self._outlines.get(draft)
+        if outline is None or outline.generation != _generation:
+            return None
+        if self._clock() - outline.made_at > OUTLINE_LIFETIME_SECONDS:
+            return None
+        self._outlines.move_to_end(draft)
+        return outline
+
+    def _remember(self, draft: Draft, prefix: Prefix, label: str) -> None:
+        self._outlines[draft] = _Outline(prefix=prefix, label=label, made_at=self._clock(), generation=_generation)
+        self._outlines.move_to_end(draft)
+        while len(self._outlines) > MAX_OUTLINES:
+            self._outlines.popitem(last=False)
+
+
+def _load(user: User, draft: Draft) -> tuple[Prompt, str]:
+    attachments = access.unsent_attachments(user, draft.attachment_ids)
+    place = _place(user, draft)
+    if isinstance(place, Conversation):
+        return prompts.prompt_for_next_message(place, attachments), place.assistant.slug
+    return prompts.prompt_for_new_chat(place, attachments), place.slug
+
+
+def _place(user: User, draft: Draft) -> Conversation | Assistant:
+    if draft.conversation_id is not None:
+        return access.conversation_for_user(user, draft.conversation_id)
+    return access.assistant_for_user(user, draft.assistant_id)

@@ -1,0 +1,78 @@
+"""Tells one socket how warm its drafts are: at once what is decided, later how a warm-up in flight ended."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from msgspec import UNSET
+
+from chatapp import access
+from chatapp.protocol import ServerFrame
+from chatapp.protocol import Warmth as WarmthFrame
+from chatapp.services.typing import Draft, TypingWatch
+from warmcache.services import Warmth
+from warmcache.tasks import TaskOwner
+
+Send = Callable[[ServerFrame], Awaitable[None]]
+
+
+class WarmthReports:
+    """Sends a `warmth` frame only when something has changed since the last one for the same draft."""
+
+    def __init__(self, send: Send, watch: TypingWatch) -> None:
+        self._send = send
+        self._watch = watch
+        self._tasks = TaskOwner("warmth")
+        self._last: dict[Draft, WarmthFrame] = {}
+        self._awaited: set[Draft] = set()
+
+    async def note_typing(self, draft: Draft) -> None:
+        """Takes a typing frame; raises `access.NotFound` for what the user may not see."""
+        attempt = await self._watch.note_typing(draft)
+        await self._report(draft, attempt.warmth)
+        if attempt.finished is not None and draft not in self._awaited:
+            self._awaited.add(draft)
+            self._tasks.spawn(self._report_end(draft, attempt.finished), name="end of a warm-up")
+
+    def refresh(self, draft: Draft) -> None:
+        """Reports what is believed now, in a task: the prompt may have to be read first."""
+        self._tasks.spawn(self._report_current(draft), name="current")
+
+    async def close(self) -> None:
+        await self._tasks.close()
+
+    async def _report_end(self, draft: Draft, finished: Callable[[], Awaitable[Warmth]]) -> None:
+        try:
+            await self._report(draft, await finished())
+        finally:
+            self._awaited.discard(draft)
+
+    async def _report_current(self, draft: Draft) -> None:
+        try:
+            await self._report(draft, await self._watch.warmth(draft))
+        except access.NotFound:
+            return
+
+    async def _report(self, draft: Draft, warmth: Warmth) -> None:
+        frame = _frame(draft, warmth)
+        if self._last.get(draft) == frame:
+            return
+        self._last = {d: f for d, f in self._last.items() if d != draft}
+        self._last[draft] = frame
+        while len(self._last) > MAX_REMEMBERED:
+            del self._last[next(iter(self._last))]
+        await self._send(frame)
+
+
+MAX_REMEMBERED = 32
+
+
+def _frame(draft: Draft, warmth: Warmth) -> WarmthFrame:
+    expires_at = None if warmth.expires_at is None else datetime.fromtimestamp(warmth.expires_at, tz=UTC)
+    return WarmthFrame(
+        conversation_id=draft.conversation_id or UNSET,
+        assistant_id=draft.assistant_id or UNSET,
+        state=warmth.state.value,
+        reason=warmth.reason,
+        prefix_tokens=warmth.prefix_tokens,
+        estimated_expires_at=expires_at,
+    )
