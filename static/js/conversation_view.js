@@ -64,7 +64,8 @@ export class ConversationView {
   }
 
   messageCreated(frame) {
-    const { list, picker, keeper } = this.#parts
+    const { list, picker, keeper, meter } = this.#parts
+    meter.becameMessage(frame.client_message_id, frame.message_id)
     list.messageCreated(frame)
     picker.show(false)
     this.outboxChanged(frame)

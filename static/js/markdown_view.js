@@ -10,6 +10,7 @@ export class MarkdownView {
   #source = ""
   #tailNodes = []
   #openFence = null
+  #isFinished = false
 
   constructor({ highlighter }) {
     this.#highlighter = highlighter
@@ -28,6 +29,7 @@ export class MarkdownView {
   }
 
   draw() {
+    if (this.#isFinished) return
     const { settled, tail } = this.#stream.read()
     if (settled.length === 0 && this.#grewOpenFence(tail)) return
     this.#removeTail()
@@ -37,9 +39,11 @@ export class MarkdownView {
 
   /** No more text will come. */
   finish() {
+    if (this.#isFinished) return
     const definitions = this.#stream.definitions()
     if (Object.keys(definitions).length > 0) this.#startAgain(definitions)
     this.draw()
+    this.#isFinished = true
     this.#openFence = null
     this.#tailNodes = []
     for (const code of this.element.querySelectorAll("code[data-waiting]")) this.#highlight(code)

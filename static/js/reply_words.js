@@ -57,7 +57,7 @@ function usageFact(usage) {
     usage.cache_read_tokens, usage.cache_write_tokens, usage.input_tokens, usage.output_tokens,
   ].map(tokens)
   return {
-    short: `${read} cached, ${written} written, ${uncached} uncached`,
+    short: `${read} tokens cached, ${written} written, ${uncached} uncached`,
     name: "Tokens",
     long: `${read} read from the cache, ${written} written to it, ${uncached} read without it; the reply has ${out}.`,
   }
