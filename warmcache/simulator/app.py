@@ -19,9 +19,8 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from warmcache.simulator.control import add_control_routes
-from warmcache.simulator.delivery import ConnectionCutError
+from warmcache.simulator.delivery import EXCHANGE, ConnectionCutError
 from warmcache.simulator.errors import ApiError
-from warmcache.simulator.journal import Exchange
 from warmcache.simulator.provider import MAX_BODY_BYTES, Simulator, new_id
 
 ORGANIZATION_ID = "org-simulator"
@@ -64,7 +63,7 @@ async def _answer_errors(request: web.Request, handler: _Handler) -> web.StreamR
 
 
 def _error_response(request: web.Request, error: ApiError, status: int | None = None) -> web.Response:
-    exchange: Exchange | None = request.get("exchange")
+    exchange = request.get(EXCHANGE)
     body = error.body(exchange.request_id if exchange else f"req_{new_id()}")
     if exchange is not None:
         exchange.status = error.status
@@ -74,7 +73,7 @@ def _error_response(request: web.Request, error: ApiError, status: int | None = 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
     response.headers["x-simulator"] = "warmcache"
-    exchange: Exchange | None = request.get("exchange")
+    exchange = request.get(EXCHANGE)
     if exchange is not None:
         response.headers["request-id"] = exchange.request_id
         response.headers["anthropic-organization-id"] = ORGANIZATION_ID

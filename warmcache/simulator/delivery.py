@@ -16,6 +16,7 @@ from warmcache.simulator.faults import AFTER_FIRST_TOKEN, BEFORE_FIRST_TOKEN, BE
 from warmcache.simulator.journal import Exchange
 from warmcache.simulator.replies import Reply
 
+EXCHANGE = web.RequestKey("exchange", Exchange)
 _FOR_EVER_SECONDS = 24 * 3600.0
 _FLUSH_BYTES = 16 * 1024
 _LINGER_NOT_AT_ALL = struct.pack("ii", 1, 0)

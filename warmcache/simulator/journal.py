@@ -1,13 +1,14 @@
 """What the simulator was asked and what it answered: the newest exchanges, within a bound of memory."""
 
 import base64
+import json
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 MAX_EXCHANGES = 500
-MAX_BODY_BYTES = 64 * 1024 * 1024
+MAX_BODY_BYTES = 48 * 1024 * 1024
 _SECRET_HEADERS = frozenset({"x-api-key", "authorization", "cookie", "proxy-authorization"})
 
 
@@ -22,7 +23,6 @@ class Exchange:
     arrived_at: float
     """Seconds since the epoch."""
     body: bytes = b""
-    parsed: Any = None
     is_warm_up: bool = False
     fault: str | None = None
     status: int | None = None
@@ -45,6 +45,7 @@ class Exchange:
         shown = {name: getattr(self, name) for name in Exchange.__slots__ if name != "body"}
         shown["hung_up"] = self.hung_up
         shown["body_base64"] = base64.b64encode(self.body).decode()
+        shown["parsed"] = _parsed(self.body)
         return shown
 
 
@@ -96,6 +97,13 @@ class Journal:
         held = sum(len(exchange.body) for exchange in self._exchanges)
         while len(self._exchanges) > self._max_exchanges or (held > self._max_body_bytes and len(self._exchanges) > 1):
             held -= len(self._exchanges.popleft().body)
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _is_secret(name: str) -> bool:

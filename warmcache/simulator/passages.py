@@ -93,7 +93,7 @@ def documents_of(body: dict[str, Any]) -> list[Document]:
     return documents
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def _in_text(text: str) -> tuple[Document, ...]:
     wrapped = tuple(_unwrapped(match) for match in _WRAPPED.finditer(text))
     if wrapped:
@@ -205,7 +205,7 @@ class PassageIndex:
         counts: Counter[str] = Counter(terms_of(passage.text))
         counts.update(terms_of(passage.code))
         self._lengths.append(sum(counts.values()))
-        for term in set(terms_of(passage.title)) | set(passage.title.lower().split()):
+        for term in set(terms_of(passage.title)) | set(_WORD.findall(passage.title.lower())):
             counts[term] += _TITLE_WEIGHT
         for term, count in counts.items():
             self._postings[term].append((number, count))

@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from warmcache.core.catalog import ModelFacts
-from warmcache.simulator.delivery import Delivery
+from warmcache.simulator.delivery import EXCHANGE, Delivery
 from warmcache.simulator.diagnosis import Diagnosis
 from warmcache.simulator.engine import CacheUsage, Engine, Plan
 from warmcache.simulator.errors import ApiError, invalid
@@ -145,7 +145,7 @@ class Simulator:
         started = asyncio.get_running_loop().time()
         exchange = self.journal.open(request.method, request.path, dict(request.headers))
         exchange.request_id = f"req_{new_id()}"
-        request["exchange"] = exchange
+        request[EXCHANGE] = exchange
         key = _key_of(request)
         exchange.workspace_id = request.headers.get("anthropic-workspace-id") or _workspace_of(key)
         self._check_key(key)
@@ -168,8 +168,7 @@ class Simulator:
             raise ApiError(413, "Request exceeds the maximum size")
         raw = await request.read()
         self.journal.keep_body(exchange, raw)
-        exchange.parsed = body = _parse(raw)
-        return body
+        return _parse(raw)
 
     def _prompt(self, request: web.Request, body: dict[str, Any], facts: ModelFacts) -> Prompt:
         betas = {beta.strip() for beta in request.headers.get("anthropic-beta", "").split(",")} - {""}
