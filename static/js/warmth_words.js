@@ -41,7 +41,7 @@ const SECONDS_SHOWN_BELOW_MS = 5 * MINUTE_MS
 
 /** Time left as `about 42 min`, in the last minutes as `about 4:09`. */
 export function timeLeftText(leftMs) {
-  if (leftMs >= SECONDS_SHOWN_BELOW_MS) return `about ${Math.round(leftMs / MINUTE_MS)} min`
+  if (leftMs > SECONDS_SHOWN_BELOW_MS) return `about ${Math.ceil(leftMs / MINUTE_MS - 0.5)} min`
   const seconds = Math.max(0, Math.ceil(leftMs / 1000))
   return `about ${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`
 }
