@@ -98,8 +98,9 @@ _HAIKU_4_5 = replace(_FOUR_FIVE, min_prefix_tokens=4096, tool_prompt_tokens=496,
 _OPUS_4_5 = replace(_FOUR_FIVE, min_prefix_tokens=4096)
 _SONNET_4_5 = replace(_FOUR_FIVE, keeps_past_thinking=False)
 
+# Assumed: the minimum of Fable 5.2 and Mythos 5.2; the system role on Opus 5.5, Haiku 5.5 and Mythos; `disabled` on
+# Haiku 5.5; the tool prompt of every model but Opus 5 and 5.5, Haiku 5.5 and 4.5, and Sonnet 5.
 _ROWS: dict[str, ModelFacts] = {
-    # The minimum of Fable 5.2 and Mythos 5.2 is assumed.
     "claude-fable-5-2": replace(_FIVE, released="2026-11-09"),
     "claude-mythos-5-2": replace(_FIVE, released="2026-11-09"),
     "claude-haiku-5-5": replace(_FIVE_OPEN, thinking=_ADAPTIVE_OR_OFF, default_effort="medium", released="2026-10-07"),

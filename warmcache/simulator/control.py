@@ -17,22 +17,20 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 
 from warmcache.simulator.errors import ApiError, invalid
 from warmcache.simulator.faults import BadFaultError, read_fault
+from warmcache.simulator.provider import Simulator
 from warmcache.simulator.scripts import BadScriptError, read_script
-
-if TYPE_CHECKING:
-    from warmcache.simulator.provider import Simulator
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _MAX_ADVANCE_SECONDS = 365 * 24 * 3600
 
 
-def add_control_routes(app: web.Application, simulator: "Simulator") -> None:
+def add_control_routes(app: web.Application, simulator: Simulator) -> None:
     """Mount the control endpoints under `/simulator/`."""
     control = _Control(simulator)
     for method, path, handler in (
@@ -52,7 +50,7 @@ def add_control_routes(app: web.Application, simulator: "Simulator") -> None:
 
 
 class _Control:
-    def __init__(self, simulator: "Simulator") -> None:
+    def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
 
     async def add_faults(self, request: web.Request) -> web.StreamResponse:
@@ -154,7 +152,8 @@ def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:
-        return ip_address(host).is_loopback
+        address = ip_address(host)
+        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
     except ValueError:
         return False
 

@@ -48,10 +48,14 @@ class Delivery:
         """Write a moment into the journal, once."""
         self.exchange.timings_ms.setdefault(moment, round((_now() - self.started) * 1000, 3))
 
-    async def trouble_before_headers(self) -> None:
+    async def trouble_before_headers(self, *, is_stream: bool) -> None:
         """Whatever the fault does before a byte of the response is sent."""
         fault = self.fault
-        if fault is None or fault.where != BEFORE_HEADERS:
+        if fault is None:
+            return
+        if fault.kind == "error_event" and not is_stream:
+            raise ApiError(529, "Overloaded")
+        if fault.where != BEFORE_HEADERS:
             return
         refusal = fault.refusal()
         if refusal is not None:
@@ -78,8 +82,6 @@ class Delivery:
         fault = self.fault
         if fault is None or fault.where == BEFORE_HEADERS:
             return web.Response(body=body, headers=self.headers, content_type="application/json")
-        if fault.kind == "error_event":
-            raise ApiError(529, "Overloaded")
         if fault.kind == "malformed":
             return web.Response(body=body[:-2] + b"{", headers=self.headers, content_type="application/json")
         if fault.kind == "end_early":

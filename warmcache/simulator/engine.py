@@ -127,6 +127,11 @@ class Engine:
         """Move the cache clock forward, so that entries age without waiting."""
         self._offset += seconds
 
+    def usage_of(self, prompt: Prompt, *, scope: str = "", at: float | None = None) -> CacheUsage:
+        """What a request that started at `at` would be billed. Renews nothing: it may yet be refused."""
+        at = self.now() if at is None else at
+        return _bill(prompt, self._look_up(prompt.chain(scope), prompt.breakpoints, at))
+
     def begin(self, prompt: Prompt, *, scope: str = "", at: float | None = None) -> Plan:
         """Look the prompt up, renew what is read, plan what will be written. `at` is the request's start."""
         at = self.now() if at is None else at

@@ -103,7 +103,7 @@ class Simulator:
             delivery.exchange.is_warm_up = is_warm_up
             delivery.fault = self.faults.take(is_warm_up=is_warm_up)
             delivery.exchange.fault = delivery.fault.kind if delivery.fault else None
-            await delivery.trouble_before_headers()
+            await delivery.trouble_before_headers(is_stream=bool(body.get("stream")))
             call = self._begin(body, delivery, at)
             plan = call.plan
             response = await (self._warm_up(call) if is_warm_up else self._reply(call))
@@ -184,12 +184,12 @@ class Simulator:
         fault = delivery.fault.kind if delivery.fault else ""
         if fault == "evict":
             self.engine.evict()
+        self.limiter.admit(facts.model, self.engine.usage_of(prompt, scope=exchange.workspace_id, at=at))
         plan = self.engine.begin(prompt, scope=exchange.workspace_id, at=at)
         if fault == "zero_counters":
             plan = replace(plan, usage=CacheUsage(input_tokens=prompt.total_tokens), writes=())
         if fault == "slow" and delivery.fault is not None:
             plan = replace(plan, ttft_seconds=plan.ttft_seconds + (delivery.fault.seconds or 0))
-        self.limiter.admit(facts.model, plan.usage)
         exchange.message_id = f"msg_{new_id()}"
         head = MessageHead(
             message_id=exchange.message_id,

@@ -14,7 +14,7 @@ from warmcache.simulator.app import create_app
 from warmcache.simulator.options import options_from
 from warmcache.simulator.provider import Simulator
 
-_SHUTDOWN_SECONDS = 0.5
+_SHUTDOWN_SECONDS = 0.1
 _READ_BYTES = 4096
 
 

@@ -235,6 +235,17 @@ async def test_an_eviction_just_before_the_call_makes_it_cold(served):
     assert usage.cache_creation_input_tokens > 512
 
 
+async def test_a_warm_up_that_is_refused_for_overload_leaves_no_entry(served):
+    await served.control("POST", "faults", {"kind": "error_event"})
+    system = [{"type": "text", "text": "word " * 2000, "cache_control": {"type": "ephemeral"}}]
+
+    with pytest.raises(anthropic.InternalServerError) as caught:
+        await served.client().messages.create(**WARM_UP, system=system)
+
+    assert caught.value.type == "overloaded_error"
+    assert served.simulator.engine.entries() == []
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_every_fault_passes_and_the_call_after_it_goes_well(served, kind: str):
     client = served.client(timeout=httpx2.Timeout(5, read=0.2))

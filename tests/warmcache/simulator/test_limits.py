@@ -88,6 +88,20 @@ def test_the_headers_tell_what_remains_and_when_it_is_full_again(clock):
     assert headers["anthropic-ratelimit-output-tokens-limit"] == "400000"
 
 
+async def test_a_refused_request_does_not_renew_what_it_would_have_read(serve):
+    served = await serve(limits=Limits(requests=1))
+    client = served.client()
+    system = [{"type": "text", "text": "word " * 2000, "cache_control": {"type": "ephemeral"}}]
+    await client.messages.create(**CALL, system=system)
+
+    served.clock.advance(1)
+    with pytest.raises(anthropic.RateLimitError):
+        await client.messages.create(**CALL, system=system)
+
+    (entry,) = served.simulator.engine.entries()
+    assert entry.expires_at == served.clock.now - 1 + 300
+
+
 async def test_a_limited_simulator_refuses_with_retry_after(serve):
     served = await serve(limits=Limits(requests=1))
     client = served.client()

@@ -17,7 +17,8 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """The simulator's own flags."""
+        """The simulator's own flags. A wrong one is answered in one sentence, without the list of all flags."""
+        parser.usage = argparse.SUPPRESS
         add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
