@@ -5,6 +5,7 @@ const NO_CONNECTION = "There is no connection just now. Try again in a moment."
 /** What an act of the person, or a word of the server, means for the parts of the page. */
 export class ChatPage {
   #parts
+  #mayHoldArrived = false
 
   /**
    * `parts`: `session`, `socket`, `outbox`, `drafts`, `typing`, `acks`, `meter`, `warmth`, `view`, `list`,
@@ -27,7 +28,7 @@ export class ChatPage {
   arriveAt(scope) {
     const { session, typing, warmth, view, drawer, notices } = this.#parts
     typing.stop()
-    warmth.reset()
+    warmth.show(scope)
     notices.clear()
     session.open(scope)
     view.opening(scope)
@@ -37,9 +38,10 @@ export class ChatPage {
   /** Another assistant for the new chat; what is written stays. */
   chooseAssistant(assistantId) {
     const { session, typing, warmth } = this.#parts
+    const scope = { conversationId: null, assistantId }
     typing.stop()
-    warmth.reset()
-    session.open({ conversationId: null, assistantId })
+    warmth.show(scope)
+    session.open(scope)
   }
 
   typed(text) {
@@ -65,7 +67,7 @@ export class ChatPage {
     typing.forget()
     notices.clear()
     list.showWaiting(entry)
-    view.outboxChanged(session.scope)
+    view.deliveryChanged()
     keeper.jumpToEnd()
     return true
   }
@@ -82,14 +84,16 @@ export class ChatPage {
     if (entry === null) return
     composer.restore([entry.text, composer.text].filter((text) => text !== "").join("\n\n"))
     drafts.save(session.scope, composer.text)
-    view.outboxChanged(session.scope)
+    view.deliveryChanged()
     composer.focus()
   }
 
   tryAgain(replyId, pressedAt) {
-    const { session, meter, list, notices } = this.#parts
+    const { session, meter, list, notices, view, keeper } = this.#parts
     if (!session.regenerate(replyId)) return notices.say(NO_CONNECTION)
     notices.clear()
+    view.awaitReply()
+    keeper.jumpToEnd()
     meter.pressed(list.reply(replyId).parentId, pressedAt)
   }
 
@@ -110,6 +114,7 @@ export class ChatPage {
     session.take(frame)
     if (Number.isInteger(frame.seq)) acks.read(frame, bytes)
     else if (frame.type === "ready") this.#connected(frame)
+    else if (frame.type === "conversation.state") this.#resend()
     else if (frame.type === "warmth") this.#warmth(frame)
     else if (frame.type === "error") this.#failed(frame)
     else if (frame.type === "conversation.updated") this.#conversationUpdated(frame.conversation)
@@ -128,27 +133,38 @@ export class ChatPage {
     const { list, session, view } = this.#parts
     if (entry.scope.conversationId !== session.scope.conversationId) return
     list.showWaiting(entry)
-    view.outboxChanged(session.scope)
+    view.deliveryChanged()
   }
 
-  // The order matters: the state tells which waiting messages have arrived, and only the rest is sent again.
   #connected(ready) {
-    const { composer, acks, session, outbox, typing } = this.#parts
+    const { composer, acks, session, typing, warmth } = this.#parts
+    this.#mayHoldArrived = true
+    warmth.forget()
     composer.limit(ready.limits)
     acks.connected(ready)
     session.connected()
-    outbox.connected()
     typing.connected(ready.timings)
   }
 
-  #warmth(frame) {
-    if (isAbout(frame, this.#parts.session.scope)) this.#parts.warmth.take(frame)
+  // Behind the first state of a connection, which tells what of the waiting has arrived already.
+  #resend() {
+    if (this.#mayHoldArrived) this.#parts.outbox.connected()
+    this.#mayHoldArrived = false
   }
 
-  #failed({ message, ref }) {
-    const { outbox, notices } = this.#parts
-    if (ref !== null && outbox.has(ref)) outbox.fail(ref, message)
-    else notices.say(message)
+  #warmth(frame) {
+    const { warmth, session } = this.#parts
+    warmth.take(frame)
+    if (isAbout(frame, session.scope)) warmth.show(session.scope)
+  }
+
+  #failed({ code, message, ref }) {
+    const { outbox, notices, view, session, newChat } = this.#parts
+    if (ref !== null && outbox.has(ref)) return outbox.fail(ref, message)
+    const isGone = code === "not_found" && ref !== null && ref === session.scope.conversationId
+    if (isGone) this.goTo(newChat)
+    view.stopAwaiting()
+    notices.say(isGone ? "That conversation does not exist any more." : message)
   }
 
   #conversationUpdated(conversation) {

@@ -7,7 +7,7 @@ import { StreamBuffer } from "./stream_buffer.js"
  * `conversation.state`.
  *
  * `view` gets: `stateShown(frame, { keepReplyId })`, `conversationBegan(conversationId, entry)`,
- * `messageCreated(frame)`, `replyStarted(frame)`, `replySnapshot(replyId, blocks)`, `replyDelta(frame)`,
+ * `messageCreated(frame)`, `replyStarted(frame, { isContinued })`, `replySnapshot(replyId, blocks)`, `replyDelta(frame)`,
  * `replyBlock(frame)`, `replyFinished(frame)`, `runningChanged(replyId or null)`.
  */
 export class ConversationSession {
@@ -89,7 +89,7 @@ export class ConversationSession {
     if (!isContinued) this.#run(frame.reply === null ? null : StreamBuffer.fromSnapshot(frame.reply))
     this.#view.stateShown(frame, { keepReplyId: isContinued ? this.#buffer.replyId : null })
     if (frame.reply === null) return
-    this.#view.replyStarted(frame.reply)
+    this.#view.replyStarted(frame.reply, { isContinued })
     if (!isContinued) this.#view.replySnapshot(frame.reply.reply_id, this.#buffer.blocks)
   }
 
@@ -113,7 +113,7 @@ export class ConversationSession {
     const isKnown = frame.reply_id === this.runningReplyId && frame.epoch === this.#buffer.epoch
     if (frame.conversation_id !== this.#scope.conversationId || isKnown) return
     this.#run(new StreamBuffer({ replyId: frame.reply_id, epoch: frame.epoch }))
-    this.#view.replyStarted(frame)
+    this.#view.replyStarted(frame, { isContinued: false })
   }
 
   #replyFrame(frame, show) {

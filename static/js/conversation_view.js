@@ -6,7 +6,9 @@ import { endingOf } from "./message_list.js"
  */
 export class ConversationView {
   #parts
-  #shownId = undefined
+  #conversationId = null
+  #isStateShown = false
+  #isAwaiting = false
 
   /**
    * `parts`: `list`, `header`, `picker`, `composer`, `keeper`, `announcer`, `meter`, `sidebar`, `navigation`,
@@ -19,6 +21,8 @@ export class ConversationView {
   /** Before the server has answered: the draft can be gone on with at once. */
   opening(scope) {
     const { sidebar, header, composer, drafts, picker, list, outbox } = this.#parts
+    this.#conversationId = scope.conversationId
+    this.#isStateShown = this.#isAwaiting = false
     list.clear()
     for (const entry of outbox.entriesFor(scope)) list.showWaiting(entry)
     picker.show(scope.conversationId === null && list.isEmpty)
@@ -26,14 +30,15 @@ export class ConversationView {
     header.showTitle(sidebar.title(scope.conversationId))
     composer.restore(drafts.load(scope))
     picker.choose(scope.assistantId)
-    this.outboxChanged(scope)
+    this.#showBlocked()
   }
 
   stateShown(frame, { keepReplyId }) {
     const { list, header, sidebar, picker, keeper, outbox, onFirstState } = this.#parts
     const conversationId = frame.conversation?.id ?? null
-    const isNew = conversationId !== this.#shownId
-    this.#shownId = conversationId
+    const isFirst = !this.#isStateShown
+    this.#isStateShown = true
+    this.#isAwaiting = false
     list.showConversation(frame, { keepReplyId })
     header.showAssistant(frame.assistant)
     if (frame.conversation !== null) sidebar.update(frame.conversation)
@@ -41,8 +46,8 @@ export class ConversationView {
     header.showTitle(frame.conversation?.title ?? "")
     for (const entry of outbox.entriesFor({ conversationId })) list.showWaiting(entry)
     picker.show(conversationId === null && list.isEmpty)
-    this.outboxChanged({ conversationId })
-    if (isNew) keeper.jumpToEnd()
+    this.#showBlocked()
+    if (isFirst) keeper.jumpToEnd()
     else keeper.resized()
     onFirstState()
   }
@@ -51,7 +56,7 @@ export class ConversationView {
   conversationBegan(conversationId, { scope, text }) {
     const { sidebar, navigation, drafts, composer, header } = this.#parts
     const now = new Date().toISOString()
-    this.#shownId = conversationId
+    this.#conversationId = conversationId
     if (!sidebar.has(conversationId)) {
       const title = firstWords(text)
       sidebar.update({ id: conversationId, title, assistant_id: scope.assistantId, created_at: now, updated_at: now })
@@ -66,15 +71,17 @@ export class ConversationView {
   messageCreated(frame) {
     const { list, picker, keeper, meter } = this.#parts
     meter.becameMessage(frame.client_message_id, frame.message_id)
-    list.messageCreated(frame)
+    const isNews = list.messageCreated(frame)
     picker.show(false)
-    this.outboxChanged(frame)
+    if (isNews) this.awaitReply()
     keeper.resized()
   }
 
-  replyStarted(frame) {
+  replyStarted(frame, { isContinued }) {
     const { list, meter, keeper } = this.#parts
-    list.startReply(frame)
+    list.startReply(frame, { isContinued })
+    this.#isAwaiting = false
+    this.#showBlocked()
     meter.replyStarted(frame.reply_id, frame.parent_id)
     keeper.resized()
   }
@@ -107,15 +114,32 @@ export class ConversationView {
     keeper.resized()
   }
 
+  /** The server has a question and will answer; until it begins, another one would be refused. */
+  awaitReply() {
+    this.#isAwaiting = true
+    this.#parts.list.awaitReply()
+    this.#showBlocked()
+  }
+
+  stopAwaiting() {
+    this.#isAwaiting = false
+    this.#parts.list.stopAwaiting()
+    this.#showBlocked()
+  }
+
   runningChanged(replyId) {
     this.#parts.composer.running(replyId !== null)
   }
 
   /** A message of this conversation waits, failed, or has arrived. */
-  outboxChanged(scope) {
+  deliveryChanged() {
+    this.#showBlocked()
+  }
+
+  #showBlocked() {
     const { outbox, composer } = this.#parts
-    const conversationId = scope.conversationId ?? scope.conversation_id ?? null
-    composer.blocked(outbox.entriesFor({ conversationId }).some(({ state }) => state === "sending"))
+    const waiting = outbox.entriesFor({ conversationId: this.#conversationId }).some(({ state }) => state === "sending")
+    composer.blocked(waiting || this.#isAwaiting)
   }
 }
 

@@ -146,6 +146,6 @@ addEventListener("pageshow", () => socket.wake())
 document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && socket.wake())
 
 view.opening(session.scope)
-badge.show({ state: "cold", reason: null, prefixTokens: 0, leftMs: null })
+warmth.show(session.scope)
 socket.start()
 if (matchMedia("(pointer: fine)").matches) composer.focus()

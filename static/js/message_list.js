@@ -1,3 +1,4 @@
+import { fromTemplate, part } from "./dom.js"
 import { ReplyView } from "./reply_view.js"
 import { UserMessageView } from "./user_message_view.js"
 
@@ -8,6 +9,7 @@ export class MessageList {
   #users = []
   #replies = new Map()
   #assistantName = ""
+  #awaited = null
 
   /** `options`: `highlighter`, `scheduler`, `onTryAgain`, `onRetry`, `onEdit`, handed to the messages' views. */
   constructor({ root, ...options }) {
@@ -22,6 +24,7 @@ export class MessageList {
   clear() {
     this.#users = []
     this.#replies.clear()
+    this.#awaited = null
     this.#root.replaceChildren()
   }
 
@@ -34,6 +37,7 @@ export class MessageList {
     this.#assistantName = assistant.name
     const kept = this.reply(keepReplyId)
     this.#users = []
+    this.#awaited = null
     this.#replies.clear()
     const elements = messages.map((message) => this.#elementFor(message, kept))
     this.#root.replaceChildren(...elements)
@@ -46,13 +50,14 @@ export class MessageList {
     view.waiting(entry)
   }
 
-  /** Takes a `message.created`. */
+  /** Takes a `message.created`; says whether the message was not here already. */
   messageCreated({ client_message_id, message_id, text }) {
-    if (this.#users.some(({ messageId }) => messageId === message_id)) return
+    if (this.#users.some(({ messageId }) => messageId === message_id)) return false
     const known = this.#users.find(({ clientMessageId }) => clientMessageId === client_message_id)
     const view = known ?? this.#addUser({ clientMessageId: client_message_id, text })
     view.sent(message_id)
     view.element.after(...this.#repliesTo(message_id))
+    return true
   }
 
   discardWaiting(clientMessageId) {
@@ -60,9 +65,24 @@ export class MessageList {
     this.#users = this.#users.filter((view) => view.clientMessageId !== clientMessageId)
   }
 
+  /** A reply will come; the server has not begun it yet. */
+  awaitReply() {
+    this.stopAwaiting()
+    this.#awaited = fromTemplate("awaited-reply-template")
+    part(this.#awaited, "author").textContent = this.#assistantName
+    this.#root.append(this.#awaited)
+  }
+
+  stopAwaiting() {
+    this.#awaited?.remove()
+    this.#awaited = null
+  }
+
   /** Takes a `reply.started`. What followed the reply's parent gives way: this is another try. */
-  startReply({ reply_id, parent_id, warmth }) {
-    const view = this.reply(reply_id) ?? this.#newReply(reply_id, parent_id)
+  startReply({ reply_id, parent_id, warmth }, { isContinued }) {
+    this.stopAwaiting()
+    const known = isContinued ? this.reply(reply_id) : null
+    const view = known ?? this.#newReply(reply_id, parent_id)
     const parent = this.#root.querySelector(`[data-message-id="${CSS.escape(parent_id)}"]`)
     while (parent !== null && parent.nextElementSibling?.dataset.messageId) parent.nextElementSibling.remove()
     if (parent === null) this.#root.append(view.element)

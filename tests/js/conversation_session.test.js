@@ -31,7 +31,7 @@ class FakeView {
   stateShown = (frame, { keepReplyId }) => this.told.push(`state, keeps ${keepReplyId}`)
   conversationBegan = (id) => this.told.push(`began ${id}`)
   messageCreated = ({ text }) => this.told.push(`message ${text}`)
-  replyStarted = () => this.told.push("started")
+  replyStarted = (_, { isContinued }) => this.told.push(isContinued ? "goes on" : "started")
   replySnapshot = (_, blocks) => (this.text = blocks.map(({ text }) => text).join(""))
   replyDelta = ({ text }) => (this.text += text)
   replyBlock = () => this.told.push("block")
@@ -100,7 +100,7 @@ test("a reconnect hands back the cursor, and what is shown stays when the rest f
 
   assert.equal(sent.at(-1).cursor.after_seq, 2)
   assert.equal(view.text, "abc")
-  assert.ok(view.told.includes(`state, keeps ${REPLY}`))
+  assert.deepEqual(view.told.slice(-2), [`state, keeps ${REPLY}`, "goes on"])
 })
 
 test("what cannot be recovered is replaced by the snapshot", () => {
