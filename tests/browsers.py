@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
 
 from tests.servers import MissingServerError
 
@@ -73,7 +74,8 @@ class Contexts:
         context.set_default_timeout(TIMEOUT_MS)
         self._contexts.append(context)
         if user is not None:
-            context.add_cookies([{"name": "sessionid", "value": user.session_key, "url": url}])
+            host = urlsplit(url).hostname
+            context.add_cookies([{"name": "sessionid", "value": user.session_key, "domain": host, "path": "/"}])
         page: Page = context.new_page()
         self.watch(page)
         page.goto(url)
@@ -88,7 +90,7 @@ class Contexts:
             self.complaints.append(f"{message.type}: {message.text}")
 
     def require_quiet_consoles(self) -> None:
-        assert self.complaints == []
+        assert self.complaints == [], self.complaints
 
     def close(self) -> None:
         for context in self._contexts:
