@@ -22,6 +22,7 @@ export class ConnectionNotice {
   #element
   #timers
   #timer = null
+  #text = null
 
   constructor({ element, timers }) {
     this.#element = element
@@ -30,14 +31,15 @@ export class ConnectionNotice {
 
   show(status) {
     this.#element.dataset.state = status.state
-    this.#timers.clear(this.#timer)
-    const text = connectionText(status)
-    if (text === null || status.state === "ended" || !this.#element.hidden) this.#set(text)
-    else this.#timer = this.#timers.set(() => this.#set(text), PATIENCE_MS)
+    this.#text = connectionText(status)
+    if (this.#text === null || status.state === "ended" || !this.#element.hidden) this.#tell()
+    else this.#timer ??= this.#timers.set(() => this.#tell(), PATIENCE_MS)
   }
 
-  #set(text) {
-    setText(this.#element, text ?? "")
-    show(this.#element, text !== null)
+  #tell() {
+    this.#timers.clear(this.#timer)
+    this.#timer = null
+    setText(this.#element, this.#text ?? "")
+    show(this.#element, this.#text !== null)
   }
 }

@@ -39,6 +39,7 @@ export class MessageList {
     this.#users = []
     this.#awaited = null
     this.#replies.clear()
+    if (kept !== null) this.#replies.set(keepReplyId, kept)
     const elements = messages.map((message) => this.#elementFor(message, kept))
     this.#root.replaceChildren(...elements)
   }
@@ -93,11 +94,7 @@ export class MessageList {
 
   #elementFor(message, kept) {
     if (message.role === "user") return this.#userFrom(message).element
-    if (kept?.replyId === message.id) {
-      this.#replies.set(message.id, kept)
-      return kept.element
-    }
-    return this.#replyFrom(message).element
+    return kept?.replyId === message.id ? kept.element : this.#replyFrom(message).element
   }
 
   #userFrom(message) {
