@@ -16,7 +16,10 @@ admin.site.register(User, UserAdmin)
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Shown, and deleted where a person asks for it; never written by hand."""
+    """Shown, and deleted one by one where a person asks for it; never written by hand."""
+
+    # Also because the boxes that select rows are labelled with their titles.
+    actions = None
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -34,7 +37,7 @@ class DocumentInline(admin.StackedInline):  # type: ignore[type-arg]
 
 @admin.register(Assistant)
 class AssistantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("name", "model", "thinking", "effort", "shared_ttl", "document_count", "is_default", "updated_at")
+    list_display = ("name", "model", "thinking", "shared_ttl", "document_count", "is_default", "updated_at")
     list_filter = ("model", "is_default")
     search_fields = ("name", "slug", "description", "model")
     prepopulated_fields = {"slug": ("name",)}  # noqa: RUF012  Django's own way to declare it

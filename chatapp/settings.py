@@ -6,6 +6,7 @@ A value that cannot be used raises `ImproperlyConfigured` with one sentence, whi
 import logging
 import os
 import secrets
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -207,7 +208,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+STATIC_ROOT = Path(os.environ.get("STATIC_ROOT") or BASE_DIR / "staticfiles")
 NODE_MODULES = BASE_DIR / "node_modules"
 STATICFILES_DIRS: list[Any] = [
     BASE_DIR / "static",
@@ -216,7 +217,7 @@ STATICFILES_DIRS: list[Any] = [
     ("npm/highlight.js", NODE_MODULES / "@highlightjs" / "cdn-assets"),
 ]
 # Hashed names once `collectstatic` has run; before that, files are served from where they stand.
-COLLECTED = (STATIC_ROOT / "staticfiles.json").exists()
+COLLECTED = (STATIC_ROOT / "staticfiles.json").exists() or sys.argv[1:2] == ["collectstatic"]
 SERVESTATIC_USE_MANIFEST = COLLECTED
 SERVESTATIC_USE_FINDERS = not COLLECTED
 SERVESTATIC_AUTOREFRESH = not COLLECTED

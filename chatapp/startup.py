@@ -22,6 +22,9 @@ from warmcache.core.errors import ConfigurationError
 SLOW_IMPORTS = ("warmcache.provider", "anthropic.resources.messages", "warmcache.prices")
 
 
+CONNECT_SECONDS = 5
+
+
 class StartError(Exception):
     """Why the server does not start, in one sentence."""
 
@@ -61,17 +64,29 @@ def require_own_secret_key(host: str) -> None:
         )
 
 
-def require_database() -> int:
-    """Raises `DatabaseError` unless it answers; returns how many migrations it lacks."""
+def require_database() -> None:
+    """Raises `DatabaseError` unless it answers."""
     if connection.vendor == "sqlite":
-        # SQLite notices damage only when it reads that page; the schema is read by every query.
+        # SQLite notices damage only when it reads the page that has it; every query reads the schema.
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM sqlite_master")
-    return pending_migrations()
+        return
+    # Past the pool, which would log each try and then say only that it took too long.
+    parameters = {**connection.get_connection_params(), "connect_timeout": CONNECT_SECONDS}
+    parameters.pop("pool", None)
+    with connection.wrap_database_errors:
+        connection.Database.connect(**parameters).close()
+
+
+def require_migrations() -> None:
+    require_database()
+    if missing := pending_migrations():
+        raise StartError(f"The database lacks {missing} migrations: run `python manage.py migrate` first.")
 
 
 def migrate_if_needed() -> None:
-    if require_database():
+    require_database()
+    if pending_migrations():
         call_command("migrate", interactive=False, verbosity=0)
 
 

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.signals import setting_changed
 
 from chatapp.health import health
+from warmcache.conf import get_config
 from warmcache.simulator_process import SimulatorError, SimulatorProcess
 
 ANTHROPIC_URL = "https://api.anthropic.com"
@@ -70,7 +71,10 @@ class Upstream:
             self._simulator.stop()
 
     def settle(self) -> Kind:
-        """Which upstream answers from now on. Raises `UpstreamError` when the simulator does not start."""
+        """Which upstream answers from now on.
+
+        Raises `UpstreamError` when the simulator does not start, `ConfigurationError` when WARMCACHE is no use.
+        """
         if self._simulator is None:
             _tell_warmcache(self._key, self._base_url, _kind_of(self._base_url, self._key))
             return name()
@@ -90,6 +94,7 @@ def _tell_warmcache(key: str, base_url: str, kind: Kind) -> None:
     }
     # Checks may have read the old values already.
     setting_changed.send(sender=Upstream, setting="WARMCACHE", value=settings.WARMCACHE, enter=True)
+    get_config()  # raises now rather than in the first request
 
 
 def _kind_of(base_url: str, key: str) -> Kind:

@@ -38,6 +38,7 @@ NETWORK_SIGNS = (
     "eai_again",
     "etimedout",
     "econnreset",
+    "from versions: none",
 )
 
 

@@ -75,15 +75,17 @@ class SimulatorProcess:
 
     def stop(self) -> None:
         """Ends it and waits for its end; calling it twice is harmless."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        # Last, as one that is still starting wants to say that it is ready.
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
     def __enter__(self) -> "SimulatorProcess":
         return self

@@ -18,13 +18,23 @@ from warmcache.simulator_process import SimulatorProcess
 ROOT = Path(__file__).resolve().parents[2]
 SECRET_KEY = "a key for tests, the same in every process"
 # What a test must not inherit from the shell it is started in.
-FOREIGN = ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "DATABASE_URL", "REDIS_URL", "PORT", "ALLOWED_HOSTS", "DEBUG")
+FOREIGN = (
+    "ALLOWED_HOSTS",
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_BASE_URL",
+    "CSRF_TRUSTED_ORIGINS",
+    "DATABASE_URL",
+    "DEBUG",
+    "LOG_LEVEL",
+    "PORT",
+    "REDIS_URL",
+)
 
 
 def clean_environment(**changes: str) -> dict[str, str]:
     """The environment for a child: nothing of the developer's own configuration, warnings shown as they are."""
     kept = {name: value for name, value in os.environ.items() if name not in FOREIGN}
-    return {**kept, "SECRET_KEY": SECRET_KEY, **changes}
+    return {**kept, "SECRET_KEY": SECRET_KEY, "STATIC_ROOT": str(ROOT / "var" / "nothing-collected"), **changes}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +96,7 @@ class ChatServer:
         redis_url: str = "",
         profile: str = "instant",
         noise: float = 0.0,
-        users: Sequence[str] = ("ann", "bob", "staff"),
+        users: Sequence[str] = ("ann", "bob", "root"),
         environment: dict[str, str] | None = None,
         beside: "ChatServer | None" = None,
     ) -> None:

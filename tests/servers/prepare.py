@@ -30,7 +30,8 @@ def make_user(username: str) -> dict[str, object]:
     from chatapp.models import User
 
     password = f"password of {username}"
-    user = User.objects.create_user(username, password=password, is_staff=username == "staff")
+    is_root = username == "root"
+    user = User.objects.create_user(username, password=password, is_staff=is_root, is_superuser=is_root)
     session = SessionStore()
     session[SESSION_KEY] = str(user.pk)
     session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"

@@ -29,8 +29,7 @@ class Command(BaseCommand):
             startup.require_own_secret_key(host)
             listener = listening.listen(host, port)
             with Upstream() as upstream:
-                if startup.require_database():
-                    self._say("The database lacks migrations: run `python manage.py migrate`. /readyz says so too.")
+                startup.require_migrations()
                 if upstream.settle() == "simulator":
                     self._say("Simulated replies: no API key is set, so a simulator answers.")
                 address = listening.url_of(listener)

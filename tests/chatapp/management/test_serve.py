@@ -1,0 +1,89 @@
+"""`manage.py serve`, as a process."""
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chatapp.listening import listen
+from tests.servers.chat_server import clean_environment
+from tests.servers.processes import children_of, wait_until_gone
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def environment(tmp_path) -> dict[str, str]:
+    return clean_environment(DATABASE_URL=f"sqlite:///{tmp_path / 'db.sqlite3'}", SIMULATOR_PROFILE="instant")
+
+
+def serve(environment: dict[str, str], *flags: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "manage.py", "serve", *flags],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture
+def migrated(environment) -> dict[str, str]:
+    subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], cwd=ROOT, env=environment, check=True)
+    return environment
+
+
+def test_without_a_key_the_simulator_answers_and_that_is_said(migrated):
+    process = serve(migrated, "--port", "0")
+    lines = [process.stderr.readline() for _ in range(2)]
+    children = children_of(process.pid)
+    process.send_signal(signal.SIGTERM)
+    stdout, rest = process.communicate(timeout=20)
+
+    assert lines[0] == "Simulated replies: no API key is set, so a simulator answers.\n"
+    assert re.fullmatch(r"Serving http://127\.0\.0\.1:\d+\n", lines[1])
+    assert (stdout, rest, process.returncode) == ("", "", 0)
+    assert len(children) == 1
+    assert all(wait_until_gone(child) for child in children)
+
+
+def test_a_database_without_its_tables_is_told(environment):
+    process = serve(environment, "--port", "0")
+    stdout, stderr = process.communicate(timeout=20)
+
+    assert (process.returncode, stdout) == (1, "")
+    assert re.fullmatch(r"The database lacks \d+ migrations: run `python manage.py migrate` first\.\n", stderr)
+
+
+def test_others_may_reach_it_only_with_a_key_of_its_own(environment):
+    del environment["SECRET_KEY"]
+    process = serve(environment, "--host", "0.0.0.0", "--port", "0")  # noqa: S104
+    stdout, stderr = process.communicate(timeout=20)
+
+    assert process.returncode == 1
+    assert stderr.startswith("Listening on 0.0.0.0 needs a SECRET_KEY of your own in the environment")
+    assert stderr.count("\n") == 1
+
+
+def test_a_taken_port_ends_it_with_one_sentence(environment):
+    with listen("127.0.0.1", 0) as taken:
+        process = serve(environment, "--port", str(taken.getsockname()[1]))
+        _, stderr = process.communicate(timeout=20)
+
+    assert process.returncode == 1
+    assert re.fullmatch(r"Port \d+ is taken by another program: .*\n", stderr)
+
+
+def test_a_database_that_cannot_be_reached_ends_it_with_one_sentence(environment):
+    environment["DATABASE_URL"] = "postgres://nobody:secret@127.0.0.1:9/nothing"
+    process = serve(environment, "--port", "0")
+    _, stderr = process.communicate(timeout=30)
+
+    assert process.returncode == 1
+    assert stderr.startswith("The database nothing at 127.0.0.1 cannot be used")
+    assert stderr.count("\n") == 1
+    assert "secret" not in stderr

@@ -1,0 +1,148 @@
+"""The operator's pages: they open, they show no text of a conversation in lists, and they keep to the policy."""
+
+import pytest
+from django.urls import reverse
+
+from chatapp.models import Assistant, Attachment, Document, User
+from tests.factories import make_assistant, make_conversation, make_message, make_user
+
+MODELS = ("assistant", "conversation", "message", "attachment", "user")
+SECRET = "a secret between two"
+
+
+@pytest.fixture
+def operator(client) -> User:
+    user = make_user("operator", is_staff=True, is_superuser=True)
+    client.force_login(user)
+    return user
+
+
+@pytest.fixture
+def conversation(operator):
+    conversation = make_conversation(operator, make_assistant(documents=("A document.",)), title=SECRET)
+    message = make_message(conversation, SECRET)
+    Attachment.objects.create(user=operator, message=message, name="notes.txt", text=SECRET)
+    return conversation
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("model", MODELS)
+def test_lists_open_and_search_without_showing_what_people_wrote(client, conversation, model):
+    url = reverse(f"admin:chatapp_{model}_changelist")
+
+    pages = [client.get(url), client.get(url, {"q": "operator"})]
+
+    assert [page.status_code for page in pages] == [200, 200]
+    assert not any(SECRET.encode() in page.content for page in pages)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("model", ["conversation", "message", "attachment"])
+def test_what_people_wrote_cannot_be_changed_or_invented(client, conversation, model):
+    row = {
+        "conversation": conversation,
+        "message": conversation.messages.get(),
+        "attachment": Attachment.objects.get(),
+    }[model]
+
+    change = client.post(reverse(f"admin:chatapp_{model}_change", args=[row.pk]), {"title": "changed"})
+    add = client.get(reverse(f"admin:chatapp_{model}_add"))
+
+    assert (change.status_code, add.status_code) == (403, 403)
+
+
+@pytest.mark.django_db
+def test_an_assistant_is_edited_together_with_its_documents(client, operator):
+    assistant = make_assistant(documents=("Old text.",))
+    document = assistant.documents.get()
+    url = reverse("admin:chatapp_assistant_change", args=[assistant.pk])
+    form = {
+        "name": "Renamed",
+        "slug": assistant.slug,
+        "model": assistant.model,
+        "system_prompt": "New.",
+        "max_output_tokens": 100,
+        "shared_ttl": "1h",
+        "conversation_ttl": "5m",
+        "tools": "[]",
+        "output_schema": "null",
+        "documents-TOTAL_FORMS": 1,
+        "documents-INITIAL_FORMS": 1,
+        "documents-0-id": document.pk,
+        "documents-0-assistant": assistant.pk,
+        "documents-0-title": "Title",
+        "documents-0-text": "New text.",
+        "documents-0-position": 3,
+    }
+
+    response = client.post(url, form)
+
+    assert response.status_code == 302
+    assert Assistant.objects.values_list("name", "shared_ttl").get() == ("Renamed", "1h")
+    assert Document.objects.values_list("text", "position").get() == ("New text.", 3)
+
+
+@pytest.mark.django_db
+def test_the_number_of_queries_does_not_grow_with_the_rows(client, operator, django_assert_max_num_queries):
+    assistant = make_assistant(documents=("One.", "Two."))
+    for _ in range(10):
+        make_message(make_conversation(operator, assistant))
+
+    for model in MODELS:
+        with django_assert_max_num_queries(12):
+            client.get(reverse(f"admin:chatapp_{model}_changelist"))
+
+
+@pytest.mark.django_db
+def test_people_who_are_not_staff_stay_outside(client):
+    client.force_login(make_user())
+
+    response = client.get("/admin/")
+
+    assert response.status_code == 302
+    assert response["Location"].startswith("/admin/login/")
+
+
+@pytest.mark.django_db
+def test_the_admin_s_policy_leaves_out_what_its_scripts_cannot_keep(client, operator):
+    policy = client.get("/admin/")["Content-Security-Policy"]
+
+    assert "trusted-types" not in policy
+    assert "script-src 'self';" in policy
+    assert "img-src 'self' data:" in policy
+
+
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+def test_the_browser_finds_nothing_to_report_on_admin_pages(live_server_process, open_page, color_scheme):
+    server = live_server_process
+    page = open_page(f"{server.url}/admin/", user=server.users["root"], color_scheme=color_scheme)
+    links = page.locator("#content-main .module a").evaluate_all("links => links.map(link => link.pathname)")
+    assistant = f"/admin/chatapp/assistant/{server.assistants['python-reference']}/change/"
+    assert "/admin/chatapp/assistant/add/" in links
+
+    for path in [*links, assistant, "/admin/password_change/"]:
+        response = page.goto(server.url + path, wait_until="load")
+        assert response.ok, path
+
+
+def test_the_admin_s_sign_in_page_keeps_to_the_policy(live_server_process, open_page):
+    page = open_page(f"{live_server_process.url}/admin/login/")
+
+    assert page.title() == "Log in | Warmcache"
+
+
+def test_documents_are_added_in_the_browser(live_server_process, open_page):
+    server = live_server_process
+    url = f"{server.url}/admin/chatapp/assistant/{server.assistants['small-talk']}/change/"
+    page = open_page(url, user=server.users["root"])
+
+    page.get_by_text("Documents", exact=True).first.click()
+    page.get_by_text("Add another Document").click()
+    page.fill("#id_documents-0-title", "Manners")
+    page.fill("#id_documents-0-text", "Be kind.")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_text("was changed successfully").wait_for()
+
+    assert server.query("SELECT title, text FROM chatapp_document WHERE title = ?", "Manners") == [
+        ("Manners", "Be kind.")
+    ]
