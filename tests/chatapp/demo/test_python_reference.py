@@ -38,7 +38,10 @@ def test_they_are_the_same_each_time(documents):
 
 def test_a_topic_that_this_python_lacks_is_left_out():
     assert python_reference.documents({"if": "The if statement.\n\nIt decides."}) == [
-        (f"Python {sys.version_info[0]}.{sys.version_info[1]} reference: Conditions and loops", "The if statement.\n\nIt decides.")
+        (
+            f"Python {sys.version_info[0]}.{sys.version_info[1]} reference: Conditions and loops",
+            "The if statement.\n\nIt decides.",
+        )
     ]
 
 

@@ -15,7 +15,11 @@ def test_a_first_start_makes_three_assistants_and_a_user_without_a_password():
 
     assert (user.username, user.is_staff, user.is_superuser) == ("demo", True, True)
     assert not user.has_usable_password()
-    assert set(Assistant.objects.values_list("slug", flat=True)) == {"python-reference", "warmcache-guide", "small-talk"}
+    assert set(Assistant.objects.values_list("slug", flat=True)) == {
+        "python-reference",
+        "warmcache-guide",
+        "small-talk",
+    }
     assert Assistant.objects.get(is_default=True).slug == "python-reference"
     assert all(assistant.description for assistant in Assistant.objects.all())
 
