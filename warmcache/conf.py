@@ -1,9 +1,11 @@
 """The WARMCACHE setting, read here and nowhere else, as a typed value. Every entry has a default."""
 
 import hashlib
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, get_args
 
 from django.conf import settings
 from django.core.signals import setting_changed
@@ -14,6 +16,9 @@ from warmcache.core.ports import Upstream
 from warmcache.core.prefix import PrefixKey
 
 ANTHROPIC_BASE_URL = "https://api.anthropic.com"
+PRICE_CLASSES = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
+AT_LEAST_ONE = frozenset({"MAX_CONCURRENT_WARM_UPS", "MAX_TRIES"})
+"""With none of these nothing would ever be sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +44,8 @@ class Config:
     max_concurrent_warm_ups: int = 4
     """Warm-ups at the provider at once, in one process; further ones wait their turn."""
     warm_up_timeout_seconds: float = 45.0
+    warm_up_patience_seconds: float = 45.0
+    """How long a warm-up may wait for its turn, or for another one that writes a layer of its prefix."""
     pause_after_limit_seconds: float = 60.0
     """No warm-up for this long after the provider answered 429 or 529, or refused the key: real traffic goes first."""
     uncacheable_seconds: float = 3600.0
@@ -85,10 +92,12 @@ def get_config() -> Config:
     return _cached
 
 
-def read_config(entries: dict[str, Any]) -> Config:
+def read_config(entries: Mapping[str, Any]) -> Config:
     """A `Config` from a WARMCACHE dict. An entry that is None counts as not given."""
+    if not isinstance(entries, Mapping):
+        raise ConfigurationError(f"WARMCACHE must be a dict, not {entries!r}.")
     known = {f.name.upper(): f for f in fields(Config)}
-    unknown = sorted(set(entries) - set(known))
+    unknown = [name for name in entries if name not in known]
     if unknown:
         raise ConfigurationError(f"WARMCACHE[{unknown[0]!r}] is not an entry. Known: {', '.join(known)}.")
     values = {
@@ -96,26 +105,49 @@ def read_config(entries: dict[str, Any]) -> Config:
         for name, value in entries.items()
         if value is not None
     }
-    config = Config(**values)
-    if config.upstream not in {"anthropic", "simulator", "local"}:
-        raise ConfigurationError("WARMCACHE['UPSTREAM'] must be 'anthropic', 'simulator' or 'local'.")
-    return config
+    return Config(**values)
 
 
 def _converted(name: str, wanted: Any, value: Any) -> Any:
-    if wanted not in (bool, str, int, float, Decimal):
+    if name == "PRICES":
+        return _prices(value)
+    if name == "UPSTREAM":
+        if value not in get_args(Upstream):
+            raise ConfigurationError("WARMCACHE['UPSTREAM'] must be 'anthropic', 'simulator' or 'local'.")
         return value
     if wanted in (bool, str):
         if not isinstance(value, wanted):
             raise ConfigurationError(f"WARMCACHE[{name!r}] must be a {wanted.__name__}, not {value!r}.")
         return value
+    number = _number(f"WARMCACHE[{name!r}]", wanted, value)
+    if name in AT_LEAST_ONE and number < 1:
+        raise ConfigurationError(f"WARMCACHE[{name!r}] must be at least 1, and is {value!r}.")
+    return number
+
+
+def _number(entry: str, wanted: Any, value: Any) -> Any:
     try:
         number = wanted(str(value))
     except (ValueError, InvalidOperation):
-        raise ConfigurationError(f"WARMCACHE[{name!r}] must be a number, not {value!r}.") from None
-    if not number >= 0:
-        raise ConfigurationError(f"WARMCACHE[{name!r}] must not be negative, and is {value!r}.")
+        raise ConfigurationError(f"{entry} must be a number, not {value!r}.") from None
+    if not math.isfinite(number):
+        raise ConfigurationError(f"{entry} must be a finite number, not {value!r}.")
+    if number < 0:
+        raise ConfigurationError(f"{entry} must not be negative, and is {value!r}.")
     return number
+
+
+def _prices(value: Any) -> dict[str, dict[str, str]]:
+    """A typing mistake in a price would be found when the first person types; so it is found here."""
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"WARMCACHE['PRICES'] must be a dict, not {value!r}.")
+    for model, prices in value.items():
+        entry = f"WARMCACHE['PRICES'][{model!r}]"
+        if not isinstance(prices, Mapping) or set(prices) != set(PRICE_CLASSES):
+            raise ConfigurationError(f"{entry} must have exactly these entries: {', '.join(PRICE_CLASSES)}.")
+        for name, price in prices.items():
+            _number(f"{entry}[{name!r}]", Decimal, price)
+    return {model: {name: str(price) for name, price in prices.items()} for model, prices in value.items()}
 
 
 def _forget_config(*, setting: str, **_: Any) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from warmcache import records
+from warmcache.core.errors import LedgerClosed
 from warmcache.core.ports import Clock
 from warmcache.database import in_database_thread
 
@@ -28,20 +29,27 @@ class Ledger:
             MAX_PENDING_WRITES
         )
         self._skips: Counter[tuple[float, str, str, str]] = Counter()
+        self._is_closed = False
         self.dropped_writes = 0
 
     def post(self, write: Callable[[], Any]) -> None:
         """Queues a write and returns at once. With a full queue it is dropped, counted and logged."""
-        try:
-            self._queue.put_nowait((write, None))
-        except asyncio.QueueFull:
+        if self._is_closed or self._queue.full():
             self.dropped_writes += 1
-            logger.error("The ledger's queue is full; %d writes dropped so far", self.dropped_writes)
+            why = "is closed" if self._is_closed else "has a full queue"
+            logger.error("The ledger %s; %d writes dropped so far", why, self.dropped_writes)
+            return
+        self._queue.put_nowait((write, None))
 
     async def perform(self, write: Callable[[], T]) -> T:
         """Queues a write behind the others and waits for its result; its exception is raised here."""
+        if self._is_closed:
+            raise LedgerClosed("The ledger is closed.")
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         await self._queue.put((write, done))
+        if self._is_closed:
+            # There was no room before the end, and nobody reads the queue after it.
+            _end(done, LedgerClosed("The ledger is closed."))
         return await done
 
     def count_skip(self, *, label: str, intent: str, reason: str) -> None:
@@ -66,10 +74,25 @@ class Ledger:
             write, done = await self._queue.get()
             try:
                 result = await in_database_thread(write)
+            except asyncio.CancelledError:
+                _end(done, LedgerClosed("The ledger was closed during this write."))
+                raise
             except Exception as error:
                 logger.exception("A write to the ledger failed")
-                if done is not None and not done.done():
-                    done.set_exception(error)
+                _end(done, error)
             else:
                 if done is not None and not done.done():
                     done.set_result(result)
+
+    def close(self) -> None:
+        """Nobody waits any longer: what is still queued is given up, and later writes are refused."""
+        self._is_closed = True
+        while not self._queue.empty():
+            _, done = self._queue.get_nowait()
+            self.dropped_writes += 1
+            _end(done, LedgerClosed("The ledger was closed before this write."))
+
+
+def _end(done: asyncio.Future[Any] | None, error: Exception) -> None:
+    if done is not None and not done.done():
+        done.set_exception(error)

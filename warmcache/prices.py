@@ -1,29 +1,38 @@
 """What a token costs: the `genai-prices` data, overridable per model by WARMCACHE["PRICES"]."""
 
+import functools
 from decimal import Decimal
 from functools import lru_cache
 
 from genai_prices import Usage, __version__, calc_price
 from genai_prices.types import TieredPrices
 
-from warmcache.conf import get_config
-from warmcache.core.economics import Rates
+from warmcache.conf import PRICE_CLASSES, Config, get_config
+from warmcache.core.economics import Rates, RateSource
 
 PER_MILLION = Decimal(1_000_000)
-CLASSES = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
+
+
+def price_list(config: Config) -> RateSource:
+    """The prices that hold under `config`."""
+    return functools.partial(_rates, config)
 
 
 def rates_for(model: str, input_tokens: int) -> Rates | None:
+    """Rates under the current settings. See `price_list`."""
+    return _rates(get_config(), model, input_tokens)
+
+
+def _rates(config: Config, model: str, input_tokens: int) -> Rates | None:
     """Rates of `model` for a request of `input_tokens` in all: a large prompt is priced whole at the higher tier.
 
     None where the price is not known. Cached per model and tier, as one look-up takes 150 to 300 microseconds.
     """
-    config = get_config()
     if config.upstream == "local":
         return _FREE
     own = config.prices.get(model)
     if own is not None:
-        return Rates(version="own", **{name: Decimal(own[name]) / PER_MILLION for name in CLASSES})
+        return Rates(version="own", **{name: Decimal(own[name]) / PER_MILLION for name in PRICE_CLASSES})
     tiers = _tier_starts(model)
     if tiers is None:
         return None

@@ -6,8 +6,8 @@ takes seconds (the SDK), so `runtime.py` does it when the first provider is buil
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, cast
 
 import aiohttp
@@ -41,6 +41,9 @@ from warmcache.core.usage import Usage
 KEEP_ALIVE_SECONDS = 120
 """The SDK drops idle connections after 5 s: whoever types for longer would pay a new TLS handshake on Enter."""
 
+DRAIN_SECONDS = 1.0
+"""After the last event: how long the end of the body may take before the connection is closed instead of kept."""
+
 TRANSPORT_ERRORS = (httpx2.TransportError, aiohttp.ClientError, ConnectionError, anthropic.APIConnectionError)
 
 
@@ -73,11 +76,11 @@ class MessagesProvider:
                 message = await self._client.messages.create(
                     **request.body, max_tokens=0, extra_headers=_beta_header(request)
                 )
+            return Answer(usage=usage_of(message.usage), request_id=message._request_id or "")
         except TimeoutError:
             raise UpstreamUnavailable("timed_out", "The warm-up took too long and was given up.") from None
         except Exception as error:
             raise as_upstream_error(error, has_begun=False) from error
-        return Answer(usage=usage_of(message.usage), request_id=message._request_id or "")
 
     @asynccontextmanager
     async def stream(self, request: Request, *, max_tokens: int) -> AsyncIterator[AsyncIterator[StreamEvent]]:
@@ -91,7 +94,8 @@ class MessagesProvider:
         except Exception as error:
             raise as_upstream_error(error, has_begun=False) from error
         try:
-            yield _StreamReader(response, self._config).events()
+            async with aclosing(_StreamReader(response, self._config).events()) as events:
+                yield events
         finally:
             await response.close()
 
@@ -111,32 +115,54 @@ class _StreamReader:
         self._kinds: dict[int, BlockKind] = {}
         self._has_begun = False
         self._has_ended = False
+        self._deadline = _monotonic() + config.total_timeout_seconds
 
-    async def events(self) -> AsyncIterator[StreamEvent]:
+    async def events(self) -> AsyncGenerator[StreamEvent, None]:
         source = aiter(self._response)
         while (raw := await self._next(source)) is not None:
-            event = self._translated(raw)
+            event = self._readable(raw)
             if event is not None:
                 yield event
-        if not self._has_ended:
-            raise StreamBroken("stream_ended_early", "The reply broke off before its end.", request_id=self._request_id)
+            if self._has_ended:
+                await self._drain(source)
+                return
+        raise StreamBroken("stream_ended_early", "The reply broke off before its end.", request_id=self._request_id)
+
+    async def _drain(self, source: AsyncIterator[RawMessageStreamEvent]) -> None:
+        """Reads the body's last bytes, so that the connection can be used again. The reply is whole without them."""
+        with suppress(Exception):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while await anext(source, None) is not None:
+                    pass
 
     async def _next(self, source: AsyncIterator[RawMessageStreamEvent]) -> RawMessageStreamEvent | None:
+        patience_seconds, remaining_seconds = self._patience_seconds(), self._deadline - _monotonic()
         try:
-            async with asyncio.timeout(self._patience_seconds()):
+            async with asyncio.timeout(min(patience_seconds, remaining_seconds)):
                 return await anext(source, None)
         except TimeoutError:
-            raise StreamBroken(
-                "stream_stalled", "Claude stopped sending in the middle of the reply.", request_id=self._request_id
-            ) from None
+            raise self._too_slow(is_over=remaining_seconds < patience_seconds) from None
         except Exception as error:
             raise as_upstream_error(error, has_begun=self._has_begun, request_id=self._request_id) from error
+
+    def _too_slow(self, *, is_over: bool) -> StreamBroken:
+        if is_over:
+            return StreamBroken("timed_out", "The reply took longer than is allowed.", request_id=self._request_id)
+        message = "Claude stopped sending in the middle of the reply."
+        return StreamBroken("stream_stalled", message, request_id=self._request_id)
 
     def _patience_seconds(self) -> float:
         if not self._has_begun:
             return self._config.first_event_timeout_seconds
         is_silent_by_nature = not self._kinds or "thinking" in self._kinds.values()
         return self._config.thinking_timeout_seconds if is_silent_by_nature else self._config.idle_timeout_seconds
+
+    def _readable(self, raw: RawMessageStreamEvent) -> StreamEvent | None:
+        """The SDK does not validate: an event of another shape shows only when a field is missing."""
+        try:
+            return self._translated(raw)
+        except (AttributeError, TypeError) as error:
+            raise as_upstream_error(error, has_begun=self._has_begun, request_id=self._request_id) from error
 
     def _translated(self, raw: RawMessageStreamEvent) -> StreamEvent | None:
         match raw.type:
@@ -199,6 +225,8 @@ def as_upstream_error(error: Exception, *, has_begun: bool, request_id: str = ""
     if isinstance(error, UpstreamError):
         return error
     if isinstance(error, anthropic.APITimeoutError | httpx2.TimeoutException):
+        if has_begun:
+            return StreamBroken("stream_stalled", "Claude stopped sending in the middle.", request_id=request_id)
         return UpstreamUnavailable("timed_out", "Claude did not answer in time.", request_id=request_id)
     if isinstance(error, TRANSPORT_ERRORS):
         if has_begun:
@@ -206,9 +234,22 @@ def as_upstream_error(error: Exception, *, has_begun: bool, request_id: str = ""
         return UpstreamUnavailable("unreachable", "Claude cannot be reached right now.", request_id=request_id)
     if isinstance(error, anthropic.APIStatusError):
         return _status_error(error, has_begun=has_begun, request_id=error.request_id or request_id)
-    if isinstance(error, json.JSONDecodeError | anthropic.APIResponseValidationError | UnicodeDecodeError):
+    if isinstance(error, UnicodeEncodeError):
+        # Half of a surrogate pair: Python can hold it, JSON in UTF-8 cannot.
+        return UpstreamRefused("request_refused", "The text has a character that cannot be sent.")
+    if isinstance(error, _UNREADABLE):
         return StreamBroken("stream_malformed", "Claude's answer could not be read.", request_id=request_id)
     raise error
+
+
+_UNREADABLE = (
+    json.JSONDecodeError,
+    anthropic.APIResponseValidationError,
+    UnicodeDecodeError,
+    AttributeError,
+    TypeError,
+)
+"""The last two: the answer has another shape than a message, as from a proxy that answers 200 with a page."""
 
 
 def _status_error(error: anthropic.APIStatusError, *, has_begun: bool, request_id: str) -> UpstreamError:
@@ -228,6 +269,8 @@ def _status_error(error: anthropic.APIStatusError, *, has_begun: bool, request_i
         code, message = "overloaded", "Claude is overloaded right now."
     elif kind == "rate_limit_error" or status == 429:
         code, message = "rate_limited", "Too many requests for this API key right now."
+    elif 400 <= status < 500 and status not in _PASSING_CLIENT_ERRORS:
+        return UpstreamRefused(*_REQUEST_REFUSED, request_id=request_id)
     else:
         code, message = "server_error", "Claude had an internal error."
     if has_begun:
@@ -249,6 +292,7 @@ _REFUSALS = {
     422: _REQUEST_REFUSED,
 }
 _REFUSED_TYPES = {"authentication_error": _KEY_REFUSED, "invalid_request_error": _REQUEST_REFUSED}
+_PASSING_CLIENT_ERRORS = {408, 409, 425}
 
 
 def _is_spend_limit(error: anthropic.APIStatusError) -> bool:
@@ -264,6 +308,10 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         return float(headers.get("retry-after", ""))
     except ValueError:
         return None
+
+
+def _monotonic() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _beta_header(request: Request) -> dict[str, str]:

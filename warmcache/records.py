@@ -1,8 +1,8 @@
 """Rows of the ledger: written, settled and swept. Synchronous; `ledger.py` calls it off the event loop."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -21,7 +21,14 @@ FULL_READ_FRACTION = 0.99
 MAX_CANDIDATES = 50
 """Of warm-ups that one request may settle: its look-back positions can match no more than this in practice."""
 
-_USED = {Outcome.HIT, Outcome.JOINED}
+_MET = {Outcome.HIT, Outcome.JOINED, Outcome.RACED}
+"""Outcomes that make a request point at the warm-up."""
+
+_OPEN = (Outcome.PENDING, Outcome.UNUSED)
+"""A request is recorded when it ends: one that started in time may come after the sweep, and knows better."""
+
+_MAX_PROVIDER_WORD = 80
+"""The column's width: an id of the provider's that is longer must not cost the row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +101,7 @@ def insert_warm_up(
 
 def finish_warm_up(warm_up_id: UUID, *, usage: Usage, rates: Rates | None, duration_ms: int, request_id: str) -> None:
     WarmUp.objects.filter(pk=warm_up_id).update(
-        **_usage_columns(usage, rates), duration_ms=duration_ms, request_id=request_id
+        **_usage_columns(usage, rates), duration_ms=duration_ms, request_id=request_id[:_MAX_PROVIDER_WORD]
     )
 
 
@@ -104,7 +111,7 @@ def fail_warm_up(
     WarmUp.objects.filter(pk=warm_up_id).update(
         outcome=outcome,
         error_code=error_code,
-        request_id=request_id,
+        request_id=request_id[:_MAX_PROVIDER_WORD],
         duration_ms=duration_ms,
         estimated_expires_at=None,
         settled_at=at(now),
@@ -115,11 +122,7 @@ def fail_warm_up(
 def record_request(facts: RequestFacts) -> Settlement:
     """Writes the request's row and settles the warm-ups that it did or did not use."""
     used = _settle_warm_ups(facts)
-    settlement = Settlement(
-        warmth=warmth_found(facts),
-        warm_up_id=used,
-        cost_usd=request_cost_usd(facts.usage, facts.rates) if facts.usage and facts.rates else None,
-    )
+    settlement = replace(settlement_without_row(facts), warm_up_id=used)
     UsageRecord.objects.create(
         id=facts.id,
         **_origin_columns(facts.origin, facts.prefix),
@@ -127,15 +130,23 @@ def record_request(facts: RequestFacts) -> Settlement:
         purpose=facts.purpose,
         status=facts.status,
         error_code=facts.error_code,
-        request_id=facts.request_id,
+        request_id=facts.request_id[:_MAX_PROVIDER_WORD],
         warmth=settlement.warmth,
         warm_up_id=used,
         started_at=at(facts.started_at),
         duration_ms=facts.duration_ms,
         ttft_ms=facts.ttft_ms,
     )
-    sweep(facts.started_at)
     return settlement
+
+
+def settlement_without_row(facts: RequestFacts) -> Settlement:
+    """What can be said of a request without the database."""
+    return Settlement(
+        warmth=_warmth_found(facts),
+        warm_up_id=None,
+        cost_usd=request_cost_usd(facts.usage, facts.rates) if facts.usage and facts.rates else None,
+    )
 
 
 def sweep(now: float) -> int:
@@ -164,7 +175,7 @@ def _settle_warm_ups(facts: RequestFacts) -> UUID | None:
         outcome = _outcome(warm_up, facts)
         if outcome is not None:
             _settle_once(warm_up.pk, outcome, facts)
-        if found is None and (outcome in _USED or warm_up.pk in (facts.joined_id, facts.raced_id)):
+        if found is None and (outcome in _MET or warm_up.pk in (facts.joined_id, facts.raced_id)):
             found = warm_up.pk
     return found
 
@@ -175,6 +186,8 @@ def _outcome(warm_up: WarmUp, facts: RequestFacts) -> Outcome | None:
         return Outcome.RACED
     if facts.usage is None:
         return None
+    if warm_up.pk != facts.joined_id and _had_not_ended(warm_up, facts.started_at):
+        return Outcome.RACED
     left_in_cache = warm_up.cache_read_tokens + warm_up.cache_write_tokens
     if left_in_cache == 0:
         return None
@@ -183,14 +196,20 @@ def _outcome(warm_up: WarmUp, facts: RequestFacts) -> Outcome | None:
     return Outcome.JOINED if warm_up.pk == facts.joined_id else Outcome.HIT
 
 
+def _had_not_ended(warm_up: WarmUp, moment: float) -> bool:
+    """Whether the call was still at the provider: another process's, which this one could not see in flight."""
+    surely_running = timedelta(milliseconds=warm_up.duration_ms - 1)  # as the duration was rounded
+    return warm_up.duration_ms > 0 and warm_up.started_at + surely_running > at(moment)
+
+
 def _settle_once(warm_up_id: UUID, outcome: Outcome, facts: RequestFacts) -> None:
-    waited_ms = facts.waited_ms if warm_up_id == facts.joined_id else 0
-    WarmUp.objects.filter(pk=warm_up_id, outcome=Outcome.PENDING).update(
+    waited_ms = facts.waited_ms if warm_up_id in (facts.joined_id, facts.raced_id) else 0
+    WarmUp.objects.filter(pk=warm_up_id, outcome__in=_OPEN).update(
         outcome=outcome, waited_ms=waited_ms, settled_at=at(facts.started_at + facts.duration_ms / 1000)
     )
 
 
-def warmth_found(facts: RequestFacts) -> str:
+def _warmth_found(facts: RequestFacts) -> str:
     """What the request met, told by what it really read: `hit`, `joined`, `raced` or `cold`."""
     if facts.raced_id is not None:
         return "raced"

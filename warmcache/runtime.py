@@ -1,6 +1,7 @@
 """What the services share on one event loop: configuration, provider, store, ledger. Built on first use."""
 
 import asyncio
+import logging
 import time
 import weakref
 from dataclasses import dataclass, field
@@ -9,9 +10,13 @@ from uuid import UUID
 from django.utils.module_loading import import_string
 
 from warmcache.conf import Config, get_config
+from warmcache.core.economics import RateSource
 from warmcache.core.ports import Clock, Provider, WarmthStore
 from warmcache.ledger import Ledger
+from warmcache.prices import price_list
 from warmcache.tasks import TaskOwner
+
+logger = logging.getLogger(__name__)
 
 HOUSEKEEPING_SECONDS = 5.0
 CLOSE_PATIENCE_SECONDS = 5.0
@@ -27,7 +32,10 @@ class Flight:
     """A warm-up of this process that is at the provider right now."""
 
     warm_up_id: UUID
+    prefix_hash: str
+    """Of its deepest layer, whose lease it holds until it ends."""
     prefix_tokens: int
+    cold_tokens: int
     started_at: float
 
 
@@ -40,29 +48,35 @@ class Runtime:
     store: WarmthStore
     clock: Clock
     ledger: Ledger
+    rates: RateSource
     tasks: TaskOwner = field(default_factory=lambda: TaskOwner("warmcache"))
+    """Warm-ups."""
     flights: dict[str, Flight] = field(default_factory=dict)
     """By the prefix_hash of each layer that the warm-up writes."""
     warming_paused_until: float = 0.0
     """Epoch seconds; the provider asked for less traffic, or refused the key."""
     warm_up_slots: asyncio.Semaphore = field(init=False)
+    _housekeepers: TaskOwner = field(default_factory=lambda: TaskOwner("warmcache"))
 
     def __post_init__(self) -> None:
         self.warm_up_slots = asyncio.Semaphore(self.config.max_concurrent_warm_ups)
 
     def start(self) -> None:
-        self.tasks.spawn(self.ledger.write_forever(), name="ledger")
-        self.tasks.spawn(self._keep_house(), name="housekeeping")
+        self._housekeepers.spawn(self.ledger.write_forever(), name="ledger")
+        self._housekeepers.spawn(self._keep_house(), name="housekeeping")
 
     async def close(self) -> None:
-        """Flushes the ledger, ends the tasks, closes connections."""
+        """Ends what is in flight, flushes the ledger, closes connections."""
+        await self.tasks.close()
         try:
             async with asyncio.timeout(CLOSE_PATIENCE_SECONDS):
                 await self.ledger.flush()
         except TimeoutError:
-            pass
-        await self.tasks.close()
-        await self.provider.aclose()
+            logger.error("The ledger could not be flushed in %.0f s; its last rows are lost", CLOSE_PATIENCE_SECONDS)
+        finally:
+            await self._housekeepers.close()
+            self.ledger.close()
+            await self.provider.aclose()
 
     async def _keep_house(self) -> None:
         while True:
@@ -98,12 +112,16 @@ def build_runtime(
         store=store or import_string(config.store)(clock=clock),
         clock=clock,
         ledger=Ledger(clock=clock),
+        rates=price_list(config),
     )
 
 
 def install_runtime(runtime: Runtime) -> None:
-    """Makes it the running loop's, for tests and for hosts that build their own."""
-    _by_loop[asyncio.get_running_loop()] = runtime
+    """Makes it the running loop's, for tests and for hosts that build their own. The loop must have none yet."""
+    loop = asyncio.get_running_loop()
+    if loop in _by_loop:
+        raise RuntimeError("This event loop has a runtime already; `await close_runtime()` first.")
+    _by_loop[loop] = runtime
     runtime.start()
 
 

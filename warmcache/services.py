@@ -8,12 +8,13 @@ async with stream_response(prompt, turn, max_tokens=4096, label="helpdesk") as r
 from collections.abc import Sequence
 
 from warmcache import runtime as runtimes
-from warmcache import warming
+from warmcache import warming, warmth
 from warmcache.core.policy import Action, Decision
 from warmcache.core.prefix import Json, Prefix, Prompt, build_request
 from warmcache.records import Origin
 from warmcache.streaming import ResponseStream
-from warmcache.warming import Attempt, Warmth
+from warmcache.warming import Attempt
+from warmcache.warmth import Warmth
 
 __all__ = [
     "Attempt",
@@ -38,7 +39,7 @@ def outline(prompt: Prompt) -> Prefix:
 
 async def warmth_of(prefix: Prefix) -> Warmth:
     """What is believed of a prefix right now."""
-    return await warming.warmth_of(runtimes.get_runtime(), prefix)
+    return await warmth.warmth_of(runtimes.get_runtime(), prefix)
 
 
 async def consider_prefix(prefix: Prefix, *, intent: str, label: str = "") -> Attempt | None:

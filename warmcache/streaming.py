@@ -1,6 +1,7 @@
 """Real requests: join a warm-up in flight, stream, retry before the first block, settle what was warmed."""
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -11,20 +12,25 @@ from typing import Self
 from uuid import UUID, uuid4
 
 from warmcache import records
-from warmcache.core.errors import StreamBroken, UpstreamError, UpstreamUnavailable
+from warmcache.core.catalog import facts_for
+from warmcache.core.errors import StoreUnavailable, StreamBroken, UpstreamError, UpstreamUnavailable
 from warmcache.core.joining import join_bound_seconds
+from warmcache.core.policy import WarmthState
 from warmcache.core.ports import BlockBegan, BlockDelta, StreamBegan, StreamEnded, StreamEvent
 from warmcache.core.prefix import Json, Layer, Prompt, build_request
 from warmcache.core.usage import Usage
-from warmcache.prices import rates_for
 from warmcache.records import Origin, Settlement
 from warmcache.runtime import Flight, Runtime
-from warmcache.warming import pause_for_real_traffic, record_warm, warmth_of
+from warmcache.warming import pause_for_real_traffic
+from warmcache.warmth import left_entries, record_warm, warmth_of
 
 logger = logging.getLogger(__name__)
 
 FIRST_BACKOFF_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 8.0
+
+RECORD_PATIENCE_SECONDS = 5.0
+"""How long the end of a reply may wait for its row; a database that hangs must not hold the person up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,11 +90,12 @@ class ResponseStream:
         self._started_at = 0.0
 
     async def expected_warmth(self) -> str:
-        """What this request will probably find: `hit`, `joined` or `cold`. Known before the call."""
+        """What this request will probably find: `hit`, `joined`, `raced` or `cold`. Known before the call."""
+        flight = self._flight()
+        if flight is not None:
+            return "raced" if self._join_bound_seconds(flight) is None else "joined"
         state = (await warmth_of(self._runtime, self._request.prefix)).state
-        if self._flight() is not None:
-            return "joined"
-        return "hit" if state in ("warm", "expiring") else "cold"
+        return "hit" if state in (WarmthState.WARM, WarmthState.EXPIRING) else "cold"
 
     async def __aenter__(self) -> Self:
         return self
@@ -96,8 +103,10 @@ class ResponseStream:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._upstream.aclose()
-        await self._record(error)
+        try:
+            await self._upstream.aclose()
+        finally:
+            await self._record(error)
 
     async def __aiter__(self) -> AsyncIterator[StreamEvent]:
         self._called_at = self._runtime.clock.now()
@@ -125,7 +134,8 @@ class ResponseStream:
             match event:
                 case StreamBegan():
                     self._began = event
-                    await record_warm(self._runtime, self._request.prefix, self._started_at)
+                    if left_entries(self._runtime, event.usage):
+                        await record_warm(self._runtime, self._request.prefix, self._started_at)
                 case BlockBegan():
                     self._has_blocks = True
                 case BlockDelta() if self._ttft_ms is None and event.kind == "text":
@@ -139,31 +149,35 @@ class ResponseStream:
         flight = self._flight()
         if flight is None:
             return
+        bound_seconds = self._join_bound_seconds(flight)
+        if bound_seconds is None:
+            self._raced = flight
+            return
+        has_ended = True
+        with contextlib.suppress(StoreUnavailable):
+            has_ended = await self._runtime.store.wait_until_released(flight.prefix_hash, timeout_seconds=bound_seconds)
+        self._waited_seconds = self._runtime.clock.now() - self._called_at
+        self._joined, self._raced = (flight, None) if has_ended else (None, flight)
+
+    def _join_bound_seconds(self, flight: Flight) -> float | None:
         config = self._runtime.config
-        bound = join_bound_seconds(
+        return join_bound_seconds(
             elapsed_seconds=self._runtime.clock.now() - flight.started_at,
             prefix_tokens=flight.prefix_tokens,
             join_after_seconds=config.join_after_seconds,
             bound_factor=config.join_bound_factor,
         )
-        if bound is None:
-            self._raced = flight
-            return
-        self._joined = flight
-        await asyncio.gather(
-            *(
-                self._runtime.store.wait_until_released(prefix_hash, timeout_seconds=bound)
-                for prefix_hash, other in list(self._runtime.flights.items())
-                if other is flight
-            )
-        )
-        self._waited_seconds = self._runtime.clock.now() - self._called_at
 
     def _flight(self) -> Flight | None:
-        """The warm-up in flight that writes the most of what this request will read."""
-        points = [p for p in self._request.prefix.breakpoints if p.layer is not Layer.TURN]
+        """The warm-up in flight that writes the most of what this request will read.
+
+        One that only renews an entry, or adds little to it, is not worth a wait: the entry can be read now.
+        """
+        prefix = self._request.prefix
+        minimum = facts_for(prefix.model).min_prefix_tokens
+        points = [p for p in prefix.breakpoints if p.layer is not Layer.TURN]
         flights = (self._runtime.flights.get(point.prefix_hash) for point in reversed(points))
-        return next((flight for flight in flights if flight is not None), None)
+        return next((f for f in flights if f is not None and f.cold_tokens >= minimum), None)
 
     def _pause_before_retry(self, error: UpstreamError, tries_left: int) -> float | None:
         """Seconds until the next try, or None. Never after the first block: the person would read it twice."""
@@ -195,7 +209,7 @@ class ResponseStream:
             error_code=getattr(error, "code", "") if status != "stopped" else "",
             request_id=request_id,
             usage=usage,
-            rates=rates_for(self._request.prefix.model, usage.total_input_tokens) if usage else None,
+            rates=self._runtime.rates(self._request.prefix.model, usage.total_input_tokens) if usage else None,
             joined_id=self._joined.warm_up_id if self._joined else None,
             raced_id=self._raced.warm_up_id if self._raced else None,
             waited_ms=round(self._waited_seconds * 1000),
@@ -211,10 +225,15 @@ class ResponseStream:
 
     async def _settled(self, facts: records.RequestFacts) -> Settlement:
         """A ledger that cannot be written must not cost the person the reply."""
-        try:
-            return await self._runtime.ledger.perform(lambda: records.record_request(facts))
-        except Exception:  # logged by the ledger
-            return Settlement(warmth=records.warmth_found(facts), warm_up_id=None, cost_usd=None)
+        if self._started_at:
+            try:
+                async with asyncio.timeout(RECORD_PATIENCE_SECONDS):
+                    return await self._runtime.ledger.perform(lambda: records.record_request(facts))
+            except TimeoutError:
+                logger.error("The row of request %s is not written yet; its reply goes on without", self.id)
+            except Exception as error:
+                logger.error("Request %s has no row: %s", self.id, error)
+        return records.settlement_without_row(facts)
 
     def _since_ms(self, moment: float) -> int:
         return round((self._runtime.clock.now() - moment) * 1000)

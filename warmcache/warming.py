@@ -1,38 +1,29 @@
 """Pre-warming: decide, claim, send, record. One leader per `prefix_hash`."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from warmcache import records
 from warmcache.core.catalog import facts_for
-from warmcache.core.errors import UpstreamError
-from warmcache.core.policy import Action, Decision, WarmthState, believed_warmth, decide, is_expiring
-from warmcache.core.ports import Answer, Sighting
+from warmcache.core.errors import StoreUnavailable, UpstreamError
+from warmcache.core.policy import Action, Decision, WarmthState, believed_warmth, decide
+from warmcache.core.ports import Answer
 from warmcache.core.prefix import Prefix, Prompt, Request, build_request
 from warmcache.models import Outcome
-from warmcache.prices import rates_for
 from warmcache.records import Origin
 from warmcache.runtime import Flight, Runtime
+from warmcache.warmth import Warmth, left_entries, record_warm, warmth_of
 
 logger = logging.getLogger(__name__)
 
 LEASE_MARGIN_SECONDS = 5.0
-"""A lease outlives the longest call by this much; it is released as soon as the call ends."""
+"""A lease outlives the longest wait and call by this much; it is released as soon as the call ends."""
 
 PAUSING_CODES = {"rate_limited", "overloaded", "spend_limit", "key_refused"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Warmth:
-    """What is believed of a prefix, to be shown. `expires_at` is estimated, in epoch seconds."""
-
-    state: WarmthState
-    reason: str | None = None
-    prefix_tokens: int = 0
-    expires_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,29 +39,34 @@ class Attempt:
     finished: Callable[[], Awaitable[Warmth]] | None = None
 
 
-async def warmth_of(runtime: Runtime, prefix: Prefix) -> Warmth:
-    """What is believed right now, without deciding anything."""
-    sightings = await runtime.store.look_up(prefix.hashes)
-    return _believed(prefix, sightings, runtime.clock.now())
-
-
 async def consider(runtime: Runtime, prefix: Prefix, *, intent: str, label: str) -> Decision:
     """The policy's decision now. A skip is counted. One look-up, no SQL, no hashing."""
-    now = runtime.clock.now()
-    if now < runtime.warming_paused_until:
-        decision = Decision(action=Action.SKIP, reason="upstream_limited", prefix_tokens=prefix.prefix_tokens)
-    else:
-        decision = decide(
-            prefix,
-            sightings=await runtime.store.look_up(prefix.hashes),
-            now=now,
-            limits=runtime.config.limits,
-            capabilities=runtime.provider.capabilities,
-            rates=rates_for,
-        )
+    decision = await _decision(runtime, prefix)
     if decision.action is Action.SKIP:
         runtime.ledger.count_skip(label=label, intent=intent, reason=decision.reason)
     return decision
+
+
+async def _decision(runtime: Runtime, prefix: Prefix) -> Decision:
+    now = runtime.clock.now()
+    if now < runtime.warming_paused_until:
+        return _skip("upstream_limited", prefix)
+    try:
+        sightings = await runtime.store.look_up(prefix.hashes)
+    except StoreUnavailable:
+        return _skip("store_unavailable", prefix)
+    return decide(
+        prefix,
+        sightings=sightings,
+        now=now,
+        limits=runtime.config.limits,
+        capabilities=runtime.provider.capabilities,
+        rates=runtime.rates,
+    )
+
+
+def _skip(reason: str, prefix: Prefix) -> Decision:
+    return Decision(action=Action.SKIP, reason=reason, prefix_tokens=prefix.prefix_tokens)
 
 
 async def prewarm(runtime: Runtime, prompt: Prompt, *, intent: str, label: str, subject: str) -> Attempt:
@@ -81,10 +77,10 @@ async def prewarm(runtime: Runtime, prompt: Prompt, *, intent: str, label: str, 
     if decision.action is Action.SKIP:
         return skipped_attempt(runtime, prefix, decision)
     warm_up_id = uuid4()
-    deepest_hash = prefix.breakpoints[-1].prefix_hash
-    if not await runtime.store.claim(deepest_hash, owner=str(warm_up_id), ttl_seconds=_lease_seconds(runtime)):
-        runtime.ledger.count_skip(label=label, intent=intent, reason="in_flight")
-        return skipped_attempt(runtime, prefix, Decision(action=Action.SKIP, reason="in_flight"))
+    refusal = await _claim_deepest(runtime, prefix, warm_up_id)
+    if refusal is not None:
+        runtime.ledger.count_skip(label=label, intent=intent, reason=refusal)
+        return skipped_attempt(runtime, prefix, _skip(refusal, prefix))
     origin = Origin(label=label, subject=subject, upstream=runtime.provider.capabilities.upstream)
     warm_up = _WarmUp(runtime, request, decision, warm_up_id, origin, intent)
     task = runtime.tasks.spawn(warm_up.run(), name=f"warm-up {warm_up_id}")
@@ -94,6 +90,16 @@ async def prewarm(runtime: Runtime, prompt: Prompt, *, intent: str, label: str, 
         prefix=prefix,
         finished=lambda: asyncio.shield(task),
     )
+
+
+async def _claim_deepest(runtime: Runtime, prefix: Prefix, warm_up_id: UUID) -> str | None:
+    """Makes this warm-up the leader of its prefix; the reason to skip where it cannot be."""
+    deepest_hash = prefix.breakpoints[-1].prefix_hash
+    try:
+        is_ours = await runtime.store.claim(deepest_hash, owner=str(warm_up_id), ttl_seconds=_lease_seconds(runtime))
+    except StoreUnavailable:
+        return "store_unavailable"
+    return None if is_ours else "in_flight"
 
 
 def skipped_attempt(runtime: Runtime, prefix: Prefix, decision: Decision) -> Attempt:
@@ -111,7 +117,8 @@ def skipped_attempt(runtime: Runtime, prefix: Prefix, decision: Decision) -> Att
 async def _follow(runtime: Runtime, prefix: Prefix) -> Warmth:
     """Waits for another's warm-up of the same prefix."""
     deepest_hash = prefix.breakpoints[-1].prefix_hash
-    await runtime.store.wait_until_released(deepest_hash, timeout_seconds=_lease_seconds(runtime))
+    with contextlib.suppress(StoreUnavailable):  # `warmth_of` says so
+        await runtime.store.wait_until_released(deepest_hash, timeout_seconds=_lease_seconds(runtime))
     return await warmth_of(runtime, prefix)
 
 
@@ -128,37 +135,73 @@ class _WarmUp:
         self._origin = origin
         self._intent = intent
         self._started_at = 0.0
+        self._has_slot = False
         self._claimed = [request.prefix.breakpoints[-1].prefix_hash]
+        """Its deepest layer first, whose lease it was born with."""
 
     async def run(self) -> Warmth:
-        runtime = self._runtime
         try:
-            await self._claim_shallower_layers()
-            async with runtime.warm_up_slots:
-                return await self._send()
+            refusal = await self._wait_for_turn()
+            return self._not_sent(refusal) if refusal else await self._send()
         finally:
-            for prefix_hash in self._claimed:
-                runtime.flights.pop(prefix_hash, None)
-                await runtime.store.release(prefix_hash, owner=str(self._id))
+            await self._give_back()
 
-    async def _claim_shallower_layers(self) -> None:
-        """Cold layers that others share are written once: we write them, or wait for whoever does.
+    async def _wait_for_turn(self) -> str | None:
+        """Returns with a free slot and the leases of all cold layers, or with the reason why there are none."""
+        try:
+            async with asyncio.timeout(self._runtime.config.warm_up_patience_seconds):
+                while (blocker := await self._claim_shared_layers()) is not None:
+                    await self._runtime.store.wait_until_released(
+                        blocker, timeout_seconds=_lease_seconds(self._runtime)
+                    )
+                await self._runtime.warm_up_slots.acquire()
+        except TimeoutError:
+            return "busy"
+        except StoreUnavailable:
+            return "store_unavailable"
+        self._has_slot = True
+        return None
 
-        No circle of waiting: a warm-up waits only for layers shallower than its own deepest, and whoever holds one
-        of those waits for still shallower ones or for nothing.
+    async def _claim_shared_layers(self) -> str | None:
+        """Cold layers that others share are written once: by us, or by whoever holds the prefix_hash returned.
+
+        No circle of waiting: whoever has to wait keeps the lease of its deepest layer only, and waits for one that is
+        shallower still. A layer below the minimum is never in the cache by itself, so nobody waits for it.
         """
-        store = self._runtime.store
-        lease_seconds = _lease_seconds(self._runtime)
-        sightings = await store.look_up(self._request.prefix.hashes)
-        layers = believed_warmth(self._request.prefix, sightings, self._runtime.clock.now())
+        store, prefix = self._runtime.store, self._request.prefix
+        minimum = facts_for(prefix.model).min_prefix_tokens
+        layers = believed_warmth(prefix, await store.look_up(prefix.hashes), self._runtime.clock.now())
         for layer in layers[:-1]:
             point = layer.breakpoint
-            if layer.hot_tokens == point.prefix_tokens:
+            if layer.hot_tokens == point.prefix_tokens or point.prefix_tokens < minimum:
                 continue
-            if await store.claim(point.prefix_hash, owner=str(self._id), ttl_seconds=lease_seconds):
-                self._claimed.append(point.prefix_hash)
-            else:
-                await store.wait_until_released(point.prefix_hash, timeout_seconds=lease_seconds)
+            if not await store.claim(point.prefix_hash, owner=str(self._id), ttl_seconds=_lease_seconds(self._runtime)):
+                await self._release(self._claimed[1:])
+                del self._claimed[1:]
+                return point.prefix_hash
+            self._claimed.append(point.prefix_hash)
+        return None
+
+    async def _give_back(self) -> None:
+        if self._has_slot:
+            self._runtime.warm_up_slots.release()
+        for prefix_hash in self._claimed:
+            self._runtime.flights.pop(prefix_hash, None)
+        await self._release(self._claimed)
+
+    async def _release(self, hashes: Sequence[str]) -> None:
+        for prefix_hash in hashes:
+            try:
+                await self._runtime.store.release(prefix_hash, owner=str(self._id))
+            except StoreUnavailable:
+                logger.warning(
+                    "A lease could not be given back; it ends by itself in %.0f s", _lease_seconds(self._runtime)
+                )
+
+    def _not_sent(self, reason: str) -> Warmth:
+        """No row: the provider has seen nothing of it."""
+        self._runtime.ledger.count_skip(label=self._origin.label, intent=self._intent, reason=reason)
+        return Warmth(state=WarmthState.SKIPPED, reason=reason, prefix_tokens=self._request.prefix.prefix_tokens)
 
     async def _send(self) -> Warmth:
         runtime = self._runtime
@@ -169,15 +212,23 @@ class _WarmUp:
         except UpstreamError as error:
             return self._failed(error)
         except BaseException as error:
-            is_cancelled = isinstance(error, asyncio.CancelledError)
-            self._record_failure(Outcome.CANCELLED if is_cancelled else Outcome.FAILED, "internal_error", "")
+            if isinstance(error, asyncio.CancelledError):
+                self._record_failure(Outcome.CANCELLED, "", "")
+            else:
+                self._record_failure(Outcome.FAILED, "internal_error", "")
             raise
         return await self._succeeded(answer)
 
     def _announce(self) -> None:
         """The row stands before the call, and requests of this process can see what is in flight."""
         prefix = self._request.prefix
-        flight = Flight(warm_up_id=self._id, prefix_tokens=prefix.prefix_tokens, started_at=self._started_at)
+        flight = Flight(
+            warm_up_id=self._id,
+            prefix_hash=prefix.breakpoints[-1].prefix_hash,
+            prefix_tokens=prefix.prefix_tokens,
+            cold_tokens=self._decision.cold_tokens,
+            started_at=self._started_at,
+        )
         for prefix_hash in self._claimed:
             self._runtime.flights[prefix_hash] = flight
         self._runtime.ledger.post(
@@ -196,14 +247,15 @@ class _WarmUp:
         runtime, prefix = self._runtime, self._request.prefix
         deepest = prefix.breakpoints[-1]
         duration_ms = self._duration_ms()
-        rates = rates_for(prefix.model, answer.usage.total_input_tokens)
+        rates = runtime.rates(prefix.model, answer.usage.total_input_tokens)
         runtime.ledger.post(
             lambda: records.finish_warm_up(
                 self._id, usage=answer.usage, rates=rates, duration_ms=duration_ms, request_id=answer.request_id
             )
         )
-        if answer.usage.cached_tokens == 0 and runtime.provider.capabilities.reports_cache_writes:
-            await runtime.store.record_uncacheable(deepest.prefix_hash, ttl_seconds=runtime.config.uncacheable_seconds)
+        if not left_entries(runtime, answer.usage):
+            self._record_failure(Outcome.FAILED, "not_cacheable", answer.request_id)
+            await self._remember_as_uncacheable(deepest.prefix_hash)
             return Warmth(state=WarmthState.SKIPPED, reason="not_cacheable", prefix_tokens=prefix.prefix_tokens)
         await record_warm(runtime, prefix, self._started_at)
         return Warmth(
@@ -211,6 +263,13 @@ class _WarmUp:
             prefix_tokens=answer.usage.cached_tokens or prefix.prefix_tokens,
             expires_at=self._started_at + deepest.ttl_seconds,
         )
+
+    async def _remember_as_uncacheable(self, prefix_hash: str) -> None:
+        seconds = self._runtime.config.uncacheable_seconds
+        try:
+            await self._runtime.store.record_uncacheable(prefix_hash, ttl_seconds=seconds)
+        except StoreUnavailable:
+            logger.warning("The store is down: a prefix that cannot be cached may be warmed again")
 
     def _failed(self, error: UpstreamError) -> Warmth:
         logger.warning("Warm-up %s failed: %s (%s)", self._id, error.code, error.message)
@@ -235,18 +294,6 @@ class _WarmUp:
         return round((self._runtime.clock.now() - self._started_at) * 1000)
 
 
-async def record_warm(runtime: Runtime, prefix: Prefix, started_at: float) -> None:
-    """The provider has written or read these entries for a request that STARTED at `started_at`."""
-    minimum = facts_for(prefix.model).min_prefix_tokens
-    await runtime.store.record_warm(
-        {
-            point.prefix_hash: started_at + point.ttl_seconds
-            for point in prefix.breakpoints
-            if point.prefix_tokens >= minimum
-        }
-    )
-
-
 def pause_for_real_traffic(runtime: Runtime, error: UpstreamError) -> None:
     """After a limit at the provider no warm-up competes with real requests for a while."""
     if error.code in PAUSING_CODES:
@@ -254,19 +301,6 @@ def pause_for_real_traffic(runtime: Runtime, error: UpstreamError) -> None:
         runtime.warming_paused_until = runtime.clock.now() + seconds
 
 
-def _believed(prefix: Prefix, sightings: Mapping[str, Sighting], now: float) -> Warmth:
-    if not prefix.breakpoints:
-        return Warmth(state=WarmthState.COLD)
-    deepest = believed_warmth(prefix, sightings, now)[-1]
-    tokens = prefix.prefix_tokens
-    if sightings.get(deepest.breakpoint.prefix_hash, Sighting()).lease_owner is not None:
-        return Warmth(state=WarmthState.WARMING, reason="in_flight", prefix_tokens=tokens)
-    if deepest.expires_at is None or deepest.hot_tokens < tokens / 2:
-        return Warmth(state=WarmthState.COLD, prefix_tokens=tokens)
-    expiring = is_expiring(deepest.expires_at, deepest.breakpoint.ttl_seconds, now)
-    state = WarmthState.EXPIRING if expiring else WarmthState.WARM
-    return Warmth(state=state, prefix_tokens=tokens, expires_at=deepest.expires_at)
-
-
 def _lease_seconds(runtime: Runtime) -> float:
-    return runtime.config.warm_up_timeout_seconds + LEASE_MARGIN_SECONDS
+    config = runtime.config
+    return config.warm_up_patience_seconds + config.warm_up_timeout_seconds + LEASE_MARGIN_SECONDS

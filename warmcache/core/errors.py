@@ -2,6 +2,8 @@
 
     WarmcacheError
     ├── ConfigurationError       the WARMCACHE setting cannot be used as it is
+    ├── StoreUnavailable         the store of leases and warmth does not answer: nothing is warmed, requests go on
+    ├── LedgerClosed             the runtime was closed before a write was done
     └── UpstreamError            the provider did not do what was asked
         ├── UpstreamRefused      it said no; the same request would be refused again
         ├── UpstreamUnavailable  it cannot answer now; the same request may succeed later
@@ -17,6 +19,14 @@ class WarmcacheError(Exception):
 
 class ConfigurationError(WarmcacheError):
     """The message names the entry of WARMCACHE and what it may be."""
+
+
+class StoreUnavailable(WarmcacheError):
+    """A `WarmthStore` raises it, and nothing else, when what it stands on is down."""
+
+
+class LedgerClosed(WarmcacheError):
+    """Raised to whoever waits for a write of a closed ledger."""
 
 
 class UpstreamError(WarmcacheError):
@@ -45,6 +55,7 @@ class UpstreamUnavailable(UpstreamError):
 
 
 class StreamBroken(UpstreamError):
-    """`stream_cut`, `stream_stalled`, `stream_malformed`, `stream_ended_early`, `overloaded`, `server_error`."""
+    """`stream_cut`, `stream_stalled`, `stream_malformed`, `stream_ended_early`, `timed_out`, `overloaded`,
+    `rate_limited`, `server_error`."""
 
     is_retryable = True

@@ -121,6 +121,7 @@ class Sighting:
 class WarmthStore(Protocol):
     """Who is warming what, and what is warm until when. Holds hashes and times, never content.
 
+    Every method may raise `StoreUnavailable`, and nothing else.
     Contract: tests/warmcache/contracts/warmth_store.py, run over every implementation.
     """
 

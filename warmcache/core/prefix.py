@@ -20,6 +20,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from warmcache.core.catalog import facts_for
+from warmcache.core.estimates import block_size
 
 Json = Mapping[str, Any]
 Ttl = Literal["5m", "1h"]
@@ -138,10 +139,12 @@ def build_request(prompt: Prompt, turn: Sequence[Json] | None, key: PrefixKey) -
     Both have the same body up to the last shared breakpoint. At most four blocks carry `cache_control`.
     """
     layout = _Layout(prompt, key)
+    messages = [*(block for past in prompt.history for block in past.blocks), *prompt.draft, *(turn or ())]
     layout.add_level(prompt.tools, "tools")
+    layout.begin_system(messages)
     layout.add_level(prompt.system, "system")
     layout.mark(Layer.SHARED, _shared_ttl(prompt))
-    layout.begin_messages()
+    layout.begin_messages(messages)
     for role, blocks in _merged(prompt.history):
         layout.add_turn(role, blocks)
     layout.mark(Layer.CONVERSATION, prompt.conversation_ttl)
@@ -212,9 +215,14 @@ def _can_carry_breakpoint(block: Json) -> bool:
     return block.get("type") != "text" or bool(str(block.get("text", "")).strip())
 
 
-def _text_length(block: Json) -> int:
-    text = block.get("text")
-    return len(text) if isinstance(text, str) else len(canonical_bytes(block))
+def _is_image(block: Json) -> bool:
+    if block.get("type") == "tool_result" and isinstance(block.get("content"), list | tuple):
+        return any(_is_image(part) for part in block["content"])
+    return block.get("type") == "image"
+
+
+def _is_cited_document(block: Json) -> bool:
+    return block.get("type") == "document" and bool((block.get("citations") or {}).get("enabled"))
 
 
 @dataclass(slots=True)
@@ -231,7 +239,8 @@ class _Layout:
     _markable: tuple[int, dict[str, Any]] | None = None
     _digest: bytes = b""
     _characters: int = 0
-    _scaffold_tokens: int = TOKENS_PER_REQUEST
+    _fixed_tokens: int = TOKENS_PER_REQUEST
+    """What is not text: scaffolding, pictures, pages."""
 
     def __post_init__(self) -> None:
         p = self.prompt
@@ -247,26 +256,28 @@ class _Layout:
         ]
         self._digest = hmac.digest(self.key.secret, canonical_bytes(identity), "sha256")
         if p.tools:
-            self._scaffold_tokens += facts_for(p.model).tool_prompt_tokens
+            self._fixed_tokens += facts_for(p.model).tool_prompt_tokens
 
     def add_level(self, blocks: Sequence[Json], level: Literal["tools", "system"]) -> None:
         for block in blocks:
             ordered = self._add(level, block)
             (self._tools if level == "tools" else self._system).append(ordered)
 
-    def begin_messages(self) -> None:
+    def begin_system(self, messages: Sequence[Json]) -> None:
+        """Citations, switched on by any document of the messages, invalidate the system blocks, not the tools."""
+        self._chain(canonical_bytes(["system", any(_is_cited_document(block) for block in messages)]))
+
+    def begin_messages(self, messages: Sequence[Json]) -> None:
         """`tool_choice` and the presence of images invalidate the messages, not the system blocks before them."""
-        p = self.prompt
-        blocks = [*p.draft, *(block for turn in p.history for block in turn.blocks)]
-        has_images = any(block.get("type") == "image" for block in blocks)
-        self._chain(canonical_bytes(["messages", p.tool_choice, has_images]))
+        has_images = any(_is_image(block) for block in messages)
+        self._chain(canonical_bytes(["messages", self.prompt.tool_choice, has_images]))
 
     def add_turn(self, role: str, blocks: Sequence[Json]) -> None:
         if not blocks:
             return
         if not self._messages or self._messages[-1]["role"] != role:
             self._messages.append({"role": role, "content": []})
-            self._scaffold_tokens += TOKENS_PER_TURN
+            self._fixed_tokens += TOKENS_PER_TURN
         self._messages[-1]["content"].extend(self._add(role, block) for block in blocks)
 
     def mark(self, layer: Layer, ttl: Ttl) -> None:
@@ -311,8 +322,10 @@ class _Layout:
     def _add(self, level: str, block: Json) -> dict[str, Any]:
         ordered: dict[str, Any] = _ordered(block)
         self._chain(level.encode() + b"\0" + canonical_bytes(ordered))
-        self._characters += _text_length(ordered)
-        tokens = int(self._characters / facts_for(self.prompt.model).chars_per_token) + self._scaffold_tokens
+        size = block_size(ordered)
+        self._characters += size.characters
+        self._fixed_tokens += size.tokens
+        tokens = int(self._characters / facts_for(self.prompt.model).chars_per_token) + self._fixed_tokens
         self._positions.append(Position(prefix_hash=self._digest.hex(), prefix_tokens=tokens))
         if _can_carry_breakpoint(ordered):
             self._markable = (len(self._positions) - 1, ordered)

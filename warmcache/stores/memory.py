@@ -42,7 +42,8 @@ class MemoryWarmthStore:
         if self._live_lease(prefix_hash, now) is not None:
             return False
         self._leases[prefix_hash] = _Lease(owner=owner, started_at=now, expires_at=now + ttl_seconds)
-        self._bound(self._leases)
+        while len(self._leases) > self._max_entries:
+            self._leases.pop(next(iter(self._leases))).released.set()
         return True
 
     async def release(self, prefix_hash: str, *, owner: str) -> None:
@@ -52,14 +53,16 @@ class MemoryWarmthStore:
             lease.released.set()
 
     async def wait_until_released(self, prefix_hash: str, *, timeout_seconds: float) -> bool:
-        lease = self._live_lease(prefix_hash, self._clock.now())
+        now = self._clock.now()
+        lease = self._live_lease(prefix_hash, now)
         if lease is None:
             return True
         try:
-            async with asyncio.timeout(timeout_seconds):
+            # A holder that is gone gives nothing back: its lease ends by time.
+            async with asyncio.timeout(min(timeout_seconds, lease.expires_at - now)):
                 await lease.released.wait()
         except TimeoutError:
-            return False
+            return self._live_lease(prefix_hash, self._clock.now()) is not lease
         return True
 
     async def record_warm(self, expires_at_by_hash: Mapping[str, float]) -> None:
@@ -69,6 +72,7 @@ class MemoryWarmthStore:
         self._bound(self._warm_until)
 
     async def record_uncacheable(self, prefix_hash: str, *, ttl_seconds: float) -> None:
+        self._uncacheable_until.pop(prefix_hash, None)
         self._uncacheable_until[prefix_hash] = self._clock.now() + ttl_seconds
         self._bound(self._uncacheable_until)
 
@@ -95,7 +99,7 @@ class MemoryWarmthStore:
         lease.released.set()
         return None
 
-    def _bound(self, entries: dict[str, float] | dict[str, _Lease]) -> None:
+    def _bound(self, entries: dict[str, float]) -> None:
         while len(entries) > self._max_entries:
             del entries[next(iter(entries))]
 
