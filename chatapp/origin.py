@@ -2,10 +2,10 @@
 
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
+from django.utils.http import is_same_domain
 
 Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 WEB_SCHEMES = {"ws": "http", "wss": "https"}
@@ -32,17 +32,21 @@ class SameOriginOnly:
 
 def is_allowed_origin(origin: str, *, host: str, scheme: str) -> bool:
     """`origin` against the request's Host (which must be an allowed one), or against the trusted origins."""
-    if origin in settings.CSRF_TRUSTED_ORIGINS:
+    if is_trusted_origin(origin):
         return True
-    try:
-        parts = urlsplit(origin)
-    except ValueError:
-        return False
     domain, _ = split_domain_port(host)
     allowed_hosts = settings.ALLOWED_HOSTS or ([".localhost", "127.0.0.1", "[::1]"] if settings.DEBUG else [])
-    return (
-        bool(domain)
-        and validate_host(domain, allowed_hosts)
-        and parts.netloc == host
-        and parts.scheme == WEB_SCHEMES.get(scheme)
+    own = f"{WEB_SCHEMES.get(scheme, '?')}://{host.lower()}"
+    return bool(domain) and validate_host(domain, allowed_hosts) and origin == own
+
+
+def is_trusted_origin(origin: str) -> bool:
+    """One of CSRF_TRUSTED_ORIGINS, which may hold a wildcard, `https://*.example.com`, as it may for forms."""
+    if origin in settings.CSRF_TRUSTED_ORIGINS:
+        return True
+    scheme, separator, host = origin.partition("://")
+    return bool(separator) and any(
+        trusted_scheme == scheme and is_same_domain(host, pattern.removeprefix("*"))
+        for trusted_scheme, _, pattern in (trusted.partition("://") for trusted in settings.CSRF_TRUSTED_ORIGINS)
+        if pattern.startswith("*.")
     )

@@ -1,0 +1,82 @@
+"""Sockets on the real application over a real simulator; each test ends with nothing left running."""
+
+import asyncio
+import gc
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+import pytest
+from channels.layers import get_channel_layer
+
+from chatapp.models import Assistant, User
+from chatapp.services import lifecycle
+from tests.chatapp.sockets import Tab, cookie_of, sign_in
+from tests.factories import make_assistant, make_user
+from tests.servers.chat_server import SimulatorControl
+from warmcache.database import in_database_thread
+from warmcache.simulator_process import SimulatorProcess
+
+LONG_DOCUMENT = "".join(f"Paragraph {n} tells how the cache of prompts is kept warm, and why.\n\n" for n in range(400))
+"""Well above every model's shortest prefix that can be cached."""
+
+
+@pytest.fixture(scope="session")
+def _simulator() -> Iterator[SimulatorControl]:
+    with SimulatorProcess(profile="instant", noise=0.0) as process:
+        process.wait_ready()
+        yield SimulatorControl(process)
+
+
+@pytest.fixture
+def simulator(_simulator: SimulatorControl, settings) -> SimulatorControl:
+    """The upstream of this test: empty cache, empty journal, no faults."""
+    _simulator.reset()
+    settings.WARMCACHE = {**settings.WARMCACHE, "API_KEY": _simulator.api_key, "BASE_URL": _simulator.url}
+    return _simulator
+
+
+@pytest.fixture
+def assistant(transactional_db) -> Assistant:
+    """The default one, with enough text to be worth warming."""
+    return make_assistant(name="Guide", slug="guide", is_default=True, documents=(LONG_DOCUMENT,))
+
+
+@pytest.fixture
+def ann(transactional_db) -> User:
+    return make_user("ann")
+
+
+@pytest.fixture
+def bob(transactional_db) -> User:
+    return make_user("bob")
+
+
+@pytest.fixture
+async def quiet_process(caplog) -> AsyncIterator[logging.Logger]:
+    """After the test the process is shut down as a server is; no task may be left, and no error in the log."""
+    await get_channel_layer().flush()
+    others = asyncio.all_tasks()
+
+    yield logging.getLogger()
+
+    await lifecycle.shutdown()
+    left = {task for task in asyncio.all_tasks() - others - {asyncio.current_task()} if not task.done()}
+    gc.collect(1)
+    assert not left
+    errors = [r for r in caplog.get_records("call") if r.levelno >= logging.ERROR]
+    assert not errors, [f"{r.name}: {r.getMessage()} {r.exc_text}" for r in errors]
+
+
+@pytest.fixture
+async def open_tab(quiet_process, simulator) -> AsyncIterator[Callable[[User], Awaitable[Tab]]]:
+    """Opens a tab of a signed-in user; tabs that are still open go away at the end."""
+    tabs: list[Tab] = []
+
+    async def open_one(user: User) -> Tab:
+        session_key = await in_database_thread(sign_in, user)
+        tabs.append(await Tab(cookie_of(session_key)).connect())
+        return tabs[-1]
+
+    yield open_one
+    for tab in tabs:
+        await tab.disconnect()
