@@ -12,9 +12,6 @@ from chatapp.services.warmth_reports import WarmthReports
 from chatapp.signed_in_socket import SignedInSocket
 from warmcache.database import in_database_thread
 
-SESSION_CHECK_SECONDS = 60.0
-"""A session that ended elsewhere without telling us is noticed by the next message after this long."""
-
 
 class ChatConsumer(SignedInSocket):
     """Handlers return soon: what takes long runs in tasks of the readers and reports, or of the process."""
@@ -64,28 +61,29 @@ class ChatConsumer(SignedInSocket):
             await self.send_frame(state)
             self.warmth.refresh(Draft(assistant_id=state.assistant.id))
             return
-        # First the group, then the state: what happens in between is heard. A stranger's id is let go of at once,
-        # and events are matched against `opened`, so nothing of it is ever sent on.
-        await self.subscribe(frame.conversation_id)
+        # First the group, then the state: what happens in between is heard, and taken after this. Events count only
+        # for what stands in `opened`, where nothing gets before it is known to be the user's own.
+        group = events.conversation_group(frame.conversation_id)
+        await self.channel_layer.group_add(group, self.channel_name)
         try:
             opened = await states.open_conversation(self.user, frame.conversation_id, frame.cursor)
-        except access.NotFound:
+        except Exception:
             await self.unsubscribe(frame.conversation_id)
             raise
+        await self.subscribe(frame.conversation_id)
         await self.send_frame(opened.state)
         if opened.log is not None:
             await self.readers.resume(opened.log, after_seq=opened.after_seq)
         self.warmth.refresh(Draft(conversation_id=frame.conversation_id))
 
     async def send_message(self, frame: protocol.MessageSend) -> None:
-        if not await self.is_signed_in(max_age_seconds=SESSION_CHECK_SECONDS):
-            return
         sent = await replies.send_message(self.user, frame, origin=self.channel_name)
+        knows_reply = sent.is_resend and sent.conversation.pk in self.opened
         await self.subscribe(sent.conversation.pk)
         await self.send_frame(states.message_created(sent.message))
         run = replies.run_of(sent.reply.pk)
-        if sent.is_resend and run is not None:
-            await self.readers.start(run, sent.conversation.pk)
+        if run is not None and not knows_reply:
+            self.readers.start(run, sent.conversation.pk)
 
     # Events of the channel layer
 
@@ -100,19 +98,17 @@ class ChatConsumer(SignedInSocket):
     async def reply_started(self, event: events.ConversationEvent) -> None:
         conversation_id = UUID(event["conversation_id"])
         run = replies.running(UUID(event["message_id"]))
-        if run is not None and conversation_id in self.opened:
-            await self.readers.start(run, conversation_id)
+        if run is not None and run.user_id == self.user.pk and conversation_id in self.opened:
+            self.readers.start(run, conversation_id)
 
     async def conversation_updated(self, event: events.ConversationEvent) -> None:
         conversation_id = UUID(event["conversation_id"])
         self.watch.forget(conversation_id)
-        try:
-            conversation = await in_database_thread(access.conversation_for_user, self.user, conversation_id)
-        except access.NotFound:
-            return
+        conversation = await in_database_thread(access.conversation_for_user, self.user, conversation_id)
         view = conversations.conversation_view(conversation)
         await self.send_frame(protocol.ConversationUpdated(conversation=view))
-        if conversation_id in self.opened:
+        # While a reply is written its own request warms the prefix, and reading all of it would be in its way.
+        if conversation_id in self.opened and not replies.is_writing_in(conversation_id):
             self.warmth.refresh(Draft(conversation_id=conversation_id))
 
     async def conversation_deleted(self, event: events.ConversationEvent) -> None:

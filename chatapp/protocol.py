@@ -14,6 +14,9 @@ from msgspec import UNSET, Meta, UnsetType
 
 PROTOCOL_VERSION = 1
 MAX_FRAME_BYTES = 256 * 1024
+MAX_TEXT_CHARS = 100_000
+MAX_ATTACHMENTS = 20
+MAX_REASON_CHARS = 200
 
 CLOSE_SIGNED_OUT = 4401
 CLOSE_FORBIDDEN = 4403
@@ -25,7 +28,7 @@ CLOSE_LIFETIME = 4413
 Count = Annotated[int, Meta(ge=0, le=10_000_000)]
 AssistantId = Annotated[int, Meta(ge=1, le=2**63 - 1)] | Annotated[str, Meta(pattern="^[0-9]{1,18}$")]
 ReplyStatus = Literal["complete", "stopped", "interrupted", "failed"]
-AttachmentIds = Annotated[list[UUID], Meta(max_length=20)]
+AttachmentIds = Annotated[list[UUID], Meta(max_length=MAX_ATTACHMENTS)]
 
 
 class FrameError(Exception):
@@ -296,12 +299,14 @@ def encode(frame: ServerFrame) -> str:
 
 def decode(text: str) -> AnyClientFrame:
     """One client frame from the text of a WebSocket frame; raises `FrameError` with the code to answer."""
-    if len(text) > MAX_FRAME_BYTES or len(raw := _utf8(text)) > MAX_FRAME_BYTES:
-        raise FrameError("message_too_large", f"A frame may hold at most {MAX_FRAME_BYTES // 1024} KiB of text.")
+    raw = _utf8(text)
+    if len(raw) > MAX_FRAME_BYTES:
+        words = f"A frame may hold at most {MAX_FRAME_BYTES // 1024} KiB of text."
+        raise FrameError("message_too_large", words, _ref_in(raw))
     try:
         frame = _decoder.decode(raw)
     except msgspec.ValidationError as error:
-        raise _refused(raw, str(error)) from None
+        raise _refused(raw, str(error)[:MAX_REASON_CHARS]) from None
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         raise FrameError("bad_json", "The frame is not valid JSON.") from None
     if isinstance(frame, MessageSend):
@@ -329,6 +334,8 @@ def _check_text(frame: MessageSend) -> None:
     ref = str(frame.client_message_id)
     if "\0" in frame.text:
         raise FrameError("bad_text", "The text holds a NUL character, which cannot be stored.", ref)
+    if len(frame.text) > MAX_TEXT_CHARS:
+        raise FrameError("message_too_large", f"A message may hold at most {MAX_TEXT_CHARS:,} characters.", ref)
     if not frame.text.strip() and not frame.attachment_ids:
         raise FrameError("empty_message", "Write something before sending.", ref)
 

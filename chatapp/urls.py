@@ -1,7 +1,6 @@
 """HTTP paths."""
 
 from django.contrib import admin
-from django.contrib.auth.views import LogoutView
 from django.urls import path
 
 from chatapp import views
@@ -12,7 +11,7 @@ urlpatterns = [
     path("c/<uuid:conversation_id>/rename/", views.rename_conversation, name="rename_conversation"),
     path("c/<uuid:conversation_id>/delete/", views.delete_conversation, name="delete_conversation"),
     path("accounts/login/", views.SignInView.as_view(), name="login"),
-    path("accounts/logout/", LogoutView.as_view(), name="logout"),
+    path("accounts/logout/", views.SignOutView.as_view(), name="logout"),
     path("sign-in/<str:token>/", views.sign_in_link, name="sign_in_link"),
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),

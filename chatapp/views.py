@@ -5,9 +5,10 @@ from typing import Any, cast
 from uuid import UUID
 
 import msgspec
+from asgiref.sync import async_to_sync
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.views import LoginView
+from django.contrib.auth.views import LoginView, LogoutView
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.request import split_domain_port
 from django.middleware.csrf import get_token
@@ -18,7 +19,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from chatapp import access, upstream
+from chatapp import access, events, upstream
 from chatapp.forms import RenameForm
 from chatapp.health import health
 from chatapp.models import Assistant, Conversation, User
@@ -75,6 +76,18 @@ class SignInView(LoginView):
     """`/accounts/login/`. The answer to a wrong name and to a wrong password is the same."""
 
     redirect_authenticated_user = True
+
+
+class SignOutView(LogoutView):
+    """`/accounts/logout/`: pages that are still open anywhere lose their sockets."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        user_id = request.user.pk
+        response = super().post(request, *args, **kwargs)
+        # Only now is the session gone: a socket that looked before would stay open.
+        if user_id is not None:
+            async_to_sync(events.announce_sign_out)(user_id)
+        return response
 
 
 @never_cache

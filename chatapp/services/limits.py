@@ -1,5 +1,7 @@
 """What a socket is told in `ready`: the server owns the timings and bounds, pages follow them."""
 
+from chatapp.protocol import MAX_ATTACHMENTS, MAX_FRAME_BYTES, MAX_TEXT_CHARS
+
 TIMINGS = {
     # Faster than a warm-up can matter, slow enough that a fast typist costs next to nothing.
     "typing_repeat_ms": 2_000,
@@ -11,8 +13,9 @@ TIMINGS = {
 }
 
 LIMITS = {
-    "frame_bytes": 256 * 1024,
-    "text_chars": 100_000,
+    "frame_bytes": MAX_FRAME_BYTES,
+    "text_chars": MAX_TEXT_CHARS,
+    "attachments": MAX_ATTACHMENTS,
     "ack_bytes": 32 * 1024,
     "command_burst": 100,
     "commands_per_second": 5,

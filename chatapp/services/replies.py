@@ -4,7 +4,9 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -19,6 +21,7 @@ from warmcache.database import in_database_thread
 from warmcache.tasks import TaskOwner
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 MAX_ENDED_RUNS = 200
 """Kept for readers that come back within moments; the row has the text for everybody else."""
@@ -47,8 +50,7 @@ async def send_message(user: User, frame: MessageSend, *, origin: str) -> Sent:
     is not the user's and `FrameError` for what cannot be done now. `origin` is the sender's channel name: that socket
     gets its ack from the return value, all others by an event.
     """
-    # Owned by the process: a socket that dies now must not leave a stored message without its reply.
-    return await asyncio.shield(_tasks.spawn(_send(user, frame, origin, time.monotonic()), name="send"))
+    return await _whatever_the_caller_does(_send(user, frame, origin, time.monotonic()), name="send")
 
 
 async def _send(user: User, frame: MessageSend, origin: str, received_at: float) -> Sent:
@@ -60,7 +62,7 @@ async def _send(user: User, frame: MessageSend, origin: str, received_at: float)
 
 async def regenerate(user: User, reply_id: UUID) -> None:
     """Answers the same message once more; the earlier reply stays, as a sibling."""
-    await asyncio.shield(_tasks.spawn(_regenerate(user, reply_id, time.monotonic()), name="regenerate"))
+    await _whatever_the_caller_does(_regenerate(user, reply_id, time.monotonic()), name="regenerate")
 
 
 async def _regenerate(user: User, reply_id: UUID, received_at: float) -> None:
@@ -92,6 +94,11 @@ def run_of(reply_id: UUID) -> ReplyRun | None:
     return _runs.get(reply_id) or _ended.get(reply_id)
 
 
+def is_writing_in(conversation_id: UUID) -> bool:
+    """Whether this process is writing a reply there."""
+    return any(run.conversation_id == conversation_id for run in _runs.values())
+
+
 def interrupt_orphans() -> int:
     """Ends the replies that a process left behind when it died. Only for a server that is the only process."""
     return Message.objects.filter(status=Message.Status.STREAMING).update(
@@ -111,6 +118,22 @@ async def interrupt_all() -> None:
     await _tasks.close()
 
 
+async def _whatever_the_caller_does(work: Coroutine[Any, Any, T], *, name: str) -> T:
+    """Runs it to its end: a socket that dies meanwhile must not leave a stored message without its reply."""
+    outcome = await asyncio.shield(_tasks.spawn(_result_or_refusal(work), name=name))
+    if isinstance(outcome, FrameError | access.NotFound):
+        raise outcome
+    return outcome
+
+
+async def _result_or_refusal(work: Coroutine[Any, Any, T]) -> T | FrameError | access.NotFound:
+    """A refusal is an answer to the sender, not a failure of the task."""
+    try:
+        return await work
+    except (FrameError, access.NotFound) as refusal:
+        return refusal
+
+
 def _launch(reply: Message, *, received_at: float, message: Message | None = None, origin: str = "") -> None:
     run = ReplyRun(reply, received_at=received_at)
     _runs[reply.pk] = run
@@ -121,14 +144,7 @@ async def _run(run: ReplyRun, conversation: Conversation, message: Message | Non
     """The reply and what others hear of it: the message, then the reply, at its end the conversation's new state."""
     writing = asyncio.get_running_loop().create_task(run.run(), name=f"writing {run.reply_id}")
     try:
-        if message is not None:
-            await events.announce_message(conversation.pk, message.pk, origin=origin)
-        await events.announce_conversation(conversation.user_id, conversation.pk)
-        await run.warmth_is_known.wait()
-        await events.announce_reply(conversation.pk, run.reply_id)
-    except Exception:
-        logger.exception("Other sockets could not be told of reply %s", run.reply_id)
-    try:
+        await _tell_others(run, conversation, message, origin)
         await writing
     finally:
         writing.cancel()
@@ -140,12 +156,25 @@ async def _run(run: ReplyRun, conversation: Conversation, message: Message | Non
         await events.announce_conversation(conversation.user_id, conversation.pk)
 
 
+async def _tell_others(run: ReplyRun, conversation: Conversation, message: Message | None, origin: str) -> None:
+    """A channel layer that is down costs other sockets the news, never the sender the reply."""
+    try:
+        if message is not None:
+            await events.announce_message(conversation.pk, message.pk, origin=origin)
+        await events.announce_conversation(conversation.user_id, conversation.pk)
+        await run.warmth_is_known.wait()
+        await events.announce_reply(conversation.pk, run.reply_id)
+    except Exception:
+        logger.exception("Other sockets could not be told of reply %s", run.reply_id)
+
+
 def _store_message(user: User, frame: MessageSend) -> Sent:
     try:
         with transaction.atomic():
             return _earlier(user, frame) or _store_new(user, frame)
-    except IntegrityError:
-        # Two sockets sent the same client_message_id at once: the other one was first.
+    except (IntegrityError, FrameError, access.NotFound):
+        # Two sockets sent the same client_message_id at once and the other one was first: what stood in the way is
+        # its own row, its own running reply, or its own use of the attachments.
         earlier = _earlier(user, frame)
         if earlier is None:
             raise
@@ -160,7 +189,7 @@ def _earlier(user: User, frame: MessageSend) -> Sent | None:
     )
     if message is None:
         return None
-    reply = message.children.order_by("created_at").last()
+    reply = message.children.filter(role=Message.Role.ASSISTANT).order_by("created_at").last()
     if reply is None:
         raise LookupError(f"Message {message.pk} was stored without its reply.")
     return Sent(message=message, conversation=message.conversation, reply=reply, is_resend=True)
@@ -169,9 +198,7 @@ def _earlier(user: User, frame: MessageSend) -> Sent | None:
 def _store_new(user: User, frame: MessageSend) -> Sent:
     attachments = access.unsent_attachments(user, frame.attachment_ids)
     conversation = _conversation(user, frame)
-    branch = conversations.branch_of(conversation)
-    _refuse_while_running(conversation, ref=str(frame.client_message_id))
-    parent = access.message_in(conversation, frame.parent_id) if frame.parent_id else next(reversed(branch), None)
+    parent = access.message_in(conversation, frame.parent_id) if frame.parent_id else _newest_in(conversation)
     message = Message.objects.create(
         conversation=conversation,
         parent=parent,
@@ -198,8 +225,14 @@ def _conversation(user: User, frame: MessageSend) -> Conversation:
     conversation = access.conversation_for_user(user, frame.conversation_id)
     # One writer at a time: two tabs that send at once must not both find no reply running.
     Conversation.objects.select_for_update().get(pk=conversation.pk)
+    _refuse_while_running(conversation, ref=str(frame.client_message_id))
     conversations.touch(conversation)
     return conversation
+
+
+def _newest_in(conversation: Conversation) -> Message | None:
+    """The leaf of the branch that the page shows: see `conversations.branch_of`."""
+    return conversation.messages.only("pk").order_by("created_at", "id").last()
 
 
 def _store_sibling(user: User, reply_id: UUID) -> Message:

@@ -1,9 +1,9 @@
-"""What a reply has said so far: its API blocks for the row, and its deltas coalesced for the log."""
+"""What a reply has said so far, as API blocks for the row; and stored blocks as a page shows them."""
 
 from typing import Any
 
 from chatapp.protocol import BlockView
-from warmcache.core.ports import BlockBegan, BlockDelta, BlockSigned
+from warmcache.core.ports import BlockBegan, BlockSigned
 
 
 class ReplyContent:
@@ -17,12 +17,12 @@ class ReplyContent:
 
     def begin(self, event: BlockBegan) -> None:
         self._began[event.index] = event
-        first = str(event.block.get(event.kind, "")) if event.kind != "tool_input" else ""
-        self._pieces[event.index] = [first] if first else []
+        self._pieces[event.index] = []
 
-    def add(self, event: BlockDelta) -> None:
-        self._pieces[event.index].append(event.text)
-        self.bytes_received += len(event.text)
+    def add(self, index: int, text: str) -> None:
+        """`text` is `storable`."""
+        self._pieces[index].append(text)
+        self.bytes_received += len(text.encode())
 
     def sign(self, event: BlockSigned) -> None:
         self._signatures[event.index] = event.signature
@@ -47,6 +47,11 @@ class ReplyContent:
 
     def _text(self, index: int) -> str:
         return "".join(self._pieces[index])
+
+
+def storable(text: str) -> str:
+    """What no database and no frame can carry, NUL and lone surrogates, becomes the replacement character."""
+    return text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def block_views(content: list[dict[str, Any]]) -> list[BlockView]:

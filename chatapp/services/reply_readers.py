@@ -1,7 +1,8 @@
 """What one socket reads: each running reply from the socket's own cursor on."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Coroutine
 from uuid import UUID
 
 from chatapp.protocol import ReplyStarted, ServerFrame
@@ -11,6 +12,9 @@ from warmcache.tasks import TaskOwner
 
 Send = Callable[[ServerFrame], Awaitable[None]]
 
+MAX_KNOWN = 64
+"""Replies that a socket remembers to have been told of."""
+
 
 class ReplyReaders:
     """One reader task per reply. A reply ends without its readers and goes on without them."""
@@ -19,11 +23,40 @@ class ReplyReaders:
         self._send = send
         self._tasks = TaskOwner("reader")
         self._by_reply: dict[UUID, asyncio.Task[None]] = {}
+        self._known: OrderedDict[UUID, None] = OrderedDict()
 
-    async def start(self, run: ReplyRun, conversation_id: UUID) -> None:
-        """Tells the socket of a reply and follows it from its first frame, unless it is followed already."""
-        if run.reply_id in self._by_reply:
-            return
+    def start(self, run: ReplyRun, conversation_id: UUID) -> None:
+        """Tells the socket of a reply and follows it from its first frame; once per reply, however often it is asked.
+
+        The sender of a message asks itself and hears the event too, whichever comes first.
+        """
+        if run.reply_id not in self._known:
+            self._spawn(run.reply_id, self._tell_and_follow(run, conversation_id))
+
+    async def resume(self, log: ReplyLog, *, after_seq: int) -> None:
+        """Follows a reply behind the cursor; an earlier reader of it on this socket ends first."""
+        earlier = self._by_reply.pop(log.reply_id, None)
+        if earlier is not None:
+            earlier.cancel()
+            await asyncio.wait({earlier})
+        self._spawn(log.reply_id, self._follow(log, after_seq))
+
+    def _spawn(self, reply_id: UUID, reading: Coroutine[None, None, None]) -> None:
+        self._known[reply_id] = None
+        while len(self._known) > MAX_KNOWN:
+            self._known.popitem(last=False)
+        task = self._by_reply[reply_id] = self._tasks.spawn(reading, name=f"reply {reply_id}")
+        task.add_done_callback(lambda ended: self._ended(reply_id, ended))
+
+    def _ended(self, reply_id: UUID, task: asyncio.Task[None]) -> None:
+        if self._by_reply.get(reply_id) is task:
+            del self._by_reply[reply_id]
+
+    async def close(self) -> None:
+        await self._tasks.close()
+
+    async def _tell_and_follow(self, run: ReplyRun, conversation_id: UUID) -> None:
+        await run.warmth_is_known.wait()
         await self._send(
             ReplyStarted(
                 reply_id=run.reply_id,
@@ -34,23 +67,8 @@ class ReplyReaders:
                 warmth=run.warmth,
             )
         )
-        await self.resume(run.log, after_seq=0)
-
-    async def resume(self, log: ReplyLog, *, after_seq: int) -> None:
-        """Follows a reply behind the cursor; an earlier reader of it on this socket ends first."""
-        earlier = self._by_reply.pop(log.reply_id, None)
-        if earlier is not None:
-            earlier.cancel()
-            await asyncio.wait({earlier})
-        self._by_reply[log.reply_id] = self._tasks.spawn(self._follow(log, after_seq), name=f"reply {log.reply_id}")
-
-    async def close(self) -> None:
-        await self._tasks.close()
+        await self._follow(run.log, 0)
 
     async def _follow(self, log: ReplyLog, after_seq: int) -> None:
-        try:
-            async for frame in log.follow(after_seq):
-                await self._send(frame)
-        finally:
-            if self._by_reply.get(log.reply_id) is asyncio.current_task():
-                del self._by_reply[log.reply_id]
+        async for frame in log.follow(after_seq):
+            await self._send(frame)

@@ -11,7 +11,7 @@ from django.utils import timezone
 from chatapp.models import Message
 from chatapp.protocol import ErrorView, ReplyBlock, ReplyDelta, ReplyFinished, ReplyStatus, UsageView
 from chatapp.services import prompts
-from chatapp.services.reply_content import ReplyContent
+from chatapp.services.reply_content import ReplyContent, storable
 from chatapp.services.reply_log import ReplyLog
 from warmcache import services as warmcache
 from warmcache.core.errors import StreamBroken, UpstreamError
@@ -33,12 +33,18 @@ WRITE_TRIES = 5
 FIRST_WRITE_PAUSE_SECONDS = 0.3
 
 
+class ConversationGoneError(Exception):
+    """It was deleted while its reply was about to be written."""
+
+
 class ReplyRun:
     """Drives one reply from `streaming` to `complete`, `stopped`, `interrupted` or `failed`."""
 
     def __init__(self, reply: Message, *, received_at: float) -> None:
         self.reply_id: UUID = reply.pk
         self.parent_id = parent_of(reply)
+        self.conversation_id: UUID = reply.conversation_id
+        self.user_id: int = reply.conversation.user_id
         self.model = reply.model
         self.log = ReplyLog(reply.pk)
         self.warmth = "cold"
@@ -55,7 +61,7 @@ class ReplyRun:
         self._reading: asyncio.Task[None] | None = None
         self._stop_status: ReplyStatus | None = None
         self._side_tasks = TaskOwner(f"reply {reply.pk}")
-        self._checkpointed_at = time.monotonic()
+        self._checkpoint_timer: asyncio.TimerHandle | None = None
         self._checkpointed_bytes = 0
 
     def stop(self, status: ReplyStatus = "stopped") -> None:
@@ -75,13 +81,17 @@ class ReplyRun:
         except asyncio.CancelledError:
             self.stop("interrupted")
             await asyncio.wait({self._reading})
+        finally:
+            # A reading task that was cancelled before its first step has set nothing.
+            self.warmth_is_known.set()
         await self._finish(_failure_of(self._reading))
+        self._forget_request()
 
     async def _read(self) -> None:
         try:
             prompt, turn, max_tokens, label = await in_database_thread(_load, self._reply)
             self._response = warmcache.stream_response(
-                prompt, turn, max_tokens=max_tokens, label=label, subject=f"user {self._reply.conversation.user_id}"
+                prompt, turn, max_tokens=max_tokens, label=label, subject=f"user {self.user_id}"
             )
             self.warmth = await self._response.expected_warmth()
         finally:
@@ -95,6 +105,8 @@ class ReplyRun:
             case BlockBegan():
                 self._content.begin(event)
                 self._append_block(event.index, event.kind, event.name, "start")
+                if event.kind != "tool_input" and (first := event.block.get(event.kind)):
+                    self._take_delta(BlockDelta(index=event.index, kind=event.kind, text=str(first)))
             case BlockDelta():
                 self._take_delta(event)
             case BlockSigned():
@@ -103,11 +115,12 @@ class ReplyRun:
                 self._flush()
                 index, kind = self._open_block
                 self._append_block(index, kind, "", "stop")
-        self._checkpoint_if_due()
+        self._checkpoint_soon()
 
     def _take_delta(self, event: BlockDelta) -> None:
-        self._content.add(event)
-        self._open_text.append(event.text)
+        text = storable(event.text)
+        self._content.add(event.index, text)
+        self._open_text.append(text)
         if event.kind == "text" and self._ttft_ms is None:
             self._ttft_ms = round((time.monotonic() - self._received_at) * 1000)
             self._flush()
@@ -149,21 +162,37 @@ class ReplyRun:
             )
         )
 
-    def _checkpoint_if_due(self) -> None:
+    def _checkpoint_soon(self) -> None:
+        """By a timer, so that text before a silence is stored in time too."""
         new_bytes = self._content.bytes_received - self._checkpointed_bytes
-        is_due = new_bytes >= CHECKPOINT_BYTES or time.monotonic() - self._checkpointed_at >= CHECKPOINT_SECONDS
-        if new_bytes and is_due and not len(self._side_tasks):
-            self._checkpointed_at = time.monotonic()
-            self._checkpointed_bytes = self._content.bytes_received
-            columns: dict[str, object] = {"text": self._content.text(), "content": self._content.api_blocks()}
-            self._side_tasks.spawn(self._checkpoint(columns), name="checkpoint")
+        if new_bytes >= CHECKPOINT_BYTES and not len(self._side_tasks):
+            self._checkpoint()
+        elif new_bytes and self._checkpoint_timer is None:
+            loop = asyncio.get_running_loop()
+            self._checkpoint_timer = loop.call_later(CHECKPOINT_SECONDS, self._checkpoint)
 
-    async def _checkpoint(self, columns: dict[str, object]) -> None:
-        if not await in_database_thread(_update, self.reply_id, columns):
+    def _checkpoint(self) -> None:
+        self._drop_checkpoint_timer()
+        if len(self._side_tasks):
+            # One at a time, or the older text might win; the next is due as soon as before.
+            self._checkpoint_soon()
+            return
+        self._checkpointed_bytes = self._content.bytes_received
+        columns: dict[str, object] = {"text": self._content.text(), "content": self._content.api_blocks()}
+        self._side_tasks.spawn(self._store_checkpoint(columns), name="checkpoint")
+
+    async def _store_checkpoint(self, columns: dict[str, object]) -> None:
+        if not await in_database_thread(_update_running, self.reply_id, columns):
             # The conversation was deleted: nobody will read the rest.
             self.stop()
 
+    def _drop_checkpoint_timer(self) -> None:
+        if self._checkpoint_timer is not None:
+            self._checkpoint_timer.cancel()
+            self._checkpoint_timer = None
+
     async def _finish(self, failure: BaseException | None) -> None:
+        self._drop_checkpoint_timer()
         self._flush()
         if self._open_block is not None:
             self._append_block(*self._open_block, "", "stop")
@@ -203,6 +232,8 @@ class ReplyRun:
             return "complete"
         if isinstance(failure, asyncio.CancelledError):
             return self._stop_status or "interrupted"
+        if isinstance(failure, ConversationGoneError):
+            return "stopped"
         return "interrupted" if isinstance(failure, StreamBroken) else "failed"
 
     async def _write_row(self, finished: ReplyFinished) -> None:
@@ -220,6 +251,12 @@ class ReplyRun:
                 await asyncio.sleep(pause)
         logger.error("The end of reply %s is lost; its row has the last checkpoint", self.reply_id)
 
+    def _forget_request(self) -> None:
+        """An ended run is kept for its log; the prompt, up to megabytes, is not."""
+        self._response = None
+        self._reading = None
+        self._content = ReplyContent()
+
 
 def parent_of(reply: Message) -> UUID:
     """The message that a reply answers."""
@@ -229,7 +266,9 @@ def parent_of(reply: Message) -> UUID:
 
 
 def _load(reply: Message) -> tuple[Prompt, Sequence[Json], int, str]:
-    question = Message.objects.select_related("conversation__assistant").get(pk=parent_of(reply))
+    question = Message.objects.select_related("conversation__assistant").filter(pk=parent_of(reply)).first()
+    if question is None:
+        raise ConversationGoneError
     prompt, turn = prompts.prompt_and_turn(question)
     assistant = question.conversation.assistant
     return prompt, turn, assistant.max_output_tokens, assistant.slug
@@ -237,6 +276,11 @@ def _load(reply: Message) -> tuple[Prompt, Sequence[Json], int, str]:
 
 def _update(reply_id: UUID, columns: dict[str, object]) -> int:
     return Message.objects.filter(pk=reply_id).update(**columns)
+
+
+def _update_running(reply_id: UUID, columns: dict[str, object]) -> int:
+    """As `_update`, and never over the end: of two writes at once the older text must not win."""
+    return Message.objects.filter(pk=reply_id, status=Message.Status.STREAMING).update(**columns)
 
 
 def _ending_columns(finished: ReplyFinished, response: warmcache.ResponseStream | None) -> dict[str, object]:
@@ -265,7 +309,7 @@ def _failure_of(task: "asyncio.Task[None]") -> BaseException | None:
 
 
 def _error_view(failure: BaseException | None) -> ErrorView | None:
-    if failure is None or isinstance(failure, asyncio.CancelledError):
+    if failure is None or isinstance(failure, asyncio.CancelledError | ConversationGoneError):
         return None
     if isinstance(failure, UpstreamError):
         return ErrorView(code=failure.code, message=failure.message, retryable=failure.is_retryable)

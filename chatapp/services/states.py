@@ -42,7 +42,7 @@ async def open_conversation(user: User, conversation_id: UUID, cursor: Cursor | 
     if run is None and any(m.status == Message.Status.STREAMING for m in branch):
         # It ended between the query and now: its row is written before its run is let go.
         conversation, branch = await in_database_thread(_load_branch, user, conversation_id)
-    gap = _log_behind(cursor, branch)
+    gap = _log_behind(cursor, branch, run)
     log = gap or (run.log if run else None)
     after_seq = cursor.after_seq if gap and cursor else (log.seq if log else 0)
     return Opened(
@@ -111,17 +111,18 @@ def _load_branch(user: User, conversation_id: UUID) -> tuple[Conversation, Seque
     return conversation, branch_of(conversation)
 
 
-def _log_behind(cursor: Cursor | None, branch: Sequence[Message]) -> ReplyLog | None:
+def _log_behind(cursor: Cursor | None, branch: Sequence[Message], running: ReplyRun | None) -> ReplyLog | None:
     """The log that holds all a reader has missed, or None where only a whole snapshot will do.
 
-    Only of a reply in this very conversation, so that a cursor opens nobody else's log.
+    Only of a reply in this very conversation, so that a cursor opens nobody else's log; and only if no other reply
+    has begun since, of which the reader knows nothing.
     """
     if cursor is None or all(message.pk != cursor.reply_id for message in branch):
         return None
-    run = replies.run_of(cursor.reply_id)
-    if run is None or run.log.epoch != cursor.epoch or cursor.after_seq > run.log.seq:
+    run = running or replies.run_of(cursor.reply_id)
+    if run is None or run.reply_id != cursor.reply_id:
         return None
-    return run.log
+    return run.log if run.log.epoch == cursor.epoch and cursor.after_seq <= run.log.seq else None
 
 
 def _reply_view(run: ReplyRun, *, after_seq: int, is_gap: bool) -> ReplyView:

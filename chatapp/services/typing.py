@@ -3,7 +3,7 @@
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from chatapp import access
@@ -64,6 +64,13 @@ class TypingWatch:
         attempt = await warmcache.prewarm_prefix(prompt, intent="typing", label=label, subject=f"user {self._user.pk}")
         self._remember(draft, attempt.prefix, label)
         return attempt
+
+    async def named(self, draft: Draft) -> Draft:
+        """The same draft with the default assistant's id where a new chat names none."""
+        if draft.conversation_id is not None or draft.assistant_id is not None:
+            return draft
+        assistant = await in_database_thread(access.assistant_for_user, self._user, None)
+        return replace(draft, assistant_id=assistant.pk)
 
     async def warmth(self, draft: Draft) -> warmcache.Warmth:
         """What is believed of this draft's prefix now; decides nothing."""

@@ -14,6 +14,8 @@ from warmcache.tasks import TaskOwner
 
 Send = Callable[[ServerFrame], Awaitable[None]]
 
+MAX_REMEMBERED = 32
+
 
 class WarmthReports:
     """Sends a `warmth` frame only when something has changed since the last one for the same draft."""
@@ -27,6 +29,7 @@ class WarmthReports:
 
     async def note_typing(self, draft: Draft) -> None:
         """Takes a typing frame; raises `access.NotFound` for what the user may not see."""
+        draft = await self._watch.named(draft)
         attempt = await self._watch.note_typing(draft)
         await self._report(draft, attempt.warmth)
         if attempt.finished is not None and draft not in self._awaited:
@@ -61,9 +64,6 @@ class WarmthReports:
         while len(self._last) > MAX_REMEMBERED:
             del self._last[next(iter(self._last))]
         await self._send(frame)
-
-
-MAX_REMEMBERED = 32
 
 
 def _frame(draft: Draft, warmth: Warmth) -> WarmthFrame:
