@@ -1,11 +1,13 @@
 import { isAbout, typingStarted, typingStopped } from "./protocol.js"
 
+const CLOSED = "The connection is closed."
 const NO_CONNECTION = "There is no connection just now. Try again in a moment."
 
 /** What an act of the person, or a word of the server, means for the parts of the page. */
 export class ChatPage {
   #parts
   #mayHoldArrived = false
+  #isEnded = false
 
   /**
    * `parts`: `session`, `socket`, `outbox`, `drafts`, `typing`, `acks`, `meter`, `warmth`, `view`, `list`,
@@ -69,6 +71,7 @@ export class ChatPage {
     list.showWaiting(entry)
     view.deliveryChanged()
     keeper.jumpToEnd()
+    if (this.#isEnded) outbox.fail(entry.clientMessageId, CLOSED)
     return true
   }
 
@@ -122,10 +125,11 @@ export class ChatPage {
 
   connectionChanged(status) {
     const { connectionNotice, outbox, signIn } = this.#parts
+    this.#isEnded = status.state === "ended"
     connectionNotice.show(status)
     if (status.state === "waiting") outbox.disconnected()
     if (status.isSignedOut) signIn()
-    else if (status.state === "ended") outbox.failAll("The connection is closed.")
+    else if (this.#isEnded) outbox.failAll(CLOSED)
   }
 
   /** An outbox entry waits again, or has failed. */

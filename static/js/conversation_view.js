@@ -110,7 +110,7 @@ export class ConversationView {
     const reply = list.reply(frame.reply_id)
     if (reply === null) return
     reply.ended(endingOf(frame))
-    announcer.replyFinished({ status: frame.status, text: reply.text })
+    announcer.replyFinished({ status: frame.status, text: reply.spokenText })
     keeper.resized()
   }
 

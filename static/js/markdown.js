@@ -9,6 +9,7 @@ markdown.linkify.set({ fuzzyLink: false, fuzzyEmail: false, fuzzyIP: false })
 markdown.validateLink = (address) => safeHref(address) !== null
 markdown.core.ruler.push("visible_link_text", cleanLinkTexts)
 markdown.renderer.rules.image = imageAsLink
+markdown.renderer.rules.heading_open = markdown.renderer.rules.heading_close = headingBelowTitle
 markdown.renderer.rules.th_open = markdown.renderer.rules.td_open = cellWithClass
 
 function cleanLinkTexts({ tokens }) {
@@ -36,6 +37,14 @@ function linkDepthAt(tokens, index) {
   const opened = tokens.slice(0, index).filter(({ type }) => type === "link_open").length
   const closed = tokens.slice(0, index).filter(({ type }) => type === "link_close").length
   return opened - closed
+}
+
+// The page's one first-level heading is the conversation's title.
+function headingBelowTitle(tokens, index, options, env, renderer) {
+  const heading = tokens[index]
+  const level = Math.min(6, heading.markup === "=" ? 2 : heading.markup === "-" ? 3 : heading.markup.length + 1)
+  heading.tag = `h${level}`
+  return renderer.renderToken(tokens, index, options)
 }
 
 // markdown-it aligns table cells by a style attribute, which the content security policy refuses.

@@ -35,6 +35,12 @@ export class ReplyView {
     return prose.map((view) => view.source).join("\n\n")
   }
 
+  /** The answer's words without its code, as they are best read aloud. */
+  get spokenText() {
+    const blocks = this.#body.querySelectorAll(".prose > :not(.code)")
+    return Array.from(blocks, ({ textContent }) => textContent.trim()).join(" ")
+  }
+
   /** `streaming` until the reply has ended. */
   started({ warmth }) {
     this.#root.dataset.status = "streaming"

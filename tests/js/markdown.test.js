@@ -58,6 +58,10 @@ for (const attack of ATTACKS) {
   })
 }
 
+test("headings stand below the page's own title", () => {
+  assert.equal(render("# a\n\nb\n===\n\nc\n---\n\n###### d"), "<h2>a</h2>\n<h2>b</h2>\n<h3>c</h3>\n<h6>d</h6>\n")
+})
+
 test("an image becomes a link that says so, and nothing is fetched", () => {
   const html = render("![a chart](https://example.com/x.png)")
 
