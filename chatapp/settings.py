@@ -18,6 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
+COMMAND = sys.argv[1] if len(sys.argv) > 1 else ""
 env = environ.Env()
 
 
@@ -184,8 +185,10 @@ else:
     DATABASE.setdefault("OPTIONS", {})
     DATABASE["OPTIONS"] |= {
         "pool": {"min_size": 2, "max_size": 10, "timeout": 5},
-        "options": "-c statement_timeout=5000",
     }
+    # No request may hold a connection for longer; a migration may.
+    if COMMAND != "migrate":
+        DATABASE["OPTIONS"].setdefault("options", "-c statement_timeout=5000")
 
 if REDIS_URL:
     CHANNEL_LAYERS: dict[str, Any] = {
@@ -217,7 +220,7 @@ STATICFILES_DIRS: list[Any] = [
     ("npm/highlight.js", NODE_MODULES / "@highlightjs" / "cdn-assets"),
 ]
 # Hashed names once `collectstatic` has run; before that, files are served from where they stand.
-COLLECTED = (STATIC_ROOT / "staticfiles.json").exists() or sys.argv[1:2] == ["collectstatic"]
+COLLECTED = (STATIC_ROOT / "staticfiles.json").exists() or COMMAND == "collectstatic"
 SERVESTATIC_USE_MANIFEST = COLLECTED
 SERVESTATIC_USE_FINDERS = not COLLECTED
 SERVESTATIC_AUTOREFRESH = not COLLECTED

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import pytest
 from django.conf import settings
+from django.db import connection
 
 from tests.browsers import Chromium, chromium_executable
 from tests.servers import MissingServerError
@@ -14,6 +15,11 @@ from tests.servers.chat_server import ChatServer
 from tests.servers.postgres_server import PostgresServer, create_database
 from tests.servers.redis_server import RedisServer
 
+# Threads that a test leaves behind may hold connections, and PostgreSQL drops no database that is in use.
+END_OTHER_CONNECTIONS = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
 Made = TypeVar("Made")
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server_process", "start_chat_server"}
 
@@ -52,6 +58,17 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None, tmp_path_fa
     database = settings.DATABASES["default"]
     if database["ENGINE"].endswith("sqlite3"):
         database["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    yield
+    with django_db_blocker.unblock():
+        if connection.vendor == "postgresql":
+            connection.close_pool()
+            with connection.cursor() as cursor:
+                cursor.execute(END_OTHER_CONNECTIONS)
+            connection.close()
 
 
 def _or_skip(make: Callable[[], Made]) -> Made:

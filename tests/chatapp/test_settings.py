@@ -12,7 +12,9 @@ from chatapp import settings as readers
 from tests.servers.chat_server import clean_environment
 
 
-@pytest.mark.parametrize(("text", "value"), [("1", True), ("on", True), ("TRUE", True), ("0", False), ("no", False), ("", True)])
+@pytest.mark.parametrize(
+    ("text", "value"), [("1", True), ("on", True), ("TRUE", True), ("0", False), ("no", False), ("", True)]
+)
 def test_a_switch_is_read(monkeypatch, text, value):
     monkeypatch.setenv("SWITCH", text)
 
@@ -83,6 +85,14 @@ def test_a_damaged_local_key_is_refused(monkeypatch, tmp_path):
         readers.local_secret_key()
 
 
+def test_a_folder_that_cannot_be_written_is_told_with_what_to_set_instead(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(readers, "VAR_DIR", tmp_path / "file" / "var")
+
+    with pytest.raises(ImproperlyConfigured, match="set both SECRET_KEY and DATABASE_URL"):
+        readers.local_secret_key()
+
+
 def test_processes_that_start_at_once_agree_on_one_key(tmp_path):
     script = (
         "import pathlib, sys\nfrom chatapp import settings\nsettings.VAR_DIR = pathlib.Path(sys.argv[1])\n"
@@ -91,7 +101,8 @@ def test_processes_that_start_at_once_agree_on_one_key(tmp_path):
     command = [sys.executable, "-c", script, str(tmp_path)]
     root = Path(__file__).resolve().parents[2]
     children = [
-        subprocess.Popen(command, cwd=root, env=clean_environment(), stdout=subprocess.PIPE, text=True) for _ in range(4)
+        subprocess.Popen(command, cwd=root, env=clean_environment(), stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
     ]
 
     keys = {child.communicate(timeout=60)[0] for child in children}
@@ -115,7 +126,13 @@ def test_a_command_with_a_bad_setting_ends_with_one_sentence(name, value):
     command = [sys.executable, "manage.py", "demo"]
 
     done = subprocess.run(
-        command, cwd=root, env=clean_environment(**{name: value}), capture_output=True, text=True, timeout=60, check=False
+        command,
+        cwd=root,
+        env=clean_environment(**{name: value}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
     assert done.returncode == 1

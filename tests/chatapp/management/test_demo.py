@@ -181,8 +181,7 @@ def test_a_simulator_that_does_not_start_is_told(demo):
     assert "Traceback" not in stderr
 
 
-def test_a_refused_key_is_told_after_the_link(demo):
-    """The simulator, on this machine, refuses it; it is then known to be a simulator, so no key is asked about."""
+def test_a_simulator_that_runs_already_is_told_from_the_real_api(demo):
     from warmcache.simulator_process import SimulatorProcess
 
     with SimulatorProcess(profile="instant") as simulator:
