@@ -45,9 +45,7 @@ class Assistant(models.Model):
     thinking = models.CharField(max_length=20, blank=True, default="", choices=Thinking)
     effort = models.CharField(max_length=10, blank=True, default="", choices=Effort)
     max_output_tokens = models.PositiveIntegerField(default=4096)
-    tools = models.JSONField(
-        blank=True, default=list, help_text="Tool definitions as the Messages API takes them."
-    )
+    tools = models.JSONField(blank=True, default=list, help_text="Tool definitions as the Messages API takes them.")
     output_schema = models.JSONField(
         blank=True, null=True, help_text="JSON schema of the reply. The API refuses to pre-warm with one."
     )
@@ -111,9 +109,7 @@ class Message(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="messages")
-    parent = models.ForeignKey(
-        "self", null=True, blank=True, on_delete=models.CASCADE, related_name="children"
-    )
+    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="children")
     role = models.CharField(max_length=10, choices=Role)
     content = models.JSONField(default=list)
     text = models.TextField(blank=True, default="")
@@ -136,9 +132,7 @@ class Message(models.Model):
     cost_usd = models.DecimalField(max_digits=14, decimal_places=8, null=True, blank=True)
     warmth = models.CharField(max_length=10, blank=True, default="")
     warm_up_id = models.UUIDField(null=True, blank=True)
-    ttft_ms = models.PositiveIntegerField(
-        null=True, blank=True, help_text="At the server, from the message's arrival."
-    )
+    ttft_ms = models.PositiveIntegerField(null=True, blank=True, help_text="At the server, from the message's arrival.")
     browser_ttft_ms = models.PositiveIntegerField(
         null=True, blank=True, help_text="In the browser, from the press to the first paint."
     )
@@ -146,9 +140,7 @@ class Message(models.Model):
 
     class Meta:
         ordering = ("created_at",)
-        constraints = (
-            models.UniqueConstraint(fields=("sender", "client_message_id"), name="message_is_sent_once"),
-        )
+        constraints = (models.UniqueConstraint(fields=("sender", "client_message_id"), name="message_is_sent_once"),)
         indexes = (models.Index(fields=("conversation", "created_at")), models.Index(fields=("status",)))
 
     def __str__(self) -> str:
@@ -160,9 +152,7 @@ class Attachment(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="attachments")
-    message = models.ForeignKey(
-        Message, null=True, blank=True, on_delete=models.CASCADE, related_name="attachments"
-    )
+    message = models.ForeignKey(Message, null=True, blank=True, on_delete=models.CASCADE, related_name="attachments")
     name = models.CharField(max_length=200)
     text = models.TextField()
     created_at = models.DateTimeField(auto_now_add=True)

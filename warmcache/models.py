@@ -34,9 +34,7 @@ class Outcome(models.TextChoices):
 class TokenCounts(models.Model):
     """What the provider billed for one request, and what it cost at the prices of that day."""
 
-    input_tokens = models.PositiveIntegerField(
-        default=0, help_text="Neither read from the cache nor written to it."
-    )
+    input_tokens = models.PositiveIntegerField(default=0, help_text="Neither read from the cache nor written to it.")
     cache_read_tokens = models.PositiveIntegerField(default=0)
     cache_write_tokens = models.PositiveIntegerField(default=0, help_text="With either TTL.")
     cache_write_1h_tokens = models.PositiveIntegerField(default=0)
@@ -48,9 +46,7 @@ class TokenCounts(models.Model):
         blank=True,
         help_text="Empty where the model has no known price.",
     )
-    price_version = models.CharField(
-        max_length=40, blank=True, default="", help_text="Where the prices come from."
-    )
+    price_version = models.CharField(max_length=40, blank=True, default="", help_text="Where the prices come from.")
 
     class Meta:
         abstract = True
@@ -60,9 +56,7 @@ class RequestRecord(TokenCounts):
     """What a warm-up and a real request have in common."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    label = models.CharField(
-        max_length=80, blank=True, default="", db_index=True, help_text="The host's own name."
-    )
+    label = models.CharField(max_length=80, blank=True, default="", db_index=True, help_text="The host's own name.")
     subject = models.CharField(max_length=80, blank=True, default="", help_text="Whom the host did it for.")
     model = models.CharField(max_length=80)
     upstream = models.CharField(max_length=20, help_text="anthropic, simulator or local.")
@@ -86,13 +80,9 @@ class WarmUp(RequestRecord):
         default=list, help_text="Per layer: name, prefix_hash, estimated tokens, TTL, cold or not."
     )
     estimated_expires_at = models.DateTimeField(null=True, blank=True)
-    outcome = models.CharField(
-        max_length=12, choices=Outcome, default=Outcome.PENDING, blank=True, db_index=True
-    )
+    outcome = models.CharField(max_length=12, choices=Outcome, default=Outcome.PENDING, blank=True, db_index=True)
     settled_at = models.DateTimeField(null=True, blank=True)
-    waited_ms = models.PositiveIntegerField(
-        default=0, help_text="How long the request that joined it waited."
-    )
+    waited_ms = models.PositiveIntegerField(default=0, help_text="How long the request that joined it waited.")
 
     class Meta:
         ordering = ("-started_at",)
@@ -122,9 +112,7 @@ class UsageRecord(RequestRecord):
     warm_up = models.ForeignKey(
         WarmUp, null=True, blank=True, on_delete=models.SET_NULL, related_name="requests", db_constraint=False
     )
-    ttft_ms = models.PositiveIntegerField(
-        null=True, blank=True, help_text="From the call's start, a join included."
-    )
+    ttft_ms = models.PositiveIntegerField(null=True, blank=True, help_text="From the call's start, a join included.")
 
     class Meta:
         ordering = ("-started_at",)
@@ -146,9 +134,7 @@ class SkipCount(models.Model):
     class Meta:
         ordering = ("-minute",)
         constraints = (
-            models.UniqueConstraint(
-                fields=("minute", "label", "intent", "reason"), name="skip_count_is_one_row"
-            ),
+            models.UniqueConstraint(fields=("minute", "label", "intent", "reason"), name="skip_count_is_one_row"),
         )
 
     def __str__(self) -> str:

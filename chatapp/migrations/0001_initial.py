@@ -25,9 +25,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("name", models.CharField(max_length=80)),
                 ("slug", models.SlugField(unique=True)),
@@ -82,15 +80,11 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "shared_ttl",
-                    models.CharField(
-                        choices=[("5m", "5 minutes"), ("1h", "1 hour")], default="5m", max_length=2
-                    ),
+                    models.CharField(choices=[("5m", "5 minutes"), ("1h", "1 hour")], default="5m", max_length=2),
                 ),
                 (
                     "conversation_ttl",
-                    models.CharField(
-                        choices=[("5m", "5 minutes"), ("1h", "1 hour")], default="5m", max_length=2
-                    ),
+                    models.CharField(choices=[("5m", "5 minutes"), ("1h", "1 hour")], default="5m", max_length=2),
                 ),
                 ("is_default", models.BooleanField(default=False)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
@@ -105,9 +99,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("password", models.CharField(max_length=128, verbose_name="password")),
                 ("last_login", models.DateTimeField(blank=True, null=True, verbose_name="last login")),
@@ -221,9 +213,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("title", models.CharField(max_length=200)),
                 ("text", models.TextField()),
@@ -367,9 +357,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("token", models.CharField(default=chatapp.models.new_token, max_length=64, unique=True)),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
@@ -398,8 +386,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="message",
-            constraint=models.UniqueConstraint(
-                fields=("sender", "client_message_id"), name="message_is_sent_once"
-            ),
+            constraint=models.UniqueConstraint(fields=("sender", "client_message_id"), name="message_is_sent_once"),
         ),
     ]

@@ -17,9 +17,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("minute", models.DateTimeField()),
                 ("label", models.CharField(blank=True, default="", max_length=80)),
@@ -54,9 +52,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "input_tokens",
-                    models.PositiveIntegerField(
-                        default=0, help_text="Neither read from the cache nor written to it."
-                    ),
+                    models.PositiveIntegerField(default=0, help_text="Neither read from the cache nor written to it."),
                 ),
                 ("cache_read_tokens", models.PositiveIntegerField(default=0)),
                 ("cache_write_tokens", models.PositiveIntegerField(default=0, help_text="With either TTL.")),
@@ -74,9 +70,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "price_version",
-                    models.CharField(
-                        blank=True, default="", help_text="Where the prices come from.", max_length=40
-                    ),
+                    models.CharField(blank=True, default="", help_text="Where the prices come from.", max_length=40),
                 ),
                 (
                     "id",
@@ -90,9 +84,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "subject",
-                    models.CharField(
-                        blank=True, default="", help_text="Whom the host did it for.", max_length=80
-                    ),
+                    models.CharField(blank=True, default="", help_text="Whom the host did it for.", max_length=80),
                 ),
                 ("model", models.CharField(max_length=80)),
                 ("upstream", models.CharField(help_text="anthropic, simulator or local.", max_length=20)),
@@ -151,9 +143,7 @@ class Migration(migrations.Migration):
                 ("settled_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "waited_ms",
-                    models.PositiveIntegerField(
-                        default=0, help_text="How long the request that joined it waited."
-                    ),
+                    models.PositiveIntegerField(default=0, help_text="How long the request that joined it waited."),
                 ),
             ],
             options={
@@ -173,9 +163,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "input_tokens",
-                    models.PositiveIntegerField(
-                        default=0, help_text="Neither read from the cache nor written to it."
-                    ),
+                    models.PositiveIntegerField(default=0, help_text="Neither read from the cache nor written to it."),
                 ),
                 ("cache_read_tokens", models.PositiveIntegerField(default=0)),
                 ("cache_write_tokens", models.PositiveIntegerField(default=0, help_text="With either TTL.")),
@@ -193,9 +181,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "price_version",
-                    models.CharField(
-                        blank=True, default="", help_text="Where the prices come from.", max_length=40
-                    ),
+                    models.CharField(blank=True, default="", help_text="Where the prices come from.", max_length=40),
                 ),
                 (
                     "id",
@@ -209,9 +195,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "subject",
-                    models.CharField(
-                        blank=True, default="", help_text="Whom the host did it for.", max_length=80
-                    ),
+                    models.CharField(blank=True, default="", help_text="Whom the host did it for.", max_length=80),
                 ),
                 ("model", models.CharField(max_length=80)),
                 ("upstream", models.CharField(help_text="anthropic, simulator or local.", max_length=20)),
