@@ -1,4 +1,4 @@
-import { isAbout, typingStarted, typingStopped } from "./protocol.js"
+import { isAbout, PROTOCOL_VERSION, typingStarted, typingStopped } from "./protocol.js"
 
 const CLOSED = "The connection is closed."
 const NO_CONNECTION = "There is no connection just now. Try again in a moment."
@@ -141,7 +141,8 @@ export class ChatPage {
   }
 
   #connected(ready) {
-    const { composer, acks, session, typing, warmth } = this.#parts
+    const { composer, acks, session, typing, warmth, notices } = this.#parts
+    if (ready.protocol !== PROTOCOL_VERSION) notices.say("The server was updated. Reload the page to go on.")
     this.#mayHoldArrived = true
     warmth.forget()
     composer.limit(ready.limits)
@@ -172,9 +173,10 @@ export class ChatPage {
   }
 
   #conversationUpdated(conversation) {
-    const { sidebar, session, header, newChat } = this.#parts
+    const { sidebar, session, header, drafts, newChat } = this.#parts
     const isOpen = conversation.id === session.scope.conversationId
     sidebar.update(conversation)
+    if (conversation.deleted) drafts.save({ conversationId: conversation.id }, "")
     if (isOpen && conversation.deleted) this.goTo(newChat)
     else if (isOpen) header.showTitle(conversation.title)
   }

@@ -32,7 +32,7 @@ import { newUuid } from "./uuid.js"
 import { WarmthBadge } from "./warmth_badge.js"
 import { WarmthClock } from "./warmth_clock.js"
 
-const stored = (kind) => new StoredValues({ storage: localStorage, prefix: `warmcache:${kind}:${config.user.id}` })
+const stored = (kind) => new StoredValues({ open: () => localStorage, prefix: `warmcache:${kind}:${config.user.id}` })
 
 // Transport: the socket, and what decides when something is sent over it
 const socket = new ChatSocket({
@@ -59,7 +59,8 @@ const typing = new TypingTracker({
   onStopped: () => page.tellTypingStopped(),
 })
 const meter = new TtftMeter({
-  afterPaint,
+  // A hidden page paints nothing; its first words are seen whenever somebody comes back.
+  afterPaint: (callback) => document.visibilityState === "visible" && afterPaint(callback),
   onMeasured: (replyId, ttftMs) => {
     list.reply(replyId)?.measured(ttftMs)
     send(replySeen(replyId, session.lastSeq, ttftMs))

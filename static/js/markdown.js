@@ -8,8 +8,8 @@ const markdown = new MarkdownIt("default", { html: false, linkify: true, typogra
 markdown.linkify.set({ fuzzyLink: false, fuzzyEmail: false, fuzzyIP: false })
 markdown.validateLink = (address) => safeHref(address) !== null
 markdown.core.ruler.push("visible_link_text", cleanLinkTexts)
+markdown.core.ruler.push("heading_outline", nestHeadings)
 markdown.renderer.rules.image = imageAsLink
-markdown.renderer.rules.heading_open = markdown.renderer.rules.heading_close = headingBelowTitle
 markdown.renderer.rules.th_open = markdown.renderer.rules.td_open = cellWithClass
 
 function cleanLinkTexts({ tokens }) {
@@ -18,9 +18,23 @@ function cleanLinkTexts({ tokens }) {
     for (const token of children ?? []) {
       if (token.type === "link_open") depth += 1
       else if (token.type === "link_close") depth -= 1
-      else if (depth > 0) token.content = withoutInvisible(token.content)
+      else if (depth > 0) Object.assign(token, { content: withoutInvisible(token.content), meta: { isInLink: true } })
     }
   }
+}
+
+// Headings are levelled by how they nest, below the page's own title: a reply may begin with any of them.
+function nestHeadings({ tokens, env }) {
+  const above = [...(env.headings ?? [])]
+  for (const token of tokens) {
+    if (token.type === "heading_open") {
+      const rank = Number(token.tag.slice(1))
+      while (above.length > 0 && above.at(-1) >= rank) above.pop()
+      above.push(rank)
+    }
+    if (token.type === "heading_open" || token.type === "heading_close") token.tag = `h${Math.min(6, above.length + 1)}`
+  }
+  env.headings = above
 }
 
 // An image is a request to somebody else's server, and its address can carry away what it likes.
@@ -29,22 +43,7 @@ function imageAsLink(tokens, index) {
   const image = tokens[index]
   const label = escapeHtml(withoutInvisible(`Image: ${image.content || "without a description"}`))
   const href = safeHref(image.attrGet("src") ?? "")
-  const isInLink = linkDepthAt(tokens, index) > 0
-  return href === null || isInLink ? label : `<a href="${escapeHtml(href)}">${label}</a>`
-}
-
-function linkDepthAt(tokens, index) {
-  const opened = tokens.slice(0, index).filter(({ type }) => type === "link_open").length
-  const closed = tokens.slice(0, index).filter(({ type }) => type === "link_close").length
-  return opened - closed
-}
-
-// The page's one first-level heading is the conversation's title.
-function headingBelowTitle(tokens, index, options, env, renderer) {
-  const heading = tokens[index]
-  const level = Math.min(6, heading.markup === "=" ? 2 : heading.markup === "-" ? 3 : heading.markup.length + 1)
-  heading.tag = `h${level}`
-  return renderer.renderToken(tokens, index, options)
+  return href === null || image.meta?.isInLink ? label : `<a href="${escapeHtml(href)}">${label}</a>`
 }
 
 // markdown-it aligns table cells by a style attribute, which the content security policy refuses.
@@ -56,8 +55,9 @@ function cellWithClass(tokens, index, options, env, renderer) {
 }
 
 /**
- * The top-level blocks of `source`: `{ html, startLine, isOpenFence, code, language }`. `env` carries the link
- * definitions from one part of a text to the next. The HTML is not yet sanitised.
+ * The top-level blocks of `source`: `{ html, startLine, isOpenFence, code, language }`. `env` carries
+ * what one part of a text means for the next: `references` (link definitions) and `headings` (those it stands under).
+ * The HTML is not yet sanitised.
  */
 export function parseBlocks(source, env) {
   const tokens = markdown.parse(source, env)

@@ -11,6 +11,7 @@ export class MarkdownStream {
   #tail = ""
   #heldBack = ""
   #definitions
+  #headings = []
 
   /** `definitions` are link definitions known beforehand: those of an earlier reading of the same text. */
   constructor({ definitions = {} } = {}) {
@@ -29,7 +30,7 @@ export class MarkdownStream {
    * A block is `{ html, isOpenFence, code, language }`.
    */
   read() {
-    const env = { references: { ...this.#definitions } }
+    const env = { references: { ...this.#definitions }, headings: this.#headings }
     const blocks = parseBlocks(this.#tail, env)
     const keepFrom = this.#firstUnsettled(blocks)
     if (keepFrom > 0) this.#settle(blocks[keepFrom].startLine)
@@ -46,8 +47,9 @@ export class MarkdownStream {
   // A half-written definition must not be kept, so only settled text adds to what is known.
   #settle(line) {
     const offset = offsetOfLine(this.#tail, line)
-    const env = { references: this.#definitions }
+    const env = { references: this.#definitions, headings: this.#headings }
     parseBlocks(this.#tail.slice(0, offset), env)
+    this.#headings = env.headings
     this.#tail = this.#tail.slice(offset)
   }
 

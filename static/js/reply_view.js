@@ -27,7 +27,9 @@ export class ReplyView {
     this.#scheduler = scheduler
     setText(part(this.element, "author"), assistantName)
     copiesOnClick(part(this.element, "copy"), () => this.text)
-    part(this.element, "again").addEventListener("click", (event) => onTryAgain(replyId, event.timeStamp))
+    for (const name of ["again", "regenerate"]) {
+      part(this.element, name).addEventListener("click", (event) => onTryAgain(replyId, event.timeStamp))
+    }
   }
 
   get text() {
@@ -119,12 +121,14 @@ export class ReplyView {
     setText(part(this.element, "ending-text"), text ?? "")
     show(notice, text !== null)
     show(part(this.element, "again"), mayTryAgain(this.#ending))
+    show(part(this.element, "regenerate"), this.#ending.status === "complete")
     show(part(this.element, "actions"), this.#hasWords)
   }
 
   #showFacts() {
     const { ttftMs, usage, costUsd, warmth } = this.#ending
-    const facts = replyFacts({ ttftMs: this.#measuredTtftMs ?? ttftMs, usage, costUsd, warmth })
+    const isFelt = this.#measuredTtftMs !== null
+    const facts = replyFacts({ ttftMs: isFelt ? this.#measuredTtftMs : ttftMs, isFelt, usage, costUsd, warmth })
     setText(part(this.element, "facts-line"), facts.map(({ short }) => short).join(" · "))
     part(this.element, "facts-list").replaceChildren(...facts.flatMap(factRows))
     show(part(this.element, "facts"), facts.length > 0)

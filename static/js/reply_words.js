@@ -35,21 +35,29 @@ const tokens = (count) => count.toLocaleString("en")
 
 /**
  * The facts of a reply as `{ short, name, long }`: what stands in the line, and what its explanation says.
- * `ttftMs` is as the person felt it where that is known.
+ * `isFelt`: whether `ttftMs` was measured by this page, from the press to the screen.
  */
-export function replyFacts({ ttftMs, usage, costUsd, warmth }) {
+export function replyFacts({ ttftMs, isFelt, usage, costUsd, warmth }) {
   const facts = []
-  if (ttftMs !== null) facts.push(ttftFact(ttftMs))
+  if (ttftMs !== null) facts.push(ttftFact(ttftMs, isFelt))
   if (usage !== null) facts.push(usageFact(usage))
-  if (costUsd !== null) facts.push({ short: costText(costUsd), name: "Cost", long: `$${costUsd} for this reply.` })
+  if (costUsd !== null) facts.push(costFact(costUsd))
   if (warmth !== null && WARMTH[warmth]) facts.push(warmthFact(warmth))
   return facts
 }
 
-const ttftFact = (ttftMs) => ({
+const ttftFact = (ttftMs, isFelt) => ({
   short: `first words after ${secondsText(ttftMs)}`,
   name: "First words",
-  long: `${secondsText(ttftMs)} from your press to the first words on the screen.`,
+  long: isFelt
+    ? `${secondsText(ttftMs)} from your press to the first words on the screen.`
+    : `${secondsText(ttftMs)} from sending to the first words, as it was measured then.`,
+})
+
+const costFact = (costUsd) => ({
+  short: costText(costUsd),
+  name: "Cost",
+  long: `$${costUsd.replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "")} for this reply.`,
 })
 
 function usageFact(usage) {

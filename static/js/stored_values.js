@@ -3,12 +3,13 @@
  * memory until the page is left, which is the most that can be done.
  */
 export class StoredValues {
-  #storage
+  #open
   #prefix
   #memory = new Map()
 
-  constructor({ storage, prefix }) {
-    this.#storage = storage
+  /** `open()` gives the storage: where it is forbidden, already naming it throws. */
+  constructor({ open, prefix }) {
+    this.#open = open
     this.#prefix = `${prefix}:`
   }
 
@@ -19,7 +20,7 @@ export class StoredValues {
   set(name, value) {
     this.#memory.delete(name)
     try {
-      this.#storage.setItem(this.#prefix + name, JSON.stringify(value))
+      this.#open().setItem(this.#prefix + name, JSON.stringify(value))
     } catch {
       this.#memory.set(name, value)
     }
@@ -28,7 +29,7 @@ export class StoredValues {
   delete(name) {
     this.#memory.delete(name)
     try {
-      this.#storage.removeItem(this.#prefix + name)
+      this.#open().removeItem(this.#prefix + name)
     } catch {
       // Forbidden storage holds nothing that would have to go.
     }
@@ -46,7 +47,8 @@ export class StoredValues {
 
   #keys() {
     try {
-      const all = Array.from({ length: this.#storage.length }, (_, index) => this.#storage.key(index))
+      const storage = this.#open()
+      const all = Array.from({ length: storage.length }, (_, index) => storage.key(index))
       return all.filter((key) => key.startsWith(this.#prefix))
     } catch {
       return []
@@ -55,7 +57,7 @@ export class StoredValues {
 
   #read(key) {
     try {
-      return JSON.parse(this.#storage.getItem(key))
+      return JSON.parse(this.#open().getItem(key))
     } catch {
       return null
     }

@@ -3,13 +3,13 @@ import { test } from "node:test"
 
 import { Drafts } from "../../static/js/drafts.js"
 import { StoredValues } from "../../static/js/stored_values.js"
-import { CONVERSATION, FakeStorage, forbiddenStorage } from "./fakes.js"
+import { CONVERSATION, FakeStorage, openForbidden } from "./fakes.js"
 
 const SCOPE = { conversationId: CONVERSATION, assistantId: null }
 const NEW_CHAT = { conversationId: null, assistantId: 1 }
 
-const makeDrafts = ({ storage = new FakeStorage(), user = 7 } = {}) =>
-  new Drafts({ values: new StoredValues({ storage, prefix: `draft:${user}` }) })
+const makeDrafts = ({ storage = new FakeStorage(), open = () => storage, user = 7 } = {}) =>
+  new Drafts({ values: new StoredValues({ open, prefix: `draft:${user}` }) })
 
 test("a draft is kept for its conversation, over a reload", () => {
   const storage = new FakeStorage()
@@ -46,7 +46,7 @@ test("another account in the same browser does not see it", () => {
 })
 
 test("where storage is forbidden a draft lives as long as the page", () => {
-  const drafts = makeDrafts({ storage: forbiddenStorage })
+  const drafts = makeDrafts({ open: openForbidden })
 
   drafts.save(SCOPE, "kept")
 

@@ -62,11 +62,9 @@ export class FakeStorage {
 }
 
 /** A storage that a browser refuses, as in some private windows. */
-export const forbiddenStorage = new Proxy({}, {
-  get() {
-    throw new DOMException("refused", "SecurityError")
-  },
-})
+export function openForbidden() {
+  throw new DOMException("refused", "SecurityError")
+}
 
 export class FakeSocket {
   sent = []

@@ -58,8 +58,12 @@ for (const attack of ATTACKS) {
   })
 }
 
-test("headings stand below the page's own title", () => {
-  assert.equal(render("# a\n\nb\n===\n\nc\n---\n\n###### d"), "<h2>a</h2>\n<h2>b</h2>\n<h3>c</h3>\n<h6>d</h6>\n")
+test("headings nest below the page's own title, whichever a reply begins with", () => {
+  const levels = (source) => [...render(source).matchAll(/<h(\d)>/g)].map(([, level]) => Number(level))
+
+  assert.deepEqual(levels("# a\n## b\n## c\n### d\n# e"), [2, 3, 3, 4, 2])
+  assert.deepEqual(levels("### a\n### b\n#### c\n## d"), [2, 2, 3, 2])
+  assert.deepEqual(levels("a\n===\n\nb\n---\n\n###### c"), [2, 3, 4])
 })
 
 test("an image becomes a link that says so, and nothing is fetched", () => {

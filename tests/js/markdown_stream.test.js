@@ -39,6 +39,7 @@ const SAMPLES = {
   "a hash tag that is no heading": "para\n#hashtag\n# heading",
   "emphasis that is no rule": "para\n***bold***\n***\nend",
   "a link defined after its use": "[x] and [y][x]\n\nmore\n\n[x]: https://example.com\n\nend",
+  "headings at several depths": "## a\n\ntext\n\n### b\n\ntext\n\n### c\n\n# d\n\n## e\n\ntext",
   "a quotation with a lazy line": "> a\nb\n\n> c",
 }
 
@@ -53,7 +54,7 @@ for (const [name, source] of Object.entries(SAMPLES)) {
 
 test("character by character, two thousand made-up texts come out as if read at once", () => {
   const parts = [
-    "a", "1. ", "2. ", "- ", "\n", "\n\n", "# ", "> ", "```", "```py\n", "|a|b|\n|--|:-:|\n|1|2|", "***", "---", "  ",
+    "a", "1. ", "2. ", "- ", "\n", "\n\n", "# ", "### ", "## ", "> ", "```", "```py\n", "|a|b|\n|--|:-:|\n|1|2|", "***", "---", "  ",
     "    ", "=", "[x]: http://e.com\n", "[x] ", "word ", "`", "~~~\n", "1", "*b*", "\t", "+", "\\", "1) ",
   ]
   const random = seededRandom(7)

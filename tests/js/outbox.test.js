@@ -13,7 +13,7 @@ function makeOutbox({ storage = new FakeStorage(), time = new FakeTime(), isConn
   const line = { isConnected }
   let count = 0
   const outbox = new Outbox({
-    values: new StoredValues({ storage, prefix: "outbox" }),
+    values: new StoredValues({ open: () => storage, prefix: "outbox" }),
     timers: time.timers,
     clock: time.clock,
     uuid: () => `message-${++count}`,

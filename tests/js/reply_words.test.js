@@ -8,12 +8,25 @@ const REFUSED = { code: "bad_key", message: "The key is not accepted.", retryabl
 const BUSY = { code: "overloaded", message: "The API is busy.", retryable: true }
 
 test("the line tells wait, tokens, cost and warmth", () => {
-  const facts = replyFacts({ ttftMs: 412, usage: USAGE, costUsd: "0.02281500", warmth: "hit" })
+  const facts = replyFacts({ ttftMs: 412, isFelt: true, usage: USAGE, costUsd: "0.02281500", warmth: "hit" })
 
   assert.equal(
     facts.map(({ short }) => short).join(" · "),
     "first words after 0.41 s · 60,123 tokens cached, 120 written, 45 uncached · $0.0228 · warm",
   )
+})
+
+test("only what this page measured counts from the press", () => {
+  const wait = (isFelt) => replyFacts({ ttftMs: 412, isFelt, usage: null, costUsd: null, warmth: null })[0].long
+
+  assert.match(wait(true), /from your press to the first words on the screen/)
+  assert.match(wait(false), /from sending/)
+})
+
+test("the whole cost is told without empty digits", () => {
+  const longs = ["0.02281500", "1.00", "3"].map((costUsd) => replyFacts({ ttftMs: null, usage: null, costUsd, warmth: null })[0].long)
+
+  assert.deepEqual(longs, ["$0.022815 for this reply.", "$1 for this reply.", "$3 for this reply."])
 })
 
 test("what is not known is left out", () => {

@@ -37,8 +37,8 @@ test("a page says nothing of a connection that is well, and something of any oth
 
 test("stored values of one kind do not show up among another", () => {
   const storage = new FakeStorage()
-  const drafts = new StoredValues({ storage, prefix: "draft:1" })
-  const others = new StoredValues({ storage, prefix: "draft:12" })
+  const drafts = new StoredValues({ open: () => storage, prefix: "draft:1" })
+  const others = new StoredValues({ open: () => storage, prefix: "draft:12" })
 
   others.set("a", 1)
 
