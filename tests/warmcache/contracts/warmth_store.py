@@ -1,0 +1,188 @@
+"""What every `WarmthStore` keeps. A new store gets a class that inherits this and a `store` fixture."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from warmcache.core.ports import WarmthStore
+from warmcache.testing import FakeClock
+
+
+class WarmthStoreContract:
+    """Fixtures to give: `store`, and `clock`, a `FakeClock` that the store goes by.
+
+    A store that also lives by its server's clock overrides `pass_time`.
+    """
+
+    @pytest.fixture
+    def pass_time(self, clock: FakeClock) -> Callable[[float], Awaitable[None]]:
+        async def advance(seconds: float) -> None:
+            clock.advance(seconds)
+
+        return advance
+
+    async def test_nothing_is_known_of_a_new_hash(self, store: WarmthStore) -> None:
+        assert await store.look_up(["a", "b"]) == {}
+
+    async def test_looking_up_nothing_finds_nothing(self, store: WarmthStore) -> None:
+        assert await store.look_up([]) == {}
+
+    async def test_only_one_of_many_claims_a_prefix(self, store: WarmthStore) -> None:
+        claims = await asyncio.gather(*(store.claim("a", owner=f"worker-{n}", ttl_seconds=5) for n in range(50)))
+
+        assert claims.count(True) == 1
+
+    async def test_claims_of_different_prefixes_do_not_meet(self, store: WarmthStore) -> None:
+        assert await store.claim("a", owner="x", ttl_seconds=5)
+        assert await store.claim("b", owner="y", ttl_seconds=5)
+
+    async def test_not_even_the_holder_claims_twice(self, store: WarmthStore) -> None:
+        await store.claim("a", owner="x", ttl_seconds=5)
+
+        assert not await store.claim("a", owner="x", ttl_seconds=5)
+
+    async def test_a_lease_shows_who_holds_it_since_when(self, store: WarmthStore, clock: FakeClock) -> None:
+        await store.claim("a", owner="x y", ttl_seconds=5)
+
+        seen = (await store.look_up(["a"]))["a"]
+
+        assert seen.lease_owner == "x y"
+        assert seen.lease_started_at == pytest.approx(clock.now(), abs=0.01)
+        assert (seen.expires_at, seen.is_uncacheable) == (None, False)
+
+    async def test_a_released_lease_can_be_claimed_again(self, store: WarmthStore) -> None:
+        await store.claim("a", owner="x", ttl_seconds=5)
+        await store.release("a", owner="x")
+
+        assert await store.look_up(["a"]) == {}
+        assert await store.claim("a", owner="y", ttl_seconds=5)
+
+    async def test_a_lease_can_be_released_by_its_holder_only(self, store: WarmthStore) -> None:
+        await store.claim("a", owner="worker-1", ttl_seconds=5)
+
+        for stranger in ("worker", "worker-", "worker-10", "worker-1 ", ""):
+            await store.release("a", owner=stranger)
+
+        assert not await store.claim("a", owner="y", ttl_seconds=5)
+
+    async def test_releasing_what_nobody_holds_does_nothing(self, store: WarmthStore) -> None:
+        await store.release("a", owner="x")
+
+        assert await store.look_up(["a"]) == {}
+
+    async def test_a_lease_ends_by_itself(
+        self, store: WarmthStore, pass_time: Callable[[float], Awaitable[None]]
+    ) -> None:
+        await store.claim("a", owner="x", ttl_seconds=5)
+
+        await pass_time(5.1)
+
+        assert await store.look_up(["a"]) == {}
+        assert await store.claim("a", owner="y", ttl_seconds=5)
+
+    async def test_a_late_release_does_not_take_the_lease_of_the_next_holder(
+        self, store: WarmthStore, pass_time: Callable[[float], Awaitable[None]]
+    ) -> None:
+        await store.claim("a", owner="x", ttl_seconds=5)
+        await pass_time(5.1)
+        await store.claim("a", owner="y", ttl_seconds=5)
+
+        await store.release("a", owner="x")
+
+        assert not await store.claim("a", owner="z", ttl_seconds=5)
+
+    async def test_nobody_waits_for_what_nobody_holds(self, store: WarmthStore) -> None:
+        assert await store.wait_until_released("a", timeout_seconds=0.01)
+
+    async def test_all_who_wait_go_on_when_the_lease_is_released(self, store: WarmthStore) -> None:
+        await store.claim("a", owner="x", ttl_seconds=60)
+        waiting = [asyncio.create_task(store.wait_until_released("a", timeout_seconds=10)) for _ in range(20)]
+        await asyncio.sleep(0.05)
+
+        await store.release("a", owner="x")
+
+        assert await asyncio.gather(*waiting) == [True] * 20
+
+    async def test_waiting_ends_after_the_time_out(self, store: WarmthStore) -> None:
+        await store.claim("a", owner="x", ttl_seconds=60)
+
+        assert not await store.wait_until_released("a", timeout_seconds=0.02)
+
+    async def test_a_waiter_that_leaves_changes_nothing_for_the_others(self, store: WarmthStore) -> None:
+        await store.claim("a", owner="x", ttl_seconds=60)
+        leaves, stays = (asyncio.create_task(store.wait_until_released("a", timeout_seconds=10)) for _ in range(2))
+        await asyncio.sleep(0.05)
+
+        leaves.cancel()
+        await asyncio.sleep(0)
+        await store.release("a", owner="x")
+
+        assert await stays
+
+    async def test_a_warm_entry_is_seen_until_it_expires(
+        self, store: WarmthStore, clock: FakeClock, pass_time: Callable[[float], Awaitable[None]]
+    ) -> None:
+        expires_at = clock.now() + 2
+        await store.record_warm({"a": expires_at, "b": expires_at + 100})
+        seen = await store.look_up(["a", "b", "c"])
+        await pass_time(2.1)
+
+        assert {name: sighting.expires_at for name, sighting in seen.items()} == {
+            "a": pytest.approx(expires_at),
+            "b": pytest.approx(expires_at + 100),
+        }
+        assert list(await store.look_up(["a", "b"])) == ["b"]
+
+    async def test_an_earlier_expiry_never_replaces_a_later_one(self, store: WarmthStore, clock: FakeClock) -> None:
+        await store.record_warm({"a": clock.now() + 300})
+        await store.record_warm({"a": clock.now() + 100})
+
+        assert (await store.look_up(["a"]))["a"].expires_at == pytest.approx(clock.now() + 300)
+
+    async def test_a_later_expiry_replaces_an_earlier_one(self, store: WarmthStore, clock: FakeClock) -> None:
+        await store.record_warm({"a": clock.now() + 100})
+        await store.record_warm({"a": clock.now() + 300})
+
+        assert (await store.look_up(["a"]))["a"].expires_at == pytest.approx(clock.now() + 300)
+
+    async def test_an_entry_that_has_expired_before_it_is_recorded_is_not_warm(
+        self, store: WarmthStore, clock: FakeClock
+    ) -> None:
+        await store.record_warm({"a": clock.now() - 1})
+
+        assert await store.look_up(["a"]) == {}
+
+    async def test_recording_nothing_is_allowed(self, store: WarmthStore) -> None:
+        await store.record_warm({})
+        await store.forget([])
+
+    async def test_forgetting_takes_the_warmth_and_leaves_the_lease(self, store: WarmthStore, clock: FakeClock) -> None:
+        await store.record_warm({"a": clock.now() + 300, "b": clock.now() + 300})
+        await store.claim("a", owner="x", ttl_seconds=5)
+
+        await store.forget(["a", "never seen"])
+
+        seen = await store.look_up(["a", "b"])
+        assert (seen["a"].expires_at, seen["a"].lease_owner) == (None, "x")
+        assert seen["b"].expires_at is not None
+
+    async def test_what_cannot_be_cached_is_marked_for_a_while(
+        self, store: WarmthStore, pass_time: Callable[[float], Awaitable[None]]
+    ) -> None:
+        await store.record_uncacheable("a", ttl_seconds=2)
+        marked = (await store.look_up(["a"]))["a"].is_uncacheable
+        await pass_time(2.1)
+
+        assert marked
+        assert await store.look_up(["a"]) == {}
+
+    async def test_warmth_a_lease_and_a_mark_stand_side_by_side(self, store: WarmthStore, clock: FakeClock) -> None:
+        await store.record_warm({"a": clock.now() + 300})
+        await store.claim("a", owner="x", ttl_seconds=5)
+        await store.record_uncacheable("a", ttl_seconds=5)
+
+        seen = (await store.look_up(["a"]))["a"]
+
+        assert (seen.lease_owner, seen.is_uncacheable) == ("x", True)
+        assert seen.expires_at == pytest.approx(clock.now() + 300)

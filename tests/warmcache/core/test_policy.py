@@ -1,0 +1,263 @@
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from warmcache.core.catalog import facts_for
+from warmcache.core.economics import Rates
+from warmcache.core.policy import (
+    REFRESH_BELOW_FRACTION,
+    Action,
+    Decision,
+    Limits,
+    WarmthState,
+    believed_warmth,
+    decide,
+)
+from warmcache.core.ports import Capabilities, Sighting
+from warmcache.core.prefix import Breakpoint, Layer, Position, Prefix, Turn
+from warmcache.testing import make_prefix, make_prompt
+
+NOW = 1_000_000.0
+OPEN = Limits(is_enabled=True, max_cost_usd=Decimal("0.25"))
+CAPABLE = Capabilities(upstream="anthropic")
+RATES = Rates(
+    input=Decimal("0.000002"),
+    output=Decimal("0.00001"),
+    cache_read=Decimal("0.0000001"),
+    cache_write_5m=Decimal("0.0000025"),
+    cache_write_1h=Decimal("0.000004"),
+    version="test",
+)
+PREFIX = make_prefix(turns=2)
+DEEPEST = PREFIX.breakpoints[-1]
+
+
+def decided(prefix: Prefix = PREFIX, sightings: dict[str, Sighting] | None = None, **changes: Any) -> Decision:
+    given_ = {"limits": OPEN, "capabilities": CAPABLE, "rates": lambda model, tokens: RATES, "now": NOW, **changes}
+    return decide(prefix, sightings=sightings or {}, **given_)
+
+
+def live(*points: Breakpoint, seconds: float = 300) -> dict[str, Sighting]:
+    return {point.prefix_hash: Sighting(expires_at=NOW + seconds) for point in points}
+
+
+def test_a_cold_prefix_is_warmed_with_every_number_that_was_used() -> None:
+    decision = decided()
+
+    assert decision == Decision(
+        action=Action.WARM,
+        reason="cold",
+        prefix_tokens=PREFIX.prefix_tokens,
+        hot_tokens=0,
+        expires_at=None,
+        cost_usd=PREFIX.prefix_tokens * RATES.cache_write_5m,
+        cap_usd=Decimal("0.25"),
+    )
+    assert decision.state() is WarmthState.WARMING
+
+
+def test_half_warm_is_warmed_for_the_cold_part() -> None:
+    shared = PREFIX.breakpoints[0]
+
+    decision = decided(sightings=live(shared))
+
+    assert (decision.action, decision.reason, decision.hot_tokens) == ("warm", "partly_cold", shared.prefix_tokens)
+    assert decision.cold_tokens == PREFIX.prefix_tokens - shared.prefix_tokens
+    assert decision.cost_usd == (shared.prefix_tokens * RATES.cache_read + decision.cold_tokens * RATES.cache_write_5m)
+
+
+def test_an_entry_near_its_end_is_renewed_for_the_price_of_a_read() -> None:
+    decision = decided(sightings=live(DEEPEST, seconds=59))
+
+    assert (decision.action, decision.reason) == ("warm", "expiring")
+    assert decision.cost_usd == PREFIX.prefix_tokens * RATES.cache_read
+
+
+def test_an_entry_with_time_left_is_left_alone() -> None:
+    decision = decided(sightings=live(DEEPEST, seconds=61))
+
+    assert (decision.action, decision.reason, decision.expires_at) == ("skip", "already_warm", NOW + 61)
+    assert decision.state() is WarmthState.WARM
+
+
+def test_the_last_reply_alone_is_not_worth_a_call() -> None:
+    reply = ({"type": "text", "text": "x" * 100},)
+    prompt = make_prompt(turns=2)
+    grown = make_prefix(replace(prompt, history=(*prompt.history, Turn(role="user", blocks=reply))))
+
+    decision = decided(grown, sightings=live(DEEPEST))
+
+    assert (decision.action, decision.reason) == ("skip", "already_warm")
+    assert decision.hot_tokens == DEEPEST.prefix_tokens
+
+
+LEASED = {DEEPEST.prefix_hash: Sighting(lease_owner="somebody", lease_started_at=NOW)}
+UNCACHEABLE = {DEEPEST.prefix_hash: Sighting(is_uncacheable=True)}
+GATES: list[tuple[str, dict[str, Any]]] = [
+    ("warming_off", {"limits": replace(OPEN, is_enabled=False)}),
+    ("endpoint_without_prewarm", {"capabilities": replace(CAPABLE, accepts_zero_max_tokens=False)}),
+    ("manual_thinking", {"prefix": replace(PREFIX, obstacle="manual_thinking")}),
+    ("below_minimum_tokens", {"prefix": make_prefix(system_tokens=400)}),
+    ("not_cacheable", {"sightings": UNCACHEABLE}),
+    ("in_flight", {"sightings": LEASED}),
+    ("already_warm", {"sightings": live(DEEPEST)}),
+    ("unknown_price", {"rates": lambda model, tokens: None}),
+    ("over_cost_cap", {"limits": replace(OPEN, max_cost_usd=Decimal("0.0001"))}),
+]
+
+
+@pytest.mark.parametrize(("reason", "change"), GATES, ids=[reason for reason, _ in GATES])
+def test_every_gate_says_its_own_reason(reason: str, change: dict[str, Any]) -> None:
+    decision = decided(**change)
+
+    assert (decision.action, decision.reason) == (Action.SKIP, reason)
+    assert decision.prefix_tokens > 0
+
+
+@pytest.mark.parametrize("first", range(len(GATES) - 1), ids=[reason for reason, _ in GATES[:-1]])
+def test_the_first_gate_that_says_no_gives_the_reason(first: int) -> None:
+    changes: dict[str, Any] = {}
+    for _, change in reversed(GATES[first:]):
+        if "sightings" in change and "sightings" in changes:
+            here, behind = next(iter(change["sightings"].values())), next(iter(changes["sightings"].values()))
+            changes["sightings"] = {DEEPEST.prefix_hash: _both(here, behind)}
+        elif "limits" in change and "limits" in changes:
+            changes["limits"] = replace(changes["limits"], is_enabled=change["limits"].is_enabled)
+        else:
+            changes.update(change)
+
+    assert decided(**changes).reason == GATES[first][0]
+
+
+def _both(first: Sighting, second: Sighting) -> Sighting:
+    return Sighting(
+        expires_at=first.expires_at or second.expires_at,
+        lease_owner=first.lease_owner or second.lease_owner,
+        is_uncacheable=first.is_uncacheable or second.is_uncacheable,
+    )
+
+
+def test_a_prefix_without_any_block_is_below_every_minimum() -> None:
+    assert decided(Prefix(model="claude-opus-5-5", breakpoints=())).reason == "below_minimum_tokens"
+
+
+def test_a_skip_while_another_warms_is_shown_as_warming() -> None:
+    assert decided(sightings=LEASED).state() is WarmthState.WARMING
+
+
+def test_an_hour_costs_the_price_of_an_hour_and_only_where_it_is_asked_for() -> None:
+    prefix = make_prefix(turns=1, shared_ttl="1h")
+    shared, conversation = prefix.breakpoints
+
+    decision = decided(prefix)
+
+    assert decision.cost_usd == (
+        shared.prefix_tokens * RATES.cache_write_1h
+        + (conversation.prefix_tokens - shared.prefix_tokens) * RATES.cache_write_5m
+    )
+
+
+def test_an_expired_sighting_is_no_warmth() -> None:
+    assert decided(sightings=live(DEEPEST, seconds=0)).reason == "cold"
+
+
+def test_a_look_back_finds_the_entry_of_an_earlier_position() -> None:
+    inside = DEEPEST.look_back[2]
+
+    layers = believed_warmth(PREFIX, {inside.prefix_hash: Sighting(expires_at=NOW + 200)}, NOW)
+
+    assert layers[-1].hot_tokens == inside.prefix_tokens
+
+
+layer_sizes = st.lists(st.integers(1, 120_000), min_size=1, max_size=4)
+sighted = st.lists(
+    st.builds(
+        Sighting,
+        expires_at=st.one_of(st.none(), st.floats(NOW - 100, NOW + 4000)),
+        lease_owner=st.sampled_from([None, None, "other"]),
+        is_uncacheable=st.sampled_from([False, False, True]),
+    ),
+    min_size=4,
+    max_size=4,
+)
+
+
+@st.composite
+def situations(draw: st.DrawFn) -> tuple[Prefix, dict[str, Sighting], Limits, Capabilities]:
+    total, points = 0, []
+    hour_layers = draw(st.integers(0, 4))
+    for number, size in enumerate(draw(layer_sizes)):
+        total += size
+        position = Position(prefix_hash=f"hash {number}", prefix_tokens=total)
+        points.append(
+            Breakpoint(
+                layer=list(Layer)[number],
+                prefix_hash=position.prefix_hash,
+                prefix_tokens=total,
+                ttl_seconds=3600 if number < hour_layers else 300,
+                look_back=(position,),
+            )
+        )
+    prefix = Prefix(
+        model=draw(st.sampled_from(["claude-sonnet-5-5", "claude-haiku-4-5", "not-known"])),
+        breakpoints=tuple(points),
+        obstacle=draw(st.sampled_from([None, None, "manual_thinking"])),
+    )
+    sightings = {point.prefix_hash: sighting for point, sighting in zip(points, draw(sighted), strict=False)}
+    limits = Limits(is_enabled=draw(st.booleans()), max_cost_usd=Decimal(draw(st.integers(0, 100))) / 100)
+    return prefix, sightings, limits, Capabilities(upstream="anthropic", accepts_zero_max_tokens=draw(st.booleans()))
+
+
+@given(situations())
+def test_nothing_is_warmed_against_the_operators_will_or_in_vain(
+    situation: tuple[Prefix, dict[str, Sighting], Limits, Capabilities],
+) -> None:
+    prefix, sightings, limits, capabilities = situation
+
+    decision = decided(prefix, sightings, limits=limits, capabilities=capabilities)
+
+    if decision.action is Action.WARM:
+        deepest = sightings.get(prefix.breakpoints[-1].prefix_hash, Sighting())
+        assert limits.is_enabled
+        assert capabilities.accepts_zero_max_tokens
+        assert prefix.obstacle is None
+        assert prefix.prefix_tokens >= facts_for(prefix.model).min_prefix_tokens
+        assert decision.cost_usd is not None
+        assert decision.cost_usd <= limits.max_cost_usd
+        assert deepest.lease_owner is None
+        assert not deepest.is_uncacheable
+
+
+@given(situations())
+def test_already_warm_means_enough_of_it_for_long_enough(
+    situation: tuple[Prefix, dict[str, Sighting], Limits, Capabilities],
+) -> None:
+    prefix = replace(situation[0], obstacle=None)
+    free = {name: replace(seen, lease_owner=None, is_uncacheable=False) for name, seen in situation[1].items()}
+    minimum = facts_for(prefix.model).min_prefix_tokens
+
+    decision = decided(prefix, free)
+
+    left_seconds = (decision.expires_at or NOW) - NOW
+    is_enough = decision.cold_tokens < minimum <= prefix.prefix_tokens
+    is_for_long = left_seconds >= REFRESH_BELOW_FRACTION * prefix.breakpoints[-1].ttl_seconds
+    assert (decision.reason == "already_warm") == (is_enough and decision.hot_tokens > 0 and is_for_long)
+
+
+@given(situations())
+def test_every_token_is_paid_for_once_either_read_or_written(
+    situation: tuple[Prefix, dict[str, Sighting], Limits, Capabilities],
+) -> None:
+    prefix, sightings, _, _ = situation
+    decision = decided(replace(prefix, obstacle=None), sightings)
+    assume(decision.cost_usd is not None)
+    one_price = replace(RATES, cache_read=Decimal(1), cache_write_5m=Decimal(1), cache_write_1h=Decimal(1))
+
+    again = decided(replace(prefix, obstacle=None), sightings, rates=lambda model, tokens: one_price)
+
+    assert again.cost_usd == prefix.prefix_tokens
+    assert 0 <= decision.hot_tokens <= prefix.prefix_tokens
