@@ -31,4 +31,5 @@ def make_conversation(user: User | None = None, assistant: Assistant | None = No
 def make_message(conversation: Conversation, text: str = "Hello", **fields: Any) -> Message:
     """A person's message, or with `role="assistant"` a reply."""
     content = [{"type": "text", "text": text}]
-    return Message.objects.create(**{"conversation": conversation, "text": text, "content": content, **fields})
+    defaults = {"conversation": conversation, "role": Message.Role.USER, "text": text, "content": content}
+    return Message.objects.create(**{**defaults, **fields})

@@ -87,9 +87,11 @@ def _thinking(assistant: Assistant) -> Json | None:
 
 
 def _ancestors(message: Message) -> list[Message]:
+    if message.parent_id is None:
+        return []
     by_id = {m.pk: m for m in Message.objects.filter(conversation=message.conversation_id)}
     branch: list[Message] = []
-    current = by_id.get(message.parent_id) if message.parent_id else None
+    current = by_id.get(message.parent_id)
     while current is not None:
         branch.append(current)
         current = by_id.get(current.parent_id) if current.parent_id else None

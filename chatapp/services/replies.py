@@ -198,10 +198,9 @@ def _earlier(user: User, frame: MessageSend) -> Sent | None:
 def _store_new(user: User, frame: MessageSend) -> Sent:
     attachments = access.unsent_attachments(user, frame.attachment_ids)
     conversation = _conversation(user, frame)
-    parent = access.message_in(conversation, frame.parent_id) if frame.parent_id else _newest_in(conversation)
     message = Message.objects.create(
         conversation=conversation,
-        parent=parent,
+        parent=_parent(conversation, frame),
         role=Message.Role.USER,
         text=frame.text,
         content=prompts.message_content(frame.text, attachments),
@@ -230,8 +229,12 @@ def _conversation(user: User, frame: MessageSend) -> Conversation:
     return conversation
 
 
-def _newest_in(conversation: Conversation) -> Message | None:
-    """The leaf of the branch that the page shows: see `conversations.branch_of`."""
+def _parent(conversation: Conversation, frame: MessageSend) -> Message | None:
+    """The named message, or the leaf of the branch that the page shows: see `conversations.branch_of`."""
+    if frame.parent_id is not None:
+        return access.message_in(conversation, frame.parent_id)
+    if frame.conversation_id is None:
+        return None
     return conversation.messages.only("pk").order_by("created_at", "id").last()
 
 

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from chatapp import access
 from chatapp.protocol import ServerFrame
@@ -15,10 +16,14 @@ from warmcache.tasks import TaskOwner
 Send = Callable[[ServerFrame], Awaitable[None]]
 
 MAX_REMEMBERED = 32
+STATES_WITH_REASON = {"skipped", "failed"}
 
 
 class WarmthReports:
-    """Sends a `warmth` frame only when something has changed since the last one for the same draft."""
+    """Sends a `warmth` frame only when something has changed since the last one for the same draft.
+
+    A count of tokens alone is no change: before a warm-up it is estimated, at its end it is the provider's.
+    """
 
     def __init__(self, send: Send, watch: TypingWatch) -> None:
         self._send = send
@@ -57,7 +62,8 @@ class WarmthReports:
 
     async def _report(self, draft: Draft, warmth: Warmth) -> None:
         frame = _frame(draft, warmth)
-        if self._last.get(draft) == frame:
+        last = self._last.get(draft)
+        if last is not None and replace(last, prefix_tokens=frame.prefix_tokens) == frame:
             return
         self._last = {d: f for d, f in self._last.items() if d != draft}
         self._last[draft] = frame
@@ -72,7 +78,7 @@ def _frame(draft: Draft, warmth: Warmth) -> WarmthFrame:
         conversation_id=draft.conversation_id or UNSET,
         assistant_id=draft.assistant_id or UNSET,
         state=warmth.state.value,
-        reason=warmth.reason,
+        reason=warmth.reason if warmth.state in STATES_WITH_REASON else None,
         prefix_tokens=warmth.prefix_tokens,
         estimated_expires_at=expires_at,
     )

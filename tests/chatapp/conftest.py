@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 from channels.layers import get_channel_layer
+from django.db.backends.utils import CursorWrapper
 
 from chatapp.models import Assistant, User
-from chatapp.services import lifecycle
+from chatapp.services import lifecycle, reply_run
 from tests.chatapp.sockets import Tab, cookie_of, sign_in
 from tests.factories import make_assistant, make_user
 from tests.servers.chat_server import SimulatorControl
@@ -80,3 +81,24 @@ async def open_tab(quiet_process, simulator) -> AsyncIterator[Callable[[User], A
     yield open_one
     for tab in tabs:
         await tab.disconnect()
+
+
+@pytest.fixture
+def queries(monkeypatch) -> list[str]:
+    """SQL statements of all threads, in order, without the control of transactions."""
+    statements: list[str] = []
+    execute = CursorWrapper.execute
+
+    def counted(cursor: CursorWrapper, sql: str, params: object = None) -> object:
+        if not sql.startswith(("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE")):
+            statements.append(sql)
+        return execute(cursor, sql, params)
+
+    monkeypatch.setattr(CursorWrapper, "execute", counted)
+    return statements
+
+
+@pytest.fixture
+def frame_per_delta(monkeypatch) -> None:
+    """Every delta of the provider is a frame of its own."""
+    monkeypatch.setattr(reply_run, "COALESCE_SECONDS", 0.0)

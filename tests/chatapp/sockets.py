@@ -83,7 +83,8 @@ class Tab:
 
     async def read(self) -> dict[str, Any]:
         """The next frame."""
-        output = await self._communicator.receive_output(PATIENCE_SECONDS)
+        # Not `receive_output`: at a time-out it cancels the application, which hides what went wrong.
+        output = await in_time(self._communicator.output_queue.get())
         if output["type"] == "websocket.close":
             self.closed_with = output.get("code", 1000)
             raise SocketClosedError(self.closed_with)
