@@ -1,0 +1,400 @@
+"""What the ledger's rows say of a warm-up and of the request after it, in a real database."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import OperationalError, connection
+
+from warmcache import records, services
+from warmcache.core.economics import request_cost_usd
+from warmcache.core.errors import StreamBroken, UpstreamUnavailable
+from warmcache.core.ports import BlockDelta
+from warmcache.core.prefix import Prompt
+from warmcache.core.usage import Usage
+from warmcache.database import in_database_thread
+from warmcache.models import Outcome, SkipCount, UsageRecord, WarmUp
+from warmcache.prices import rates_for
+from warmcache.records import Origin, RequestFacts, at
+from warmcache.testing import FakeClock, FakeRuntime, fake_runtime, make_prefix, make_prompt, make_turn
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+async def fake(clock: FakeClock) -> AsyncIterator[FakeRuntime]:
+    async with fake_runtime(clock=clock) as fakes:
+        yield fakes
+
+
+async def warm(prompt: Prompt | None = None, **options: Any) -> services.Attempt:
+    attempt = await services.prewarm_prefix(prompt or make_prompt(), intent="typing", **options)
+    if attempt.finished:
+        await attempt.finished()
+    return attempt
+
+
+async def send(prompt: Prompt | None = None, **options: Any) -> services.ResponseStream:
+    response = services.stream_response(prompt or make_prompt(), make_turn(), max_tokens=100, **options)
+    async with response:
+        [event async for event in response]
+    return response
+
+
+async def rows(model: type[Any] = WarmUp) -> list[Any]:
+    await services.flush()
+    return await in_database_thread(lambda: list(model.objects.order_by("started_at", "id")))
+
+
+async def only_warm_up() -> WarmUp:
+    (row,) = await rows()
+    return row
+
+
+async def test_a_warm_up_is_a_row_with_all_that_is_known_of_it(fake: FakeRuntime, clock: FakeClock) -> None:
+    await warm(make_prompt(turns=1, shared_ttl="1h"), label="helpdesk", subject="user 7")
+
+    row = await only_warm_up()
+
+    usage = fake.provider.sent[0].usage
+    assert usage is not None
+    rates = rates_for(row.model, usage.total_input_tokens)
+    assert rates is not None
+    assert (row.intent, row.reason, row.label, row.subject) == ("typing", "cold", "helpdesk", "user 7")
+    assert (row.model, row.upstream, row.outcome) == ("claude-sonnet-5-5", "simulator", Outcome.PENDING)
+    assert (row.cache_write_tokens, row.cache_write_1h_tokens) == (
+        usage.cache_write_tokens,
+        usage.cache_write_1h_tokens,
+    )
+    assert row.cost_usd == request_cost_usd(usage, rates).quantize(Decimal("1e-8"))
+    assert row.price_version == rates.version
+    assert row.estimated_expires_at == at(clock.now() + 300)
+    assert [(layer["layer"], layer["ttl_seconds"], layer["state"]) for layer in row.layers] == [
+        ("shared", 3600, "cold"),
+        ("conversation", 300, "cold"),
+    ]
+
+
+async def test_a_request_that_reads_it_makes_it_a_hit(fake: FakeRuntime, clock: FakeClock) -> None:
+    await warm()
+    clock.advance(10)
+    response = await send(label="helpdesk", purpose="reply")
+
+    row = await only_warm_up()
+    (record,) = await rows(UsageRecord)
+
+    assert (row.outcome, row.settled_at) == ("hit", at(clock.now()))
+    assert response.result is not None
+    assert (response.result.settlement.warmth, response.result.settlement.warm_up_id) == ("hit", row.pk)
+    assert (record.pk, record.warmth, record.warm_up_id, record.status) == (response.id, "hit", row.pk, "complete")
+    assert record.cache_read_tokens == row.cache_write_tokens
+    assert record.cost_usd == response.result.settlement.cost_usd.quantize(Decimal("1e-8"))  # type: ignore[union-attr]
+    assert (record.label, record.purpose, record.request_id) == ("helpdesk", "reply", "req_1")
+
+
+async def test_a_second_request_settles_nothing_again_and_is_no_less_a_hit(fake: FakeRuntime, clock: FakeClock) -> None:
+    await warm()
+    await send()
+    settled_at = (await only_warm_up()).settled_at
+    clock.advance(30)
+
+    second = await send()
+
+    row = await only_warm_up()
+    assert (row.outcome, row.settled_at) == ("hit", settled_at)
+    assert second.result is not None
+    assert (second.result.settlement.warmth, second.result.settlement.warm_up_id) == ("hit", row.pk)
+    assert len(await rows(UsageRecord)) == 2
+
+
+async def test_a_request_that_waited_for_it_makes_it_joined(fake: FakeRuntime, clock: FakeClock) -> None:
+    fake.provider.hold_warm_ups()
+    await services.prewarm_prefix(make_prompt(), intent="typing")
+    await fake.provider.warm_ups_in_flight()
+    clock.advance(1)
+    sending = asyncio.create_task(send())
+    await asyncio.sleep(0.01)
+    clock.advance(2)
+    fake.provider.release_warm_ups()
+    response = await sending
+
+    row = await only_warm_up()
+
+    assert (row.outcome, row.waited_ms) == ("joined", 2000)
+    assert response.result is not None
+    assert response.result.settlement.warm_up_id == row.pk
+
+
+async def test_a_request_that_went_before_it_was_done_makes_it_raced(fake: FakeRuntime, clock: FakeClock) -> None:
+    fake.provider.hold_warm_ups()
+    attempt = await services.prewarm_prefix(make_prompt(), intent="typing")
+    await fake.provider.warm_ups_in_flight()
+    response = await send()
+    clock.advance(3)
+    fake.provider.release_warm_ups()
+    assert attempt.finished is not None
+    await attempt.finished()
+
+    row = await only_warm_up()
+
+    assert row.outcome == "raced"
+    assert row.cache_write_tokens > 0
+    assert response.result is not None
+    assert (response.result.settlement.warmth, response.result.settlement.warm_up_id) == ("raced", row.pk)
+
+
+async def test_a_warm_up_of_another_process_that_was_still_under_way_was_raced_not_evicted(clock: FakeClock) -> None:
+    prefix, origin = make_prefix(), Origin(label="", subject="", upstream="simulator")
+    warm_up_id = uuid4()
+
+    def write() -> records.Settlement:
+        records.insert_warm_up(
+            warm_up_id, prefix=prefix, origin=origin, intent="typing", reason="cold", hot_tokens=0, started_at=100.0
+        )
+        usage = Usage(cache_write_tokens=4000)
+        records.finish_warm_up(warm_up_id, usage=usage, rates=None, duration_ms=3000, request_id="r")
+        return records.record_request(facts_of(prefix, origin, started_at=102.0, usage=Usage(input_tokens=4000)))
+
+    settlement = await in_database_thread(write)
+
+    assert (await only_of(warm_up_id)).outcome == "raced"
+    assert (settlement.warmth, settlement.warm_up_id) == ("cold", warm_up_id)
+
+
+def facts_of(prefix: Any, origin: Origin, **changes: Any) -> RequestFacts:
+    facts = RequestFacts(
+        id=uuid4(),
+        origin=origin,
+        purpose="reply",
+        prefix=prefix,
+        started_at=0.0,
+        duration_ms=10,
+        ttft_ms=5,
+        status="complete",
+        error_code="",
+        request_id="r",
+        usage=None,
+        rates=None,
+        joined_id=None,
+        raced_id=None,
+        waited_ms=0,
+    )
+    return replace(facts, **changes)
+
+
+async def only_of(warm_up_id: Any) -> WarmUp:
+    return await in_database_thread(lambda: WarmUp.objects.get(pk=warm_up_id))
+
+
+async def test_nobody_came_in_time_so_it_is_unused(fake: FakeRuntime, clock: FakeClock) -> None:
+    await warm()
+    clock.advance(299)
+    before = (await only_warm_up()).outcome
+    clock.advance(2)
+
+    row = await only_warm_up()
+
+    assert (before, row.outcome, row.settled_at) == (Outcome.PENDING, "unused", at(clock.now()))
+
+
+async def test_a_long_reply_that_began_in_time_takes_back_the_sweeps_unused(
+    fake: FakeRuntime, clock: FakeClock
+) -> None:
+    await warm()
+    clock.advance(200)
+    async with services.stream_response(make_prompt(), make_turn(), max_tokens=9) as response:
+        async for event in response:
+            if isinstance(event, BlockDelta):
+                clock.advance(150)
+                await services.flush()
+
+    assert (await only_warm_up()).outcome == "hit"
+
+
+async def test_a_request_that_comes_too_late_credits_nothing(fake: FakeRuntime, clock: FakeClock) -> None:
+    await warm()
+    clock.advance(301)
+
+    response = await send()
+
+    assert (await only_warm_up()).outcome == "unused"
+    assert response.result is not None
+    assert (response.result.settlement.warmth, response.result.settlement.warm_up_id) == ("cold", None)
+
+
+async def test_same_bytes_in_time_and_nothing_read_means_evicted(fake: FakeRuntime) -> None:
+    await warm()
+    fake.provider.evict()
+
+    response = await send()
+
+    assert (await only_warm_up()).outcome == "evicted"
+    assert response.result is not None
+    assert response.result.settlement.warmth == "cold"
+
+
+async def test_a_failure_is_a_row_with_its_code(fake: FakeRuntime) -> None:
+    fake.provider.fail(UpstreamUnavailable("server_error", "no", request_id="r" * 200))
+    await warm()
+
+    row = await only_warm_up()
+
+    assert (row.outcome, row.error_code, row.cost_usd, row.estimated_expires_at) == (
+        "failed",
+        "server_error",
+        None,
+        None,
+    )
+    assert row.request_id == "r" * 80
+
+
+async def test_a_warm_up_that_left_nothing_failed_whatever_it_cost(fake: FakeRuntime) -> None:
+    fake.provider.reports_nothing = True
+    await warm()
+    await send()
+
+    row = await only_warm_up()
+
+    assert (row.outcome, row.error_code) == ("failed", "not_cacheable")
+    assert row.input_tokens > 4000
+    assert row.cost_usd is not None
+    assert row.cost_usd > 0
+
+
+async def test_closing_cancels_what_is_in_flight_and_says_so(clock: FakeClock) -> None:
+    async with fake_runtime(clock=clock) as fake:
+        fake.provider.hold_warm_ups()
+        await services.prewarm_prefix(make_prompt(), intent="typing")
+        await fake.provider.warm_ups_in_flight()
+
+    row = await in_database_thread(WarmUp.objects.get)
+    assert (row.outcome, row.error_code) == ("cancelled", "")
+    assert fake.provider.is_closed
+
+
+async def test_a_request_that_got_no_answer_leaves_the_warm_up_to_the_next_one(fake: FakeRuntime) -> None:
+    await warm()
+    fake.provider.fail(UpstreamUnavailable("rate_limited", "no"), kind="reply")
+    with pytest.raises(UpstreamUnavailable):
+        await send()
+    still = (await only_warm_up()).outcome
+    await send()
+
+    failed, good = sorted(await rows(UsageRecord), key=lambda record: record.status, reverse=True)
+    assert (still, (await only_warm_up()).outcome) == (Outcome.PENDING, "hit")
+    assert (failed.status, failed.error_code, failed.warm_up_id, failed.cost_usd) == (
+        "failed",
+        "rate_limited",
+        None,
+        None,
+    )
+    assert (good.status, good.warmth) == ("complete", "hit")
+
+
+async def test_a_stopped_and_a_broken_reply_are_rows_too(fake: FakeRuntime) -> None:
+    async with services.stream_response(make_prompt(), make_turn(), max_tokens=9) as response:
+        async for event in response:
+            if isinstance(event, BlockDelta):
+                break
+    fake.provider.fail(StreamBroken("stream_cut", "cut"), after_pieces=1)
+    with pytest.raises(StreamBroken):
+        await send()
+
+    found = {(record.status, record.error_code, record.output_tokens) for record in await rows(UsageRecord)}
+
+    assert found == {("stopped", "", 0), ("interrupted", "stream_cut", 0)}
+
+
+async def test_a_request_that_was_never_sent_is_no_row(fake: FakeRuntime) -> None:
+    async with services.stream_response(make_prompt(), make_turn(), max_tokens=9):
+        pass
+
+    assert await rows(UsageRecord) == []
+
+
+async def test_warming_the_shared_layer_is_credited_by_any_conversation(fake: FakeRuntime) -> None:
+    await warm(make_prompt())
+
+    response = await send(make_prompt(turns=1))
+
+    assert (await only_warm_up()).outcome == "hit"
+    assert response.result is not None
+    assert response.result.settlement.warm_up_id is not None
+
+
+async def test_another_conversations_warm_up_is_left_alone(fake: FakeRuntime) -> None:
+    await warm(make_prompt(name="ann", turns=1))
+
+    await send(make_prompt(name="bob", turns=1))
+
+    assert (await only_warm_up()).outcome == Outcome.PENDING
+
+
+async def test_skips_are_counted_per_minute_and_written_once(fake: FakeRuntime, clock: FakeClock) -> None:
+    clock.advance(-(clock.now() % 60))
+    prefix = services.outline(make_prompt(system_tokens=100))
+    for label in ("a", "a", "a", "b"):
+        await services.consider_prefix(prefix, intent="typing", label=label)
+    await services.flush()
+    await services.consider_prefix(prefix, intent="typing", label="a")
+    clock.advance(60)
+    await services.consider_prefix(prefix, intent="typing", label="a")
+    await services.flush()
+
+    found = await in_database_thread(
+        lambda: sorted(SkipCount.objects.values_list("minute", "label", "intent", "reason", "count"))
+    )
+
+    minute = at(clock.now() - 60)
+    assert found == [
+        (minute, "a", "typing", "below_minimum_tokens", 4),
+        (minute, "b", "typing", "below_minimum_tokens", 1),
+        (at(clock.now()), "a", "typing", "below_minimum_tokens", 1),
+    ]
+
+
+async def test_a_database_that_fails_costs_the_row_and_not_the_reply(
+    fake: FakeRuntime, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise OperationalError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        for name in ("insert_warm_up", "finish_warm_up", "record_request", "add_skip_counts", "sweep"):
+            patch.setattr(records, name, broken)
+        attempt = await warm()
+        response = await send()
+        await services.flush()
+
+    assert attempt.finished is not None
+    assert (await attempt.finished()).state == "warm"
+    assert response.result is not None
+    assert (response.result.status, response.result.settlement.warmth) == ("complete", "hit")
+    assert "the disk is full" in caplog.text
+    assert await rows(UsageRecord) == []
+    assert (await send()).result is not None
+    assert len(await rows(UsageRecord)) == 1
+
+
+async def test_recording_a_request_takes_a_fixed_number_of_queries(fake: FakeRuntime) -> None:
+    await warm(make_prompt(turns=2))
+    origin = Origin(label="", subject="", upstream="simulator")
+    facts = facts_of(make_prefix(turns=2), origin, started_at=fake.clock.now(), usage=Usage())
+    counted: list[str] = []
+
+    def count(execute: Any, sql: str, *rest: Any) -> Any:
+        counted.append(sql)
+        return execute(sql, *rest)
+
+    def write() -> None:
+        with connection.execute_wrapper(count):
+            records.record_request(facts)
+
+    await services.flush()
+    await in_database_thread(write)
+
+    assert len([sql for sql in counted if sql.startswith(("SELECT", "INSERT", "UPDATE"))]) == 2
