@@ -217,8 +217,8 @@ async def test_a_cursor_at_the_very_end_has_nothing_to_wait_for(open_tab, ann, u
 
 @pytest.fixture
 async def paced(open_tab, ann, assistant, simulator, frame_per_delta) -> Tab:
-    """A tab whose reply is under way and takes about a second."""
-    simulator.script(tokens=600, tokens_per_second=600)
+    """A tab whose reply is under way and takes a moment."""
+    simulator.script(tokens=600, tokens_per_second=1500)
     tab = await open_tab(ann)
     await tab.say("A slow one", assistant_id=assistant.pk)
     await tab.until("reply.delta")
@@ -267,7 +267,7 @@ async def test_opening_the_same_chat_again_on_one_socket_doubles_nothing(paced):
 async def test_a_cursor_in_an_ended_reply_does_not_hide_the_one_that_runs_now(open_tab, ann, uninterrupted, simulator):
     conversation_id = uninterrupted.of_type("message.created")[0]["conversation_id"]
     frames = uninterrupted.of_type("reply.block", "reply.delta", "reply.finished")
-    simulator.script(tokens=300, tokens_per_second=600)
+    simulator.script(tokens=300, tokens_per_second=1500)
     await uninterrupted.say("One more", conversation_id=conversation_id)
     running = await uninterrupted.until("reply.started")
     await uninterrupted.until("reply.delta")
