@@ -1,0 +1,147 @@
+"""One real server for the whole folder. Each test has people and assistants of its own, so that cold is cold."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.chat_page import ChatPage
+from tests.browsers import TIMEOUT_MS, Chromium, Contexts
+from tests.servers.chat_server import ROOT, ChatServer, LiveUser, SimulatorControl
+
+PEOPLE = 60
+ASSISTANTS = 12
+
+expect.set_options(timeout=TIMEOUT_MS)
+
+
+@pytest.fixture(scope="package")
+def _server(new_database: Callable[[], str]) -> Iterator[ChatServer]:
+    with ChatServer(database_url=new_database(), users=("ann", "root")) as server:
+        yield server
+
+
+@pytest.fixture(scope="package")
+def _population(_server: ChatServer) -> dict[str, Iterator[Any]]:
+    command = [sys.executable, "-m", "tests.browser.population", str(PEOPLE), str(ASSISTANTS)]
+    made = json.loads(subprocess.check_output(command, cwd=ROOT, env=_server.environment(), text=True))
+    return {
+        "people": iter([LiveUser(**fields) for fields in made["people"]]),
+        "assistants": iter(made["assistants"]),
+    }
+
+
+@pytest.fixture
+def server(_server: ChatServer) -> Iterator[ChatServer]:
+    """The server; what a test dictated to its simulator is forgotten at the test's end."""
+    _server.simulator.reset()
+    yield _server
+    _server.simulator.reset()
+
+
+@pytest.fixture
+def simulator(server: ChatServer) -> SimulatorControl:
+    return server.simulator
+
+
+@pytest.fixture
+def new_person(_population: dict[str, Iterator[Any]]) -> Callable[[], LiveUser]:
+    return lambda: next(_population["people"])
+
+
+@pytest.fixture
+def person(new_person: Callable[[], LiveUser]) -> LiveUser:
+    """Somebody who has never been here."""
+    return new_person()
+
+
+@pytest.fixture
+def cold_assistant(_population: dict[str, Iterator[Any]]) -> int:
+    """The id of an assistant whose prompt nobody has sent yet, and which is worth caching."""
+    return next(_population["assistants"])
+
+
+@pytest.fixture
+def small_talk(server: ChatServer) -> int:
+    """The id of the demo's assistant whose prompt is too small to be cached."""
+    return server.assistants["small-talk"]
+
+
+@pytest.fixture
+def contexts(chromium: Chromium) -> Iterator[Contexts]:
+    with chromium.contexts() as contexts:
+        yield contexts
+        contexts.require_quiet_consoles()
+
+
+@pytest.fixture
+def open_page(contexts: Contexts) -> Callable[..., Any]:
+    return contexts.open_page
+
+
+@pytest.fixture
+def forgive(contexts: Contexts) -> Callable[[str], None]:
+    """Takes complaints of the console back that match a pattern: those that the test has brought about itself."""
+
+    def forget(pattern: str) -> None:
+        contexts.complaints[:] = [text for text in contexts.complaints if not re.search(pattern, text)]
+
+    return forget
+
+
+@pytest.fixture
+def second_tab(contexts: Contexts) -> Callable[[ChatPage], ChatPage]:
+    """The same person's next tab in the same browser, at the address of the first."""
+
+    def open_it(chat: ChatPage) -> ChatPage:
+        page = chat.page.context.new_page()
+        contexts.watch(page)
+        page.goto(chat.page.url)
+        second = ChatPage(page)
+        second.wait_until_ready()
+        return second
+
+    return open_it
+
+
+@pytest.fixture
+def open_chat(server: ChatServer, small_talk: int, open_page: Callable[..., Any]) -> Callable[..., ChatPage]:
+    """Opens the chat as a person, with `small_talk` unless another assistant is named (None leaves the choice)."""
+
+    def open_it(user: LiveUser, *, path: str = "/", assistant: int | None = small_talk, **options: Any) -> ChatPage:
+        chat = ChatPage(open_page(server.url + path, user=user, **options))
+        chat.wait_until_ready()
+        if assistant is not None and path == "/":
+            chat.choose(assistant)
+        return chat
+
+    return open_it
+
+
+@pytest.fixture
+def chat(open_chat: Callable[..., ChatPage], person: LiveUser) -> ChatPage:
+    """A new chat with the small assistant, opened by somebody who has never been here."""
+    return open_chat(person)
+
+
+@pytest.fixture
+def held_breath(simulator: SimulatorControl) -> Callable[[], AbstractContextManager[None]]:
+    """`with held_breath(): ...`: the API says nothing meanwhile, and afterwards goes on where it was."""
+
+    @contextmanager
+    def hold() -> Iterator[None]:
+        os.kill(simulator.process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(simulator.process.pid, signal.SIGCONT)
+
+    return hold

@@ -1,0 +1,57 @@
+"""Run in a process of its own, by `conftest`: people who are signed in, and assistants whose prompts are cold."""
+
+import json
+import os
+import sys
+
+import django
+
+# Well above the smallest prefix that the model caches, well below anything that would slow a test down.
+PROMPT = "You answer questions about the harbour of a small town, its ships and its weather. " * 120
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatapp.settings")
+    django.setup()
+    people, assistants = (int(number) for number in sys.argv[1:])
+    made = {
+        "people": [make_person(number) for number in range(people)],
+        "assistants": [make_assistant(number) for number in range(assistants)],
+    }
+    json.dump(made, sys.stdout)
+
+
+def make_person(number: int) -> dict[str, object]:
+    """Signed in without a password: hashing one for each would take longer than all the tests that need them."""
+    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+    from django.contrib.sessions.backends.db import SessionStore
+
+    from chatapp.models import User
+
+    user = User(username=f"person-{number}")
+    user.set_unusable_password()
+    user.save()
+    session = SessionStore()
+    session[SESSION_KEY] = str(user.pk)
+    session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+    session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    session.create()
+    return {"id": user.pk, "username": user.username, "password": "", "session_key": session.session_key}
+
+
+def make_assistant(number: int) -> int:
+    from chatapp.models import Assistant
+
+    return Assistant.objects.create(
+        name=f"Harbour {number}",
+        slug=f"harbour-{number}",
+        description="Knows the ships and the weather.",
+        model="claude-sonnet-5-5",
+        thinking="between_tools",
+        effort="low",
+        system_prompt=f"You are number {number} of the harbour's assistants. {PROMPT}",
+    ).pk
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Replies that are stopped, declined or cut off: what had arrived stays, and words say what happened."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from playwright.sync_api import expect
+
+from tests.browser.chat_page import QUESTION, ChatPage
+from tests.servers.chat_server import SimulatorControl
+
+WORDS = " ".join(f"word{number}" for number in range(200))
+SLOWLY = {"text": WORDS, "tokens_per_second": 20}
+
+
+def test_stop_keeps_the_text_and_says_so_and_try_again_makes_a_new_reply(
+    chat: ChatPage, simulator: SimulatorControl
+) -> None:
+    simulator.script(**SLOWLY)
+    chat.send()
+    chat.wait_for_words()
+
+    chat.stop_button.click()
+    chat.wait_for_status("stopped")
+    kept = chat.reply_body.inner_text()
+    expect(chat.reply).to_contain_text("You stopped this reply.")
+    simulator.script(text="Another try.")
+    chat.again.click()
+    chat.wait_for_status("complete")
+
+    assert kept
+    assert WORDS.startswith(kept)
+    assert chat.texts() == [QUESTION, "Another try."]
+    expect(chat.send_button).to_be_visible()
+    assert simulator.requests()[0]["hung_up"]
+
+
+def test_a_reply_that_the_model_declines_says_so(chat: ChatPage, simulator: SimulatorControl) -> None:
+    simulator.script(text="I cannot help with that.", stop_reason="refusal")
+
+    chat.ask()
+
+    expect(chat.reply).to_contain_text("The model declined to go on with this reply.")
+
+
+def test_a_reply_cut_in_the_middle_keeps_its_beginning(chat: ChatPage, simulator: SimulatorControl) -> None:
+    simulator.script(text=WORDS)
+    simulator.fault(kind="cut", match="reply", where="after_first_token", after_tokens=40)
+
+    chat.send()
+    chat.wait_for_status("interrupted")
+    kept = chat.reply_body.inner_text()
+    chat.reload()
+
+    assert kept
+    assert WORDS.startswith(kept)
+    assert chat.reply_body.inner_text() == kept
+    expect(chat.reply).to_contain_text("cut off")
+    expect(chat.again).to_be_visible()
+
+
+def test_a_person_may_write_but_not_send_while_a_reply_runs(
+    chat: ChatPage, simulator: SimulatorControl, held_breath: Callable[[], AbstractContextManager[None]]
+) -> None:
+    simulator.script(**SLOWLY)
+    chat.send()
+    chat.wait_for_words()
+
+    with held_breath():
+        chat.send("Already the next question")
+        expect(chat.send_button).to_be_hidden()
+        expect(chat.questions).to_have_count(1)
+    chat.stop_button.click()
+    chat.wait_for_status("stopped")
+
+    expect(chat.box).to_have_value("Already the next question")
+    expect(chat.send_button).to_be_enabled()

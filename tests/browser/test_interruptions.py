@@ -1,0 +1,182 @@
+"""Reloads, second tabs, cut wires and dead servers: nothing said is lost, and nothing is there twice."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.chat_page import QUESTION, ChatPage
+from tests.browser.cutting_proxy import CuttingProxy
+from tests.servers.chat_server import ChatServer, LiveUser, SimulatorControl
+
+SENTENCES = [f"Sentence {number} names *ship {number}*, 世界 and ünïcode." for number in range(40)]
+TEXT = "\n\n".join(SENTENCES)
+SHOWN = TEXT.replace("*", "")
+SLOWLY = {"text": TEXT, "tokens_per_second": 300}
+CONNECTION_LOST = r"WebSocket connection|ERR_CONNECTION"
+
+HoldBreath = Callable[[], AbstractContextManager[None]]
+
+
+@pytest.fixture
+def wire(server: ChatServer) -> Iterator[CuttingProxy]:
+    with CuttingProxy(server.port) as wire:
+        yield wire
+
+
+@pytest.fixture
+def wired_chat(
+    wire: CuttingProxy,
+    open_page: Callable[..., object],
+    person: LiveUser,
+    small_talk: int,
+) -> ChatPage:
+    """A chat whose connection runs over `wire`."""
+    chat = ChatPage(open_page(wire.url, user=person))  # type: ignore[arg-type]
+    chat.wait_until_ready()
+    chat.choose(small_talk)
+    return chat
+
+
+def test_a_reload_in_the_middle_of_a_reply_shows_the_same_words(
+    chat: ChatPage, simulator: SimulatorControl, held_breath: HoldBreath
+) -> None:
+    simulator.script(**SLOWLY)
+    chat.send()
+    chat.wait_for_words()
+
+    with held_breath():
+        chat.reload()
+        expect(chat.reply).to_have_attribute("data-status", "streaming")
+    chat.wait_for_status("complete")
+
+    assert paragraphs(chat) == SHOWN.split("\n\n")
+    expect(chat.messages).to_have_count(2)
+
+
+def test_a_second_tab_opened_in_the_middle_of_a_reply_shows_the_same_words(
+    chat: ChatPage,
+    simulator: SimulatorControl,
+    held_breath: HoldBreath,
+    second_tab: Callable[[ChatPage], ChatPage],
+) -> None:
+    simulator.script(**SLOWLY)
+    chat.send()
+    chat.wait_for_words()
+
+    with held_breath():
+        second = second_tab(chat)
+        expect(second.reply).to_have_attribute("data-status", "streaming")
+    for tab in (chat, second):
+        tab.wait_for_status("complete")
+
+    assert paragraphs(chat) == paragraphs(second) == SHOWN.split("\n\n")
+
+
+def test_a_wire_cut_in_the_middle_of_a_reply_costs_no_word_and_doubles_none(
+    wired_chat: ChatPage,
+    wire: CuttingProxy,
+    simulator: SimulatorControl,
+    forgive: Callable[[str], None],
+) -> None:
+    simulator.script(**SLOWLY)
+    wired_chat.send()
+    states = wired_chat.remember_changes(wired_chat.page.get_by_test_id("connection-status"), "data-state")
+
+    for sentence in (2, 6):
+        expect(wired_chat.reply_body).to_contain_text(f"Sentence {sentence} ")
+        wire.cut()
+    wired_chat.wait_for_status("complete")
+
+    assert paragraphs(wired_chat) == SHOWN.split("\n\n")
+    expect(wired_chat.messages).to_have_count(2)
+    assert "waiting" in states()
+    forgive(CONNECTION_LOST)
+
+
+def test_a_message_sent_while_the_server_is_down_arrives_once_when_it_is_back(
+    chat: ChatPage, server: ChatServer, simulator: SimulatorControl, forgive: Callable[[str], None]
+) -> None:
+    simulator.script(text="Here I am again.")
+    text = "Sent into the dark"
+    server.kill()
+
+    chat.send(text)
+    expect(chat.questions).to_contain_text("Sending…")
+    server.start()
+    chat.page.evaluate("dispatchEvent(new Event('online'))")
+    chat.wait_for_status("complete")
+
+    assert chat.texts() == [text, "Here I am again."]
+    assert server.query("SELECT count(*) FROM chatapp_message WHERE text = ?", text) == [(1,)]
+    forgive(CONNECTION_LOST)
+
+
+def test_a_reply_whose_server_died_says_so_and_keeps_its_beginning(
+    chat: ChatPage, server: ChatServer, simulator: SimulatorControl, forgive: Callable[[str], None]
+) -> None:
+    simulator.script(text=TEXT, tokens_per_second=100)
+    chat.send()
+    # Two seconds into it: the server stores what has arrived every second.
+    expect(chat.reply_body).to_contain_text("Sentence 12 ")
+
+    server.kill()
+    server.start()
+    chat.page.evaluate("dispatchEvent(new Event('online'))")
+    chat.wait_for_status("interrupted")
+
+    kept = "\n\n".join(paragraphs(chat))
+    assert kept
+    assert SHOWN.startswith(kept)
+    expect(chat.again).to_be_visible()
+    forgive(CONNECTION_LOST)
+
+
+def test_a_draft_survives_a_reload_and_belongs_to_its_conversation(chat: ChatPage, simulator: SimulatorControl) -> None:
+    simulator.script(text="Yes.")
+    chat.ask()
+    chat.type("Not sent yet")
+
+    chat.reload()
+    expect(chat.box).to_have_value("Not sent yet")
+    chat.page.get_by_role("link", name="New chat").click()
+
+    expect(chat.box).to_have_value("")
+
+
+def test_signing_out_in_another_tab_leads_here_to_the_sign_in_page_and_keeps_the_draft(
+    open_chat: Callable[..., ChatPage], server: ChatServer, second_tab: Callable[[ChatPage], ChatPage]
+) -> None:
+    ann = server.users["ann"]
+    chat = open_chat(ann)
+    chat.type("Half a thou")
+
+    second_tab(chat).page.get_by_role("button", name="Sign out").click()
+    chat.page.wait_for_url(re.compile(r"/accounts/login/"))
+    chat.page.get_by_label("Username").fill(ann.username)
+    chat.page.get_by_label("Password").fill(ann.password)
+    chat.page.get_by_role("button", name="Sign in").click()
+
+    expect(chat.box).to_have_value("Half a thou")
+
+
+def test_words_typed_while_the_wire_is_cut_are_kept_and_the_page_says_that_it_reconnects(
+    wired_chat: ChatPage, wire: CuttingProxy, forgive: Callable[[str], None]
+) -> None:
+    status = wired_chat.page.get_by_test_id("connection-status")
+
+    wire.cut(stay_cut=True)
+    expect(status).to_contain_text("Reconnecting")
+    wired_chat.type(QUESTION)
+    wire.mend()
+    wired_chat.page.evaluate("dispatchEvent(new Event('online'))")
+    expect(status).to_be_hidden()
+
+    expect(wired_chat.box).to_have_value(QUESTION)
+    forgive(CONNECTION_LOST)
+
+
+def paragraphs(chat: ChatPage) -> list[str]:
+    return chat.reply_body.locator("p").all_inner_texts()

@@ -1,0 +1,119 @@
+"""A reply looks like what it is: code in its colours, tables in their frames, and nothing wider than the screen."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.chat_page import ChatPage
+from tests.servers.chat_server import LiveUser, SimulatorControl
+
+CODE = 'def greet(name: str) -> str:\n    return f"Hello {name}"  # said once\n'
+TEXT = f"""# Heading
+
+Some *emphasis*, some `code`, and Donau{"dampfschifffahrts" * 12}kapitän.
+
+```python
+{CODE}```
+
+| Ship | Length | Cargo |
+|:-----|-------:|:-----:|
+| {"Long" * 30} | 120 | {"grain" * 20} |
+
+1. First
+   - inner
+2. Second
+
+> A quotation with https://example.invalid/{"path/" * 40}
+
+{"`" + "x" * 300 + "`"}
+"""
+
+FITS = """() => document.scrollingElement.scrollWidth <= document.scrollingElement.clientWidth
+  && document.querySelector("#messages-pane").scrollWidth <= document.querySelector("#messages-pane").clientWidth"""
+
+
+@pytest.fixture
+def answered(chat: ChatPage, simulator: SimulatorControl) -> ChatPage:
+    simulator.script(text=TEXT)
+    chat.ask("W" * 400)
+    return chat
+
+
+def test_markdown_becomes_what_it_means(answered: ChatPage) -> None:
+    body = answered.reply_body
+
+    expect(body.get_by_role("heading", name="Heading")).to_be_visible()
+    expect(body.locator("em")).to_have_text("emphasis")
+    expect(body.locator("ol > li")).to_have_count(2)
+    expect(body.locator("ol ul > li")).to_have_text("inner")
+    expect(body.locator("blockquote a")).to_have_attribute("target", "_blank")
+    assert body.locator("th").all_inner_texts() == ["Ship", "Length", "Cargo"]
+    classes = body.locator("td").evaluate_all("cells => cells.map((cell) => cell.className)")
+    assert classes == ["cell--left", "cell--right", "cell--center"]
+
+
+def test_code_is_coloured_named_and_copied_exactly(answered: ChatPage) -> None:
+    answered.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    frame = answered.reply_body.locator(".code")
+    copy = frame.get_by_role("button")
+
+    expect(frame.locator(".hljs-keyword").first).to_have_text("def")
+    expect(frame.locator("[data-part=language]")).to_have_text("python")
+    copy.click()
+    expect(copy).to_have_text("Copied")
+
+    assert answered.page.evaluate("navigator.clipboard.readText()") == CODE
+    expect(copy).to_have_text("Copy")
+
+
+def test_the_whole_reply_is_copied_as_it_was_written(answered: ChatPage) -> None:
+    answered.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+
+    answered.reply.locator(".reply__foot [data-part=copy]").click()
+    expect(answered.reply.locator(".reply__foot [data-part=copy]")).to_have_text("Copied")
+
+    assert answered.page.evaluate("navigator.clipboard.readText()") == TEXT
+
+
+def test_nothing_is_wider_than_the_screen(answered: ChatPage) -> None:
+    overflowing = []
+    for width in (320, 375, 768, 1280):
+        answered.page.set_viewport_size({"width": width, "height": 800})
+        answered.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        if not answered.page.evaluate(FITS):
+            overflowing.append(width)
+
+    assert overflowing == []
+
+
+def test_thinking_and_tools_are_folded_away_and_can_be_opened(chat: ChatPage, simulator: SimulatorControl) -> None:
+    simulator.script(blocks=[{"type": "thinking", "thinking": "First I count."}, {"type": "text", "text": "Three."}])
+    chat.ask()
+    thought = chat.reply.locator("details[data-kind=thinking]")
+
+    expect(thought).not_to_have_attribute("open", "")
+    thought.locator("summary").click()
+
+    expect(thought).to_contain_text("First I count.")
+
+
+def test_a_reader_who_scrolled_up_is_left_there_until_the_jump(
+    open_chat: Callable[..., ChatPage], person: LiveUser, simulator: SimulatorControl
+) -> None:
+    chat = open_chat(person, viewport={"width": 700, "height": 400})
+    simulator.script(text="\n\n".join(f"Line {number}" for number in range(60)), tokens_per_second=200)
+    chat.send()
+    expect(chat.reply_body).to_contain_text("Line 25")
+    pane = chat.page.locator("#messages-pane")
+
+    pane.hover()
+    chat.page.mouse.wheel(0, -10_000)
+    expect(chat.page.get_by_role("button", name="Jump to latest")).to_be_visible()
+    chat.wait_for_status("complete")
+    stayed_at = pane.evaluate("pane => pane.scrollTop")
+    chat.page.get_by_role("button", name="Jump to latest").click()
+
+    assert stayed_at == 0
+    expect(chat.reply_body.get_by_text("Line 59")).to_be_in_viewport()
+    expect(chat.page.get_by_role("button", name="Jump to latest")).to_be_hidden()
