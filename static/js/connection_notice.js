@@ -6,7 +6,8 @@ const PATIENCE_MS = 1_200
 
 const ENDED = {
   [CloseCode.forbidden]: "The server refuses this connection. Reload the page, or ask whoever runs it.",
-  [CloseCode.abuse]: "The server closed this connection because too much was sent. Wait a little, then reload the page.",
+  [CloseCode.abuse]:
+    "The server closed this connection because too much was sent. Wait a little, then reload the page.",
   [CloseCode.signedOut]: "You are signed out. What you have written is kept.",
 }
 

@@ -7,7 +7,8 @@ import { StreamBuffer } from "./stream_buffer.js"
  * `conversation.state`.
  *
  * `view` gets: `stateShown(frame, { keepReplyId })`, `conversationBegan(conversationId, entry)`,
- * `messageCreated(frame)`, `replyStarted(frame, { isContinued })`, `replySnapshot(replyId, blocks)`, `replyDelta(frame)`,
+ * `messageCreated(frame)`, `replyStarted(frame, { isContinued })`, `replySnapshot(replyId, blocks)`,
+ * `replyDelta(frame)`,
  * `replyBlock(frame)`, `replyFinished(frame)`, `runningChanged(replyId or null)`.
  */
 export class ConversationSession {

@@ -94,8 +94,8 @@ function isUnclosed({ map, markup }, source) {
   const lines = source.split("\n")
   const last = lines[map[1] - 1] ?? ""
   const closing = last.trim()
-  const isClosed = map[1] - map[0] > 1 && closing.length >= markup.length && closing === markup[0].repeat(closing.length)
-  return !isClosed
+  const isFence = closing.length >= markup.length && closing === markup[0].repeat(closing.length)
+  return !(isFence && map[1] - map[0] > 1)
 }
 
 const languageOf = (info) => /^[\w+#.-]+/.exec(info.trim())?.[0] ?? ""

@@ -32,16 +32,18 @@ export class MessageList {
     return this.#replies.get(replyId) ?? null
   }
 
-  /** A whole conversation from `conversation.state`. The reply `keepReplyId` is shown already and goes on. */
+  /**
+   * A whole conversation from `conversation.state`. The reply `keepReplyId` is shown already and goes on; those that
+   * have ended stay as they are, so that a reconnect disturbs nobody who reads.
+   */
   showConversation({ messages, assistant }, { keepReplyId = null } = {}) {
     this.#assistantName = assistant.name
-    const kept = this.reply(keepReplyId)
+    const mayStay = (view) => view.isEnded || view.replyId === keepReplyId
+    const staying = [...this.#replies].filter(([, view]) => mayStay(view))
+    this.#replies = new Map(staying)
     this.#users = []
     this.#awaited = null
-    this.#replies.clear()
-    if (kept !== null) this.#replies.set(keepReplyId, kept)
-    const elements = messages.map((message) => this.#elementFor(message, kept))
-    this.#root.replaceChildren(...elements)
+    this.#root.replaceChildren(...messages.map((message) => this.#elementFor(message)))
   }
 
   /** A message that is on its way (an outbox entry) or whose delivery changed. */
@@ -92,13 +94,14 @@ export class MessageList {
     return view
   }
 
-  #elementFor(message, kept) {
+  #elementFor(message) {
     if (message.role === "user") return this.#userFrom(message).element
-    return kept?.replyId === message.id ? kept.element : this.#replyFrom(message).element
+    return (this.reply(message.id) ?? this.#replyFrom(message)).element
   }
 
   #userFrom(message) {
-    const view = new UserMessageView({ ...this.#options, clientMessageId: message.client_message_id, text: message.text })
+    const { client_message_id: clientMessageId, text } = message
+    const view = new UserMessageView({ ...this.#options, clientMessageId, text })
     view.sent(message.id)
     this.#users.push(view)
     return view

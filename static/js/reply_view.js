@@ -32,6 +32,10 @@ export class ReplyView {
     }
   }
 
+  get isEnded() {
+    return this.#ending !== null
+  }
+
   get text() {
     const prose = [...this.#blocks.values()].filter((view) => view instanceof MarkdownView)
     return prose.map((view) => view.source).join("\n\n")

@@ -21,7 +21,7 @@ const STOP_REASONS = {
   refusal: "The model declined to go on with this reply.",
 }
 
-export const secondsText = (ms) => (ms < 10_000 ? `${(ms / 1000).toFixed(2)} s` : `${(ms / 1000).toFixed(1)} s`)
+const secondsText = (ms) => (ms < 10_000 ? `${(ms / 1000).toFixed(2)} s` : `${(ms / 1000).toFixed(1)} s`)
 
 /** A decimal string in dollars, with at least two digits that say something. */
 export function costText(costUsd) {
@@ -42,7 +42,8 @@ export function replyFacts({ ttftMs, isFelt, usage, costUsd, warmth }) {
   if (ttftMs !== null) facts.push(ttftFact(ttftMs, isFelt))
   if (usage !== null) facts.push(usageFact(usage))
   if (costUsd !== null) facts.push(costFact(costUsd))
-  if (warmth !== null && WARMTH[warmth]) facts.push(warmthFact(warmth))
+  // Where no word came and nothing was billed, how warm it was says nothing.
+  if (facts.length > 0 && WARMTH[warmth]) facts.push(warmthFact(warmth))
   return facts
 }
 

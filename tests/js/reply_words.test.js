@@ -31,12 +31,14 @@ test("the whole cost is told without empty digits", () => {
 
 test("what is not known is left out", () => {
   assert.deepEqual(replyFacts({ ttftMs: null, usage: null, costUsd: null, warmth: null }), [])
+  assert.deepEqual(replyFacts({ ttftMs: null, usage: null, costUsd: null, warmth: "cold" }), [])
 })
 
 test("each warmth has words and an explanation", () => {
   for (const warmth of ["hit", "joined", "raced", "cold", "held_out"]) {
-    const [fact] = replyFacts({ ttftMs: null, usage: null, costUsd: null, warmth })
+    const fact = replyFacts({ ttftMs: 412, isFelt: true, usage: null, costUsd: null, warmth }).at(-1)
 
+    assert.equal(fact.name, "Warmth")
     assert.ok(fact.long.length > fact.short.length)
   }
 })
