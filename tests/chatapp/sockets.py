@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Self
 from uuid import uuid4
 
@@ -125,6 +125,15 @@ class Tab:
 def reply_text(frames: Iterable[dict[str, Any]]) -> str:
     """The visible text that these frames add up to."""
     return "".join(f["text"] for f in frames if f["type"] == "reply.delta" and f["kind"] == "text")
+
+
+async def eventually(is_so: Callable[[], Awaitable[Any]]) -> Any:
+    """Asks again and again until the answer is true, and gives it: for what another process does in its own time."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            if answer := await is_so():
+                return answer
+            await asyncio.sleep(0.01)
 
 
 async def in_time(awaitable: Any) -> Any:

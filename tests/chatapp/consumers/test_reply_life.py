@@ -1,0 +1,422 @@
+"""A reply belongs to the process: sockets come and go; it ends by itself, by a stop, at shutdown, or with its chat."""
+
+import asyncio
+import logging
+import time
+from uuid import uuid4
+
+import pytest
+
+from chatapp.models import Conversation, Message
+from chatapp.services import conversations, lifecycle, replies, reply_run
+from tests.chatapp.sockets import Tab, eventually, in_time, reply_text
+from tests.factories import make_conversation, make_message
+from warmcache import services as warmcache
+from warmcache.database import in_database_thread
+from warmcache.models import UsageRecord
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+STOP_SECONDS = 0.5
+
+
+async def begin_held_reply(tab: Tab, simulator, **place) -> dict:
+    """A reply that has begun to show text and then says nothing more; gives its `reply.started`."""
+    simulator.script(tokens=400)
+    simulator.fault(kind="stall", where="after_first_token", match="reply", after_tokens=64)
+    await tab.say("A question", **place)
+    started = await tab.until("reply.started")
+    await tab.until("reply.delta")
+    return started
+
+
+async def reply_row(reply_id: str) -> Message:
+    return await in_database_thread(Message.objects.get, pk=reply_id)
+
+
+async def until_hung_up(simulator) -> float:
+    """Seconds until the newest request's client has gone, as the simulator saw it."""
+    begun = time.monotonic()
+
+    async def is_hung_up() -> bool:
+        return simulator.requests()[-1]["hung_up"]
+
+    await eventually(is_hung_up)
+    return time.monotonic() - begun
+
+
+async def test_a_reply_goes_on_without_any_socket(open_tab, ann, assistant, simulator):
+    simulator.script(tokens=400, tokens_per_second=2000)
+    tab = await open_tab(ann)
+    await tab.say("A question", assistant_id=assistant.pk)
+    started = await tab.until("reply.started")
+    await tab.until("reply.delta")
+
+    await tab.disconnect()
+    await in_time(replies._tasks.join(timeout_seconds=5))
+    later = await open_tab(ann)
+    await later.send("conversation.open", conversation_id=started["conversation_id"])
+    state = await later.until("conversation.state")
+
+    assert state["reply"] is None
+    assert state["messages"][-1]["id"] == started["reply_id"]
+    assert state["messages"][-1]["status"] == "complete"
+    assert len(state["messages"][-1]["text"]) > len(reply_text(tab.frames)) > 0
+
+
+async def test_a_socket_that_dies_before_the_ack_leaves_a_message_with_its_reply(open_tab, ann, assistant):
+    tab = await open_tab(ann)
+    await tab.say("Sent with the last breath", assistant_id=assistant.pk)
+    await tab.disconnect()
+    await in_time(replies._tasks.join(timeout_seconds=5))
+
+    rows = await in_database_thread(lambda: list(Message.objects.values_list("role", "status")))
+
+    assert rows == [("user", "complete"), ("assistant", "complete")]
+
+
+# Stop
+
+
+async def test_stop_hangs_up_on_the_provider_and_keeps_the_text(open_tab, ann, assistant, simulator):
+    tab = await open_tab(ann)
+    started = await begin_held_reply(tab, simulator, assistant_id=assistant.pk)
+
+    await tab.send("reply.stop", reply_id=started["reply_id"])
+    seconds = await until_hung_up(simulator)
+    finished = await tab.until("reply.finished")
+
+    assert seconds < STOP_SECONDS
+    assert (finished["status"], finished["error"]) == ("stopped", None)
+    assert finished["usage"]["input_tokens"] + finished["usage"]["cache_write_tokens"] > 1000
+    row = await reply_row(started["reply_id"])
+    assert row.status == "stopped"
+    assert row.text == reply_text(tab.frames) != ""
+    await warmcache.flush()
+    record = await in_database_thread(UsageRecord.objects.get)
+    assert (record.status, record.error_code) == ("stopped", "")
+
+
+async def test_the_text_of_a_stopped_reply_is_part_of_what_follows(open_tab, ann, assistant, simulator):
+    tab = await open_tab(ann)
+    started = await begin_held_reply(tab, simulator, assistant_id=assistant.pk)
+    await tab.send("reply.stop", reply_id=started["reply_id"])
+    await tab.until("reply.finished")
+    shown = reply_text(tab.frames)
+
+    await tab.say("Go on", conversation_id=started["conversation_id"])
+    await tab.until("reply.finished")
+
+    turns = simulator.requests()[-1]["parsed"]["messages"]
+    assert [turn["role"] for turn in turns] == ["user", "assistant", "user"]
+    assert turns[1]["content"][0]["text"] == shown
+
+
+async def test_a_second_stop_and_a_stop_after_the_end_are_harmless(open_tab, ann, assistant, simulator):
+    tab = await open_tab(ann)
+    started = await begin_held_reply(tab, simulator, assistant_id=assistant.pk)
+
+    for _ in range(3):
+        await tab.send("reply.stop", reply_id=started["reply_id"])
+    await tab.until("reply.finished")
+    await tab.send("reply.stop", reply_id=started["reply_id"])
+    frames = await tab.read_all()
+
+    assert not [f for f in frames if f["type"] == "error"]
+    assert (await reply_row(started["reply_id"])).status == "stopped"
+
+
+async def test_nobody_stops_somebody_else_s_reply(open_tab, ann, bob, assistant, simulator):
+    hers, his = await open_tab(ann), await open_tab(bob)
+    started = await begin_held_reply(hers, simulator, assistant_id=assistant.pk)
+
+    await his.send("reply.stop", reply_id=started["reply_id"])
+    error = await his.until("error")
+
+    assert (error["code"], error["ref"]) == ("not_found", started["reply_id"])
+    assert (await reply_row(started["reply_id"])).status == "streaming"
+    assert not simulator.requests()[-1]["hung_up"]
+
+
+async def test_a_stop_before_the_first_token_leaves_an_empty_stopped_reply(open_tab, ann, assistant, simulator):
+    simulator.fault(kind="stall", where="before_headers", match="reply")
+    tab = await open_tab(ann)
+    await tab.say("A question", assistant_id=assistant.pk)
+    started = await tab.until("reply.started")
+
+    await tab.send("reply.stop", reply_id=started["reply_id"])
+    finished = await tab.until("reply.finished")
+
+    assert (finished["status"], finished["usage"], finished["ttft_ms"]) == ("stopped", None, None)
+    assert (await reply_row(started["reply_id"])).text == ""
+
+
+async def test_a_run_that_is_stopped_before_it_begins_still_ends(quiet_process, simulator, ann, assistant):
+    def stored():
+        conversation = make_conversation(ann, assistant)
+        question = make_message(conversation)
+        return make_message(conversation, "", role="assistant", status="streaming", parent=question)
+
+    run = reply_run.ReplyRun(await in_database_thread(stored), received_at=time.monotonic())
+    running = asyncio.create_task(run.run())
+    run.stop()
+
+    await in_time(run.warmth_is_known.wait())
+    await in_time(running)
+
+    assert run.log.is_finished
+    assert (await reply_row(run.reply_id)).status == "stopped"
+
+
+# Try again
+
+
+async def test_regenerate_adds_a_sibling_and_keeps_the_earlier_reply(open_tab, ann, assistant, simulator):
+    simulator.script(text="The first answer.")
+    simulator.script(text="The second answer.")
+    first, second = await open_tab(ann), await open_tab(ann)
+    await first.say("A question", assistant_id=assistant.pk)
+    created = await first.until("message.created")
+    earlier = await first.until("reply.finished")
+    await second.send("conversation.open", conversation_id=created["conversation_id"])
+    await second.until("conversation.state")
+
+    await first.send("reply.regenerate", reply_id=earlier["reply_id"])
+    later = await first.until("reply.finished")
+    await second.until("reply.finished")
+    await second.send("conversation.open", conversation_id=created["conversation_id"])
+    state = await second.until("conversation.state")
+
+    assert later["reply_id"] != earlier["reply_id"]
+    assert first.of_type("reply.started")[1]["parent_id"] == created["message_id"]
+    assert first.of_type("reply.started")[1] == second.of_type("reply.started")[0]
+    rows = await in_database_thread(
+        lambda: list(Message.objects.filter(role="assistant").values_list("text", flat=True))
+    )
+    assert rows == ["The first answer.", "The second answer."]
+    assert [m["text"] for m in state["messages"]] == ["A question", "The second answer."]
+    bodies = [r["parsed"] for r in simulator.requests()]
+    assert bodies[0] == bodies[1]
+
+
+async def test_a_reply_that_runs_is_not_regenerated_beside_itself(open_tab, ann, assistant, simulator):
+    tab = await open_tab(ann)
+    started = await begin_held_reply(tab, simulator, assistant_id=assistant.pk)
+
+    await tab.send("reply.regenerate", reply_id=started["reply_id"])
+    error = await tab.until("error")
+
+    assert (error["code"], error["ref"], error["retryable"]) == ("reply_running", started["reply_id"], True)
+    assert await in_database_thread(Message.objects.filter(role="assistant").count) == 1
+
+
+@pytest.mark.parametrize("kind", ["reply.regenerate", "reply.stop"])
+async def test_what_is_no_reply_of_yours_is_not_found(open_tab, ann, bob, assistant, simulator, kind):
+    hers, his = await open_tab(ann), await open_tab(bob)
+    await hers.say("A question", assistant_id=assistant.pk)
+    finished = await hers.until("reply.finished")
+    created = hers.of_type("message.created")[0]
+
+    await his.send(kind, reply_id=finished["reply_id"])
+    await his.send(kind, reply_id=uuid4())
+    await hers.send(kind, reply_id=created["message_id"])
+    await his.read_all()
+    await hers.read_all()
+
+    assert [f["code"] for f in his.of_type("error")] == ["not_found", "not_found"]
+    assert [f["code"] for f in hers.of_type("error")] == ["not_found"]
+    assert len(simulator.requests()) == 1
+
+
+# The end of the process, the end of the chat
+
+
+async def test_at_shutdown_running_replies_end_as_interrupted_with_their_text(open_tab, ann, assistant, simulator):
+    tab = await open_tab(ann)
+    started = await begin_held_reply(tab, simulator, assistant_id=assistant.pk)
+
+    await lifecycle.shutdown()
+    finished = await tab.until("reply.finished")
+
+    assert finished["status"] == "interrupted"
+    row = await reply_row(started["reply_id"])
+    assert (row.status, row.text) == ("interrupted", reply_text(tab.frames))
+    assert row.text
+    assert simulator.requests()[-1]["hung_up"]
+
+
+async def test_a_message_on_its_way_at_shutdown_is_not_left_streaming(open_tab, ann, assistant, simulator):
+    tab = await open_tab(ann)
+    simulator.fault(kind="stall", where="before_headers", match="reply")
+    await tab.say("At the last moment", assistant_id=assistant.pk)
+    await tab.until("message.created")
+
+    await lifecycle.shutdown()
+
+    statuses = await in_database_thread(lambda: list(Message.objects.values_list("role", "status")))
+    assert statuses == [("user", "complete"), ("assistant", "interrupted")]
+
+
+async def test_what_a_dead_process_left_is_interrupted_at_the_next_start(quiet_process, ann, assistant):
+    def stored():
+        conversation = make_conversation(ann, assistant)
+        question = make_message(conversation)
+        ended = make_message(conversation, "Done", role="assistant", parent=question)
+        orphan = make_message(conversation, "Half of", role="assistant", status="streaming", parent=question)
+        return ended, orphan
+
+    ended, orphan = await in_database_thread(stored)
+
+    await lifecycle.startup()
+
+    row = await reply_row(orphan.pk)
+    assert (row.status, row.text, row.error_code) == ("interrupted", "Half of", "server_restarted")
+    assert row.error_is_retryable
+    assert row.finished_at is not None
+    assert (await reply_row(ended.pk)).status == "complete"
+
+
+async def test_deleting_the_chat_in_the_middle_hangs_up_and_leaves_nothing(
+    open_tab, ann, assistant, simulator, monkeypatch
+):
+    monkeypatch.setattr(reply_run, "CHECKPOINT_SECONDS", 0.05)
+    simulator.script(tokens=4000, tokens_per_second=500)
+    tab = await open_tab(ann)
+    await tab.say("A question", assistant_id=assistant.pk)
+    started = await tab.until("reply.started")
+    await tab.until("reply.delta")
+
+    conversation = await in_database_thread(ann.conversations.get)
+    await in_database_thread(conversations.delete, conversation)
+    deleted = await tab.until("conversation.updated")
+    await until_hung_up(simulator)
+    await in_time(replies._tasks.join(timeout_seconds=5))
+
+    assert deleted["conversation"]["deleted"] is True
+    assert not await in_database_thread(Message.objects.exists)
+    await tab.send("conversation.open", conversation_id=started["conversation_id"])
+    assert (await tab.until("error"))["code"] == "not_found"
+
+
+async def test_deleting_the_chat_before_its_reply_began_makes_no_request(
+    open_tab, ann, assistant, simulator, monkeypatch
+):
+    load = reply_run._load
+
+    def load_after_deletion(reply):
+        conversations.delete(Conversation.objects.get(pk=reply.conversation_id))
+        return load(reply)
+
+    monkeypatch.setattr(reply_run, "_load", load_after_deletion)
+    tab = await open_tab(ann)
+
+    await tab.say("A question", assistant_id=assistant.pk)
+    await tab.until("message.created")
+    await in_time(replies._tasks.join(timeout_seconds=5))
+
+    assert simulator.requests() == []
+    assert not await in_database_thread(Message.objects.exists)
+
+
+async def test_text_before_a_silence_is_stored_within_the_checkpoint_s_time(
+    open_tab, ann, assistant, simulator, monkeypatch
+):
+    monkeypatch.setattr(reply_run, "CHECKPOINT_SECONDS", 0.05)
+    tab = await open_tab(ann)
+    started = await begin_held_reply(tab, simulator, assistant_id=assistant.pk)
+
+    async def with_text() -> Message | None:
+        row = await reply_row(started["reply_id"])
+        return row if row.text else None
+
+    row = await eventually(with_text)
+
+    assert row.status == "streaming"
+    await tab.send("reply.stop", reply_id=started["reply_id"])
+    await tab.until("reply.finished")
+    assert (await reply_row(started["reply_id"])).text.startswith(row.text)
+
+
+async def test_an_end_that_cannot_be_stored_at_once_is_tried_again(
+    open_tab, ann, assistant, simulator, monkeypatch, quiet_process, caplog
+):
+    monkeypatch.setattr(reply_run, "FIRST_WRITE_PAUSE_SECONDS", 0.01)
+    update, failures = reply_run._update, iter([OSError("down"), OSError("still down")])
+
+    def flaky(reply_id, columns):
+        if (failure := next(failures, None)) is not None:
+            raise failure
+        return update(reply_id, columns)
+
+    monkeypatch.setattr(reply_run, "_update", flaky)
+    tab = await open_tab(ann)
+
+    await tab.say("A question", assistant_id=assistant.pk)
+    finished = await tab.until("reply.finished")
+
+    assert (await reply_row(finished["reply_id"])).status == finished["status"] == "complete"
+    errors = [r for r in caplog.records if r.levelno >= logging.ERROR]
+    assert len(errors) == 2
+    caplog.clear()
+
+
+async def test_what_no_database_can_hold_is_replaced_and_the_reply_goes_on(open_tab, ann, assistant, simulator):
+    simulator.script(text="before\0between" + chr(0xD83D) + "after")
+    tab = await open_tab(ann)
+
+    await tab.say("A question", assistant_id=assistant.pk)
+    finished = await tab.until("reply.finished")
+
+    assert finished["status"] == "complete"
+    assert (await reply_row(finished["reply_id"])).text == reply_text(tab.frames)
+    assert reply_text(tab.frames) == "before\ufffdbetween\ufffdafter"
+
+
+# Other kinds of blocks
+
+
+async def test_thinking_and_tool_calls_are_shown_stored_and_left_out_of_what_follows(
+    open_tab, ann, assistant, simulator
+):
+    blocks = [
+        {"type": "thinking", "thinking": "Let me see."},
+        {"type": "text", "text": "I look it up."},
+        {"type": "tool_use", "name": "look_up", "input": {"word": "cache"}},
+    ]
+    simulator.script(blocks=blocks)
+    simulator.script(text="Fine.")
+    tab = await open_tab(ann)
+
+    await tab.say("A question", assistant_id=assistant.pk)
+    finished = await tab.until("reply.finished")
+    created = tab.of_type("message.created")[0]
+    await tab.say("And now?", conversation_id=created["conversation_id"])
+    await tab.until("reply.finished")
+    await tab.send("conversation.open", conversation_id=created["conversation_id"])
+    state = await tab.until("conversation.state")
+
+    began = [f for f in tab.of_type("reply.block") if f["reply_id"] == finished["reply_id"] and f["state"] == "start"]
+    assert [(f["kind"], f["name"]) for f in began] == [("thinking", ""), ("text", ""), ("tool_input", "look_up")]
+    shown = [(b["kind"], b["text"]) for b in state["messages"][1]["blocks"]]
+    assert shown[:2] == [("thinking", "Let me see."), ("text", "I look it up.")]
+    assert (shown[2][0], "cache" in shown[2][1]) == ("tool_input", True)
+    assert state["messages"][1]["text"] == "I look it up."
+    assert finished["stop_reason"] == "tool_use"
+    turns = simulator.requests()[-1]["parsed"]["messages"]
+    assert [block["type"] for turn in turns for block in turn["content"]] == ["text", "text", "text"]
+
+
+async def test_an_empty_reply_is_complete_and_what_follows_is_accepted(open_tab, ann, assistant, simulator):
+    simulator.script(text="")
+    tab = await open_tab(ann)
+    await tab.say("A question", assistant_id=assistant.pk)
+    empty = await tab.until("reply.finished")
+
+    await tab.say("Hello?", conversation_id=tab.of_type("message.created")[0]["conversation_id"])
+    finished = await tab.until("reply.finished")
+
+    assert (empty["status"], empty["ttft_ms"]) == ("complete", None)
+    assert finished["status"] == "complete"
+    turns = simulator.requests()[-1]["parsed"]["messages"]
+    assert [turn["role"] for turn in turns] == ["user"]
+    assert [block["text"] for block in turns[0]["content"]] == ["A question", "Hello?"]
