@@ -53,6 +53,12 @@ class AssistantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def get_queryset(self, request: HttpRequest) -> QuerySet[Assistant]:
         return super().get_queryset(request).annotate(documents_in_all=Count("documents"))
 
+    def save_model(self, request: HttpRequest, obj: Assistant, form: Any, change: bool) -> None:
+        """A new default takes the place of the old one."""
+        super().save_model(request, obj, form, change)
+        if obj.is_default:
+            Assistant.objects.exclude(pk=obj.pk).update(is_default=False)
+
     @admin.display(description="documents", ordering="documents_in_all")
     def document_count(self, assistant: Any) -> int:
         return int(assistant.documents_in_all)

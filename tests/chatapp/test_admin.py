@@ -51,35 +51,41 @@ def test_what_people_wrote_cannot_be_changed_or_invented(client, conversation, m
     assert (change.status_code, add.status_code) == (403, 403)
 
 
+def form_of(assistant: Assistant, **changes: object) -> dict[str, object]:
+    """What the admin's page would send, with nothing changed but `changes`."""
+    names = ("name", "slug", "model", "system_prompt", "max_output_tokens", "shared_ttl", "conversation_ttl")
+    documents = list(assistant.documents.all())
+    form: dict[str, object] = {name: getattr(assistant, name) for name in names}
+    form |= {"tools": "[]", "output_schema": "null"}
+    form |= {"documents-TOTAL_FORMS": len(documents), "documents-INITIAL_FORMS": len(documents)}
+    for number, document in enumerate(documents):
+        fields = {"id": document.pk, "assistant": assistant.pk, "title": document.title, "text": document.text}
+        form |= {f"documents-{number}-{name}": value for name, value in {**fields, "position": number}.items()}
+    return {**form, **changes}
+
+
 @pytest.mark.django_db
 def test_an_assistant_is_edited_together_with_its_documents(client, operator):
     assistant = make_assistant(documents=("Old text.",))
-    document = assistant.documents.get()
     url = reverse("admin:chatapp_assistant_change", args=[assistant.pk])
-    form = {
-        "name": "Renamed",
-        "slug": assistant.slug,
-        "model": assistant.model,
-        "system_prompt": "New.",
-        "max_output_tokens": 100,
-        "shared_ttl": "1h",
-        "conversation_ttl": "5m",
-        "tools": "[]",
-        "output_schema": "null",
-        "documents-TOTAL_FORMS": 1,
-        "documents-INITIAL_FORMS": 1,
-        "documents-0-id": document.pk,
-        "documents-0-assistant": assistant.pk,
-        "documents-0-title": "Title",
-        "documents-0-text": "New text.",
-        "documents-0-position": 3,
-    }
 
-    response = client.post(url, form)
+    response = client.post(
+        url, form_of(assistant, name="Renamed", shared_ttl="1h", **{"documents-0-text": "New text."})
+    )
 
     assert response.status_code == 302
     assert Assistant.objects.values_list("name", "shared_ttl").get() == ("Renamed", "1h")
-    assert Document.objects.values_list("text", "position").get() == ("New text.", 3)
+    assert Document.objects.values_list("text", flat=True).get() == "New text."
+
+
+@pytest.mark.django_db
+def test_a_new_default_takes_the_place_of_the_old_one(client, operator):
+    make_assistant(is_default=True)
+    assistant = make_assistant()
+
+    client.post(reverse("admin:chatapp_assistant_change", args=[assistant.pk]), form_of(assistant, is_default="on"))
+
+    assert Assistant.objects.get(is_default=True) == assistant
 
 
 @pytest.mark.django_db
