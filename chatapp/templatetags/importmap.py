@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from django import template
+from django.conf import settings
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.templatetags.static import static
 from django.utils.html import format_html, format_html_join
@@ -31,7 +32,8 @@ SCRIPT_ESCAPES = {ord("<"): "\\u003C", ord(">"): "\\u003E", ord("&"): "\\u0026"}
 def importmap(context: template.Context) -> SafeString:
     """`<script type="importmap">` with the page's nonce. It has to stand before the first module script."""
     nonce = getattr(context.get("request"), "csp_nonce", None)
-    attribute = format_html(' nonce="{}"', nonce) if nonce else ""
+    # Lazy and false until it is read, so only None means that there is none.
+    attribute = format_html(' nonce="{}"', nonce) if nonce is not None else ""
     return format_html('<script type="importmap"{}>{}</script>', attribute, _map_json(*_storage_state()))
 
 
@@ -44,7 +46,7 @@ def modulepreloads() -> SafeString:
 
 def _storage_state() -> tuple[str, str]:
     """What the map depends on: where static files are, and which manifest names them (empty when none does)."""
-    return staticfiles_storage.base_url, getattr(staticfiles_storage, "manifest_hash", "")
+    return settings.STATIC_URL, getattr(staticfiles_storage, "manifest_hash", "")
 
 
 @lru_cache(maxsize=4)

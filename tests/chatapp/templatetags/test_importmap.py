@@ -105,3 +105,17 @@ def test_the_lock_file_names_no_registry():
     lock = (root / "package-lock.json").read_text()
 
     assert '"resolved"' not in lock
+
+
+def test_a_nonce_that_nobody_has_read_yet_is_a_nonce():
+    """As the policy's own is: false until it is read, because only pages that use it need it."""
+
+    class Unread(str):
+        def __bool__(self) -> bool:
+            return False
+
+    context = Context({"request": SimpleNamespace(csp_nonce=Unread("abc"))})
+
+    html = Template("{% load importmap %}{% importmap %}").render(context)
+
+    assert html.startswith('<script type="importmap" nonce="abc">')
