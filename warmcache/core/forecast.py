@@ -1,0 +1,195 @@
+"""Forecasts that the decisions need, learned from what happened: per intent, per kind of silence, per model.
+
+All of it is a few hundred numbers: `to_dict` gives JSON values, `load` and `merge` add evidence of other processes.
+Priors are fixed and never stored, so merging counts nothing twice.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from warmcache.core.gaps import AFTER_REPLY, AFTER_TOOL_USE, GapForecast
+from warmcache.core.prefill import PrefillForecast
+
+LEAD_EDGES = (0.0, *(0.25 * 1.4**n for n in range(22)))
+"""Seconds at which a bin of lead times begins; the last (293 s) is open."""
+
+MEMORY_OBSERVATIONS = 1000.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntentPrior:
+    """What is assumed of an intent before anything was seen, and how many observations that is worth."""
+
+    send_chance: float
+    lead_seconds: float
+    weight: float = 12.0
+
+
+INTENT_PRIORS: Mapping[str, IntentPrior] = {
+    "open": IntentPrior(send_chance=0.35, lead_seconds=25.0),
+    "typing": IntentPrior(send_chance=0.85, lead_seconds=8.0),
+    "typing_20": IntentPrior(send_chance=0.93, lead_seconds=5.0),
+    "attach": IntentPrior(send_chance=0.85, lead_seconds=20.0),
+}
+"""Published: 13 % of typed comments are never sent. The rest is assumed. `typing_20`: twenty characters typed."""
+
+_UNKNOWN_INTENT = IntentPrior(send_chance=0.5, lead_seconds=8.0)
+
+
+class IntentForecast:
+    """The chance of a send within the TTL, and how long after the intent it starts."""
+
+    __slots__ = ("_prior", "_memory", "sent", "unsent", "_leads", "_weights")
+
+    def __init__(self, prior: IntentPrior, *, memory: float = MEMORY_OBSERVATIONS) -> None:
+        self._prior = prior
+        self._memory = memory
+        self.sent = 0.0
+        self.unsent = 0.0
+        self._leads = [0.0] * len(LEAD_EDGES)
+        self._weights: list[float] | None = None
+
+    def observe(self, *, sent: bool, lead_seconds: float = 0.0) -> None:
+        """What came of one such intent; `lead_seconds` from it to the send."""
+        keep = 1.0 - 1.0 / self._memory
+        self.sent = keep * self.sent + sent
+        self.unsent = keep * self.unsent + (not sent)
+        if sent:
+            self._leads = [keep * count for count in self._leads]
+            self._leads[bisect_right(LEAD_EDGES, lead_seconds) - 1] += 1.0
+            self._weights = None
+
+    @property
+    def send_chance(self) -> float:
+        """The mean of a Beta distribution."""
+        prior = self._prior
+        return (self.sent + prior.weight * prior.send_chance) / (self.sent + self.unsent + prior.weight)
+
+    def lead_exceeds(self, seconds: float) -> float:
+        """The chance that a send comes later than `seconds` after the intent, given that it comes."""
+        weights = self._lead_weights()
+        total, late = sum(weights), 0.0
+        for n, weight in enumerate(weights):
+            low, high = LEAD_EDGES[n], _upper(n)
+            late += weight * min(1.0, max(0.0, (high - seconds) / (high - low)))
+        return late / total
+
+    def saved_seconds(self, prefill_seconds: float, *, round_trip_seconds: float) -> float:
+        """Expected wait saved by a warm-up at this intent that takes a round trip and then saves the prefill.
+
+        `clamp(lead - round_trip, 0, prefill)`, over the leads seen.
+        """
+        if prefill_seconds <= 0:
+            return 0.0
+        weights = self._lead_weights()
+        total = 0.0
+        for n, weight in enumerate(weights):
+            if weight:
+                low, high = LEAD_EDGES[n] - round_trip_seconds, _upper(n) - round_trip_seconds
+                total += weight * _mean_clamped(low, high, prefill_seconds)
+        return total / sum(weights)
+
+    def merge(self, other: "IntentForecast") -> None:
+        """Adds what another process saw."""
+        self.sent += other.sent
+        self.unsent += other.unsent
+        self._leads = [a + b for a, b in zip(self._leads, other._leads, strict=True)]
+        self._weights = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Evidence as JSON values."""
+        return {"sent": self.sent, "unsent": self.unsent, "leads": [round(count, 4) for count in self._leads]}
+
+    def load(self, stored: Mapping[str, Any]) -> None:
+        """Adds stored evidence; leads of another shape are left out."""
+        other = IntentForecast(self._prior)
+        other.sent, other.unsent = float(stored.get("sent", 0.0)), float(stored.get("unsent", 0.0))
+        leads = stored.get("leads", ())
+        if len(leads) == len(LEAD_EDGES):
+            other._leads = [float(count) for count in leads]
+        self.merge(other)
+
+    def _lead_weights(self) -> list[float]:
+        """Observed leads on top of the prior's: log-normal around its lead, a factor of two either way."""
+        if self._weights is None:
+            prior = self._prior
+            spread = [_log_normal_share(n, prior.lead_seconds) for n in range(len(LEAD_EDGES))]
+            whole = sum(spread)
+            self._weights = [
+                seen + prior.weight * share / whole for seen, share in zip(self._leads, spread, strict=True)
+            ]
+        return self._weights
+
+
+class Forecasts:
+    """Everything learned, for one place where people behave alike (an assistant, or a whole site)."""
+
+    def __init__(self) -> None:
+        self.intents: dict[str, IntentForecast] = {}
+        self.after_reply = GapForecast(AFTER_REPLY)
+        """Silence after a reply to a person."""
+        self.after_tool_use = GapForecast(AFTER_TOOL_USE)
+        """Silence after a reply that asked for a tool: the program comes back, not the person."""
+        self.prefills: dict[str, PrefillForecast] = {}
+
+    def intent(self, name: str) -> IntentForecast:
+        """The forecast of one intent, made on first use."""
+        if name not in self.intents:
+            self.intents[name] = IntentForecast(INTENT_PRIORS.get(name, _UNKNOWN_INTENT))
+        return self.intents[name]
+
+    def prefill(self, model: str) -> PrefillForecast:
+        """The forecast of one model, made on first use."""
+        if model not in self.prefills:
+            self.prefills[model] = PrefillForecast()
+        return self.prefills[model]
+
+    def merge(self, other: "Forecasts") -> None:
+        """Adds the evidence of another process."""
+        self.load(other.to_dict())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Evidence as JSON values, a few kilobytes."""
+        return {
+            "intents": {name: forecast.to_dict() for name, forecast in self.intents.items()},
+            "after_reply": self.after_reply.to_dict(),
+            "after_tool_use": self.after_tool_use.to_dict(),
+            "prefills": {model: forecast.to_dict() for model, forecast in self.prefills.items()},
+        }
+
+    def load(self, stored: Mapping[str, Any]) -> None:
+        """Adds stored evidence to this one's."""
+        for name, evidence in stored.get("intents", {}).items():
+            self.intent(name).load(evidence)
+        self.after_reply.load(stored.get("after_reply", {}))
+        self.after_tool_use.load(stored.get("after_tool_use", {}))
+        for model, evidence in stored.get("prefills", {}).items():
+            self.prefill(model).load(evidence)
+
+
+def _upper(bin_number: int) -> float:
+    return LEAD_EDGES[bin_number + 1] if bin_number + 1 < len(LEAD_EDGES) else 2 * LEAD_EDGES[-1]
+
+
+def _mean_clamped(low: float, high: float, ceiling: float) -> float:
+    """The mean of `clamp(x, 0, ceiling)` for x uniform in low..high."""
+
+    def area(x: float) -> float:
+        inside = min(max(x, 0.0), ceiling)
+        return inside * inside / 2 + ceiling * max(0.0, x - ceiling)
+
+    return (area(high) - area(low)) / (high - low)
+
+
+def _log_normal_share(bin_number: int, median_seconds: float) -> float:
+    low, high = LEAD_EDGES[bin_number], LEAD_EDGES[bin_number + 1] if bin_number + 1 < len(LEAD_EDGES) else math.inf
+
+    def below(seconds: float) -> float:
+        if seconds <= 0:
+            return 0.0
+        return 0.5 * (1 + math.erf(math.log(seconds / median_seconds) / (math.log(2) * math.sqrt(2))))
+
+    return (1.0 if high == math.inf else below(high)) - below(low)

@@ -1,0 +1,77 @@
+"""Which intent to warm at: opening the page, the first key, twenty characters? Compared per VISIT, not per event.
+
+An early intent has more lead time and is more often followed by nothing. Per visit, `z` of which end with a send, an
+intent with chance `q` is reached `z/q` times, so warming at each of them wastes `z/q - z` writes.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntentOutlook:
+    """An intent as it is known from the past: `send_chance` given that it is reached."""
+
+    intent: str
+    send_chance: float
+    saved_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntentWorth:
+    """What warming at one intent is worth per VISIT, so that rare sure intents compare with frequent unsure ones."""
+
+    intent: str
+    net_usd: Decimal
+
+
+def compare_intents(
+    outlooks: Iterable[IntentOutlook],
+    *,
+    visit_send_chance: float,
+    write_usd: Decimal,
+    read_usd: Decimal,
+    value_of_second_usd: Decimal,
+) -> tuple[IntentWorth, ...]:
+    """Best first. `write_usd` and `read_usd`: writing and reading the cold part once.
+
+    An intent that fewer sends reach than there are visits with a send pays for its rarity in `saved_seconds`.
+    """
+    weighed = (
+        IntentWorth(
+            intent=outlook.intent,
+            net_usd=_net_per_visit(outlook, visit_send_chance, write_usd, read_usd, value_of_second_usd),
+        )
+        for outlook in outlooks
+    )
+    return tuple(sorted(weighed, key=lambda worth: worth.net_usd, reverse=True))
+
+
+def best_intent(worths: Sequence[IntentWorth]) -> IntentWorth | None:
+    """The intent to warm at, or None where each of them loses."""
+    best = max(worths, key=lambda worth: worth.net_usd, default=None)
+    return best if best is not None and best.net_usd > 0 else None
+
+
+def _net_per_visit(
+    outlook: IntentOutlook, visit_send_chance: float, write_usd: Decimal, read_usd: Decimal, value: Decimal
+) -> Decimal:
+    sends = Decimal(visit_send_chance)
+    wasted = Decimal(max(0.0, visit_send_chance / outlook.send_chance - visit_send_chance))
+    return sends * (value * Decimal(outlook.saved_seconds) - read_usd) - wasted * write_usd
+
+
+def is_worth_waiting(
+    now: IntentOutlook,
+    later: IntentOutlook,
+    *,
+    visit_send_chance: float,
+    write_usd: Decimal,
+    value_of_second_usd: Decimal,
+) -> bool:
+    """Whether to wait from one intent for a surer one: the seconds lost are worth less than the writes not wasted."""
+    sends = Decimal(visit_send_chance)
+    lost = sends * value_of_second_usd * Decimal(now.saved_seconds - later.saved_seconds)
+    spared = Decimal(visit_send_chance / now.send_chance - visit_send_chance / later.send_chance) * write_usd
+    return lost < spared

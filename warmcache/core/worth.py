@@ -1,0 +1,229 @@
+"""What a warm-up is worth: expected seconds at the operator's price, against expected dollars.
+
+Everything is an expectation over one question: will a real request with this prefix START within the TTL of the
+warm-up's start? With that chance `q`, prices per token and the price of a second, for the cold part `c` and the hot
+part `h` of a prefix:
+
+    paid now                 r*h + w*c                              the warm-up's own bill
+    saved later              q * ((w' - r)*c + lapse*(w - r)*h)     the real request reads instead of writing
+    benefit                  q * value_of_second * saved_seconds
+    worth it                 benefit > paid now - saved later
+
+`w'` is what the real request would have paid per token: its own write price, or the input price where it does not
+cache. `lapse` is the chance that the hot part would have expired before the send. A prefix that is wholly cold is
+worth warming from `q = w / (w - r + V)` on, `V` being the latency's worth in prices of the prefix.
+
+Money is `Decimal` US dollars; chances are floats in 0..1; times are seconds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from warmcache.core.catalog import facts_for
+from warmcache.core.economics import Rates, RateSource
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerStake:
+    """One layer of a prefix: its own tokens, not those of the layers before it."""
+
+    tokens: int
+    hot_tokens: int = 0
+    ttl_seconds: int = 300
+
+    @property
+    def cold_tokens(self) -> int:
+        return self.tokens - self.hot_tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What is expected of the person."""
+
+    send_chance: float
+    """That a request with this prefix starts within the TTL of a warm-up that starts now."""
+    saved_seconds: float
+    """Expected first-token time saved, given a send: the wait that fits into the lead, never more than the prefill."""
+    lapse_chance: float = 0.0
+    """That what is hot now has expired by the time of the send, given a send."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worth:
+    """A warm-up, weighed. `net_usd = benefit_usd - extra_usd` and `extra_usd = cost_usd - saved_later_usd`."""
+
+    is_worth_it: bool
+    reason: str
+    prefix_tokens: int
+    hot_tokens: int
+    send_chance: float
+    saved_seconds: float
+    lapse_chance: float
+    value_of_second_usd: Decimal
+    cost_usd: Decimal | None = None
+    """The warm-up's own bill; None where the price is unknown."""
+    saved_later_usd: Decimal = ZERO
+    benefit_usd: Decimal = ZERO
+    break_even_chance: float | None = None
+    """The chance of a send from which on it is worth it; above 1 no chance is enough, None: nothing would be gained."""
+    price_version: str = ""
+
+    @property
+    def cold_tokens(self) -> int:
+        return self.prefix_tokens - self.hot_tokens
+
+    @property
+    def extra_usd(self) -> Decimal:
+        """Expected dollars more than without the warm-up; negative where it saves money."""
+        return (self.cost_usd or ZERO) - self.saved_later_usd
+
+    @property
+    def net_usd(self) -> Decimal:
+        return self.benefit_usd - self.extra_usd
+
+    @property
+    def price_of_a_second_usd(self) -> Decimal | None:
+        """Expected dollars per expected second: what an operator compares with the value of a second."""
+        return price_of_a_second_usd(self.extra_usd, self.send_chance * self.saved_seconds)
+
+
+def price_of_a_second_usd(extra_usd: Decimal, expected_seconds: float) -> Decimal | None:
+    """What one saved second costs; None where none is saved."""
+    return extra_usd / Decimal(expected_seconds) if expected_seconds > 0 else None
+
+
+def break_even_chance(*, write: float, read: float, latency_worth: float) -> float | None:
+    """The `q` above which a wholly cold prefix is worth warming; all three in prices of the prefix as plain input."""
+    gained = write - read + latency_worth
+    return write / gained if gained > 0 else None
+
+
+def weigh(
+    layers: Sequence[LayerStake],
+    outlook: Outlook,
+    *,
+    model: str,
+    rates: RateSource,
+    value_of_second_usd: Decimal,
+    real_request_caches: bool = True,
+) -> Worth:
+    """Whether to warm these layers now. The whole prompt is priced at the tier that its size falls into."""
+    prefix_tokens = sum(layer.tokens for layer in layers)
+    unweighed = Worth(
+        is_worth_it=False,
+        reason="below_minimum_tokens",
+        prefix_tokens=prefix_tokens,
+        hot_tokens=sum(layer.hot_tokens for layer in layers),
+        send_chance=outlook.send_chance,
+        saved_seconds=outlook.saved_seconds,
+        lapse_chance=outlook.lapse_chance,
+        value_of_second_usd=value_of_second_usd,
+    )
+    prices = rates(model, prefix_tokens)
+    if prefix_tokens < facts_for(model).min_prefix_tokens:
+        cost = prefix_tokens * prices.input if prices else None
+        return replace(unweighed, saved_seconds=0.0, cost_usd=cost)
+    if prices is None:
+        return replace(unweighed, reason="unknown_price")
+    if unweighed.cold_tokens == 0 and outlook.lapse_chance == 0:
+        return replace(
+            unweighed,
+            reason="already_warm",
+            saved_seconds=0.0,
+            cost_usd=prefix_tokens * prices.cache_read,
+            price_version=prices.version,
+        )
+    return _weigh(unweighed, layers, prices, real_request_caches)
+
+
+def _weigh(unweighed: Worth, layers: Sequence[LayerStake], prices: Rates, real_request_caches: bool) -> Worth:
+    chance = Decimal(unweighed.send_chance)
+    lapse = Decimal(unweighed.lapse_chance)
+    cost = gained = ZERO
+    for layer in layers:
+        write = prices.cache_write(layer.ttl_seconds)
+        unwarmed = write if real_request_caches else prices.input
+        cost += layer.hot_tokens * prices.cache_read + layer.cold_tokens * write
+        gained += layer.cold_tokens * (unwarmed - prices.cache_read)
+        gained += layer.hot_tokens * (unwarmed - prices.cache_read) * lapse
+    seconds = unweighed.value_of_second_usd * Decimal(unweighed.saved_seconds)
+    weighed = replace(
+        unweighed,
+        cost_usd=cost,
+        saved_later_usd=chance * gained,
+        benefit_usd=chance * seconds,
+        break_even_chance=float(cost / (gained + seconds)) if gained + seconds > 0 else None,
+        price_version=prices.version,
+    )
+    if weighed.net_usd <= 0:
+        return replace(weighed, reason="not_worth_it")
+    return replace(weighed, is_worth_it=True, reason=_why(weighed))
+
+
+def _why(worth: Worth) -> str:
+    if worth.hot_tokens == 0:
+        return "cold"
+    return "partly_cold" if worth.cold_tokens else "expiring"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinChoice:
+    """Wait for a warm-up in flight, or go. `gain_seconds` is negative where joining takes longer."""
+
+    joins: bool
+    reason: str
+    gain_seconds: float
+    saved_usd: Decimal
+    bound_seconds: float
+    """How much longer to wait at most."""
+
+
+def weigh_joining(
+    *,
+    elapsed_seconds: float,
+    warm_up_seconds: float,
+    round_trip_seconds: float,
+    read_seconds: float,
+    go_seconds: float,
+    cold_tokens: int,
+    write_usd_per_token: Decimal,
+    read_usd_per_token: Decimal,
+    value_of_second_usd: Decimal,
+    bound_factor: float = 3.0,
+) -> JoinChoice:
+    """A send meets a warm-up that started `elapsed_seconds` ago and takes `warm_up_seconds` in all.
+
+    Joining takes the rest of it and one warm first token (`round_trip_seconds + read_seconds`), going takes
+    `go_seconds` and pays a second write. A warm-up younger than one round trip has hardly reached the provider: go.
+    The bound keeps a stalled warm-up from holding a person up; a tight one costs more than it saves.
+    """
+    rest = max(0.0, warm_up_seconds - elapsed_seconds)
+    gain = go_seconds - (rest + round_trip_seconds + read_seconds)
+    saved = cold_tokens * (write_usd_per_token - read_usd_per_token)
+    bound = bound_factor * warm_up_seconds - elapsed_seconds
+    reason = _join_reason(
+        is_young=elapsed_seconds < round_trip_seconds,
+        is_overdue=bound <= 0,
+        is_faster=gain > 0,
+        pays=value_of_second_usd * Decimal(gain) + saved > 0,
+    )
+    return JoinChoice(
+        joins=reason in ("faster", "cheaper"),
+        reason=reason,
+        gain_seconds=gain,
+        saved_usd=saved,
+        bound_seconds=max(0.0, bound),
+    )
+
+
+def _join_reason(*, is_young: bool, is_overdue: bool, is_faster: bool, pays: bool) -> str:
+    if is_young:
+        return "just_started"
+    if is_overdue:
+        return "overdue"
+    if not pays:
+        return "not_worth_waiting"
+    return "faster" if is_faster else "cheaper"
