@@ -20,8 +20,6 @@ from warmcache.core.errors import ConfigurationError
 
 # Slow to import and needed by the first reply, not by the first page: anthropic alone takes seconds.
 SLOW_IMPORTS = ("warmcache.provider", "anthropic.resources.messages", "warmcache.prices")
-
-
 CONNECT_SECONDS = 5
 
 
@@ -71,11 +69,13 @@ def require_database() -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM sqlite_master")
         return
+    import psycopg
+
     # Past the pool, which would log each try and then say only that it took too long.
     parameters = {**connection.get_connection_params(), "connect_timeout": CONNECT_SECONDS}
     parameters.pop("pool", None)
     with connection.wrap_database_errors:
-        connection.Database.connect(**parameters).close()
+        psycopg.connect(**parameters).close()
 
 
 def require_migrations() -> None:
@@ -127,8 +127,11 @@ def in_background(*jobs: Callable[[], object]) -> None:
     """Runs the jobs one after the other in a thread that does not keep the process alive."""
 
     def run() -> None:
-        for job in jobs:
-            job()
+        try:
+            for job in jobs:
+                job()
+        finally:
+            connection.close()
 
     threading.Thread(target=run, name="after-start", daemon=True).start()
 

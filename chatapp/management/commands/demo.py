@@ -11,11 +11,13 @@ from chatapp.demo import costs, seeding
 from chatapp.services import sign_in_links
 
 HOST = "127.0.0.1"
-WHO_ANSWERS = {
-    "anthropic": "the Claude API answers",
-    "simulator": "simulated replies: no API key is set",
-    "local": "a local model answers",
-}
+
+
+def who_answers(kind: upstream.Kind) -> str:
+    if kind == "simulator":
+        why = "a simulator answers" if settings.ANTHROPIC_BASE_URL else "no API key is set"
+        return f"simulated replies: {why}"
+    return "the Claude API answers" if kind == "anthropic" else "a local model answers"
 
 
 class Command(BaseCommand):
@@ -32,10 +34,10 @@ class Command(BaseCommand):
                 link = sign_in_links.create(user)
                 kind = chosen.settle()
                 path = reverse("sign_in_link", args=[link.token])
-                line = f"Open {listening.url_of(listener)}{path} ({WHO_ANSWERS[kind]})"
+                line = f"Open {listening.url_of(listener)}{path} ({who_answers(kind)})"
                 startup.run_server(listener, on_ready=lambda: self._ready(line, kind))
 
-    def _ready(self, line: str, kind: str) -> None:
+    def _ready(self, line: str, kind: upstream.Kind) -> None:
         self.stdout.write(line)
         self.stdout.flush()
         after = [startup.import_slow_modules]
