@@ -50,6 +50,8 @@ export class ConversationMenu {
       event.preventDefault()
       items.at((items.indexOf(document.activeElement) + step) % items.length).focus()
     } else if (event.key === "Tab" || event.key === "Escape") {
+      // This Escape is the menu's alone: the drawer that the menu stands in stays open.
+      event.stopPropagation()
       this.#menu.hidePopover()
       this.#opener.focus()
     }
