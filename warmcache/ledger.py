@@ -48,8 +48,8 @@ class Ledger:
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         await self._queue.put((write, done))
         if self._is_closed:
-            # There was no room before the end, and nobody reads the queue after it.
-            _end(done, LedgerClosed("The ledger is closed."))
+            # There was no room before the end, and nobody reads the queue after it: make room for the next in line.
+            self.close()
         return await done
 
     def count_skip(self, *, label: str, intent: str, reason: str) -> None:
