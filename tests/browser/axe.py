@@ -8,21 +8,19 @@ from tests.servers.chat_server import ROOT
 
 SOURCE = (ROOT / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+# Colours in the middle of a change are no colours.
+SETTLED = """() => Promise.allSettled(document.getAnimations().map(({ finished, effect }) =>
+  effect.getTiming().iterations === Infinity ? null : finished))"""
+RUN = "options => axe.run(document, options).then(({ violations }) => violations)"
 
 
 def violations(page: Page) -> list[str]:
     """One line for each element that breaks a rule."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(SOURCE)
-    # Colours in the middle of a change are no colours.
-    page.evaluate(
-        "Promise.allSettled(document.getAnimations().map(({ playState, finished, effect }) => "
-        "effect.getTiming().iterations === Infinity ? null : finished))"
-    )
+    page.evaluate(SETTLED)
     options = {"runOnly": {"type": "tag", "values": TAGS}, "resultTypes": ["violations"]}
-    found: list[dict[str, Any]] = page.evaluate(
-        "options => axe.run(document, options).then((r) => r.violations)", options
-    )
+    found: list[dict[str, Any]] = page.evaluate(RUN, options)
     return [f"{rule['id']}: {node['html'][:160]} {_why(node)}" for rule in found for node in rule["nodes"]]
 
 

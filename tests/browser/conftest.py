@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.chat_page import ChatPage
 from tests.browsers import TIMEOUT_MS, Chromium, Contexts
@@ -130,6 +130,17 @@ def open_chat(server: ChatServer, small_talk: int, open_page: Callable[..., Any]
 def chat(open_chat: Callable[..., ChatPage], person: LiveUser) -> ChatPage:
     """A new chat with the small assistant, opened by somebody who has never been here."""
     return open_chat(person)
+
+
+@pytest.fixture
+def open_admin(server: ChatServer, open_page: Callable[..., Any]) -> Callable[[str], Page]:
+    """Opens a page of the admin as an operator."""
+
+    def open_it(path: str) -> Page:
+        page: Page = open_page(f"{server.url}/admin/{path}", user=server.users["root"])
+        return page
+
+    return open_it
 
 
 @pytest.fixture

@@ -25,8 +25,12 @@ def count(ships: list[str]) -> int:  # all of them
 | Anna | 80 |
 """
 
+# What has the focus, once for each element; null when it is the page itself or an element for the second time.
 FOCUS = """() => {
   const element = document.activeElement
+  window.visited ??= new Set([document.body])
+  if (visited.has(element)) return null
+  visited.add(element)
   const { outlineStyle, outlineWidth, boxShadow } = getComputedStyle(element)
   const around = element.closest(":has(> :focus)")
   return {
@@ -62,8 +66,7 @@ def test_the_chat_breaks_no_rule_in_any_of_its_states(answered: ChatPage, scheme
     found["dialog"] = axe.violations(page)
     page.keyboard.press("Escape")
     page.get_by_role("link", name="New chat").click()
-    answered.type("H")
-    answered.wait_for_badge("skipped")
+    expect(page.get_by_test_id("assistant-picker")).to_be_visible()
     answered.badge.focus()
     found["new chat"] = axe.violations(page)
 
@@ -77,7 +80,7 @@ def test_the_chat_on_a_phone_breaks_no_rule_with_the_drawer_closed_and_open(
 
     closed = axe.violations(chat.page)
     chat.page.get_by_role("button", name="Conversations").click()
-    expect(chat.page.get_by_role("link", name="New chat")).to_be_focused()
+    expect(chat.page.locator("#sidebar :focus")).to_be_visible()
     opened = axe.violations(chat.page)
     chat.page.keyboard.press("Escape")
 
@@ -121,15 +124,15 @@ def test_the_tab_key_reaches_everything_in_order_and_shows_where_it_is(answered:
     answered.page.locator("#sidebar .sidebar__brand").focus()
 
     stops = []
-    while (stop := answered.page.evaluate(FOCUS)) not in stops and len(stops) < 40:
+    while stop := answered.page.evaluate(FOCUS):
         stops.append(stop)
         answered.page.keyboard.press("Tab")
 
     names = [stop["name"] for stop in stops]
     wanted = ["Warmcache", "New chat", QUESTION, "Rename or delete", "Sign out", "Messages", "the list", "Copy"]
-    wanted += ["Your message"]
+    wanted += ["Copy", "Your message"]
     assert [name for name in names if name in wanted][: len(wanted)] == wanted
-    assert any(name.startswith("First words after") for name in names)
+    assert any(name.lower().startswith("first words after") for name in names)
     assert [stop["name"] for stop in stops if not stop["isVisible"]] == []
 
 

@@ -19,7 +19,7 @@ def answered(chat: ChatPage, simulator: SimulatorControl) -> ChatPage:
 def test_a_new_name_shows_everywhere(answered: ChatPage, second_tab: Callable[[ChatPage], ChatPage]) -> None:
     second = second_tab(answered)
     choose_from_menu(answered, "Rename…")
-    name = answered.page.get_by_label("Name")
+    name = answered.page.get_by_role("textbox", name="Name")
     expect(name).to_have_value(QUESTION)
 
     name.fill("Harbour <b>log</b>")
