@@ -2,6 +2,8 @@
 
 import gc
 import importlib
+import logging
+import os
 import socket
 import sys
 import threading
@@ -21,6 +23,7 @@ from warmcache.core.errors import ConfigurationError
 # Slow to import and needed by the first reply, not by the first page: anthropic alone takes seconds.
 SLOW_IMPORTS = ("warmcache.provider", "anthropic.resources.messages", "warmcache.prices")
 CONNECT_SECONDS = 5
+BACKGROUND_THREAD = "after-start"
 
 
 class StartError(Exception):
@@ -133,7 +136,20 @@ def in_background(*jobs: Callable[[], object]) -> None:
         finally:
             connection.close()
 
-    threading.Thread(target=run, name="after-start", daemon=True).start()
+    threading.Thread(target=run, name=BACKGROUND_THREAD, daemon=True).start()
+
+
+def leave() -> None:
+    """The last call of a command whose server has ended in good order.
+
+    An import in the background cannot be cut short, and Python may crash when it is taken down in the middle of
+    loading an extension module: then nothing is taken down.
+    """
+    if any(thread.name == BACKGROUND_THREAD for thread in threading.enumerate()):
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def import_slow_modules() -> None:

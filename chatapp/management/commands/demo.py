@@ -36,6 +36,7 @@ class Command(BaseCommand):
                 path = reverse("sign_in_link", args=[link.token])
                 line = f"Open {listening.url_of(listener)}{path} ({who_answers(kind)})"
                 startup.run_server(listener, on_ready=lambda: self._ready(line, kind))
+        startup.leave()
 
     def _ready(self, line: str, kind: upstream.Kind) -> None:
         self.stdout.write(line)

@@ -34,6 +34,7 @@ class Command(BaseCommand):
                     self._say("Simulated replies: no API key is set, so a simulator answers.")
                 address = listening.url_of(listener)
                 startup.run_server(listener, on_ready=lambda: self._ready(address), proxy_headers=proxy_headers)
+        startup.leave()
 
     def _ready(self, address: str) -> None:
         self._say(f"Serving {address}")

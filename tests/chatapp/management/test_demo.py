@@ -102,7 +102,9 @@ def test_ctrl_c_before_the_link_is_quiet_too(demo):
     os.killpg(process.pid, signal.SIGINT)
     stdout, stderr = process.communicate(timeout=20)
 
-    assert (process.returncode, stdout, stderr) == (130, "", "")
+    assert stderr == ""
+    # The one without the link, the other where it came just before.
+    assert (process.returncode, bool(stdout)) in {(130, False), (0, True)}
     assert all(wait_until_gone(child) for child in children)
 
 
