@@ -26,7 +26,7 @@ CLOSE_RESTARTING = 4412
 CLOSE_LIFETIME = 4413
 
 Count = Annotated[int, Meta(ge=0, le=10_000_000)]
-AssistantId = Annotated[int, Meta(ge=1, le=2**63 - 1)] | Annotated[str, Meta(pattern="^[0-9]{1,18}$")]
+AssistantId = Annotated[int, Meta(ge=1, le=2**63 - 1)] | Annotated[str, Meta(pattern="^[0-9]{1,18}\\Z")]
 ReplyStatus = Literal["complete", "stopped", "interrupted", "failed"]
 AttachmentIds = Annotated[list[UUID], Meta(max_length=MAX_ATTACHMENTS)]
 
@@ -306,7 +306,7 @@ def decode(text: str) -> AnyClientFrame:
     try:
         frame = _decoder.decode(raw)
     except msgspec.ValidationError as error:
-        raise _refused(raw, str(error)[:MAX_REASON_CHARS]) from None
+        raise _refused(raw, str(error)) from None
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         raise FrameError("bad_json", "The frame is not valid JSON.") from None
     if isinstance(frame, MessageSend):
@@ -343,10 +343,16 @@ def _check_text(frame: MessageSend) -> None:
 def _refused(raw: bytes, reason: str) -> FrameError:
     """A well-formed JSON text that is not one of our frames: unknown type, or a field that is missing or wrong."""
     if "$.type" in reason or "Object missing required field `type`" in reason:
-        return FrameError("unknown_type", f"Unknown frame type. {reason}")
+        return FrameError("unknown_type", f"Unknown frame type. {_shortened(reason)}")
     if reason.startswith("Expected `object`"):
         return FrameError("bad_frame", "A frame is a JSON object with a `type`.")
-    return FrameError("bad_field", reason, _ref_in(raw))
+    return FrameError("bad_field", _shortened(reason), _ref_in(raw))
+
+
+def _shortened(reason: str) -> str:
+    """A reason may quote the frame, which nobody wants back; where it is wrong stands at the end."""
+    half = MAX_REASON_CHARS // 2
+    return reason if len(reason) <= MAX_REASON_CHARS else f"{reason[:half]}…{reason[-half:]}"
 
 
 def _ref_in(raw: bytes) -> str | None:
