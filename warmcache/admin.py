@@ -1,0 +1,260 @@
+"""The ledger in Django's admin: read-only, with what it cost and what it brought. No content of a prompt is stored."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.utils import build_q_object_from_lookup_parameters
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import Count, Model, Q, QuerySet, Sum
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from warmcache import records
+from warmcache.models import Outcome, SkipCount, UsageRecord, WarmUp
+from warmcache.runtime import SystemClock
+
+CENT = Decimal("0.01")
+MAX_SHOWN_REQUESTS = 50
+SHARED_FILTERS = ("label", "model", "upstream", "started_at")
+"""Columns that a warm-up and a real request have in common."""
+
+TABLE = "<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>"
+
+
+class LedgerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Rows that are read and never written by hand."""
+
+    actions = None
+    list_per_page = 50
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """What time has ended is settled first, so that no row waits for a request that can no longer come."""
+        records.sweep(SystemClock().now())
+        return super().changelist_view(request, extra_context)
+
+
+class RequestAdmin(LedgerAdmin):
+    """What the rows of warm-ups and of real requests have in common."""
+
+    date_hierarchy = "started_at"
+    search_fields = ("request_id", "prefix_hash", "subject")
+
+    @admin.display(description="when", ordering="started_at")
+    def when(self, row: WarmUp | UsageRecord) -> Any:
+        return row.started_at
+
+    @admin.display(description="prefix", ordering="prefix_tokens")
+    def prefix(self, row: WarmUp | UsageRecord) -> str:
+        return f"{row.prefix_tokens:,}"
+
+    @admin.display(description="read", ordering="cache_read_tokens")
+    def read(self, row: WarmUp | UsageRecord) -> str:
+        return f"{row.cache_read_tokens:,}"
+
+    @admin.display(description="written", ordering="cache_write_tokens")
+    def written(self, row: WarmUp | UsageRecord) -> str:
+        return f"{row.cache_write_tokens:,}"
+
+    @admin.display(description="cost", ordering="cost_usd")
+    def cost(self, row: WarmUp | UsageRecord) -> str:
+        return dollars(row.cost_usd)
+
+    @admin.display(description="duration", ordering="duration_ms")
+    def duration(self, row: WarmUp | UsageRecord) -> str:
+        return seconds(row.duration_ms)
+
+
+@admin.register(WarmUp)
+class WarmUpAdmin(RequestAdmin):
+    list_display = (
+        *("when", "intent", "label", "model", "upstream", "outcome_word", "reason"),
+        *("prefix", "read", "written", "cost", "duration", "expires"),
+    )
+    list_filter = ("outcome", "intent", "label", "model", "upstream", "started_at")
+    fieldsets = (
+        (None, {"fields": ("when", "intent", "reason", "label", "subject", "model", "upstream")}),
+        (
+            "How it ended",
+            {"fields": ("outcome_word", "error_code", "settled_at", "waited", "expires", "requests_table")},
+        ),
+        ("What was warmed", {"fields": ("prefix", "layers_table", "prefix_hash")}),
+        (
+            "What it cost",
+            {
+                "fields": (
+                    "cost",
+                    "price_version",
+                    "duration",
+                    "input_tokens",
+                    "read",
+                    "written",
+                    "cache_write_1h_tokens",
+                )
+            },
+        ),
+        ("At the provider", {"fields": ("request_id",)}),
+    )
+
+    @admin.display(description="outcome", ordering="outcome")
+    def outcome_word(self, row: WarmUp) -> str:
+        return outcome_word(row.outcome)
+
+    @admin.display(description="expires", ordering="estimated_expires_at")
+    def expires(self, row: WarmUp) -> Any:
+        return row.estimated_expires_at
+
+    @admin.display(description="held a request up for")
+    def waited(self, row: WarmUp) -> str:
+        return seconds(row.waited_ms) if row.waited_ms else "-"
+
+    @admin.display(description="layers")
+    def layers_table(self, row: WarmUp) -> SafeString:
+        lines = [
+            (layer["layer"], f"{layer['prefix_tokens']:,}", f"{layer['ttl_seconds'] // 60} min", layer["state"])
+            for layer in row.layers
+        ]
+        return table(("layer", "tokens up to its end", "lives", "was"), lines)
+
+    @admin.display(description="requests that met it")
+    def requests_table(self, row: WarmUp) -> SafeString | str:
+        found = list(row.requests.order_by("started_at")[: MAX_SHOWN_REQUESTS + 1])
+        if not found:
+            return "none"
+        lines = [
+            (
+                format_html('<a href="{}">{}</a>', detail_url(usage), f"{usage.started_at:%Y-%m-%d %H:%M:%S}"),
+                usage.warmth,
+                usage.status,
+                f"{usage.cache_read_tokens:,}",
+                dollars(usage.cost_usd),
+                seconds(usage.ttft_ms),
+            )
+            for usage in found[:MAX_SHOWN_REQUESTS]
+        ]
+        more = format_html("<p>The first {} are shown.</p>", MAX_SHOWN_REQUESTS) if found[MAX_SHOWN_REQUESTS:] else ""
+        shown = table(("when", "found it", "ended", "read", "cost", "first text after"), lines)
+        return format_html("{}{}", shown, more)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Adds the totals of the rows that the filters leave."""
+        response = super().changelist_view(request, extra_context)
+        if isinstance(response, TemplateResponse) and response.context_data and "cl" in response.context_data:
+            response.context_data["totals"] = totals(response.context_data["cl"])
+        return response
+
+
+@admin.register(UsageRecord)
+class UsageRecordAdmin(RequestAdmin):
+    list_display = (
+        *("when", "purpose", "label", "model", "upstream", "status", "warmth", "ttft", "prefix"),
+        *("input_tokens", "read", "written", "output_tokens", "cost", "duration", "met"),
+    )
+    list_filter = ("warmth", "status", "purpose", "label", "model", "upstream", "started_at")
+    fieldsets = (
+        (None, {"fields": ("when", "purpose", "label", "subject", "model", "upstream")}),
+        ("How it ended", {"fields": ("status", "error_code", "warmth", "met", "ttft", "duration")}),
+        (
+            "What it cost",
+            {
+                "fields": (
+                    *("cost", "price_version", "prefix", "input_tokens", "read", "written"),
+                    *("cache_write_1h_tokens", "output_tokens"),
+                )
+            },
+        ),
+        ("At the provider", {"fields": ("request_id", "prefix_hash")}),
+    )
+
+    @admin.display(description="first text after", ordering="ttft_ms")
+    def ttft(self, row: UsageRecord) -> str:
+        return seconds(row.ttft_ms)
+
+    @admin.display(description="warm-up")
+    def met(self, row: UsageRecord) -> SafeString | str:
+        if row.warm_up_id is None:
+            return "-"
+        return format_html('<a href="{}">shown</a>', reverse("admin:warmcache_warmup_change", args=[row.warm_up_id]))
+
+
+@admin.register(SkipCount)
+class SkipCountAdmin(LedgerAdmin):
+    list_display = ("minute", "label", "intent", "reason", "count")
+    list_filter = ("reason", "intent", "label", "minute")
+    search_fields = ("label", "reason")
+    date_hierarchy = "minute"
+    fields = ("minute", "label", "intent", "reason", "count")
+
+
+def totals(changelist: ChangeList) -> dict[str, Any]:
+    """Of the warm-ups that the filters leave, and of the real requests with the same label, model, upstream and day."""
+    used, unused = (Outcome.HIT, Outcome.JOINED), (Outcome.UNUSED, Outcome.EVICTED, Outcome.DIVERGED)
+    found = changelist.queryset.order_by().aggregate(
+        count=Count("pk"),
+        cost_usd=Sum("cost_usd"),
+        used=Count("pk", filter=Q(outcome__in=used)),
+        raced=Count("pk", filter=Q(outcome=Outcome.RACED)),
+        unused=Count("pk", filter=Q(outcome__in=unused)),
+        broken=Count("pk", filter=Q(outcome__in=(Outcome.FAILED, Outcome.CANCELLED))),
+        waiting=Count("pk", filter=Q(outcome=Outcome.PENDING)),
+    )
+    requests = _requests_beside(changelist).count()
+    return {
+        **found,
+        "cost": dollars(found["cost_usd"] or Decimal(0)),
+        "requests": requests,
+        "per_request": f"{found['count'] / requests:.2f}" if requests else None,
+    }
+
+
+def _requests_beside(changelist: ChangeList) -> QuerySet[UsageRecord]:
+    shared = {
+        name: value for name, value in changelist.get_filters_params().items() if name.split("__")[0] in SHARED_FILTERS
+    }
+    return UsageRecord.objects.filter(build_q_object_from_lookup_parameters(shared))
+
+
+def outcome_word(outcome: str) -> str:
+    return outcome or "waiting"
+
+
+def dollars(amount: Decimal | None) -> str:
+    """Four decimals, and six for less than a cent."""
+    if amount is None:
+        return "unknown"
+    return f"${amount:,.4f}" if amount >= CENT or amount == 0 else f"${amount:,.6f}"
+
+
+def seconds(milliseconds: int | None) -> str:
+    if milliseconds is None:
+        return "-"
+    return f"{milliseconds} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.2f} s"
+
+
+def detail_url(row: UsageRecord) -> str:
+    return reverse("admin:warmcache_usagerecord_change", args=[row.pk])
+
+
+def table(headings: Iterable[str], lines: Iterable[tuple[Any, ...]]) -> SafeString:
+    """A small table; every cell is escaped unless it is marked safe."""
+    head = format_html_join("", "<th>{}</th>", ((heading,) for heading in headings))
+    body = format_html_join("", "<tr>{}</tr>", ((_cells(line),) for line in lines))
+    return format_html(TABLE, head, body)
+
+
+def _cells(line: tuple[Any, ...]) -> SafeString:
+    return format_html_join("", "<td>{}</td>", ((cell,) for cell in line))

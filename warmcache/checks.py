@@ -1,0 +1,82 @@
+"""What `manage.py check` says about the WARMCACHE setting.
+
+warmcache.E001  an entry cannot be read
+warmcache.E002  the store cannot be imported, or is no store
+warmcache.W001  the Claude API without a key
+warmcache.W002  the key would travel unencrypted
+warmcache.W003  the cost cap forbids every warm-up
+"""
+
+from collections.abc import Iterable, Sequence
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.apps import AppConfig
+from django.core.checks import CheckMessage, Error, Warning, register
+from django.utils.module_loading import import_string
+
+from warmcache.conf import Config, get_config
+from warmcache.core.errors import ConfigurationError
+
+STORE_METHODS = (
+    *("look_up", "claim", "release", "wait_until_released"),
+    *("record_warm", "record_uncacheable", "forget"),
+)
+
+
+@register("warmcache")
+def check_settings(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> list[CheckMessage]:
+    """Every problem of the WARMCACHE setting at once, except behind an entry that cannot be read."""
+    try:
+        config = get_config()
+    except ConfigurationError as error:
+        hint = "Correct the entry in WARMCACHE. warmcache/conf.py lists all entries and their defaults."
+        return [Error(str(error), hint=hint, id="warmcache.E001")]
+    return [*_store_problems(config), *_key_problems(config), *_cap_problems(config)]
+
+
+def _store_problems(config: Config) -> Iterable[CheckMessage]:
+    hint = "Give the dotted path of a class, such as 'warmcache.stores.memory.MemoryWarmthStore'."
+    try:
+        store = import_string(config.store)
+    except ImportError as error:
+        yield Error(f"WARMCACHE['STORE'] cannot be imported: {error}.", hint=hint, id="warmcache.E002")
+        return
+    missing = [name for name in STORE_METHODS if not callable(getattr(store, name, None))]
+    if missing:
+        yield Error(f"WARMCACHE['STORE'] is no store: it has no {missing[0]}().", hint=hint, id="warmcache.E002")
+
+
+def _key_problems(config: Config) -> Iterable[CheckMessage]:
+    if config.upstream != "anthropic":
+        return
+    if not config.api_key:
+        yield Warning(
+            "WARMCACHE['API_KEY'] is empty: every request will be refused.",
+            hint="Set it from ANTHROPIC_API_KEY, or set WARMCACHE['UPSTREAM'] to 'simulator' and start one.",
+            id="warmcache.W001",
+        )
+    url = urlsplit(config.base_url)
+    if url.scheme != "https" and not _is_loopback(url.hostname or ""):
+        yield Warning(
+            f"WARMCACHE['BASE_URL'] is {config.base_url!r}: the API key and every prompt travel unencrypted.",
+            hint="Use an https address.",
+            id="warmcache.W002",
+        )
+
+
+def _cap_problems(config: Config) -> Iterable[CheckMessage]:
+    if config.enabled and config.upstream != "local" and config.max_cost_per_warm_up_usd == 0:
+        yield Warning(
+            "WARMCACHE['MAX_COST_PER_WARM_UP_USD'] is 0: nothing will ever be warmed.",
+            hint="Set a cap above 0, or WARMCACHE['ENABLED'] to False.",
+            id="warmcache.W003",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
