@@ -1,0 +1,44 @@
+"""Each in a process of its own: what the core needs, and what a host without the chat gets."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(module: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", module],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_core_needs_no_framework() -> None:
+    modules = list((ROOT / "warmcache" / "core").glob("*.py"))
+
+    assert run("tests.host.import_core").strip() == f"imported {len(modules) - 1}"
+
+
+def test_a_host_without_chat_channels_and_redis_warms_and_streams(tmp_path: Path) -> None:
+    said = run(
+        "tests.host.warm_and_stream",
+        DJANGO_SETTINGS_MODULE="tests.host.settings",
+        HOST_DATABASE=str(tmp_path / "host.sqlite3"),
+    )
+
+    assert said.splitlines()[-1] == "Hello there. hit 1"
+
+
+def test_importing_the_package_imports_nothing() -> None:
+    source = (ROOT / "warmcache" / "__init__.py").read_text()
+
+    assert "import" not in source.replace('"""', "")
