@@ -124,6 +124,38 @@ class IntentForecast:
         return self._weights
 
 
+class ShareForecast:
+    """The mean of a share in 0..1: of requests that read all that was warm, of replies that ask for a tool."""
+
+    __slots__ = ("_prior", "_weight", "_memory", "total", "count")
+
+    def __init__(self, prior: float, *, weight: float = 10.0, memory: float = MEMORY_OBSERVATIONS) -> None:
+        self._prior = prior
+        self._weight = weight
+        self._memory = memory
+        self.total = 0.0
+        self.count = 0.0
+
+    def observe(self, share: float) -> None:
+        """One request's share."""
+        keep = 1.0 - 1.0 / self._memory
+        self.total = keep * self.total + share
+        self.count = keep * self.count + 1.0
+
+    @property
+    def mean(self) -> float:
+        return (self.total + self._weight * self._prior) / (self.count + self._weight)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Evidence as JSON values."""
+        return {"total": self.total, "count": self.count}
+
+    def load(self, stored: Mapping[str, Any]) -> None:
+        """Adds stored evidence."""
+        self.total += float(stored.get("total", 0.0))
+        self.count += float(stored.get("count", 0.0))
+
+
 class Forecasts:
     """Everything learned, for one place where people behave alike (an assistant, or a whole site)."""
 
@@ -133,6 +165,10 @@ class Forecasts:
         """Silence after a reply to a person."""
         self.after_tool_use = GapForecast(AFTER_TOOL_USE)
         """Silence after a reply that asked for a tool: the program comes back, not the person."""
+        self.kept = ShareForecast(0.95)
+        """Of what is warm, the part that the person's next request still starts with: histories get cut."""
+        self.tool_use = ShareForecast(0.1)
+        """Replies that ask for a tool."""
         self.prefills: dict[str, PrefillForecast] = {}
 
     def intent(self, name: str) -> IntentForecast:
@@ -157,6 +193,8 @@ class Forecasts:
             "intents": {name: forecast.to_dict() for name, forecast in self.intents.items()},
             "after_reply": self.after_reply.to_dict(),
             "after_tool_use": self.after_tool_use.to_dict(),
+            "kept": self.kept.to_dict(),
+            "tool_use": self.tool_use.to_dict(),
             "prefills": {model: forecast.to_dict() for model, forecast in self.prefills.items()},
         }
 
@@ -166,6 +204,8 @@ class Forecasts:
             self.intent(name).load(evidence)
         self.after_reply.load(stored.get("after_reply", {}))
         self.after_tool_use.load(stored.get("after_tool_use", {}))
+        self.kept.load(stored.get("kept", {}))
+        self.tool_use.load(stored.get("tool_use", {}))
         for model, evidence in stored.get("prefills", {}).items():
             self.prefill(model).load(evidence)
 

@@ -84,14 +84,19 @@ class KeepPlan:
 
 
 def plan_keeping(
-    stakes: KeepStakes, survival: Survival, *, silent_seconds: float, ttl_seconds: int = SHORT_TTL_SECONDS
+    stakes: KeepStakes,
+    survival: Survival,
+    *,
+    silent_seconds: float,
+    left_seconds: float,
+    ttl_seconds: int = SHORT_TTL_SECONDS,
 ) -> KeepPlan:
     """Optimal stopping: each refresh buys one more window, and the right to decide again at its end.
 
-    `silent_seconds` have passed since the START of the request that last touched the prefix, whose TTL is
-    `ttl_seconds`. Choices: one more TTL of the same kind, an hour (`upgrade`), or nothing.
+    `silent_seconds` have passed since the last real request; the prefix lapses in `left_seconds`. Choices: one more
+    `ttl_seconds`, which it was written with, an hour (`upgrade`), or nothing.
     """
-    lapse_after = silent_seconds + ttl_seconds - REFRESH_AT_FRACTION * ttl_seconds
+    lapse_after = silent_seconds + left_seconds
     chain = _chain_value(stakes, stakes.refresh, survival, silent_seconds, lapse_after, ttl_seconds)
     best = KeepPlan(
         ttl_seconds=ttl_seconds,

@@ -15,7 +15,7 @@ PRIOR_COEFFICIENTS = (1.0, 1.0, 0.0, 0.3)
 """Seconds: a base, the seed curve (4.54e-5 a token, 4.56e-10 a token squared), and cached tokens at a fifteenth."""
 
 _PRIOR_WEIGHTS = (1.0, 0.02, 0.2, 0.02)
-"""How strongly each coefficient is held: the base as one measurement, the slopes loosely, the bend of the curve more."""
+"""How strongly each coefficient is held: the base as one measurement, the slopes loosely, its bend more."""
 
 MEMORY_CALLS = 2000.0
 _SIZE = len(PRIOR_COEFFICIENTS)

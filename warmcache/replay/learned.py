@@ -1,0 +1,273 @@
+"""Our policy: decides by expected value with what is known at the moment, and learns from what it sees."""
+
+from decimal import Decimal
+
+from warmcache.core.economics import Rates, RateSource
+from warmcache.core.forecast import Forecasts
+from warmcache.core.gaps import GapForecast
+from warmcache.core.intents import IntentOutlook, is_worth_waiting
+from warmcache.core.keeping import (
+    LONG_TTL_SECONDS,
+    REFRESH_AT_FRACTION,
+    SHORT_TTL_SECONDS,
+    KeepStakes,
+    long_ttl_pays,
+    plan_keeping,
+)
+from warmcache.core.worth import LayerStake, Outlook, Worth, weigh, weigh_joining
+from warmcache.replay.people import IntentKind
+from warmcache.replay.policies import Meeting, View
+
+_SURER = {IntentKind.OPEN: IntentKind.TYPING, IntentKind.TYPING: IntentKind.TYPING_20}
+_REACH_PRIOR = 0.85
+_REACH_WEIGHT = 5.0
+_NEGLIGIBLE = 0.005
+_ARRIVALS = ((60.0, 0.6), (300.0, 0.3), (3600.0, 0.05))
+"""Silence of a whole assistant: somebody else usually comes within the hour. Assumed."""
+
+_PLAN_AGE = 200
+"""Changes of a forecast after which plans that were derived from it are made anew."""
+
+_SHARED_AGE = 20
+
+
+class Ours:
+    """Implements `Policy` and `Learner`."""
+
+    name = "ours"
+    wakes = True
+
+    def __init__(self, *, model: str, rates: RateSource, value_of_second_usd: Decimal, has_common_clock: bool) -> None:
+        self._model = model
+        self._rates = rates
+        self._value = value_of_second_usd
+        self._has_common_clock = has_common_clock
+        self._plans: dict[tuple[float, ...], float] = {}
+        self._arrivals = GapForecast(_ARRIVALS)
+        self._last_arrival: float | None = None
+        self._shared_ttl = LONG_TTL_SECONDS if has_common_clock else SHORT_TTL_SECONDS
+        self.forecasts = Forecasts()
+
+    def on_intent(self, view: View, kind: IntentKind) -> int | None:
+        """Warm if it pays now, and waiting for a surer sign pays less."""
+        outlook = self._outlook(view, kind)
+        worth = weigh(
+            self._layers(view), outlook, model=self._model, rates=self._rates, value_of_second_usd=self._value
+        )
+        if not worth.is_worth_it or self._waits(view, kind, outlook, worth):
+            return None
+        return SHORT_TTL_SECONDS
+
+    def _outlook(self, view: View, kind: IntentKind) -> Outlook:
+        forecast, prefill = self.forecasts.intent(kind), self.forecasts.prefill(self._model)
+        cold = view.history_tokens - view.hot_tokens
+        trip = prefill.round_trip_seconds
+        lapse = forecast.lead_exceeds(view.hot_until - view.now) if view.hot_tokens else 0.0
+        lapse = lapse if lapse > _NEGLIGIBLE else 0.0
+        saved = forecast.saved_seconds(
+            prefill.saved_seconds(cold, cached_tokens=view.hot_tokens), round_trip_seconds=trip
+        )
+        if lapse:
+            saved += lapse * prefill.saved_seconds(view.hot_tokens)
+        chance = forecast.send_chance * (self.forecasts.kept.mean if view.after >= 0 else 1.0)
+        return Outlook(send_chance=chance, saved_seconds=saved, lapse_chance=lapse)
+
+    def _layers(self, view: View) -> tuple[LayerStake, ...]:
+        shared_hot = min(view.hot_tokens, view.shared_tokens)
+        return (
+            LayerStake(tokens=view.shared_tokens, hot_tokens=shared_hot, ttl_seconds=self._shared_ttl),
+            LayerStake(
+                tokens=view.history_tokens - view.shared_tokens,
+                hot_tokens=view.hot_tokens - shared_hot,
+                ttl_seconds=SHORT_TTL_SECONDS,
+            ),
+        )
+
+    def _waits(self, view: View, kind: IntentKind, outlook: Outlook, worth: Worth) -> bool:
+        surer = _SURER.get(kind)
+        if surer is None:
+            return False
+        later = self._outlook(view, surer)
+        return is_worth_waiting(
+            IntentOutlook(intent=kind, send_chance=outlook.send_chance, saved_seconds=outlook.saved_seconds),
+            IntentOutlook(
+                intent=surer,
+                send_chance=later.send_chance,
+                saved_seconds=later.saved_seconds * self._reach(kind, surer),
+            ),
+            visit_send_chance=outlook.send_chance,
+            write_usd=worth.cost_usd or Decimal(0),
+            value_of_second_usd=self._value,
+        )
+
+    def _reach(self, kind: IntentKind, surer: IntentKind) -> float:
+        """The share of sends that the surer sign precedes."""
+        sent, surer_sent = self.forecasts.intent(kind).sent, self.forecasts.intent(surer).sent
+        return min(1.0, (surer_sent + _REACH_WEIGHT * _REACH_PRIOR) / (sent + _REACH_WEIGHT))
+
+    def on_wake(self, view: View) -> int | None:
+        """Near expiry: refresh, write the reply for an hour, or let it lapse."""
+        rates = self._rates(self._model, view.history_tokens)
+        if rates is None or view.after < 0:
+            return None
+        stakes = self._stakes(view.history_tokens, self._held(view), view.asks_tool, rates)
+        missing = view.history_tokens - view.hot_tokens
+        refresh = view.hot_tokens * rates.cache_read + missing * rates.cache_write_5m
+        upgrade = view.hot_tokens * rates.cache_read + missing * rates.cache_write_1h
+        plan = plan_keeping(
+            KeepStakes(refresh=float(refresh), loss=stakes, upgrade=float(upgrade) if missing else None),
+            self._gaps(view.asks_tool).survival,
+            silent_seconds=view.silent_seconds,
+            left_seconds=view.hot_until - view.now,
+            ttl_seconds=view.ttl_seconds,
+        )
+        return plan.ttl_seconds
+
+    def _gaps(self, asks_tool: bool) -> GapForecast:
+        return self.forecasts.after_tool_use if asks_tool else self.forecasts.after_reply
+
+    def _held(self, view: View) -> int:
+        """Tokens that stay live though nobody refreshes this conversation."""
+        return max(view.hour_tokens, self._shared_held(view))
+
+    def _shared_held(self, view: View) -> int:
+        """The shared layer, as far as others use it in time."""
+        if not self._has_common_clock:
+            return 0
+        return int(view.shared_tokens * (1 - self._arrivals.survival(self._shared_ttl)))
+
+    def _stakes(self, tokens: int, hour_tokens: int, asks_tool: bool, rates: Rates) -> float:
+        """Dollars lost, in all, when somebody returns to a lapsed prefix: the second write, and the person's wait.
+
+        Of the wait, a warm-up at the first key would save a part where that pays.
+        """
+        exposed = max(0, tokens - hour_tokens)
+        money = float(exposed * (rates.cache_write_5m - rates.cache_read))
+        seconds = 0.0 if asks_tool else self._wait_worth(exposed, hour_tokens, rates)
+        return (money + seconds) * self.forecasts.kept.mean
+
+    def _wait_worth(self, cold_tokens: int, cached_tokens: int, rates: Rates) -> float:
+        typing, prefill = self.forecasts.intent(IntentKind.TYPING), self.forecasts.prefill(self._model)
+        saved = prefill.saved_seconds(cold_tokens, cached_tokens=cached_tokens)
+        value = float(self._value)
+        recovered = value * typing.saved_seconds(saved, round_trip_seconds=prefill.round_trip_seconds)
+        chance = typing.send_chance
+        read, write = float(rates.cache_read), float(rates.cache_write_5m)
+        warm_up = read * (cold_tokens + cached_tokens) + (1 / chance - 1) * write * cold_tokens
+        return value * saved - max(0.0, recovered - warm_up)
+
+    def request_ttl(self, view: View, new_tokens: int) -> int:
+        """An hour for the new tokens, where that is cheaper than refreshing when the silence comes."""
+        tokens = view.history_tokens + new_tokens
+        rates = self._rates(self._model, tokens)
+        if rates is None or new_tokens > tokens / 2 or view.after < 0:
+            return SHORT_TTL_SECONDS
+        extra = float(new_tokens * (rates.cache_write_1h - rates.cache_write_5m))
+        tool_share = self.forecasts.tool_use.mean
+        gain = sum(
+            share * self._hour_gain(tokens, view, new_tokens, asks_tool, rates)
+            for share, asks_tool in ((1 - tool_share, False), (tool_share, True))
+        )
+        return LONG_TTL_SECONDS if gain > extra else SHORT_TTL_SECONDS
+
+    def _hour_gain(self, tokens: int, view: View, new_tokens: int, asks_tool: bool, rates: Rates) -> float:
+        """What an hour's lifetime gains over five minutes and the best refreshes, in dollars.
+
+        In units of one read of the prefix, rounded, so that a plan serves many requests.
+        """
+        read = float(tokens * rates.cache_read)
+        if not read:
+            return 0.0
+        with_hour = self._stakes(tokens, self._shared_held(view), asks_tool, rates) / read
+        without = self._stakes(tokens, self._held(view), asks_tool, rates) / read
+        reply = new_tokens / 2 * float(rates.cache_write_1h) / read  # what a refresh could write for an hour
+        key = (
+            asks_tool,
+            self._gaps(asks_tool).version // _PLAN_AGE,
+            round(with_hour, 1),
+            round(without, 1),
+            round(reply, 1),
+        )
+        if key not in self._plans:
+            self._plans[key] = self._planned_gain(asks_tool, *key[2:])
+        return self._plans[key] * read
+
+    def _planned_gain(self, asks_tool: bool, with_hour: float, without: float, upgrade: float) -> float:
+        survival = self._gaps(asks_tool).survival
+        soon, late = REFRESH_AT_FRACTION * SHORT_TTL_SECONDS, REFRESH_AT_FRACTION * LONG_TTL_SECONDS
+        refreshed = plan_keeping(
+            KeepStakes(refresh=1.0, loss=without, upgrade=1.0 + upgrade),
+            survival,
+            silent_seconds=soon,
+            left_seconds=SHORT_TTL_SECONDS - soon,
+        )
+        held = plan_keeping(
+            KeepStakes(refresh=1.0, loss=with_hour),
+            survival,
+            silent_seconds=late,
+            left_seconds=LONG_TTL_SECONDS - late,
+            ttl_seconds=LONG_TTL_SECONDS,
+        )
+        kept = (survival(SHORT_TTL_SECONDS) - survival(LONG_TTL_SECONDS)) * without
+        return kept + survival(late) * held.value - survival(soon) * refreshed.value
+
+    def shared_ttl(self) -> int:
+        """An hour where requests for the assistant come too seldom for five minutes, and often enough for an hour."""
+        return self._shared_ttl
+
+    def joins(self, meeting: Meeting) -> bool:
+        """Seconds gained or lost at their price, and the second write that joining saves."""
+        rates, prefill = self._rates(self._model, meeting.prefix_tokens), self.forecasts.prefill(self._model)
+        if rates is None:
+            return False
+        hot = meeting.prefix_tokens - meeting.cold_tokens
+        going = prefill.ttft_seconds(uncached_tokens=meeting.cold_tokens, cached_tokens=hot)
+        trip = prefill.round_trip_seconds
+        return weigh_joining(
+            elapsed_seconds=meeting.elapsed_seconds,
+            warm_up_seconds=going,
+            round_trip_seconds=trip,
+            read_seconds=prefill.ttft_seconds(uncached_tokens=0, cached_tokens=meeting.prefix_tokens) - trip,
+            go_seconds=going,
+            cold_tokens=meeting.cold_tokens,
+            write_usd_per_token=rates.cache_write_5m,
+            read_usd_per_token=rates.cache_read,
+            value_of_second_usd=self._value,
+        ).joins
+
+    def saw_call(self, *, uncached_tokens: int, cached_tokens: int, ttft_seconds: float) -> None:
+        self.forecasts.prefill(self._model).observe(
+            uncached_tokens=uncached_tokens, cached_tokens=cached_tokens, ttft_seconds=ttft_seconds
+        )
+
+    def saw_intent(self, kind: IntentKind, *, lead_seconds: float | None) -> None:
+        self.forecasts.intent(kind).observe(sent=lead_seconds is not None, lead_seconds=lead_seconds or 0.0)
+
+    def saw_gap(self, *, asks_tool: bool, seconds: float, since: float, returned: bool) -> None:
+        self._gaps(asks_tool).observe(seconds, returned=returned, since=since)
+
+    def saw_request(self, *, at: float, kept_share: float | None, asks_tool: bool) -> None:
+        self.forecasts.tool_use.observe(float(asks_tool))
+        if kept_share is not None:
+            self.forecasts.kept.observe(kept_share)
+        if not self._has_common_clock:
+            return
+        if self._last_arrival is not None:
+            self._arrivals.observe(max(0.0, at - self._last_arrival), returned=True)
+        self._last_arrival = at
+        if self._arrivals.version % _SHARED_AGE == 0:
+            self._choose_shared_ttl()
+
+    def _choose_shared_ttl(self) -> None:
+        rates, silence = self._rates(self._model, 1), self._arrivals.survival
+        if rates is None or not self._arrivals.is_representative:
+            return
+        pays = long_ttl_pays(
+            late_share=silence(SHORT_TTL_SECONDS),
+            very_late_share=silence(LONG_TTL_SECONDS),
+            new_share=0.0,
+            write=float(rates.cache_write_5m / rates.input),
+            long_write=float(rates.cache_write_1h / rates.input),
+            read=float(rates.cache_read / rates.input),
+        )
+        self._shared_ttl = LONG_TTL_SECONDS if pays else SHORT_TTL_SECONDS

@@ -1,0 +1,172 @@
+"""What a policy may see and do, and the simple ones that everybody tries first."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from warmcache.core.joining import join_bound_seconds
+from warmcache.core.keeping import LONG_TTL_SECONDS, SHORT_TTL_SECONDS
+from warmcache.replay.people import IntentKind
+
+JOIN_AFTER_SECONDS = 0.5
+JOIN_BOUND_FACTOR = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """All that is known of one conversation at one moment; nothing of the future, nothing of the trace's later rows.
+
+    `hot_tokens` and `hot_until` follow from the calls made so far, as a store of sightings would have them.
+    """
+
+    now: float
+    conversation: int
+    after: int
+    """Number of the last request; -1 before the first."""
+    intent: int
+    """Which sign of a send this is; -1 when none is."""
+    history_tokens: int
+    shared_tokens: int
+    hot_tokens: int
+    hot_until: float
+    touched_at: float
+    """Start of the call that last read or wrote this prefix."""
+    silent_seconds: float
+    """Since the last request."""
+    touches: int
+    """Warm-ups since the last request."""
+    asks_tool: bool
+    gap_is_known: bool
+    reply_tokens: int
+    """The end of the history that no request has carried yet."""
+    ttl_seconds: int
+    """Lifetime of the deepest entry."""
+    hour_tokens: int
+    """What is live for an hour after the last touch and still within reach of a look-back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meeting:
+    """A send meets a warm-up in flight."""
+
+    conversation: int
+    after: int
+    elapsed_seconds: float
+    prefix_tokens: int
+    cold_tokens: int
+
+
+class Policy(Protocol):
+    """Decides; never touches the engine. A TTL means: warm now with this lifetime. None means: do not."""
+
+    name: str
+    wakes: bool
+    """Whether it wants to be asked again at nine tenths of an entry's lifetime."""
+
+    def on_intent(self, view: View, kind: IntentKind) -> int | None:
+        """A person opens the chat or types."""
+
+    def on_wake(self, view: View) -> int | None:
+        """A live prefix comes near its end, and nobody has come."""
+
+    def request_ttl(self, view: View, new_tokens: int) -> int:
+        """Lifetime to write a real request's new tokens with."""
+
+    def shared_ttl(self) -> int:
+        """Lifetime to write the shared layer with."""
+
+    def joins(self, meeting: Meeting) -> bool:
+        """Whether the send waits for the warm-up."""
+
+
+class Learner(Protocol):
+    """What a learning policy is told, after the fact."""
+
+    def saw_call(self, *, uncached_tokens: int, cached_tokens: int, ttft_seconds: float) -> None: ...
+
+    def saw_intent(self, kind: IntentKind, *, lead_seconds: float | None) -> None: ...
+
+    def saw_gap(self, *, asks_tool: bool, seconds: float, since: float, returned: bool) -> None: ...
+
+    def saw_request(self, *, at: float, kept_share: float | None, asks_tool: bool) -> None: ...
+
+
+class Never:
+    """The baseline: caching as usual, no warm-up."""
+
+    name = "never"
+    wakes = False
+
+    def __init__(self, ttl_seconds: int = SHORT_TTL_SECONDS) -> None:
+        self._ttl_seconds = ttl_seconds
+
+    def on_intent(self, view: View, kind: IntentKind) -> int | None:
+        return None
+
+    def on_wake(self, view: View) -> int | None:
+        return None
+
+    def request_ttl(self, view: View, new_tokens: int) -> int:
+        return self._ttl_seconds
+
+    def shared_ttl(self) -> int:
+        return self._ttl_seconds
+
+    def joins(self, meeting: Meeting) -> bool:
+        bound = join_bound_seconds(
+            elapsed_seconds=meeting.elapsed_seconds,
+            prefix_tokens=meeting.prefix_tokens,
+            join_after_seconds=JOIN_AFTER_SECONDS,
+            bound_factor=JOIN_BOUND_FACTOR,
+        )
+        return bound is not None
+
+
+class OneHour(Never):
+    """No warm-up, but everything is written for an hour."""
+
+    name = "1h"
+
+    def __init__(self) -> None:
+        super().__init__(LONG_TTL_SECONDS)
+
+
+class WarmOn(Never):
+    """Warms at every intent of one kind, whatever is warm already: ungated, as first versions are."""
+
+    def __init__(self, name: str, kind: IntentKind) -> None:
+        super().__init__()
+        self.name = name
+        self._kind = kind
+
+    def on_intent(self, view: View, kind: IntentKind) -> int | None:
+        return self._ttl_seconds if kind is self._kind else None
+
+
+class KeepAlive(Never):
+    """Refreshes a conversation up to so many times after each request."""
+
+    wakes = True
+
+    def __init__(self, refreshes: int) -> None:
+        super().__init__()
+        self.name = f"keepalive-{refreshes}"
+        self._refreshes = refreshes
+
+    def on_wake(self, view: View) -> int | None:
+        return self._ttl_seconds if view.touches < self._refreshes else None
+
+
+def fixed_policy(name: str) -> Policy:
+    """By its name on the command line; raises `ValueError` for one that does not exist."""
+    if name.startswith("keepalive-") and name.removeprefix("keepalive-").isdigit():
+        return KeepAlive(int(name.removeprefix("keepalive-")))
+    makers: dict[str, Callable[[], Policy]] = {
+        "never": Never,
+        "1h": OneHour,
+        "always-on-typing": lambda: WarmOn("always-on-typing", IntentKind.TYPING),
+        "on-open": lambda: WarmOn("on-open", IntentKind.OPEN),
+    }
+    if name not in makers:
+        raise ValueError(f"There is no policy {name!r}.")
+    return makers[name]()

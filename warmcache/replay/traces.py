@@ -1,0 +1,169 @@
+"""Recorded request timing, read from tables of numbers. The columns are described beside the tables.
+
+Three sources: `claude_code` (agent sessions without a common clock), `mooncake_conversation` (one hour of a chat
+service) and `burstgpt_v2_sample` (campus chat, of which only arrivals and message sizes are taken: its prompts are
+rebuilt as an append-only chat with a system prompt of a chosen size).
+"""
+
+import csv
+import gzip
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+CLAUDE_CODE = "claude_code"
+BURSTGPT = "burstgpt_v2_sample"
+MOONCAKE = "mooncake_conversation"
+SOURCES = (CLAUDE_CODE, BURSTGPT, MOONCAKE)
+
+BLOCK_TOKENS = {CLAUDE_CODE: 64, MOONCAKE: 512}
+"""Granularity at which common prefixes were measured: a shorter remainder is a common prefix too."""
+
+SILENCE_AFTER_CAPTURE_SECONDS = 7200.0
+"""Where the end of observation is unknown: refreshes for a person who never comes back must be paid."""
+
+DECODE_TOKENS_PER_SECOND = 60.0
+
+
+class TraceMissing(Exception):
+    """A table is not where it was looked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracedRequest:
+    """One request. Times are seconds of its conversation's clock; tokens are counts."""
+
+    at: float
+    reply_end: float
+    is_person: bool
+    """Whether somebody waits for the first token: a person's own message, not a tool's result or a script."""
+    asks_tool: bool = False
+    """Its reply ends by asking for a tool: known as soon as the reply is."""
+    gap_is_known: bool = True
+    """False where the trace cannot tell who sent the next request: no one learns from that gap."""
+    prompt_tokens: int
+    output_tokens: int
+    kept_tokens: int
+    """How much of the previous prompt and its reply this prompt still starts with."""
+    message_tokens: int | None = None
+    """The person's own message, where known."""
+
+    @property
+    def history_tokens(self) -> int:
+        """What the next prompt is expected to start with: all that a warm-up can cache before the message."""
+        return self.prompt_tokens + self.output_tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracedConversation:
+    conversation_id: str
+    shared_tokens: int
+    requests: tuple[TracedRequest, ...]
+    silent_until: float
+    """End of observation: nobody came until then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    name: str
+    has_common_clock: bool
+    """Whether all conversations share one clock, and with it the shared layer of the prompt cache."""
+    conversations: tuple[TracedConversation, ...]
+
+    @property
+    def requests(self) -> int:
+        return sum(len(conversation.requests) for conversation in self.conversations)
+
+
+def read_trace(directory: Path, source: str, *, system_tokens: int = 0, seed: int = 1) -> Trace:
+    """One source. `system_tokens` is the rebuilt system prompt of `burstgpt_v2_sample`; raises `TraceMissing`."""
+    path = directory / f"{source}.csv.gz"
+    if not path.is_file():
+        raise TraceMissing(f"There is no trace {path.name} in {directory}.")
+    with gzip.open(path, "rt", newline="") as lines:
+        grouped = _by_conversation(csv.DictReader(lines))
+    if source == BURSTGPT:
+        conversations = _rebuilt_chats(grouped, system_tokens, seed)
+        name = f"burstgpt S={system_tokens // 1000}k"
+    else:
+        conversations = [_conversation(source, rows) for rows in grouped.values()]
+        name = "mooncake" if source == MOONCAKE else source
+    return Trace(name=name, has_common_clock=source != CLAUDE_CODE, conversations=tuple(conversations))
+
+
+def _by_conversation(rows: Iterable[dict[str, str]]) -> dict[str, list[dict[str, str]]]:
+    grouped: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        grouped.setdefault(row["conversation_id"], []).append(row)
+    return grouped
+
+
+def _conversation(source: str, rows: Sequence[dict[str, str]]) -> TracedConversation:
+    shared = int(rows[0]["static_prefix_tokens"] or 0)
+    start = float(rows[0]["t_s"] or 0)
+    requests: list[TracedRequest] = []
+    for index, row in enumerate(rows):
+        following = rows[index + 1]["trigger"] if index + 1 < len(rows) else ""
+        before = requests[-1] if requests else None
+        requests.append(_request(row, following, start, _kept(row, before, BLOCK_TOKENS[source], shared)))
+    ended = rows[0]["obs_end_s"]
+    return TracedConversation(
+        conversation_id=rows[0]["conversation_id"],
+        shared_tokens=min(shared, requests[0].prompt_tokens - 1),
+        requests=tuple(requests),
+        silent_until=start + float(ended) if ended else requests[-1].at + SILENCE_AFTER_CAPTURE_SECONDS,
+    )
+
+
+def _request(row: dict[str, str], following: str, start: float, kept: int) -> TracedRequest:
+    at = float(row["arrival_s"])
+    output = int(row["output_tokens"] or 0)
+    ended = float(row["reply_end_s"]) if row["reply_end_s"] else at + 1 + output / DECODE_TOKENS_PER_SECOND
+    return TracedRequest(
+        at=start + at,
+        reply_end=start + ended,
+        is_person=row["trigger"] in ("user", "edit") and "auto_suspect" not in row["flags"],
+        asks_tool=following == "tool",
+        gap_is_known=following in ("", "user", "edit", "tool"),
+        prompt_tokens=max(2, int(row["input_tokens"])),
+        output_tokens=output,
+        kept_tokens=kept,
+        message_tokens=int(row["user_tokens_est"]) if row["user_tokens_est"] else None,
+    )
+
+
+def _kept(row: dict[str, str], before: TracedRequest | None, block_tokens: int, shared: int) -> int:
+    """Of the previous prompt and its reply. A reply that the next prompt has no room for was left out or cut."""
+    if before is None:
+        return shared
+    common = int(row["shared_prefix_tokens"] or 0)
+    if common < before.prompt_tokens - block_tokens:
+        return common
+    room = int(row["input_tokens"])
+    return before.history_tokens if room > before.history_tokens else min(before.prompt_tokens, room - 1)
+
+
+def _rebuilt_chats(grouped: dict[str, list[dict[str, str]]], system_tokens: int, seed: int) -> list[TracedConversation]:
+    known = [int(row["user_tokens_est"]) for rows in grouped.values() for row in rows if row["user_tokens_est"]]
+    chats = []
+    for conversation_id, rows in grouped.items():
+        draw = random.Random(f"{seed}:{conversation_id}:messages")  # noqa: S311 - a repeatable draw, not a secret
+        history = system_tokens
+        requests = []
+        start = float(rows[0]["t_s"])
+        for row in rows:
+            message = int(row["user_tokens_est"]) if row["user_tokens_est"] else draw.choice(known)
+            request = _request({**row, "input_tokens": str(history + max(1, message))}, "user", start, history)
+            requests.append(replace(request, message_tokens=message))
+            history = request.history_tokens
+        silent_until = start + float(rows[0]["obs_end_s"])
+        chats.append(
+            TracedConversation(
+                conversation_id=conversation_id,
+                shared_tokens=system_tokens,
+                requests=tuple(requests),
+                silent_until=silent_until,
+            )
+        )
+    return chats
