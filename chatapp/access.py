@@ -21,8 +21,10 @@ def conversations_of(user: User) -> QuerySet[Conversation]:
     return Conversation.objects.filter(user=user).select_related("assistant")
 
 
-def conversation_for_user(user: User, conversation_id: UUID) -> Conversation:
-    conversation = conversations_of(user).filter(pk=conversation_id).first()
+def conversation_for_user(user: User, conversation_id: UUID, *, to_write: bool = False) -> Conversation:
+    """With `to_write`, inside a transaction: its row is locked, so that writers take turns."""
+    conversations = conversations_of(user).filter(pk=conversation_id)
+    conversation = (conversations.select_for_update(of=("self",)) if to_write else conversations).first()
     if conversation is None:
         raise NotFound("conversation")
     return conversation

@@ -221,9 +221,8 @@ def _conversation(user: User, frame: MessageSend) -> Conversation:
         assistant_id = int(frame.assistant_id) if frame.assistant_id is not None else None
         assistant = access.assistant_for_user(user, assistant_id)
         return conversations.create(user, assistant, first_text=frame.text)
-    conversation = access.conversation_for_user(user, frame.conversation_id)
     # One writer at a time: two tabs that send at once must not both find no reply running.
-    Conversation.objects.select_for_update().get(pk=conversation.pk)
+    conversation = access.conversation_for_user(user, frame.conversation_id, to_write=True)
     _refuse_while_running(conversation, ref=str(frame.client_message_id))
     conversations.touch(conversation)
     return conversation
@@ -235,17 +234,16 @@ def _parent(conversation: Conversation, frame: MessageSend) -> Message | None:
         return access.message_in(conversation, frame.parent_id)
     if frame.conversation_id is None:
         return None
-    return conversation.messages.only("pk").order_by("created_at", "id").last()
+    return conversation.messages.only("conversation_id").order_by("created_at", "id").last()
 
 
 def _store_sibling(user: User, reply_id: UUID) -> Message:
     with transaction.atomic():
         earlier = access.reply_for_user(user, reply_id)
-        Conversation.objects.select_for_update().get(pk=earlier.conversation_id)
-        _refuse_while_running(earlier.conversation, ref=str(reply_id))
-        conversations.touch(earlier.conversation)
-        question = access.message_in(earlier.conversation, parent_of(earlier))
-        return _new_reply(earlier.conversation, question)
+        conversation = access.conversation_for_user(user, earlier.conversation_id, to_write=True)
+        _refuse_while_running(conversation, ref=str(reply_id))
+        conversations.touch(conversation)
+        return _new_reply(conversation, access.message_in(conversation, parent_of(earlier)))
 
 
 def _new_reply(conversation: Conversation, question: Message) -> Message:

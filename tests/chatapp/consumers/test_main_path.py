@@ -17,6 +17,10 @@ QUERIES_BEFORE_THE_FIRST_TOKEN = 8
 """Of the first message of a chat: earlier copy, assistant, conversation, message, reply; question, documents; and
 beside them one look at the conversation for the lists of all tabs."""
 
+QUERIES_OF_A_LATER_MESSAGE = 11
+"""Earlier copy, conversation with its lock, running reply, its time, newest message, message, reply; question,
+documents, ancestors; and the look for the lists."""
+
 
 async def warm_up(tab: Tab, assistant) -> None:
     await tab.send("typing.started", conversation_id=None, assistant_id=assistant.pk, chars=1)
@@ -143,6 +147,22 @@ async def test_few_queries_stand_between_a_message_and_its_first_token(open_tab,
 
     of_chat = [sql for sql in queries if "warmcache_" not in sql]
     assert len(of_chat) <= QUERIES_BEFORE_THE_FIRST_TOKEN, "\n".join(of_chat)
+
+
+async def test_a_later_message_needs_few_queries_too(open_tab, ann, assistant, queries):
+    tab = await open_tab(ann)
+    await tab.say("The first", assistant_id=assistant.pk)
+    created = await tab.until("message.created")
+    await tab.until("reply.finished")
+    await tab.until("warmth")
+    await warmcache.flush()
+    queries.clear()
+
+    await tab.say("The second", conversation_id=created["conversation_id"])
+    await tab.until("reply.delta")
+
+    of_chat = [sql for sql in queries if "warmcache_" not in sql]
+    assert len(of_chat) <= QUERIES_OF_A_LATER_MESSAGE, "\n".join(of_chat)
 
 
 async def test_the_prompt_is_hashed_once_for_a_message(open_tab, ann, assistant, monkeypatch):
