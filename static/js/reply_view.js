@@ -133,7 +133,9 @@ export class ReplyView {
     const { ttftMs, usage, costUsd, warmth } = this.#ending
     const isFelt = this.#measuredTtftMs !== null
     const facts = replyFacts({ ttftMs: isFelt ? this.#measuredTtftMs : ttftMs, isFelt, usage, costUsd, warmth })
-    setText(part(this.element, "facts-line"), facts.map(({ short }) => short).join(" · "))
+    // A number and its unit stay on one line.
+    const line = facts.map(({ short }) => short.replace(/(\d) /g, "$1\u00a0")).join(" · ")
+    setText(part(this.element, "facts-line"), line)
     part(this.element, "facts-list").replaceChildren(...facts.flatMap(factRows))
     show(part(this.element, "facts"), facts.length > 0)
   }
