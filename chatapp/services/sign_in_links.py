@@ -18,14 +18,13 @@ def find(token: str) -> SignInLink | None:
 
 
 def consume(token: str, *, now: datetime) -> User | None:
-    """Uses a link up and tells whom it lets in; None when it is unknown, used or expired.
+    """Uses a link up and tells whom it lets in; None when it is unknown, used, expired, or its user deactivated.
 
-    One conditional UPDATE decides: of two requests at once, exactly one finds the row unused.
+    One conditional UPDATE decides: of two requests at once, exactly one finds the row unused. Its conditions are the
+    row's own: with a join it would become a subquery, which PostgreSQL does not look at again after waiting.
     """
-    unused = SignInLink.objects.filter(
-        token=token, used_at=None, created_at__gt=now - SignInLink.LIFETIME, user__is_active=True
-    )
+    unused = SignInLink.objects.filter(token=token, used_at=None, created_at__gt=now - SignInLink.LIFETIME)
     if unused.update(used_at=now) == 0:
         return None
     link = find(token)
-    return link.user if link else None
+    return link.user if link and link.user.is_active else None
