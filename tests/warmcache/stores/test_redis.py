@@ -1,0 +1,151 @@
+"""The Redis store against a real Redis: the contract, two processes' worth of stores, and Redis going away."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.servers.redis_server import RedisServer
+from tests.warmcache.contracts.warmth_store import WarmthStoreContract
+from warmcache.core.errors import StoreUnavailable
+from warmcache.stores.redis import REST_SECONDS, RedisWarmthStore
+from warmcache.testing import FakeClock
+
+
+@pytest.fixture
+async def store(redis_server: RedisServer, clock: FakeClock) -> AsyncIterator[RedisWarmthStore]:
+    store = RedisWarmthStore(clock=clock, url=redis_server.url)
+    yield store
+    await store.aclose()
+
+
+@pytest.fixture
+async def other_store(redis_server: RedisServer, clock: FakeClock) -> AsyncIterator[RedisWarmthStore]:
+    """Another process's."""
+    store = RedisWarmthStore(clock=clock, url=redis_server.url)
+    yield store
+    await store.aclose()
+
+
+class TestRedisWarmthStore(WarmthStoreContract):
+    @pytest.fixture
+    def pass_time(self, clock: FakeClock, redis_server: RedisServer) -> Callable[[float], Awaitable[None]]:
+        async def advance(seconds: float) -> None:
+            clock.advance(seconds)
+            async with Redis.from_url(redis_server.url) as redis:
+                async for key in redis.scan_iter():
+                    await redis.pexpire(key, max(0, await redis.pttl(key) - round(seconds * 1000)))
+
+        return advance
+
+
+async def test_a_lease_taken_in_one_process_is_held_in_all(
+    store: RedisWarmthStore, other_store: RedisWarmthStore
+) -> None:
+    stores = (store, other_store)
+
+    claims = await asyncio.gather(*(s.claim("a", owner=f"{n}", ttl_seconds=5) for n in range(25) for s in stores))
+
+    assert claims.count(True) == 1
+
+
+async def test_a_release_in_one_process_wakes_those_who_wait_in_another(
+    store: RedisWarmthStore, other_store: RedisWarmthStore
+) -> None:
+    await store.claim("a", owner="x", ttl_seconds=60)
+    waiting = [asyncio.create_task(other_store.wait_until_released("a", timeout_seconds=20)) for _ in range(5)]
+    await asyncio.sleep(0.1)
+
+    await store.release("a", owner="x")
+
+    assert await asyncio.gather(*waiting) == [True] * 5
+
+
+async def test_a_look_up_is_one_command_however_many_hashes(store: RedisWarmthStore, redis_server: RedisServer) -> None:
+    await store.record_warm({"a": 10**12})
+    async with Redis.from_url(redis_server.url) as redis:
+        before = (await redis.info("stats"))["total_commands_processed"]
+
+        await store.look_up([str(n) for n in range(80)])
+
+        assert (await redis.info("stats"))["total_commands_processed"] - before == 2  # itself and this INFO
+
+
+async def test_nothing_but_times_ids_and_marks_is_stored(
+    store: RedisWarmthStore, redis_server: RedisServer, clock: FakeClock
+) -> None:
+    await store.record_warm({"a": clock.now() + 60})
+    await store.claim("a", owner="warm-up-1", ttl_seconds=5)
+    await store.record_uncacheable("a", ttl_seconds=5)
+
+    async with Redis.from_url(redis_server.url, decode_responses=True) as redis:
+        stored = {key: await redis.get(key) async for key in redis.scan_iter()}
+        lifetimes = [await redis.pttl(key) for key in stored]
+
+    assert stored == {
+        "warmcache:warm:a": str(clock.now() + 60),
+        "warmcache:lease:a": f"warm-up-1 {clock.now()}",
+        "warmcache:nothing:a": "1",
+    }
+    assert all(lifetime > 0 for lifetime in lifetimes)
+
+
+async def test_without_redis_every_call_says_so_quickly_and_it_recovers_by_itself(
+    redis_server: RedisServer, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL, "warmcache.stores.redis")
+    store = RedisWarmthStore(clock=clock, url=redis_server.url)
+    await store.look_up(["a"])
+    calls: list[Callable[[], Awaitable[object]]] = [
+        lambda: store.look_up(["a"]),
+        lambda: store.claim("a", owner="x", ttl_seconds=5),
+        lambda: store.release("a", owner="x"),
+        lambda: store.wait_until_released("a", timeout_seconds=5),
+        lambda: store.record_warm({"a": clock.now() + 60}),
+        lambda: store.record_uncacheable("a", ttl_seconds=5),
+        lambda: store.forget(["a"]),
+    ]
+    redis_server.kill()
+    try:
+        for call in calls:
+            with pytest.raises(StoreUnavailable):
+                await call()
+    finally:
+        redis_server.start()
+    await asyncio.sleep(REST_SECONDS)
+
+    assert await store.claim("a", owner="x", ttl_seconds=5)
+    await store.aclose()
+
+
+async def test_who_waits_while_redis_restarts_is_told(
+    redis_server: RedisServer, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL, "warmcache.stores.redis")
+    store = RedisWarmthStore(clock=clock, url=redis_server.url)
+    await store.claim("a", owner="x", ttl_seconds=60)
+    waiting = asyncio.create_task(store.wait_until_released("a", timeout_seconds=20))
+    await asyncio.sleep(0.1)
+    redis_server.kill()
+    try:
+        with pytest.raises(StoreUnavailable):
+            await waiting
+    finally:
+        redis_server.start()
+    await store.aclose()
+
+
+async def test_cancelled_commands_leave_no_answer_for_the_next(store: RedisWarmthStore, clock: FakeClock) -> None:
+    await store.record_warm({f"{n}": clock.now() + 100 + n for n in range(20)})
+
+    for n in range(200):
+        task = asyncio.create_task(store.look_up([f"{n % 20}"]))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        name = f"{(n + 7) % 20}"
+        found = await store.look_up([name])
+        assert list(found) == [name]
+        assert found[name].expires_at == pytest.approx(clock.now() + 100 + (n + 7) % 20)
