@@ -82,8 +82,10 @@ async def test_a_conversation_and_its_draft_that_are_cold_together_do_not_wait_f
     with_draft = make_prompt(turns=1, draft_tokens=2000)
     fake.provider.hold_warm_ups()
 
-    attempts = [await services.prewarm_prefix(prompt, intent="attach") for prompt in (conversation, with_draft)]
-    await fake.provider.warm_ups_in_flight()
+    # The draft comes first to the shared layer, the conversation holds the layer between the two.
+    attempts = [await services.prewarm_prefix(prompt, intent="attach") for prompt in (with_draft, conversation)]
+    async with asyncio.timeout(5):
+        await fake.provider.warm_ups_in_flight()
     fake.provider.release_warm_ups()
     async with asyncio.timeout(5):
         ends = [await attempt.finished() for attempt in attempts if attempt.finished]

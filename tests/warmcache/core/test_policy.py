@@ -95,6 +95,16 @@ def test_the_last_reply_alone_is_not_worth_a_call() -> None:
     assert decision.hot_tokens == DEEPEST.prefix_tokens
 
 
+def test_the_cap_is_the_most_that_may_be_spent() -> None:
+    cost = decided().cost_usd
+    assert cost is not None
+
+    at_the_cap = decided(limits=replace(OPEN, max_cost_usd=cost))
+    above_it = decided(limits=replace(OPEN, max_cost_usd=cost - Decimal("0.00000001")))
+
+    assert (at_the_cap.action, above_it.reason) == ("warm", "over_cost_cap")
+
+
 LEASED = {DEEPEST.prefix_hash: Sighting(lease_owner="somebody", lease_started_at=NOW)}
 UNCACHEABLE = {DEEPEST.prefix_hash: Sighting(is_uncacheable=True)}
 GATES: list[tuple[str, dict[str, Any]]] = [
