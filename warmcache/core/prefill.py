@@ -19,18 +19,21 @@ _PRIOR_WEIGHTS = (1.0, 0.02, 0.2, 0.02)
 
 MEMORY_CALLS = 2000.0
 _SIZE = len(PRIOR_COEFFICIENTS)
+_REFIT_SHARE = 50
+"""A new fit once a fiftieth of the evidence is new: at each of the first calls, seldom later."""
 
 
 class PrefillForecast:
     """Expected first-token seconds of one model."""
 
-    __slots__ = ("_products", "_targets", "_coefficients", "_memory", "observed_calls")
+    __slots__ = ("_products", "_targets", "_coefficients", "_memory", "_unfitted", "observed_calls")
 
     def __init__(self, *, memory_calls: float = MEMORY_CALLS) -> None:
         self._products = [[0.0] * _SIZE for _ in range(_SIZE)]
         self._targets = [0.0] * _SIZE
         self._coefficients: tuple[float, ...] | None = PRIOR_COEFFICIENTS
         self._memory = memory_calls
+        self._unfitted = 0
         self.observed_calls = 0.0
 
     def observe(self, *, uncached_tokens: int, cached_tokens: int, ttft_seconds: float) -> None:
@@ -43,7 +46,9 @@ class PrefillForecast:
                 products[m] = keep * products[m] + left * right
             self._targets[n] = keep * self._targets[n] + left * ttft_seconds
         self.observed_calls = keep * self.observed_calls + 1.0
-        self._coefficients = None
+        self._unfitted += 1
+        if self._unfitted * _REFIT_SHARE >= self.observed_calls:
+            self._coefficients, self._unfitted = None, 0
 
     def ttft_seconds(self, *, uncached_tokens: int, cached_tokens: int = 0) -> float:
         """Never less than nothing, whatever a young fit says."""

@@ -78,6 +78,8 @@ class _Thread:
 
     after: int = -1
     touched_at: float = -1e18
+    readable_at: float = 0.0
+    tail_tokens: int = 0
     tail_ttl: int = SHORT_TTL_SECONDS
     hour_tokens: int = 0
     hour_number: int = 0
@@ -228,7 +230,9 @@ class Replay:
 
     def _begin(self, prompt: TracedPrompt, at: float, number: int) -> Plan:
         plan = self._engine.begin(prompt, at=at)
-        self._threads[number].calls += 1
+        thread = self._threads[number]
+        thread.calls += 1
+        thread.readable_at = at + plan.ttft_seconds
         self._push(at + plan.ttft_seconds, _RESPOND, number, plan)
         if self._learner is not None:
             read = plan.usage.cache_read_tokens
@@ -247,7 +251,7 @@ class Replay:
             thread.hour_tokens, thread.hour_number = end.tokens, end.number
         elif end.number - thread.hour_number > REACH_POSITIONS or end.tokens < thread.hour_tokens:
             thread.hour_tokens = 0
-        thread.touched_at = at
+        thread.touched_at, thread.tail_tokens = at, end.tokens
         self._shared_until = at + max(self._policy.shared_ttl(), SHORT_TTL_SECONDS)
 
     def _schedule(self, number: int, at: float) -> None:
@@ -283,7 +287,9 @@ class Replay:
         """`looks`: whether to look the prefix up; a policy that does not ask need not pay for it."""
         thread, prompts = self._threads[number], self._scene.prompts[number]
         hot = 0
-        if looks:
+        if looks and at < thread.touched_at + thread.tail_ttl and at >= thread.readable_at:
+            hot = thread.tail_tokens
+        elif looks:
             ttl = SHORT_TTL_SECONDS
             warm_up = prompts.warm_up(thread.after, ttl_seconds=ttl, shared_ttl_seconds=ttl)
             hot = self._engine.usage_of(warm_up, at=at).cache_read_tokens

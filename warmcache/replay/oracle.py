@@ -1,0 +1,352 @@
+"""The best that could have been done, by somebody who knows when people come back.
+
+A plan per conversation, found by dynamic programming over its requests: the same signs, the same near expiries and
+the same lifetimes as every policy has, the future known, the objective `value_of_second * seconds - dollars`. It is
+then carried out against the engine like any other policy.
+
+In which sense it is a bound. Within one conversation the state between two requests is: when was the prefix last
+touched, how long does its end live, and which earlier position lives for an hour; the plan is the best over that
+state, with two simplifications: a history that gets cut is taken to be readable up to the cut, and signs are tried
+only where at least one read can be earned in the same gap. Where conversations share a layer, the plan takes the
+others' requests as given. Therefore the study reports, for each conversation, the best of this plan and of what every
+policy in the table really did: no policy of the table can be above it, in sum or in any conversation.
+"""
+
+import heapq
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from warmcache.core.catalog import facts_for
+from warmcache.core.economics import RateSource
+from warmcache.core.keeping import LONG_TTL_SECONDS, SHORT_TTL_SECONDS, refresh_at
+from warmcache.replay.driver import REACH_POSITIONS, REFRESH_MARGIN_SECONDS, Scene
+from warmcache.replay.people import Intent, IntentKind
+from warmcache.replay.policies import Meeting, View
+from warmcache.replay.prompts import MESSAGE_END_TOKENS, PLACEHOLDER_TOKENS, ConversationPrompts
+from warmcache.replay.traces import TracedConversation
+from warmcache.simulator.latency import LatencyProfile, profile_for
+
+_MAX_LABELS = 8
+_TTLS = (SHORT_TTL_SECONDS, LONG_TTL_SECONDS)
+
+Prices = tuple[float, float, float, float]
+"""Input, read, write for 5 minutes, write for an hour; dollars a token."""
+
+
+@dataclass(slots=True)
+class ConversationPlan:
+    """What to do when. A key that is missing means: nothing, or five minutes."""
+
+    at_intents: dict[int, int] = field(default_factory=dict)
+    at_wakes: dict[tuple[int, int], int] = field(default_factory=dict)
+    """By (last request, warm-ups since)."""
+    at_requests: dict[int, int] = field(default_factory=dict)
+    joins: set[int] = field(default_factory=set)
+    value: float = 0.0
+    """What the plan promises: minus dollars, minus seconds at their price."""
+
+
+class Planned:
+    """Carries plans out. Implements `Policy`."""
+
+    name = "oracle"
+    wakes = True
+
+    def __init__(self, plans: Sequence[ConversationPlan], shared_ttl_seconds: int) -> None:
+        self._plans = plans
+        self._shared_ttl_seconds = shared_ttl_seconds
+
+    def on_intent(self, view: View, kind: IntentKind) -> int | None:
+        return self._plans[view.conversation].at_intents.get(view.intent)
+
+    def on_wake(self, view: View) -> int | None:
+        return self._plans[view.conversation].at_wakes.get((view.after, view.touches))
+
+    def request_ttl(self, view: View, new_tokens: int) -> int:
+        return self._plans[view.conversation].at_requests.get(view.after + 1, SHORT_TTL_SECONDS)
+
+    def shared_ttl(self) -> int:
+        return self._shared_ttl_seconds
+
+    def joins(self, meeting: Meeting) -> bool:
+        return meeting.after in self._plans[meeting.conversation].joins
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """One conversation's part of the cache, after a call that started at `at`."""
+
+    at: float
+    tail: int
+    """Deepest live position, in tokens; it lives for `ttl`."""
+    ttl: int
+    hour: int
+    hour_number: int
+    before: int = 0
+    """What was live when the warm-up in flight began."""
+    busy_until: float = -1e18
+    cost: float = 0.0
+    touches: int = 0
+    steps: tuple[tuple[int, int], ...] = ()
+    """(number of the intent, or -1 for a wake; TTL)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Label:
+    """A way to have come so far."""
+
+    value: float
+    state: _State
+    parent: "_Label | None"
+    steps: tuple[tuple[int, int], ...]
+    ttl: int
+    joined: bool
+
+
+class Planner:
+    """Plans the conversations of one scene."""
+
+    def __init__(
+        self,
+        scene: Scene,
+        *,
+        model: str,
+        rates: RateSource,
+        profile: str,
+        value_of_second: float,
+        shared_ttl_seconds: int,
+    ) -> None:
+        self._scene = scene
+        self._model = model
+        self._rates = rates
+        self._minimum = facts_for(model).min_prefix_tokens
+        self._profile: LatencyProfile = profile_for(profile, model)
+        self._value = value_of_second
+        self._shared_ttl = shared_ttl_seconds
+        self._prices: dict[int, Prices] = {}
+        self._arrivals = (
+            sorted(request.at for conversation in scene.conversations for request in conversation.requests)
+            if scene.is_shared
+            else []
+        )
+
+    def policy(self) -> Planned:
+        """The plans of all conversations, ready to run."""
+        plans = [
+            _ConversationPlanner(self, conversation, prompts, intents).plan()
+            for conversation, prompts, intents in zip(
+                self._scene.conversations, self._scene.prompts, self._scene.intents, strict=True
+            )
+        ]
+        return Planned(plans, self._shared_ttl)
+
+    @property
+    def minimum(self) -> int:
+        return self._minimum
+
+    def prices(self, tokens: int) -> Prices:
+        """Of a prompt of this size, rounded up to a thousand: tiers begin at round numbers."""
+        size = -(-tokens // 1000)
+        found = self._prices.get(size)
+        if found is None:
+            rates = self._rates(self._model, tokens)
+            if rates is None:
+                raise LookupError(f"There is no price for {self._model}.")
+            found = self._prices[size] = (
+                float(rates.input),
+                float(rates.cache_read),
+                float(rates.cache_write_5m),
+                float(rates.cache_write_1h),
+            )
+        return found
+
+    def seconds(self, tokens: int, read: int) -> float:
+        return self._profile.prefill_seconds(tokens - read, read)
+
+    def seconds_worth(self, seconds: float) -> float:
+        return self._value * seconds
+
+    def shared_is_live(self, at: float, own_touch: float) -> bool:
+        """Somebody used the shared layer within its lifetime."""
+        if at < own_touch + self._shared_ttl:
+            return True
+        later = bisect_left(self._arrivals, at)
+        return later > 0 and self._arrivals[later - 1] > at - self._shared_ttl
+
+
+class _ConversationPlanner:
+    """One conversation."""
+
+    def __init__(
+        self,
+        planner: Planner,
+        conversation: TracedConversation,
+        prompts: ConversationPrompts,
+        intents: Sequence[Intent],
+    ) -> None:
+        self._planner = planner
+        self._requests = conversation.requests
+        self._prompts = prompts
+        self._shared = prompts.opening.tokens if prompts.opening.tokens >= planner.minimum else 0
+        self._by_gap: dict[int, list[tuple[float, int]]] = {}
+        for number, intent in enumerate(intents):
+            self._by_gap.setdefault(intent.gap, []).append((intent.at, number))
+
+    def plan(self) -> ConversationPlan:
+        start = _State(at=-1e18, tail=0, ttl=SHORT_TTL_SECONDS, hour=0, hour_number=0)
+        labels = [_Label(0.0, start, None, (), SHORT_TTL_SECONDS, False)]
+        for index in range(len(self._requests)):
+            reached = [after for label in labels for after in self._step(label, index)]
+            labels = _frontier(reached)
+        return _read_back(max(labels, key=lambda label: label.value), len(self._requests))
+
+    def _step(self, label: _Label, index: int) -> list[_Label]:
+        """Every way over the gap before request `index`, and both lifetimes for its new tokens."""
+        found = []
+        for state in self._gap(label.state, index):
+            for joined in (False, True) if state.busy_until > self._requests[index].at else (False,):
+                for ttl in _TTLS:
+                    value, after = self._send(state, index, joined, ttl)
+                    found.append(_Label(label.value + value, after, label, state.steps, ttl, joined))
+        return found
+
+    def _send(self, state: _State, index: int, joined: bool, ttl: int) -> tuple[float, _State]:
+        request = self._requests[index]
+        starts = state.busy_until if joined else request.at
+        read = min(self._readable(state, starts, joined), self._prompts.kept[index].tokens)
+        tokens = self._prompts.requests[index].tokens
+        if tokens < self._planner.minimum:
+            read = 0
+        plain, read_price, short, long = self._planner.prices(tokens + MESSAGE_END_TOKENS)
+        write = plain if tokens < self._planner.minimum else long if ttl == LONG_TTL_SECONDS else short
+        dollars = read * read_price + (tokens - read) * write + MESSAGE_END_TOKENS * plain + state.cost
+        seconds = starts - request.at + self._planner.seconds(tokens + MESSAGE_END_TOKENS, read)
+        worth = self._planner.seconds_worth(seconds) if request.is_person else 0.0
+        end = self._prompts.requests[index].positions[-1]
+        hour, number = (end.tokens, end.number) if ttl == LONG_TTL_SECONDS else self._hour(state, starts, index)
+        after = _State(at=starts, tail=end.tokens, ttl=ttl, hour=hour, hour_number=number)
+        return -dollars - worth, after
+
+    def _readable(self, state: _State, at: float, joined: bool) -> int:
+        if state.busy_until > at and not joined:
+            return state.before
+        return self._live(state, at)
+
+    def _hour(self, state: _State, at: float, index: int) -> tuple[int, int]:
+        end = self._prompts.requests[index].positions[-1].number
+        is_kept = state.hour <= self._prompts.kept[index].tokens and end - state.hour_number <= REACH_POSITIONS
+        return (state.hour, state.hour_number) if is_kept and at < state.at + LONG_TTL_SECONDS else (0, 0)
+
+    def _live(self, state: _State, at: float) -> int:
+        if at < state.at + state.ttl:
+            return state.tail
+        if state.hour and at < state.at + LONG_TTL_SECONDS:
+            return state.hour
+        return self._shared if self._planner.shared_is_live(at, state.at) else 0
+
+    def _gap(self, start: _State, index: int) -> list[_State]:
+        """States at the arrival of request `index`. Only ways that cost less than the gap can lose."""
+        budget = self._stake(start, index)
+        target = self._prompts.history(index - 1)
+        if target.tokens < self._planner.minimum or budget <= target.tokens * self._planner.prices(target.tokens)[1]:
+            return [start]
+        found, counter = [start], 0
+        seen: dict[tuple[float, int, int, int], float] = {}
+        waiting: list[tuple[float, int, _State]] = [(start.at, 0, start)]
+        while waiting:
+            _, _, state = heapq.heappop(waiting)
+            for at, intent in self._chances(state, index):
+                for ttl in _TTLS:
+                    after = self._warm(state, at, intent, ttl, index)
+                    key = (round(at, 3), after.ttl, after.hour, after.touches if intent < 0 else 0)
+                    if after.cost < budget and after.cost < seen.get(key, float("inf")):
+                        seen[key] = after.cost
+                        counter += 1
+                        found.append(after)
+                        heapq.heappush(waiting, (at, counter, after))
+        return found
+
+    def _stake(self, state: _State, index: int) -> float:
+        """What the gap can win at most: everything hot at the arrival, against nothing done."""
+        hot = _State(
+            at=self._requests[index].at,
+            tail=self._prompts.history(index - 1).tokens,
+            ttl=LONG_TTL_SECONDS,
+            hour=0,
+            hour_number=0,
+        )
+        best, _ = self._send(hot, index, False, SHORT_TTL_SECONDS)
+        nothing, _ = self._send(state, index, False, SHORT_TTL_SECONDS)
+        return best - nothing
+
+    def _chances(self, state: _State, index: int) -> list[tuple[float, int]]:
+        """Moments at which something may be done next: signs, and the near expiry of what was touched last."""
+        arrival = self._requests[index].at
+        begin = max(state.at, state.busy_until)
+        found = [(at, number) for at, number in self._by_gap.get(index - 1, ()) if begin < at <= arrival]
+        if index > 0:
+            wake_at = refresh_at(state.at, state.ttl, REFRESH_MARGIN_SECONDS)
+            wake_at = max(wake_at, self._requests[index - 1].reply_end)
+            if wake_at < min(arrival, state.at + state.ttl) and wake_at >= state.busy_until:
+                found.append((wake_at, -1))
+        return found
+
+    def _warm(self, state: _State, at: float, intent: int, ttl: int, index: int) -> _State:
+        target = self._prompts.history(index - 1).positions[-1]
+        read = min(self._live(state, at), target.tokens)
+        wrote = target.tokens - read
+        plain, read_price, short, long = self._planner.prices(target.tokens + PLACEHOLDER_TOKENS)
+        write = long if ttl == LONG_TTL_SECONDS else short
+        cost = read * read_price + wrote * write + PLACEHOLDER_TOKENS * plain
+        lives = ttl if wrote else state.ttl
+        hour_is_live = state.hour and at < state.at + LONG_TTL_SECONDS
+        hour = (target.tokens, target.number) if lives == LONG_TTL_SECONDS else (state.hour, state.hour_number)
+        if lives != LONG_TTL_SECONDS and not hour_is_live:
+            hour = (0, 0)
+        return _State(
+            at=at,
+            tail=target.tokens,
+            ttl=lives,
+            hour=hour[0],
+            hour_number=hour[1],
+            before=read,
+            busy_until=at + self._planner.seconds(target.tokens + PLACEHOLDER_TOKENS, read),
+            cost=state.cost + cost,
+            touches=state.touches + 1,
+            steps=(*state.steps, (intent, ttl)),
+        )
+
+
+def _frontier(labels: Sequence[_Label]) -> list[_Label]:
+    """A way is kept if no other is worth as much and leaves at least as much alive for an hour."""
+    kept: list[_Label] = []
+    best = -float("inf")
+    for label in sorted(labels, key=lambda label: (-label.state.hour, -label.value)):
+        if label.value > best:
+            kept.append(label)
+            best = label.value
+    return sorted(kept, key=lambda label: -label.value)[:_MAX_LABELS]
+
+
+def _read_back(label: _Label, requests: int) -> ConversationPlan:
+    plan = ConversationPlan(value=label.value)
+    index = requests - 1
+    current: _Label | None = label
+    while current is not None and current.parent is not None:
+        plan.at_requests[index] = current.ttl
+        for touches, (intent, ttl) in enumerate(current.steps):
+            if intent >= 0:
+                plan.at_intents[intent] = ttl
+            else:
+                plan.at_wakes[(index - 1, touches)] = ttl
+        if current.joined:
+            plan.joins.add(index - 1)
+        current, index = current.parent, index - 1
+    return plan
+
+
+def best_of(values: Mapping[str, Sequence[float]]) -> list[str]:
+    """For each conversation the name of the run with the highest value."""
+    names = list(values)
+    return [max(names, key=lambda name: values[name][n]) for n in range(len(values[names[0]]))]
