@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from chatapp import protocol
 from chatapp.models import Conversation, Message
 from chatapp.services import buckets, limits
-from tests.servers.chat_server import ChatServer
 from warmcache.database import in_database_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -223,19 +222,3 @@ async def test_no_garbage_brings_a_socket_down(open_tab, ann, unlimited):
     assert {"bad_json", "bad_field", "unknown_type", "not_found"} <= codes
     assert "internal_error" not in codes
     assert await in_database_thread(count_rows) == (0, 0)
-
-
-async def test_on_the_real_server_a_frame_too_large_is_answered_and_the_socket_lives(live_server_process: ChatServer):
-    import websockets
-
-    server = live_server_process
-    cookie = {"Cookie": server.users["ann"].cookie}
-    async with websockets.connect(server.socket_url, origin=server.url, additional_headers=cookie) as socket:
-        await socket.recv()
-        await socket.send(SEND + '"text":"' + "x" * 2**20 + '"}')
-        error = json.loads(await socket.recv())
-        await socket.send('{"type":"ping"}')
-        pong = json.loads(await socket.recv())
-
-    assert (error["code"], error["ref"]) == ("message_too_large", AN_ID)
-    assert pong == {"type": "pong"}

@@ -12,7 +12,6 @@ from chatapp import events, protocol
 from chatapp.models import User
 from chatapp.services import limits
 from tests.chatapp.sockets import SocketClosedError, Tab, cookie_of, sign_in
-from tests.servers.chat_server import ChatServer
 from warmcache.database import in_database_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -144,36 +143,3 @@ async def test_an_event_reaches_no_socket_whose_session_has_ended(open_tab, ann,
 
     assert await tab.until_closed() == 4401
     assert tab.of_type("conversation.updated") == []
-
-
-async def test_on_the_real_server_a_stranger_hears_4401(live_server_process: ChatServer):
-    import websockets
-
-    async with websockets.connect(live_server_process.socket_url, origin=live_server_process.url) as socket:
-        with pytest.raises(websockets.ConnectionClosed):
-            await socket.recv()
-
-    assert socket.close_code == 4401
-
-
-async def test_on_the_real_server_signing_out_closes_the_socket(live_server_process: ChatServer):
-    import aiohttp
-    import websockets
-
-    server, ann = live_server_process, live_server_process.users["ann"]
-    async with websockets.connect(
-        server.socket_url, origin=server.url, additional_headers={"Cookie": ann.cookie}
-    ) as socket:
-        await socket.recv()
-        async with aiohttp.ClientSession(headers={"Cookie": ann.cookie}) as browser:
-            page = await (await browser.get(f"{server.url}/")).text()
-            token = page.split('"csrf_token": "')[1].split('"')[0]
-            jar = {"Cookie": f"{ann.cookie}; csrftoken={token}"}
-            form = {"csrfmiddlewaretoken": token}
-            answer = await browser.post(f"{server.url}/accounts/logout/", data=form, headers=jar, allow_redirects=False)
-            assert answer.status == 302
-        with pytest.raises(websockets.ConnectionClosed):
-            while True:
-                await socket.recv()
-
-    assert socket.close_code == 4401
