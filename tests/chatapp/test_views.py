@@ -230,11 +230,18 @@ def test_the_favicon_of_old_browsers_is_the_page_s(client):
     assert (response.status_code, response["Location"]) == (302, "/static/img/favicon.svg")
 
 
-@pytest.mark.parametrize("upstream", ["simulator", "local"])
-def test_every_page_says_when_it_is_not_the_real_api(client, settings, ann, upstream):
+@pytest.mark.parametrize(
+    ("upstream", "key", "words"),
+    [
+        ("simulator", "", b"no API key is set"),
+        ("simulator", "sk-test", b"the configured endpoint is a simulator"),
+        ("local", "sk-test", b"local model"),
+    ],
+)
+def test_every_page_says_when_it_is_not_the_real_api(client, settings, ann, upstream, key, words):
     settings.WARMCACHE = {**settings.WARMCACHE, "UPSTREAM": upstream}
+    settings.ANTHROPIC_API_KEY = key
     make_assistant()
-    words = {"simulator": b"no API key is set", "local": b"local model"}[upstream]
 
     pages = [client.get(path) for path in ("/", "/nowhere/")]
     client.logout()

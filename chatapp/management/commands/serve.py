@@ -31,7 +31,8 @@ class Command(BaseCommand):
             with Upstream() as upstream:
                 startup.require_migrations()
                 if upstream.settle() == "simulator":
-                    self._say("Simulated replies: no API key is set, so a simulator answers.")
+                    endpoint = settings.ANTHROPIC_API_KEY and "the configured endpoint is a simulator"
+                    self._say(f"Simulated replies: {endpoint or 'no API key is set, so a simulator answers'}.")
                 address = listening.url_of(listener)
                 startup.run_server(listener, on_ready=lambda: self._ready(address), proxy_headers=proxy_headers)
         startup.leave()
