@@ -50,7 +50,11 @@ class ChatPage:
         expect(self.page.locator("html[data-ready=true]")).to_be_attached()
 
     def choose(self, assistant_id: int) -> None:
-        self.page.locator(f"input[name=assistant][value='{assistant_id}']").check(force=True)
+        card = self.page.locator(f"label:has(input[name=assistant][value='{assistant_id}'])")
+        card.click()
+        # The server has answered once the header names the assistant.
+        name = card.locator(".card__name").inner_text()
+        expect(self.page.locator("#conversation-header [data-part=assistant]")).to_contain_text(name)
 
     def type(self, text: str) -> None:
         self.box.press_sequentially(text)

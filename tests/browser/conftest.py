@@ -9,13 +9,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.chat_page import ChatPage
 from tests.browsers import TIMEOUT_MS, Chromium, Contexts
-from tests.servers.chat_server import ROOT, ChatServer, LiveUser, SimulatorControl
+from tests.servers.chat_server import ROOT, ChatServer, LiveUser, SimulatorControl, clean_environment
 
 PEOPLE = 60
 ASSISTANTS = 12
@@ -24,8 +25,12 @@ expect.set_options(timeout=TIMEOUT_MS)
 
 
 @pytest.fixture(scope="package")
-def _server(new_database: Callable[[], str]) -> Iterator[ChatServer]:
-    with ChatServer(database_url=new_database(), users=("ann", "root")) as server:
+def _server(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChatServer]:
+    """As an operator runs it: with collected files under hashed names, which a browser fetches once."""
+    collected = {"STATIC_ROOT": str(tmp_path_factory.mktemp("static"))}
+    command = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"]
+    subprocess.run(command, cwd=ROOT, env=clean_environment(**collected), check=True)
+    with ChatServer(database_url=new_database(), users=("ann", "root"), environment=collected) as server:
         yield server
 
 
@@ -75,6 +80,15 @@ def small_talk(server: ChatServer) -> int:
     return server.assistants["small-talk"]
 
 
+@pytest.fixture(scope="package")
+def _lasting_context(chromium: Chromium) -> Iterator[BrowserContext]:
+    """The first page of each test comes from here, emptied of all but fetched files."""
+    context = chromium.browser.new_context()
+    context.set_default_timeout(TIMEOUT_MS)
+    yield context
+    context.close()
+
+
 @pytest.fixture
 def contexts(chromium: Chromium) -> Iterator[Contexts]:
     with chromium.contexts() as contexts:
@@ -83,8 +97,34 @@ def contexts(chromium: Chromium) -> Iterator[Contexts]:
 
 
 @pytest.fixture
-def open_page(contexts: Contexts) -> Callable[..., Any]:
-    return contexts.open_page
+def open_page(contexts: Contexts, _lasting_context: BrowserContext) -> Iterator[Callable[..., Any]]:
+    """As everywhere; but the first page without options of its own has its scripts and styles already."""
+
+    def open_it(url: str, *, user: LiveUser | None = None, **options: Any) -> Page:
+        if options or _lasting_context.pages:
+            return contexts.open_page(url, user=user, **options)
+        if user is not None:
+            host = urlsplit(url).hostname
+            _lasting_context.add_cookies(
+                [{"name": "sessionid", "value": user.session_key, "domain": host, "path": "/"}]
+            )
+        page = _lasting_context.new_page()
+        contexts.watch(page)
+        page.goto(url)
+        return page
+
+    yield open_it
+    _empty(_lasting_context)
+
+
+def _empty(context: BrowserContext) -> None:
+    for page in context.pages:
+        page.goto("about:blank")
+        storage = {"origin": "*", "storageTypes": "local_storage"}
+        context.new_cdp_session(page).send("Storage.clearDataForOrigin", storage)
+        page.close()
+    context.clear_cookies()
+    context.clear_permissions()
 
 
 @pytest.fixture

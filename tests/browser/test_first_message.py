@@ -51,7 +51,9 @@ def test_a_person_signs_in_types_and_reads_a_warm_reply(
     expect(chat.reply).to_have_attribute("data-warmth", "hit")
     expect(chat.reply).to_have_attribute("data-ttft-ms", re.compile(r"^\d+(\.\d)?$"))
     facts = chat.page.get_by_test_id("reply-facts").inner_text()
-    assert re.search(r"(?i)first words after [\d.]+ s · [\d,]+ tokens cached, \d+ written, \d+ uncached · \$", facts)
+    assert re.search(
+        r"(?i)first words after [\d.]+\ss · [\d,]+\stokens cached, \d+\swritten, \d+\suncached · \$", facts
+    )
     _assert_one_warm_up_paid(simulator)
 
 

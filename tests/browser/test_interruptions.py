@@ -127,9 +127,10 @@ def test_a_reply_whose_server_died_says_so_and_keeps_its_beginning(
     chat.page.evaluate("dispatchEvent(new Event('online'))")
     chat.wait_for_status("interrupted")
 
-    kept = "\n\n".join(paragraphs(chat))
+    *kept, last = paragraphs(chat)
+    assert kept == SHOWN.split("\n\n")[: len(kept)]
+    assert TEXT.split("\n\n")[len(kept)].replace("*", "").startswith(last.replace("*", ""))
     assert kept
-    assert SHOWN.startswith(kept)
     expect(chat.again).to_be_visible()
     forgive(CONNECTION_LOST)
 
