@@ -1,6 +1,7 @@
 """The ledger in Django's admin: read-only, with what it cost and what it brought. No content of a prompt is stored."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -11,8 +12,10 @@ from django.db.models import Count, Model, Q, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 
 from warmcache import records
 from warmcache.models import Outcome, SkipCount, UsageRecord, WarmUp
@@ -55,8 +58,8 @@ class RequestAdmin(LedgerAdmin):
     search_fields = ("request_id", "prefix_hash", "subject")
 
     @admin.display(description="when", ordering="started_at")
-    def when(self, row: WarmUp | UsageRecord) -> Any:
-        return row.started_at
+    def when(self, row: WarmUp | UsageRecord) -> str:
+        return moment(row.started_at)
 
     @admin.display(description="prefix", ordering="prefix_tokens")
     def prefix(self, row: WarmUp | UsageRecord) -> str:
@@ -82,8 +85,8 @@ class RequestAdmin(LedgerAdmin):
 @admin.register(WarmUp)
 class WarmUpAdmin(RequestAdmin):
     list_display = (
-        *("when", "intent", "label", "model", "upstream", "outcome_word", "reason"),
-        *("prefix", "read", "written", "cost", "duration", "expires"),
+        *("when", "outcome_word", "intent", "label", "cost", "written", "read", "duration"),
+        *("reason", "prefix", "expires", "model", "upstream"),
     )
     list_filter = ("outcome", "intent", "label", "model", "upstream", "started_at")
     fieldsets = (
@@ -115,8 +118,8 @@ class WarmUpAdmin(RequestAdmin):
         return outcome_word(row.outcome)
 
     @admin.display(description="expires", ordering="estimated_expires_at")
-    def expires(self, row: WarmUp) -> Any:
-        return row.estimated_expires_at
+    def expires(self, row: WarmUp) -> str:
+        return moment(row.estimated_expires_at) if row.estimated_expires_at else "-"
 
     @admin.display(description="held a request up for")
     def waited(self, row: WarmUp) -> str:
@@ -161,8 +164,8 @@ class WarmUpAdmin(RequestAdmin):
 @admin.register(UsageRecord)
 class UsageRecordAdmin(RequestAdmin):
     list_display = (
-        *("when", "purpose", "label", "model", "upstream", "status", "warmth", "ttft", "prefix"),
-        *("input_tokens", "read", "written", "output_tokens", "cost", "duration", "met"),
+        *("when", "warmth", "ttft", "purpose", "label", "status", "cost", "read", "written"),
+        *("input_tokens", "output_tokens", "prefix", "duration", "met", "model", "upstream"),
     )
     list_filter = ("warmth", "status", "purpose", "label", "model", "upstream", "started_at")
     fieldsets = (
@@ -198,6 +201,11 @@ class SkipCountAdmin(LedgerAdmin):
     search_fields = ("label", "reason")
     date_hierarchy = "minute"
     fields = ("minute", "label", "intent", "reason", "count")
+
+
+def moment(at: datetime) -> str:
+    """To the second: a warm-up and the request that reads it are often that close."""
+    return date_format(localtime(at), "Y-m-d H:i:s")
 
 
 def totals(changelist: ChangeList) -> dict[str, Any]:
