@@ -275,6 +275,7 @@ WARMCACHE = {
     "API_KEY": ANTHROPIC_API_KEY,
     "BASE_URL": ANTHROPIC_BASE_URL or None,
     "UPSTREAM": "anthropic" if ANTHROPIC_API_KEY else "simulator",
+    "REDIS_URL": REDIS_URL,
     "ENABLED": bool_from_env("WARMCACHE_ENABLED", default=True),
     "MAX_COST_PER_WARM_UP_USD": os.environ.get("WARMCACHE_MAX_COST_PER_WARM_UP_USD", "0.25"),
 }

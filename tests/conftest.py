@@ -31,7 +31,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     # A key or a Redis in the developer's shell must not be spent or emptied by tests.
     settings.ANTHROPIC_API_KEY = settings.ANTHROPIC_BASE_URL = settings.REDIS_URL = ""
-    settings.WARMCACHE = {**settings.WARMCACHE, "API_KEY": "", "BASE_URL": None, "UPSTREAM": "simulator"}
+    settings.WARMCACHE = {
+        **settings.WARMCACHE,
+        "API_KEY": "",
+        "BASE_URL": None,
+        "REDIS_URL": "",
+        "UPSTREAM": "simulator",
+    }
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 

@@ -16,13 +16,11 @@ from django.apps import AppConfig
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.utils.module_loading import import_string
 
-from warmcache.conf import Config, get_config
+from warmcache.conf import MEMORY_STORE, Config, get_config
 from warmcache.core.errors import ConfigurationError
+from warmcache.core.ports import WarmthStore
 
-STORE_METHODS = (
-    *("look_up", "claim", "release", "wait_until_released"),
-    *("record_warm", "record_uncacheable", "forget"),
-)
+STORE_METHODS = ("from_config", *(name for name in vars(WarmthStore) if not name.startswith("_")))
 
 
 @register("warmcache")
@@ -37,15 +35,16 @@ def check_settings(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> 
 
 
 def _store_problems(config: Config) -> Iterable[CheckMessage]:
-    hint = "Give the dotted path of a class, such as 'warmcache.stores.memory.MemoryWarmthStore'."
+    hint = f"Leave WARMCACHE['STORE'] out, or give the dotted path of a class such as {MEMORY_STORE!r}."
+    path = config.store_path
     try:
-        store = import_string(config.store)
+        store = import_string(path)
     except ImportError as error:
-        yield Error(f"WARMCACHE['STORE'] cannot be imported: {error}.", hint=hint, id="warmcache.E002")
+        yield Error(f"The STORE {path!r} cannot be imported: {error}.", hint=hint, id="warmcache.E002")
         return
     missing = [name for name in STORE_METHODS if not callable(getattr(store, name, None))]
     if missing:
-        yield Error(f"WARMCACHE['STORE'] is no store: it has no {missing[0]}().", hint=hint, id="warmcache.E002")
+        yield Error(f"The STORE {path!r} is no store: it has no {missing[0]}().", hint=hint, id="warmcache.E002")
 
 
 def _key_problems(config: Config) -> Iterable[CheckMessage]:

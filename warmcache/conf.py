@@ -17,6 +17,8 @@ from warmcache.core.prefix import PrefixKey
 
 ANTHROPIC_BASE_URL = "https://api.anthropic.com"
 PRICE_CLASSES = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
+MEMORY_STORE = "warmcache.stores.memory.MemoryWarmthStore"
+REDIS_STORE = "warmcache.stores.redis.RedisWarmthStore"
 AT_LEAST_ONE = frozenset({"MAX_CONCURRENT_WARM_UPS", "MAX_TRIES"})
 """With none of these nothing would ever be sent."""
 
@@ -33,8 +35,10 @@ class Config:
     """`anthropic`, `simulator` or `local`: shown to people and stored with every row."""
     accepts_zero_max_tokens: bool = True
     """Whether the endpoint takes `max_tokens: 0`; the Claude API does, some gateways do not."""
-    store: str = "warmcache.stores.memory.MemoryWarmthStore"
-    """Dotted path of a `WarmthStore`."""
+    redis_url: str = field(default="", repr=False)
+    """Where processes share leases and warmth; without it they stay within one process and one event loop."""
+    store: str = ""
+    """Dotted path of a `WarmthStore` of your own; empty means the one for `redis_url`, or the one in memory."""
     secret: str = field(default="", repr=False)
     """Keys the prefix hashes; Django's SECRET_KEY where it is empty."""
     prices: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -72,6 +76,10 @@ class Config:
     def prefix_key(self) -> PrefixKey:
         fingerprint = hashlib.sha256(self.api_key.encode()).hexdigest()[:16]
         return PrefixKey(secret=self._secret(), upstream=f"{self.base_url} {fingerprint}")
+
+    @property
+    def store_path(self) -> str:
+        return self.store or (REDIS_STORE if self.redis_url else MEMORY_STORE)
 
     @property
     def limits(self) -> Limits:

@@ -5,7 +5,6 @@ import logging
 import time
 import weakref
 from dataclasses import dataclass, field
-from uuid import UUID
 
 from django.utils.module_loading import import_string
 
@@ -27,18 +26,6 @@ class SystemClock:
         return time.time()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flight:
-    """A warm-up of this process that is at the provider right now."""
-
-    warm_up_id: UUID
-    prefix_hash: str
-    """Of its deepest layer, whose lease it holds until it ends."""
-    prefix_tokens: int
-    cold_tokens: int
-    started_at: float
-
-
 @dataclass(slots=True, kw_only=True)
 class Runtime:
     """Owned by one event loop."""
@@ -51,8 +38,6 @@ class Runtime:
     rates: RateSource
     tasks: TaskOwner = field(default_factory=lambda: TaskOwner("warmcache"))
     """Warm-ups."""
-    flights: dict[str, Flight] = field(default_factory=dict)
-    """By the prefix_hash of each layer that the warm-up writes."""
     warming_paused_until: float = 0.0
     """Epoch seconds; the provider asked for less traffic, or refused the key."""
     warm_up_slots: asyncio.Semaphore = field(init=False)
@@ -76,6 +61,7 @@ class Runtime:
         finally:
             await self._housekeepers.close()
             self.ledger.close()
+            await self.store.aclose()
             await self.provider.aclose()
 
     async def _keep_house(self) -> None:
@@ -109,7 +95,7 @@ def build_runtime(
     return Runtime(
         config=config,
         provider=provider or _messages_provider(config),
-        store=store or import_string(config.store)(clock=clock),
+        store=store or import_string(config.store_path).from_config(config, clock=clock),
         clock=clock,
         ledger=Ledger(clock=clock),
         rates=price_list(config),

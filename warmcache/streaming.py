@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -12,17 +12,16 @@ from typing import Self
 from uuid import UUID, uuid4
 
 from warmcache import records
-from warmcache.core.catalog import facts_for
 from warmcache.core.errors import StoreUnavailable, StreamBroken, UpstreamError, UpstreamUnavailable
 from warmcache.core.joining import join_bound_seconds
 from warmcache.core.policy import WarmthState
-from warmcache.core.ports import BlockBegan, BlockDelta, StreamBegan, StreamEnded, StreamEvent
-from warmcache.core.prefix import Json, Layer, Prompt, build_request
+from warmcache.core.ports import BlockBegan, BlockDelta, Sighting, StreamBegan, StreamEnded, StreamEvent
+from warmcache.core.prefix import Json, Prompt, build_request
 from warmcache.core.usage import Usage
 from warmcache.records import Origin, Settlement
-from warmcache.runtime import Flight, Runtime
+from warmcache.runtime import Runtime
 from warmcache.warming import pause_for_real_traffic
-from warmcache.warmth import left_entries, record_warm, warmth_of
+from warmcache.warmth import Flight, believed, flight_for, left_entries, record_warm
 
 logger = logging.getLogger(__name__)
 
@@ -91,10 +90,11 @@ class ResponseStream:
 
     async def expected_warmth(self) -> str:
         """What this request will probably find: `hit`, `joined`, `raced` or `cold`. Known before the call."""
-        flight = self._flight()
+        sightings = await self._look_up()
+        flight = self._flight_in(sightings)
         if flight is not None:
             return "raced" if self._join_bound_seconds(flight) is None else "joined"
-        state = (await warmth_of(self._runtime, self._request.prefix)).state
+        state = believed(self._request.prefix, sightings, self._runtime.clock.now()).state
         return "hit" if state in (WarmthState.WARM, WarmthState.EXPIRING) else "cold"
 
     async def __aenter__(self) -> Self:
@@ -146,7 +146,7 @@ class ResponseStream:
 
     async def _join(self) -> None:
         """Waits for a warm-up of this prefix that is in flight, if that is faster than going, and never for long."""
-        flight = self._flight()
+        flight = self._flight_in(await self._look_up())
         if flight is None:
             return
         bound_seconds = self._join_bound_seconds(flight)
@@ -168,16 +168,14 @@ class ResponseStream:
             bound_factor=config.join_bound_factor,
         )
 
-    def _flight(self) -> Flight | None:
-        """The warm-up in flight that writes the most of what this request will read.
+    async def _look_up(self) -> Mapping[str, Sighting]:
+        try:
+            return await self._runtime.store.look_up(self._request.prefix.hashes)
+        except StoreUnavailable:
+            return {}
 
-        One that only renews an entry, or adds little to it, is not worth a wait: the entry can be read now.
-        """
-        prefix = self._request.prefix
-        minimum = facts_for(prefix.model).min_prefix_tokens
-        points = [p for p in prefix.breakpoints if p.layer is not Layer.TURN]
-        flights = (self._runtime.flights.get(point.prefix_hash) for point in reversed(points))
-        return next((f for f in flights if f is not None and f.cold_tokens >= minimum), None)
+    def _flight_in(self, sightings: Mapping[str, Sighting]) -> Flight | None:
+        return flight_for(self._request.prefix, sightings, self._runtime.clock.now())
 
     def _pause_before_retry(self, error: UpstreamError, tries_left: int) -> float | None:
         """Seconds until the next try, or None. Never after the first block: the person would read it twice."""

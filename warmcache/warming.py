@@ -15,7 +15,7 @@ from warmcache.core.ports import Answer
 from warmcache.core.prefix import Prefix, Prompt, Request, build_request
 from warmcache.models import Outcome
 from warmcache.records import Origin
-from warmcache.runtime import Flight, Runtime
+from warmcache.runtime import Runtime
 from warmcache.warmth import Warmth, left_entries, record_warm, warmth_of
 
 logger = logging.getLogger(__name__)
@@ -185,8 +185,6 @@ class _WarmUp:
     async def _give_back(self) -> None:
         if self._has_slot:
             self._runtime.warm_up_slots.release()
-        for prefix_hash in self._claimed:
-            self._runtime.flights.pop(prefix_hash, None)
         await self._release(self._claimed)
 
     async def _release(self, hashes: Sequence[str]) -> None:
@@ -206,7 +204,7 @@ class _WarmUp:
     async def _send(self) -> Warmth:
         runtime = self._runtime
         self._started_at = runtime.clock.now()
-        self._announce()
+        await self._announce()
         try:
             answer = await runtime.provider.prewarm(self._request)
         except UpstreamError as error:
@@ -219,18 +217,11 @@ class _WarmUp:
             raise
         return await self._succeeded(answer)
 
-    def _announce(self) -> None:
-        """The row stands before the call, and requests of this process can see what is in flight."""
+    async def _announce(self) -> None:
+        """The row stands before the call, and requests of every process can see what is in flight."""
         prefix = self._request.prefix
-        flight = Flight(
-            warm_up_id=self._id,
-            prefix_hash=prefix.breakpoints[-1].prefix_hash,
-            prefix_tokens=prefix.prefix_tokens,
-            cold_tokens=self._decision.cold_tokens,
-            started_at=self._started_at,
-        )
-        for prefix_hash in self._claimed:
-            self._runtime.flights[prefix_hash] = flight
+        with contextlib.suppress(StoreUnavailable):  # then nobody waits for it
+            await self._runtime.store.begin(self._claimed, owner=str(self._id))
         self._runtime.ledger.post(
             lambda: records.insert_warm_up(
                 self._id,

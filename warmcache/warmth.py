@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from uuid import UUID
 
 from warmcache.core.catalog import facts_for
 from warmcache.core.errors import StoreUnavailable
@@ -25,13 +26,44 @@ class Warmth:
     expires_at: float | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flight:
+    """A warm-up, of this process or another, that is at the provider right now and writes part of a prefix."""
+
+    warm_up_id: UUID
+    prefix_hash: str
+    """Whose lease it holds until it ends."""
+    prefix_tokens: int
+    started_at: float
+
+
 async def warmth_of(runtime: Runtime, prefix: Prefix) -> Warmth:
     """What is believed right now, without deciding anything."""
     try:
         sightings = await runtime.store.look_up(prefix.hashes)
     except StoreUnavailable:
         return Warmth(state=WarmthState.COLD, reason="store_unavailable", prefix_tokens=prefix.prefix_tokens)
-    return _believed(prefix, sightings, runtime.clock.now())
+    return believed(prefix, sightings, runtime.clock.now())
+
+
+def flight_for(prefix: Prefix, sightings: Mapping[str, Sighting], now: float) -> Flight | None:
+    """The warm-up in flight that writes the most of what a request with this prefix will read.
+
+    One that only renews an entry, or adds little to it, is not worth a wait: the entry can be read now.
+    """
+    minimum = facts_for(prefix.model).min_prefix_tokens
+    for layer in reversed(believed_warmth(prefix, sightings, now)):
+        point = layer.breakpoint
+        seen = sightings.get(point.prefix_hash, Sighting())
+        if seen.called_at is None or seen.lease_owner is None or point.prefix_tokens - layer.hot_tokens < minimum:
+            continue
+        return Flight(
+            warm_up_id=UUID(seen.lease_owner),
+            prefix_hash=point.prefix_hash,
+            prefix_tokens=point.prefix_tokens,
+            started_at=seen.called_at,
+        )
+    return None
 
 
 def left_entries(runtime: Runtime, usage: Usage) -> bool:
@@ -56,7 +88,8 @@ async def record_warm(runtime: Runtime, prefix: Prefix, started_at: float) -> No
         logger.warning("The store is down: %d warm layers are not remembered", len(expires_at_by_hash))
 
 
-def _believed(prefix: Prefix, sightings: Mapping[str, Sighting], now: float) -> Warmth:
+def believed(prefix: Prefix, sightings: Mapping[str, Sighting], now: float) -> Warmth:
+    """The same from what the store has said."""
     if not prefix.breakpoints:
         return Warmth(state=WarmthState.COLD)
     deepest = believed_warmth(prefix, sightings, now)[-1]

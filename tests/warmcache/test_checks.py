@@ -26,6 +26,7 @@ def test_good_settings_pass_in_silence(settings: Any) -> None:
         ({"STORE": "warmcache.stores.memory.NoSuchStore"}, ["warmcache.E002"]),
         ({"STORE": "Store"}, ["warmcache.E002"]),
         ({"STORE": "warmcache.testing.FakeClock"}, ["warmcache.E002"]),
+        ({"REDIS_URL": "redis://127.0.0.1:1/0"}, []),
         ({"API_KEY": ""}, ["warmcache.W001"]),
         ({"API_KEY": "", "UPSTREAM": "simulator"}, []),
         ({"API_KEY": "", "UPSTREAM": "local", "BASE_URL": "http://models.lan"}, []),

@@ -112,8 +112,9 @@ class Sighting:
     expires_at: float | None = None
     """Estimated, epoch seconds; None where the entry is cold."""
     lease_owner: str | None = None
-    """Who is writing it right now."""
-    lease_started_at: float | None = None
+    """Who is about to write it, or is writing it right now."""
+    called_at: float | None = None
+    """Since when the holder's call is at the provider, epoch seconds; None while it waits for its turn."""
     is_uncacheable: bool = False
     """A warm-up came back with both cache counters 0."""
 
@@ -121,7 +122,7 @@ class Sighting:
 class WarmthStore(Protocol):
     """Who is warming what, and what is warm until when. Holds hashes and times, never content.
 
-    Every method may raise `StoreUnavailable`, and nothing else.
+    Built by its class method `from_config(config, *, clock)`. Its methods may raise `StoreUnavailable`, nothing else.
     Contract: tests/warmcache/contracts/warmth_store.py, run over every implementation.
     """
 
@@ -130,6 +131,10 @@ class WarmthStore(Protocol):
 
     async def claim(self, prefix_hash: str, *, owner: str, ttl_seconds: float) -> bool:
         """Takes the lease unless somebody holds it. Exactly one of any number of callers gets True."""
+
+    async def begin(self, hashes: Sequence[str], *, owner: str) -> None:
+        """The holder's call goes to the provider now: those who need the entry may wait for it. No effect on leases
+        that `owner` does not hold."""
 
     async def release(self, prefix_hash: str, *, owner: str) -> None:
         """Gives the lease back and wakes those who wait; no effect unless `owner` holds it."""
@@ -145,3 +150,6 @@ class WarmthStore(Protocol):
 
     async def forget(self, hashes: Sequence[str]) -> None:
         """These entries turned out not to be there."""
+
+    async def aclose(self) -> None:
+        """Closes its connections; the only method that never raises."""

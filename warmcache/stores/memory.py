@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Self
 
+from warmcache.conf import Config
 from warmcache.core.ports import Clock, Sighting
 
 MAX_ENTRIES = 10_000
@@ -13,8 +15,8 @@ MAX_ENTRIES = 10_000
 @dataclass(slots=True)
 class _Lease:
     owner: str
-    started_at: float
     expires_at: float
+    called_at: float | None = None
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -27,6 +29,13 @@ class MemoryWarmthStore:
         self._warm_until: dict[str, float] = {}
         self._uncacheable_until: dict[str, float] = {}
         self._leases: dict[str, _Lease] = {}
+
+    @classmethod
+    def from_config(cls, config: Config, *, clock: Clock) -> Self:
+        return cls(clock=clock)
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
 
     async def look_up(self, hashes: Sequence[str]) -> Mapping[str, Sighting]:
         now = self._clock.now()
@@ -41,10 +50,17 @@ class MemoryWarmthStore:
         now = self._clock.now()
         if self._live_lease(prefix_hash, now) is not None:
             return False
-        self._leases[prefix_hash] = _Lease(owner=owner, started_at=now, expires_at=now + ttl_seconds)
+        self._leases[prefix_hash] = _Lease(owner=owner, expires_at=now + ttl_seconds)
         while len(self._leases) > self._max_entries:
             self._leases.pop(next(iter(self._leases))).released.set()
         return True
+
+    async def begin(self, hashes: Sequence[str], *, owner: str) -> None:
+        now = self._clock.now()
+        for prefix_hash in hashes:
+            lease = self._live_lease(prefix_hash, now)
+            if lease is not None and lease.owner == owner:
+                lease.called_at = now
 
     async def release(self, prefix_hash: str, *, owner: str) -> None:
         lease = self._leases.get(prefix_hash)
@@ -88,7 +104,7 @@ class MemoryWarmthStore:
             sighting = replace(sighting, is_uncacheable=True)
         lease = self._live_lease(prefix_hash, now)
         if lease is not None:
-            sighting = replace(sighting, lease_owner=lease.owner, lease_started_at=lease.started_at)
+            sighting = replace(sighting, lease_owner=lease.owner, called_at=lease.called_at)
         return sighting
 
     def _live_lease(self, prefix_hash: str, now: float) -> _Lease | None:

@@ -1,7 +1,7 @@
 """Leases and warmth shared by all processes on one Redis. Values are times and ids, never content.
 
     <namespace>:warm:<hash>      estimated expiry, epoch seconds; lives as long as the entry
-    <namespace>:lease:<hash>     "<owner> <started_at>"; lives as long as the lease
+    <namespace>:lease:<hash>     "<owner> <called_at>", the latter 0 until the call; lives as long as the lease
     <namespace>:nothing:<hash>   a warm-up left nothing in the cache
     <namespace>:released         channel: the hash whose lease was given back
 
@@ -13,6 +13,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from typing import Self
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.client import PubSub
@@ -20,6 +21,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from warmcache.conf import Config
 from warmcache.core.errors import StoreUnavailable
 from warmcache.core.ports import Clock, Sighting
 
@@ -38,6 +40,14 @@ local held = redis.call('GET', KEYS[1])
 if held and string.match(held, '^(.*) [^ ]+$') == ARGV[1] then
   redis.call('DEL', KEYS[1])
   redis.call('PUBLISH', ARGV[2], ARGV[3])
+end
+"""
+BEGIN = """
+for _, key in ipairs(KEYS) do
+  local held = redis.call('GET', key)
+  if held and string.match(held, '^(.*) [^ ]+$') == ARGV[1] then
+    redis.call('SET', key, ARGV[1] .. ' ' .. ARGV[2], 'KEEPTTL')
+  end
 end
 """
 RECORD_WARM = """
@@ -71,11 +81,16 @@ class RedisWarmthStore:
         self._listening: Redis = Redis.from_url(
             url, socket_timeout=None, socket_connect_timeout=COMMAND_TIMEOUT_SECONDS, retry=Retry(NoBackoff(), 0)
         )
+        self._begin_script = self._redis.register_script(BEGIN)
         self._release_script = self._redis.register_script(RELEASE)
         self._record_script = self._redis.register_script(RECORD_WARM)
         self._rests_until = 0.0
         self._waiters: dict[str, set[asyncio.Event]] = {}
         self._listener: asyncio.Task[None] | None = None
+
+    @classmethod
+    def from_config(cls, config: Config, *, clock: Clock) -> Self:
+        return cls(clock=clock, url=config.redis_url)
 
     async def look_up(self, hashes: Sequence[str]) -> Mapping[str, Sighting]:
         if not hashes:
@@ -91,10 +106,15 @@ class RedisWarmthStore:
         return found
 
     async def claim(self, prefix_hash: str, *, owner: str, ttl_seconds: float) -> bool:
-        value = f"{owner} {self._clock.now()}"
         with self._command():
             key = self._key("lease", prefix_hash)
-            return bool(await self._redis.set(key, value, nx=True, px=round(ttl_seconds * 1000)))
+            return bool(await self._redis.set(key, f"{owner} 0", nx=True, px=round(ttl_seconds * 1000)))
+
+    async def begin(self, hashes: Sequence[str], *, owner: str) -> None:
+        if hashes:
+            with self._command():
+                keys = [self._key("lease", h) for h in hashes]
+                await self._begin_script(keys=keys, args=[owner, self._clock.now()])
 
     async def release(self, prefix_hash: str, *, owner: str) -> None:
         with self._command():
@@ -198,10 +218,10 @@ class RedisWarmthStore:
 
 def _sighting(warm: bytes | str | None, lease: bytes | str | None, nothing: bytes | str | None) -> Sighting:
     text = lease.decode() if isinstance(lease, bytes) else lease or ""
-    owner, _, started_at = text.rpartition(" ")
+    owner, _, called_at = text.rpartition(" ")
     return Sighting(
         expires_at=float(warm) if warm is not None else None,
         lease_owner=owner or None,
-        lease_started_at=float(started_at) if started_at else None,
+        called_at=float(called_at or 0) or None,
         is_uncacheable=nothing is not None,
     )

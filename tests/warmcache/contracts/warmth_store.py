@@ -42,14 +42,38 @@ class WarmthStoreContract:
 
         assert not await store.claim("a", owner="x", ttl_seconds=5)
 
-    async def test_a_lease_shows_who_holds_it_since_when(self, store: WarmthStore, clock: FakeClock) -> None:
+    async def test_a_lease_shows_who_holds_it(self, store: WarmthStore) -> None:
         await store.claim("a", owner="x y", ttl_seconds=5)
 
         seen = (await store.look_up(["a"]))["a"]
 
         assert seen.lease_owner == "x y"
-        assert seen.lease_started_at == pytest.approx(clock.now(), abs=0.01)
-        assert (seen.expires_at, seen.is_uncacheable) == (None, False)
+        assert (seen.called_at, seen.expires_at, seen.is_uncacheable) == (None, None, False)
+
+    async def test_a_lease_shows_since_when_its_holder_s_call_is_under_way(
+        self, store: WarmthStore, clock: FakeClock
+    ) -> None:
+        await store.claim("a", owner="x", ttl_seconds=5)
+        await store.claim("b", owner="y", ttl_seconds=5)
+        clock.advance(1)
+
+        await store.begin(["a", "b", "nobody's"], owner="x")
+
+        seen = await store.look_up(["a", "b", "nobody's"])
+        assert seen["a"].called_at == pytest.approx(clock.now(), abs=0.01)
+        assert seen["b"].called_at is None
+        assert "nobody's" not in seen
+
+    async def test_a_call_that_begins_does_not_lengthen_its_lease(
+        self, store: WarmthStore, pass_time: Callable[[float], Awaitable[None]]
+    ) -> None:
+        await store.claim("a", owner="x", ttl_seconds=5)
+        await pass_time(4)
+        await store.begin(["a"], owner="x")
+
+        await pass_time(1.1)
+
+        assert await store.look_up(["a"]) == {}
 
     async def test_a_released_lease_can_be_claimed_again(self, store: WarmthStore) -> None:
         await store.claim("a", owner="x", ttl_seconds=5)
@@ -93,7 +117,7 @@ class WarmthStoreContract:
         assert not await store.claim("a", owner="z", ttl_seconds=5)
 
     async def test_nobody_waits_for_what_nobody_holds(self, store: WarmthStore) -> None:
-        assert await store.wait_until_released("a", timeout_seconds=0.01)
+        assert await store.wait_until_released("a", timeout_seconds=5)
 
     async def test_all_who_wait_go_on_when_the_lease_is_released(self, store: WarmthStore) -> None:
         await store.claim("a", owner="x", ttl_seconds=60)

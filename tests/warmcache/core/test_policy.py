@@ -105,7 +105,7 @@ def test_the_cap_is_the_most_that_may_be_spent() -> None:
     assert (at_the_cap.action, above_it.reason) == ("warm", "over_cost_cap")
 
 
-LEASED = {DEEPEST.prefix_hash: Sighting(lease_owner="somebody", lease_started_at=NOW)}
+LEASED = {DEEPEST.prefix_hash: Sighting(lease_owner="somebody", called_at=NOW)}
 UNCACHEABLE = {DEEPEST.prefix_hash: Sighting(is_uncacheable=True)}
 GATES: list[tuple[str, dict[str, Any]]] = [
     ("warming_off", {"limits": replace(OPEN, is_enabled=False)}),

@@ -78,6 +78,8 @@ async def test_nothing_but_times_ids_and_marks_is_stored(
 ) -> None:
     await store.record_warm({"a": clock.now() + 60})
     await store.claim("a", owner="warm-up-1", ttl_seconds=5)
+    await store.claim("b", owner="warm-up-2", ttl_seconds=5)
+    await store.begin(["b"], owner="warm-up-2")
     await store.record_uncacheable("a", ttl_seconds=5)
 
     async with Redis.from_url(redis_server.url, decode_responses=True) as redis:
@@ -86,7 +88,8 @@ async def test_nothing_but_times_ids_and_marks_is_stored(
 
     assert stored == {
         "warmcache:warm:a": str(clock.now() + 60),
-        "warmcache:lease:a": f"warm-up-1 {clock.now()}",
+        "warmcache:lease:a": "warm-up-1 0",
+        "warmcache:lease:b": f"warm-up-2 {clock.now()}",
         "warmcache:nothing:a": "1",
     }
     assert all(lifetime > 0 for lifetime in lifetimes)
@@ -101,6 +104,7 @@ async def test_without_redis_every_call_says_so_quickly_and_it_recovers_by_itsel
     calls: list[Callable[[], Awaitable[object]]] = [
         lambda: store.look_up(["a"]),
         lambda: store.claim("a", owner="x", ttl_seconds=5),
+        lambda: store.begin(["a"], owner="x"),
         lambda: store.release("a", owner="x"),
         lambda: store.wait_until_released("a", timeout_seconds=5),
         lambda: store.record_warm({"a": clock.now() + 60}),
