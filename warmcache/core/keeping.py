@@ -12,8 +12,8 @@ from dataclasses import dataclass
 SHORT_TTL_SECONDS = 300
 LONG_TTL_SECONDS = 3600
 REFRESH_AT_FRACTION = 0.9
-MAX_REFRESHES = 24
-"""A horizon for the plan: two hours of short refreshes, or a day of long ones."""
+MAX_REFRESHES = 14
+"""A horizon for the plan: an hour of short refreshes, or half a day of long ones."""
 
 Survival = Callable[[float], float]
 
@@ -65,6 +65,8 @@ class KeepStakes:
     """What a return to a lapsed prefix costs more than to a live one: dollars, and seconds at their price."""
     upgrade: float | None = None
     """Refreshing with an hour's TTL on what is not yet in the cache; None where nothing is left to write."""
+    held_loss: float | None = None
+    """The loss while an earlier part still lives, written for an hour; None where there is no such part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,54 +92,65 @@ def plan_keeping(
     silent_seconds: float,
     left_seconds: float,
     ttl_seconds: int = SHORT_TTL_SECONDS,
+    held_left_seconds: float = 0.0,
 ) -> KeepPlan:
     """Optimal stopping: each refresh buys one more window, and the right to decide again at its end.
 
-    `silent_seconds` have passed since the last real request; the prefix lapses in `left_seconds`. Choices: one more
-    `ttl_seconds`, which it was written with, an hour (`upgrade`), or nothing.
+    `silent_seconds` have passed since the last real request; the prefix lapses in `left_seconds`, the part that was
+    written for an hour in `held_left_seconds`. Choices: one more `ttl_seconds`, which it was written with, an hour
+    (`upgrade`), or nothing.
     """
-    lapse_after = silent_seconds + left_seconds
-    chain = _chain_value(stakes, stakes.refresh, survival, silent_seconds, lapse_after, ttl_seconds)
-    best = KeepPlan(
-        ttl_seconds=ttl_seconds,
-        reason="return_expected",
-        value=chain,
-        return_chance=_between(survival, silent_seconds, lapse_after, silent_seconds + ttl_seconds),
-    )
+    now, alive = silent_seconds, survival(silent_seconds)
+    stopping = _lapse_cost(stakes, survival, now + left_seconds, now + held_left_seconds)
+    windows = {ttl_seconds: stakes.refresh}
     if stakes.upgrade is not None and ttl_seconds < LONG_TTL_SECONDS:
-        value = _chain_value(stakes, stakes.upgrade, survival, silent_seconds, lapse_after, LONG_TTL_SECONDS)
-        if value > best.value:
-            chance = _between(survival, silent_seconds, lapse_after, silent_seconds + LONG_TTL_SECONDS)
-            best = KeepPlan(
-                ttl_seconds=LONG_TTL_SECONDS, reason="return_within_the_hour", value=value, return_chance=chance
-            )
-    if best.value > 0:
-        return best
-    return KeepPlan(ttl_seconds=None, reason="return_unlikely", value=0.0, return_chance=best.return_chance)
+        windows[LONG_TTL_SECONDS] = stakes.upgrade
+    costs = {ttl: alive * price + _cost_after_touch(stakes, survival, now, ttl) for ttl, price in windows.items()}
+    ttl = min(costs, key=costs.__getitem__)
+    chance = (survival(now + left_seconds) - survival(now + ttl)) / alive if alive > 0 else 0.0
+    if alive <= 0 or costs[ttl] >= stopping:
+        return KeepPlan(ttl_seconds=None, reason="return_unlikely", value=0.0, return_chance=chance)
+    return KeepPlan(
+        ttl_seconds=ttl,
+        reason="return_expected" if ttl == ttl_seconds else "return_within_the_hour",
+        value=(stopping - costs[ttl]) / alive,
+        return_chance=chance,
+    )
 
 
-def _chain_value(
-    stakes: KeepStakes, first_cost: float, survival: Survival, start: float, lapse_after: float, ttl_seconds: int
-) -> float:
-    """Expected gain of refreshing now and then going on as long as it pays."""
+def long_ttl_gain(stakes: KeepStakes, survival: Survival) -> float:
+    """What an hour's lifetime on a request that starts now gains over five minutes, refreshes on either side included.
+
+    Without the price of the longer write: the caller compares.
+    """
+    soon = REFRESH_AT_FRACTION * SHORT_TTL_SECONDS
+    plan = plan_keeping(
+        stakes,
+        survival,
+        silent_seconds=soon,
+        left_seconds=SHORT_TTL_SECONDS - soon,
+        held_left_seconds=LONG_TTL_SECONDS - soon if stakes.held_loss is not None else 0.0,
+    )
+    short = _lapse_cost(stakes, survival, SHORT_TTL_SECONDS, LONG_TTL_SECONDS) - survival(soon) * plan.value
+    return short - _cost_after_touch(stakes, survival, 0.0, LONG_TTL_SECONDS)
+
+
+def _cost_after_touch(stakes: KeepStakes, survival: Survival, start: float, ttl_seconds: int) -> float:
+    """Expected cost from a touch on, going on with refreshes as long as they pay; not yet divided by survival."""
     step = REFRESH_AT_FRACTION * ttl_seconds
-    alive = survival(start)
-    if alive <= 0:
-        return -first_cost
-    moments = [start + n * step for n in range(MAX_REFRESHES)]
-    going_on = 0.0
-    for n in range(MAX_REFRESHES - 1, 0, -1):
-        reach = survival(moments[n])
-        lapse, end = moments[n - 1] + ttl_seconds, moments[n] + ttl_seconds
-        gain = (survival(lapse) - survival(end)) * stakes.loss - reach * stakes.refresh + going_on
-        going_on = max(0.0, gain)
-    first = (survival(lapse_after) - survival(start + ttl_seconds)) * stakes.loss + going_on
-    return first / alive - first_cost
+    cost = float("inf")
+    for n in range(MAX_REFRESHES - 1, -1, -1):
+        touched = start + n * step
+        stopping = _lapse_cost(stakes, survival, touched + ttl_seconds, touched + LONG_TTL_SECONDS)
+        cost = min(stopping, survival(touched + step) * stakes.refresh + cost)
+    return cost
 
 
-def _between(survival: Survival, now: float, start: float, end: float) -> float:
-    alive = survival(now)
-    return (survival(start) - survival(end)) / alive if alive > 0 else 0.0
+def _lapse_cost(stakes: KeepStakes, survival: Survival, lapses_at: float, held_until: float) -> float:
+    if stakes.held_loss is None or held_until <= lapses_at:
+        return survival(lapses_at) * stakes.loss
+    held = survival(held_until)
+    return (survival(lapses_at) - held) * stakes.held_loss + held * stakes.loss
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,9 @@ from warmcache.core.gaps import GapForecast
 from warmcache.core.intents import IntentOutlook, is_worth_waiting
 from warmcache.core.keeping import (
     LONG_TTL_SECONDS,
-    REFRESH_AT_FRACTION,
     SHORT_TTL_SECONDS,
     KeepStakes,
+    long_ttl_gain,
     long_ttl_pays,
     plan_keeping,
 )
@@ -110,25 +110,21 @@ class Ours:
         rates = self._rates(self._model, view.history_tokens)
         if rates is None or view.after < 0:
             return None
-        stakes = self._stakes(view.history_tokens, self._held(view), view.asks_tool, rates)
         missing = view.history_tokens - view.hot_tokens
         refresh = view.hot_tokens * rates.cache_read + missing * rates.cache_write_5m
         upgrade = view.hot_tokens * rates.cache_read + missing * rates.cache_write_1h
         plan = plan_keeping(
-            KeepStakes(refresh=float(refresh), loss=stakes, upgrade=float(upgrade) if missing else None),
+            self._stakes(view.history_tokens, view, view.asks_tool, rates, float(refresh), float(upgrade)),
             self._gaps(view.asks_tool).survival,
             silent_seconds=view.silent_seconds,
             left_seconds=view.hot_until - view.now,
             ttl_seconds=view.ttl_seconds,
+            held_left_seconds=view.touched_at + LONG_TTL_SECONDS - view.now,
         )
         return plan.ttl_seconds
 
     def _gaps(self, asks_tool: bool) -> GapForecast:
         return self.forecasts.after_tool_use if asks_tool else self.forecasts.after_reply
-
-    def _held(self, view: View) -> int:
-        """Tokens that stay live though nobody refreshes this conversation."""
-        return max(view.hour_tokens, self._shared_held(view))
 
     def _shared_held(self, view: View) -> int:
         """The shared layer, as far as others use it in time."""
@@ -136,14 +132,26 @@ class Ours:
             return 0
         return int(view.shared_tokens * (1 - self._arrivals.survival(self._shared_ttl)))
 
-    def _stakes(self, tokens: int, hour_tokens: int, asks_tool: bool, rates: Rates) -> float:
-        """Dollars lost, in all, when somebody returns to a lapsed prefix: the second write, and the person's wait.
+    def _stakes(
+        self, tokens: int, view: View, asks_tool: bool, rates: Rates, refresh: float, upgrade: float
+    ) -> KeepStakes:
+        shared = self._shared_held(view)
+        is_held = view.hour_tokens > shared
+        return KeepStakes(
+            refresh=refresh,
+            upgrade=upgrade if upgrade > refresh else None,
+            loss=self._loss(tokens, shared, asks_tool, rates),
+            held_loss=self._loss(tokens, view.hour_tokens, asks_tool, rates) if is_held else None,
+        )
+
+    def _loss(self, tokens: int, live_tokens: int, asks_tool: bool, rates: Rates) -> float:
+        """Dollars lost, in all, when somebody returns and only so much is live: the second write, and the wait.
 
         Of the wait, a warm-up at the first key would save a part where that pays.
         """
-        exposed = max(0, tokens - hour_tokens)
+        exposed = max(0, tokens - live_tokens)
         money = float(exposed * (rates.cache_write_5m - rates.cache_read))
-        seconds = 0.0 if asks_tool else self._wait_worth(exposed, hour_tokens, rates)
+        seconds = 0.0 if asks_tool else self._wait_worth(exposed, live_tokens, rates)
         return (money + seconds) * self.forecasts.kept.mean
 
     def _wait_worth(self, cold_tokens: int, cached_tokens: int, rates: Rates) -> float:
@@ -178,38 +186,16 @@ class Ours:
         read = float(tokens * rates.cache_read)
         if not read:
             return 0.0
-        with_hour = self._stakes(tokens, self._shared_held(view), asks_tool, rates) / read
-        without = self._stakes(tokens, self._held(view), asks_tool, rates) / read
-        reply = new_tokens / 2 * float(rates.cache_write_1h) / read  # what a refresh could write for an hour
-        key = (
-            asks_tool,
-            self._gaps(asks_tool).version // _PLAN_AGE,
-            round(with_hour, 1),
-            round(without, 1),
-            round(reply, 1),
-        )
+        upgrade = read + new_tokens / 2 * float(rates.cache_write_1h)  # a refresh would write the reply for an hour
+        stakes = self._stakes(tokens, view, asks_tool, rates, read, upgrade)
+        held = -1.0 if stakes.held_loss is None else round(stakes.held_loss / read, 1)
+        gaps = self._gaps(asks_tool)
+        rounded = (round(stakes.loss / read, 1), round(upgrade / read, 1), held)
+        key = (asks_tool, gaps.version // _PLAN_AGE, *rounded)
         if key not in self._plans:
-            self._plans[key] = self._planned_gain(asks_tool, *key[2:])
+            unit = KeepStakes(refresh=1.0, loss=rounded[0], upgrade=rounded[1], held_loss=None if held < 0 else held)
+            self._plans[key] = long_ttl_gain(unit, gaps.survival)
         return self._plans[key] * read
-
-    def _planned_gain(self, asks_tool: bool, with_hour: float, without: float, upgrade: float) -> float:
-        survival = self._gaps(asks_tool).survival
-        soon, late = REFRESH_AT_FRACTION * SHORT_TTL_SECONDS, REFRESH_AT_FRACTION * LONG_TTL_SECONDS
-        refreshed = plan_keeping(
-            KeepStakes(refresh=1.0, loss=without, upgrade=1.0 + upgrade),
-            survival,
-            silent_seconds=soon,
-            left_seconds=SHORT_TTL_SECONDS - soon,
-        )
-        held = plan_keeping(
-            KeepStakes(refresh=1.0, loss=with_hour),
-            survival,
-            silent_seconds=late,
-            left_seconds=LONG_TTL_SECONDS - late,
-            ttl_seconds=LONG_TTL_SECONDS,
-        )
-        kept = (survival(SHORT_TTL_SECONDS) - survival(LONG_TTL_SECONDS)) * without
-        return kept + survival(late) * held.value - survival(soon) * refreshed.value
 
     def shared_ttl(self) -> int:
         """An hour where requests for the assistant come too seldom for five minutes, and often enough for an hour."""
