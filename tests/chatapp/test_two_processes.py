@@ -1,0 +1,118 @@
+"""Two real servers on one Redis and one simulator: they warm a prompt once, and one joins what the other warms."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import websockets
+
+from tests.servers.chat_server import ChatServer
+from tests.servers.redis_server import RedisServer
+
+PATIENCE_SECONDS = 20.0
+WARM_UP_SECONDS = 2.0
+LATER_THAN_JOINING_BEGINS_SECONDS = 0.8
+
+
+class Tab:
+    def __init__(self, socket: websockets.ClientConnection, assistant_id: int) -> None:
+        self._socket = socket
+        self._assistant_id = assistant_id
+
+    async def send(self, kind: str, **fields: Any) -> None:
+        await self._socket.send(json.dumps({"type": kind, "assistant_id": self._assistant_id, **fields}))
+
+    async def say(self, text: str) -> None:
+        await self.send("message.send", client_message_id=str(uuid4()), text=text)
+
+    async def wait_for(self, kind: str, **fields: Any) -> dict[str, Any]:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            async for text in self._socket:
+                frame: dict[str, Any] = json.loads(text)
+                if frame["type"] == kind and all(frame[name] == value for name, value in fields.items()):
+                    return frame
+        raise AssertionError(f"the socket was closed before {kind} came")
+
+
+@asynccontextmanager
+async def open_tab(server: ChatServer, user: str = "ann") -> AsyncIterator[Tab]:
+    headers = {"Cookie": server.users[user].cookie}
+    async with websockets.connect(server.socket_url, origin=server.url, additional_headers=headers) as socket:
+        tab = Tab(socket, server.assistants["warmcache-guide"])
+        await tab.wait_for("ready")
+        yield tab
+
+
+@pytest.fixture(scope="module")
+def two_servers(new_database, _redis: RedisServer) -> Iterator[tuple[ChatServer, ChatServer]]:
+    with ChatServer(database_url=new_database(), redis_url=_redis.url) as first:
+        with ChatServer(database_url=first.database_url, redis_url=_redis.url, beside=first) as second:
+            yield first, second
+
+
+@pytest.fixture
+def servers(two_servers, redis_server: RedisServer) -> tuple[ChatServer, ChatServer]:
+    """Both with nothing warm."""
+    two_servers[0].simulator.reset()
+    return two_servers
+
+
+def calls(server: ChatServer) -> list[dict[str, Any]]:
+    return [exchange for exchange in server.simulator.requests() if exchange["path"] == "/v1/messages"]
+
+
+async def test_sockets_of_two_processes_that_type_at_once_warm_a_prompt_once(servers):
+    servers[0].simulator.fault(kind="slow", match="warm_up", seconds=WARM_UP_SECONDS)
+    async with AsyncExitStack() as stack:
+        tabs = [
+            await stack.enter_async_context(open_tab(server, user))
+            for server in servers
+            for user in ("ann", "bob")
+            for _ in range(5)
+        ]
+
+        await asyncio.gather(*(tab.send("typing.started", chars=1) for tab in tabs))
+        await asyncio.gather(*(tab.wait_for("warmth", state="warm") for tab in tabs))
+
+    assert [call["is_warm_up"] for call in calls(servers[0])] == [True]
+
+
+async def test_a_request_joins_a_warm_up_that_another_process_leads(servers):
+    servers[0].simulator.fault(kind="slow", match="warm_up", seconds=WARM_UP_SECONDS)
+    async with open_tab(servers[0]) as types, open_tab(servers[1], "bob") as sends:
+        await types.send("typing.started", chars=1)
+        await types.wait_for("warmth", state="warming")
+        await asyncio.sleep(LATER_THAN_JOINING_BEGINS_SECONDS)
+
+        await sends.say("What is a prompt cache?")
+        finished = await sends.wait_for("reply.finished")
+
+    warm_up, reply = calls(servers[0])
+    assert (finished["status"], finished["warmth"]) == ("complete", "joined")
+    assert reply["arrived_at"] >= warm_up["arrived_at"] + WARM_UP_SECONDS
+    assert finished["usage"]["cache_read_tokens"] >= 0.99 * warm_up["usage"]["cache_creation_input_tokens"]
+    assert servers[0].query("SELECT outcome FROM warmcache_warmup ORDER BY started_at")[-1] == ("joined",)
+
+
+async def test_without_redis_a_reply_still_comes_and_warming_resumes_by_itself(servers, redis_server: RedisServer):
+    async with open_tab(servers[0]) as tab:
+        redis_server.kill()
+        try:
+            await tab.send("typing.started", chars=1)
+            skipped = await tab.wait_for("warmth", state="skipped")
+            await tab.say("Are you there?")
+            finished = await tab.wait_for("reply.finished")
+        finally:
+            redis_server.start()
+
+    assert skipped["reason"] == "store_unavailable"
+    assert finished["status"] == "complete"
+    await asyncio.sleep(1.5)
+    servers[0].simulator.call("POST", "evict", {})
+    async with open_tab(servers[0], "bob") as tab:
+        await tab.send("typing.started", chars=1)
+        assert await tab.wait_for("warmth", state="warm")
