@@ -57,6 +57,11 @@ class Planned:
         self._plans = plans
         self._shared_ttl_seconds = shared_ttl_seconds
 
+    @property
+    def promised(self) -> float:
+        """Minus dollars, minus seconds at their price, of all plans."""
+        return sum(plan.value for plan in self._plans)
+
     def on_intent(self, view: View, kind: IntentKind) -> int | None:
         return self._plans[view.conversation].at_intents.get(view.intent)
 

@@ -1,0 +1,252 @@
+"""All policies over one source, for one model and latency profile: the rows of the table."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+
+from warmcache.core.catalog import facts_for
+from warmcache.core.economics import RateSource
+from warmcache.core.keeping import LONG_TTL_SECONDS, SHORT_TTL_SECONDS
+from warmcache.replay.driver import Outcome, Replay, Scene
+from warmcache.replay.learned import Ours
+from warmcache.replay.oracle import Planner, best_of
+from warmcache.replay.people import Habits, People
+from warmcache.replay.policies import Policy, fixed_policy
+from warmcache.replay.prompts import ConversationPrompts, shared_link
+from warmcache.replay.statistics import Bootstrap, Interval, interval, percentile
+from warmcache.replay.traces import Trace, TracedConversation, read_trace
+
+BASELINE = "never"
+OURS = "ours"
+ORACLE = "oracle"
+MEASURABLE_SECONDS = 60.0
+"""With less than this to be saved in all, by anybody, a comparison of seconds says nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One block of the table."""
+
+    source: str
+    system_tokens: int = 0
+    model: str
+    profile: str
+    habits: Habits = Habits()
+    every: int = 1
+    """Take each so-manieth conversation only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One policy at one price of a second. Saved seconds and extra dollars are against `never`."""
+
+    policy: str
+    value_of_second_usd: float
+    ttft_p50: float
+    ttft_p95: float
+    ttft_mean: float
+    saved_seconds: Interval
+    extra_usd: Interval
+    net_usd: Interval
+    share_of_oracle: float | None
+    warm_ups: int
+    sends: int
+    """Of a person."""
+    wasted_share: float
+    """Of the dollars spent on warm-ups."""
+    joins: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A cell's rows. `planned_net_usd`: what the oracle's plans promise, an upper bound within a conversation."""
+
+    name: str
+    cell: Cell
+    conversations: int
+    requests: int
+    rows: tuple[Row, ...]
+    planned_net_usd: Mapping[float, float]
+
+    def row(self, policy: str, value: float) -> Row | None:
+        """The row of one policy."""
+        found = (row for row in self.rows if (row.policy, row.value_of_second_usd) == (policy, value))
+        return next(found, None)
+
+    def is_measurable(self, value: float) -> bool:
+        """Whether enough seconds are at stake."""
+        oracle = self.row(ORACLE, value)
+        return oracle is None or oracle.saved_seconds.value >= MEASURABLE_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One policy's outcomes; `value` is None where the policy does not depend on the price of a second."""
+
+    policy: str
+    value: float | None
+    outcomes: list[Outcome]
+
+    def worth(self, value: float) -> list[float]:
+        return [-float(outcome.dollars) - value * outcome.seconds for outcome in self.outcomes]
+
+
+class Study:
+    """Runs one cell."""
+
+    def __init__(
+        self, directory: Path, cell: Cell, *, policies: Sequence[str], values: Sequence[float], rates: RateSource
+    ) -> None:
+        seed = cell.habits.seed
+        trace = read_trace(directory, cell.source, system_tokens=cell.system_tokens, seed=seed)
+        self._trace = _thinned(trace, cell.every)
+        self._cell = cell
+        self._policies = policies
+        self._values = values
+        self._rates = rates
+        self._planned: dict[float, list[float]] = {value: [] for value in values}
+
+    def run(self) -> Block:
+        """Every policy over every conversation."""
+        runs = self._runs()
+        baseline = next(run for run in runs if run.policy == BASELINE)
+        bootstrap = Bootstrap(len(self._trace.conversations), seed=self._cell.habits.seed)
+        rows = []
+        for value in self._values:
+            rows += _rows(self._candidates(runs, value), baseline, value, bootstrap)
+        return Block(
+            name=self._trace.name,
+            cell=self._cell,
+            conversations=len(self._trace.conversations),
+            requests=self._trace.requests,
+            rows=tuple(row for row in rows if row.policy in self._policies),
+            planned_net_usd={
+                value: sum(promised) - sum(baseline.worth(value))
+                for value, promised in self._planned.items()
+                if promised
+            },
+        )
+
+    def _runs(self) -> list[_Run]:
+        fixed = [name for name in self._policies if name not in (OURS, ORACLE, BASELINE)]
+        runs = [_Run(name, None, []) for name in (BASELINE, *fixed)]
+        players: list[tuple[_Run, Policy, Ours | None]] = [(run, fixed_policy(run.policy), None) for run in runs]
+        if OURS in self._policies:
+            for value in self._values:
+                ours = self._ours(value)
+                players.append((_Run(OURS, value, []), ours, ours))
+        planned = self._planned_runs()
+        for scene in self._scenes():
+            for run, policy, learner in players:
+                run.outcomes.extend(self._play(scene, policy, learner))
+            for run, shared_ttl in planned:
+                self._play_plan(scene, run, shared_ttl)
+        return [run for run, _, _ in players] + [run for run, _ in planned]
+
+    def _ours(self, value: float) -> Ours:
+        return Ours(
+            model=self._cell.model,
+            rates=self._rates,
+            value_of_second_usd=Decimal(str(value)),
+            has_common_clock=self._trace.has_common_clock,
+        )
+
+    def _planned_runs(self) -> list[tuple[_Run, int]]:
+        """With a common clock the lifetime of the shared layer is one choice for all: both are tried."""
+        if ORACLE not in self._policies:
+            return []
+        lifetimes = (SHORT_TTL_SECONDS, LONG_TTL_SECONDS) if self._trace.has_common_clock else (SHORT_TTL_SECONDS,)
+        return [(_Run(ORACLE, value, []), ttl) for value in self._values for ttl in lifetimes]
+
+    def _play(self, scene: Scene, policy: Policy, learner: Ours | None = None) -> list[Outcome]:
+        return Replay(
+            scene,
+            policy,
+            model=self._cell.model,
+            rates=self._rates,
+            profile=self._cell.profile,
+            learner=learner,
+        ).run()
+
+    def _play_plan(self, scene: Scene, run: _Run, shared_ttl: int) -> None:
+        assert run.value is not None  # noqa: S101 - told to the type checker
+        plan = Planner(
+            scene,
+            model=self._cell.model,
+            rates=self._rates,
+            profile=self._cell.profile,
+            value_of_second=run.value,
+            shared_ttl_seconds=shared_ttl,
+        ).policy()
+        if shared_ttl == SHORT_TTL_SECONDS:
+            self._planned[run.value].append(plan.promised)
+        run.outcomes.extend(self._play(scene, plan))
+
+    def _scenes(self) -> Iterator[Scene]:
+        """One where conversations share a clock; else one for each conversation, made when its turn comes."""
+        people = People(self._trace, self._cell.habits)
+        groups: Sequence[Sequence[TracedConversation]] = [[one] for one in self._trace.conversations]
+        if self._trace.has_common_clock:
+            groups = [self._trace.conversations]
+        facts = facts_for(self._cell.model)
+        for group in groups:
+            name = self._trace.name if self._trace.has_common_clock else group[0].conversation_id
+            link = shared_link(name)
+            yield Scene(
+                conversations=group,
+                prompts=[ConversationPrompts(conversation, facts, shared_link=link) for conversation in group],
+                intents=[people.intents(conversation) for conversation in group],
+                is_shared=self._trace.has_common_clock,
+            )
+
+    def _candidates(self, runs: Sequence[_Run], value: float) -> list[_Run]:
+        """The runs at this price; the oracle is the best of all of them in each conversation."""
+        at_price = [run for run in runs if run.value in (None, value)]
+        shown = [run for run in at_price if run.policy != ORACLE]
+        if ORACLE in self._policies:
+            names = {str(n): run for n, run in enumerate(at_price)}
+            best = best_of({name: run.worth(value) for name, run in names.items()})
+            chosen = [names[name].outcomes[n] for n, name in enumerate(best)]
+            shown.append(_Run(ORACLE, value, chosen))
+        return shown
+
+
+def _thinned(trace: Trace, every: int) -> Trace:
+    if every == 1:
+        return trace
+    return Trace(name=trace.name, has_common_clock=trace.has_common_clock, conversations=trace.conversations[::every])
+
+
+def _rows(runs: Sequence[_Run], baseline: _Run, value: float, bootstrap: Bootstrap) -> list[Row]:
+    rows = [_row(run, baseline, value, bootstrap) for run in runs]
+    oracle = next((row for row in rows if row.policy == ORACLE), None)
+    if oracle is None or oracle.net_usd.value <= 0:
+        return rows
+    return [replace(row, share_of_oracle=row.net_usd.value / oracle.net_usd.value) for row in rows]
+
+
+def _row(run: _Run, baseline: _Run, value: float, bootstrap: Bootstrap) -> Row:
+    pairs = list(zip(run.outcomes, baseline.outcomes, strict=True))
+    saved = [before.seconds - outcome.seconds for outcome, before in pairs]
+    extra = [float(outcome.dollars - before.dollars) for outcome, before in pairs]
+    saved_sums, extra_sums = bootstrap.sums(saved), bootstrap.sums(extra)
+    net_sums = [value * s - d for s, d in zip(saved_sums, extra_sums, strict=True)]
+    waits = [wait for outcome in run.outcomes for wait in outcome.waits]
+    spent = sum(float(outcome.warm_up_dollars) for outcome in run.outcomes)
+    wasted = sum(float(outcome.wasted_dollars) for outcome in run.outcomes)
+    return Row(
+        policy=run.policy,
+        value_of_second_usd=value,
+        ttft_p50=percentile(waits, 0.5),
+        ttft_p95=percentile(waits, 0.95),
+        ttft_mean=sum(waits) / len(waits) if waits else 0.0,
+        saved_seconds=interval(sum(saved), saved_sums),
+        extra_usd=interval(sum(extra), extra_sums),
+        net_usd=interval(value * sum(saved) - sum(extra), net_sums),
+        share_of_oracle=None,
+        warm_ups=sum(outcome.warm_ups for outcome in run.outcomes),
+        sends=len(waits),
+        wasted_share=wasted / spent if spent else 0.0,
+        joins=sum(outcome.joins for outcome in run.outcomes),
+    )

@@ -1,0 +1,107 @@
+"""The study as text, and as JSON values."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from warmcache.replay.statistics import Interval
+from warmcache.replay.study import BASELINE, ORACLE, OURS, Block, Row
+
+HEAD = (
+    f"{'policy':<17}{'TTFT p50':>9}{'p95':>7}{'mean':>7}  {'seconds saved':>24}  {'dollars extra':>26}"
+    f"  {'net $':>24}{'of oracle':>10}{'warm:send':>11}{'wasted':>8}"
+)
+
+
+def table(blocks: Sequence[Block]) -> Iterator[str]:
+    """Line by line."""
+    for block in blocks:
+        cell = block.cell
+        yield ""
+        yield (
+            f"{block.name}, {cell.model}, latency {cell.profile}: {block.requests:,} requests in"
+            f" {block.conversations:,} conversations, abandonment {cell.habits.abandonment:g}"
+        )
+        for value in sorted({row.value_of_second_usd for row in block.rows}):
+            yield from _price(block, value)
+
+
+def _price(block: Block, value: float) -> Iterator[str]:
+    yield f"  a second is worth ${value:g}"
+    oracle = block.row(ORACLE, value)
+    if oracle is not None and not block.is_measurable(value):
+        at_stake = f"{oracle.saved_seconds.value:.0f} s"
+        yield f"  seconds not measurable: only {at_stake} at stake in all; what is compared is dollars"
+    yield "  " + HEAD
+    for row in block.rows:
+        if row.value_of_second_usd == value:
+            yield "  " + _line(row)
+
+
+def _line(row: Row) -> str:
+    share = "" if row.share_of_oracle is None or row.policy == BASELINE else f"{row.share_of_oracle:.0%}"
+    ratio = f"{row.warm_ups / row.sends:.2f}" if row.sends else ""
+    return (
+        f"{row.policy:<17}{row.ttft_p50:>9.2f}{row.ttft_p95:>7.2f}{row.ttft_mean:>7.2f}"
+        f"  {_interval(row.saved_seconds, 0):>24}  {_interval(row.extra_usd, 2):>26}  {_interval(row.net_usd, 2):>24}"
+        f"{share:>10}{ratio:>11}{row.wasted_share:>8.0%}"
+    )
+
+
+def _interval(interval: Interval, digits: int) -> str:
+    return f"{interval.value:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
+
+
+def verdicts(blocks: Sequence[Block], *, target: float = 0.9) -> Iterator[str]:
+    """One line per block and price: is the target met, and does any policy beat ours on dollars and seconds?"""
+    yield ""
+    yield f"Target: ours reaches {target:.0%} of the oracle's net value, and no policy beats it on dollars and seconds."
+    for block in blocks:
+        for value in sorted({row.value_of_second_usd for row in block.rows}):
+            ours = block.row(OURS, value)
+            if ours is not None:
+                yield "  " + _verdict(block, ours, target)
+
+
+def _verdict(block: Block, ours: Row, target: float) -> str:
+    value = ours.value_of_second_usd
+    better = [
+        row.policy
+        for row in block.rows
+        if row.value_of_second_usd == value
+        and row.policy not in (OURS, ORACLE)
+        and row.extra_usd.value < ours.extra_usd.value
+        and row.saved_seconds.value > ours.saved_seconds.value
+    ]
+    share = ours.share_of_oracle
+    met = "met" if share is not None and share >= target and not better else "missed"
+    told = "no oracle" if share is None else f"{share:.0%} of the oracle"
+    beaten = f", beaten on both by {', '.join(better)}" if better else ""
+    unsure = "" if block.is_measurable(value) else ", seconds not measurable"
+    return f"{block.name:<15}{block.cell.model:<19}{block.cell.profile:<6}${value:<5g}{met:<7}{told}{beaten}{unsure}"
+
+
+def sweep(blocks: Sequence[Block]) -> Iterator[str]:
+    """How far the result depends on what was assumed of people."""
+    yield ""
+    yield "Sweep over what is assumed of people (a sample of the conversations):"
+    yield (
+        f"  {'source':<15}{'abandonment':>12}{'typing':>8}{'paste':>7}{'ours saved s':>14}{'extra $':>10}{'net $':>9}"
+        f"{'oracle net $':>14}{'share':>7}"
+    )
+    for block in blocks:
+        habits = block.cell.habits
+        typing = f"x {habits.duration_factor:g}" if habits.duration_factor else "1 s"
+        for row in block.rows:
+            oracle = block.row(ORACLE, row.value_of_second_usd)
+            if row.policy == OURS and oracle is not None:
+                yield (
+                    f"  {block.name:<15}{habits.abandonment:>12g}{typing:>8}{habits.paste_characters:>7}"
+                    f"{row.saved_seconds.value:>14.0f}{row.extra_usd.value:>10.2f}{row.net_usd.value:>9.2f}"
+                    f"{oracle.net_usd.value:>14.2f}{row.share_of_oracle or 0:>7.0%}"
+                )
+
+
+def as_json(blocks: Sequence[Block]) -> list[dict[str, Any]]:
+    """All numbers, unrounded."""
+    return [asdict(block) for block in blocks]
