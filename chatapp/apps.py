@@ -9,3 +9,6 @@ class ChatappConfig(AppConfig):
 
     def ready(self) -> None:
         from chatapp import checks  # noqa: F401  registers itself
+        from chatapp.services import assistant_edits
+
+        assistant_edits.watch()

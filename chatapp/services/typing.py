@@ -8,7 +8,7 @@ from uuid import UUID
 
 from chatapp import access
 from chatapp.models import Assistant, Conversation, User
-from chatapp.services import prompts
+from chatapp.services import assistant_edits, prompts
 from warmcache import services as warmcache
 from warmcache.core.prefix import Prefix, Prompt
 from warmcache.database import in_database_thread
@@ -18,14 +18,6 @@ MAX_OUTLINES = 16
 
 OUTLINE_LIFETIME_SECONDS = 60.0
 """An assistant edited in another process is noticed after this long at the latest."""
-
-_generation = 0
-
-
-def assistants_changed() -> None:
-    """Documents or instructions of an assistant were edited in this process: known outlines are stale."""
-    global _generation
-    _generation += 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +34,7 @@ class _Outline:
     prefix: Prefix
     label: str
     made_at: float
-    generation: int
+    edits: int
 
 
 class TypingWatch:
@@ -89,7 +81,7 @@ class TypingWatch:
 
     def _known(self, draft: Draft) -> _Outline | None:
         outline = self._outlines.get(draft)
-        if outline is None or outline.generation != _generation:
+        if outline is None or outline.edits != assistant_edits.count():
             return None
         if self._clock() - outline.made_at > OUTLINE_LIFETIME_SECONDS:
             return None
@@ -97,7 +89,9 @@ class TypingWatch:
         return outline
 
     def _remember(self, draft: Draft, prefix: Prefix, label: str) -> None:
-        self._outlines[draft] = _Outline(prefix=prefix, label=label, made_at=self._clock(), generation=_generation)
+        self._outlines[draft] = _Outline(
+            prefix=prefix, label=label, made_at=self._clock(), edits=assistant_edits.count()
+        )
         self._outlines.move_to_end(draft)
         while len(self._outlines) > MAX_OUTLINES:
             self._outlines.popitem(last=False)

@@ -135,8 +135,8 @@ async def test_an_edited_assistant_is_warmed_anew(open_tab, ann, assistant, simu
     tab = await open_tab(ann)
     await type_in(tab, assistant_id=assistant.pk)
     await tab.until("warmth", state="warm")
-    await in_database_thread(type(assistant).objects.filter(pk=assistant.pk).update, system_prompt="Be brief.")
-    typing.assistants_changed()
+    assistant.system_prompt = "Be brief."
+    await in_database_thread(assistant.save)
 
     await type_in(tab, assistant_id=assistant.pk)
     await tab.until("warmth", state="warming")

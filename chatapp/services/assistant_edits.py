@@ -1,0 +1,29 @@
+"""Counts edits of assistants and documents in this process, so that what was read before one is known to be stale.
+
+An edit in another process is noticed when the reader's own time limit runs out.
+"""
+
+from typing import Any
+
+from django.db.models.signals import post_delete, post_save
+
+from chatapp.models import Assistant, Document
+
+_count = 0
+
+
+def count() -> int:
+    """Grows with every edit; equal counts mean that nothing was edited in between."""
+    return _count
+
+
+def watch() -> None:
+    """Called once, when Django is ready."""
+    for model in (Assistant, Document):
+        for signal in (post_save, post_delete):
+            signal.connect(_note, sender=model, dispatch_uid=f"assistant edits {model.__name__} {id(signal)}")
+
+
+def _note(**_: Any) -> None:
+    global _count
+    _count += 1
