@@ -98,6 +98,13 @@ def test_the_table_of_reasons_holds_every_reason_to_skip() -> None:
     assert told == skips - reasons_to_warm
 
 
+def test_the_page_has_words_for_every_reason_of_the_table() -> None:
+    told = set(re.findall(r"`([a-z_]+)`", README.split("| reason | meaning |")[1].split("\n\n")[0]))
+    words = (ROOT / "static/js/warmth_words.js").read_text()
+
+    assert told - set(re.findall(r"^  ([a-z_]+): ", words, re.MULTILINE)) == set()
+
+
 @pytest.mark.parametrize("page", ["README.md", "warmcache/README.md", "chatapp/PROTOCOL.md"])
 def test_every_link_of_a_page_leads_to_a_file(page: str) -> None:
     path = ROOT / page

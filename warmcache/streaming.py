@@ -6,12 +6,13 @@ import logging
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 from uuid import UUID, uuid4
 
 from warmcache import records
+from warmcache.core.catalog import facts_for
 from warmcache.core.errors import StoreUnavailable, StreamBroken, UpstreamError, UpstreamUnavailable
 from warmcache.core.joining import join_bound_seconds
 from warmcache.core.policy import WarmthState
@@ -81,6 +82,7 @@ class ResponseStream:
         self._began: StreamBegan | None = None
         self._ended: StreamEnded | None = None
         self._has_blocks = False
+        self._output_characters = 0
         self._ttft_ms: int | None = None
         self._joined: Flight | None = None
         self._raced: Flight | None = None
@@ -130,19 +132,39 @@ class ResponseStream:
         events = await self._upstream.enter_async_context(
             self._runtime.provider.stream(self._request, max_tokens=self._max_tokens)
         )
+        held: BlockBegan | None = None
         async for event in events:
+            if held is not None:
+                self._has_blocks = True
+                yield held
+                held = None
             match event:
                 case StreamBegan():
                     self._began = event
-                    if left_entries(self._runtime, event.usage):
-                        await record_warm(self._runtime, self._request.prefix, self._started_at)
+                    await self._remember(event.usage)
                 case BlockBegan():
-                    self._has_blocks = True
-                case BlockDelta() if self._ttft_ms is None and event.kind == "text":
-                    self._ttft_ms = self._since_ms(self._called_at)
+                    # Until something is in it, the next try may begin it again.
+                    held = event
+                    continue
+                case BlockDelta():
+                    self._note_delta(event)
                 case StreamEnded():
                     self._ended = event
             yield event
+
+    async def _remember(self, usage: Usage) -> None:
+        """What the provider has read is there and what it has written is there now; what it did not find is not."""
+        prefix = self._request.prefix
+        if usage.cache_read_tokens == 0:
+            with contextlib.suppress(StoreUnavailable):
+                await self._runtime.store.forget(prefix.hashes)
+        if left_entries(self._runtime, usage):
+            await record_warm(self._runtime, prefix, self._started_at)
+
+    def _note_delta(self, delta: BlockDelta) -> None:
+        self._output_characters += len(delta.text)
+        if self._ttft_ms is None and delta.kind == "text":
+            self._ttft_ms = self._since_ms(self._called_at)
 
     async def _join(self) -> None:
         """Waits for a warm-up of this prefix that is in flight, if that is faster than going, and never for long."""
@@ -192,7 +214,7 @@ class ResponseStream:
         return ceiling * self._jitter()
 
     async def _record(self, error: BaseException | None) -> None:
-        usage = self._ended.usage if self._ended else self._began.usage if self._began else None
+        usage = self._usage()
         status = _status(error, has_ended=self._ended is not None)
         request_id = self._began.request_id if self._began else getattr(error, "request_id", "")
         facts = records.RequestFacts(
@@ -220,6 +242,14 @@ class ResponseStream:
             ttft_ms=self._ttft_ms,
             settlement=await self._settled(facts),
         )
+
+    def _usage(self) -> Usage | None:
+        """As billed; of a reply that broke off the provider never tells the output, so that is estimated."""
+        if self._ended is not None or self._began is None:
+            return self._ended.usage if self._ended else None
+        seen_tokens = round(self._output_characters / facts_for(self._request.prefix.model).chars_per_token)
+        begun = self._began.usage
+        return replace(begun, output_tokens=max(begun.output_tokens, seen_tokens))
 
     async def _settled(self, facts: records.RequestFacts) -> Settlement:
         """A ledger that cannot be written must not cost the person the reply."""

@@ -190,8 +190,8 @@ class FakeProvider:
         usage = self._read(self.sent[number].request, self._clock.now())
         self._answer(number, usage)
         yield StreamBegan(usage=usage, request_id=f"req_{number}", response_id=f"msg_{number}")
-        await self._break(trouble, 0)
         yield BlockBegan(index=0, kind="text", block={"type": "text", "text": ""})
+        await self._break(trouble, 0)
         for count, piece in enumerate(self.pieces, start=1):
             yield BlockDelta(index=0, kind="text", text=piece)
             await self._break(trouble, count)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from warmcache.core.catalog import facts_for
 from warmcache.core.errors import StoreUnavailable
-from warmcache.core.policy import WarmthState, believed_warmth, is_expiring
+from warmcache.core.policy import WarmthState, believed_warmth, is_expiring, standing_refusal
 from warmcache.core.ports import Sighting
 from warmcache.core.prefix import Prefix
 from warmcache.core.usage import Usage
@@ -38,7 +38,10 @@ class Flight:
 
 
 async def warmth_of(runtime: Runtime, prefix: Prefix) -> Warmth:
-    """What is believed right now, without deciding anything."""
+    """What is believed right now, without deciding anything; `skipped` where it would never be warmed."""
+    refusal = standing_refusal(prefix, runtime.config.limits, runtime.provider.capabilities)
+    if refusal is not None:
+        return Warmth(state=WarmthState.SKIPPED, reason=refusal, prefix_tokens=prefix.prefix_tokens)
     try:
         sightings = await runtime.store.look_up(prefix.hashes)
     except StoreUnavailable:

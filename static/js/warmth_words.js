@@ -10,7 +10,7 @@ const LABELS = {
 }
 
 const EXPLANATIONS = {
-  cold: "Nothing of this conversation is in the prompt cache. It is warmed when you start typing.",
+  cold: "Nothing of this conversation is in the prompt cache. Typing warms it where that pays.",
   warming: "The start of the prompt is being read into the cache while you type, so that the reply starts sooner.",
   warm: "The start of the prompt is in the cache: the reply starts sooner and costs less.",
   expiring: "The start of the prompt is still in the cache, but not for much longer.",
@@ -21,16 +21,30 @@ const EXPLANATIONS = {
 const REASONS = {
   already_warm: "it is already warm",
   below_minimum_tokens: "too short to be cached",
+  busy: "too many warm-ups are waiting",
   endpoint_without_prewarm: "the API in use cannot warm",
+  forced_tool_choice: "this assistant's tool setting rules it out",
   in_flight: "a warm-up is already running",
   manual_thinking: "this assistant's thinking setting rules it out",
   not_cacheable: "nothing in it can be cached",
-  not_worth_it: "it would cost more than it is likely to save",
   over_cost_cap: "it would cost more than the operator allows",
+  store_unavailable: "what is warm cannot be looked up right now",
   structured_output: "this assistant's output format rules it out",
-  upstream_error: "the API answered with an error",
-  upstream_limited: "the API is busy",
+  unknown_price: "its price is not known",
+  upstream_limited: "the API has asked for a pause",
   warming_off: "warming is switched off",
+  // How a warm-up that was sent failed
+  key_refused: "the API refuses the operator's key",
+  model_not_found: "the API does not know this assistant's model",
+  overloaded: "the API is overloaded",
+  prompt_too_large: "the prompt is too large",
+  rate_limited: "the API has had too many requests",
+  request_refused: "the API refuses this prompt",
+  server_error: "the API had an error",
+  spend_limit: "the operator's spending limit is reached",
+  stream_malformed: "the API's answer could not be read",
+  timed_out: "the API did not answer in time",
+  unreachable: "the API cannot be reached",
 }
 
 /** A reason of the server in plain words; one that this page does not know is shown as it is written. */

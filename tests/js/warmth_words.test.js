@@ -45,7 +45,8 @@ test("a reason that this page does not know is shown as it is written", () => {
 test("each reason of the protocol has words of its own", () => {
   const reasons = [
     "below_minimum_tokens", "already_warm", "in_flight", "over_cost_cap", "warming_off", "not_cacheable",
-    "structured_output", "manual_thinking", "endpoint_without_prewarm", "upstream_error", "upstream_limited",
+    "structured_output", "manual_thinking", "endpoint_without_prewarm", "store_unavailable", "upstream_limited",
+    "rate_limited", "overloaded",
   ]
 
   for (const reason of reasons) assert.notEqual(reasonText(reason), reason.replaceAll("_", " "))

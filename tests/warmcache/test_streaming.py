@@ -406,3 +406,32 @@ def _recording(slept: list[float]) -> Any:
         slept.append(seconds)
 
     return sleep
+
+
+async def test_a_break_before_the_first_text_of_a_block_is_tried_again_and_the_block_begins_once(
+    fake: FakeRuntime,
+) -> None:
+    fake.provider.fail(StreamBroken("stream_cut", "cut"), after_pieces=0)
+    response = request(fake)
+
+    events = await read(response)
+
+    assert fake.provider.reply_count == 2
+    assert [type(event).__name__ for event in events].count("BlockBegan") == 1
+    assert response.result is not None
+    assert response.result.status == "complete"
+
+
+async def test_what_the_provider_did_not_find_is_believed_no_longer(fake: FakeRuntime) -> None:
+    prompt = make_prompt(turns=1)
+    attempt = await services.prewarm_prefix(prompt, intent="typing")
+    assert attempt.finished is not None
+    await attempt.finished()
+    shallow = attempt.prefix.breakpoints[0].prefix_hash
+    fake.provider.evict()
+
+    async with services.stream_response(make_prompt(turns=2), make_turn(), max_tokens=9) as response:
+        [event async for event in response]
+
+    seen = await fake.runtime.store.look_up([shallow, attempt.prefix.breakpoints[-1].prefix_hash])
+    assert set(seen) == {shallow}

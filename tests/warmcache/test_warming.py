@@ -354,7 +354,7 @@ async def test_an_empty_prompt_is_no_reason_to_fall_over(fake: FakeRuntime) -> N
     warmth = await warm(prompt)
 
     assert warmth.reason == "below_minimum_tokens"
-    assert (await services.warmth_of(Prefix(model=prompt.model, breakpoints=()))).state == "cold"
+    assert (await services.warmth_of(Prefix(model=prompt.model, breakpoints=()))).state == "skipped"
 
 
 async def test_what_is_believed_follows_the_entry_from_cold_to_cold(fake: FakeRuntime, clock: FakeClock) -> None:

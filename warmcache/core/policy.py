@@ -80,7 +80,7 @@ def decide(
     rates: RateSource,
 ) -> Decision:
     """Whether to warm `prefix` at `now` (epoch seconds). The first gate that says no gives the reason."""
-    refusal = _never(prefix, limits, capabilities)
+    refusal = standing_refusal(prefix, limits, capabilities)
     if refusal is not None:
         return Decision(action=Action.SKIP, reason=refusal, prefix_tokens=prefix.prefix_tokens)
     return _weigh(prefix, sightings, now, limits, rates)
@@ -104,8 +104,8 @@ def is_expiring(expires_at: float, ttl_seconds: int, now: float) -> bool:
     return expires_at - now < REFRESH_BELOW_FRACTION * ttl_seconds
 
 
-def _never(prefix: Prefix, limits: Limits, capabilities: Capabilities) -> str | None:
-    """Gates that do not depend on what is warm."""
+def standing_refusal(prefix: Prefix, limits: Limits, capabilities: Capabilities) -> str | None:
+    """The reason why this prefix is not warmed whatever is in the cache, or None."""
     if not limits.is_enabled:
         return "warming_off"
     if not capabilities.accepts_zero_max_tokens:

@@ -291,7 +291,7 @@ class _Layout:
         for _, ttl, _, block in self._breakpoints:
             block["cache_control"] = {"type": "ephemeral", "ttl": ttl}
         p = self.prompt
-        output_config = {"effort": p.effort, "format": _ordered(p.output_format)}
+        output_config = {"effort": p.effort, "format": p.output_format}
         optional = {
             "tools": self._tools,
             "system": self._system,
