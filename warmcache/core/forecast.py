@@ -42,7 +42,7 @@ _UNKNOWN_INTENT = IntentPrior(send_chance=0.5, lead_seconds=8.0)
 class IntentForecast:
     """The chance of a send within the TTL, and how long after the intent it starts."""
 
-    __slots__ = ("_prior", "_memory", "sent", "unsent", "_leads", "_weights")
+    __slots__ = ("_prior", "_memory", "sent", "unsent", "_leads", "_spread", "_weights", "_saved")
 
     def __init__(self, prior: IntentPrior, *, memory: float = MEMORY_OBSERVATIONS) -> None:
         self._prior = prior
@@ -50,7 +50,9 @@ class IntentForecast:
         self.sent = 0.0
         self.unsent = 0.0
         self._leads = [0.0] * len(LEAD_EDGES)
+        self._spread = _prior_spread(prior)
         self._weights: list[float] | None = None
+        self._saved: dict[tuple[float, float], float] = {}
 
     def observe(self, *, sent: bool, lead_seconds: float = 0.0) -> None:
         """What came of one such intent; `lead_seconds` from it to the send."""
@@ -82,15 +84,17 @@ class IntentForecast:
 
         `clamp(lead - round_trip, 0, prefill)`, over the leads seen.
         """
-        if prefill_seconds <= 0:
+        prefill, trip = round(prefill_seconds, 3), round(round_trip_seconds, 2)
+        if prefill <= 0:
             return 0.0
         weights = self._lead_weights()
-        total = 0.0
-        for n, weight in enumerate(weights):
-            if weight:
-                low, high = LEAD_EDGES[n] - round_trip_seconds, _upper(n) - round_trip_seconds
-                total += weight * _mean_clamped(low, high, prefill_seconds)
-        return total / sum(weights)
+        if (prefill, trip) not in self._saved:
+            total = sum(
+                weight * _mean_clamped(LEAD_EDGES[n] - trip, _upper(n) - trip, prefill)
+                for n, weight in enumerate(weights)
+            )
+            self._saved[prefill, trip] = total / sum(weights)
+        return self._saved[prefill, trip]
 
     def merge(self, other: "IntentForecast") -> None:
         """Adds what another process saw."""
@@ -113,14 +117,10 @@ class IntentForecast:
         self.merge(other)
 
     def _lead_weights(self) -> list[float]:
-        """Observed leads on top of the prior's: log-normal around its lead, a factor of two either way."""
+        """Observed leads on top of the prior's."""
         if self._weights is None:
-            prior = self._prior
-            spread = [_log_normal_share(n, prior.lead_seconds) for n in range(len(LEAD_EDGES))]
-            whole = sum(spread)
-            self._weights = [
-                seen + prior.weight * share / whole for seen, share in zip(self._leads, spread, strict=True)
-            ]
+            self._weights = [seen + assumed for seen, assumed in zip(self._leads, self._spread, strict=True)]
+            self._saved.clear()
         return self._weights
 
 
@@ -216,12 +216,18 @@ def _upper(bin_number: int) -> float:
 
 def _mean_clamped(low: float, high: float, ceiling: float) -> float:
     """The mean of `clamp(x, 0, ceiling)` for x uniform in low..high."""
+    if high <= 0:
+        return 0.0
+    if low >= ceiling:
+        return ceiling
+    start, end = max(low, 0.0), min(high, ceiling)
+    return ((end * end - start * start) / 2 + ceiling * max(0.0, high - ceiling)) / (high - low)
 
-    def area(x: float) -> float:
-        inside = min(max(x, 0.0), ceiling)
-        return inside * inside / 2 + ceiling * max(0.0, x - ceiling)
 
-    return (area(high) - area(low)) / (high - low)
+def _prior_spread(prior: IntentPrior) -> list[float]:
+    """Log-normal around the prior's lead, a factor of two either way."""
+    shares = [_log_normal_share(n, prior.lead_seconds) for n in range(len(LEAD_EDGES))]
+    return [prior.weight * share / sum(shares) for share in shares]
 
 
 def _log_normal_share(bin_number: int, median_seconds: float) -> float:

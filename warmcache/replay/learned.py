@@ -188,9 +188,9 @@ class Ours:
             return 0.0
         upgrade = read + new_tokens / 2 * float(rates.cache_write_1h)  # a refresh would write the reply for an hour
         stakes = self._stakes(tokens, view, asks_tool, rates, read, upgrade)
-        held = -1.0 if stakes.held_loss is None else round(stakes.held_loss / read, 1)
+        held = -1.0 if stakes.held_loss is None else _coarse(stakes.held_loss / read)
         gaps = self._gaps(asks_tool)
-        rounded = (round(stakes.loss / read, 1), round(upgrade / read, 1), held)
+        rounded = (_coarse(stakes.loss / read), round(upgrade / read, 1), held)
         key = (asks_tool, gaps.version // _PLAN_AGE, *rounded)
         if key not in self._plans:
             unit = KeepStakes(refresh=1.0, loss=rounded[0], upgrade=rounded[1], held_loss=None if held < 0 else held)
@@ -257,3 +257,8 @@ class Ours:
             read=float(rates.cache_read / rates.input),
         )
         self._shared_ttl = LONG_TTL_SECONDS if pays else SHORT_TTL_SECONDS
+
+
+def _coarse(value: float) -> float:
+    """So that a plan serves many requests: halves up to ten, whole numbers above."""
+    return round(2 * value) / 2 if value < 10 else float(round(value))

@@ -252,9 +252,12 @@ class _ConversationPlanner:
 
     def _gap(self, start: _State, index: int) -> list[_State]:
         """States at the arrival of request `index`. Only ways that cost less than the gap can lose."""
+        target = self._prompts.history(index - 1).tokens
+        reading = target * self._planner.prices(target)[1]
+        if target < self._planner.minimum or self._most(start, index, target) <= reading:
+            return [start]
         budget = self._stake(start, index)
-        target = self._prompts.history(index - 1)
-        if target.tokens < self._planner.minimum or budget <= target.tokens * self._planner.prices(target.tokens)[1]:
+        if budget <= reading:
             return [start]
         found, counter = [start], 0
         seen: dict[tuple[float, int, int, int], float] = {}
@@ -271,6 +274,12 @@ class _ConversationPlanner:
                         found.append(after)
                         heapq.heappush(waiting, (at, counter, after))
         return found
+
+    def _most(self, state: _State, index: int, target: int) -> float:
+        """A quick bound of `_stake`: what is not live at the arrival need not be written nor waited for."""
+        missing = target - self._live(state, self._requests[index].at)
+        waiting = self._planner.seconds(missing, 0) - self._planner.seconds(0, 0)
+        return missing * self._planner.prices(target)[3] + self._planner.seconds_worth(waiting)
 
     def _stake(self, state: _State, index: int) -> float:
         """What the gap can win at most: everything hot at the arrival, against nothing done."""
