@@ -1,0 +1,291 @@
+"""The numbers of the decision theory, worked out by hand, and what must hold for any numbers."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from warmcache.core.economics import Rates
+from warmcache.core.intents import IntentOutlook, best_intent, compare_intents, is_worth_waiting
+from warmcache.core.worth import LayerStake, Outlook, Worth, break_even_chance, weigh, weigh_joining
+
+MODEL = "claude-sonnet-5-5"
+MILLION = Decimal(1_000_000)
+
+
+def rates(*, price: str = "2", read: str = "0.05") -> Rates:
+    """Five-minute writes at 1.25, an hour at 2, reads as told."""
+    plain = Decimal(price) / MILLION
+    return Rates(
+        input=plain,
+        output=5 * plain,
+        cache_read=Decimal(read) * plain,
+        cache_write_5m=Decimal("1.25") * plain,
+        cache_write_1h=2 * plain,
+        version="test",
+    )
+
+
+def worth_of(
+    *,
+    cold: int = 20_000,
+    hot: int = 0,
+    chance: float = 0.85,
+    seconds: float = 1.0,
+    lapse: float = 0.0,
+    value: str = "0.05",
+    real_request_caches: bool = True,
+) -> Worth:
+    return weigh(
+        (LayerStake(tokens=cold + hot, hot_tokens=hot),),
+        Outlook(send_chance=chance, saved_seconds=seconds, lapse_chance=lapse),
+        model=MODEL,
+        rates=lambda model, tokens: rates(),
+        value_of_second_usd=Decimal(value),
+        real_request_caches=real_request_caches,
+    )
+
+
+@pytest.mark.parametrize(
+    ("latency_worth", "chance"), [(0.25, 0.89), (0.5, 0.76), (1.0, 0.58), (2.0, 0.40), (5.0, 0.20)]
+)
+def test_the_break_even_chance_falls_as_the_second_grows_dearer(latency_worth, chance):
+    found = break_even_chance(write=1.25, read=0.1, latency_worth=latency_worth)
+
+    assert found == pytest.approx(chance, abs=0.006)
+
+
+def test_without_a_price_on_the_second_no_chance_is_enough():
+    assert break_even_chance(write=1.25, read=0.1, latency_worth=0.0) > 1
+
+
+@pytest.mark.parametrize(
+    ("tokens", "chance", "seconds", "price"),
+    [
+        (15_500, 0.5, 0.8, 0.050),
+        (15_500, 0.8, 0.8, 0.014),
+        (15_500, 0.95, 0.8, 0.004),
+    ],
+)
+def test_the_price_of_a_second_is_the_one_an_administrator_was_told(tokens, chance, seconds, price):
+    """15.5k tokens on a $2 model; the seconds saved follow the published first-token times."""
+    worth = worth_of(cold=tokens, chance=chance, seconds=seconds)
+
+    extra = tokens * 2e-6 * (chance * 0.05 + (1 - chance) * 1.25)
+    assert float(worth.extra_usd) == pytest.approx(extra)
+    assert float(worth.price_of_a_second_usd) == pytest.approx(price, abs=0.002)
+
+
+def test_a_partly_hot_prefix_pays_for_reading_what_is_hot():
+    worth = worth_of(cold=10_000, hot=90_000, chance=0.5)
+
+    expected = 2e-6 * (0.05 * 90_000 + (0.5 * 0.05 + 0.5 * 1.25) * 10_000)
+    assert float(worth.extra_usd) == pytest.approx(expected)
+
+
+def test_a_hot_prefix_far_from_expiry_is_left_alone():
+    worth = worth_of(cold=0, hot=50_000, chance=1.0, seconds=10.0, value="100")
+
+    assert (worth.is_worth_it, worth.reason) == (False, "already_warm")
+
+
+def test_a_hot_prefix_that_would_lapse_before_the_send_is_renewed():
+    worth = worth_of(cold=0, hot=50_000, chance=0.9, seconds=0.8, lapse=0.9)
+
+    assert (worth.is_worth_it, worth.reason) == (True, "expiring")
+
+
+def test_below_the_minimum_nothing_is_gained_and_the_plain_price_is_paid():
+    worth = worth_of(cold=500, value="100")
+
+    assert (worth.is_worth_it, worth.reason) == (False, "below_minimum_tokens")
+    assert worth.cost_usd == 500 * rates().input
+    assert worth.benefit_usd == 0
+
+
+def test_a_request_that_does_not_cache_saves_the_plain_price_only():
+    cached, uncached = worth_of(chance=1.0), worth_of(chance=1.0, real_request_caches=False)
+
+    assert float(cached.extra_usd) == pytest.approx(20_000 * 2e-6 * 0.05)
+    assert float(uncached.extra_usd) == pytest.approx(20_000 * 2e-6 * (1.25 + 0.05 - 1))
+
+
+def test_a_large_prompt_is_priced_whole_at_its_tier():
+    worth = weigh(
+        (LayerStake(tokens=60_000), LayerStake(tokens=60_000)),
+        Outlook(send_chance=1.0, saved_seconds=1.0),
+        model=MODEL,
+        rates=lambda model, tokens: rates(price="10" if tokens > 100_000 else "2"),
+        value_of_second_usd=Decimal("0.05"),
+    )
+
+    assert worth.cost_usd == 120_000 * rates(price="10").cache_write_5m
+
+
+def test_each_layer_is_written_at_its_own_lifetime():
+    worth = weigh(
+        (LayerStake(tokens=10_000, ttl_seconds=3600), LayerStake(tokens=1_000)),
+        Outlook(send_chance=1.0, saved_seconds=1.0),
+        model=MODEL,
+        rates=lambda model, tokens: rates(),
+        value_of_second_usd=Decimal("0.05"),
+    )
+
+    assert worth.cost_usd == 10_000 * rates().cache_write_1h + 1_000 * rates().cache_write_5m
+
+
+def test_without_a_price_there_is_no_warm_up():
+    worth = weigh(
+        (LayerStake(tokens=10_000),),
+        Outlook(send_chance=1.0, saved_seconds=1.0),
+        model=MODEL,
+        rates=lambda model, tokens: None,
+        value_of_second_usd=Decimal("0.05"),
+    )
+
+    assert (worth.is_worth_it, worth.reason, worth.cost_usd) == (False, "unknown_price", None)
+
+
+chances = st.floats(0.0, 1.0)
+tokens = st.integers(0, 400_000)
+money = st.decimals("0", "1", places=3)
+
+
+@given(cold=tokens, hot=tokens, chance=chances, lapse=chances, seconds=st.floats(0, 20), value=money, more=money)
+def test_a_dearer_second_never_turns_a_warm_up_into_a_skip(cold, hot, chance, lapse, seconds, value, more):
+    known = {"cold": cold, "hot": hot, "chance": chance, "lapse": lapse, "seconds": seconds}
+
+    if worth_of(**known, value=str(value)).is_worth_it:
+        assert worth_of(**known, value=str(value + more)).is_worth_it
+
+
+@given(cold=tokens, hot=tokens, chance=chances, more=chances, lapse=chances, seconds=st.floats(0, 20), value=money)
+def test_a_surer_send_never_turns_a_warm_up_into_a_skip(cold, hot, chance, more, lapse, seconds, value):
+    known = {"cold": cold, "hot": hot, "lapse": lapse, "seconds": seconds, "value": str(value)}
+
+    if worth_of(**known, chance=min(chance, more)).is_worth_it:
+        assert worth_of(**known, chance=max(chance, more)).is_worth_it
+
+
+@given(cold=tokens, hot=tokens, chance=chances, lapse=chances, seconds=st.floats(0, 20), value=money)
+def test_the_numbers_of_a_decision_add_up(cold, hot, chance, lapse, seconds, value):
+    worth = worth_of(cold=cold, hot=hot, chance=chance, lapse=lapse, seconds=seconds, value=str(value))
+
+    assert worth.net_usd == worth.benefit_usd - worth.extra_usd
+    assert worth.extra_usd == worth.cost_usd - worth.saved_later_usd
+    assert worth.prefix_tokens == worth.hot_tokens + worth.cold_tokens
+    assert worth.is_worth_it == (worth.reason in ("cold", "partly_cold", "expiring"))
+    if worth.is_worth_it:
+        assert worth.net_usd > 0
+        assert worth.break_even_chance < chance
+
+
+@given(hot=st.integers(512, 400_000), chance=chances, seconds=st.floats(0, 20), value=money)
+def test_what_is_hot_and_stays_hot_is_never_warmed(hot, chance, seconds, value):
+    assert not worth_of(cold=0, hot=hot, chance=chance, seconds=seconds, value=str(value)).is_worth_it
+
+
+def intents(prefill: float) -> list[IntentOutlook]:
+    """Assumed chances and leads; half a second is the warm-up's own round trip."""
+    known = [("open", 0.35, 25.0), ("focus", 0.60, 12.0), ("typing", 0.85, 8.0), ("typing_20", 0.93, 5.0)]
+    found = []
+    for name, chance, lead in known:
+        reached = 0.85 if name == "typing_20" else 1.0
+        found.append(
+            IntentOutlook(intent=name, send_chance=chance, saved_seconds=reached * max(0.0, min(lead - 0.5, prefill)))
+        )
+    return found
+
+
+def seed_seconds(size: int) -> float:
+    return 4.54e-5 * size + 4.56e-10 * size**2
+
+
+@pytest.mark.parametrize(
+    ("size", "value", "intent"),
+    [
+        (20_000, "0.005", None),
+        (20_000, "0.02", "typing_20"),
+        (50_000, "0.02", "typing_20"),
+        (150_000, "0.02", "typing"),
+        (20_000, "0.10", "typing"),
+        (50_000, "0.10", "typing"),
+        (50_000, "0.05", "typing"),
+        (150_000, "0.05", "focus"),
+        (150_000, "0.10", "open"),
+    ],
+)
+def test_the_intent_to_warm_at_follows_the_price_of_a_second_and_the_size(size, value, intent):
+    compared = compare_intents(
+        intents(seed_seconds(size)),
+        visit_send_chance=0.35,
+        write_usd=size * rates().cache_write_5m,
+        read_usd=size * rates().cache_read,
+        value_of_second_usd=Decimal(value),
+    )
+
+    found = best_intent(compared)
+
+    assert (found.intent if found else None) == intent
+
+
+def test_waiting_pays_while_the_seconds_lost_are_worth_less_than_the_writes_not_wasted():
+    first, surer = intents(seed_seconds(20_000))[2:]
+
+    def waits(value: str) -> bool:
+        return is_worth_waiting(
+            first,
+            surer,
+            visit_send_chance=0.35,
+            write_usd=20_000 * rates().cache_write_5m,
+            value_of_second_usd=Decimal(value),
+        )
+
+    assert waits("0.005")
+    assert not waits("0.50")
+
+
+def join(elapsed: float, *, prefill: float = 3.4, cold: int = 0, value: str = "0.05"):
+    """Half a second is one warm round trip with its read."""
+    return weigh_joining(
+        elapsed_seconds=elapsed,
+        warm_up_seconds=0.4 + prefill,
+        round_trip_seconds=0.4,
+        read_seconds=0.1,
+        go_seconds=0.4 + prefill,
+        cold_tokens=cold,
+        write_usd_per_token=rates().cache_write_5m,
+        read_usd_per_token=rates().cache_read,
+        value_of_second_usd=Decimal(value),
+    )
+
+
+@pytest.mark.parametrize(("elapsed", "joins"), [(0.41, False), (0.49, False), (0.51, True), (4.0, True)])
+@pytest.mark.parametrize("prefill", [1.1, 3.4, 17.0])
+def test_joining_is_faster_once_more_than_a_warm_round_trip_has_passed_whatever_the_size(elapsed, joins, prefill):
+    assert join(elapsed, prefill=prefill).joins is joins
+
+
+def test_joining_may_lose_a_little_time_to_spare_a_second_write():
+    choice = join(0.45, cold=50_000)
+
+    assert (choice.joins, choice.reason) == (True, "cheaper")
+    assert float(choice.saved_usd) == pytest.approx(1.2 * 50_000 * 2e-6)
+
+
+def test_a_warm_up_that_has_hardly_left_is_not_waited_for_whatever_it_saves():
+    assert join(0.3, cold=500_000).reason == "just_started"
+
+
+def test_a_stalled_warm_up_is_left_at_three_times_its_expected_time():
+    assert join(4.0).bound_seconds == pytest.approx(3 * 3.8 - 4.0)
+    assert join(11.5).reason == "overdue"
+
+
+@given(elapsed=st.floats(0, 60), prefill=st.floats(0, 20), cold=tokens)
+def test_joining_never_loses_more_than_one_warm_round_trip(elapsed, prefill, cold):
+    choice = join(elapsed, prefill=prefill, cold=cold)
+
+    if choice.joins:
+        assert choice.gain_seconds >= -0.5
