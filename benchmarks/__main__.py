@@ -4,18 +4,20 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from benchmarks import first_token
+from benchmarks import first_token, start
 from tests.servers import MissingServerError
 
-BENCHMARKS: dict[str, Callable[[], None]] = {
-    "first-token": first_token.run,
-}
+BENCHMARKS: dict[str, Callable[[], None]] = {"first-token": first_token.run, "start": start.run}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], metavar="NAME", help=", ".join(BENCHMARKS))
-    for name in parser.parse_args().names or BENCHMARKS:
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    names = parser.parse_args().names or list(BENCHMARKS)
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
+    for name in names:
         print(f"== {name}", flush=True)
         try:
             BENCHMARKS[name]()
