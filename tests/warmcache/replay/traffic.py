@@ -1,0 +1,79 @@
+"""Small hand-made traces."""
+
+from decimal import Decimal
+
+from warmcache.core.catalog import facts_for
+from warmcache.core.economics import Rates
+from warmcache.replay.driver import Outcome, Replay, Scene
+from warmcache.replay.people import Intent, IntentKind
+from warmcache.replay.policies import Policy
+from warmcache.replay.prompts import ConversationPrompts, shared_link
+from warmcache.replay.traces import TracedConversation, TracedRequest
+
+MODEL = "claude-sonnet-5-5"
+PROFILE = "sonnet"
+"""0.70 s, 18 microseconds per uncached and 1 per cached token."""
+
+RATES = Rates(
+    input=Decimal("2e-6"),
+    output=Decimal("10e-6"),
+    cache_read=Decimal("0.1e-6"),
+    cache_write_5m=Decimal("2.5e-6"),
+    cache_write_1h=Decimal("4e-6"),
+    version="test",
+)
+
+
+def rates(model: str, tokens: int) -> Rates:
+    return RATES
+
+
+def request(
+    at: float,
+    prompt_tokens: int,
+    kept_tokens: int,
+    *,
+    output_tokens: int = 500,
+    is_person: bool = True,
+    asks_tool: bool = False,
+) -> TracedRequest:
+    """One that is answered within ten seconds."""
+    return TracedRequest(
+        at=at,
+        reply_end=at + 10,
+        is_person=is_person,
+        asks_tool=asks_tool,
+        prompt_tokens=prompt_tokens,
+        output_tokens=output_tokens,
+        kept_tokens=kept_tokens,
+    )
+
+
+def conversation(
+    *requests: TracedRequest, shared_tokens: int = 4_000, name: str = "c1", silent_for: float = 7200
+) -> TracedConversation:
+    return TracedConversation(
+        conversation_id=name,
+        shared_tokens=shared_tokens,
+        requests=requests,
+        silent_until=requests[-1].at + silent_for,
+    )
+
+
+def typing(at: float, gap: int, kind: IntentKind = IntentKind.TYPING) -> Intent:
+    return Intent(at=at, kind=kind, gap=gap)
+
+
+def scene(*parts: tuple[TracedConversation, list[Intent]], is_shared: bool = True) -> Scene:
+    facts = facts_for(MODEL)
+    link = shared_link("everybody")
+    return Scene(
+        conversations=[talk for talk, _ in parts],
+        prompts=[ConversationPrompts(talk, facts, shared_link=link) for talk, _ in parts],
+        intents=[intents for _, intents in parts],
+        is_shared=is_shared,
+    )
+
+
+def replay(played: Scene, policy: Policy, **known) -> list[Outcome]:
+    return Replay(played, policy, model=MODEL, rates=rates, profile=PROFILE, **known).run()
