@@ -7,7 +7,7 @@ from warmcache.replay.study import BASELINE, ORACLE, OURS, Block, Row
 
 PANEL_WIDTH = 460
 PANEL_HEIGHT = 340
-_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 24, 46, 56
+_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 24, 52, 56
 _COLUMNS = 2
 
 _STYLE = """
@@ -70,8 +70,11 @@ def _panel(block: Block, value: float, left: float, top: float) -> str:
     x = _Scale([row.extra_usd.value for row in rows], left + _LEFT, left + PANEL_WIDTH - _RIGHT)
     y = _Scale([row.saved_seconds.value for row in rows], top + PANEL_HEIGHT - _BOTTOM, top + _TOP)
     middle = left + (_LEFT + PANEL_WIDTH - _RIGHT) / 2
-    title = f"{block.name}, {block.cell.model}, a second at ${value:g}"
-    parts = [f'<text class="ink title" x="{left + _LEFT}" y="{top + 24}">{escape(title)}</text>']
+    about = f"{block.cell.model}, latency {block.cell.profile}, a second at ${value:g}"
+    parts = [
+        f'<text class="ink title" x="{left + _LEFT}" y="{top + 20}">{escape(block.name)}</text>',
+        f'<text class="soft" x="{left + _LEFT}" y="{top + 37}">{escape(about)}</text>',
+    ]
     parts += [_vertical(x(tick), y, _number(tick), tick == 0) for tick in x.ticks()]
     parts += [_horizontal(y(tick), x, _number(tick), tick == 0) for tick in y.ticks()]
     bottom = top + PANEL_HEIGHT - 14

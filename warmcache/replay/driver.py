@@ -358,7 +358,8 @@ class Replay:
                 seconds = request.at - before.at
                 learner.saw_gap(asks_tool=before.asks_tool, seconds=seconds, since=thread.checked_until, returned=True)
         share = min(1.0, plan.usage.cache_read_tokens / believed) if believed and request.is_person else None
-        learner.saw_request(at=pressed_at, kept_share=share, asks_tool=request.asks_tool)
+        asks_tool = request.asks_tool if request.gap_is_known else None
+        learner.saw_request(at=pressed_at, kept_share=share, asks_tool=asks_tool)
         for seconds, silences in zip(GAP_CHECKPOINTS, self._silences, strict=True):
             silences.append((pressed_at + seconds, number, index))
 

@@ -232,8 +232,9 @@ class Ours:
     def saw_gap(self, *, asks_tool: bool, seconds: float, since: float, returned: bool) -> None:
         self._gaps(asks_tool).observe(seconds, returned=returned, since=since)
 
-    def saw_request(self, *, at: float, kept_share: float | None, asks_tool: bool) -> None:
-        self.forecasts.tool_use.observe(float(asks_tool))
+    def saw_request(self, *, at: float, kept_share: float | None, asks_tool: bool | None) -> None:
+        if asks_tool is not None:
+            self.forecasts.tool_use.observe(float(asks_tool))
         if kept_share is not None:
             self.forecasts.kept.observe(kept_share)
         if not self._has_common_clock:

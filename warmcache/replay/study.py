@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 
 from warmcache.core.catalog import facts_for
-from warmcache.core.economics import RateSource
+from warmcache.core.economics import Rates, RateSource
 from warmcache.core.keeping import LONG_TTL_SECONDS, SHORT_TTL_SECONDS
 from warmcache.replay.driver import Outcome, Replay, Scene
 from warmcache.replay.learned import Ours
@@ -104,7 +105,7 @@ class Study:
         self._cell = cell
         self._policies = policies
         self._values = values
-        self._rates = rates
+        self._rates = _by_thousands(rates)
         self._planned: dict[float, list[float]] = {value: [] for value in values}
 
     def run(self) -> Block:
@@ -210,6 +211,16 @@ class Study:
             chosen = [names[name].outcomes[n] for n, name in enumerate(best)]
             shown.append(_Run(ORACLE, value, chosen))
         return shown
+
+
+def _by_thousands(rates: RateSource) -> RateSource:
+    """Asked once per thousand tokens, rounded up: tiers begin above round numbers."""
+
+    @lru_cache(maxsize=4096)
+    def of_size(model: str, thousands: int) -> Rates | None:
+        return rates(model, 1000 * thousands)
+
+    return lambda model, tokens: of_size(model, -(-tokens // 1000))
 
 
 def _thinned(trace: Trace, every: int) -> Trace:

@@ -24,10 +24,10 @@ from warmcache.simulator.latency import AUTO, PROFILES
 
 DEFAULT_TRACES = Path("..") / "shared" / "data" / "traces"
 POLICIES = (BASELINE, "always-on-typing", "on-open", "keepalive-3", "1h", OURS, ORACLE)
-MODELS = ("claude-sonnet-5-5", "claude-opus-5-5", "claude-haiku-5-5")
+MODELS = ("claude-sonnet-5-5", "claude-opus-5-5")
 OLD_PROFILE = "2024"
 SYSTEM_TOKENS = (1000, 4000, 16_000)
-SWEEP_EVERY = {"claude_code": 8, "mooncake_conversation": 8}
+SWEEP_EVERY = {"claude_code": 16, "mooncake_conversation": 16}
 SWEEP_VALUE = 0.05
 WORKERS = 2
 
