@@ -72,6 +72,7 @@ class ChatConsumer(SignedInSocket):
             raise
         await self.subscribe(frame.conversation_id)
         await self.send_frame(opened.state)
+        self.readers.know(m.id for m in opened.state.messages if m.status != "streaming")
         if opened.log is not None:
             await self.readers.resume(opened.log, after_seq=opened.after_seq)
         self.warmth.refresh(Draft(conversation_id=frame.conversation_id))
@@ -97,7 +98,8 @@ class ChatConsumer(SignedInSocket):
 
     async def reply_started(self, event: events.ConversationEvent) -> None:
         conversation_id = UUID(event["conversation_id"])
-        run = replies.running(UUID(event["message_id"]))
+        # A short reply may have ended before its news is taken.
+        run = replies.run_of(UUID(event["message_id"]))
         if run is not None and run.user_id == self.user.pk and conversation_id in self.opened:
             self.readers.start(run, conversation_id)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from uuid import UUID
 
 from chatapp.protocol import ReplyStarted, ServerFrame
@@ -33,6 +33,14 @@ class ReplyReaders:
         if run.reply_id not in self._known:
             self._spawn(run.reply_id, self._tell_and_follow(run, conversation_id))
 
+    def know(self, reply_ids: Iterable[UUID]) -> None:
+        """The socket was told of these, from beginning to end."""
+        for reply_id in reply_ids:
+            self._known[reply_id] = None
+            self._known.move_to_end(reply_id)
+        while len(self._known) > MAX_KNOWN:
+            self._known.popitem(last=False)
+
     async def resume(self, log: ReplyLog, *, after_seq: int) -> None:
         """Follows a reply behind the cursor; an earlier reader of it on this socket ends first."""
         earlier = self._by_reply.pop(log.reply_id, None)
@@ -42,9 +50,7 @@ class ReplyReaders:
         self._spawn(log.reply_id, self._follow(log, after_seq))
 
     def _spawn(self, reply_id: UUID, reading: Coroutine[None, None, None]) -> None:
-        self._known[reply_id] = None
-        while len(self._known) > MAX_KNOWN:
-            self._known.popitem(last=False)
+        self.know((reply_id,))
         task = self._by_reply[reply_id] = self._tasks.spawn(reading, name=f"reply {reply_id}")
         task.add_done_callback(lambda ended: self._ended(reply_id, ended))
 

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from chatapp import events
 from chatapp.models import Message
 from chatapp.services import replies, reply_run
 from tests.chatapp.held_replies import begin_held_reply, reply_row, until_hung_up
@@ -172,6 +173,35 @@ async def test_regenerate_adds_a_sibling_and_keeps_the_earlier_reply(open_tab, a
     assert [m["text"] for m in state["messages"]] == ["A question", "The second answer."]
     bodies = [r["parsed"] for r in simulator.requests()]
     assert bodies[0] == bodies[1]
+
+
+async def test_news_of_a_reply_that_has_ended_already_still_brings_all_of_it(
+    open_tab, ann, assistant, simulator, monkeypatch
+):
+    writes, reads = await open_tab(ann), await open_tab(ann)
+    await writes.say("A question", assistant_id=assistant.pk)
+    created = await writes.until("message.created")
+    await writes.until("reply.finished")
+    await reads.send("conversation.open", conversation_id=created["conversation_id"])
+    await reads.until("conversation.state")
+    late = []
+
+    async def announce_later(*news):
+        late.append(news)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(events, "announce_reply", announce_later)
+        await writes.say("Another", conversation_id=created["conversation_id"])
+        finished = await writes.until("reply.finished")
+    await events.announce_reply(*late[0])
+    await events.announce_reply(*late[0])
+
+    assert await reads.until("reply.finished") == finished
+    assert [f["type"] for f in await reads.read_all() if f["type"].startswith("reply.")] == []
+    reply_id = finished["reply_id"]
+    assert reply_text(f for f in reads.frames if f.get("reply_id") == reply_id) == reply_text(
+        f for f in writes.frames if f.get("reply_id") == reply_id
+    )
 
 
 async def test_a_reply_that_runs_is_not_regenerated_beside_itself(open_tab, ann, assistant, simulator):
