@@ -5,8 +5,7 @@ order of time: responses begin, signs of a send, near expiries, sends. A joined 
 """
 
 import heapq
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -14,54 +13,18 @@ from typing import Any
 from warmcache.core.economics import Rates, RateSource, request_cost_usd
 from warmcache.core.keeping import LONG_TTL_SECONDS, SHORT_TTL_SECONDS, refresh_at
 from warmcache.core.usage import Usage
-from warmcache.replay.people import Intent, IntentKind
 from warmcache.replay.policies import Learner, Meeting, Policy, View
-from warmcache.replay.prompts import ConversationPrompts, Position, TracedPrompt
-from warmcache.replay.traces import TracedConversation
+from warmcache.replay.prompts import Position, TracedPrompt
+from warmcache.replay.scenes import Outcome, Scene
+from warmcache.replay.teaching import Teacher
 from warmcache.simulator.engine import LOOK_BACK_POSITIONS, CacheUsage, Engine, Plan
 from warmcache.simulator.latency import LatencyModel
 
 REFRESH_MARGIN_SECONDS = 10.0
-INTENT_HORIZON_SECONDS = 300.0
-GAP_CHECKPOINTS = (600.0, 1800.0, 5400.0)
-"""When a silence that still goes on is told to those who learn from it."""
-
 REACH_POSITIONS = LOOK_BACK_POSITIONS - 2
 FULL_READ = 0.99
 
 _RESPOND, _INTENT, _WAKE, _SEND = range(4)
-
-
-@dataclass(slots=True, kw_only=True)
-class Outcome:
-    """What one conversation cost and how long its person waited."""
-
-    dollars: Decimal = Decimal(0)
-    """Input of requests and warm-ups; replies cost the same under every policy."""
-    warm_up_dollars: Decimal = Decimal(0)
-    wasted_dollars: Decimal = Decimal(0)
-    """Of warm-ups that no request read from in time."""
-    waits: list[float] = field(default_factory=list)
-    """First-token seconds of each send of a person, from the press, joins included."""
-    sends: int = 0
-    warm_ups: int = 0
-    wasted: int = 0
-    joins: int = 0
-
-    @property
-    def seconds(self) -> float:
-        return sum(self.waits)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """What does not depend on the policy: conversations, their prompts, the signs their people give."""
-
-    conversations: Sequence[TracedConversation]
-    prompts: Sequence[ConversationPrompts]
-    intents: Sequence[Sequence[Intent]]
-    is_shared: bool
-    """Whether the conversations share a clock and their shared layer."""
 
 
 @dataclass(slots=True)
@@ -87,8 +50,6 @@ class _Thread:
     calls: int = 0
     flight: _Flight | None = None
     unsettled: list[tuple[Decimal, int]] = field(default_factory=list)
-    open_intents: list[tuple[float, IntentKind]] = field(default_factory=list)
-    checked_until: float = 0.0
 
 
 class Replay:
@@ -106,15 +67,13 @@ class Replay:
     ) -> None:
         self._scene = scene
         self._policy = policy
-        self._learner = learner
+        self._teacher = Teacher(scene, learner) if learner is not None else None
         self._model = model
         self._rates = rates
         self._engine = Engine(clock=lambda: 0.0, latency=LatencyModel(profile, noise=0))
         self._threads = [_Thread() for _ in scene.conversations]
         self._shared_flight: _Flight | None = None
         self._shared_until = -1e18
-        self._silences = [deque[tuple[float, int, int]]() for _ in GAP_CHECKPOINTS]
-        self._unanswered: deque[tuple[float, int, tuple[float, IntentKind]]] = deque()
         self._heap: list[tuple[float, int, int, int, Any]] = []
         self._pushed = 0
         self.outcomes = [Outcome() for _ in scene.conversations]
@@ -135,8 +94,8 @@ class Replay:
             else:
                 at, kind, _, conversation, detail = planned[position]
                 position += 1
-            if self._learner is not None:
-                self._tell_overdue(at)
+            if self._teacher is not None:
+                self._teacher.overdue(at)
             handlers[kind](at, conversation, detail)
         self._close()
         return self.outcomes
@@ -163,10 +122,8 @@ class Replay:
         thread = self._threads[number]
         if intent.gap != thread.after:  # a joined send of before is still waiting
             return
-        if self._learner is not None:
-            sign = (at, intent.kind)
-            thread.open_intents.append(sign)
-            self._unanswered.append((at + INTENT_HORIZON_SECONDS, number, sign))
+        if self._teacher is not None:
+            self._teacher.sign(at, number, intent.kind)
         if self._in_flight(number, at) is None:
             ttl = self._policy.on_intent(self._view(at, number, intent=index), intent.kind)
             if ttl is not None:
@@ -177,7 +134,8 @@ class Replay:
         conversation = self._scene.conversations[number]
         if thread.calls != calls or at > conversation.silent_until:
             return
-        self._check_silence(number, at)
+        if self._teacher is not None:
+            self._teacher.silence(number, at)
         ttl = self._policy.on_wake(self._view(at, number))
         if ttl is not None:
             self._warm(at, number, ttl)
@@ -212,7 +170,7 @@ class Replay:
             return
         request = self._scene.conversations[number].requests[index]
         prompts = self._scene.prompts[number]
-        view = self._view(at, number, looks=self._learner is not None)
+        view = self._view(at, number, looks=self._teacher is not None)
         believed = min(view.hot_tokens, view.history_tokens)
         ttl = self._policy.request_ttl(view, request.prompt_tokens - min(believed, request.kept_tokens))
         prompt = prompts.request(index, ttl_seconds=ttl, shared_ttl_seconds=self._policy.shared_ttl())
@@ -222,9 +180,10 @@ class Replay:
         if request.is_person:
             outcome.waits.append(at - pressed_at + plan.ttft_seconds)
         self._settle(thread, outcome, plan.usage.cache_read_tokens)
-        self._learn(number, pressed_at, index, believed, plan)
+        if self._teacher is not None:
+            read = plan.usage.cache_read_tokens
+            self._teacher.request(pressed_at, number, index, believed_tokens=believed, read_tokens=read)
         thread.after, thread.touches, thread.flight = max(index, thread.after), 0, None
-        thread.checked_until = 0.0
         self._touched(thread, at, prompts.requests[index].positions[-1], plan.usage.cache_write_tokens, ttl)
         self._schedule(number, max(at, request.at))
 
@@ -234,11 +193,8 @@ class Replay:
         thread.calls += 1
         thread.readable_at = at + plan.ttft_seconds
         self._push(at + plan.ttft_seconds, _RESPOND, number, plan)
-        if self._learner is not None:
-            read = plan.usage.cache_read_tokens
-            self._learner.saw_call(
-                uncached_tokens=plan.usage.total_tokens - read, cached_tokens=read, ttft_seconds=plan.ttft_seconds
-            )
+        if self._teacher is not None:
+            self._teacher.call(plan)
         return plan
 
     def _touched(self, thread: _Thread, at: float, end: Position, wrote: int, ttl_seconds: int) -> None:
@@ -341,60 +297,8 @@ class Replay:
                 outcome.wasted_dollars += dollars
         thread.unsettled.clear()
 
-    def _learn(self, number: int, pressed_at: float, index: int, believed: int, plan: Plan) -> None:
-        learner = self._learner
-        if learner is None:
-            return
-        thread, conversation = self._threads[number], self._scene.conversations[number]
-        request = conversation.requests[index]
-        for at, kind in thread.open_intents:
-            lead = pressed_at - at
-            sent = request.is_person and lead <= INTENT_HORIZON_SECONDS
-            learner.saw_intent(kind, lead_seconds=lead if sent else None)
-        thread.open_intents.clear()
-        if thread.after >= 0:
-            before = conversation.requests[thread.after]
-            if before.gap_is_known:
-                seconds = request.at - before.at
-                learner.saw_gap(asks_tool=before.asks_tool, seconds=seconds, since=thread.checked_until, returned=True)
-        share = min(1.0, plan.usage.cache_read_tokens / believed) if believed and request.is_person else None
-        asks_tool = request.asks_tool if request.gap_is_known else None
-        learner.saw_request(at=pressed_at, kept_share=share, asks_tool=asks_tool)
-        for seconds, silences in zip(GAP_CHECKPOINTS, self._silences, strict=True):
-            silences.append((pressed_at + seconds, number, index))
-
-    def _tell_overdue(self, now: float) -> None:
-        """Signs without a send in time, and silences that go on: nobody may learn from the successes alone."""
-        assert self._learner is not None  # noqa: S101 - told to the type checker
-        while self._unanswered and self._unanswered[0][0] < now:
-            _, number, sign = self._unanswered.popleft()
-            thread = self._threads[number]
-            if sign in thread.open_intents:
-                thread.open_intents.remove(sign)
-                self._learner.saw_intent(sign[1], lead_seconds=None)
-        for silences in self._silences:
-            while silences and silences[0][0] < now:
-                at, number, index = silences.popleft()
-                if self._threads[number].after == index:
-                    self._check_silence(number, min(at, self._scene.conversations[number].silent_until))
-
-    def _check_silence(self, number: int, at: float) -> None:
-        """A silence that goes on is told as far as it has gone."""
-        thread, conversation = self._threads[number], self._scene.conversations[number]
-        if self._learner is None or thread.after < 0:
-            return
-        before = conversation.requests[thread.after]
-        seconds = at - before.at
-        if before.gap_is_known and seconds > thread.checked_until:
-            self._learner.saw_gap(
-                asks_tool=before.asks_tool, seconds=seconds, since=thread.checked_until, returned=False
-            )
-            thread.checked_until = seconds
-
     def _close(self) -> None:
-        for number, (thread, outcome) in enumerate(zip(self._threads, self.outcomes, strict=True)):
+        for thread, outcome in zip(self._threads, self.outcomes, strict=True):
             self._settle(thread, outcome, 0)
-            self._check_silence(number, self._scene.conversations[number].silent_until)
-            if self._learner is not None:
-                for _, kind in thread.open_intents:
-                    self._learner.saw_intent(kind, lead_seconds=None)
+        if self._teacher is not None:
+            self._teacher.close()

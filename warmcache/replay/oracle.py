@@ -20,10 +20,11 @@ from dataclasses import dataclass, field
 from warmcache.core.catalog import facts_for
 from warmcache.core.economics import RateSource
 from warmcache.core.keeping import LONG_TTL_SECONDS, SHORT_TTL_SECONDS, refresh_at
-from warmcache.replay.driver import REACH_POSITIONS, REFRESH_MARGIN_SECONDS, Scene
+from warmcache.replay.driver import REACH_POSITIONS, REFRESH_MARGIN_SECONDS
 from warmcache.replay.people import Intent, IntentKind
 from warmcache.replay.policies import Meeting, View
 from warmcache.replay.prompts import MESSAGE_END_TOKENS, PLACEHOLDER_TOKENS, ConversationPrompts
+from warmcache.replay.scenes import Scene
 from warmcache.replay.traces import TracedConversation
 from warmcache.simulator.latency import LatencyProfile, profile_for
 

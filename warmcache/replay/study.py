@@ -9,12 +9,13 @@ from pathlib import Path
 from warmcache.core.catalog import facts_for
 from warmcache.core.economics import Rates, RateSource
 from warmcache.core.keeping import LONG_TTL_SECONDS, SHORT_TTL_SECONDS
-from warmcache.replay.driver import Outcome, Replay, Scene
+from warmcache.replay.driver import Replay
 from warmcache.replay.learned import Ours
 from warmcache.replay.oracle import Planner, best_of
 from warmcache.replay.people import Habits, People
 from warmcache.replay.policies import Policy, fixed_policy
 from warmcache.replay.prompts import ConversationPrompts, shared_link
+from warmcache.replay.scenes import Outcome, Scene
 from warmcache.replay.statistics import Bootstrap, Interval, interval, percentile
 from warmcache.replay.traces import Trace, TracedConversation, read_trace
 

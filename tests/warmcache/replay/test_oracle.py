@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.warmcache.replay.traffic import MODEL, PROFILE, RATES, conversation, rates, replay, request, scene, typing
-from warmcache.replay.driver import Scene
 from warmcache.replay.learned import Ours
 from warmcache.replay.oracle import Planner, best_of
 from warmcache.replay.people import IntentKind
 from warmcache.replay.policies import fixed_policy
+from warmcache.replay.scenes import Scene
 
 READ, WRITE = RATES.cache_read, RATES.cache_write_5m
 

@@ -4,10 +4,11 @@ from decimal import Decimal
 
 from warmcache.core.catalog import facts_for
 from warmcache.core.economics import Rates
-from warmcache.replay.driver import Outcome, Replay, Scene
+from warmcache.replay.driver import Replay
 from warmcache.replay.people import Intent, IntentKind
 from warmcache.replay.policies import Policy
 from warmcache.replay.prompts import ConversationPrompts, shared_link
+from warmcache.replay.scenes import Outcome, Scene
 from warmcache.replay.traces import TracedConversation, TracedRequest
 
 MODEL = "claude-sonnet-5-5"

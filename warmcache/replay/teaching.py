@@ -1,0 +1,90 @@
+"""What a learning policy is told, and when: each outcome as soon as it would be known, and none before."""
+
+from collections import deque
+
+from warmcache.replay.people import IntentKind
+from warmcache.replay.policies import Learner
+from warmcache.replay.scenes import Scene
+from warmcache.simulator.engine import Plan
+
+INTENT_HORIZON_SECONDS = 300.0
+"""A send that comes later than this was not announced by the intent."""
+
+GAP_CHECKPOINTS = (600.0, 1800.0, 5400.0)
+"""When a silence that still goes on is told to those who learn from it."""
+
+Sign = tuple[float, IntentKind]
+
+
+class Teacher:
+    """Follows one scene for one learner. Nobody may learn from the successes alone: silences and drafts count too."""
+
+    def __init__(self, scene: Scene, learner: Learner) -> None:
+        self._scene = scene
+        self._learner = learner
+        self._after = [-1] * len(scene.conversations)
+        self._told_until = [0.0] * len(scene.conversations)
+        self._signs: list[list[Sign]] = [[] for _ in scene.conversations]
+        self._unanswered: deque[tuple[float, int, Sign]] = deque()
+        self._silences = [deque[tuple[float, int, int]]() for _ in GAP_CHECKPOINTS]
+
+    def sign(self, at: float, number: int, kind: IntentKind) -> None:
+        """An intent was seen."""
+        self._signs[number].append((at, kind))
+        self._unanswered.append((at + INTENT_HORIZON_SECONDS, number, (at, kind)))
+
+    def call(self, plan: Plan) -> None:
+        """A call was answered."""
+        read = plan.usage.cache_read_tokens
+        self._learner.saw_call(
+            uncached_tokens=plan.usage.total_tokens - read, cached_tokens=read, ttft_seconds=plan.ttft_seconds
+        )
+
+    def request(self, at: float, number: int, index: int, *, believed_tokens: int, read_tokens: int) -> None:
+        """Request `index` was sent at `at`; so many tokens were believed live, so many were read."""
+        request = self._scene.conversations[number].requests[index]
+        for seen_at, kind in self._signs[number]:
+            lead = at - seen_at
+            is_answer = request.is_person and lead <= INTENT_HORIZON_SECONDS
+            self._learner.saw_intent(kind, lead_seconds=lead if is_answer else None)
+        self._signs[number].clear()
+        self._tell_gap(number, at, returned=True)
+        share = min(1.0, read_tokens / believed_tokens) if believed_tokens and request.is_person else None
+        asks_tool = request.asks_tool if request.gap_is_known else None
+        self._learner.saw_request(at=at, kept_share=share, asks_tool=asks_tool)
+        self._after[number], self._told_until[number] = max(index, self._after[number]), 0.0
+        for seconds, silences in zip(GAP_CHECKPOINTS, self._silences, strict=True):
+            silences.append((at + seconds, number, index))
+
+    def silence(self, number: int, at: float) -> None:
+        """Nobody has come until `at`."""
+        self._tell_gap(number, at, returned=False)
+
+    def overdue(self, now: float) -> None:
+        """Signs without a send in time, and silences that go on."""
+        while self._unanswered and self._unanswered[0][0] < now:
+            _, number, sign = self._unanswered.popleft()
+            if sign in self._signs[number]:
+                self._signs[number].remove(sign)
+                self._learner.saw_intent(sign[1], lead_seconds=None)
+        for silences in self._silences:
+            while silences and silences[0][0] < now:
+                at, number, index = silences.popleft()
+                if self._after[number] == index:
+                    self.silence(number, min(at, self._scene.conversations[number].silent_until))
+
+    def close(self) -> None:
+        """The trace ends: what is open stays unanswered."""
+        for number, conversation in enumerate(self._scene.conversations):
+            self.silence(number, conversation.silent_until)
+            for _, kind in self._signs[number]:
+                self._learner.saw_intent(kind, lead_seconds=None)
+
+    def _tell_gap(self, number: int, at: float, *, returned: bool) -> None:
+        if self._after[number] < 0:
+            return
+        before = self._scene.conversations[number].requests[self._after[number]]
+        seconds, since = at - before.at, self._told_until[number]
+        if before.gap_is_known and (returned or seconds > since):
+            self._learner.saw_gap(asks_tool=before.asks_tool, seconds=seconds, since=since, returned=returned)
+            self._told_until[number] = seconds
