@@ -8,6 +8,27 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from warmcache.core.forecast import Forecasts
+from warmcache.core.worth import Outlook
+
+_NEGLIGIBLE_LAPSE = 0.005
+"""Below, a hot prefix counts as safe: its last seconds are not worth a thought, let alone a warm-up."""
+
+
+def outlook_of(
+    forecasts: Forecasts, intent: str, *, model: str, hot_tokens: int, cold_tokens: int, left_seconds: float
+) -> Outlook:
+    """What one intent promises now, for a prefix whose hot part lapses in `left_seconds`."""
+    forecast, prefill = forecasts.intent(intent), forecasts.prefill(model)
+    lapse = forecast.lead_exceeds(left_seconds) if hot_tokens else 0.0
+    lapse = lapse if lapse > _NEGLIGIBLE_LAPSE else 0.0
+    saved = forecast.saved_seconds(
+        prefill.saved_seconds(cold_tokens, cached_tokens=hot_tokens), round_trip_seconds=prefill.round_trip_seconds
+    )
+    if lapse:
+        saved += lapse * prefill.saved_seconds(hot_tokens)
+    return Outlook(send_chance=forecast.send_chance, saved_seconds=saved, lapse_chance=lapse)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntentOutlook:

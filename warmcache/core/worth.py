@@ -39,6 +39,16 @@ class LayerStake:
         return self.tokens - self.hot_tokens
 
 
+def layer_stakes(ends: Sequence[tuple[int, int]], hot_tokens: int) -> tuple[LayerStake, ...]:
+    """Layers from where they end, as (tokens from the very start, TTL in seconds), of which `hot_tokens` are live."""
+    stakes, start = [], 0
+    for end, ttl_seconds in ends:
+        hot = min(max(hot_tokens - start, 0), end - start)
+        stakes.append(LayerStake(tokens=end - start, hot_tokens=hot, ttl_seconds=ttl_seconds))
+        start = end
+    return tuple(stakes)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
     """What is expected of the person."""

@@ -1,11 +1,12 @@
 """Our policy: decides by expected value with what is known at the moment, and learns from what it sees."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 from warmcache.core.economics import Rates, RateSource
 from warmcache.core.forecast import Forecasts
 from warmcache.core.gaps import GapForecast
-from warmcache.core.intents import IntentOutlook, is_worth_waiting
+from warmcache.core.intents import IntentOutlook, is_worth_waiting, outlook_of
 from warmcache.core.keeping import (
     LONG_TTL_SECONDS,
     SHORT_TTL_SECONDS,
@@ -14,14 +15,13 @@ from warmcache.core.keeping import (
     long_ttl_pays,
     plan_keeping,
 )
-from warmcache.core.worth import LayerStake, Outlook, Worth, weigh, weigh_joining
+from warmcache.core.worth import LayerStake, Outlook, Worth, layer_stakes, weigh, weigh_joining
 from warmcache.replay.people import IntentKind
 from warmcache.replay.policies import Meeting, View
 
 _SURER = {IntentKind.OPEN: IntentKind.TYPING, IntentKind.TYPING: IntentKind.TYPING_20}
 _REACH_PRIOR = 0.85
 _REACH_WEIGHT = 5.0
-_NEGLIGIBLE = 0.005
 _ARRIVALS = ((60.0, 0.6), (300.0, 0.3), (3600.0, 0.05))
 """Silence of a whole assistant: somebody else usually comes within the hour. Assumed."""
 
@@ -59,29 +59,21 @@ class Ours:
         return SHORT_TTL_SECONDS
 
     def _outlook(self, view: View, kind: IntentKind) -> Outlook:
-        forecast, prefill = self.forecasts.intent(kind), self.forecasts.prefill(self._model)
-        cold = view.history_tokens - view.hot_tokens
-        trip = prefill.round_trip_seconds
-        lapse = forecast.lead_exceeds(view.hot_until - view.now) if view.hot_tokens else 0.0
-        lapse = lapse if lapse > _NEGLIGIBLE else 0.0
-        saved = forecast.saved_seconds(
-            prefill.saved_seconds(cold, cached_tokens=view.hot_tokens), round_trip_seconds=trip
+        found = outlook_of(
+            self.forecasts,
+            kind,
+            model=self._model,
+            hot_tokens=view.hot_tokens,
+            cold_tokens=view.history_tokens - view.hot_tokens,
+            left_seconds=view.hot_until - view.now,
         )
-        if lapse:
-            saved += lapse * prefill.saved_seconds(view.hot_tokens)
-        chance = forecast.send_chance * (self.forecasts.kept.mean if view.after >= 0 else 1.0)
-        return Outlook(send_chance=chance, saved_seconds=saved, lapse_chance=lapse)
+        if view.after < 0:
+            return found
+        return replace(found, send_chance=found.send_chance * self.forecasts.kept.mean)
 
     def _layers(self, view: View) -> tuple[LayerStake, ...]:
-        shared_hot = min(view.hot_tokens, view.shared_tokens)
-        return (
-            LayerStake(tokens=view.shared_tokens, hot_tokens=shared_hot, ttl_seconds=self._shared_ttl),
-            LayerStake(
-                tokens=view.history_tokens - view.shared_tokens,
-                hot_tokens=view.hot_tokens - shared_hot,
-                ttl_seconds=SHORT_TTL_SECONDS,
-            ),
-        )
+        ends = ((view.shared_tokens, self._shared_ttl), (view.history_tokens, SHORT_TTL_SECONDS))
+        return layer_stakes(ends, view.hot_tokens)
 
     def _waits(self, view: View, kind: IntentKind, outlook: Outlook, worth: Worth) -> bool:
         surer = _SURER.get(kind)

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warmcache.core.economics import Rates
-from warmcache.core.intents import IntentOutlook, best_intent, compare_intents, is_worth_waiting
-from warmcache.core.worth import LayerStake, Outlook, Worth, break_even_chance, weigh, weigh_joining
+from warmcache.core.forecast import Forecasts
+from warmcache.core.intents import IntentOutlook, best_intent, compare_intents, is_worth_waiting, outlook_of
+from warmcache.core.worth import LayerStake, Outlook, Worth, break_even_chance, layer_stakes, weigh, weigh_joining
 
 MODEL = "claude-sonnet-5-5"
 MILLION = Decimal(1_000_000)
@@ -133,6 +134,27 @@ def test_each_layer_is_written_at_its_own_lifetime():
     )
 
     assert worth.cost_usd == 10_000 * rates().cache_write_1h + 1_000 * rates().cache_write_5m
+
+
+def test_layers_follow_from_where_they_end_and_how_far_the_prefix_is_live():
+    layers = layer_stakes([(10_000, 3600), (50_000, 300), (52_000, 300)], 30_000)
+
+    assert [layer.tokens for layer in layers] == [10_000, 40_000, 2_000]
+    assert [layer.hot_tokens for layer in layers] == [10_000, 20_000, 0]
+    assert [layer.ttl_seconds for layer in layers] == [3600, 300, 300]
+
+
+def test_an_intent_promises_less_of_a_live_prefix_and_more_of_one_that_lapses():
+    known = {"forecasts": Forecasts(), "intent": "typing", "model": MODEL}
+
+    cold = outlook_of(**known, hot_tokens=0, cold_tokens=50_000, left_seconds=0.0)
+    live = outlook_of(**known, hot_tokens=50_000, cold_tokens=0, left_seconds=290.0)
+    lapsing = outlook_of(**known, hot_tokens=50_000, cold_tokens=0, left_seconds=4.0)
+
+    assert (live.saved_seconds, live.lapse_chance) == (0.0, 0.0)
+    assert 0.0 < lapsing.lapse_chance < 1.0
+    assert 0.0 < lapsing.saved_seconds < cold.saved_seconds
+    assert cold.send_chance == pytest.approx(0.85)
 
 
 def test_without_a_price_there_is_no_warm_up():
