@@ -62,7 +62,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """A cell's rows. `planned_net_usd`: what the oracle's plans promise, an upper bound within a conversation."""
+    """A cell's rows.
+
+    `planned_net_usd` by price of a second: what the oracle's plans promise, an upper bound of every policy. Empty where
+    conversations share a layer: there the plans take each other's requests as given.
+    """
 
     name: str
     cell: Cell
@@ -181,7 +185,7 @@ class Study:
             value_of_second=run.value,
             shared_ttl_seconds=shared_ttl,
         ).policy()
-        if shared_ttl == SHORT_TTL_SECONDS:
+        if not scene.is_shared:
             self._planned[run.value].append(plan.promised)
         run.outcomes.extend(self._play(scene, plan))
 
