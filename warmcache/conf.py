@@ -103,7 +103,7 @@ def get_config() -> Config:
 def read_config(entries: Mapping[str, Any]) -> Config:
     """A `Config` from a WARMCACHE dict. An entry that is None counts as not given."""
     if not isinstance(entries, Mapping):
-        raise ConfigurationError(f"WARMCACHE must be a dict, not {entries!r}.")
+        raise ConfigurationError(f"WARMCACHE must be a dict, not a {type(entries).__name__}.")
     known = {f.name.upper(): f for f in fields(Config)}
     unknown = [name for name in entries if name not in known]
     if unknown:
@@ -125,7 +125,7 @@ def _converted(name: str, wanted: Any, value: Any) -> Any:
         return value
     if wanted in (bool, str):
         if not isinstance(value, wanted):
-            raise ConfigurationError(f"WARMCACHE[{name!r}] must be a {wanted.__name__}, not {value!r}.")
+            raise ConfigurationError(f"WARMCACHE[{name!r}] must be a {wanted.__name__}, not a {type(value).__name__}.")
         return value
     number = _number(f"WARMCACHE[{name!r}]", wanted, value)
     if name in AT_LEAST_ONE and number < 1:

@@ -28,14 +28,12 @@ def _rates(config: Config, model: str, input_tokens: int) -> Rates | None:
 
     None where the price is not known. Cached per model and tier, as one look-up takes 150 to 300 microseconds.
     """
-    if config.upstream == "local":
-        return _FREE
     own = config.prices.get(model)
     if own is not None:
         return Rates(version="own", **{name: Decimal(own[name]) / PER_MILLION for name in PRICE_CLASSES})
     tiers = _tier_starts(model)
     if tiers is None:
-        return None
+        return _FREE if config.upstream == "local" else None
     return _listed_rates(model, max((start for start in tiers if start < input_tokens), default=0))
 
 

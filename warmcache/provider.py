@@ -6,6 +6,7 @@ takes seconds (the SDK), so `runtime.py` does it when the first provider is buil
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, cast
@@ -37,6 +38,8 @@ from warmcache.core.ports import (
 )
 from warmcache.core.prefix import Request
 from warmcache.core.usage import Usage
+
+logger = logging.getLogger(__name__)
 
 KEEP_ALIVE_SECONDS = 120
 """The SDK drops idle connections after 5 s: whoever types for longer would pay a new TLS handshake on Enter."""
@@ -255,6 +258,7 @@ _UNREADABLE = (
 def _status_error(error: anthropic.APIStatusError, *, has_begun: bool, request_id: str) -> UpstreamError:
     kind = error.type or ""
     status = error.status_code
+    logger.warning("The API answered %d %s to request %s: %s", status, kind, request_id or "?", error.api_message)
     if _is_spend_limit(error):
         return UpstreamRefused(
             "spend_limit",
@@ -305,9 +309,10 @@ def _is_spend_limit(error: anthropic.APIStatusError) -> bool:
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     try:
-        return float(headers.get("retry-after", ""))
+        seconds = float(headers.get("retry-after", ""))
     except ValueError:
         return None
+    return seconds if seconds >= 0 else None
 
 
 def _monotonic() -> float:

@@ -54,7 +54,10 @@ class RequestFacts:
     status: str
     error_code: str
     request_id: str
+    found: Usage | None
+    """What the first answer of the provider said: what was in the cache when the request came."""
     usage: Usage | None
+    """What was billed, over all tries."""
     rates: Rates | None
     joined_id: UUID | None
     raced_id: UUID | None
@@ -184,14 +187,14 @@ def _outcome(warm_up: WarmUp, facts: RequestFacts) -> Outcome | None:
     """None leaves it open: nothing is known where the request itself failed before the provider began to answer."""
     if warm_up.pk == facts.raced_id:
         return Outcome.RACED
-    if facts.usage is None:
+    if facts.found is None:
         return None
     if warm_up.pk != facts.joined_id and _had_not_ended(warm_up, facts.started_at):
         return Outcome.RACED
     left_in_cache = warm_up.cache_read_tokens + warm_up.cache_write_tokens
     if left_in_cache == 0:
         return None
-    if facts.usage.cache_read_tokens < FULL_READ_FRACTION * left_in_cache:
+    if facts.found.cache_read_tokens < FULL_READ_FRACTION * left_in_cache:
         return Outcome.EVICTED
     return Outcome.JOINED if warm_up.pk == facts.joined_id else Outcome.HIT
 
@@ -213,7 +216,7 @@ def _warmth_found(facts: RequestFacts) -> str:
     """What the request met, told by what it really read: `hit`, `joined`, `raced` or `cold`."""
     if facts.raced_id is not None:
         return "raced"
-    usage = facts.usage or Usage()
+    usage = facts.found or Usage()
     if usage.cache_read_tokens == 0 or usage.cache_read_tokens < usage.cache_write_tokens:
         return "cold"
     return "joined" if facts.joined_id is not None else "hit"

@@ -80,6 +80,8 @@ class ResponseStream:
         self._jitter = jitter
         self._upstream = AsyncExitStack()
         self._began: StreamBegan | None = None
+        self._found: Usage | None = None
+        self._spent: Usage | None = None
         self._ended: StreamEnded | None = None
         self._has_blocks = False
         self._output_characters = 0
@@ -125,10 +127,12 @@ class ResponseStream:
                     raise
                 logger.info("Trying again in %.1f s after %s", pause_seconds, error.code)
                 await self._upstream.aclose()
+                self._spent, self._began, self._output_characters = self._usage(), None, 0
                 await asyncio.sleep(pause_seconds)
 
     async def _one_try(self) -> AsyncIterator[StreamEvent]:
-        self._started_at = self._runtime.clock.now()
+        started_at = self._runtime.clock.now()
+        self._started_at = self._started_at or started_at
         events = await self._upstream.enter_async_context(
             self._runtime.provider.stream(self._request, max_tokens=self._max_tokens)
         )
@@ -141,7 +145,8 @@ class ResponseStream:
             match event:
                 case StreamBegan():
                     self._began = event
-                    await self._remember(event.usage)
+                    self._found = self._found or event.usage
+                    await self._remember(event.usage, started_at)
                 case BlockBegan():
                     # Until something is in it, the next try may begin it again.
                     held = event
@@ -152,14 +157,14 @@ class ResponseStream:
                     self._ended = event
             yield event
 
-    async def _remember(self, usage: Usage) -> None:
+    async def _remember(self, usage: Usage, started_at: float) -> None:
         """What the provider has read is there and what it has written is there now; what it did not find is not."""
         prefix = self._request.prefix
         if usage.cache_read_tokens == 0:
             with contextlib.suppress(StoreUnavailable):
                 await self._runtime.store.forget(prefix.hashes)
         if left_entries(self._runtime, usage):
-            await record_warm(self._runtime, prefix, self._started_at)
+            await record_warm(self._runtime, prefix, started_at)
 
     def _note_delta(self, delta: BlockDelta) -> None:
         self._output_characters += len(delta.text)
@@ -175,7 +180,7 @@ class ResponseStream:
         if bound_seconds is None:
             self._raced = flight
             return
-        has_ended = True
+        has_ended = False
         with contextlib.suppress(StoreUnavailable):
             has_ended = await self._runtime.store.wait_until_released(flight.prefix_hash, timeout_seconds=bound_seconds)
         self._waited_seconds = self._runtime.clock.now() - self._called_at
@@ -228,6 +233,7 @@ class ResponseStream:
             status=status,
             error_code=getattr(error, "code", "") if status != "stopped" else "",
             request_id=request_id,
+            found=self._found,
             usage=usage,
             rates=self._runtime.rates(self._request.prefix.model, usage.total_input_tokens) if usage else None,
             joined_id=self._joined.warm_up_id if self._joined else None,
@@ -244,7 +250,11 @@ class ResponseStream:
         )
 
     def _usage(self) -> Usage | None:
-        """As billed; of a reply that broke off the provider never tells the output, so that is estimated."""
+        """As billed, over all tries; of a reply that broke off the provider never tells the output: it is estimated."""
+        now = self._usage_of_this_try()
+        return self._spent + now if self._spent and now else self._spent or now
+
+    def _usage_of_this_try(self) -> Usage | None:
         if self._ended is not None or self._began is None:
             return self._ended.usage if self._ended else None
         seen_tokens = round(self._output_characters / facts_for(self._request.prefix.model).chars_per_token)

@@ -23,6 +23,11 @@ logger = logging.getLogger(__name__)
 LEASE_MARGIN_SECONDS = 5.0
 """A lease outlives the longest wait and call by this much; it is released as soon as the call ends."""
 
+LONGEST_PAUSE_SECONDS = 3600.0
+"""A provider that asks for more is asked again after this."""
+
+ROW_PATIENCE_SECONDS = 1.0
+
 PAUSING_CODES = {"rate_limited", "overloaded", "spend_limit", "key_refused"}
 
 
@@ -88,8 +93,17 @@ async def prewarm(runtime: Runtime, prompt: Prompt, *, intent: str, label: str, 
         decision=decision,
         warmth=Warmth(state=WarmthState.WARMING, prefix_tokens=prefix.prefix_tokens),
         prefix=prefix,
-        finished=lambda: asyncio.shield(task),
+        finished=lambda: _end_of(runtime, task),
     )
+
+
+async def _end_of(runtime: Runtime, task: asyncio.Task[Warmth]) -> Warmth:
+    """The end of our own warm-up, when its row tells it too."""
+    warmth = await asyncio.shield(task)
+    with contextlib.suppress(Exception):  # a ledger that cannot be written is logged by itself
+        async with asyncio.timeout(ROW_PATIENCE_SECONDS):
+            await runtime.ledger.perform(lambda: None)
+    return warmth
 
 
 async def _claim_deepest(runtime: Runtime, prefix: Prefix, warm_up_id: UUID) -> str | None:
@@ -288,7 +302,8 @@ class _WarmUp:
 def pause_for_real_traffic(runtime: Runtime, error: UpstreamError) -> None:
     """After a limit at the provider no warm-up competes with real requests for a while."""
     if error.code in PAUSING_CODES:
-        seconds = max(runtime.config.pause_after_limit_seconds, error.retry_after_seconds or 0.0)
+        asked = min(error.retry_after_seconds or 0.0, LONGEST_PAUSE_SECONDS)
+        seconds = max(runtime.config.pause_after_limit_seconds, asked)
         runtime.warming_paused_until = runtime.clock.now() + seconds
 
 

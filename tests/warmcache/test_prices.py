@@ -84,7 +84,7 @@ def test_the_version_of_the_price_list_is_kept() -> None:
 
 def test_the_current_settings_are_what_counts_without_a_runtime(settings: pytest.FixtureRequest) -> None:
     settings.WARMCACHE = {"UPSTREAM": "local"}  # type: ignore[attr-defined]
-    free = rates_for("claude-opus-5-5", 10)
+    free = rates_for("smollm2-135m", 10)
     settings.WARMCACHE = {"UPSTREAM": "simulator"}  # type: ignore[attr-defined]
     listed = rates_for("claude-opus-5-5", 10)
 

@@ -157,7 +157,8 @@ async def test_a_warm_up_of_another_process_that_was_still_under_way_was_raced_n
         )
         usage = Usage(cache_write_tokens=4000)
         records.finish_warm_up(warm_up_id, usage=usage, rates=None, duration_ms=3000, request_id="r")
-        return records.record_request(facts_of(prefix, origin, started_at=102.0, usage=Usage(input_tokens=4000)))
+        cold = Usage(input_tokens=4000)
+        return records.record_request(facts_of(prefix, origin, started_at=102.0, found=cold, usage=cold))
 
     settlement = await in_database_thread(write)
 
@@ -177,6 +178,7 @@ def facts_of(prefix: Any, origin: Origin, **changes: Any) -> RequestFacts:
         status="complete",
         error_code="",
         request_id="r",
+        found=None,
         usage=None,
         rates=None,
         joined_id=None,

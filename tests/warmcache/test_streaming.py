@@ -435,3 +435,16 @@ async def test_what_the_provider_did_not_find_is_believed_no_longer(fake: FakeRu
 
     seen = await fake.runtime.store.look_up([shallow, attempt.prefix.breakpoints[-1].prefix_hash])
     assert set(seen) == {shallow}
+
+
+async def test_a_try_that_broke_off_is_billed_and_tells_what_was_found(fake: FakeRuntime) -> None:
+    fake.provider.fail(StreamBroken("stream_cut", "cut"), after_pieces=0)
+    response = request(fake)
+
+    await read(response)
+
+    result = response.result
+    assert result is not None and result.usage is not None
+    assert result.usage.cache_write_tokens > 0
+    assert result.usage.cache_read_tokens >= result.usage.cache_write_tokens
+    assert result.settlement.warmth == "cold"
