@@ -116,6 +116,7 @@ class ChatConsumer(SignedInSocket):
     async def conversation_deleted(self, event: events.ConversationEvent) -> None:
         conversation_id = UUID(event["conversation_id"])
         self.watch.forget(conversation_id)
+        replies.stop_in(conversation_id)
         await self.unsubscribe(conversation_id)
         await self.send_frame(protocol.ConversationUpdated(conversation=conversations.deleted_view(conversation_id)))
 

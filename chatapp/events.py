@@ -3,10 +3,13 @@
 An event's `type` names the consumer's method that takes it; it is always one of ours, never a client's.
 """
 
-from typing import TypedDict
+import logging
+from typing import Any, TypedDict
 from uuid import UUID
 
 from channels.layers import get_channel_layer
+
+logger = logging.getLogger(__name__)
 
 
 class ConversationEvent(TypedDict):
@@ -49,7 +52,7 @@ async def announce_conversation(user_id: int, conversation_id: UUID, *, is_delet
 
 async def announce_sign_out(user_id: int) -> None:
     """Sockets of this user look again whether their session still holds."""
-    await get_channel_layer().group_send(user_group(user_id), {"type": "session.ended"})
+    await _tell(user_group(user_id), {"type": "session.ended"})
 
 
 async def _send(group: str, kind: str, conversation_id: UUID, message_id: UUID | None, origin: str) -> None:
@@ -59,4 +62,12 @@ async def _send(group: str, kind: str, conversation_id: UUID, message_id: UUID |
         "message_id": str(message_id or ""),
         "origin": origin,
     }
-    await get_channel_layer().group_send(group, dict(event))
+    await _tell(group, dict(event))
+
+
+async def _tell(group: str, event: dict[str, Any]) -> None:
+    """A channel layer that is down costs others the news, never the sender what was done."""
+    try:
+        await get_channel_layer().group_send(group, event)
+    except Exception:
+        logger.exception("Nobody could be told of %s", event["type"])

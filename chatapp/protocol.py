@@ -5,6 +5,7 @@ Frames are JSON objects in text frames, told apart by `type`. Unknown fields are
 add one; a missing or mistyped field is refused with `FrameError`.
 """
 
+import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -17,6 +18,7 @@ MAX_FRAME_BYTES = 256 * 1024
 MAX_TEXT_CHARS = 100_000
 MAX_ATTACHMENTS = 20
 MAX_REASON_CHARS = 200
+MAX_REF_CHARS = 64
 
 CLOSE_SIGNED_OUT = 4401
 CLOSE_FORBIDDEN = 4403
@@ -308,7 +310,7 @@ def decode(text: str) -> AnyClientFrame:
     except msgspec.ValidationError as error:
         raise _refused(raw, str(error)) from None
     except (msgspec.DecodeError, RecursionError, UnicodeError):
-        raise FrameError("bad_json", "The frame is not valid JSON.") from None
+        raise _unreadable(raw) from None
     if isinstance(frame, MessageSend):
         _check_text(frame)
     return frame
@@ -340,6 +342,23 @@ def _check_text(frame: MessageSend) -> None:
         raise FrameError("empty_message", "Write something before sending.", ref)
 
 
+def _unreadable(raw: bytes) -> FrameError:
+    """Not JSON; or JSON that spells half a character as an escape, which Python's own parser lets through."""
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        return FrameError("bad_json", "The frame is not valid JSON.")
+    try:
+        json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        ref = found.get("client_message_id") if isinstance(found, dict) else None
+        ref = ref if isinstance(ref, str) and len(ref) <= MAX_REF_CHARS and ref.isascii() else None
+        return FrameError("bad_text", "The text holds half a character (a lone surrogate).", ref)
+    except (ValueError, RecursionError):
+        pass
+    return FrameError("bad_json", "The frame is not valid JSON.")
+
+
 def _refused(raw: bytes, reason: str) -> FrameError:
     """A well-formed JSON text that is not one of our frames: unknown type, or a field that is missing or wrong."""
     if "$.type" in reason or "Object missing required field `type`" in reason:
@@ -364,4 +383,4 @@ def _ref_in(raw: bytes) -> str | None:
     if not isinstance(found, dict):
         return None
     ref = found.get("client_message_id") or found.get("reply_id") or found.get("conversation_id")
-    return ref if isinstance(ref, str) and len(ref) <= 64 else None
+    return ref if isinstance(ref, str) and len(ref) <= MAX_REF_CHARS else None

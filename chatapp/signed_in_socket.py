@@ -5,10 +5,12 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from autobahn.exception import Disconnected
 from channels.consumer import get_handler_name
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from chatapp import access, protocol
+from chatapp.health import health
 from chatapp.models import User
 from chatapp.services import limits, sessions
 from chatapp.services.buckets import SocketBuckets
@@ -93,6 +95,13 @@ class SignedInSocket(AsyncWebsocketConsumer):
             if text_data is None:
                 raise protocol.FrameError("binary_frame", "Frames are JSON text, not bytes.")
             frame = protocol.decode(text_data)
+            if health.draining.is_set():
+                raise protocol.FrameError(
+                    "restarting",
+                    "The server is restarting. Try again in a moment.",
+                    protocol.ref_of(frame),
+                    retryable=True,
+                )
             if self.buckets.admits(frame) and await self.may_still(frame):
                 await self.take(frame)
         except protocol.FrameError as error:
@@ -118,8 +127,12 @@ class SignedInSocket(AsyncWebsocketConsumer):
             await self.close(protocol.CLOSE_ABUSE)
 
     async def send_frame(self, frame: protocol.ServerFrame) -> None:
-        if not self.is_closing:
+        if self.is_closing:
+            return
+        try:
             await self.send(text_data=protocol.encode(frame))
+        except Disconnected:
+            self.is_closing = True  # gone before it said so: a tab was closed
 
     async def close(self, code: int | None = None, reason: str | None = None) -> None:
         """From here on nothing is taken and nothing is sent, however long the browser takes to say goodbye."""

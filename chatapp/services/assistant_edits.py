@@ -5,6 +5,7 @@ An edit in another process is noticed when the reader's own time limit runs out.
 
 from typing import Any
 
+from django.db import transaction
 from django.db.models.signals import post_delete, post_save
 
 from chatapp.models import Assistant, Document
@@ -25,5 +26,10 @@ def watch() -> None:
 
 
 def _note(**_: Any) -> None:
+    # What is read before the commit is still the old text.
+    transaction.on_commit(_add_one)
+
+
+def _add_one() -> None:
     global _count
     _count += 1

@@ -1,5 +1,7 @@
 """Create, title, rename and delete conversations; what a page needs to show one."""
 
+from collections.abc import Sequence
+from itertools import pairwise
 from uuid import UUID
 
 from asgiref.sync import async_to_sync
@@ -72,10 +74,20 @@ def assistant_view(assistant: Assistant) -> AssistantView:
 
 def branch_of(conversation: Conversation) -> list[Message]:
     """The messages from the root to the newest leaf: what the page shows and what the model is sent."""
-    messages = {m.pk: m for m in conversation.messages.order_by("created_at", "id")}
+    messages = list(conversation.messages.order_by("created_at", "id"))
+    return descent_to(messages[-1].pk, messages) if messages else []
+
+
+def descent_to(message_id: UUID | None, messages: Sequence[Message]) -> list[Message]:
+    """From the root to that message, among all of its conversation in the order of their making.
+
+    A row without a parent, made by an import or by hand, follows the row before it.
+    """
+    by_id = {message.pk: message for message in messages}
+    before = {later.pk: earlier.pk for earlier, later in pairwise(messages)}
     branch: list[Message] = []
-    current = next(reversed(messages.values()), None)
-    while current is not None:
-        branch.append(current)
-        current = messages.get(current.parent_id) if current.parent_id else None
+    while message_id in by_id:
+        message = by_id.pop(message_id)
+        branch.append(message)
+        message_id = message.parent_id or before.get(message.pk)
     return branch[::-1]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from chatapp.models import Assistant, Attachment, Conversation, Message
-from chatapp.services.conversations import branch_of
+from chatapp.services.conversations import branch_of, descent_to
 from warmcache.core.prefix import Json, Prompt, Turn
 
 MIN_THINKING_BUDGET_TOKENS = 1024
@@ -89,13 +89,8 @@ def _thinking(assistant: Assistant) -> Json | None:
 def _ancestors(message: Message) -> list[Message]:
     if message.parent_id is None:
         return []
-    by_id = {m.pk: m for m in Message.objects.filter(conversation=message.conversation_id)}
-    branch: list[Message] = []
-    current = by_id.get(message.parent_id)
-    while current is not None:
-        branch.append(current)
-        current = by_id.get(current.parent_id) if current.parent_id else None
-    return branch[::-1]
+    messages = Message.objects.filter(conversation=message.conversation_id).order_by("created_at", "id")
+    return descent_to(message.parent_id, list(messages))
 
 
 def _turns(messages: Iterable[Message]) -> tuple[Turn, ...]:

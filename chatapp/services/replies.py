@@ -6,9 +6,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -16,7 +18,7 @@ from chatapp import access, events
 from chatapp.models import Attachment, Conversation, Message, User
 from chatapp.protocol import FrameError, MessageSend
 from chatapp.services import conversations, prompts
-from chatapp.services.reply_run import ReplyRun, parent_of
+from chatapp.services.reply_run import RESTARTED, ReplyRun, parent_of
 from warmcache.database import in_database_thread
 from warmcache.tasks import TaskOwner
 
@@ -25,6 +27,16 @@ T = TypeVar("T")
 
 MAX_ENDED_RUNS = 200
 """Kept for readers that come back within moments; the row has the text for everybody else."""
+
+LONGEST_REPLY = timedelta(minutes=15)
+"""No reply is written for longer: the provider's own clock ends it before."""
+
+ABANDONED = {
+    "status": Message.Status.INTERRUPTED,
+    "error_code": RESTARTED.code,
+    "error_message": RESTARTED.message,
+    "error_is_retryable": RESTARTED.retryable,
+}
 
 SHUTDOWN_PATIENCE_SECONDS = 5.0
 
@@ -72,9 +84,17 @@ async def _regenerate(user: User, reply_id: UUID, received_at: float) -> None:
 
 async def stop(user: User, reply_id: UUID) -> None:
     """Closes the upstream call; the text so far is kept. An ended reply is left as it is."""
-    await in_database_thread(access.reply_for_user, user, reply_id)
+    reply = await in_database_thread(access.reply_for_user, user, reply_id)
     run = _runs.get(reply_id)
     if run is not None:
+        run.stop()
+    else:
+        await in_database_thread(_end_abandoned, reply)
+
+
+def stop_in(conversation_id: UUID) -> None:
+    """Closes the upstream call of a conversation that was deleted: nobody will read the rest."""
+    for run in [run for run in _runs.values() if run.conversation_id == conversation_id]:
         run.stop()
 
 
@@ -101,13 +121,7 @@ def is_writing_in(conversation_id: UUID) -> bool:
 
 def interrupt_orphans() -> int:
     """Ends the replies that a process left behind when it died. Only for a server that is the only process."""
-    return Message.objects.filter(status=Message.Status.STREAMING).update(
-        status=Message.Status.INTERRUPTED,
-        finished_at=timezone.now(),
-        error_code="server_restarted",
-        error_message="The server was restarted while this reply was being written.",
-        error_is_retryable=True,
-    )
+    return Message.objects.filter(status=Message.Status.STREAMING).update(finished_at=timezone.now(), **ABANDONED)
 
 
 async def interrupt_all() -> None:
@@ -257,11 +271,28 @@ def _new_reply(conversation: Conversation, question: Message) -> Message:
 
 
 def _refuse_while_running(conversation: Conversation, *, ref: str) -> None:
-    is_running = Message.objects.filter(conversation=conversation, status=Message.Status.STREAMING).exists()
-    if is_running:
+    """A row that nobody writes any more ends here: it must not lock its conversation for good."""
+    streaming = Message.objects.filter(conversation=conversation, status=Message.Status.STREAMING)
+    rows = list(streaming.values_list("pk", "created_at"))
+    abandoned = [pk for pk, created_at in rows if _is_abandoned(pk, created_at)]
+    if abandoned:
+        streaming.filter(pk__in=abandoned).update(**ABANDONED)
+    if len(abandoned) < len(rows):
         raise FrameError(
             "reply_running", "A reply is still being written here. Stop it, or wait for its end.", ref, retryable=True
         )
+
+
+def _is_abandoned(reply_id: UUID, created_at: datetime) -> bool:
+    """No other process could be writing it, or none could for so long."""
+    if reply_id in _runs:
+        return False
+    return not settings.REDIS_URL or timezone.now() - created_at > LONGEST_REPLY
+
+
+def _end_abandoned(reply: Message) -> None:
+    if reply.status == Message.Status.STREAMING and _is_abandoned(reply.pk, reply.created_at):
+        Message.objects.filter(pk=reply.pk, status=Message.Status.STREAMING).update(**ABANDONED)
 
 
 def _store_seen(user: User, reply_id: UUID, ttft_ms: int) -> None:

@@ -30,7 +30,7 @@ class ReplyReaders:
 
         The sender of a message asks itself and hears the event too, whichever comes first.
         """
-        if run.reply_id not in self._known:
+        if run.reply_id not in self._known and run.reply_id not in self._by_reply:
             self._spawn(run.reply_id, self._tell_and_follow(run, conversation_id))
 
     def know(self, reply_ids: Iterable[UUID]) -> None:

@@ -33,6 +33,13 @@ WRITE_TRIES = 5
 FIRST_WRITE_PAUSE_SECONDS = 0.3
 
 
+RESTARTED = ErrorView(
+    code="server_restarted",
+    message="The server was restarted while this reply was being written.",
+    retryable=True,
+)
+
+
 class ConversationGoneError(Exception):
     """It was deleted while its reply was about to be written."""
 
@@ -203,14 +210,15 @@ class ReplyRun:
 
     def _finished_frame(self, failure: BaseException | None) -> ReplyFinished:
         result = self._response.result if self._response else None
-        error = _error_view(failure)
+        status = self._status(failure)
+        error = RESTARTED if self._stop_status == "interrupted" and failure is not None else _error_view(failure)
         usage = result.usage if result else None
         settlement = result.settlement if result else None
         return ReplyFinished(
             reply_id=self.reply_id,
             epoch=self.log.epoch,
             seq=self.log.seq + 1,
-            status=self._status(failure),
+            status=status,
             stop_reason=(result.stop_reason if result else "") or None,
             error=error,
             usage=None
@@ -223,7 +231,7 @@ class ReplyRun:
             ),
             warmth=settlement.warmth if settlement else "cold",
             ttft_ms=self._ttft_ms,
-            cost_usd=str(settlement.cost_usd) if settlement and settlement.cost_usd is not None else None,
+            cost_usd=format(settlement.cost_usd, "f") if settlement and settlement.cost_usd is not None else None,
             warm_up_id=settlement.warm_up_id if settlement else None,
         )
 
@@ -242,13 +250,13 @@ class ReplyRun:
             "content": self._content.api_blocks(),
             **_ending_columns(finished, self._response),
         }
-        for pause in _pauses():
+        for pause in (0.0, *_pauses()):
+            await asyncio.sleep(pause)
             try:
                 await in_database_thread(_update, self.reply_id, columns)
                 return
             except Exception:
-                logger.exception("The end of reply %s could not be stored; trying again", self.reply_id)
-                await asyncio.sleep(pause)
+                logger.exception("The end of reply %s could not be stored", self.reply_id)
         logger.error("The end of reply %s is lost; its row has the last checkpoint", self.reply_id)
 
     def _forget_request(self) -> None:
@@ -318,4 +326,4 @@ def _error_view(failure: BaseException | None) -> ErrorView | None:
 
 
 def _pauses() -> list[float]:
-    return [FIRST_WRITE_PAUSE_SECONDS * 2**n for n in range(WRITE_TRIES)]
+    return [FIRST_WRITE_PAUSE_SECONDS * 2**n for n in range(WRITE_TRIES - 1)]

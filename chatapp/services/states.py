@@ -97,7 +97,7 @@ def message_view(message: Message) -> MessageView:
         usage=_usage(message),
         warmth=message.warmth or None,
         ttft_ms=message.browser_ttft_ms or message.ttft_ms,
-        cost_usd=None if message.cost_usd is None else str(message.cost_usd),
+        cost_usd=None if message.cost_usd is None else format(message.cost_usd, "f"),
         warm_up_id=message.warm_up_id,
     )
 

@@ -52,9 +52,10 @@ class TypingWatch:
             skipped = await warmcache.consider_prefix(known.prefix, intent="typing", label=known.label)
             if skipped is not None:
                 return skipped
+        edits = assistant_edits.count()
         prompt, label = await in_database_thread(_load, self._user, draft)
         attempt = await warmcache.prewarm_prefix(prompt, intent="typing", label=label, subject=f"user {self._user.pk}")
-        self._remember(draft, attempt.prefix, label)
+        self._remember(draft, attempt.prefix, label, edits)
         return attempt
 
     async def named(self, draft: Draft) -> Draft:
@@ -69,9 +70,10 @@ class TypingWatch:
         known = self._known(draft)
         if known is not None:
             return await warmcache.warmth_of(known.prefix)
+        edits = assistant_edits.count()
         prompt, label = await in_database_thread(_load, self._user, draft)
         prefix = warmcache.outline(prompt)
-        self._remember(draft, prefix, label)
+        self._remember(draft, prefix, label, edits)
         return await warmcache.warmth_of(prefix)
 
     def forget(self, conversation_id: UUID) -> None:
@@ -88,10 +90,8 @@ class TypingWatch:
         self._outlines.move_to_end(draft)
         return outline
 
-    def _remember(self, draft: Draft, prefix: Prefix, label: str) -> None:
-        self._outlines[draft] = _Outline(
-            prefix=prefix, label=label, made_at=self._clock(), edits=assistant_edits.count()
-        )
+    def _remember(self, draft: Draft, prefix: Prefix, label: str, edits: int) -> None:
+        self._outlines[draft] = _Outline(prefix=prefix, label=label, made_at=self._clock(), edits=edits)
         self._outlines.move_to_end(draft)
         while len(self._outlines) > MAX_OUTLINES:
             self._outlines.popitem(last=False)

@@ -92,9 +92,9 @@ def test_while_it_drains_it_says_so_and_takes_no_new_socket(start_chat_server):
         deadline = time.monotonic() + 5
         while answers.get("readyz") != 503 and time.monotonic() < deadline:
             answers["readyz"] = status_of(server, "/readyz")
+        answers["healthz"] = status_of(server, "/healthz")
         with pytest.raises(InvalidStatus) as refused, open_socket(server):
             pass
-        answers["healthz"] = status_of(server, "/healthz")
     server.stop()
 
     assert answers == {"readyz": 503, "healthz": 200}

@@ -26,7 +26,7 @@ BAD_FRAMES = {
     "NaN": ('{"type":"reply.seen","seq":NaN}', "bad_json"),
     "a byte order mark": ('\ufeff{"type":"ping"}', "bad_json"),
     "nested too deep": ('{"type":"ping","x":' + "[" * 20_000 + "]" * 20_000 + "}", "bad_json"),
-    "half a character, escaped": (SEND + '"text":"\\ud800"}', "bad_json"),
+    "half a character, escaped": (SEND + '"text":"\\ud800"}', "bad_text"),
     "half a character, raw": (SEND + '"text":"\ud800"}', "bad_text"),
     "NUL": (SEND + '"text":"a\\u0000b"}', "bad_text"),
     "no text": (SEND + '"text":" "}', "empty_message"),

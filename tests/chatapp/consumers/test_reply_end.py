@@ -4,6 +4,8 @@ import logging
 
 import pytest
 
+from chatapp import events
+from chatapp.health import health
 from chatapp.models import Conversation, Message
 from chatapp.services import conversations, lifecycle, replies, reply_run
 from tests.chatapp.held_replies import begin_held_reply, reply_row, until_hung_up
@@ -169,3 +171,65 @@ async def test_what_no_database_can_hold_is_replaced_and_the_reply_goes_on(open_
     assert finished["status"] == "complete"
     assert (await reply_row(finished["reply_id"])).text == reply_text(tab.frames)
     assert reply_text(tab.frames) == "before\ufffdbetween\ufffdafter"
+
+
+async def test_a_reply_that_nobody_writes_any_more_does_not_lock_its_conversation(open_tab, ann, assistant, simulator):
+    def stored():
+        conversation = make_conversation(ann, assistant)
+        question = make_message(conversation, "A question")
+        return conversation, make_message(conversation, "Half", role="assistant", status="streaming", parent=question)
+
+    conversation, orphan = await in_database_thread(stored)
+    tab = await open_tab(ann)
+
+    await tab.say("And now?", conversation_id=conversation.pk)
+    finished = await tab.until("reply.finished")
+
+    assert finished["status"] == "complete"
+    row = await reply_row(orphan.pk)
+    assert (row.status, row.text, row.error_code) == ("interrupted", "Half", "server_restarted")
+
+
+async def test_stopping_a_reply_that_nobody_writes_any_more_ends_it(open_tab, ann, assistant, simulator):
+    def stored():
+        conversation = make_conversation(ann, assistant)
+        question = make_message(conversation, "A question")
+        return make_message(conversation, "Half", role="assistant", status="streaming", parent=question)
+
+    orphan = await in_database_thread(stored)
+    tab = await open_tab(ann)
+
+    await tab.send("reply.stop", reply_id=orphan.pk)
+    await tab.read_all()
+
+    assert (await reply_row(orphan.pk)).status == "interrupted"
+
+
+async def test_a_server_that_drains_takes_no_more_messages(open_tab, ann, assistant, simulator):
+    tab = await open_tab(ann)
+    health.draining.set()
+    try:
+        await tab.say("Too late", assistant_id=assistant.pk)
+        refused = await tab.until("error")
+    finally:
+        health.draining.clear()
+
+    assert (refused["code"], refused["retryable"]) == ("restarting", True)
+    assert await in_database_thread(Message.objects.count) == 0
+
+
+async def test_a_channel_layer_that_is_down_does_not_cost_the_sender_the_reply(
+    open_tab, ann, assistant, simulator, monkeypatch, caplog
+):
+    class DeadLayer:
+        async def group_send(self, group, event):
+            raise ConnectionError("down")
+
+    tab = await open_tab(ann)
+    caplog.set_level("CRITICAL", "chatapp.events")
+    monkeypatch.setattr(events, "get_channel_layer", DeadLayer)
+
+    await tab.say("Are you there?", assistant_id=assistant.pk)
+    finished = await tab.until("reply.finished")
+
+    assert finished["status"] == "complete"

@@ -9,7 +9,7 @@ from chatapp.models import Attachment, Conversation, Message
 from chatapp.protocol import MAX_FRAME_BYTES, MAX_TEXT_CHARS
 from chatapp.services import replies
 from tests.chatapp.sockets import Tab, reply_text
-from tests.factories import make_conversation
+from tests.factories import make_conversation, make_message
 from warmcache.database import in_database_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -316,3 +316,25 @@ async def test_a_sender_hears_of_its_reply_even_if_the_channel_layer_loses_the_e
     await answered(tab)
 
     assert len(tab.of_type("reply.started")) == 1
+
+
+async def test_a_history_made_by_hand_without_parents_is_shown_and_sent_in_its_order(
+    open_tab, ann, assistant, simulator
+):
+    def stored():
+        conversation = make_conversation(ann, assistant)
+        make_message(conversation, "First", role="user")
+        make_message(conversation, "Second", role="assistant")
+        return conversation
+
+    conversation = await in_database_thread(stored)
+    tab = await open_tab(ann)
+    await tab.send("conversation.open", conversation_id=conversation.pk)
+    state = await tab.until("conversation.state")
+
+    await tab.say("Third", conversation_id=conversation.pk)
+    await tab.until("reply.finished")
+
+    assert [m["text"] for m in state["messages"]] == ["First", "Second"]
+    sent = simulator.requests()[-1]["parsed"]["messages"]
+    assert [turn["content"][0]["text"] for turn in sent] == ["First", "Second", "Third"]
