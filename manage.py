@@ -10,12 +10,19 @@ def main() -> None:
     try:
         from django.core.exceptions import ImproperlyConfigured
         from django.core.management import execute_from_command_line
+        from django.db import DatabaseError
     except ImportError:
         sys.exit("Django is not installed for this Python. Run `make setup`, then use .venv/bin/python.")
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(f"Cannot start: {error}")
+    except DatabaseError as error:
+        if "--traceback" in sys.argv:
+            raise
+        from chatapp.startup import sentence_about_database
+
+        sys.exit(sentence_about_database(error))
 
 
 if __name__ == "__main__":
