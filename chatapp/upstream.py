@@ -1,6 +1,7 @@
 """Which upstream answers: the real API, the simulator, or a local model. Settled once, when a server starts."""
 
 import json
+import time
 import urllib.error
 import urllib.request
 from email.message import Message
@@ -20,6 +21,9 @@ ANTHROPIC_VERSION = "2023-06-01"
 SIMULATOR_HEADER = "x-simulator"
 # A local endpoint answers at once or is not there; nobody waits for it at start-up.
 LOCAL_PROBE_SECONDS = 0.7
+# One that is started together with us may need this long to listen.
+LOCAL_START_SECONDS = 3.0
+LOCAL_POLL_SECONDS = 0.1
 KEY_PROBE_SECONDS = 15.0
 
 
@@ -101,13 +105,19 @@ def _kind_of(base_url: str, key: str) -> Kind:
     """A loopback address is a simulator if it says so, else a local model."""
     if not base_url or not is_loopback(urlsplit(base_url).hostname or ""):
         return "anthropic"
-    try:
-        headers = _list_models(base_url, key, LOCAL_PROBE_SECONDS)
-    except urllib.error.HTTPError as error:
-        headers = error.headers
-    except (OSError, ValueError):
-        return "local"
-    return "simulator" if headers.get(SIMULATOR_HEADER) else "local"
+    give_up_at = time.monotonic() + LOCAL_START_SECONDS
+    while True:
+        try:
+            headers = _list_models(base_url, key, LOCAL_PROBE_SECONDS)
+        except urllib.error.HTTPError as error:
+            headers = error.headers
+        except (OSError, ValueError) as error:
+            is_starting = "refused" in str(error) and time.monotonic() < give_up_at
+            if not is_starting:
+                return "local"
+            time.sleep(LOCAL_POLL_SECONDS)
+            continue
+        return "simulator" if headers.get(SIMULATOR_HEADER) else "local"
 
 
 def refusal_of_key() -> str | None:
