@@ -28,6 +28,9 @@ T = TypeVar("T")
 MAX_ENDED_RUNS = 200
 """Kept for readers that come back within moments; the row has the text for everybody else."""
 
+LONGEST_LAUNCH = timedelta(seconds=10)
+"""From the commit of a reply's row to its run."""
+
 LONGEST_REPLY = timedelta(minutes=15)
 """No reply is written for longer: the provider's own clock ends it before."""
 
@@ -284,10 +287,10 @@ def _refuse_while_running(conversation: Conversation, *, ref: str) -> None:
 
 
 def _is_abandoned(reply_id: UUID, created_at: datetime) -> bool:
-    """No other process could be writing it, or none could for so long."""
+    """No other process could be writing it, or none could for so long. A row is committed just before its run."""
     if reply_id in _runs:
         return False
-    return not settings.REDIS_URL or timezone.now() - created_at > LONGEST_REPLY
+    return timezone.now() - created_at > (LONGEST_REPLY if settings.REDIS_URL else LONGEST_LAUNCH)
 
 
 def _end_abandoned(reply: Message) -> None:

@@ -1,8 +1,10 @@
 """How replies end that nobody stops: with the process, with their chat, and in the database."""
 
 import logging
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from chatapp import events
 from chatapp.health import health
@@ -173,11 +175,17 @@ async def test_what_no_database_can_hold_is_replaced_and_the_reply_goes_on(open_
     assert reply_text(tab.frames) == "before\ufffdbetween\ufffdafter"
 
 
+def make_orphan(conversation):
+    """A reply that its process has left at `streaming` a while ago."""
+    question = make_message(conversation, "A question", created_at=timezone.now() - timedelta(seconds=61))
+    earlier = timezone.now() - timedelta(seconds=60)
+    return make_message(conversation, "Half", role="assistant", status="streaming", parent=question, created_at=earlier)
+
+
 async def test_a_reply_that_nobody_writes_any_more_does_not_lock_its_conversation(open_tab, ann, assistant, simulator):
     def stored():
         conversation = make_conversation(ann, assistant)
-        question = make_message(conversation, "A question")
-        return conversation, make_message(conversation, "Half", role="assistant", status="streaming", parent=question)
+        return conversation, make_orphan(conversation)
 
     conversation, orphan = await in_database_thread(stored)
     tab = await open_tab(ann)
@@ -193,8 +201,7 @@ async def test_a_reply_that_nobody_writes_any_more_does_not_lock_its_conversatio
 async def test_stopping_a_reply_that_nobody_writes_any_more_ends_it(open_tab, ann, assistant, simulator):
     def stored():
         conversation = make_conversation(ann, assistant)
-        question = make_message(conversation, "A question")
-        return make_message(conversation, "Half", role="assistant", status="streaming", parent=question)
+        return make_orphan(conversation)
 
     orphan = await in_database_thread(stored)
     tab = await open_tab(ann)
