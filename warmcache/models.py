@@ -31,6 +31,14 @@ class Outcome(models.TextChoices):
     FAILED = "failed", "failed"
 
 
+class Arm(models.TextChoices):
+    """Where the policy says warm, a visit is warmed or held out by lot: the difference is what warming buys."""
+
+    NONE = "", "not in the experiment"
+    TREATED = "treated", "treated"
+    HELD_OUT = "held_out", "held out"
+
+
 class TokenCounts(models.Model):
     """What the provider billed for one request, and what it cost at the prices of that day."""
 
@@ -79,10 +87,14 @@ class WarmUp(RequestRecord):
     layers = models.JSONField(
         default=list, help_text="Per layer: name, prefix_hash, estimated tokens, TTL, cold or not."
     )
+    numbers = models.JSONField(
+        default=dict, blank=True, help_text="What the policy weighed: chances, seconds, dollars, as it believed them."
+    )
     estimated_expires_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(max_length=12, choices=Outcome, default=Outcome.PENDING, blank=True, db_index=True)
     settled_at = models.DateTimeField(null=True, blank=True)
     waited_ms = models.PositiveIntegerField(default=0, help_text="How long the request that joined it waited.")
+    response_id = models.CharField(max_length=80, blank=True, default="", help_text="The provider's id of the answer.")
 
     class Meta:
         ordering = ("-started_at",)
@@ -95,6 +107,42 @@ class WarmUp(RequestRecord):
 
     def __str__(self) -> str:
         return f"{self.intent} {self.label} {self.started_at:%Y-%m-%d %H:%M:%S}"
+
+
+class WarmUpLine(models.Model):
+    """One layer that a warm-up wrote or renewed, settled by itself: layers are read by different requests."""
+
+    warm_up = models.ForeignKey(WarmUp, on_delete=models.CASCADE, related_name="lines")
+    position = models.PositiveSmallIntegerField(help_text="Counted from the beginning of the prompt.")
+    layer = models.CharField(max_length=20, help_text="shared, conversation or draft.")
+    prefix_hash = models.CharField(max_length=64, db_index=True)
+    prefix_tokens = models.PositiveIntegerField(default=0, help_text="Up to its end, estimated.")
+    ttl_seconds = models.PositiveIntegerField()
+    written_tokens = models.PositiveIntegerField(default=0, help_text="As billed; 0 where it was only read.")
+    cost_usd = models.DecimalField(
+        max_digits=14, decimal_places=8, null=True, blank=True, help_text="Its part of the warm-up's cost."
+    )
+    estimated_expires_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=12, choices=Outcome, default=Outcome.PENDING, blank=True, db_index=True)
+    settled_at = models.DateTimeField(null=True, blank=True)
+    request = models.ForeignKey(
+        "UsageRecord", null=True, blank=True, on_delete=models.SET_NULL, related_name="lines", db_constraint=False
+    )
+    """The real request that settled it."""
+    credited_tokens = models.PositiveIntegerField(
+        default=0, help_text="What that request really read of it; never more than was written."
+    )
+
+    class Meta:
+        ordering = ("warm_up", "position")
+        verbose_name = "settlement line"
+        constraints = (models.UniqueConstraint(fields=("warm_up", "position"), name="one_line_per_layer"),)
+        indexes = (
+            models.Index(fields=("estimated_expires_at",), name="line_waiting", condition=Q(outcome=Outcome.PENDING)),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.layer} of {self.warm_up_id}"
 
 
 class UsageRecord(RequestRecord):
@@ -113,6 +161,24 @@ class UsageRecord(RequestRecord):
         WarmUp, null=True, blank=True, on_delete=models.SET_NULL, related_name="requests", db_constraint=False
     )
     ttft_ms = models.PositiveIntegerField(null=True, blank=True, help_text="From the call's start, a join included.")
+    waited_ms = models.PositiveIntegerField(
+        default=0, help_text="For a warm-up in flight; part of the first-token time."
+    )
+    arm = models.CharField(
+        max_length=10, choices=Arm, default=Arm.NONE, blank=True, help_text="By lot, where the policy said warm."
+    )
+    intent = models.CharField(max_length=20, blank=True, default="", help_text="At which the policy said warm.")
+    lead_ms = models.PositiveIntegerField(null=True, blank=True, help_text="From that intent to the request.")
+    numbers = models.JSONField(
+        default=dict, blank=True, help_text="What the policy had weighed then, to be compared with what came."
+    )
+    response_id = models.CharField(max_length=80, blank=True, default="", help_text="The provider's id of the answer.")
+    miss_reason = models.CharField(
+        max_length=40,
+        blank=True,
+        default="",
+        help_text="Why a prefix that was warm was not read, as the provider says.",
+    )
 
     class Meta:
         ordering = ("-started_at",)
@@ -139,3 +205,60 @@ class SkipCount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.count} x {self.reason}"
+
+
+class LearnedEvidence(models.Model):
+    """What was learned under one label, as sums that add up over processes and survive a restart. No content."""
+
+    label = models.CharField(max_length=80, unique=True, blank=True, default="")
+    evidence = models.JSONField(default=dict)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ("label",)
+        verbose_name_plural = "learned evidence"
+
+    def __str__(self) -> str:
+        return self.label
+
+
+class WarmPolicy(models.Model):
+    """The operator's knobs, one row, in force in every process within two seconds. Empty: as in the settings."""
+
+    is_enabled = models.BooleanField("warming is on", default=True, help_text="The kill switch.")
+    value_of_second_usd = models.DecimalField(
+        "price of a saved second",
+        max_digits=8,
+        decimal_places=4,
+        null=True,
+        blank=True,
+        help_text="US dollars. What one second less of waiting is worth to you.",
+    )
+    max_cost_per_warm_up_usd = models.DecimalField(
+        "cap per warm-up", max_digits=8, decimal_places=4, null=True, blank=True, help_text="US dollars."
+    )
+    holdout_share = models.FloatField(
+        "hold-out share", null=True, blank=True, help_text="0 to 1: part of the visits that are not warmed, by lot."
+    )
+    intents = models.JSONField(
+        "intents that warm", null=True, blank=True, help_text='As a list, such as ["typing", "attach"].'
+    )
+    user_daily_usd = models.DecimalField(
+        "budget per user and day", max_digits=10, decimal_places=4, null=True, blank=True, help_text="US dollars."
+    )
+    user_daily_warm_ups = models.PositiveIntegerField("warm-ups per user and day", null=True, blank=True)
+    daily_usd = models.DecimalField(
+        "budget per day in all", max_digits=10, decimal_places=4, null=True, blank=True, help_text="US dollars."
+    )
+    daily_warm_ups = models.PositiveIntegerField("warm-ups per day in all", null=True, blank=True)
+    keeps_shared_layers = models.BooleanField(
+        "keep shared layers warm", default=False, help_text="Where the forecast says that it pays."
+    )
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name = "warm policy"
+        verbose_name_plural = "warm policy"
+
+    def __str__(self) -> str:
+        return "Warm policy"
