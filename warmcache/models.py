@@ -173,6 +173,10 @@ class UsageRecord(RequestRecord):
         default=dict, blank=True, help_text="What the policy had weighed then, to be compared with what came."
     )
     response_id = models.CharField(max_length=80, blank=True, default="", help_text="The provider's id of the answer.")
+    asked_tool = models.BooleanField(default=False, help_text="It ended with the request to run a tool.")
+    followed_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the next request of the same place started: how long people stay silent."
+    )
     miss_reason = models.CharField(
         max_length=40,
         blank=True,
@@ -208,18 +212,28 @@ class SkipCount(models.Model):
 
 
 class LearnedEvidence(models.Model):
-    """What was learned under one label, as sums that add up over processes and survive a restart. No content."""
+    """What was learned, as sums that add up over processes and survive a restart. No content.
 
-    label = models.CharField(max_length=80, unique=True, blank=True, default="")
+    People's habits stand under their label, the models' speed, which all labels share, under `SPEED`.
+    """
+
+    SPEED = "*"
+
+    upstream = models.CharField(max_length=20, help_text="What a simulator teaches is not believed of the real API.")
+    label = models.CharField(max_length=80, blank=True, default="")
     evidence = models.JSONField(default=dict)
+    silence_counted_until = models.DateTimeField(
+        null=True, blank=True, help_text="Requests that started before and had no successor are in the evidence."
+    )
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
-        ordering = ("label",)
+        ordering = ("upstream", "label")
         verbose_name_plural = "learned evidence"
+        constraints = (models.UniqueConstraint(fields=("upstream", "label"), name="evidence_is_one_row"),)
 
     def __str__(self) -> str:
-        return self.label
+        return f"{self.upstream} {self.label}"
 
 
 class WarmPolicy(models.Model):
