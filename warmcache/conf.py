@@ -11,7 +11,6 @@ from django.conf import settings
 from django.core.signals import setting_changed
 
 from warmcache.core.errors import ConfigurationError
-from warmcache.core.policy import Limits
 from warmcache.core.ports import Upstream
 from warmcache.core.prefix import PrefixKey
 
@@ -19,6 +18,8 @@ ANTHROPIC_BASE_URL = "https://api.anthropic.com"
 PRICE_CLASSES = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
 MEMORY_STORE = "warmcache.stores.memory.MemoryWarmthStore"
 REDIS_STORE = "warmcache.stores.redis.RedisWarmthStore"
+INTENTS = ("open", "typing", "attach", "turn_finished", "keep", "manual")
+"""Every intent there is, as in `models.Intent`."""
 AT_LEAST_ONE = frozenset({"MAX_CONCURRENT_WARM_UPS", "MAX_TRIES"})
 """With none of these nothing would ever be sent."""
 
@@ -45,6 +46,21 @@ class Config:
     """Own prices, dollars per million tokens: {model: {input, output, cache_read, cache_write_5m, cache_write_1h}}."""
 
     max_cost_per_warm_up_usd: Decimal = Decimal("0.25")
+    value_of_second_usd: Decimal = Decimal("0.05")
+    """What one second less of waiting is worth to the operator."""
+    holdout_share: float = 0.0
+    """0 to 1: part of the visits that are not warmed, by lot, so that the report can tell what warming buys."""
+    intents: tuple[str, ...] = INTENTS
+    """At which warming is considered at all."""
+    user_daily_usd: Decimal = Decimal("1.00")
+    """What the warm-ups for one subject may cost in a UTC day."""
+    user_daily_warm_ups: int = 200
+    daily_usd: Decimal = Decimal("20.00")
+    """The same for all together."""
+    daily_warm_ups: int = 10_000
+    keeps_shared_layers: bool = False
+    """Whether shared layers are held warm between requests, where the forecast says that it pays."""
+
     max_concurrent_warm_ups: int = 4
     """Warm-ups at the provider at once, in one process; further ones wait their turn."""
     warm_up_timeout_seconds: float = 45.0
@@ -80,10 +96,6 @@ class Config:
     @property
     def store_path(self) -> str:
         return self.store or (REDIS_STORE if self.redis_url else MEMORY_STORE)
-
-    @property
-    def limits(self) -> Limits:
-        return Limits(is_enabled=self.enabled, max_cost_usd=self.max_cost_per_warm_up_usd)
 
     def _secret(self) -> bytes:
         return hashlib.sha256(b"warmcache prefix hash " + (self.secret or settings.SECRET_KEY).encode()).digest()
@@ -123,6 +135,8 @@ def _converted(name: str, wanted: Any, value: Any) -> Any:
         if value not in get_args(Upstream):
             raise ConfigurationError("WARMCACHE['UPSTREAM'] must be 'anthropic', 'simulator' or 'local'.")
         return value
+    if name == "INTENTS":
+        return _intents(value)
     if wanted in (bool, str):
         if not isinstance(value, wanted):
             raise ConfigurationError(f"WARMCACHE[{name!r}] must be a {wanted.__name__}, not a {type(value).__name__}.")
@@ -130,7 +144,15 @@ def _converted(name: str, wanted: Any, value: Any) -> Any:
     number = _number(f"WARMCACHE[{name!r}]", wanted, value)
     if name in AT_LEAST_ONE and number < 1:
         raise ConfigurationError(f"WARMCACHE[{name!r}] must be at least 1, and is {value!r}.")
+    if name == "HOLDOUT_SHARE" and number > 1:
+        raise ConfigurationError(f"WARMCACHE['HOLDOUT_SHARE'] must be between 0 and 1, and is {value!r}.")
     return number
+
+
+def _intents(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple | set | frozenset) or any(intent not in INTENTS for intent in value):
+        raise ConfigurationError(f"WARMCACHE['INTENTS'] must be a list of {', '.join(INTENTS)}, not {value!r}.")
+    return tuple(intent for intent in INTENTS if intent in value)
 
 
 def _number(entry: str, wanted: Any, value: Any) -> Any:

@@ -12,6 +12,7 @@ from warmcache.conf import Config, get_config
 from warmcache.core.economics import RateSource
 from warmcache.core.ports import Clock, Provider, WarmthStore
 from warmcache.ledger import Ledger
+from warmcache.operator_policy import PolicyWatch
 from warmcache.prices import price_list
 from warmcache.tasks import TaskOwner
 
@@ -36,6 +37,7 @@ class Runtime:
     clock: Clock
     ledger: Ledger
     rates: RateSource
+    policy: PolicyWatch
     tasks: TaskOwner = field(default_factory=lambda: TaskOwner("warmcache"))
     """Warm-ups."""
     warming_paused_until: float = 0.0
@@ -49,6 +51,7 @@ class Runtime:
     def start(self) -> None:
         self._housekeepers.spawn(self.ledger.write_forever(), name="ledger")
         self._housekeepers.spawn(self._keep_house(), name="housekeeping")
+        self._housekeepers.spawn(self.policy.watch_forever(), name="policy")
 
     async def close(self) -> None:
         """Ends what is in flight, flushes the ledger, closes connections."""
@@ -99,6 +102,7 @@ def build_runtime(
         clock=clock,
         ledger=Ledger(clock=clock),
         rates=price_list(config),
+        policy=PolicyWatch(config),
     )
 
 

@@ -39,6 +39,7 @@ from warmcache.core.ports import (
 from warmcache.core.prefix import Breakpoint, Json, Prefix, PrefixKey, Prompt, Request, Turn, build_request
 from warmcache.core.usage import Usage
 from warmcache.ledger import Ledger
+from warmcache.operator_policy import PolicyWatch
 from warmcache.runtime import Runtime, build_runtime, close_runtime, install_runtime
 
 __all__ = ["FakeClock", "FakeProvider", "FakeRuntime", "fake_runtime", "make_prefix", "make_prompt", "make_turn"]
@@ -305,6 +306,7 @@ async def fake_runtime(
     runtime = build_runtime(config, provider=provider, store=store, clock=clock)
     if not has_database:
         runtime.ledger = _NoLedger(clock=clock)
+        runtime.policy = PolicyWatch(config, read=lambda: None)
     install_runtime(runtime)
     try:
         yield FakeRuntime(runtime=runtime, provider=provider, clock=clock)

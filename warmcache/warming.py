@@ -53,6 +53,7 @@ async def consider(runtime: Runtime, prefix: Prefix, *, intent: str, label: str)
 
 
 async def _decision(runtime: Runtime, prefix: Prefix) -> Decision:
+    policy = await runtime.policy.known()
     now = runtime.clock.now()
     if now < runtime.warming_paused_until:
         return _skip("upstream_limited", prefix)
@@ -64,7 +65,7 @@ async def _decision(runtime: Runtime, prefix: Prefix) -> Decision:
         prefix,
         sightings=sightings,
         now=now,
-        limits=runtime.config.limits,
+        limits=policy.limits,
         capabilities=runtime.provider.capabilities,
         rates=runtime.rates,
     )

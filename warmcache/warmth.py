@@ -39,7 +39,7 @@ class Flight:
 
 async def warmth_of(runtime: Runtime, prefix: Prefix) -> Warmth:
     """What is believed right now, without deciding anything; `skipped` where it would never be warmed."""
-    refusal = standing_refusal(prefix, runtime.config.limits, runtime.provider.capabilities)
+    refusal = standing_refusal(prefix, runtime.policy.current.limits, runtime.provider.capabilities)
     if refusal is not None:
         return Warmth(state=WarmthState.SKIPPED, reason=refusal, prefix_tokens=prefix.prefix_tokens)
     try:

@@ -46,6 +46,9 @@ def test_numbers_may_come_as_text_and_become_what_they_are() -> None:
         ({"MAX_COST_PER_WARM_UP_USD": "Infinity"}, "finite"),
         ({"UPSTREAM": "openai"}, "'anthropic', 'simulator' or 'local'"),
         ({"UPSTREAM": ["local"]}, "'anthropic', 'simulator' or 'local'"),
+        ({"HOLDOUT_SHARE": 1.5}, "between 0 and 1"),
+        ({"INTENTS": "typing"}, "must be a list of open, typing"),
+        ({"INTENTS": ["typing", ["open"]]}, "must be a list of open, typing"),
         ({"PRICES": "cheap"}, "must be a dict"),
         ({"PRICES": {"m": {"input": 1}}}, "exactly these entries"),
         ({"PRICES": {"m": {**GOOD_PRICES, "input": "one"}}}, "['m']['input'] must be a number"),
@@ -58,6 +61,10 @@ def test_what_cannot_be_read_is_named(entries: Any, says: str) -> None:
         read_config(entries)
 
     assert says in str(raised.value)
+
+
+def test_intents_are_kept_in_their_own_order() -> None:
+    assert read_config({"INTENTS": ["attach", "typing", "attach"]}).intents == ("typing", "attach")
 
 
 def test_secrets_do_not_show_in_a_traceback() -> None:
