@@ -129,12 +129,19 @@ class WarmthStore(Protocol):
     async def look_up(self, hashes: Sequence[str]) -> Mapping[str, Sighting]:
         """Only hashes of which something is known. Costs at most one round trip."""
 
-    async def claim(self, prefix_hash: str, *, owner: str, ttl_seconds: float) -> bool:
-        """Takes the lease unless somebody holds it. Exactly one of any number of callers gets True."""
+    async def claim(self, prefix_hash: str, *, owner: str, ttl_seconds: float, begins: bool = False) -> bool:
+        """Takes the lease unless somebody holds it. Exactly one of any number of callers gets True.
+
+        With `begins` the holder's call goes to the provider at once: as `begin`, in the same step.
+        """
 
     async def begin(self, hashes: Sequence[str], *, owner: str) -> None:
         """The holder's call goes to the provider now: those who need the entry may wait for it. No effect on leases
         that `owner` does not hold."""
+
+    async def renew(self, owner_by_hash: Mapping[str, str], *, ttl_seconds: float) -> None:
+        """These leases end so long from now, unless they are given back. No effect on those that the owner named does
+        not hold (any more). Costs at most one round trip."""
 
     async def release(self, prefix_hash: str, *, owner: str) -> None:
         """Gives the lease back and wakes those who wait; no effect unless `owner` holds it."""

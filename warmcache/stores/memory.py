@@ -1,6 +1,7 @@
 """Leases and warmth within one process."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
@@ -46,11 +47,12 @@ class MemoryWarmthStore:
                 found[prefix_hash] = sighting
         return found
 
-    async def claim(self, prefix_hash: str, *, owner: str, ttl_seconds: float) -> bool:
+    async def claim(self, prefix_hash: str, *, owner: str, ttl_seconds: float, begins: bool = False) -> bool:
         now = self._clock.now()
         if self._live_lease(prefix_hash, now) is not None:
             return False
-        self._leases[prefix_hash] = _Lease(owner=owner, expires_at=now + ttl_seconds)
+        called_at = now if begins else None
+        self._leases[prefix_hash] = _Lease(owner=owner, expires_at=now + ttl_seconds, called_at=called_at)
         while len(self._leases) > self._max_entries:
             self._leases.pop(next(iter(self._leases))).released.set()
         return True
@@ -62,6 +64,13 @@ class MemoryWarmthStore:
             if lease is not None and lease.owner == owner:
                 lease.called_at = now
 
+    async def renew(self, owner_by_hash: Mapping[str, str], *, ttl_seconds: float) -> None:
+        now = self._clock.now()
+        for prefix_hash, owner in owner_by_hash.items():
+            lease = self._live_lease(prefix_hash, now)
+            if lease is not None and lease.owner == owner:
+                lease.expires_at = now + ttl_seconds
+
     async def release(self, prefix_hash: str, *, owner: str) -> None:
         lease = self._leases.get(prefix_hash)
         if lease is not None and lease.owner == owner:
@@ -69,16 +78,14 @@ class MemoryWarmthStore:
             lease.released.set()
 
     async def wait_until_released(self, prefix_hash: str, *, timeout_seconds: float) -> bool:
-        now = self._clock.now()
-        lease = self._live_lease(prefix_hash, now)
+        lease = self._live_lease(prefix_hash, self._clock.now())
         if lease is None:
             return True
         try:
-            # A holder that is gone gives nothing back: its lease ends by time.
-            async with asyncio.timeout(min(timeout_seconds, lease.expires_at - now)):
-                await lease.released.wait()
+            async with asyncio.timeout(timeout_seconds):
+                await self._wait_for_end(prefix_hash, lease)
         except TimeoutError:
-            return self._live_lease(prefix_hash, self._clock.now()) is not lease
+            return False
         return True
 
     async def record_warm(self, expires_at_by_hash: Mapping[str, float]) -> None:
@@ -95,6 +102,14 @@ class MemoryWarmthStore:
     async def forget(self, hashes: Sequence[str]) -> None:
         for prefix_hash in hashes:
             self._warm_until.pop(prefix_hash, None)
+
+    async def _wait_for_end(self, prefix_hash: str, lease: _Lease) -> None:
+        """A holder that is gone gives nothing back: its lease ends by time, which one that is there puts off."""
+        while self._live_lease(prefix_hash, now := self._clock.now()) is lease:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(lease.expires_at - now):
+                    await lease.released.wait()
+                    return
 
     def _sighting(self, prefix_hash: str, now: float) -> Sighting:
         sighting = _NOTHING

@@ -11,8 +11,9 @@ Every command is tried once and has a short clock: without Redis there is no war
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Self
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -50,6 +51,14 @@ for _, key in ipairs(KEYS) do
   end
 end
 """
+RENEW = """
+for i, key in ipairs(KEYS) do
+  local held = redis.call('GET', key)
+  if held and string.match(held, '^(.*) [^ ]+$') == ARGV[i + 1] then
+    redis.call('PEXPIRE', key, ARGV[1])
+  end
+end
+"""
 RECORD_WARM = """
 for i, key in ipairs(KEYS) do
   local known = tonumber(redis.call('GET', key) or '0')
@@ -59,6 +68,15 @@ for i, key in ipairs(KEYS) do
   end
 end
 """
+
+
+@dataclass(slots=True, kw_only=True)
+class _Watch:
+    """Of one lease; ends with it, or with the last who waits."""
+
+    task: asyncio.Task[None]
+    released: asyncio.Event
+    waiters: int = 0
 
 
 class RedisWarmthStore:
@@ -82,10 +100,11 @@ class RedisWarmthStore:
             url, socket_timeout=None, socket_connect_timeout=COMMAND_TIMEOUT_SECONDS, retry=Retry(NoBackoff(), 0)
         )
         self._begin_script = self._redis.register_script(BEGIN)
+        self._renew_script = self._redis.register_script(RENEW)
         self._release_script = self._redis.register_script(RELEASE)
         self._record_script = self._redis.register_script(RECORD_WARM)
         self._rests_until = 0.0
-        self._waiters: dict[str, set[asyncio.Event]] = {}
+        self._watches: dict[str, _Watch] = {}
         self._listener: asyncio.Task[None] | None = None
 
     @classmethod
@@ -105,10 +124,10 @@ class RedisWarmthStore:
                 found[prefix_hash] = _sighting(warm, lease, nothing)
         return found
 
-    async def claim(self, prefix_hash: str, *, owner: str, ttl_seconds: float) -> bool:
+    async def claim(self, prefix_hash: str, *, owner: str, ttl_seconds: float, begins: bool = False) -> bool:
         with self._command():
-            key = self._key("lease", prefix_hash)
-            return bool(await self._redis.set(key, f"{owner} 0", nx=True, px=round(ttl_seconds * 1000)))
+            key, called_at = self._key("lease", prefix_hash), self._clock.now() if begins else 0
+            return bool(await self._redis.set(key, f"{owner} {called_at}", nx=True, px=round(ttl_seconds * 1000)))
 
     async def begin(self, hashes: Sequence[str], *, owner: str) -> None:
         if hashes:
@@ -116,17 +135,30 @@ class RedisWarmthStore:
                 keys = [self._key("lease", h) for h in hashes]
                 await self._begin_script(keys=keys, args=[owner, self._clock.now()])
 
+    async def renew(self, owner_by_hash: Mapping[str, str], *, ttl_seconds: float) -> None:
+        if owner_by_hash:
+            with self._command():
+                keys = [self._key("lease", h) for h in owner_by_hash]
+                await self._renew_script(keys=keys, args=[round(ttl_seconds * 1000), *owner_by_hash.values()])
+
     async def release(self, prefix_hash: str, *, owner: str) -> None:
         with self._command():
             await self._release_script(keys=[self._key("lease", prefix_hash)], args=[owner, self._channel, prefix_hash])
 
     async def wait_until_released(self, prefix_hash: str, *, timeout_seconds: float) -> bool:
+        watch = self._watches.get(prefix_hash)
+        if watch is None:
+            watch = self._begin_watch(prefix_hash)
+        watch.waiters += 1
         try:
             async with asyncio.timeout(timeout_seconds):
-                async with self._heard_release(prefix_hash) as released:
-                    await self._wait(prefix_hash, released)
+                await asyncio.shield(watch.task)
         except TimeoutError:
             return False
+        finally:
+            watch.waiters -= 1
+            if not watch.waiters:
+                self._end_watch(prefix_hash, watch)
         return True
 
     async def record_warm(self, expires_at_by_hash: Mapping[str, float]) -> None:
@@ -149,10 +181,12 @@ class RedisWarmthStore:
                 await self._redis.delete(*(self._key("warm", h) for h in hashes))
 
     async def aclose(self) -> None:
+        tasks = [watch.task for watch in self._watches.values()]
         if self._listener is not None:
-            self._listener.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._listener
+            tasks.append(self._listener)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._listening.aclose()
         await self._redis.connection_pool.aclose()
 
@@ -176,28 +210,34 @@ class RedisWarmthStore:
             logger.warning("Redis does not answer, so nothing is warmed: %s", error)
             raise StoreUnavailable(str(error)) from error
 
-    async def _wait(self, prefix_hash: str, released: asyncio.Event) -> None:
-        while True:
-            sighting = (await self.look_up([prefix_hash])).get(prefix_hash, Sighting())
-            if sighting.lease_owner is None:
+    def _begin_watch(self, prefix_hash: str) -> "_Watch":
+        """One watch serves all of this process who wait for the same lease, one subscription all watches."""
+        loop = asyncio.get_running_loop()
+        if self._listener is None or self._listener.done():
+            self._listener = loop.create_task(self._listen(), name="releases")
+        released = asyncio.Event()
+        task = loop.create_task(self._watch(prefix_hash, released), name=f"watch of {prefix_hash}")
+        watch = self._watches[prefix_hash] = _Watch(task=task, released=released)
+        task.add_done_callback(lambda _: self._end_watch(prefix_hash, watch))
+        return watch
+
+    def _end_watch(self, prefix_hash: str, watch: "_Watch") -> None:
+        """At once, so that nobody joins one that is about to end."""
+        watch.task.cancel()
+        if self._watches.get(prefix_hash) is watch:
+            del self._watches[prefix_hash]
+
+    async def _watch(self, prefix_hash: str, released: asyncio.Event) -> None:
+        """Returns when whoever holds the lease now does not hold it any more."""
+        first_owner: str | None = None
+        while not released.is_set():
+            owner = (await self.look_up([prefix_hash])).get(prefix_hash, Sighting()).lease_owner
+            first_owner = first_owner or owner
+            if owner is None or owner != first_owner:
                 return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
                     await released.wait()
-
-    @asynccontextmanager
-    async def _heard_release(self, prefix_hash: str) -> AsyncIterator[asyncio.Event]:
-        """An event that is set when somebody gives this lease back. One subscription serves the process."""
-        if self._listener is None or self._listener.done():
-            self._listener = asyncio.get_running_loop().create_task(self._listen(), name="releases")
-        released = asyncio.Event()
-        self._waiters.setdefault(prefix_hash, set()).add(released)
-        try:
-            yield released
-        finally:
-            self._waiters[prefix_hash].discard(released)
-            if not self._waiters[prefix_hash]:
-                del self._waiters[prefix_hash]
 
     async def _listen(self) -> None:
         """Ends when Redis goes; the next one who waits begins anew, and until then polls."""
@@ -207,8 +247,9 @@ class RedisWarmthStore:
             while True:
                 message = await pubsub.get_message(timeout=None)
                 if message is not None:
-                    for released in self._waiters.get(message["data"].decode(), ()):
-                        released.set()
+                    watch = self._watches.get(message["data"].decode())
+                    if watch is not None:
+                        watch.released.set()
         except (RedisError, OSError) as error:
             logger.warning("Releases are not heard until Redis is back: %s", error)
         finally:

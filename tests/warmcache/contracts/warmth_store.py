@@ -75,6 +75,43 @@ class WarmthStoreContract:
 
         assert await store.look_up(["a"]) == {}
 
+    async def test_a_claim_can_say_at_once_that_the_call_begins(self, store: WarmthStore, clock: FakeClock) -> None:
+        assert await store.claim("a", owner="x", ttl_seconds=5, begins=True)
+        assert not await store.claim("a", owner="y", ttl_seconds=5, begins=True)
+
+        seen = (await store.look_up(["a"]))["a"]
+
+        assert (seen.lease_owner, seen.called_at) == ("x", pytest.approx(clock.now(), abs=0.01))
+
+    async def test_a_renewed_lease_lives_on_and_those_of_others_do_not(
+        self, store: WarmthStore, clock: FakeClock, pass_time: Callable[[float], Awaitable[None]]
+    ) -> None:
+        for name in ("a", "b"):
+            await store.claim(name, owner="x 1", ttl_seconds=5, begins=True)
+        await store.claim("c", owner="y", ttl_seconds=5)
+        called_at = (await store.look_up(["a"]))["a"].called_at
+        await pass_time(4)
+
+        await store.renew({"a": "x 1", "b": "x 1", "c": "x 1", "nobody's": "x 1"}, ttl_seconds=5)
+        await pass_time(4)
+
+        seen = await store.look_up(["a", "b", "c", "nobody's"])
+        assert {name: sighting.lease_owner for name, sighting in seen.items()} == {"a": "x 1", "b": "x 1"}
+        assert seen["a"].called_at == called_at
+
+    async def test_renewing_nothing_is_allowed(self, store: WarmthStore) -> None:
+        await store.renew({}, ttl_seconds=5)
+
+    async def test_a_lease_that_has_ended_is_not_brought_back(
+        self, store: WarmthStore, pass_time: Callable[[float], Awaitable[None]]
+    ) -> None:
+        await store.claim("a", owner="x", ttl_seconds=2)
+        await pass_time(2.1)
+
+        await store.renew({"a": "x"}, ttl_seconds=5)
+
+        assert await store.claim("a", owner="y", ttl_seconds=5)
+
     async def test_a_released_lease_can_be_claimed_again(self, store: WarmthStore) -> None:
         await store.claim("a", owner="x", ttl_seconds=5)
         await store.release("a", owner="x")
@@ -127,6 +164,43 @@ class WarmthStoreContract:
         await store.release("a", owner="x")
 
         assert await asyncio.gather(*waiting) == [True] * 20
+
+    async def test_one_who_leaves_and_one_who_comes_at_the_same_moment_do_not_meet(self, store: WarmthStore) -> None:
+        await store.claim("a", owner="x", ttl_seconds=60)
+        leaves = asyncio.create_task(store.wait_until_released("a", timeout_seconds=10))
+        await asyncio.sleep(0.05)
+        leaves.cancel()
+        comes = asyncio.create_task(store.wait_until_released("a", timeout_seconds=10))
+        await asyncio.sleep(0.05)
+
+        await store.release("a", owner="x")
+
+        assert leaves.cancelled()
+        assert await comes
+
+    async def test_who_waits_for_one_holder_does_not_wait_for_the_next(self, store: WarmthStore) -> None:
+        await store.claim("a", owner="x", ttl_seconds=60)
+        waiting = [asyncio.create_task(store.wait_until_released("a", timeout_seconds=10)) for _ in range(3)]
+        await asyncio.sleep(0.05)
+
+        await store.release("a", owner="x")
+        await store.claim("a", owner="y", ttl_seconds=60)
+
+        assert await asyncio.gather(*waiting) == [True] * 3
+        assert not await store.wait_until_released("a", timeout_seconds=0.02)
+
+    async def test_waiting_goes_on_while_the_holder_renews(self, store: WarmthStore) -> None:
+        await store.claim("a", owner="x", ttl_seconds=0.8)
+        waiting = asyncio.create_task(store.wait_until_released("a", timeout_seconds=10))
+        await asyncio.sleep(0.02)
+        await store.renew({"a": "x"}, ttl_seconds=60)
+        await asyncio.sleep(1.0)
+        has_ended = waiting.done()
+
+        await store.release("a", owner="x")
+
+        assert not has_ended
+        assert await waiting
 
     async def test_waiting_ends_after_the_time_out(self, store: WarmthStore) -> None:
         await store.claim("a", owner="x", ttl_seconds=60)

@@ -105,6 +105,7 @@ async def test_without_redis_every_call_says_so_quickly_and_it_recovers_by_itsel
         lambda: store.look_up(["a"]),
         lambda: store.claim("a", owner="x", ttl_seconds=5),
         lambda: store.begin(["a"], owner="x"),
+        lambda: store.renew({"a": "x"}, ttl_seconds=5),
         lambda: store.release("a", owner="x"),
         lambda: store.wait_until_released("a", timeout_seconds=5),
         lambda: store.record_warm({"a": clock.now() + 60}),
