@@ -17,7 +17,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 
-from warmcache import records
+from warmcache import policy_admin, records  # noqa: F401 - the first registers a page of its own
 from warmcache.models import Outcome, SkipCount, UsageRecord, WarmUp
 from warmcache.runtime import SystemClock
 

@@ -1,0 +1,114 @@
+"""The operator's knobs in Django's admin: one row, and each empty field says what is in force instead."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Model
+from django.forms import ModelForm
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+
+from warmcache.conf import Config, get_config
+from warmcache.models import Intent, WarmPolicy
+from warmcache.operator_policy import read_row
+
+THE_ROW = 1
+"""Its primary key: two operators who add it at the same moment write the same row."""
+MONEY = ("value_of_second_usd", "max_cost_per_warm_up_usd", "user_daily_usd", "daily_usd")
+NUMBERS = ("user_daily_warm_ups", "daily_warm_ups")
+
+
+class WarmPolicyForm(ModelForm):  # type: ignore[type-arg]
+    """Refuses what has no meaning, and says of each field what stands behind it when it is empty."""
+
+    intents = forms.MultipleChoiceField(
+        label="intents that warm",
+        choices=Intent.choices,
+        widget=forms.CheckboxSelectMultiple,
+        required=False,
+        error_messages={"invalid_choice": "%(value)s is no intent."},
+    )
+    holdout_share = forms.FloatField(
+        label="hold-out share",
+        min_value=0,
+        max_value=1,
+        required=False,
+        error_messages={
+            "min_value": "A share is between 0 and 1: 0.05 holds every twentieth visit out.",
+            "max_value": "A share is between 0 and 1: 0.05 holds every twentieth visit out.",
+        },
+    )
+
+    class Meta:
+        model = WarmPolicy
+        fields = (
+            *("is_enabled", "value_of_second_usd", "max_cost_per_warm_up_usd", "holdout_share", "intents"),
+            *("user_daily_usd", "user_daily_warm_ups", "daily_usd", "daily_warm_ups", "keeps_shared_layers"),
+        )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        config = get_config()
+        for name in MONEY:
+            self.fields[name].validators.append(_not_negative)
+            self._explain(name, f"US dollars. Empty: {getattr(config, name)}, as in the settings.")
+        for name in NUMBERS:
+            self._explain(name, f"Empty: {getattr(config, name)}, as in the settings.")
+        self._explain(
+            "holdout_share",
+            "0 to 1: part of the visits that are not warmed, by lot, so that the report can tell what warming buys. "
+            f"Empty: {config.holdout_share:g}, as in the settings.",
+        )
+        self._explain("intents", f"None ticked: as in the settings, which is {_listed(config)}.")
+        self._explain("is_enabled", _switch_text(config))
+        if config.keeps_shared_layers:
+            self._explain("keeps_shared_layers", "The settings have it on, whatever stands here.")
+
+    def clean_intents(self) -> list[str] | None:
+        return self.cleaned_data["intents"] or None
+
+    def _explain(self, name: str, text: str) -> None:
+        self.fields[name].help_text = text
+
+
+@admin.register(WarmPolicy)
+class WarmPolicyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Exactly one row: it is added once, changed ever after, and never deleted."""
+
+    form = WarmPolicyForm
+    readonly_fields = ("updated_at",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super().has_add_permission(request) and not WarmPolicy.objects.exists()
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """A list of one is no use: it leads to the row."""
+        row = read_row()
+        if row is not None:
+            return HttpResponseRedirect(reverse("admin:warmcache_warmpolicy_change", args=[row.pk]))
+        if self.has_add_permission(request):
+            return HttpResponseRedirect(reverse("admin:warmcache_warmpolicy_add"))
+        return super().changelist_view(request, extra_context)
+
+    def save_model(self, request: HttpRequest, obj: WarmPolicy, form: Any, change: bool) -> None:
+        if not change:
+            obj.pk = THE_ROW
+        super().save_model(request, obj, form, change)
+
+
+def _not_negative(value: Any) -> None:
+    if value is not None and value < 0:
+        raise forms.ValidationError("This cannot be negative.")
+
+
+def _listed(config: Config) -> str:
+    return ", ".join(str(Intent(intent).label) for intent in config.intents) or "none"
+
+
+def _switch_text(config: Config) -> str:
+    in_force = "In force in every process within two seconds, without a restart."
+    return in_force if config.enabled else f"{in_force} The settings have warming off, whatever stands here."
