@@ -138,6 +138,15 @@ class Message(models.Model):
     )
     request_id = models.CharField(max_length=80, blank=True, default="")
 
+    # Of a running reply: who writes it, and how far the row has come.
+    owner = models.CharField(max_length=32, blank=True, default="", help_text="The process that writes it.")
+    beat_at = models.DateTimeField(
+        null=True, blank=True, help_text="The owner's last sign of life. Watched for change, compared with no clock."
+    )
+    stop_requested_at = models.DateTimeField(null=True, blank=True, help_text="In any process; the owner obeys.")
+    epoch = models.CharField(max_length=12, blank=True, default="", help_text="Of the numbering of its frames.")
+    log_seq = models.PositiveIntegerField(default=0, help_text="Of the last frame whose text is stored.")
+
     class Meta:
         ordering = ("created_at",)
         constraints = (models.UniqueConstraint(fields=("sender", "client_message_id"), name="message_is_sent_once"),)
