@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from chatapp import access, events, protocol
-from chatapp.services import conversations, limits, replies, states
+from chatapp.services import conversations, limits, replies, running_replies, states
 from chatapp.services.reply_readers import ReplyReaders
 from chatapp.services.typing import Draft, TypingWatch
 from chatapp.services.warmth_reports import WarmthReports
@@ -82,7 +82,7 @@ class ChatConsumer(SignedInSocket):
         knows_reply = sent.is_resend and sent.conversation.pk in self.opened
         await self.subscribe(sent.conversation.pk)
         await self.send_frame(states.message_created(sent.message))
-        run = replies.run_of(sent.reply.pk)
+        run = running_replies.run_of(sent.reply.pk)
         if run is not None and not knows_reply:
             self.readers.start(run, sent.conversation.pk)
 
@@ -99,7 +99,7 @@ class ChatConsumer(SignedInSocket):
     async def reply_started(self, event: events.ConversationEvent) -> None:
         conversation_id = UUID(event["conversation_id"])
         # A short reply may have ended before its news is taken.
-        run = replies.run_of(UUID(event["message_id"]))
+        run = running_replies.run_of(UUID(event["message_id"]))
         if run is not None and run.user_id == self.user.pk and conversation_id in self.opened:
             self.readers.start(run, conversation_id)
 
@@ -110,13 +110,13 @@ class ChatConsumer(SignedInSocket):
         view = conversations.conversation_view(conversation)
         await self.send_frame(protocol.ConversationUpdated(conversation=view))
         # While a reply is written its own request warms the prefix, and reading all of it would be in its way.
-        if conversation_id in self.opened and not replies.is_writing_in(conversation_id):
+        if conversation_id in self.opened and not running_replies.is_writing_in(conversation_id):
             self.warmth.refresh(Draft(conversation_id=conversation_id))
 
     async def conversation_deleted(self, event: events.ConversationEvent) -> None:
         conversation_id = UUID(event["conversation_id"])
         self.watch.forget(conversation_id)
-        replies.stop_in(conversation_id)
+        running_replies.stop_in(conversation_id)
         await self.unsubscribe(conversation_id)
         await self.send_frame(protocol.ConversationUpdated(conversation=conversations.deleted_view(conversation_id)))
 

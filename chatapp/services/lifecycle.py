@@ -2,7 +2,7 @@
 
 from django.conf import settings
 
-from chatapp.services import replies
+from chatapp.services import running_replies
 from warmcache import services as warmcache
 from warmcache.database import in_database_thread
 
@@ -10,10 +10,10 @@ from warmcache.database import in_database_thread
 async def startup() -> None:
     """Ends what an earlier process left running, where this one is the only one."""
     if not settings.REDIS_URL:
-        await in_database_thread(replies.interrupt_orphans)
+        await in_database_thread(running_replies.interrupt_orphans)
 
 
 async def shutdown() -> None:
     """Running replies end as `interrupted` with their text stored; the ledger is flushed, connections are closed."""
-    await replies.interrupt_all()
+    await running_replies.interrupt_all()
     await warmcache.close()

@@ -1,51 +1,25 @@
-"""Send a message, run its reply, stop it, try again. A message is acked after its row is committed."""
+"""Send a message, stop its reply, try again. A message is acked after its row is committed."""
 
 import asyncio
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 
 from chatapp import access, events
 from chatapp.models import Attachment, Conversation, Message, User
 from chatapp.protocol import FrameError, MessageSend
-from chatapp.services import conversations, prompts
-from chatapp.services.reply_run import RESTARTED, ReplyRun, parent_of
+from chatapp.services import conversations, prompts, running_replies
+from chatapp.services.reply_run import ReplyRun, parent_of
 from warmcache.database import in_database_thread
-from warmcache.tasks import TaskOwner
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
-
-MAX_ENDED_RUNS = 200
-"""Kept for readers that come back within moments; the row has the text for everybody else."""
-
-LONGEST_LAUNCH = timedelta(seconds=10)
-"""From the commit of a reply's row to its run."""
-
-LONGEST_REPLY = timedelta(minutes=15)
-"""No reply is written for longer: the provider's own clock ends it before."""
-
-ABANDONED = {
-    "status": Message.Status.INTERRUPTED,
-    "error_code": RESTARTED.code,
-    "error_message": RESTARTED.message,
-    "error_is_retryable": RESTARTED.retryable,
-}
-
-SHUTDOWN_PATIENCE_SECONDS = 5.0
-
-_runs: dict[UUID, ReplyRun] = {}
-_ended: OrderedDict[UUID, ReplyRun] = OrderedDict()
-_tasks = TaskOwner("replies")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,18 +61,7 @@ async def _regenerate(user: User, reply_id: UUID, received_at: float) -> None:
 
 async def stop(user: User, reply_id: UUID) -> None:
     """Closes the upstream call; the text so far is kept. An ended reply is left as it is."""
-    reply = await in_database_thread(access.reply_for_user, user, reply_id)
-    run = _runs.get(reply_id)
-    if run is not None:
-        run.stop()
-    else:
-        await in_database_thread(_end_abandoned, reply)
-
-
-def stop_in(conversation_id: UUID) -> None:
-    """Closes the upstream call of a conversation that was deleted: nobody will read the rest."""
-    for run in [run for run in _runs.values() if run.conversation_id == conversation_id]:
-        run.stop()
+    await running_replies.stop(await in_database_thread(access.reply_for_user, user, reply_id))
 
 
 async def note_seen(user: User, reply_id: UUID, *, browser_ttft_ms: float | None) -> None:
@@ -107,37 +70,9 @@ async def note_seen(user: User, reply_id: UUID, *, browser_ttft_ms: float | None
         await in_database_thread(_store_seen, user, reply_id, round(browser_ttft_ms))
 
 
-def running(reply_id: UUID) -> ReplyRun | None:
-    """The run of a reply that this process owns."""
-    return _runs.get(reply_id)
-
-
-def run_of(reply_id: UUID) -> ReplyRun | None:
-    """The run of a reply that is being written here, or was a moment ago."""
-    return _runs.get(reply_id) or _ended.get(reply_id)
-
-
-def is_writing_in(conversation_id: UUID) -> bool:
-    """Whether this process is writing a reply there."""
-    return any(run.conversation_id == conversation_id for run in _runs.values())
-
-
-def interrupt_orphans() -> int:
-    """Ends the replies that a process left behind when it died. Only for a server that is the only process."""
-    return Message.objects.filter(status=Message.Status.STREAMING).update(finished_at=timezone.now(), **ABANDONED)
-
-
-async def interrupt_all() -> None:
-    """At shutdown: every running reply ends as `interrupted`, with its text stored."""
-    for run in list(_runs.values()):
-        run.stop("interrupted")
-    await _tasks.join(timeout_seconds=SHUTDOWN_PATIENCE_SECONDS)
-    await _tasks.close()
-
-
 async def _whatever_the_caller_does(work: Coroutine[Any, Any, T], *, name: str) -> T:
     """Runs it to its end: a socket that dies meanwhile must not leave a stored message without its reply."""
-    outcome = await asyncio.shield(_tasks.spawn(_result_or_refusal(work), name=name))
+    outcome = await asyncio.shield(running_replies.tasks.spawn(_result_or_refusal(work), name=name))
     if isinstance(outcome, FrameError | access.NotFound):
         raise outcome
     return outcome
@@ -152,28 +87,20 @@ async def _result_or_refusal(work: Coroutine[Any, Any, T]) -> T | FrameError | a
 
 
 def _launch(reply: Message, *, received_at: float, message: Message | None = None, origin: str = "") -> None:
-    run = ReplyRun(reply, received_at=received_at)
-    _runs[reply.pk] = run
-    _tasks.spawn(_run(run, reply.conversation, message, origin), name=f"reply {reply.pk}")
+    """Others hear of the message, then of the reply, and at its end of the conversation's new state."""
+    running_replies.launch(
+        reply,
+        received_at=received_at,
+        while_written=partial(_tell_others, conversation=reply.conversation, message=message, origin=origin),
+        after_end=_after_end,
+    )
 
 
-async def _run(run: ReplyRun, conversation: Conversation, message: Message | None, origin: str) -> None:
-    """The reply and what others hear of it: the message, then the reply, at its end the conversation's new state."""
-    writing = asyncio.get_running_loop().create_task(run.run(), name=f"writing {run.reply_id}")
-    try:
-        await _tell_others(run, conversation, message, origin)
-        await writing
-    finally:
-        writing.cancel()
-        await asyncio.wait({writing})
-        del _runs[run.reply_id]
-        _ended[run.reply_id] = run
-        while len(_ended) > MAX_ENDED_RUNS:
-            _ended.popitem(last=False)
-        await events.announce_conversation(conversation.user_id, conversation.pk)
+async def _after_end(run: ReplyRun) -> None:
+    await events.announce_conversation(run.user_id, run.conversation_id)
 
 
-async def _tell_others(run: ReplyRun, conversation: Conversation, message: Message | None, origin: str) -> None:
+async def _tell_others(run: ReplyRun, *, conversation: Conversation, message: Message | None, origin: str) -> None:
     """A channel layer that is down costs other sockets the news, never the sender the reply."""
     try:
         if message is not None:
@@ -274,28 +201,10 @@ def _new_reply(conversation: Conversation, question: Message) -> Message:
 
 
 def _refuse_while_running(conversation: Conversation, *, ref: str) -> None:
-    """A row that nobody writes any more ends here: it must not lock its conversation for good."""
-    streaming = Message.objects.filter(conversation=conversation, status=Message.Status.STREAMING)
-    rows = list(streaming.values_list("pk", "created_at"))
-    abandoned = [pk for pk, created_at in rows if _is_abandoned(pk, created_at)]
-    if abandoned:
-        streaming.filter(pk__in=abandoned).update(**ABANDONED)
-    if len(abandoned) < len(rows):
+    if running_replies.is_written(conversation.pk):
         raise FrameError(
             "reply_running", "A reply is still being written here. Stop it, or wait for its end.", ref, retryable=True
         )
-
-
-def _is_abandoned(reply_id: UUID, created_at: datetime) -> bool:
-    """No other process could be writing it, or none could for so long. A row is committed just before its run."""
-    if reply_id in _runs:
-        return False
-    return timezone.now() - created_at > (LONGEST_REPLY if settings.REDIS_URL else LONGEST_LAUNCH)
-
-
-def _end_abandoned(reply: Message) -> None:
-    if reply.status == Message.Status.STREAMING and _is_abandoned(reply.pk, reply.created_at):
-        Message.objects.filter(pk=reply.pk, status=Message.Status.STREAMING).update(**ABANDONED)
 
 
 def _store_seen(user: User, reply_id: UUID, ttft_ms: int) -> None:

@@ -15,7 +15,7 @@ from chatapp.protocol import (
     ReplyView,
     UsageView,
 )
-from chatapp.services import replies
+from chatapp.services import running_replies
 from chatapp.services.conversations import assistant_view, branch_of, conversation_view
 from chatapp.services.reply_content import block_views
 from chatapp.services.reply_log import ReplyLog
@@ -103,7 +103,7 @@ def message_view(message: Message) -> MessageView:
 
 
 def _running_in(branch: Sequence[Message]) -> ReplyRun | None:
-    return next((run for message in branch if (run := replies.running(message.pk)) is not None), None)
+    return next((run for message in branch if (run := running_replies.running(message.pk)) is not None), None)
 
 
 def _load_branch(user: User, conversation_id: UUID) -> tuple[Conversation, Sequence[Message]]:
@@ -119,7 +119,7 @@ def _log_behind(cursor: Cursor | None, branch: Sequence[Message], running: Reply
     """
     if cursor is None or all(message.pk != cursor.reply_id for message in branch):
         return None
-    run = running or replies.run_of(cursor.reply_id)
+    run = running or running_replies.run_of(cursor.reply_id)
     if run is None or run.reply_id != cursor.reply_id:
         return None
     return run.log if run.log.epoch == cursor.epoch and cursor.after_seq <= run.log.seq else None

@@ -9,7 +9,7 @@ import pytest
 
 import chatapp
 from chatapp import protocol
-from chatapp.services import limits, replies
+from chatapp.services import limits, running_replies
 from warmcache.core import errors
 
 ROOT = Path(chatapp.__file__).parent
@@ -140,7 +140,7 @@ def test_every_timing_and_limit_stands_on_the_page_with_its_value(head, values):
 
 def test_the_numbers_in_the_text_are_the_code_s():
     assert f"{limits.STRIKES_TO_CLOSE + 1}st in a row" in PAGE
-    assert f"the last {replies.MAX_ENDED_RUNS} that ended" in PAGE
+    assert f"the last {running_replies.MAX_ENDED_RUNS} that ended" in PAGE
     assert f"may have {limits.LIMITS['open_conversations']} conversations open" in PAGE
     assert f"at most {protocol.MAX_ATTACHMENTS}" in PAGE
     assert f"at most {protocol.MAX_TEXT_CHARS:,} characters" in PAGE

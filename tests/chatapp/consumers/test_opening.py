@@ -300,11 +300,11 @@ async def test_a_cursor_of_somebody_else_s_reply_opens_nothing(open_tab, ann, bo
 
 
 async def test_an_ended_reply_keeps_its_frames_and_lets_its_prompt_go(uninterrupted):
-    from chatapp.services import replies
+    from chatapp.services import running_replies
 
     finished = uninterrupted.of_type("reply.finished")[0]
     await uninterrupted.read_all()
-    run = replies.run_of(UUID(finished["reply_id"]))
+    run = running_replies.run_of(UUID(finished["reply_id"]))
 
     assert isinstance(run, reply_run.ReplyRun)
     assert run.log.is_finished

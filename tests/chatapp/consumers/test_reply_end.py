@@ -9,7 +9,7 @@ from django.utils import timezone
 from chatapp import events
 from chatapp.health import health
 from chatapp.models import Conversation, Message
-from chatapp.services import conversations, lifecycle, replies, reply_run
+from chatapp.services import conversations, lifecycle, reply_run, running_replies
 from tests.chatapp.held_replies import begin_held_reply, reply_row, until_hung_up
 from tests.chatapp.sockets import eventually, in_time, reply_text
 from tests.factories import make_conversation, make_message
@@ -47,7 +47,7 @@ async def test_a_message_on_its_way_at_shutdown_is_not_left_streaming(open_tab, 
 async def test_a_process_that_cannot_wait_still_stores_how_far_a_reply_came(
     open_tab, ann, assistant, simulator, monkeypatch
 ):
-    monkeypatch.setattr(replies, "SHUTDOWN_PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(running_replies, "SHUTDOWN_PATIENCE_SECONDS", 0)
     tab = await open_tab(ann)
     started = await begin_held_reply(tab, simulator, assistant_id=assistant.pk)
 
@@ -57,7 +57,7 @@ async def test_a_process_that_cannot_wait_still_stores_how_far_a_reply_came(
     row = await reply_row(started["reply_id"])
     assert row.status == finished["status"] == "interrupted"
     assert row.text == reply_text(tab.frames)
-    assert replies.running(row.pk) is None
+    assert running_replies.running(row.pk) is None
 
 
 async def test_what_a_dead_process_left_is_interrupted_at_the_next_start(quiet_process, ann, assistant):
@@ -93,7 +93,7 @@ async def test_deleting_the_chat_in_the_middle_hangs_up_and_leaves_nothing(
     await in_database_thread(conversations.delete, conversation)
     deleted = await tab.until("conversation.updated")
     await until_hung_up(simulator)
-    await in_time(replies._tasks.join(timeout_seconds=5))
+    await in_time(running_replies.tasks.join(timeout_seconds=5))
 
     assert deleted["conversation"]["deleted"] is True
     assert not await in_database_thread(Message.objects.exists)
@@ -115,7 +115,7 @@ async def test_deleting_the_chat_before_its_reply_began_makes_no_request(
 
     await tab.say("A question", assistant_id=assistant.pk)
     await tab.until("message.created")
-    await in_time(replies._tasks.join(timeout_seconds=5))
+    await in_time(running_replies.tasks.join(timeout_seconds=5))
 
     assert simulator.requests() == []
     assert not await in_database_thread(Message.objects.exists)
