@@ -82,6 +82,14 @@ class Conversation(models.Model):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="conversations")
     assistant = models.ForeignKey(Assistant, on_delete=models.PROTECT, related_name="conversations")
     title = models.CharField(max_length=120, blank=True, default="")
+    branch = models.ForeignKey(
+        "Message",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="The shown branch goes through this message to the newest end below it; empty: the newest branch.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(default=timezone.now)
 
@@ -110,6 +118,14 @@ class Message(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="messages")
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="children")
+    edit_of = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="The message that this one was written anew from, as another version beside it.",
+    )
     role = models.CharField(max_length=10, choices=Role)
     content = models.JSONField(default=list)
     text = models.TextField(blank=True, default="")
@@ -156,12 +172,58 @@ class Message(models.Model):
         return f"{self.role} {self.id}"
 
 
+class QueuedMessage(models.Model):
+    """A person's message that was sent while a reply ran. It becomes a `Message` of the same id when its turn comes.
+
+    `id` counts in the order of sending. A withdrawn row stays for a while, so that a late resend of the message does not
+    bring it back, and a page that lost the connection while it took the message back still gets its text.
+    """
+
+    message_id = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="queued")
+    sender = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    client_message_id = models.UUIDField()
+    text = models.TextField(blank=True, default="")
+    behind = models.ForeignKey(
+        Message,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="The reply that ran: the message follows the newest end below it.",
+    )
+    parent = models.ForeignKey(
+        Message,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="Where it begins a branch.",
+    )
+    edit_of = models.ForeignKey(Message, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    is_held = models.BooleanField(
+        default=False, help_text="The reply before it ended badly: it waits for its sender's word."
+    )
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ("id",)
+        constraints = (models.UniqueConstraint(fields=("sender", "client_message_id"), name="message_is_queued_once"),)
+
+    def __str__(self) -> str:
+        return f"queued {self.message_id}"
+
+
 class Attachment(models.Model):
     """Text that a person attaches to a message; `message` is set once it is sent."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="attachments")
     message = models.ForeignKey(Message, null=True, blank=True, on_delete=models.CASCADE, related_name="attachments")
+    queued = models.ForeignKey(
+        QueuedMessage, null=True, blank=True, on_delete=models.CASCADE, related_name="attachments"
+    )
     name = models.CharField(max_length=200)
     text = models.TextField()
     created_at = models.DateTimeField(auto_now_add=True)
