@@ -7,6 +7,7 @@ Connections are checked before and closed after each call, as no request signal 
 import asyncio
 import contextvars
 import functools
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
@@ -19,7 +20,17 @@ T = TypeVar("T")
 DATABASE_THREADS = 8
 """Fewer than the default PostgreSQL pool's 10 connections, so that views always find one."""
 
-_pool = ThreadPoolExecutor(max_workers=DATABASE_THREADS, thread_name_prefix="database")
+
+def _open_pool() -> None:
+    """A forked child needs a pool of its own: the threads stay behind in the parent."""
+    global _pool
+    _pool = ThreadPoolExecutor(max_workers=DATABASE_THREADS, thread_name_prefix="database")
+
+
+_pool: ThreadPoolExecutor
+_open_pool()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_open_pool)
 
 
 async def in_database_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -1,0 +1,1 @@
+"""A Django project of somebody else: a help desk that answers from a handbook. No chat, no Channels."""

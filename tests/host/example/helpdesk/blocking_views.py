@@ -1,0 +1,33 @@
+"""Under WSGI: the same, without an event loop."""
+
+from collections.abc import Iterator
+
+from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from helpdesk.prompts import handbook_prompt
+from warmcache import sync as warmcache
+from warmcache.core.ports import BlockDelta
+
+
+@csrf_exempt
+def typing(request: HttpRequest) -> JsonResponse:
+    attempt = warmcache.prewarm_prefix(
+        handbook_prompt(), intent="typing", label="helpdesk", subject=request.POST["visitor"]
+    )
+    return JsonResponse({"state": attempt.warmth.state, "reason": attempt.decision.reason})
+
+
+@csrf_exempt
+def ask(request: HttpRequest) -> StreamingHttpResponse:
+    turn = ({"type": "text", "text": request.POST["question"]},)
+
+    def answer() -> Iterator[str]:
+        with warmcache.stream_response(
+            handbook_prompt(), turn, max_tokens=1024, label="helpdesk", subject=request.POST["visitor"]
+        ) as response:
+            for event in response:
+                if isinstance(event, BlockDelta) and event.kind == "text":
+                    yield event.text
+
+    return StreamingHttpResponse(answer(), content_type="text/plain")
