@@ -18,13 +18,18 @@ from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 
 from warmcache import policy_admin, records  # noqa: F401 - the first registers a page of its own
-from warmcache.models import Outcome, SkipCount, UsageRecord, WarmUp
+from warmcache.models import Outcome, SkipCount, UsageRecord, WarmUp, WarmUpLine
 from warmcache.runtime import SystemClock
 
 CENT = Decimal("0.01")
 MAX_SHOWN_REQUESTS = 50
 SHARED_FILTERS = ("label", "model", "upstream", "started_at")
 """Columns that a warm-up and a real request have in common."""
+
+LINE_HEADINGS = (
+    *("layer", "tokens up to its end", "lives", "written", "read", "cost", "ended as", "credited"),
+    "settled by",
+)
 
 TABLE = "<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>"
 
@@ -128,10 +133,20 @@ class WarmUpAdmin(RequestAdmin):
     @admin.display(description="layers")
     def layers_table(self, row: WarmUp) -> SafeString:
         lines = [
-            (layer["layer"], f"{layer['prefix_tokens']:,}", f"{layer['ttl_seconds'] // 60} min", layer["state"])
-            for layer in row.layers
+            (
+                line.layer,
+                f"{line.prefix_tokens:,}",
+                f"{line.ttl_seconds // 60} min",
+                f"{line.written_tokens:,}",
+                f"{line.read_tokens:,}",
+                dollars(line.cost_usd),
+                outcome_word(line.outcome),
+                f"{line.credited_tokens:,}",
+                _request_link(line),
+            )
+            for line in row.lines.select_related("request")
         ]
-        return table(("layer", "tokens up to its end", "lives", "was"), lines)
+        return table(LINE_HEADINGS, lines)
 
     @admin.display(description="requests that met it")
     def requests_table(self, row: WarmUp) -> SafeString | str:
@@ -251,6 +266,12 @@ def seconds(milliseconds: int | None) -> str:
     if milliseconds is None:
         return "-"
     return f"{milliseconds} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.2f} s"
+
+
+def _request_link(line: WarmUpLine) -> SafeString | str:
+    if line.request is None:
+        return "-"
+    return format_html('<a href="{}">{}</a>', detail_url(line.request), f"{line.request.started_at:%Y-%m-%d %H:%M:%S}")
 
 
 def detail_url(row: UsageRecord) -> str:

@@ -72,6 +72,9 @@ class RequestRecord(TokenCounts):
     prefix_tokens = models.PositiveIntegerField(default=0, help_text="Estimated before the call.")
     started_at = models.DateTimeField(db_index=True)
     duration_ms = models.PositiveIntegerField(default=0)
+    place = models.CharField(
+        max_length=80, blank=True, default="", db_index=True, help_text="Which conversation, in the host's own words."
+    )
     request_id = models.CharField(max_length=80, blank=True, default="")
     error_code = models.CharField(max_length=40, blank=True, default="")
 
@@ -84,14 +87,18 @@ class WarmUp(RequestRecord):
 
     intent = models.CharField(max_length=20, choices=Intent)
     reason = models.CharField(max_length=40, help_text="Why the policy said yes.")
-    layers = models.JSONField(
-        default=list, help_text="Per layer: name, prefix_hash, estimated tokens, TTL, cold or not."
-    )
     numbers = models.JSONField(
         default=dict, blank=True, help_text="What the policy weighed: chances, seconds, dollars, as it believed them."
     )
     estimated_expires_at = models.DateTimeField(null=True, blank=True)
-    outcome = models.CharField(max_length=12, choices=Outcome, default=Outcome.PENDING, blank=True, db_index=True)
+    outcome = models.CharField(
+        max_length=12,
+        choices=Outcome,
+        default=Outcome.PENDING,
+        blank=True,
+        db_index=True,
+        help_text="The best of the lines that it wrote; where it only renewed, that of the deepest.",
+    )
     settled_at = models.DateTimeField(null=True, blank=True)
     waited_ms = models.PositiveIntegerField(default=0, help_text="How long the request that joined it waited.")
     response_id = models.CharField(max_length=80, blank=True, default="", help_text="The provider's id of the answer.")
@@ -110,15 +117,21 @@ class WarmUp(RequestRecord):
 
 
 class WarmUpLine(models.Model):
-    """One layer that a warm-up wrote or renewed, settled by itself: layers are read by different requests."""
+    """One layer that a warm-up wrote or renewed, settled by itself: layers are read by different requests.
+
+    Spent is what the lines cost: they add up to the warm-up's cost. See `core/settlement.py`.
+    """
 
     warm_up = models.ForeignKey(WarmUp, on_delete=models.CASCADE, related_name="lines")
     position = models.PositiveSmallIntegerField(help_text="Counted from the beginning of the prompt.")
     layer = models.CharField(max_length=20, help_text="shared, conversation or draft.")
     prefix_hash = models.CharField(max_length=64, db_index=True)
-    prefix_tokens = models.PositiveIntegerField(default=0, help_text="Up to its end, estimated.")
+    prefix_tokens = models.PositiveIntegerField(
+        default=0, help_text="Up to its end: estimated before the call, as billed after it."
+    )
     ttl_seconds = models.PositiveIntegerField()
-    written_tokens = models.PositiveIntegerField(default=0, help_text="As billed; 0 where it was only read.")
+    written_tokens = models.PositiveIntegerField(default=0, help_text="As billed; 0 where it was only renewed.")
+    read_tokens = models.PositiveIntegerField(default=0, help_text="Of this layer alone, as billed.")
     cost_usd = models.DecimalField(
         max_digits=14, decimal_places=8, null=True, blank=True, help_text="Its part of the warm-up's cost."
     )

@@ -1,7 +1,7 @@
 """Rows of the ledger: written, settled and swept. Synchronous; `ledger.py` calls it off the event loop."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,22 +10,12 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F
 
-from warmcache.core.economics import Rates, request_cost_usd
+from warmcache import lines
+from warmcache.core.economics import Rates
 from warmcache.core.prefix import Prefix
+from warmcache.core.settlement import total_cost_usd
 from warmcache.core.usage import Usage
-from warmcache.models import Outcome, SkipCount, UsageRecord, WarmUp
-
-FULL_READ_FRACTION = 0.99
-"""A request has used a warm-up if it read at least this part of what the warm-up left in the cache."""
-
-MAX_CANDIDATES = 50
-"""Of warm-ups that one request may settle: its look-back positions can match no more than this in practice."""
-
-_MET = {Outcome.HIT, Outcome.JOINED, Outcome.RACED}
-"""Outcomes that make a request point at the warm-up."""
-
-_OPEN = (Outcome.PENDING, Outcome.UNUSED)
-"""A request is recorded when it ends: one that started in time may come after the sweep, and knows better."""
+from warmcache.models import Arm, Outcome, SkipCount, UsageRecord, WarmUp
 
 _MAX_PROVIDER_WORD = 80
 """The column's width: an id of the provider's that is longer must not cost the row."""
@@ -33,11 +23,28 @@ _MAX_PROVIDER_WORD = 80
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """For whom and where a request was made. `label` and `subject` are the host's own words."""
+    """For whom and where a request was made. `label`, `subject` and `place` are the host's own words."""
 
     label: str
     subject: str
     upstream: str
+    place: str = ""
+    """Which conversation. A request tells what was warmed in its own under other bytes; empty tells nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmUpFacts:
+    """One warm-up, as it was sent. `started_at` is in epoch seconds, the call's start at the provider."""
+
+    id: UUID
+    origin: Origin
+    prefix: Prefix
+    intent: str
+    reason: str
+    """Why the policy said yes."""
+    started_at: float
+    numbers: dict[str, Any] = field(default_factory=dict)
+    """What the policy weighed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,56 +69,93 @@ class RequestFacts:
     joined_id: UUID | None
     raced_id: UUID | None
     waited_ms: int
+    response_id: str = ""
+    miss_reason: str = ""
+    """Why the provider could not read all that an earlier request had left, as far as it says so."""
+    followed_request: bool = False
+    """It waited for another real request, which wrote what it needed."""
+    asked_tool: bool = False
+    arm: str = ""
+    """Of the visit that it ended: `treated`, `held_out`, or empty outside the experiment."""
+    intent: str = ""
+    """At which the policy had said warm in that visit."""
+    lead_ms: int | None = None
+    numbers: dict[str, Any] = field(default_factory=dict)
+    """What the policy had weighed then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence:
+    """How long a place was silent before a request, and whether the reply before it had asked for a tool."""
+
+    seconds: float
+    asked_tool: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """What a real request found: `warmth` is `hit`, `joined`, `raced` or `cold`."""
+    """What a real request found: `warmth` is `hit`, `joined`, `raced`, `cold` or `held_out`."""
 
     warmth: str
     warm_up_id: UUID | None
     cost_usd: Decimal | None
+    silence: Silence | None = None
+    """None for the first request of a place."""
 
 
 def at(epoch_seconds: float) -> datetime:
     return datetime.fromtimestamp(epoch_seconds, tz=UTC)
 
 
-def insert_warm_up(
-    warm_up_id: UUID, *, prefix: Prefix, origin: Origin, intent: str, reason: str, hot_tokens: int, started_at: float
-) -> None:
+@transaction.atomic
+def insert_warm_up(facts: WarmUpFacts) -> None:
     """The row stands before the call ends, so that a request that races it, or a crash, leaves a trace."""
-    deepest = prefix.breakpoints[-1]
-    WarmUp.objects.create(
-        id=warm_up_id,
-        **_origin_columns(origin, prefix),
-        intent=intent,
-        reason=reason,
-        started_at=at(started_at),
-        estimated_expires_at=at(started_at + deepest.ttl_seconds),
-        layers=[
-            {
-                "layer": point.layer,
-                "prefix_hash": point.prefix_hash,
-                "prefix_tokens": point.prefix_tokens,
-                "ttl_seconds": point.ttl_seconds,
-                "state": "warm" if point.prefix_tokens <= hot_tokens else "cold",
-            }
-            for point in prefix.breakpoints
-        ],
+    started_at, deepest = at(facts.started_at), facts.prefix.breakpoints[-1]
+    _, is_new = WarmUp.objects.get_or_create(
+        id=facts.id,
+        defaults={
+            **_origin_columns(facts.origin, facts.prefix),
+            "intent": facts.intent,
+            "reason": facts.reason,
+            "numbers": facts.numbers,
+            "started_at": started_at,
+            "estimated_expires_at": started_at + timedelta(seconds=deepest.ttl_seconds),
+        },
     )
+    if is_new:
+        lines.open_lines(facts.id, facts.prefix, started_at)
 
 
-def finish_warm_up(warm_up_id: UUID, *, usage: Usage, rates: Rates | None, duration_ms: int, request_id: str) -> None:
-    WarmUp.objects.filter(pk=warm_up_id).update(
-        **_usage_columns(usage, rates), duration_ms=duration_ms, request_id=request_id[:_MAX_PROVIDER_WORD]
-    )
-
-
-def fail_warm_up(
-    warm_up_id: UUID, *, outcome: Outcome, error_code: str, request_id: str, duration_ms: int, now: float
+@transaction.atomic
+def finish_warm_up(
+    facts: WarmUpFacts,
+    *,
+    usage: Usage,
+    rates: Rates | None,
+    duration_ms: int,
+    request_id: str,
+    response_id: str = "",
 ) -> None:
-    WarmUp.objects.filter(pk=warm_up_id).update(
+    """What it was billed, in all and per layer. Whole even where the row was never inserted."""
+    insert_warm_up(facts)
+    ended_at = at(facts.started_at + duration_ms / 1000)
+    lines.bill_lines(facts.id, facts.prefix, usage, rates, ended_at)
+    WarmUp.objects.filter(pk=facts.id).update(
+        **_usage_columns(usage, rates),
+        duration_ms=duration_ms,
+        request_id=request_id[:_MAX_PROVIDER_WORD],
+        response_id=response_id[:_MAX_PROVIDER_WORD],
+    )
+
+
+@transaction.atomic
+def fail_warm_up(
+    facts: WarmUpFacts, *, outcome: Outcome, error_code: str, request_id: str, duration_ms: int, now: float
+) -> None:
+    """It bought nothing, whatever it cost. Whole even where the row was never inserted."""
+    insert_warm_up(facts)
+    lines.end_lines(facts.id, outcome, at(now))
+    WarmUp.objects.filter(pk=facts.id).update(
         outcome=outcome,
         error_code=error_code,
         request_id=request_id[:_MAX_PROVIDER_WORD],
@@ -124,8 +168,10 @@ def fail_warm_up(
 @transaction.atomic
 def record_request(facts: RequestFacts) -> Settlement:
     """Writes the request's row and settles the warm-ups that it did or did not use."""
-    used = _settle_warm_ups(facts)
-    settlement = replace(settlement_without_row(facts), warm_up_id=used)
+    findings = _settle_lines(facts)
+    silence = _end_silence(facts)
+    settlement = replace(settlement_without_row(facts), warm_up_id=findings.met_id, silence=silence)
+    has_missed = findings.has_missed or settlement.warmth == "cold"
     UsageRecord.objects.create(
         id=facts.id,
         **_origin_columns(facts.origin, facts.prefix),
@@ -135,12 +181,42 @@ def record_request(facts: RequestFacts) -> Settlement:
         error_code=facts.error_code,
         request_id=facts.request_id[:_MAX_PROVIDER_WORD],
         warmth=settlement.warmth,
-        warm_up_id=used,
+        response_id=facts.response_id[:_MAX_PROVIDER_WORD],
+        miss_reason=facts.miss_reason if has_missed else "",
+        warm_up_id=findings.met_id,
         started_at=at(facts.started_at),
         duration_ms=facts.duration_ms,
         ttft_ms=facts.ttft_ms,
+        waited_ms=facts.waited_ms,
+        asked_tool=facts.asked_tool,
+        arm=facts.arm,
+        intent=facts.intent,
+        lead_ms=facts.lead_ms,
+        numbers=facts.numbers,
     )
     return settlement
+
+
+def _end_silence(facts: RequestFacts) -> Silence | None:
+    """Finds the request that this one follows: its deepest entry is one of those that this prefix looks back to."""
+    started_at = at(facts.started_at)
+    earlier = (
+        UsageRecord.objects.filter(
+            upstream=facts.origin.upstream,
+            label=facts.origin.label,
+            subject=facts.origin.subject,
+            prefix_hash__in=facts.prefix.hashes,
+            followed_at=None,
+            started_at__lt=started_at,
+        )
+        .order_by("-started_at")
+        .first()
+    )
+    if earlier is None or not UsageRecord.objects.filter(pk=earlier.pk, followed_at=None).update(
+        followed_at=started_at
+    ):
+        return None
+    return Silence(seconds=(started_at - earlier.started_at).total_seconds(), asked_tool=earlier.asked_tool)
 
 
 def settlement_without_row(facts: RequestFacts) -> Settlement:
@@ -148,15 +224,13 @@ def settlement_without_row(facts: RequestFacts) -> Settlement:
     return Settlement(
         warmth=_warmth_found(facts),
         warm_up_id=None,
-        cost_usd=request_cost_usd(facts.usage, facts.rates) if facts.usage and facts.rates else None,
+        cost_usd=total_cost_usd(facts.usage, facts.rates) if facts.usage else None,
     )
 
 
 def sweep(now: float) -> int:
     """Ends as `unused` what no request came for in time; returns how many. Safe to call at any moment."""
-    return WarmUp.objects.filter(outcome=Outcome.PENDING, estimated_expires_at__lt=at(now)).update(
-        outcome=Outcome.UNUSED, settled_at=at(now)
-    )
+    return lines.sweep(at(now))
 
 
 @transaction.atomic
@@ -167,59 +241,43 @@ def add_skip_counts(counts: Mapping[tuple[float, str, str, str], int]) -> None:
         SkipCount.objects.filter(pk=row.pk).update(count=F("count") + count)
 
 
-def _settle_warm_ups(facts: RequestFacts) -> UUID | None:
-    """Returns the newest warm-up whose entry this request could read, settled by it or by an earlier one."""
-    started_at = at(facts.started_at)
-    candidates = WarmUp.objects.filter(
-        prefix_hash__in=facts.prefix.hashes, started_at__lte=started_at, estimated_expires_at__gte=started_at
-    ).order_by("-started_at")
-    found: UUID | None = None
-    for warm_up in candidates[:MAX_CANDIDATES]:
-        outcome = _outcome(warm_up, facts)
-        if outcome is not None:
-            _settle_once(warm_up.pk, outcome, facts)
-        if found is None and (outcome in _MET or warm_up.pk in (facts.joined_id, facts.raced_id)):
-            found = warm_up.pk
-    return found
-
-
-def _outcome(warm_up: WarmUp, facts: RequestFacts) -> Outcome | None:
-    """None leaves it open: nothing is known where the request itself failed before the provider began to answer."""
-    if warm_up.pk == facts.raced_id:
-        return Outcome.RACED
-    if facts.found is None:
-        return None
-    if warm_up.pk != facts.joined_id and _had_not_ended(warm_up, facts.started_at):
-        return Outcome.RACED
-    left_in_cache = warm_up.cache_read_tokens + warm_up.cache_write_tokens
-    if left_in_cache == 0:
-        return None
-    if facts.found.cache_read_tokens < FULL_READ_FRACTION * left_in_cache:
-        return Outcome.EVICTED
-    return Outcome.JOINED if warm_up.pk == facts.joined_id else Outcome.HIT
-
-
-def _had_not_ended(warm_up: WarmUp, moment: float) -> bool:
-    """Whether the call was still at the provider: another process's, which this one could not see in flight."""
-    surely_running = timedelta(milliseconds=warm_up.duration_ms - 1)  # as the duration was rounded
-    return warm_up.duration_ms > 0 and warm_up.started_at + surely_running > at(moment)
-
-
-def _settle_once(warm_up_id: UUID, outcome: Outcome, facts: RequestFacts) -> None:
-    waited_ms = facts.waited_ms if warm_up_id in (facts.joined_id, facts.raced_id) else 0
-    WarmUp.objects.filter(pk=warm_up_id, outcome__in=_OPEN).update(
-        outcome=outcome, waited_ms=waited_ms, settled_at=at(facts.started_at + facts.duration_ms / 1000)
+def _settle_lines(facts: RequestFacts) -> lines.Findings:
+    """The layers that it read, whoever warmed them; and those of its own place that it did not ask for."""
+    reading = lines.Reading(
+        request_id=facts.id,
+        hashes=facts.prefix.hashes,
+        started_at=at(facts.started_at),
+        ended_at=at(facts.started_at + facts.duration_ms / 1000),
+        read_tokens=facts.found.cache_read_tokens if facts.found else None,
+        miss_reason=facts.miss_reason,
+        joined_id=facts.joined_id,
+        raced_id=facts.raced_id,
+        waited_ms=facts.waited_ms,
     )
+    findings = lines.settle(reading)
+    if facts.purpose != UsageRecord.Purpose.REPLY:
+        return findings  # a title or a tool round has a prompt of its own, and the reply is still to come
+    origin = facts.origin
+    has_diverged = lines.diverge(
+        reading,
+        upstream=origin.upstream,
+        label=origin.label,
+        subject=origin.subject,
+        place=origin.place,
+    )
+    return replace(findings, has_missed=findings.has_missed or has_diverged)
 
 
 def _warmth_found(facts: RequestFacts) -> str:
-    """What the request met, told by what it really read: `hit`, `joined`, `raced` or `cold`."""
+    """What the request met, told by what it really read: `hit`, `joined`, `raced` or `cold`; or `held_out`."""
+    if facts.arm == Arm.HELD_OUT:
+        return "held_out"
     if facts.raced_id is not None:
         return "raced"
     usage = facts.found or Usage()
     if usage.cache_read_tokens == 0 or usage.cache_read_tokens < usage.cache_write_tokens:
         return "cold"
-    return "joined" if facts.joined_id is not None else "hit"
+    return "joined" if facts.joined_id is not None or facts.followed_request else "hit"
 
 
 def _origin_columns(origin: Origin, prefix: Prefix) -> dict[str, Any]:
@@ -228,6 +286,7 @@ def _origin_columns(origin: Origin, prefix: Prefix) -> dict[str, Any]:
         "label": origin.label,
         "subject": origin.subject,
         "upstream": origin.upstream,
+        "place": origin.place,
         "model": prefix.model,
         "prefix_hash": deepest.prefix_hash if deepest else "",
         "prefix_tokens": prefix.prefix_tokens,
@@ -241,6 +300,6 @@ def _usage_columns(usage: Usage, rates: Rates | None) -> dict[str, Any]:
         "cache_write_tokens": usage.cache_write_tokens,
         "cache_write_1h_tokens": usage.cache_write_1h_tokens,
         "output_tokens": usage.output_tokens,
-        "cost_usd": request_cost_usd(usage, rates) if rates else None,
+        "cost_usd": total_cost_usd(usage, rates),
         "price_version": rates.version if rates else "",
     }

@@ -147,9 +147,10 @@ class FakeProvider:
         async with self._changed:
             await self._changed.wait_for(lambda: self._open_warm_ups >= count)
 
-    def evict(self) -> None:
-        """Every entry goes before its time."""
-        self._expires_at.clear()
+    def evict(self, *hashes: str) -> None:
+        """These entries, or without any all of them, go before their time."""
+        for prefix_hash in hashes or tuple(self._expires_at):
+            self._expires_at.pop(prefix_hash, None)
 
     def is_cached(self, prefix_hash: str) -> bool:
         return self._expires_at.get(prefix_hash, -math.inf) > self._clock.now()
@@ -167,7 +168,7 @@ class FakeProvider:
         finally:
             await self._count_warm_up(-1)
         self._answer(number, usage)
-        return Answer(usage=usage, request_id=f"req_{number}")
+        return Answer(usage=usage, request_id=f"req_{number}", response_id=f"msg_{number}")
 
     @asynccontextmanager
     async def stream(self, request: Request, *, max_tokens: int) -> AsyncIterator[AsyncIterator[StreamEvent]]:
@@ -302,7 +303,10 @@ async def fake_runtime(
     """
     clock = clock or FakeClock()
     provider = provider or FakeProvider(clock=clock)
-    config = Config(**{"upstream": "simulator", "base_url": "http://fake", "secret": "test", **entries})
+    # A fake answers at once: from that the forecasts would learn that nothing is worth warming.
+    config = Config(
+        **{"upstream": "simulator", "base_url": "http://fake", "secret": "test", "learns": False, **entries}
+    )
     runtime = build_runtime(config, provider=provider, store=store, clock=clock)
     if not has_database:
         runtime.ledger = _NoLedger(clock=clock)

@@ -3,25 +3,31 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
 from warmcache import records
 from warmcache.core.catalog import facts_for
 from warmcache.core.errors import StoreUnavailable, UpstreamError
-from warmcache.core.policy import Action, Decision, WarmthState, believed_warmth, decide
+from warmcache.core.policy import (
+    WEIGHED_ELSEWHERE,
+    Action,
+    Decision,
+    WarmthState,
+    believed_warmth,
+    decide,
+    forecast_name,
+)
 from warmcache.core.ports import Answer
 from warmcache.core.prefix import Prefix, Prompt, Request, build_request
 from warmcache.models import Outcome
 from warmcache.records import Origin
 from warmcache.runtime import Runtime
+from warmcache.visits import Occasion, Visit
 from warmcache.warmth import Warmth, left_entries, record_warm, warmth_of
 
 logger = logging.getLogger(__name__)
-
-LEASE_MARGIN_SECONDS = 5.0
-"""A lease outlives the longest wait and call by this much; it is released as soon as the call ends."""
 
 LONGEST_PAUSE_SECONDS = 3600.0
 """A provider that asks for more is asked again after this."""
@@ -44,52 +50,75 @@ class Attempt:
     finished: Callable[[], Awaitable[Warmth]] | None = None
 
 
-async def consider(runtime: Runtime, prefix: Prefix, *, intent: str, label: str) -> Decision:
+async def consider(runtime: Runtime, prefix: Prefix, occasion: Occasion) -> Decision:
     """The policy's decision now. A skip is counted. One look-up, no SQL, no hashing."""
-    decision = await _decision(runtime, prefix)
+    decision = await _decision(runtime, prefix, occasion)
     if decision.action is Action.SKIP:
-        runtime.ledger.count_skip(label=label, intent=intent, reason=decision.reason)
+        runtime.ledger.count_skip(label=occasion.label, intent=occasion.intent, reason=decision.reason)
     return decision
 
 
-async def _decision(runtime: Runtime, prefix: Prefix) -> Decision:
+async def _decision(runtime: Runtime, prefix: Prefix, occasion: Occasion) -> Decision:
     policy = await runtime.policy.known()
     now = runtime.clock.now()
+    visit = _visit(runtime, prefix, occasion, now)
+    if occasion.intent not in policy.intents:
+        return _skip("intent_off", prefix)
     if now < runtime.warming_paused_until:
         return _skip("upstream_limited", prefix)
     try:
         sightings = await runtime.store.look_up(prefix.hashes)
     except StoreUnavailable:
         return _skip("store_unavailable", prefix)
-    return decide(
+    decision = decide(
         prefix,
         sightings=sightings,
         now=now,
         limits=policy.limits,
         capabilities=runtime.provider.capabilities,
         rates=runtime.rates,
+        forecasts=runtime.learning.forecasts(occasion.label),
+        intent=occasion.intent,
+        chars=occasion.chars,
     )
+    if visit is None or decision.action is Action.SKIP:
+        return decision
+    visit.note_warm(occasion.intent, decision.numbers, now)
+    is_held_out = visit.draw(policy.holdout_share, runtime.random)
+    return replace(decision, action=Action.SKIP, reason="held_out") if is_held_out else decision
+
+
+def _visit(runtime: Runtime, prefix: Prefix, occasion: Occasion, now: float) -> Visit | None:
+    """A sign of a person is noted whatever is decided: the chance of a send must not depend on who was warmed."""
+    if occasion.intent in WEIGHED_ELSEWHERE or prefix.deepest is None:
+        return None
+    name = forecast_name(occasion.intent, occasion.chars)
+    place = prefix.deepest.prefix_hash
+    return runtime.visits.note(occasion.subject, place, label=occasion.label, name=name, now=now)
 
 
 def _skip(reason: str, prefix: Prefix) -> Decision:
     return Decision(action=Action.SKIP, reason=reason, prefix_tokens=prefix.prefix_tokens)
 
 
-async def prewarm(runtime: Runtime, prompt: Prompt, *, intent: str, label: str, subject: str) -> Attempt:
+async def prewarm(runtime: Runtime, prompt: Prompt, occasion: Occasion) -> Attempt:
     """Decides, and if it pays sends the warm-up in a task of the runtime; never raises for the provider's sake."""
     request = build_request(prompt, None, runtime.config.prefix_key)
     prefix = request.prefix
-    decision = await consider(runtime, prefix, intent=intent, label=label)
+    decision = await consider(runtime, prefix, occasion)
     if decision.action is Action.SKIP:
         return skipped_attempt(runtime, prefix, decision)
     warm_up_id = uuid4()
     refusal = await _claim_deepest(runtime, prefix, warm_up_id)
     if refusal is not None:
-        runtime.ledger.count_skip(label=label, intent=intent, reason=refusal)
+        runtime.ledger.count_skip(label=occasion.label, intent=occasion.intent, reason=refusal)
         return skipped_attempt(runtime, prefix, _skip(refusal, prefix))
-    origin = Origin(label=label, subject=subject, upstream=runtime.provider.capabilities.upstream)
-    warm_up = _WarmUp(runtime, request, decision, warm_up_id, origin, intent)
+    upstream = runtime.provider.capabilities.upstream
+    origin = Origin(label=occasion.label, subject=occasion.subject, upstream=upstream, place=occasion.place)
+    warm_up = _WarmUp(runtime, request, decision, warm_up_id, origin, occasion.intent)
     task = runtime.tasks.spawn(warm_up.run(), name=f"warm-up {warm_up_id}")
+    # A task that is cancelled before its first step runs no `finally`.
+    task.add_done_callback(lambda _: runtime.leases.give_back_soon(str(warm_up_id)))
     return Attempt(
         decision=decision,
         warmth=Warmth(state=WarmthState.WARMING, prefix_tokens=prefix.prefix_tokens),
@@ -111,7 +140,7 @@ async def _claim_deepest(runtime: Runtime, prefix: Prefix, warm_up_id: UUID) -> 
     """Makes this warm-up the leader of its prefix; the reason to skip where it cannot be."""
     deepest_hash = prefix.breakpoints[-1].prefix_hash
     try:
-        is_ours = await runtime.store.claim(deepest_hash, owner=str(warm_up_id), ttl_seconds=_lease_seconds(runtime))
+        is_ours = await runtime.leases.claim(deepest_hash, owner=str(warm_up_id))
     except StoreUnavailable:
         return "store_unavailable"
     return None if is_ours else "in_flight"
@@ -133,7 +162,7 @@ async def _follow(runtime: Runtime, prefix: Prefix) -> Warmth:
     """Waits for another's warm-up of the same prefix."""
     deepest_hash = prefix.breakpoints[-1].prefix_hash
     with contextlib.suppress(StoreUnavailable):  # `warmth_of` says so
-        await runtime.store.wait_until_released(deepest_hash, timeout_seconds=_lease_seconds(runtime))
+        await runtime.store.wait_until_released(deepest_hash, timeout_seconds=_longest_seconds(runtime))
     return await warmth_of(runtime, prefix)
 
 
@@ -167,7 +196,7 @@ class _WarmUp:
             async with asyncio.timeout(self._runtime.config.warm_up_patience_seconds):
                 while (blocker := await self._claim_shared_layers()) is not None:
                     await self._runtime.store.wait_until_released(
-                        blocker, timeout_seconds=_lease_seconds(self._runtime)
+                        blocker, timeout_seconds=_longest_seconds(self._runtime)
                     )
                 await self._runtime.warm_up_slots.acquire()
         except TimeoutError:
@@ -190,8 +219,8 @@ class _WarmUp:
             point = layer.breakpoint
             if layer.hot_tokens == point.prefix_tokens or point.prefix_tokens < minimum:
                 continue
-            if not await store.claim(point.prefix_hash, owner=str(self._id), ttl_seconds=_lease_seconds(self._runtime)):
-                await self._release(self._claimed[1:])
+            if not await self._runtime.leases.claim(point.prefix_hash, owner=str(self._id)):
+                await self._runtime.leases.give_back(self._claimed[1:], owner=str(self._id))
                 del self._claimed[1:]
                 return point.prefix_hash
             self._claimed.append(point.prefix_hash)
@@ -200,16 +229,7 @@ class _WarmUp:
     async def _give_back(self) -> None:
         if self._has_slot:
             self._runtime.warm_up_slots.release()
-        await self._release(self._claimed)
-
-    async def _release(self, hashes: Sequence[str]) -> None:
-        for prefix_hash in hashes:
-            try:
-                await self._runtime.store.release(prefix_hash, owner=str(self._id))
-            except StoreUnavailable:
-                logger.warning(
-                    "A lease could not be given back; it ends by itself in %.0f s", _lease_seconds(self._runtime)
-                )
+        await self._runtime.leases.give_back(self._claimed, owner=str(self._id))
 
     def _not_sent(self, reason: str) -> Warmth:
         """No row: the provider has seen nothing of it."""
@@ -234,29 +254,25 @@ class _WarmUp:
 
     async def _announce(self) -> None:
         """The row stands before the call, and requests of every process can see what is in flight."""
-        prefix = self._request.prefix
         with contextlib.suppress(StoreUnavailable):  # then nobody waits for it
             await self._runtime.store.begin(self._claimed, owner=str(self._id))
-        self._runtime.ledger.post(
-            lambda: records.insert_warm_up(
-                self._id,
-                prefix=prefix,
-                origin=self._origin,
-                intent=self._intent,
-                reason=self._decision.reason,
-                hot_tokens=self._decision.hot_tokens,
-                started_at=self._started_at,
-            )
-        )
+        self._runtime.ledger.post(lambda: records.insert_warm_up(self._facts))
 
     async def _succeeded(self, answer: Answer) -> Warmth:
         runtime, prefix = self._runtime, self._request.prefix
         deepest = prefix.breakpoints[-1]
         duration_ms = self._duration_ms()
+        if runtime.provider.capabilities.reports_cache_writes:
+            runtime.learning.saw_call(prefix.model, answer.usage, duration_ms / 1000)
         rates = runtime.rates(prefix.model, answer.usage.total_input_tokens)
         runtime.ledger.post(
             lambda: records.finish_warm_up(
-                self._id, usage=answer.usage, rates=rates, duration_ms=duration_ms, request_id=answer.request_id
+                self._facts,
+                usage=answer.usage,
+                rates=rates,
+                duration_ms=duration_ms,
+                request_id=answer.request_id,
+                response_id=answer.response_id,
             )
         )
         if not left_entries(runtime, answer.usage):
@@ -287,13 +303,25 @@ class _WarmUp:
         now, duration_ms = self._runtime.clock.now(), self._duration_ms()
         self._runtime.ledger.post(
             lambda: records.fail_warm_up(
-                self._id,
+                self._facts,
                 outcome=outcome,
                 error_code=error_code,
                 request_id=request_id,
                 duration_ms=duration_ms,
                 now=now,
             )
+        )
+
+    @property
+    def _facts(self) -> records.WarmUpFacts:
+        return records.WarmUpFacts(
+            id=self._id,
+            origin=self._origin,
+            prefix=self._request.prefix,
+            intent=self._intent,
+            reason=self._decision.reason,
+            started_at=self._started_at,
+            numbers=self._decision.numbers,
         )
 
     def _duration_ms(self) -> int:
@@ -308,6 +336,7 @@ def pause_for_real_traffic(runtime: Runtime, error: UpstreamError) -> None:
         runtime.warming_paused_until = runtime.clock.now() + seconds
 
 
-def _lease_seconds(runtime: Runtime) -> float:
+def _longest_seconds(runtime: Runtime) -> float:
+    """From the claim to the end of the call, at most."""
     config = runtime.config
-    return config.warm_up_patience_seconds + config.warm_up_timeout_seconds + LEASE_MARGIN_SECONDS
+    return config.warm_up_patience_seconds + config.warm_up_timeout_seconds + runtime.config.lease_seconds

@@ -17,17 +17,21 @@ from warmcache.core.ports import BlockDelta
 from warmcache.core.prefix import Prompt
 from warmcache.core.usage import Usage
 from warmcache.database import in_database_thread
-from warmcache.models import Outcome, SkipCount, UsageRecord, WarmUp
+from warmcache.models import Outcome, SkipCount, UsageRecord, WarmUp, WarmUpLine
 from warmcache.prices import rates_for
 from warmcache.records import Origin, RequestFacts, at
 from warmcache.testing import FakeClock, FakeRuntime, fake_runtime, make_prefix, make_prompt, make_turn
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+DEAR = Decimal(100)
+"""A second is worth so much that the rule always says warm."""
+RATES = rates_for("claude-sonnet-5-5", 5000)
+
 
 @pytest.fixture
 async def fake(clock: FakeClock) -> AsyncIterator[FakeRuntime]:
-    async with fake_runtime(clock=clock) as fakes:
+    async with fake_runtime(clock=clock, value_of_second_usd=DEAR) as fakes:
         yield fakes
 
 
@@ -48,6 +52,14 @@ async def send(prompt: Prompt | None = None, **options: Any) -> services.Respons
 async def rows(model: type[Any] = WarmUp) -> list[Any]:
     await services.flush()
     return await in_database_thread(lambda: list(model.objects.order_by("started_at", "id")))
+
+
+async def lines_of(row: WarmUp) -> list[WarmUpLine]:
+    return await in_database_thread(lambda: list(row.lines.order_by("position")))
+
+
+async def outcomes_of(row: WarmUp) -> list[tuple[str, str]]:
+    return [(line.layer, line.outcome) for line in await lines_of(row)]
 
 
 async def only_warm_up() -> WarmUp:
@@ -73,10 +85,46 @@ async def test_a_warm_up_is_a_row_with_all_that_is_known_of_it(fake: FakeRuntime
     assert row.cost_usd == request_cost_usd(usage, rates).quantize(Decimal("1e-8"))
     assert row.price_version == rates.version
     assert row.estimated_expires_at == at(clock.now() + 300)
-    assert [(layer["layer"], layer["ttl_seconds"], layer["state"]) for layer in row.layers] == [
-        ("shared", 3600, "cold"),
-        ("conversation", 300, "cold"),
+    assert row.response_id == "msg_0"
+
+
+async def test_each_layer_that_it_wrote_is_a_line_with_its_part_of_the_bill(
+    fake: FakeRuntime, clock: FakeClock
+) -> None:
+    await warm(make_prompt(turns=1, shared_ttl="1h"))
+
+    row = await only_warm_up()
+    shared, conversation = await lines_of(row)
+
+    assert [(line.layer, line.ttl_seconds, line.outcome) for line in (shared, conversation)] == [
+        ("shared", 3600, ""),
+        ("conversation", 300, ""),
     ]
+    assert (shared.written_tokens, shared.read_tokens) == (row.cache_write_1h_tokens, 0)
+    assert shared.written_tokens + conversation.written_tokens == row.cache_write_tokens
+    assert shared.cost_usd + conversation.cost_usd == row.cost_usd
+    assert (shared.estimated_expires_at, conversation.estimated_expires_at) == (
+        at(clock.now() + 3600),
+        at(clock.now() + 300),
+    )
+    assert conversation.prefix_hash == row.prefix_hash
+
+
+async def test_a_layer_that_was_only_renewed_wrote_nothing_and_lends_no_credit(fake: FakeRuntime) -> None:
+    await warm(make_prompt(name="ann", turns=1))
+    await warm(make_prompt(name="bob", turns=1))
+    await send(make_prompt(name="cem", turns=1))
+
+    first, second = sorted(await rows(), key=lambda row: row.cache_read_tokens)
+
+    assert [(line.written_tokens > 0, line.read_tokens > 0) for line in await lines_of(second)] == [
+        (False, True),
+        (True, False),
+    ]
+    assert [line.credited_tokens > 0 for line in await lines_of(first)] == [True, False]
+    assert [line.credited_tokens for line in await lines_of(second)] == [0, 0]
+    assert await outcomes_of(second) == [("shared", "hit"), ("conversation", "")]
+    assert (first.outcome, second.outcome) == ("hit", "")
 
 
 async def test_a_request_that_reads_it_makes_it_a_hit(fake: FakeRuntime, clock: FakeClock) -> None:
@@ -113,10 +161,11 @@ async def test_a_second_request_settles_nothing_again_and_is_no_less_a_hit(fake:
 
 async def test_a_request_that_waited_for_it_makes_it_joined(fake: FakeRuntime, clock: FakeClock) -> None:
     fake.provider.hold_warm_ups()
-    await services.prewarm_prefix(make_prompt(), intent="typing")
+    prompt = make_prompt(system_tokens=60_000)
+    await services.prewarm_prefix(prompt, intent="typing")
     await fake.provider.warm_ups_in_flight()
     clock.advance(1)
-    sending = asyncio.create_task(send())
+    sending = asyncio.create_task(send(prompt))
     await asyncio.sleep(0.01)
     clock.advance(2)
     fake.provider.release_warm_ups()
@@ -148,22 +197,21 @@ async def test_a_request_that_went_before_it_was_done_makes_it_raced(fake: FakeR
 
 
 async def test_a_warm_up_of_another_process_that_was_still_under_way_was_raced_not_evicted(clock: FakeClock) -> None:
-    prefix, origin = make_prefix(), Origin(label="", subject="", upstream="simulator")
-    warm_up_id = uuid4()
+    warm_up = facts_of_warm_up()
 
     def write() -> records.Settlement:
-        records.insert_warm_up(
-            warm_up_id, prefix=prefix, origin=origin, intent="typing", reason="cold", hot_tokens=0, started_at=100.0
-        )
+        records.insert_warm_up(warm_up)
         usage = Usage(cache_write_tokens=4000)
-        records.finish_warm_up(warm_up_id, usage=usage, rates=None, duration_ms=3000, request_id="r")
+        records.finish_warm_up(warm_up, usage=usage, rates=None, duration_ms=3000, request_id="r")
         cold = Usage(input_tokens=4000)
-        return records.record_request(facts_of(prefix, origin, started_at=102.0, found=cold, usage=cold))
+        return records.record_request(
+            facts_of(warm_up.prefix, warm_up.origin, started_at=102.0, found=cold, usage=cold)
+        )
 
     settlement = await in_database_thread(write)
 
-    assert (await only_of(warm_up_id)).outcome == "raced"
-    assert (settlement.warmth, settlement.warm_up_id) == ("cold", warm_up_id)
+    assert (await only_of(warm_up.id)).outcome == "raced"
+    assert (settlement.warmth, settlement.warm_up_id) == ("cold", warm_up.id)
 
 
 def facts_of(prefix: Any, origin: Origin, **changes: Any) -> RequestFacts:
@@ -268,7 +316,7 @@ async def test_a_warm_up_that_left_nothing_failed_whatever_it_cost(fake: FakeRun
 
 
 async def test_closing_cancels_what_is_in_flight_and_says_so(clock: FakeClock) -> None:
-    async with fake_runtime(clock=clock) as fake:
+    async with fake_runtime(clock=clock, value_of_second_usd=DEAR) as fake:
         fake.provider.hold_warm_ups()
         await services.prewarm_prefix(make_prompt(), intent="typing")
         await fake.provider.warm_ups_in_flight()
@@ -330,12 +378,97 @@ async def test_warming_the_shared_layer_is_credited_by_any_conversation(fake: Fa
     assert response.result.settlement.warm_up_id is not None
 
 
-async def test_another_conversations_warm_up_is_left_alone(fake: FakeRuntime) -> None:
+async def test_another_conversations_layer_is_left_alone_and_the_shared_one_is_credited(
+    fake: FakeRuntime, clock: FakeClock
+) -> None:
     await warm(make_prompt(name="ann", turns=1))
 
-    await send(make_prompt(name="bob", turns=1))
+    response = await send(make_prompt(name="bob", turns=1))
+    row = await only_warm_up()
+    before = await outcomes_of(row)
+    clock.advance(301)
+    await services.flush()
 
-    assert (await only_warm_up()).outcome == Outcome.PENDING
+    shared, conversation = await lines_of(row)
+    assert before == [("shared", "hit"), ("conversation", "")]
+    assert (shared.request_id, shared.credited_tokens) == (response.id, shared.written_tokens)
+    assert (conversation.outcome, conversation.request_id, conversation.credited_tokens) == ("unused", None, 0)
+    assert (await only_warm_up()).outcome == "hit"
+
+
+async def test_what_was_warmed_for_this_conversation_under_other_bytes_has_diverged(fake: FakeRuntime) -> None:
+    await warm(make_prompt(turns=1, draft_tokens=2000), place="7", subject="ann")
+    await warm(make_prompt(name="b", turns=1), place="8", subject="ann")
+
+    await send(make_prompt(turns=1), place="7", subject="ann")
+    seen = [await outcomes_of(row) for row in sorted(await rows(), key=lambda row: row.place)]
+
+    assert seen == [
+        [("shared", "hit"), ("conversation", "hit"), ("draft", "diverged")],
+        [("shared", "hit"), ("conversation", "")],
+    ]
+
+
+async def test_a_title_with_a_prompt_of_its_own_makes_nothing_diverge(fake: FakeRuntime) -> None:
+    await warm(make_prompt(turns=1), place="7")
+
+    await send(make_prompt(name="titles", system_tokens=5000), place="7", purpose="title")
+
+    assert await outcomes_of(await only_warm_up()) == [("shared", ""), ("conversation", "")]
+
+
+async def test_a_request_that_reads_it_after_all_takes_back_that_it_diverged(fake: FakeRuntime) -> None:
+    await warm(make_prompt(turns=2), place="7")
+    await send(make_prompt(turns=1), place="7")
+    diverged = await outcomes_of(await only_warm_up())
+
+    await send(make_prompt(turns=2), place="7")
+
+    assert diverged == [("shared", "hit"), ("conversation", "diverged")]
+    assert await outcomes_of(await only_warm_up()) == [("shared", "hit"), ("conversation", "hit")]
+
+
+async def test_two_layers_are_settled_apart_when_only_the_second_was_evicted(fake: FakeRuntime) -> None:
+    await warm(make_prompt(turns=1))
+    shared, conversation = await lines_of(await only_warm_up())
+    fake.provider.evict(conversation.prefix_hash)
+
+    await send(make_prompt(turns=1))
+
+    row = await only_warm_up()
+    assert await outcomes_of(row) == [("shared", "hit"), ("conversation", "evicted")]
+    assert [line.credited_tokens for line in await lines_of(row)] == [shared.written_tokens, 0]
+
+
+async def test_a_lost_insert_is_made_up_for_by_the_next_word_about_the_warm_up() -> None:
+    finished, failed = facts_of_warm_up(turns=1), facts_of_warm_up(turns=1)
+
+    def write() -> None:
+        usage = Usage(input_tokens=9, cache_write_tokens=5000)
+        records.finish_warm_up(finished, usage=usage, rates=RATES, duration_ms=9, request_id="r")
+        records.insert_warm_up(finished)
+        records.fail_warm_up(
+            failed, outcome=Outcome.FAILED, error_code="timed_out", request_id="", duration_ms=9, now=200.0
+        )
+
+    await in_database_thread(write)
+
+    done, broken = await only_of(finished.id), await only_of(failed.id)
+    assert (done.cache_write_tokens, done.intent, done.outcome) == (5000, "typing", "")
+    assert sum(line.cost_usd for line in await lines_of(done)) == done.cost_usd
+    assert broken.error_code == "timed_out"
+    assert await outcomes_of(broken) == [("shared", "failed"), ("conversation", "failed")]
+
+
+def facts_of_warm_up(**prompt: Any) -> records.WarmUpFacts:
+    return records.WarmUpFacts(
+        id=uuid4(),
+        origin=Origin(label="", subject="", upstream="simulator"),
+        prefix=make_prefix(**prompt),
+        intent="typing",
+        reason="cold",
+        started_at=100.0,
+    )
 
 
 async def test_skips_are_counted_per_minute_and_written_once(fake: FakeRuntime, clock: FakeClock) -> None:
@@ -401,4 +534,4 @@ async def test_recording_a_request_takes_a_fixed_number_of_queries(fake: FakeRun
     await services.flush()
     await in_database_thread(write)
 
-    assert len([sql for sql in counted if sql.startswith(("SELECT", "INSERT", "UPDATE"))]) == 2
+    assert len([sql for sql in counted if sql.startswith(("SELECT", "INSERT", "UPDATE"))]) == 3

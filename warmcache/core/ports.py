@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from warmcache.core.guards import Change, Claim, Expectation, Refusal
 from warmcache.core.prefix import Request
 from warmcache.core.usage import Usage
 
@@ -27,6 +28,8 @@ class Capabilities:
     accepts_zero_max_tokens: bool = True
     reports_cache_writes: bool = True
     """False where cache counters of 0 mean nothing (a local model caches without saying what it wrote)."""
+    accepts_diagnostics: bool = False
+    """Whether it tells why a prompt could not be read from the cache, compared with an earlier request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +38,8 @@ class Answer:
 
     usage: Usage
     request_id: str
+    response_id: str = ""
+    """The message's own id, by which a later request may be compared with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +49,9 @@ class StreamBegan:
     usage: Usage
     request_id: str
     response_id: str
+    miss_reason: str = ""
+    """Where it parted from the request that it was compared with: `model_changed`, `system_changed`, `tools_changed`,
+    `messages_changed`, `previous_message_not_found` or `unavailable`; empty where nothing is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +125,31 @@ class Sighting:
     """Since when the holder's call is at the provider, epoch seconds; None while it waits for its turn."""
     is_uncacheable: bool = False
     """A warm-up came back with both cache counters 0."""
+    stopped_for: str | None = None
+    """The reason for which nothing is warmed under this name for a while."""
+
+
+class Allowances(Protocol):
+    """What may still be spent and what trust was earned, shared as widely as the store that makes it.
+
+    Its methods may raise `StoreUnavailable`, nothing else: what cannot be counted is not spent.
+    Contract: tests/warmcache/contracts/allowances.py, run over every implementation.
+    """
+
+    async def reserve(self, claims: Sequence[Claim]) -> Refusal | None:
+        """Takes all of them or, where one is refused, none; that one is told. One step, whoever else takes."""
+
+    async def settle(self, changes: Sequence[Change]) -> None:
+        """What is known now: the true cost, what was used, what was not, what never happened."""
+
+    async def expect(self, expectations: Sequence[Expectation]) -> None:
+        """These layers should be read. A newer expectation of the same prefix_hash replaces the older."""
+
+    async def take_met(self, hashes: Sequence[str], *, started_at: float) -> Sequence[Expectation]:
+        """Those that a request with these hashes could read, when it started then. Each is given out once."""
+
+    async def take_missed(self) -> Sequence[Expectation]:
+        """Some of those that nobody has come for in time. Each is given out once."""
 
 
 class WarmthStore(Protocol):
@@ -126,8 +159,17 @@ class WarmthStore(Protocol):
     Contract: tests/warmcache/contracts/warmth_store.py, run over every implementation.
     """
 
-    async def look_up(self, hashes: Sequence[str]) -> Mapping[str, Sighting]:
-        """Only hashes of which something is known. Costs at most one round trip."""
+    def make_allowances(self) -> Allowances:
+        """Those that go with this store: the same object each time, open as long as the store is."""
+
+    async def look_up(self, hashes: Sequence[str], *, stops: Sequence[str] = ()) -> Mapping[str, Sighting]:
+        """Only hashes and names of stops of which something is known. Costs at most one round trip."""
+
+    async def stop(self, name: str, *, reason: str, ttl_seconds: float) -> None:
+        """Nothing is warmed under this name for a while. The last word counts."""
+
+    async def lift(self, names: Sequence[str]) -> None:
+        """Ends these stops, where there are any."""
 
     async def claim(self, prefix_hash: str, *, owner: str, ttl_seconds: float, begins: bool = False) -> bool:
         """Takes the lease unless somebody holds it. Exactly one of any number of callers gets True.
