@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Any, Self
 
 from warmcache.conf import Config
-from warmcache.core.ports import Clock, Sighting
+from warmcache.core.ports import Allowances, Clock, Sighting
+from warmcache.stores.memory_allowances import MemoryAllowances
 
 MAX_ENTRIES = 10_000
 """Bound on remembered hashes; an entry is about 300 bytes. The oldest goes first: at worst a prefix is warmed again."""
@@ -30,6 +31,8 @@ class MemoryWarmthStore:
         self._warm_until: dict[str, float] = {}
         self._uncacheable_until: dict[str, float] = {}
         self._leases: dict[str, _Lease] = {}
+        self._stops: dict[str, tuple[str, float]] = {}
+        self._allowances = MemoryAllowances(clock=clock)
 
     @classmethod
     def from_config(cls, config: Config, *, clock: Clock) -> Self:
@@ -38,9 +41,16 @@ class MemoryWarmthStore:
     async def aclose(self) -> None:
         """Nothing to close."""
 
-    async def look_up(self, hashes: Sequence[str]) -> Mapping[str, Sighting]:
+    def make_allowances(self) -> Allowances:
+        return self._allowances
+
+    async def look_up(self, hashes: Sequence[str], *, stops: Sequence[str] = ()) -> Mapping[str, Sighting]:
         now = self._clock.now()
         found: dict[str, Sighting] = {}
+        for name in stops:
+            reason, until = self._stops.get(name, ("", now))
+            if until > now:
+                found[name] = Sighting(stopped_for=reason)
         for prefix_hash in hashes:
             sighting = self._sighting(prefix_hash, now)
             if sighting != _NOTHING:
@@ -99,6 +109,15 @@ class MemoryWarmthStore:
         self._uncacheable_until[prefix_hash] = self._clock.now() + ttl_seconds
         self._bound(self._uncacheable_until)
 
+    async def stop(self, name: str, *, reason: str, ttl_seconds: float) -> None:
+        self._stops.pop(name, None)
+        self._stops[name] = (reason, self._clock.now() + ttl_seconds)
+        self._bound(self._stops)
+
+    async def lift(self, names: Sequence[str]) -> None:
+        for name in names:
+            self._stops.pop(name, None)
+
     async def forget(self, hashes: Sequence[str]) -> None:
         for prefix_hash in hashes:
             self._warm_until.pop(prefix_hash, None)
@@ -130,7 +149,7 @@ class MemoryWarmthStore:
         lease.released.set()
         return None
 
-    def _bound(self, entries: dict[str, float]) -> None:
+    def _bound(self, entries: dict[str, Any]) -> None:
         while len(entries) > self._max_entries:
             del entries[next(iter(entries))]
 

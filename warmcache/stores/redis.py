@@ -3,36 +3,32 @@
     <namespace>:warm:<hash>      estimated expiry, epoch seconds; lives as long as the entry
     <namespace>:lease:<hash>     "<owner> <called_at>", the latter 0 until the call; lives as long as the lease
     <namespace>:nothing:<hash>   a warm-up left nothing in the cache
+    <namespace>:stop:<name>      the reason for which nothing is warmed under this name for a while
     <namespace>:released         channel: the hash whose lease was given back
 
-Every command is tried once and has a short clock: without Redis there is no warm-up, and no request waits for it.
+Beside them stand the accounts of `redis_allowances.py`, over the same connection (`redis_link.py`).
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from warmcache.conf import Config
-from warmcache.core.errors import StoreUnavailable
-from warmcache.core.ports import Clock, Sighting
+from warmcache.core.ports import Allowances, Clock, Sighting
+from warmcache.stores.redis_allowances import RedisAllowances
+from warmcache.stores.redis_link import COMMAND_TIMEOUT_SECONDS, RedisLink
 
 logger = logging.getLogger(__name__)
 
-COMMAND_TIMEOUT_SECONDS = 0.5
-REST_SECONDS = 1.0
-"""After a failed command Redis is left alone this long, so that an outage costs each process one time-out a second."""
-
-MAX_CONNECTIONS = 20
 POLL_SECONDS = 0.5
 """A lease that ran out, or whose release went unheard, is noticed this late at most."""
 
@@ -85,16 +81,9 @@ class RedisWarmthStore:
     def __init__(self, *, clock: Clock, url: str, namespace: str = "warmcache") -> None:
         self._clock = clock
         self._namespace = namespace
-        self._redis: Redis = Redis(
-            connection_pool=BlockingConnectionPool.from_url(
-                url,
-                max_connections=MAX_CONNECTIONS,
-                timeout=COMMAND_TIMEOUT_SECONDS,
-                socket_timeout=COMMAND_TIMEOUT_SECONDS,
-                socket_connect_timeout=COMMAND_TIMEOUT_SECONDS,
-                retry=Retry(NoBackoff(), 0),
-            )
-        )
+        self._link = RedisLink(url, namespace=namespace)
+        self._redis = self._link.redis
+        self._allowances = RedisAllowances(clock=clock, link=self._link)
         # A subscription is silent for as long as nothing is released: no clock on its reads.
         self._listening: Redis = Redis.from_url(
             url, socket_timeout=None, socket_connect_timeout=COMMAND_TIMEOUT_SECONDS, retry=Retry(NoBackoff(), 0)
@@ -103,7 +92,6 @@ class RedisWarmthStore:
         self._renew_script = self._redis.register_script(RENEW)
         self._release_script = self._redis.register_script(RELEASE)
         self._record_script = self._redis.register_script(RECORD_WARM)
-        self._rests_until = 0.0
         self._watches: dict[str, _Watch] = {}
         self._listener: asyncio.Task[None] | None = None
 
@@ -111,13 +99,18 @@ class RedisWarmthStore:
     def from_config(cls, config: Config, *, clock: Clock) -> Self:
         return cls(clock=clock, url=config.redis_url)
 
-    async def look_up(self, hashes: Sequence[str]) -> Mapping[str, Sighting]:
-        if not hashes:
+    def make_allowances(self) -> Allowances:
+        return self._allowances
+
+    async def look_up(self, hashes: Sequence[str], *, stops: Sequence[str] = ()) -> Mapping[str, Sighting]:
+        if not hashes and not stops:
             return {}
         kinds = ("warm", "lease", "nothing")
-        with self._command():
-            values = await self._redis.mget([self._key(kind, h) for h in hashes for kind in kinds])
-        found = {}
+        keys = [self._key(kind, h) for h in hashes for kind in kinds]
+        with self._link.command():
+            values = await self._redis.mget([*keys, *(self._key("stop", name) for name in stops)])
+        reasons = zip(stops, values[len(keys) :], strict=True)
+        found = {name: Sighting(stopped_for=_text(reason)) for name, reason in reasons if reason is not None}
         for index, prefix_hash in enumerate(hashes):
             warm, lease, nothing = values[3 * index : 3 * index + 3]
             if warm is not None or lease is not None or nothing is not None:
@@ -125,24 +118,24 @@ class RedisWarmthStore:
         return found
 
     async def claim(self, prefix_hash: str, *, owner: str, ttl_seconds: float, begins: bool = False) -> bool:
-        with self._command():
+        with self._link.command():
             key, called_at = self._key("lease", prefix_hash), self._clock.now() if begins else 0
             return bool(await self._redis.set(key, f"{owner} {called_at}", nx=True, px=round(ttl_seconds * 1000)))
 
     async def begin(self, hashes: Sequence[str], *, owner: str) -> None:
         if hashes:
-            with self._command():
+            with self._link.command():
                 keys = [self._key("lease", h) for h in hashes]
                 await self._begin_script(keys=keys, args=[owner, self._clock.now()])
 
     async def renew(self, owner_by_hash: Mapping[str, str], *, ttl_seconds: float) -> None:
         if owner_by_hash:
-            with self._command():
+            with self._link.command():
                 keys = [self._key("lease", h) for h in owner_by_hash]
                 await self._renew_script(keys=keys, args=[round(ttl_seconds * 1000), *owner_by_hash.values()])
 
     async def release(self, prefix_hash: str, *, owner: str) -> None:
-        with self._command():
+        with self._link.command():
             await self._release_script(keys=[self._key("lease", prefix_hash)], args=[owner, self._channel, prefix_hash])
 
     async def wait_until_released(self, prefix_hash: str, *, timeout_seconds: float) -> bool:
@@ -168,16 +161,25 @@ class RedisWarmthStore:
         arguments: list[float | int] = []
         for expires_at in expires_at_by_hash.values():
             arguments += [expires_at, round((expires_at - now) * 1000)]
-        with self._command():
+        with self._link.command():
             await self._record_script(keys=[self._key("warm", h) for h in expires_at_by_hash], args=arguments)
 
     async def record_uncacheable(self, prefix_hash: str, *, ttl_seconds: float) -> None:
-        with self._command():
+        with self._link.command():
             await self._redis.set(self._key("nothing", prefix_hash), "1", px=round(ttl_seconds * 1000))
+
+    async def stop(self, name: str, *, reason: str, ttl_seconds: float) -> None:
+        with self._link.command():
+            await self._redis.set(self._key("stop", name), reason, px=max(1, round(ttl_seconds * 1000)))
+
+    async def lift(self, names: Sequence[str]) -> None:
+        if names:
+            with self._link.command():
+                await self._redis.delete(*(self._key("stop", name) for name in names))
 
     async def forget(self, hashes: Sequence[str]) -> None:
         if hashes:
-            with self._command():
+            with self._link.command():
                 await self._redis.delete(*(self._key("warm", h) for h in hashes))
 
     async def aclose(self) -> None:
@@ -188,27 +190,14 @@ class RedisWarmthStore:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._listening.aclose()
-        await self._redis.connection_pool.aclose()
+        await self._link.aclose()
 
     @property
     def _channel(self) -> str:
         return f"{self._namespace}:released"
 
     def _key(self, kind: str, prefix_hash: str) -> str:
-        return f"{self._namespace}:{kind}:{prefix_hash}"
-
-    @contextmanager
-    def _command(self) -> Iterator[None]:
-        """Turns every trouble with Redis into `StoreUnavailable`, at once while it rests."""
-        loop = asyncio.get_running_loop()
-        if loop.time() < self._rests_until:
-            raise StoreUnavailable("Redis did not answer a moment ago.")
-        try:
-            yield
-        except (RedisError, OSError) as error:
-            self._rests_until = loop.time() + REST_SECONDS
-            logger.warning("Redis does not answer, so nothing is warmed: %s", error)
-            raise StoreUnavailable(str(error)) from error
+        return self._link.key(kind, prefix_hash)
 
     def _begin_watch(self, prefix_hash: str) -> "_Watch":
         """One watch serves all of this process who wait for the same lease, one subscription all watches."""
@@ -257,8 +246,12 @@ class RedisWarmthStore:
                 await pubsub.aclose()  # type: ignore[no-untyped-call]
 
 
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
 def _sighting(warm: bytes | str | None, lease: bytes | str | None, nothing: bytes | str | None) -> Sighting:
-    text = lease.decode() if isinstance(lease, bytes) else lease or ""
+    text = _text(lease or "")
     owner, _, called_at = text.rpartition(" ")
     return Sighting(
         expires_at=float(warm) if warm is not None else None,

@@ -275,6 +275,31 @@ class WarmthStoreContract:
         assert marked
         assert await store.look_up(["a"]) == {}
 
+    async def test_a_stop_is_seen_under_its_name_until_it_ends(
+        self, store: WarmthStore, pass_time: Callable[[float], Awaitable[None]]
+    ) -> None:
+        await store.stop("all", reason="budget", ttl_seconds=2)
+        await store.stop("all", reason="user_budget", ttl_seconds=2)
+        seen = await store.look_up(["a"], stops=["all", "other"])
+        unasked = await store.look_up(["all"])
+        await pass_time(2.1)
+
+        assert {name: sighting.stopped_for for name, sighting in seen.items()} == {"all": "user_budget"}
+        assert unasked == {}
+        assert await store.look_up([], stops=["all"]) == {}
+
+    async def test_a_stop_that_is_lifted_is_gone(self, store: WarmthStore) -> None:
+        await store.stop("a", reason="no_credit", ttl_seconds=60)
+        await store.stop("b", reason="no_credit", ttl_seconds=60)
+
+        await store.lift(["a", "never there"])
+        await store.lift([])
+
+        assert list(await store.look_up([], stops=["a", "b"])) == ["b"]
+
+    async def test_the_allowances_of_a_store_are_the_same_each_time(self, store: WarmthStore) -> None:
+        assert store.make_allowances() is store.make_allowances()
+
     async def test_warmth_a_lease_and_a_mark_stand_side_by_side(self, store: WarmthStore, clock: FakeClock) -> None:
         await store.record_warm({"a": clock.now() + 300})
         await store.claim("a", owner="x", ttl_seconds=5)

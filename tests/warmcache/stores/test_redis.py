@@ -10,7 +10,8 @@ from redis.asyncio import Redis
 from tests.servers.redis_server import RedisServer
 from tests.warmcache.contracts.warmth_store import WarmthStoreContract
 from warmcache.core.errors import StoreUnavailable
-from warmcache.stores.redis import REST_SECONDS, RedisWarmthStore
+from warmcache.stores.redis import RedisWarmthStore
+from warmcache.stores.redis_link import REST_SECONDS
 from warmcache.testing import FakeClock
 
 
