@@ -1,0 +1,122 @@
+"""Is it worth holding a layer that everybody shares warm? Told from how often requests came, in dollars a month."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from warmcache.core.catalog import facts_for
+from warmcache.core.economics import Rates
+from warmcache.core.keeping import SharedOption, best_shared_option, shared_options
+from warmcache.core.prefill import PrefillForecast
+
+RECENT_HOURS = 3
+SAME_HOUR_DAYS = 7
+SECONDS_PER_HOUR = 3600
+SECONDS_PER_MONTH = 30 * 24 * SECONDS_PER_HOUR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrivals:
+    """Real requests that used a layer: lately, and in the hour that is about to come on the days before.
+
+    The hours are those that could have been seen: a ledger that is a day old has one such hour, not seven.
+    """
+
+    recent: int = 0
+    recent_hours: float = RECENT_HOURS
+    same_hour: int = 0
+    same_hours: float = SAME_HOUR_DAYS
+
+    @property
+    def per_hour(self) -> float:
+        """Both kinds of hours count alike. Nights are told from the nights before, a quiet day from its own hours."""
+        hours = self.recent_hours + self.same_hours
+        return (self.recent + self.same_hour) / hours if hours > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedForecast:
+    """What each way to treat one shared layer costs over plain reads, a late person's wait included."""
+
+    requests_per_hour: float
+    prefix_tokens: int
+    ttl_seconds: int
+    """With which its requests write it."""
+    options: tuple[SharedOption, ...]
+    """Cheapest first; empty where it cannot be cached or has no known price."""
+    usd_per_unit: Decimal = Decimal(0)
+    """The layer once, as plain input: what the options' costs are counted in."""
+    reason: str = ""
+    """Why there are no options."""
+
+    @property
+    def cheapest(self) -> SharedOption | None:
+        """Of all lifetimes: what the operator could set."""
+        return best_shared_option(self.options) if self.options else None
+
+    @property
+    def in_force(self) -> SharedOption | None:
+        """The cheapest with the layer's own lifetime. A layer is held with no other: a read does not change it."""
+        own = [option for option in self.options if option.ttl_seconds == self.ttl_seconds]
+        return best_shared_option(own) if own else None
+
+    @property
+    def should_hold(self) -> bool:
+        return self.in_force is not None and self.in_force.is_held
+
+    @property
+    def holding_usd_per_month(self) -> Decimal | None:
+        """What holding it with its own lifetime would cost, if requests go on like this."""
+        held = [option for option in self.options if option.ttl_seconds == self.ttl_seconds and option.is_held]
+        return self.usd_per_month(held[0]) if held else None
+
+    def usd_per_month(self, option: SharedOption) -> Decimal:
+        """Over what the same requests would cost if each found the layer warm."""
+        return self.usd_per_unit * Decimal(option.cost_per_second) * SECONDS_PER_MONTH
+
+
+def forecast_shared_layer(
+    *,
+    model: str,
+    prefix_tokens: int,
+    ttl_seconds: int,
+    obstacle: str | None,
+    arrivals: Arrivals,
+    rates: Rates | None,
+    prefill: PrefillForecast,
+    value_of_second_usd: Decimal,
+) -> SharedForecast:
+    """Prices, the worth of a wait and the rate of requests, put together. Tokens are estimates.
+
+    `obstacle`: why the API refuses to pre-warm this prompt at all.
+    """
+    reason = obstacle or _why_not(model, prefix_tokens, rates)
+    known = SharedForecast(
+        requests_per_hour=arrivals.per_hour,
+        prefix_tokens=prefix_tokens,
+        ttl_seconds=ttl_seconds,
+        options=(),
+        reason=reason,
+    )
+    if reason or rates is None:
+        return known
+    unit = prefix_tokens * rates.input
+    return SharedForecast(
+        requests_per_hour=known.requests_per_hour,
+        prefix_tokens=prefix_tokens,
+        ttl_seconds=ttl_seconds,
+        options=shared_options(
+            requests_per_second=arrivals.per_hour / SECONDS_PER_HOUR,
+            write=float(rates.cache_write_5m / rates.input),
+            long_write=float(rates.cache_write_1h / rates.input),
+            read=float(rates.cache_read / rates.input),
+            late_worth=float(value_of_second_usd * Decimal(prefill.saved_seconds(prefix_tokens)) / unit),
+        ),
+        usd_per_unit=unit,
+    )
+
+
+def _why_not(model: str, prefix_tokens: int, rates: Rates | None) -> str:
+    if prefix_tokens < facts_for(model).min_prefix_tokens:
+        return "below_minimum_tokens"
+    # A local model costs nothing, and what costs nothing cannot be weighed against a wait.
+    return "unknown_price" if rates is None or rates.input <= 0 else ""
