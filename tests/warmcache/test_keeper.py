@@ -1,5 +1,6 @@
 """Shared layers: held by one process at a time, only where it pays, warmed only when nobody else did it."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
