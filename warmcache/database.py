@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,6 +38,12 @@ async def in_database_thread(function: Callable[P, T], *args: P.args, **kwargs: 
     context = contextvars.copy_context()
     call = functools.partial(context.run, _with_fresh_connections, functools.partial(function, *args, **kwargs))
     return await asyncio.get_running_loop().run_in_executor(_pool, call)
+
+
+def ping() -> None:
+    """Raises where the database does not answer."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
 
 
 def _with_fresh_connections(call: Callable[[], T]) -> T:

@@ -2,19 +2,26 @@
 
 import asyncio
 import logging
+import random
 import time
 import weakref
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.utils.module_loading import import_string
 
 from warmcache.conf import Config, get_config
 from warmcache.core.economics import RateSource
 from warmcache.core.ports import Clock, Provider, WarmthStore
+from warmcache.learning import Learning
+from warmcache.leases import LeaseKeeper
 from warmcache.ledger import Ledger
 from warmcache.operator_policy import PolicyWatch
 from warmcache.prices import price_list
 from warmcache.tasks import TaskOwner
+from warmcache.timers import Timers
+from warmcache.visits import Visits
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +45,15 @@ class Runtime:
     ledger: Ledger
     rates: RateSource
     policy: PolicyWatch
+    learning: Learning
+    random: Callable[[], float] = random.random
+    """0 to 1: draws the visits that are held out."""
+    visits: Visits = field(init=False)
+    leases: LeaseKeeper = field(init=False)
     tasks: TaskOwner = field(default_factory=lambda: TaskOwner("warmcache"))
     """Warm-ups."""
+    timers: Timers = field(init=False)
+    """Decisions that are due later."""
     warming_paused_until: float = 0.0
     """Epoch seconds; the provider asked for less traffic, or refused the key."""
     warm_up_slots: asyncio.Semaphore = field(init=False)
@@ -47,30 +61,53 @@ class Runtime:
 
     def __post_init__(self) -> None:
         self.warm_up_slots = asyncio.Semaphore(self.config.max_concurrent_warm_ups)
+        self.leases = LeaseKeeper(self.store, lease_seconds=self.config.lease_seconds)
+        self.visits = Visits(teaches=self.learning.saw_sign)
+        self.timers = Timers(clock=self.clock, tasks=self.tasks)
 
     def start(self) -> None:
         self._housekeepers.spawn(self.ledger.write_forever(), name="ledger")
         self._housekeepers.spawn(self._keep_house(), name="housekeeping")
+        self._housekeepers.spawn(self.leases.renew_forever(), name="leases")
         self._housekeepers.spawn(self.policy.watch_forever(), name="policy")
+        self._housekeepers.spawn(self.timers.run_forever(), name="timers")
+        for companion in _companions:
+            self._housekeepers.spawn(companion(self), name=companion.__name__)
 
     async def close(self) -> None:
         """Ends what is in flight, flushes the ledger, closes connections."""
         await self.tasks.close()
         try:
             async with asyncio.timeout(CLOSE_PATIENCE_SECONDS):
-                await self.ledger.flush()
+                await self.ledger.drain()
+                await self.learning.exchange(self.ledger, self.clock.now())
         except TimeoutError:
-            logger.error("The ledger could not be flushed in %.0f s; its last rows are lost", CLOSE_PATIENCE_SECONDS)
+            waiting = self.ledger.waiting_writes
+            seconds = CLOSE_PATIENCE_SECONDS
+            logger.error("The ledger could not be flushed in %.0f s; %d writes are lost", seconds, waiting)
         finally:
             await self._housekeepers.close()
             self.ledger.close()
+            await self.leases.close()
             await self.store.aclose()
             await self.provider.aclose()
 
     async def _keep_house(self) -> None:
+        await self.ledger.flush()  # the last process may have left rows that nobody came for
         while True:
+            await self.learning.exchange(self.ledger, self.clock.now())
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
+            self.visits.expire(self.clock.now())
             await self.ledger.flush()
+
+
+_companions: list[Callable[[Runtime], Coroutine[Any, Any, None]]] = []
+
+
+def accompany(companion: Callable[[Runtime], Coroutine[Any, Any, None]]) -> None:
+    """Runs it as a task of every runtime that starts from now on, until that one is closed."""
+    if companion not in _companions:
+        _companions.append(companion)
 
 
 _by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Runtime] = weakref.WeakKeyDictionary()
@@ -103,6 +140,7 @@ def build_runtime(
         ledger=Ledger(clock=clock),
         rates=price_list(config),
         policy=PolicyWatch(config),
+        learning=Learning(upstream=config.upstream, is_on=config.learns),
     )
 
 

@@ -7,22 +7,26 @@ import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from uuid import UUID, uuid4
 
 from warmcache import records
 from warmcache.core.catalog import facts_for
-from warmcache.core.errors import StoreUnavailable, StreamBroken, UpstreamError, UpstreamUnavailable
-from warmcache.core.joining import join_bound_seconds
+from warmcache.core.errors import LedgerBehind, StoreUnavailable, StreamBroken, UpstreamError, UpstreamUnavailable
 from warmcache.core.policy import WarmthState
 from warmcache.core.ports import BlockBegan, BlockDelta, Sighting, StreamBegan, StreamEnded, StreamEvent
-from warmcache.core.prefix import Json, Prompt, build_request
+from warmcache.core.prefix import Json, Prefix, Prompt, build_request
 from warmcache.core.usage import Usage
+from warmcache.core.worth import weigh_joining
+from warmcache.leading import RequestLead
+from warmcache.models import Arm
 from warmcache.records import Origin, Settlement
 from warmcache.runtime import Runtime
+from warmcache.visits import Visit
 from warmcache.warming import pause_for_real_traffic
-from warmcache.warmth import Flight, believed, flight_for, left_entries, record_warm
+from warmcache.warmth import Flight, believed, flight_for, is_warm, left_entries, record_warm
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +50,10 @@ class Result:
     request_id: str
     ttft_ms: int | None
     settlement: Settlement
+    prefix: Prefix
+    """What of the request can be cached, without its content."""
+    started_at: float
+    """When the call went to the provider, epoch seconds; 0 where none did."""
 
 
 class ResponseStream:
@@ -79,6 +87,7 @@ class ResponseStream:
         self._origin = origin
         self._jitter = jitter
         self._upstream = AsyncExitStack()
+        self._lead = RequestLead(runtime, self._request.prefix, self.id)
         self._began: StreamBegan | None = None
         self._found: Usage | None = None
         self._spent: Usage | None = None
@@ -91,13 +100,20 @@ class ResponseStream:
         self._waited_seconds = 0.0
         self._called_at = 0.0
         self._started_at = 0.0
+        self._visit: Visit | None = None
+        self._visit_ended_at: float | None = None
 
     async def expected_warmth(self) -> str:
-        """What this request will probably find: `hit`, `joined`, `raced` or `cold`. Known before the call."""
+        """What this request will probably find, known before the call: `hit`, `joined`, `raced`, `cold`, `held_out`."""
+        self._meet_visit()
+        if self._visit is not None and self._visit.arm == Arm.HELD_OUT:
+            return Arm.HELD_OUT.value
         sightings = await self._look_up()
         flight = self._flight_in(sightings)
-        if flight is not None:
-            return "raced" if self._join_bound_seconds(flight) is None else "joined"
+        if flight is not None and self._wait_bound_seconds(flight) is not None:
+            return "joined"
+        if flight is not None and flight.warm_up_id is not None:
+            return "raced"
         state = believed(self._request.prefix, sightings, self._runtime.clock.now()).state
         return "hit" if state in (WarmthState.WARM, WarmthState.EXPIRING) else "cold"
 
@@ -110,10 +126,12 @@ class ResponseStream:
         try:
             await self._upstream.aclose()
         finally:
+            self._lead.give_back_soon()
             await self._record(error)
 
     async def __aiter__(self) -> AsyncIterator[StreamEvent]:
         self._called_at = self._runtime.clock.now()
+        self._meet_visit()
         await self._join()
         for tries_left in reversed(range(self._runtime.config.max_tries)):
             try:
@@ -121,6 +139,7 @@ class ResponseStream:
                     yield event
                 return
             except UpstreamError as error:
+                self._lead.give_back_soon()
                 pause_for_real_traffic(self._runtime, error)
                 pause_seconds = self._pause_before_retry(error, tries_left)
                 if pause_seconds is None:
@@ -129,6 +148,12 @@ class ResponseStream:
                 await self._upstream.aclose()
                 self._spent, self._began, self._output_characters = self._usage(), None, 0
                 await asyncio.sleep(pause_seconds)
+
+    def _meet_visit(self) -> None:
+        """This request is the send that the signs of its visit were about."""
+        if self._visit_ended_at is None:
+            now = self._visit_ended_at = self._runtime.clock.now()
+            self._visit = self._runtime.visits.meet(self._origin.subject, self._request.prefix.hashes, now)
 
     async def _one_try(self) -> AsyncIterator[StreamEvent]:
         started_at = self._runtime.clock.now()
@@ -147,12 +172,13 @@ class ResponseStream:
                     self._began = event
                     self._found = self._found or event.usage
                     await self._remember(event.usage, started_at)
+                    self._lead.give_back_soon()
                 case BlockBegan():
                     # Until something is in it, the next try may begin it again.
                     held = event
                     continue
                 case BlockDelta():
-                    self._note_delta(event)
+                    self._note_delta(event, started_at)
                 case StreamEnded():
                     self._ended = event
             yield event
@@ -166,17 +192,24 @@ class ResponseStream:
         if left_entries(self._runtime, usage):
             await record_warm(self._runtime, prefix, started_at)
 
-    def _note_delta(self, delta: BlockDelta) -> None:
+    def _note_delta(self, delta: BlockDelta, started_at: float) -> None:
+        if self._output_characters == 0 and self._began is not None:
+            self._teach_speed(self._began.usage, self._runtime.clock.now() - started_at)
         self._output_characters += len(delta.text)
         if self._ttft_ms is None and delta.kind == "text":
             self._ttft_ms = self._since_ms(self._called_at)
 
+    def _teach_speed(self, usage: Usage, seconds: float) -> None:
+        if self._runtime.provider.capabilities.reports_cache_writes:
+            self._runtime.learning.saw_call(self._request.prefix.model, usage, seconds)
+
     async def _join(self) -> None:
-        """Waits for a warm-up of this prefix that is in flight, if that is faster than going, and never for long."""
-        flight = self._flight_in(await self._look_up())
+        """Waits for whoever writes this prefix right now, if that is better than going, once and never for long; leads
+        where nobody does."""
+        flight = await self._flight_or_lead()
         if flight is None:
             return
-        bound_seconds = self._join_bound_seconds(flight)
+        bound_seconds = self._wait_bound_seconds(flight)
         if bound_seconds is None:
             self._raced = flight
             return
@@ -184,16 +217,54 @@ class ResponseStream:
         with contextlib.suppress(StoreUnavailable):
             has_ended = await self._runtime.store.wait_until_released(flight.prefix_hash, timeout_seconds=bound_seconds)
         self._waited_seconds = self._runtime.clock.now() - self._called_at
-        self._joined, self._raced = (flight, None) if has_ended else (None, flight)
+        if not has_ended:
+            self._raced = flight
+            return
+        sightings = await self._look_up()
+        if is_warm(flight.prefix_hash, sightings, self._runtime.clock.now()):
+            self._joined = flight
+        await self._lead.take(sightings)
+
+    async def _flight_or_lead(self) -> Flight | None:
+        sightings = await self._look_up()
+        flight = self._flight_in(sightings)
+        if flight is None and not await self._lead.take(sightings):
+            # Somebody was quicker since that look.
+            flight = self._flight_in(await self._look_up())
+        return flight
+
+    def _wait_bound_seconds(self, flight: Flight) -> float | None:
+        """As the rule says; a real request's call is never too young: many at once would each pay for a write."""
+        if flight.warm_up_id is None:
+            prefill = self._runtime.learning.forecasts(self._origin.label).prefill(self._request.prefix.model)
+            oldest = self._runtime.clock.now() - prefill.round_trip_seconds
+            flight = replace(flight, started_at=min(flight.started_at, oldest))
+        return self._join_bound_seconds(flight)
 
     def _join_bound_seconds(self, flight: Flight) -> float | None:
-        config = self._runtime.config
-        return join_bound_seconds(
+        """How long at most to wait for this flight; None: going at once is better. See `worth.weigh_joining`."""
+        prefix = self._request.prefix
+        prefill = self._runtime.learning.forecasts(self._origin.label).prefill(prefix.model)
+        hot_tokens = flight.prefix_tokens - flight.cold_tokens
+        after_tokens = prefix.prefix_tokens - flight.prefix_tokens
+        trip_seconds = prefill.round_trip_seconds
+        warm_seconds = prefill.ttft_seconds(uncached_tokens=after_tokens, cached_tokens=flight.prefix_tokens)
+        rates = self._runtime.rates(prefix.model, prefix.prefix_tokens)
+        choice = weigh_joining(
             elapsed_seconds=self._runtime.clock.now() - flight.started_at,
-            prefix_tokens=flight.prefix_tokens,
-            join_after_seconds=config.join_after_seconds,
-            bound_factor=config.join_bound_factor,
+            warm_up_seconds=prefill.ttft_seconds(uncached_tokens=flight.cold_tokens, cached_tokens=hot_tokens),
+            round_trip_seconds=trip_seconds,
+            read_seconds=max(0.0, warm_seconds - trip_seconds),
+            go_seconds=prefill.ttft_seconds(
+                uncached_tokens=flight.cold_tokens + after_tokens, cached_tokens=hot_tokens
+            ),
+            cold_tokens=flight.cold_tokens,
+            write_usd_per_token=rates.cache_write_5m if rates else Decimal(0),
+            read_usd_per_token=rates.cache_read if rates else Decimal(0),
+            value_of_second_usd=self._runtime.policy.current.value_of_second_usd,
+            bound_factor=self._runtime.config.join_bound_factor,
         )
+        return choice.bound_seconds if choice.joins else None
 
     async def _look_up(self) -> Mapping[str, Sighting]:
         try:
@@ -239,6 +310,9 @@ class ResponseStream:
             joined_id=self._joined.warm_up_id if self._joined else None,
             raced_id=self._raced.warm_up_id if self._raced else None,
             waited_ms=round(self._waited_seconds * 1000),
+            followed_request=self._joined is not None and self._joined.warm_up_id is None,
+            asked_tool=self._ended is not None and self._ended.stop_reason == "tool_use",
+            **self._visit_facts(),
         )
         self.result = Result(
             status=status,
@@ -247,7 +321,21 @@ class ResponseStream:
             request_id=request_id,
             ttft_ms=self._ttft_ms,
             settlement=await self._settled(facts),
+            prefix=self._request.prefix,
+            started_at=self._started_at,
         )
+
+    def _visit_facts(self) -> dict[str, Any]:
+        visit = self._visit
+        if visit is None or not visit.intent or self._visit_ended_at is None:
+            return {}
+        lead_seconds = max(0.0, self._visit_ended_at - visit.decided_at)
+        return {
+            "arm": visit.arm,
+            "intent": visit.intent,
+            "lead_ms": round(lead_seconds * 1000),
+            "numbers": visit.numbers,
+        }
 
     def _usage(self) -> Usage | None:
         """As billed, over all tries; of a reply that broke off the provider never tells the output: it is estimated."""
@@ -266,12 +354,20 @@ class ResponseStream:
         if self._started_at:
             try:
                 async with asyncio.timeout(RECORD_PATIENCE_SECONDS):
-                    return await self._runtime.ledger.perform(lambda: records.record_request(facts))
-            except TimeoutError:
+                    settlement = await self._runtime.ledger.perform(
+                        lambda: records.record_request(facts), is_kept=True
+                    )
+                    self._teach_silence(settlement)
+                    return settlement
+            except (TimeoutError, LedgerBehind):
                 logger.error("The row of request %s is not written yet; its reply goes on without", self.id)
             except Exception as error:
                 logger.error("Request %s has no row: %s", self.id, error)
         return records.settlement_without_row(facts)
+
+    def _teach_silence(self, settlement: Settlement) -> None:
+        if (silence := settlement.silence) is not None:
+            self._runtime.learning.saw_return(self._origin.label, silence.seconds, asked_tool=silence.asked_tool)
 
     def _since_ms(self, moment: float) -> int:
         return round((self._runtime.clock.now() - moment) * 1000)

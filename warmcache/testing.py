@@ -274,7 +274,7 @@ class _NoLedger(Ledger):
     def post(self, write: Callable[[], Any]) -> None:
         return
 
-    async def perform(self, write: Callable[[], T]) -> T:
+    async def perform(self, write: Callable[[], T], *, is_kept: bool = False) -> T:
         raise LedgerClosed("This runtime has no database.")
 
 

@@ -3,10 +3,11 @@ import threading
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from django.db import IntegrityError, OperationalError
 
 from warmcache import ledger as ledgers
 from warmcache import records
-from warmcache.core.errors import LedgerClosed
+from warmcache.core.errors import LedgerBehind, LedgerClosed
 from warmcache.ledger import Ledger
 from warmcache.testing import FakeClock
 
@@ -174,3 +175,150 @@ async def test_a_writer_is_never_left_with_a_future_that_nobody_reads(
     await asyncio.wait({waiting})
 
     assert await ledger.perform(lambda: "next") == "next"
+
+
+class Outage:
+    """A database that fails until it is back, and a sleep that takes no time and counts itself."""
+
+    def __init__(self) -> None:
+        self.is_over = threading.Event()
+        self.sleeps: list[float] = []
+        self.failed = asyncio.Event()
+        self.slept_often = asyncio.Event()
+
+    def strike(self) -> None:
+        if not self.is_over.is_set():
+            raise OperationalError("the server closed the connection unexpectedly")
+
+    async def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.failed.set()
+        if len(self.sleeps) == 8:
+            self.slept_often.set()
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def outage() -> Outage:
+    return Outage()
+
+
+@pytest.fixture
+async def struck(
+    clock: FakeClock, outage: Outage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> AsyncIterator[Ledger]:
+    """A ledger whose database is down."""
+    monkeypatch.setattr(records, "sweep", lambda now: outage.strike())
+    monkeypatch.setattr(ledgers, "FLUSH_PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(ledgers, "ping", outage.strike)
+    ledger = Ledger(clock=clock, sleep=outage.sleep)
+    writer = asyncio.create_task(ledger.write_forever())
+    yield ledger
+    writer.cancel()
+    ledger.close()
+
+
+async def test_a_database_that_is_down_for_a_while_loses_no_row_and_keeps_their_order(
+    struck: Ledger, outage: Outage
+) -> None:
+    written: list[int] = []
+
+    def write(number: int) -> None:
+        outage.strike()
+        written.append(number)
+
+    for number in range(200):
+        struck.post(lambda number=number: write(number))
+    await outage.failed.wait()
+    lost_so_far, is_behind = list(written), struck.is_behind
+    outage.is_over.set()
+    await struck.drain()
+
+    assert (lost_so_far, is_behind) == ([], True)
+    assert written == list(range(200))
+    assert (struck.dropped_writes, struck.is_behind, struck.waiting_writes) == (0, False, 0)
+
+
+async def test_the_pauses_between_tries_grow_to_a_bound(struck: Ledger, outage: Outage) -> None:
+    struck.post(outage.strike)
+    await outage.slept_often.wait()
+
+    outage.is_over.set()
+    await struck.drain()
+
+    assert outage.sleeps[:7] == [0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
+
+
+async def test_nobody_waits_for_a_database_that_is_down_and_a_kept_write_is_done_later(
+    struck: Ledger, outage: Outage
+) -> None:
+    written: list[str] = []
+
+    def write(word: str) -> None:
+        outage.strike()
+        written.append(word)
+
+    with pytest.raises(LedgerBehind):
+        await struck.perform(lambda: write("first"), is_kept=True)
+    with pytest.raises(LedgerBehind):
+        await struck.perform(lambda: write("second"), is_kept=True)
+    with pytest.raises(LedgerBehind):
+        await struck.perform(lambda: write("not kept"))
+    assert await struck.flush() is False
+    outage.is_over.set()
+    await struck.drain()
+
+    assert written == ["first", "second"]
+
+
+async def test_a_write_that_is_not_kept_is_its_callers_to_try_again(struck: Ledger, outage: Outage) -> None:
+    with pytest.raises(OperationalError):
+        await struck.perform(outage.strike)
+
+    assert (struck.is_behind, struck.waiting_writes) == (False, 0)
+
+
+async def test_a_write_that_alone_fails_is_given_up_and_counted(clock: FakeClock, outage: Outage) -> None:
+    outage.is_over.set()
+    ledger = Ledger(clock=clock, sleep=outage.sleep)
+
+    def broken() -> None:
+        raise OperationalError("too many SQL variables")
+
+    ledger.post(broken)
+    writer = asyncio.create_task(ledger.write_forever())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ledgers, "ping", outage.strike)
+        written = await ledger.perform(lambda: "the next")
+    writer.cancel()
+
+    assert (written, ledger.dropped_writes) == ("the next", 1)
+    assert len(outage.sleeps) == ledgers.MAX_TRIES_WHILE_UP
+
+
+async def test_a_row_that_was_written_although_its_answer_was_lost_is_no_error(
+    clock: FakeClock, outage: Outage
+) -> None:
+    ledger = Ledger(clock=clock, sleep=outage.sleep)
+    errors = [OperationalError("the answer was lost"), IntegrityError("it is there already")]
+
+    def write() -> None:
+        raise errors.pop(0)
+
+    ledger.post(write)
+    writer = asyncio.create_task(ledger.write_forever())
+    assert await ledger.perform(lambda: "the next") == "the next"
+    writer.cancel()
+
+    assert ledger.dropped_writes == 0
+
+
+async def test_what_a_full_queue_had_no_room_for_during_an_outage_is_counted(
+    clock: FakeClock, outage: Outage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledgers, "MAX_PENDING_WRITES", 3)
+    ledger = Ledger(clock=clock, sleep=outage.sleep)
+    for _ in range(5):
+        ledger.post(outage.strike)
+
+    assert (ledger.dropped_writes, ledger.waiting_writes) == (2, 3)

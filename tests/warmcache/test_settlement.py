@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from django.db import OperationalError, connection
 
+from warmcache import ledger as ledgers
 from warmcache import records, services
 from warmcache.core.economics import request_cost_usd
 from warmcache.core.errors import StreamBroken, UpstreamUnavailable
@@ -164,7 +165,7 @@ async def test_a_request_that_waited_for_it_makes_it_joined(fake: FakeRuntime, c
     prompt = make_prompt(system_tokens=60_000)
     await services.prewarm_prefix(prompt, intent="typing")
     await fake.provider.warm_ups_in_flight()
-    clock.advance(1)
+    clock.advance(1.5)
     sending = asyncio.create_task(send(prompt))
     await asyncio.sleep(0.01)
     clock.advance(2)
@@ -494,9 +495,11 @@ async def test_skips_are_counted_per_minute_and_written_once(fake: FakeRuntime, 
     ]
 
 
-async def test_a_database_that_fails_costs_the_row_and_not_the_reply(
+async def test_a_database_that_fails_for_a_while_costs_neither_the_reply_nor_a_row(
     fake: FakeRuntime, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr(ledgers, "FLUSH_PATIENCE_SECONDS", 0.01)
+
     def broken(*_: Any, **__: Any) -> None:
         raise OperationalError("the disk is full")
 
@@ -506,15 +509,19 @@ async def test_a_database_that_fails_costs_the_row_and_not_the_reply(
         attempt = await warm()
         response = await send()
         await services.flush()
+        during = await in_database_thread(UsageRecord.objects.count)
 
+    assert during == 0
     assert attempt.finished is not None
     assert (await attempt.finished()).state == "warm"
     assert response.result is not None
     assert (response.result.status, response.result.settlement.warmth) == ("complete", "hit")
     assert "the disk is full" in caplog.text
-    assert await rows(UsageRecord) == []
-    assert (await send()).result is not None
-    assert len(await rows(UsageRecord)) == 1
+    await fake.runtime.ledger.drain()
+    (row,) = await rows()
+    assert (row.outcome, row.cache_write_tokens > 0) == ("hit", True)
+    assert [record.pk for record in await rows(UsageRecord)] == [response.id]
+    assert fake.runtime.ledger.dropped_writes == 0
 
 
 async def test_recording_a_request_takes_a_fixed_number_of_queries(fake: FakeRuntime) -> None:

@@ -3,6 +3,7 @@
     WarmcacheError
     ├── ConfigurationError       the WARMCACHE setting cannot be used as it is
     ├── StoreUnavailable         the store of leases and warmth does not answer: nothing is warmed, requests go on
+    ├── LedgerBehind             the database does not answer now: the write is done later
     ├── LedgerClosed             the runtime was closed before a write was done
     └── UpstreamError            the provider did not do what was asked
         ├── UpstreamRefused      it said no; the same request would be refused again
@@ -23,6 +24,10 @@ class ConfigurationError(WarmcacheError):
 
 class StoreUnavailable(WarmcacheError):
     """A `WarmthStore` raises it, and nothing else, when what it stands on is down."""
+
+
+class LedgerBehind(WarmcacheError):
+    """Raised to whoever waits for a write while the database is down. Nothing is lost yet."""
 
 
 class LedgerClosed(WarmcacheError):
