@@ -115,6 +115,8 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[:
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 PORT = int(number_from_env("PORT", default=8000, least=0, most=65535))
 REDIS_URL = url_from_env("REDIS_URL", schemes=("redis", "rediss", "unix"))
+# A process that was silent for so long has died: another one ends its replies.
+REPLY_LEASE_SECONDS = number_from_env("REPLY_LEASE_SECONDS", default=15, least=1, most=600)
 ANTHROPIC_API_KEY = os.environ.get("ANTHROPIC_API_KEY", "").strip()
 ANTHROPIC_BASE_URL = url_from_env("ANTHROPIC_BASE_URL", schemes=("http", "https"))
 
@@ -278,6 +280,9 @@ WARMCACHE = {
     "REDIS_URL": REDIS_URL,
     "ENABLED": bool_from_env("WARMCACHE_ENABLED", default=True),
     "MAX_COST_PER_WARM_UP_USD": os.environ.get("WARMCACHE_MAX_COST_PER_WARM_UP_USD", "0.25"),
+    "VALUE_OF_SECOND_USD": os.environ.get("WARMCACHE_VALUE_OF_SECOND_USD", "0.05"),
+    "HOLDOUT_SHARE": os.environ.get("WARMCACHE_HOLDOUT_SHARE", "0"),
+    "LEARNS": bool_from_env("WARMCACHE_LEARNS", default=True),
 }
 # The simulator that stands in when there is no key: its latency profile, seed and noise.
 SIMULATOR: dict[str, Any] = {

@@ -37,6 +37,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "BASE_URL": None,
         "REDIS_URL": "",
         "UPSTREAM": "simulator",
+        # Tests answer at once: from that the forecasts would learn that nothing is worth warming.
+        "LEARNS": False,
     }
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

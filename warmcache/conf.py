@@ -20,7 +20,7 @@ MEMORY_STORE = "warmcache.stores.memory.MemoryWarmthStore"
 REDIS_STORE = "warmcache.stores.redis.RedisWarmthStore"
 INTENTS = ("open", "typing", "attach", "turn_finished", "keep", "manual")
 """Every intent there is, as in `models.Intent`."""
-AT_LEAST_ONE = frozenset({"MAX_CONCURRENT_WARM_UPS", "MAX_TRIES"})
+AT_LEAST_ONE = frozenset({"LEASE_SECONDS", "MAX_CONCURRENT_WARM_UPS", "MAX_TRIES"})
 """With none of these nothing would ever be sent."""
 
 
@@ -50,8 +50,10 @@ class Config:
     """What one second less of waiting is worth to the operator."""
     holdout_share: float = 0.0
     """0 to 1: part of the visits that are not warmed, by lot, so that the report can tell what warming buys."""
-    intents: tuple[str, ...] = INTENTS
-    """At which warming is considered at all."""
+    learns: bool = True
+    """Whether forecasts learn from what happens; without, decisions come from the published priors for ever."""
+    intents: tuple[str, ...] = tuple(intent for intent in INTENTS if intent != "open")
+    """At which warming is considered at all. Opening a page is too seldom followed by a message to pay for most."""
     user_daily_usd: Decimal = Decimal("1.00")
     """What the warm-ups for one subject may cost in a UTC day."""
     user_daily_warm_ups: int = 200
@@ -68,13 +70,14 @@ class Config:
     """How long a warm-up may wait for its turn, or for another one that writes a layer of its prefix."""
     pause_after_limit_seconds: float = 60.0
     """No warm-up for this long after the provider answered 429 or 529, or refused the key: real traffic goes first."""
+    lease_seconds: float = 15.0
+    """How soon others notice at the latest that a process that was writing a prefix is gone. Living ones renew it."""
     uncacheable_seconds: float = 3600.0
     """How long a prefix stays marked after a warm-up of it came back with both cache counters 0."""
 
-    join_after_seconds: float = 0.5
-    """A request joins a warm-up in flight that is older than this, about one warm round trip; else it goes at once."""
     join_bound_factor: float = 3.0
-    """It waits at most this many times the expected warm-up time. A tighter bound has a worse p95 than not joining."""
+    """A request that joins a warm-up in flight waits at most this many times the warm-up's expected time. A tighter
+    bound has a worse p95 than not joining."""
 
     connect_timeout_seconds: float = 5.0
     first_event_timeout_seconds: float = 45.0

@@ -38,7 +38,11 @@ class OperatorPolicy:
 
     @property
     def limits(self) -> Limits:
-        return Limits(is_enabled=self.is_enabled, max_cost_usd=self.max_cost_per_warm_up_usd)
+        return Limits(
+            is_enabled=self.is_enabled,
+            max_cost_usd=self.max_cost_per_warm_up_usd,
+            value_of_second_usd=self.value_of_second_usd,
+        )
 
 
 def read_row() -> WarmPolicy | None:

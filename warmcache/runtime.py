@@ -11,9 +11,11 @@ from typing import Any
 
 from django.utils.module_loading import import_string
 
+from warmcache.answers import Answers
 from warmcache.conf import Config, get_config
 from warmcache.core.economics import RateSource
 from warmcache.core.ports import Clock, Provider, WarmthStore
+from warmcache.guards import Guards
 from warmcache.learning import Learning
 from warmcache.leases import LeaseKeeper
 from warmcache.ledger import Ledger
@@ -48,8 +50,10 @@ class Runtime:
     learning: Learning
     random: Callable[[], float] = random.random
     """0 to 1: draws the visits that are held out."""
+    guards: Guards = field(init=False)
     visits: Visits = field(init=False)
     leases: LeaseKeeper = field(init=False)
+    answers: Answers = field(default_factory=Answers)
     tasks: TaskOwner = field(default_factory=lambda: TaskOwner("warmcache"))
     """Warm-ups."""
     timers: Timers = field(init=False)
@@ -61,6 +65,7 @@ class Runtime:
 
     def __post_init__(self) -> None:
         self.warm_up_slots = asyncio.Semaphore(self.config.max_concurrent_warm_ups)
+        self.guards = Guards(store=self.store, clock=self.clock, config=self.config)
         self.leases = LeaseKeeper(self.store, lease_seconds=self.config.lease_seconds)
         self.visits = Visits(teaches=self.learning.saw_sign)
         self.timers = Timers(clock=self.clock, tasks=self.tasks)
@@ -98,6 +103,7 @@ class Runtime:
             await self.learning.exchange(self.ledger, self.clock.now())
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
             self.visits.expire(self.clock.now())
+            await self.guards.note_missed()
             await self.ledger.flush()
 
 

@@ -5,14 +5,21 @@ async with stream_response(prompt, turn, max_tokens=4096, label="helpdesk") as r
     async for event in response: ...
 """
 
+import asyncio
+import contextlib
 from collections.abc import Sequence
 
+from warmcache import keeper, refreshing, shared_layers, warming, warmth
 from warmcache import runtime as runtimes
-from warmcache import warming, warmth
+from warmcache.core.errors import StoreUnavailable
 from warmcache.core.policy import Action, Decision
 from warmcache.core.prefix import Json, Prefix, Prompt, build_request
+from warmcache.models import Intent
 from warmcache.records import Origin
-from warmcache.streaming import ResponseStream
+from warmcache.refreshing import Load, Rest
+from warmcache.shared_layers import ListLayers
+from warmcache.streaming import ResponseStream, Result
+from warmcache.visits import Occasion
 from warmcache.warming import Attempt
 from warmcache.warmth import Warmth
 
@@ -20,15 +27,23 @@ __all__ = [
     "Attempt",
     "Decision",
     "ResponseStream",
+    "Result",
     "Warmth",
+    "cancel_refresh",
     "close",
     "consider_prefix",
     "flush",
+    "holder_of",
     "outline",
     "prewarm_prefix",
+    "register_shared_layers",
+    "schedule_refresh",
     "stream_response",
+    "warm_now",
     "warmth_of",
 ]
+
+MANUAL_PATIENCE_SECONDS = 20.0
 
 
 def outline(prompt: Prompt) -> Prefix:
@@ -42,24 +57,43 @@ async def warmth_of(prefix: Prefix) -> Warmth:
     return await warmth.warmth_of(runtimes.get_runtime(), prefix)
 
 
-async def consider_prefix(prefix: Prefix, *, intent: str, label: str = "") -> Attempt | None:
+async def consider_prefix(
+    prefix: Prefix, *, intent: str, label: str = "", subject: str = "", chars: int | None = None
+) -> Attempt | None:
     """The policy's answer where it is a skip (counted), or None where `prewarm_prefix` should be called.
 
-    For hot paths: no SQL, no hashing, one look-up in the store.
+    For hot paths: no SQL, no hashing, one look-up in the store. Parameters as there.
     """
     runtime = runtimes.get_runtime()
-    decision = await warming.consider(runtime, prefix, intent=intent, label=label)
+    occasion = Occasion(intent=intent, label=label, subject=subject, chars=chars)
+    decision = await warming.consider(runtime, prefix, occasion)
     return warming.skipped_attempt(runtime, prefix, decision) if decision.action is Action.SKIP else None
 
 
-async def prewarm_prefix(prompt: Prompt, *, intent: str, label: str = "", subject: str = "") -> Attempt:
+async def prewarm_prefix(
+    prompt: Prompt, *, intent: str, label: str = "", subject: str = "", place: str = "", chars: int | None = None
+) -> Attempt:
     """Decides whether to warm `prompt` now, and if so sends the warm-up in the background.
 
     `intent` is one of `warmcache.models.Intent`; `label` (which product, which assistant) and `subject` (for whom) are
-    the host's words and are stored with the row. Never raises because the provider fails: `attempt.finished` then
-    gives a `Warmth` with state `failed` and the reason.
+    the host's words and are stored with the row, as is `place` (which conversation): a request of the same place tells
+    when its bytes were not those that were warmed. `chars` says how much is typed: twenty characters are a surer sign
+    than the first key. Never raises because the provider fails: `attempt.finished` then gives a `Warmth` with state
+    `failed` and the reason.
     """
-    return await warming.prewarm(runtimes.get_runtime(), prompt, intent=intent, label=label, subject=subject)
+    occasion = Occasion(intent=intent, label=label, subject=subject, place=place, chars=chars)
+    return await warming.prewarm(runtimes.get_runtime(), prompt, occasion)
+
+
+async def warm_now(prompt: Prompt, *, label: str = "", subject: str = "") -> Warmth:
+    """Warms `prompt` because a person asked for it (intent `manual`): every gate but the worth holds. Waits for the
+    end, though not for long: a call that takes longer goes on by itself, and the state is `warming`."""
+    attempt = await prewarm_prefix(prompt, intent=Intent.MANUAL, label=label, subject=subject)
+    if attempt.finished is not None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(MANUAL_PATIENCE_SECONDS):
+                return await attempt.finished()
+    return attempt.warmth
 
 
 def stream_response(
@@ -70,11 +104,58 @@ def stream_response(
     purpose: str = "reply",
     label: str = "",
     subject: str = "",
+    place: str = "",
 ) -> ResponseStream:
-    """The real request: `prompt` followed by the person's `turn` (API content blocks). See `ResponseStream`."""
+    """The real request: `prompt` followed by the person's `turn` (API content blocks). See `ResponseStream`.
+
+    `place` is the host's name of the conversation, as in `schedule_refresh`: what was due there is cancelled.
+    """
     runtime = runtimes.get_runtime()
-    origin = Origin(label=label, subject=subject, upstream=runtime.provider.capabilities.upstream)
+    refreshing.cancel(runtime, place)
+    upstream = runtime.provider.capabilities.upstream
+    origin = Origin(label=label, subject=subject, upstream=upstream, place=place)
     return ResponseStream(runtime, prompt, turn, max_tokens=max_tokens, purpose=purpose, origin=origin)
+
+
+def schedule_refresh(place: str, load: Load, *, after: Result, label: str = "", subject: str = "") -> None:
+    """Decides once, shortly before what the response `after` left warm lapses, whether a refresh pays.
+
+    `load` gives the prompt that the next message of `place` would follow, or None where the place is gone; it is
+    called only if a refresh is to be sent, in a thread that may use the database. It should hold ids, not content.
+    """
+    if after.started_at and after.usage is not None:
+        rest = Rest(
+            place=place,
+            label=label,
+            subject=subject,
+            prefix=after.prefix,
+            load=load,
+            silent_since=after.started_at,
+            touched_at=after.started_at,
+            missing_tokens=after.usage.output_tokens,
+            asks_tool=after.stop_reason == "tool_use",
+        )
+        refreshing.schedule(runtimes.get_runtime(), rest)
+
+
+def register_shared_layers(list_layers: ListLayers) -> None:
+    """Names the layers that many requests share, so that the operator is shown what holding them warm would cost, and
+    may have it done: see `warmcache.shared_layers`. Synchronous; call it once, when Django is ready."""
+    shared_layers.register_shared_layers(list_layers)
+    runtimes.accompany(keeper.keep_forever)
+
+
+async def holder_of(label: str) -> str | None:
+    """The process that holds the shared layer of `label` now; None where none does, or it cannot be known."""
+    try:
+        return (await keeper.holders(runtimes.get_runtime().store, [label])).get(label)
+    except StoreUnavailable:
+        return None
+
+
+def cancel_refresh(place: str) -> None:
+    """Nobody will come back to this place."""
+    refreshing.cancel(runtimes.get_runtime(), place)
 
 
 async def flush() -> None:

@@ -13,6 +13,7 @@ from typing import Any, Self
 from uuid import UUID, uuid4
 
 from warmcache import records
+from warmcache.answers import EarlierAnswer
 from warmcache.core.catalog import facts_for
 from warmcache.core.errors import LedgerBehind, StoreUnavailable, StreamBroken, UpstreamError, UpstreamUnavailable
 from warmcache.core.policy import WarmthState
@@ -90,6 +91,7 @@ class ResponseStream:
         self._lead = RequestLead(runtime, self._request.prefix, self.id)
         self._began: StreamBegan | None = None
         self._found: Usage | None = None
+        self._miss_reason = ""
         self._spent: Usage | None = None
         self._ended: StreamEnded | None = None
         self._has_blocks = False
@@ -158,8 +160,11 @@ class ResponseStream:
     async def _one_try(self) -> AsyncIterator[StreamEvent]:
         started_at = self._runtime.clock.now()
         self._started_at = self._started_at or started_at
+        earlier = self._runtime.answers.before(self._request.prefix, self._comparable, started_at)
         events = await self._upstream.enter_async_context(
-            self._runtime.provider.stream(self._request, max_tokens=self._max_tokens)
+            self._runtime.provider.stream(
+                self._request, max_tokens=self._max_tokens, earlier_id=earlier.response_id if earlier else None
+            )
         )
         held: BlockBegan | None = None
         async for event in events:
@@ -170,7 +175,7 @@ class ResponseStream:
             match event:
                 case StreamBegan():
                     self._began = event
-                    self._found = self._found or event.usage
+                    self._note_answer(event, earlier, started_at)
                     await self._remember(event.usage, started_at)
                     self._lead.give_back_soon()
                 case BlockBegan():
@@ -182,6 +187,19 @@ class ResponseStream:
                 case StreamEnded():
                     self._ended = event
             yield event
+
+    @property
+    def _comparable(self) -> Origin:
+        """Only a reply follows what was warmed and sent in its place; a title has a prompt of its own."""
+        return self._origin if self._purpose == "reply" else replace(self._origin, place="")
+
+    def _note_answer(self, event: StreamBegan, earlier: EarlierAnswer | None, started_at: float) -> None:
+        """The first answer tells what was in the cache when the request came."""
+        prefix = self._request.prefix
+        if self._found is None:
+            self._found = event.usage
+            self._miss_reason = earlier.tells_by(event.miss_reason, prefix) if earlier else ""
+        self._runtime.answers.note(event.response_id, prefix, self._comparable, was_warm_up=False, at=started_at)
 
     async def _remember(self, usage: Usage, started_at: float) -> None:
         """What the provider has read is there and what it has written is there now; what it did not find is not."""
@@ -310,6 +328,8 @@ class ResponseStream:
             joined_id=self._joined.warm_up_id if self._joined else None,
             raced_id=self._raced.warm_up_id if self._raced else None,
             waited_ms=round(self._waited_seconds * 1000),
+            response_id=self._began.response_id if self._began else "",
+            miss_reason=self._miss_reason,
             followed_request=self._joined is not None and self._joined.warm_up_id is None,
             asked_tool=self._ended is not None and self._ended.stop_reason == "tool_use",
             **self._visit_facts(),

@@ -73,6 +73,8 @@ class Sent:
     request: Request
     at: float
     usage: Usage | None
+    earlier_id: str | None = None
+    """The response that it was to be compared with."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -98,11 +100,13 @@ class FakeProvider:
         capabilities: Capabilities | None = None,
         pieces: Sequence[str] = ("Hello", " there."),
     ) -> None:
-        self.capabilities = capabilities or Capabilities(upstream="simulator")
+        self.capabilities = capabilities or Capabilities(upstream="simulator", accepts_diagnostics=True)
         self.pieces = tuple(pieces)
         """The text of each reply, as it is streamed."""
         self.reports_nothing = False
         """Every answer has both cache counters 0, and nothing is cached."""
+        self.miss_reason = ""
+        """What a reply is told that was to be compared with an earlier one."""
         self.sent: list[Sent] = []
         self.writes: Counter[str] = Counter()
         """How often the entry of each prefix_hash was written."""
@@ -171,10 +175,12 @@ class FakeProvider:
         return Answer(usage=usage, request_id=f"req_{number}", response_id=f"msg_{number}")
 
     @asynccontextmanager
-    async def stream(self, request: Request, *, max_tokens: int) -> AsyncIterator[AsyncIterator[StreamEvent]]:
+    async def stream(
+        self, request: Request, *, max_tokens: int, earlier_id: str | None = None
+    ) -> AsyncIterator[AsyncIterator[StreamEvent]]:
         """See `Provider`."""
         self.open_calls += 1
-        number = self._arrived("reply", request)
+        number = self._arrived("reply", request, earlier_id)
         trouble = self._trouble("reply")
         try:
             if trouble is not None and trouble.after_pieces is None:
@@ -191,7 +197,12 @@ class FakeProvider:
     async def _events(self, number: int, trouble: _Trouble | None) -> AsyncGenerator[StreamEvent, None]:
         usage = self._read(self.sent[number].request, self._clock.now())
         self._answer(number, usage)
-        yield StreamBegan(usage=usage, request_id=f"req_{number}", response_id=f"msg_{number}")
+        yield StreamBegan(
+            usage=usage,
+            request_id=f"req_{number}",
+            response_id=f"msg_{number}",
+            miss_reason=self.miss_reason if self.sent[number].earlier_id else "",
+        )
         yield BlockBegan(index=0, kind="text", block={"type": "text", "text": ""})
         await self._break(trouble, 0)
         for count, piece in enumerate(self.pieces, start=1):
@@ -246,8 +257,9 @@ class FakeProvider:
         minimum = facts_for(prefix.model).min_prefix_tokens
         return [point for point in prefix.breakpoints if point.prefix_tokens >= minimum]
 
-    def _arrived(self, kind: Kind, request: Request) -> int:
-        self.sent.append(Sent(kind=kind, request=request, at=self._clock.now(), usage=None))
+    def _arrived(self, kind: Kind, request: Request, earlier_id: str | None = None) -> int:
+        now = self._clock.now()
+        self.sent.append(Sent(kind=kind, request=request, at=now, usage=None, earlier_id=earlier_id))
         return len(self.sent) - 1
 
     def _answer(self, number: int, usage: Usage) -> None:

@@ -264,6 +264,7 @@ class _WarmUp:
         duration_ms = self._duration_ms()
         if runtime.provider.capabilities.reports_cache_writes:
             runtime.learning.saw_call(prefix.model, answer.usage, duration_ms / 1000)
+        runtime.answers.note(answer.response_id, prefix, self._origin, was_warm_up=True, at=self._started_at)
         rates = runtime.rates(prefix.model, answer.usage.total_input_tokens)
         runtime.ledger.post(
             lambda: records.finish_warm_up(

@@ -28,12 +28,15 @@ class Warmth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flight:
-    """A warm-up, of this process or another, that is at the provider right now and writes part of a prefix."""
+    """A call, of this process or another, that is at the provider right now and writes part of a prefix."""
 
-    warm_up_id: UUID
+    warm_up_id: UUID | None
+    """None where a real request leads."""
     prefix_hash: str
-    """Whose lease it holds until it ends."""
+    """Whose lease it holds until the entry can be read."""
     prefix_tokens: int
+    cold_tokens: int
+    """Of these, what is not yet in the cache."""
     started_at: float
 
 
@@ -50,7 +53,7 @@ async def warmth_of(runtime: Runtime, prefix: Prefix) -> Warmth:
 
 
 def flight_for(prefix: Prefix, sightings: Mapping[str, Sighting], now: float) -> Flight | None:
-    """The warm-up in flight that writes the most of what a request with this prefix will read.
+    """The call in flight that writes the most of what a request with this prefix will read.
 
     One that only renews an entry, or adds little to it, is not worth a wait: the entry can be read now.
     """
@@ -61,12 +64,26 @@ def flight_for(prefix: Prefix, sightings: Mapping[str, Sighting], now: float) ->
         if seen.called_at is None or seen.lease_owner is None or point.prefix_tokens - layer.hot_tokens < minimum:
             continue
         return Flight(
-            warm_up_id=UUID(seen.lease_owner),
+            warm_up_id=_warm_up_id(seen.lease_owner),
             prefix_hash=point.prefix_hash,
             prefix_tokens=point.prefix_tokens,
+            cold_tokens=point.prefix_tokens - layer.hot_tokens,
             started_at=seen.called_at,
         )
     return None
+
+
+def is_warm(prefix_hash: str, sightings: Mapping[str, Sighting], now: float) -> bool:
+    """Whether the entry is believed to be there, whoever wrote it."""
+    return (sightings.get(prefix_hash, Sighting()).expires_at or now) > now
+
+
+def _warm_up_id(owner: str) -> UUID | None:
+    """A warm-up's lease bears its id and nothing else."""
+    try:
+        return UUID(owner)
+    except ValueError:
+        return None
 
 
 def left_entries(runtime: Runtime, usage: Usage) -> bool:

@@ -148,6 +148,8 @@ class ChatServer:
             DATABASE_URL=self.database_url,
             ANTHROPIC_API_KEY=self.simulator.api_key,
             ANTHROPIC_BASE_URL=self.simulator.url,
+            # An instant simulator teaches that nothing is worth warming.
+            WARMCACHE_LEARNS="0",
             **redis,
             **self._environment,
         )

@@ -234,7 +234,7 @@ async def test_a_bug_in_a_provider_frees_the_prefix_and_the_slot(
 
 async def test_an_expiring_entry_is_renewed(fake: FakeRuntime, clock: FakeClock) -> None:
     await warm(make_prompt())
-    clock.advance(250)
+    clock.advance(295)
     decision = (await services.prewarm_prefix(make_prompt(), intent="typing")).decision
 
     assert (decision.action, decision.reason) == ("warm", "expiring")

@@ -96,6 +96,19 @@ class IntentForecast:
             self._saved[prefill, trip] = total / sum(weights)
         return self._saved[prefill, trip]
 
+    @property
+    def sample_size(self) -> float:
+        """Observations behind it, the faded ones in part."""
+        return self.sent + self.unsent
+
+    def fade(self, newer: "IntentForecast") -> None:
+        """Forgets as much as the intents that `newer` has seen would have made it forget."""
+        forgets = 1.0 - 1.0 / self._memory
+        keep = forgets**newer.sample_size
+        self.sent *= keep
+        self.unsent *= keep
+        self._leads = [forgets**newer.sent * count for count in self._leads]
+
     def merge(self, other: "IntentForecast") -> None:
         """Adds what another process saw."""
         self.sent += other.sent
@@ -142,6 +155,12 @@ class ShareForecast:
         self.total = keep * self.total + share
         self.count = keep * self.count + 1.0
 
+    def fade(self, newer: "ShareForecast") -> None:
+        """Forgets as much as the shares that `newer` has seen would have made it forget."""
+        keep = (1.0 - 1.0 / self._memory) ** newer.count
+        self.total *= keep
+        self.count *= keep
+
     @property
     def mean(self) -> float:
         return (self.total + self._weight * self._prior) / (self.count + self._weight)
@@ -186,6 +205,18 @@ class Forecasts:
     def merge(self, other: "Forecasts") -> None:
         """Adds the evidence of another process."""
         self.load(other.to_dict())
+
+    def absorb(self, newer: "Forecasts") -> None:
+        """Adds evidence that came later, and forgets as much of the old as if it had been seen one by one."""
+        for name, forecast in newer.intents.items():
+            self.intent(name).fade(forecast)
+        for model, prefill in newer.prefills.items():
+            self.prefill(model).fade(prefill)
+        self.after_reply.fade(newer.after_reply)
+        self.after_tool_use.fade(newer.after_tool_use)
+        self.kept.fade(newer.kept)
+        self.tool_use.fade(newer.tool_use)
+        self.merge(newer)
 
     def to_dict(self) -> dict[str, Any]:
         """Evidence as JSON values, a few kilobytes."""

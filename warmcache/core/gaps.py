@@ -105,6 +105,12 @@ class GapForecast:
                 total += hazard * (EDGES[n + 1] - EDGES[n])
         self._hazards, self._logs = hazards, logs
 
+    def fade(self, newer: "GapForecast") -> None:
+        """Forgets as much as the returns that `newer` has seen would have made it forget."""
+        keep = (1.0 - 1.0 / self._memory) ** newer.observed_returns
+        self._returns = [keep * count for count in self._returns]
+        self._silence = [keep * seconds for seconds in self._silence]
+
     def merge(self, other: "GapForecast") -> None:
         """Adds what another process saw."""
         self._returns = [a + b for a, b in zip(self._returns, other._returns, strict=True)]

@@ -11,6 +11,10 @@ from decimal import Decimal
 from warmcache.core.forecast import Forecasts
 from warmcache.core.worth import Outlook
 
+SURER_INTENT = {"open": "typing", "typing": "typing_20"}
+"""The next sign of the same visit that is followed by a send more often."""
+
+_REACH_PRIOR, _REACH_WEIGHT = 0.85, 5.0
 _NEGLIGIBLE_LAPSE = 0.005
 """Below, a hot prefix counts as safe: its last seconds are not worth a thought, let alone a warm-up."""
 
@@ -96,3 +100,33 @@ def is_worth_waiting(
     lost = sends * value_of_second_usd * Decimal(now.saved_seconds - later.saved_seconds)
     spared = Decimal(visit_send_chance / now.send_chance - visit_send_chance / later.send_chance) * write_usd
     return lost < spared
+
+
+def waits_for_surer(
+    forecasts: Forecasts,
+    intent: str,
+    now: Outlook,
+    later: Outlook,
+    *,
+    write_usd: Decimal,
+    value_of_second_usd: Decimal,
+) -> bool:
+    """Whether the surer sign after `intent` is worth waiting for; sends that it does not precede lose their seconds."""
+    surer = SURER_INTENT[intent]
+    return is_worth_waiting(
+        IntentOutlook(intent=intent, send_chance=now.send_chance, saved_seconds=now.saved_seconds),
+        IntentOutlook(
+            intent=surer,
+            send_chance=later.send_chance,
+            saved_seconds=later.saved_seconds * reach(forecasts, intent, surer),
+        ),
+        visit_send_chance=now.send_chance,
+        write_usd=write_usd,
+        value_of_second_usd=value_of_second_usd,
+    )
+
+
+def reach(forecasts: Forecasts, intent: str, surer: str) -> float:
+    """The share of sends after `intent` that the surer sign precedes."""
+    sent, surer_sent = forecasts.intent(intent).sent, forecasts.intent(surer).sent
+    return min(1.0, (surer_sent + _REACH_WEIGHT * _REACH_PRIOR) / (sent + _REACH_WEIGHT))

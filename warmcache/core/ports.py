@@ -103,10 +103,14 @@ class Provider(Protocol):
     async def prewarm(self, request: Request) -> Answer:
         """Sends the request with `max_tokens: 0`. One try."""
 
-    def stream(self, request: Request, *, max_tokens: int) -> AbstractAsyncContextManager[AsyncIterator[StreamEvent]]:
+    def stream(
+        self, request: Request, *, max_tokens: int, earlier_id: str | None = None
+    ) -> AbstractAsyncContextManager[AsyncIterator[StreamEvent]]:
         """One try of a streamed request. Leaving the context closes the connection at once.
 
-        The iterator ends with `StreamEnded` or raises: an end without `message_stop` is `StreamBroken`.
+        With `earlier_id`, the id of an earlier response, a provider that `accepts_diagnostics` tells where the prompt
+        parted from that one (`StreamBegan.miss_reason`). The iterator ends with `StreamEnded` or raises: an end
+        without `message_stop` is `StreamBroken`.
         """
 
     async def aclose(self) -> None:

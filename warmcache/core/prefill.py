@@ -65,6 +65,13 @@ class PrefillForecast:
         """The shortest call there is."""
         return max(0.0, self._fitted()[0])
 
+    def fade(self, newer: "PrefillForecast") -> None:
+        """Forgets as much as the calls that `newer` has seen would have made it forget."""
+        keep = (1.0 - 1.0 / self._memory) ** newer.observed_calls
+        self._products = [[keep * value for value in row] for row in self._products]
+        self._targets = [keep * value for value in self._targets]
+        self.observed_calls *= keep
+
     def merge(self, other: "PrefillForecast") -> None:
         """Adds what another process measured."""
         for n in range(_SIZE):

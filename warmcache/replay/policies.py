@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from warmcache.core.joining import join_bound_seconds
+from warmcache.replay.joining import join_bound_seconds
 from warmcache.core.keeping import LONG_TTL_SECONDS, SHORT_TTL_SECONDS
 from warmcache.replay.people import IntentKind
 

@@ -1,9 +1,9 @@
-"""Join a warm-up in flight, or go at once? Times in seconds."""
+"""The fixed rule of the simple policies: join a warm-up in flight, or go at once? Times in seconds."""
 
 BASE_SECONDS = 1.0
 LINEAR_SECONDS_PER_TOKEN = 4.54e-5
 QUADRATIC_SECONDS_PER_TOKEN = 4.56e-10
-"""A fit of published first-token times; the measured time of each model will replace it."""
+"""A fit of published first-token times."""
 
 
 def expected_warm_up_seconds(prefix_tokens: int) -> float:
