@@ -24,6 +24,13 @@ class ConversationEvent(TypedDict):
     origin: str
 
 
+class StopEvent(TypedDict):
+    """`type` is `reply.stop`; `reply_id` is of a reply that the hearing process writes."""
+
+    type: str
+    reply_id: str
+
+
 def conversation_group(conversation_id: UUID) -> str:
     """Every socket that has the conversation open."""
     return f"conversation.{conversation_id.hex}"
@@ -32,6 +39,11 @@ def conversation_group(conversation_id: UUID) -> str:
 def user_group(user_id: int) -> str:
     """Every socket of one user."""
     return f"user.{user_id}"
+
+
+def owner_group(owner: str) -> str:
+    """The one process that writes replies under this name."""
+    return f"owner.{owner}"
 
 
 async def announce_message(conversation_id: UUID, message_id: UUID, *, origin: str) -> None:
@@ -53,6 +65,12 @@ async def announce_conversation(user_id: int, conversation_id: UUID, *, is_delet
 async def announce_sign_out(user_id: int) -> None:
     """Sockets of this user look again whether their session still holds."""
     await _tell(user_group(user_id), {"type": "session.ended"})
+
+
+async def announce_stop(owner: str, reply_id: UUID) -> None:
+    """Somebody wants the reply ended, in whatever process it is written."""
+    event: StopEvent = {"type": "reply.stop", "reply_id": str(reply_id)}
+    await _tell(owner_group(owner), dict(event))
 
 
 async def _send(group: str, kind: str, conversation_id: UUID, message_id: UUID | None, origin: str) -> None:

@@ -1,5 +1,6 @@
 """What a reply has said so far, as API blocks for the row; and stored blocks as a page shows them."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from chatapp.protocol import BlockView
@@ -62,3 +63,21 @@ def block_views(content: list[dict[str, Any]]) -> list[BlockView]:
         text = block.get("text") or block.get("thinking") or block.get("input_json") or ""
         views.append(BlockView(block=index, kind=kind, name=block.get("name", ""), text=text, state="stop"))
     return views
+
+
+def api_blocks_of(views: Iterable[BlockView], *, stored: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The content of a reply whose process is gone, as the row stores it.
+
+    Signatures and tool ids never left that process but with a checkpoint, so they come from what is `stored`.
+    """
+    return [_api_block_of(view, stored[view.block] if view.block < len(stored) else {}) for view in views]
+
+
+def _api_block_of(view: BlockView, stored: dict[str, Any]) -> dict[str, Any]:
+    match view.kind:
+        case "text":
+            return {"type": "text", "text": view.text}
+        case "thinking":
+            return {"type": "thinking", "thinking": view.text, "signature": stored.get("signature", "")}
+        case _:
+            return {"type": "tool_use", "id": stored.get("id", ""), "name": view.name, "input_json": view.text}

@@ -3,16 +3,18 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import ParamSpec, TypeVar
 from uuid import UUID
 
+from django.db import Error as DatabaseTrouble
 from django.utils import timezone
 
 from chatapp.models import Message
 from chatapp.protocol import ErrorView, ReplyBlock, ReplyDelta, ReplyFinished, ReplyStatus, UsageView
-from chatapp.services import prompts
+from chatapp.services import prompts, reply_rows, returns
 from chatapp.services.reply_content import ReplyContent, storable
-from chatapp.services.reply_log import ReplyLog
+from chatapp.services.reply_log import ReplyHead, ReplyLog, new_epoch
 from warmcache import services as warmcache
 from warmcache.core.errors import StreamBroken, UpstreamError
 from warmcache.core.ports import BlockBegan, BlockDelta, BlockEnded, BlockKind, BlockSigned, StreamEvent
@@ -21,6 +23,8 @@ from warmcache.database import in_database_thread
 from warmcache.tasks import TaskOwner
 
 logger = logging.getLogger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 COALESCE_SECONDS = 0.04
 """Deltas that come faster are sent together: fewer frames, and no eye can tell."""
@@ -29,15 +33,12 @@ CHECKPOINT_SECONDS = 1.0
 CHECKPOINT_BYTES = 2048
 """The row has the text at least this often, so that a crash costs no more than this."""
 
-WRITE_TRIES = 5
+DATABASE_TROUBLE = (DatabaseTrouble, OSError)
+
+WRITE_TRIES = 9
 FIRST_WRITE_PAUSE_SECONDS = 0.3
-
-
-RESTARTED = ErrorView(
-    code="server_restarted",
-    message="The server was restarted while this reply was being written.",
-    retryable=True,
-)
+LONGEST_WRITE_PAUSE_SECONDS = 3.0
+"""Some 16 s in all: a database that restarts costs no reply its end."""
 
 
 class ConversationGoneError(Exception):
@@ -53,9 +54,17 @@ class ReplyRun:
         self.conversation_id: UUID = reply.conversation_id
         self.user_id: int = reply.conversation.user_id
         self.model = reply.model
-        self.log = ReplyLog(reply.pk)
-        self.warmth = "cold"
-        self.warmth_is_known = asyncio.Event()
+        self.log = ReplyLog(
+            ReplyHead(
+                reply_id=reply.pk,
+                epoch=reply.epoch or new_epoch(),
+                parent_id=self.parent_id,
+                conversation_id=reply.conversation_id,
+                user_id=self.user_id,
+                model=reply.model,
+            )
+        )
+        self._claim = reply_rows.claim_of(reply)
         self._reply = reply
         self._received_at = received_at
         self._content = ReplyContent()
@@ -89,23 +98,29 @@ class ReplyRun:
             self.stop("interrupted")
             await asyncio.wait({self._reading})
         finally:
-            # A reading task that was cancelled before its first step has set nothing.
-            self.warmth_is_known.set()
+            # A reading task that was cancelled before its first step has told nothing.
+            self.log.expect("cold")
         await self._finish(_failure_of(self._reading))
-        self._forget_request()
 
     async def _read(self) -> None:
         try:
-            prompt, turn, max_tokens, label = await in_database_thread(_load, self._reply)
+            prompt, turn, max_tokens, label = await _patiently(_load, self._reply)
             self._response = warmcache.stream_response(
-                prompt, turn, max_tokens=max_tokens, label=label, subject=f"user {self.user_id}"
+                prompt,
+                turn,
+                max_tokens=max_tokens,
+                label=label,
+                subject=f"user {self.user_id}",
+                place=returns.place_of(self.conversation_id),
             )
-            self.warmth = await self._response.expected_warmth()
+            self.log.expect(await self._response.expected_warmth())
         finally:
-            self.warmth_is_known.set()
+            self.log.expect("cold")
         async with self._response as response:
             async for event in response:
                 self._take(event)
+        if response.result is not None:
+            returns.expect(self.conversation_id, response.result, user_id=self.user_id, label=label)
 
     def _take(self, event: StreamEvent) -> None:
         match event:
@@ -184,13 +199,21 @@ class ReplyRun:
             # One at a time, or the older text might win; the next is due as soon as before.
             self._checkpoint_soon()
             return
-        self._checkpointed_bytes = self._content.bytes_received
-        columns: dict[str, object] = {"text": self._content.text(), "content": self._content.api_blocks()}
-        self._side_tasks.spawn(self._store_checkpoint(columns), name="checkpoint")
+        # What is stored ends with a frame, so that a reader can go on from there.
+        self._flush()
+        before, self._checkpointed_bytes = self._checkpointed_bytes, self._content.bytes_received
+        columns = {**self._content_columns(), "log_seq": self.log.seq}
+        self._side_tasks.spawn(self._store_checkpoint(columns, bytes_before=before), name="checkpoint")
 
-    async def _store_checkpoint(self, columns: dict[str, object]) -> None:
-        if not await in_database_thread(_update_running, self.reply_id, columns):
-            # The conversation was deleted: nobody will read the rest.
+    async def _store_checkpoint(self, columns: dict[str, object], *, bytes_before: int) -> None:
+        try:
+            is_ours = await in_database_thread(reply_rows.checkpoint, self._claim, columns, now=timezone.now())
+        except DATABASE_TROUBLE as error:
+            logger.warning("Reply %s goes on, its text is stored later: %s", self.reply_id, error)
+            self._checkpointed_bytes = bytes_before
+            return
+        if not is_ours:
+            # Deleted, or ended by a process that took this one for dead: nobody will read the rest.
             self.stop()
 
     def _drop_checkpoint_timer(self) -> None:
@@ -205,13 +228,16 @@ class ReplyRun:
             self._append_block(*self._open_block, "", "stop")
         await self._side_tasks.join(timeout_seconds=CHECKPOINT_SECONDS)
         finished = self._finished_frame(failure)
-        await self._write_row(finished)
-        self.log.append(finished)
+        if await self._write_row(finished):
+            self.log.append(finished)
+        else:
+            self.log.abandon()
 
     def _finished_frame(self, failure: BaseException | None) -> ReplyFinished:
         result = self._response.result if self._response else None
         status = self._status(failure)
-        error = RESTARTED if self._stop_status == "interrupted" and failure is not None else _error_view(failure)
+        is_shutdown = self._stop_status == "interrupted" and failure is not None
+        error = reply_rows.RESTARTED if is_shutdown else _error_view(failure)
         usage = result.usage if result else None
         settlement = result.settlement if result else None
         return ReplyFinished(
@@ -244,26 +270,23 @@ class ReplyRun:
             return "stopped"
         return "interrupted" if isinstance(failure, StreamBroken) else "failed"
 
-    async def _write_row(self, finished: ReplyFinished) -> None:
+    async def _write_row(self, finished: ReplyFinished) -> bool:
+        """Whether readers may be told: not where the row has another end already."""
+        request_id = self._response.result.request_id if self._response and self._response.result else ""
         columns = {
-            "text": self._content.text(),
-            "content": self._content.api_blocks(),
-            **_ending_columns(finished, self._response),
+            **self._content_columns(),
+            **reply_rows.finished_columns(finished, request_id=request_id, now=timezone.now()),
         }
-        for pause in (0.0, *_pauses()):
-            await asyncio.sleep(pause)
-            try:
-                await in_database_thread(_update, self.reply_id, columns)
-                return
-            except Exception:
-                logger.exception("The end of reply %s could not be stored", self.reply_id)
-        logger.error("The end of reply %s is lost; its row has the last checkpoint", self.reply_id)
+        try:
+            return await _patiently(reply_rows.finish, self._claim, columns) or not await _patiently(
+                reply_rows.exists, self.reply_id
+            )
+        except Exception:
+            logger.exception("The end of reply %s is lost; its row has the last checkpoint", self.reply_id)
+            return True
 
-    def _forget_request(self) -> None:
-        """An ended run is kept for its log; the prompt, up to megabytes, is not."""
-        self._response = None
-        self._reading = None
-        self._content = ReplyContent()
+    def _content_columns(self) -> dict[str, object]:
+        return {"text": self._content.text(), "content": self._content.api_blocks()}
 
 
 def parent_of(reply: Message) -> UUID:
@@ -282,36 +305,6 @@ def _load(reply: Message) -> tuple[Prompt, Sequence[Json], int, str]:
     return prompt, turn, assistant.max_output_tokens, assistant.slug
 
 
-def _update(reply_id: UUID, columns: dict[str, object]) -> int:
-    return Message.objects.filter(pk=reply_id).update(**columns)
-
-
-def _update_running(reply_id: UUID, columns: dict[str, object]) -> int:
-    """As `_update`, and never over the end: of two writes at once the older text must not win."""
-    return Message.objects.filter(pk=reply_id, status=Message.Status.STREAMING).update(**columns)
-
-
-def _ending_columns(finished: ReplyFinished, response: warmcache.ResponseStream | None) -> dict[str, object]:
-    usage, error = finished.usage, finished.error
-    return {
-        "status": finished.status,
-        "finished_at": timezone.now(),
-        "stop_reason": finished.stop_reason or "",
-        "error_code": error.code if error else "",
-        "error_message": error.message if error else "",
-        "error_is_retryable": bool(error and error.retryable),
-        "input_tokens": usage.input_tokens if usage else None,
-        "cache_read_tokens": usage.cache_read_tokens if usage else None,
-        "cache_write_tokens": usage.cache_write_tokens if usage else None,
-        "output_tokens": usage.output_tokens if usage else None,
-        "cost_usd": finished.cost_usd,
-        "warmth": finished.warmth,
-        "warm_up_id": finished.warm_up_id,
-        "ttft_ms": finished.ttft_ms,
-        "request_id": response.result.request_id if response and response.result else "",
-    }
-
-
 def _failure_of(task: "asyncio.Task[None]") -> BaseException | None:
     return asyncio.CancelledError() if task.cancelled() else task.exception()
 
@@ -325,5 +318,14 @@ def _error_view(failure: BaseException | None) -> ErrorView | None:
     return ErrorView(code="internal_error", message="Something went wrong on our side.", retryable=True)
 
 
-def _pauses() -> list[float]:
-    return [FIRST_WRITE_PAUSE_SECONDS * 2**n for n in range(WRITE_TRIES - 1)]
+async def _patiently(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """In a database thread; while the database is away, again and again for some seconds."""
+    pause = FIRST_WRITE_PAUSE_SECONDS
+    for _ in range(WRITE_TRIES - 1):
+        try:
+            return await in_database_thread(function, *args, **kwargs)
+        except DATABASE_TROUBLE as error:
+            logger.warning("The database does not answer, tried again in %.1f s: %s", pause, error)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_WRITE_PAUSE_SECONDS)
+    return await in_database_thread(function, *args, **kwargs)

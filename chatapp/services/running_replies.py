@@ -1,42 +1,51 @@
-"""The replies that this process writes: their launch, the way to each of them, their end with the process."""
+"""The replies that this process writes: their launch, the way to each of them, their end with the process.
+
+And the way to the logs of all replies, whoever writes them.
+"""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
 from django.utils import timezone
 
+from chatapp import events
 from chatapp.models import Message
-from chatapp.services.reply_run import RESTARTED, ReplyRun
+from chatapp.services import reply_rows, stop_requests
+from chatapp.services.redis_reply_logs import RedisReplyLogs
+from chatapp.services.reply_logs import MemoryReplyLogs, ReplyLogs
+from chatapp.services.reply_run import ReplyRun
+from chatapp.services.reply_watch import ReplyWatch
 from warmcache.database import in_database_thread
 from warmcache.tasks import TaskOwner
-
-MAX_ENDED_RUNS = 200
-"""Kept for readers that come back within moments; the row has the text for everybody else."""
-
-LONGEST_LAUNCH = timedelta(seconds=10)
-"""From the commit of a reply's row to its run."""
-
-LONGEST_REPLY = timedelta(minutes=15)
-"""No reply is written for longer: the provider's own clock ends it before."""
-
-ABANDONED = {
-    "status": Message.Status.INTERRUPTED,
-    "error_code": RESTARTED.code,
-    "error_message": RESTARTED.message,
-    "error_is_retryable": RESTARTED.retryable,
-}
 
 SHUTDOWN_PATIENCE_SECONDS = 5.0
 
 tasks = TaskOwner("replies")
 """Everything that must be done before the process may end: runs, and messages on their way into the database."""
 
+_housekeepers = TaskOwner("replies")
 _runs: dict[UUID, ReplyRun] = {}
-_ended: OrderedDict[UUID, ReplyRun] = OrderedDict()
+_logs: ReplyLogs | None = None
+
+
+def logs() -> ReplyLogs:
+    """The logs that this process can reach: through Redis where there is one."""
+    global _logs
+    if _logs is None:
+        _logs = RedisReplyLogs(settings.REDIS_URL) if settings.REDIS_URL else MemoryReplyLogs()
+    return _logs
+
+
+async def begin(after_end: Callable[[Message], Awaitable[None]]) -> None:
+    """At the start of a server: from now on this process says that it lives, and looks after the replies of those
+    that do not. `after_end` is called for each reply that it ended for a dead owner."""
+    watch = ReplyWatch(written=_runs, logs=logs(), after_end=after_end, lease_seconds=settings.REPLY_LEASE_SECONDS)
+    if not settings.REDIS_URL:
+        await watch.end_all()
+    _housekeepers.spawn(watch.look_forever(), name="watch")
+    _housekeepers.spawn(stop_requests.listen_forever(reply_rows.PROCESS, stop_here), name="stop requests")
 
 
 def launch(
@@ -49,6 +58,7 @@ def launch(
     """Begins to write a reply whose row is committed. `after_end` is called once its row has its end."""
     run = ReplyRun(reply, received_at=received_at)
     _runs[reply.pk] = run
+    logs().publish(run.log)
     tasks.spawn(_run(run, while_written, after_end), name=f"reply {reply.pk}")
 
 
@@ -65,20 +75,17 @@ async def _run(
         writing.cancel()
         await asyncio.wait({writing})
         del _runs[run.reply_id]
-        _ended[run.reply_id] = run
-        while len(_ended) > MAX_ENDED_RUNS:
-            _ended.popitem(last=False)
         await after_end(run)
 
 
-def running(reply_id: UUID) -> ReplyRun | None:
-    """The run of a reply that this process owns."""
-    return _runs.get(reply_id)
+def is_written_here(reply_id: UUID) -> bool:
+    """Whether this process is writing that reply."""
+    return reply_id in _runs
 
 
-def run_of(reply_id: UUID) -> ReplyRun | None:
-    """The run of a reply that is being written here, or was a moment ago."""
-    return _runs.get(reply_id) or _ended.get(reply_id)
+def count() -> int:
+    """How many replies are being written here."""
+    return len(_runs)
 
 
 def is_writing_in(conversation_id: UUID) -> bool:
@@ -87,12 +94,19 @@ def is_writing_in(conversation_id: UUID) -> bool:
 
 
 async def stop(reply: Message) -> None:
-    """Closes the upstream call; the text so far is kept. An ended reply is left as it is."""
-    run = _runs.get(reply.pk)
+    """Closes the upstream call, in whatever process; the text so far is kept. An ended reply is left as it is."""
+    if stop_here(reply.pk) or reply.status != Message.Status.STREAMING:
+        return
+    await in_database_thread(reply_rows.request_stop, reply.pk, now=timezone.now())
+    await events.announce_stop(reply.owner, reply.pk)
+
+
+def stop_here(reply_id: UUID) -> bool:
+    """Whether this process writes it, and so has stopped it."""
+    run = _runs.get(reply_id)
     if run is not None:
         run.stop()
-    else:
-        await in_database_thread(_end_abandoned, reply)
+    return run is not None
 
 
 def stop_in(conversation_id: UUID) -> None:
@@ -103,37 +117,17 @@ def stop_in(conversation_id: UUID) -> None:
 
 async def interrupt_all() -> None:
     """At shutdown: every running reply ends as `interrupted`, with its text stored."""
+    global _logs
     for run in list(_runs.values()):
         run.stop("interrupted")
     await tasks.join(timeout_seconds=SHUTDOWN_PATIENCE_SECONDS)
     await tasks.close()
-
-
-# Rows that nobody writes any more. Called in a database thread.
-
-
-def interrupt_orphans() -> int:
-    """Ends the replies that a process left behind when it died. Only for a server that is the only process."""
-    return Message.objects.filter(status=Message.Status.STREAMING).update(finished_at=timezone.now(), **ABANDONED)
+    await _housekeepers.close()
+    open_logs, _logs = _logs, None
+    if open_logs is not None:
+        await open_logs.aclose()
 
 
 def is_written(conversation_id: UUID) -> bool:
-    """Whether a reply is being written there. A row that nobody writes any more ends here, and locks nothing."""
-    streaming = Message.objects.filter(conversation=conversation_id, status=Message.Status.STREAMING)
-    rows = list(streaming.values_list("pk", "created_at"))
-    abandoned = [pk for pk, created_at in rows if _is_abandoned(pk, created_at)]
-    if abandoned:
-        streaming.filter(pk__in=abandoned).update(**ABANDONED)
-    return len(abandoned) < len(rows)
-
-
-def _is_abandoned(reply_id: UUID, created_at: datetime) -> bool:
-    """No other process could be writing it, or none could for so long. A row is committed just before its run."""
-    if reply_id in _runs:
-        return False
-    return timezone.now() - created_at > (LONGEST_REPLY if settings.REDIS_URL else LONGEST_LAUNCH)
-
-
-def _end_abandoned(reply: Message) -> None:
-    if reply.status == Message.Status.STREAMING and _is_abandoned(reply.pk, reply.created_at):
-        Message.objects.filter(pk=reply.pk, status=Message.Status.STREAMING).update(**ABANDONED)
+    """Whether a reply is being written there, by whomever. In a database thread."""
+    return reply_rows.is_streaming_in(conversation_id)

@@ -1,11 +1,13 @@
 """`conversation.open`: a new chat, a reload, a second tab, a reconnect."""
 
+import json
 from uuid import UUID, uuid4
 
 import pytest
 
-from chatapp.services import conversations, reply_run
-from tests.chatapp.sockets import Tab, reply_text
+from chatapp.protocol import encode
+from chatapp.services import conversations, running_replies
+from tests.chatapp.sockets import Tab, eventually, reply_text
 from tests.factories import make_assistant, make_conversation, make_message
 from warmcache.database import in_database_thread
 
@@ -299,13 +301,17 @@ async def test_a_cursor_of_somebody_else_s_reply_opens_nothing(open_tab, ann, bo
     assert tab.of_type("reply.delta", "reply.finished") == []
 
 
-async def test_an_ended_reply_keeps_its_frames_and_lets_its_prompt_go(uninterrupted):
-    from chatapp.services import running_replies
-
-    finished = uninterrupted.of_type("reply.finished")[0]
+async def test_an_ended_reply_keeps_its_frames_and_lets_its_run_go(uninterrupted):
+    reply_id = UUID(uninterrupted.of_type("reply.finished")[0]["reply_id"])
     await uninterrupted.read_all()
-    run = running_replies.run_of(UUID(finished["reply_id"]))
 
-    assert isinstance(run, reply_run.ReplyRun)
-    assert run.log.is_finished
-    assert run._response is run._reading is None
+    async def is_let_go():
+        return not running_replies.is_written_here(reply_id)
+
+    await eventually(is_let_go)
+    log = await running_replies.logs().find(reply_id)
+
+    assert log is not None
+    assert [json.loads(encode(frame)) for frame in log.frames_after(0)] == uninterrupted.of_type(
+        "reply.block", "reply.delta", "reply.finished"
+    )

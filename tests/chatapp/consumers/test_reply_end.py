@@ -1,15 +1,11 @@
 """How replies end that nobody stops: with the process, with their chat, and in the database."""
 
-import logging
-from datetime import timedelta
-
 import pytest
-from django.utils import timezone
 
 from chatapp import events
 from chatapp.health import health
 from chatapp.models import Conversation, Message
-from chatapp.services import conversations, lifecycle, reply_run, running_replies
+from chatapp.services import conversations, lifecycle, reply_rows, reply_run, running_replies
 from tests.chatapp.held_replies import begin_held_reply, reply_row, until_hung_up
 from tests.chatapp.sockets import eventually, in_time, reply_text
 from tests.factories import make_conversation, make_message
@@ -57,7 +53,7 @@ async def test_a_process_that_cannot_wait_still_stores_how_far_a_reply_came(
     row = await reply_row(started["reply_id"])
     assert row.status == finished["status"] == "interrupted"
     assert row.text == reply_text(tab.frames)
-    assert running_replies.running(row.pk) is None
+    assert not running_replies.is_written_here(row.pk)
 
 
 async def test_what_a_dead_process_left_is_interrupted_at_the_next_start(quiet_process, ann, assistant):
@@ -144,23 +140,41 @@ async def test_an_end_that_cannot_be_stored_at_once_is_tried_again(
     open_tab, ann, assistant, simulator, monkeypatch, quiet_process, caplog
 ):
     monkeypatch.setattr(reply_run, "FIRST_WRITE_PAUSE_SECONDS", 0.01)
-    update, failures = reply_run._update, iter([OSError("down"), OSError("still down")])
+    finish, failures = reply_rows.finish, iter([OSError("down"), OSError("still down")])
 
-    def flaky(reply_id, columns):
+    def flaky(claim, columns):
         if (failure := next(failures, None)) is not None:
             raise failure
-        return update(reply_id, columns)
+        return finish(claim, columns)
 
-    monkeypatch.setattr(reply_run, "_update", flaky)
+    monkeypatch.setattr(reply_rows, "finish", flaky)
     tab = await open_tab(ann)
 
     await tab.say("A question", assistant_id=assistant.pk)
     finished = await tab.until("reply.finished")
 
     assert (await reply_row(finished["reply_id"])).status == finished["status"] == "complete"
-    errors = [r for r in caplog.records if r.levelno >= logging.ERROR]
-    assert len(errors) == 2
-    caplog.clear()
+    assert len([r for r in caplog.records if r.name == reply_run.__name__]) == 2
+
+
+async def test_a_checkpoint_that_cannot_be_stored_costs_nothing(open_tab, ann, assistant, simulator, monkeypatch):
+    monkeypatch.setattr(reply_run, "CHECKPOINT_SECONDS", 0.05)
+    checkpoint, failures = reply_rows.checkpoint, iter([OSError("down"), OSError("still down")])
+
+    def flaky(claim, columns, *, now):
+        if (failure := next(failures, None)) is not None:
+            raise failure
+        return checkpoint(claim, columns, now=now)
+
+    monkeypatch.setattr(reply_rows, "checkpoint", flaky)
+    simulator.script(tokens=400, tokens_per_second=500)
+    tab = await open_tab(ann)
+
+    await tab.say("A question", assistant_id=assistant.pk)
+    finished = await tab.until("reply.finished")
+
+    assert (await reply_row(finished["reply_id"])).text == reply_text(tab.frames)
+    assert next(failures, None) is None
 
 
 async def test_what_no_database_can_hold_is_replaced_and_the_reply_goes_on(open_tab, ann, assistant, simulator):
@@ -175,41 +189,74 @@ async def test_what_no_database_can_hold_is_replaced_and_the_reply_goes_on(open_
     assert reply_text(tab.frames) == "before\ufffdbetween\ufffdafter"
 
 
-def make_orphan(conversation):
-    """A reply that its process has left at `streaming` a while ago."""
-    question = make_message(conversation, "A question", created_at=timezone.now() - timedelta(seconds=61))
-    earlier = timezone.now() - timedelta(seconds=60)
-    return make_message(conversation, "Half", role="assistant", status="streaming", parent=question, created_at=earlier)
+async def make_orphan(user, assistant):
+    """A reply that streams, and that nobody writes."""
 
-
-async def test_a_reply_that_nobody_writes_any_more_does_not_lock_its_conversation(open_tab, ann, assistant, simulator):
     def stored():
-        conversation = make_conversation(ann, assistant)
-        return conversation, make_orphan(conversation)
+        conversation = make_conversation(user, assistant)
+        question = make_message(conversation, "A question")
+        return make_message(conversation, "Half", role="assistant", status="streaming", parent=question, owner="dead")
 
-    conversation, orphan = await in_database_thread(stored)
+    return await in_database_thread(stored)
+
+
+async def until_interrupted(reply_id):
+    async def interrupted():
+        row = await reply_row(reply_id)
+        return row if row.status == "interrupted" else None
+
+    return await eventually(interrupted)
+
+
+@pytest.fixture
+def short_lease(settings):
+    settings.REPLY_LEASE_SECONDS = 0.5
+
+
+async def test_a_reply_that_nobody_writes_any_more_does_not_lock_its_conversation(
+    open_tab, ann, assistant, simulator, short_lease
+):
+    await lifecycle.startup()
+    orphan = await make_orphan(ann, assistant)
     tab = await open_tab(ann)
 
-    await tab.say("And now?", conversation_id=conversation.pk)
+    row = await until_interrupted(orphan.pk)
+    await tab.say("And now?", conversation_id=orphan.conversation_id)
     finished = await tab.until("reply.finished")
 
     assert finished["status"] == "complete"
-    row = await reply_row(orphan.pk)
-    assert (row.status, row.text, row.error_code) == ("interrupted", "Half", "server_restarted")
+    assert (row.text, row.error_code) == ("Half", "server_restarted")
 
 
-async def test_stopping_a_reply_that_nobody_writes_any_more_ends_it(open_tab, ann, assistant, simulator):
-    def stored():
-        conversation = make_conversation(ann, assistant)
-        return make_orphan(conversation)
-
-    orphan = await in_database_thread(stored)
+async def test_whoever_watches_a_reply_that_nobody_writes_any_more_is_told_its_end(
+    open_tab, ann, assistant, simulator, short_lease
+):
+    await lifecycle.startup()
+    orphan = await make_orphan(ann, assistant)
     tab = await open_tab(ann)
 
-    await tab.send("reply.stop", reply_id=orphan.pk)
-    await tab.read_all()
+    await tab.send("conversation.open", conversation_id=orphan.conversation_id)
+    state = await tab.until("conversation.state")
+    finished = await tab.until("reply.finished")
 
-    assert (await reply_row(orphan.pk)).status == "interrupted"
+    assert state["reply"]["reply_id"] == finished["reply_id"] == str(orphan.pk)
+    assert [block["text"] for block in state["reply"]["blocks"]] == ["Half"]
+    assert (finished["status"], finished["error"]["code"]) == ("interrupted", "server_restarted")
+
+
+async def test_a_reply_that_says_nothing_for_long_is_not_given_up_while_its_process_lives(
+    open_tab, ann, assistant, simulator, short_lease
+):
+    await lifecycle.startup()
+    tab = await open_tab(ann)
+    started = await begin_held_reply(tab, simulator, assistant_id=assistant.pk)
+    orphan = await make_orphan(ann, assistant)
+
+    await until_interrupted(orphan.pk)
+
+    assert (await reply_row(started["reply_id"])).status == "streaming"
+    await tab.send("reply.stop", reply_id=started["reply_id"])
+    assert (await tab.until("reply.finished"))["status"] == "stopped"
 
 
 async def test_a_server_that_drains_takes_no_more_messages(open_tab, ann, assistant, simulator):
