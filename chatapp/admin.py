@@ -1,13 +1,24 @@
 """The operator's view of people, assistants and conversations. Lists show no text of a conversation."""
 
+import time
+from datetime import UTC, datetime
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
+from django.utils.formats import date_format
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 
 from chatapp.models import Assistant, Attachment, Conversation, Document, Message, User
+from chatapp.services import assistant_layers, prompts
+from warmcache import bridge
+from warmcache import services as warmcache
+from warmcache.layer_report import lines_of, report_on
+from warmcache.words import reason_text
 
 admin.site.site_header = "Warmcache"
 admin.site.site_title = "Warmcache"
@@ -42,11 +53,13 @@ class AssistantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     search_fields = ("name", "slug", "description", "model")
     prepopulated_fields = {"slug": ("name",)}  # noqa: RUF012  Django's own way to declare it
     inlines = (DocumentInline,)
+    actions = ("warm_now",)
+    readonly_fields = ("shared_layer",)
     fieldsets = (
         (None, {"fields": ("name", "slug", "description", "is_default")}),
         ("What it is told", {"fields": ("system_prompt",)}),
         ("Model", {"fields": ("model", "thinking", "effort", "max_output_tokens")}),
-        ("Prompt cache", {"fields": ("shared_ttl", "conversation_ttl")}),
+        ("Prompt cache", {"fields": ("shared_ttl", "conversation_ttl", "shared_layer")}),
         ("Tools and format", {"classes": ("collapse",), "fields": ("tools", "output_schema")}),
     )
 
@@ -62,6 +75,49 @@ class AssistantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(description="documents", ordering="documents_in_all")
     def document_count(self, assistant: Any) -> int:
         return int(assistant.documents_in_all)
+
+    @admin.display(description="shared by everybody")
+    def shared_layer(self, assistant: Assistant) -> SafeString | str:
+        """How often its instructions and documents are used, and what holding them warm would cost."""
+        if not assistant.pk:
+            return "-"
+        report = report_on(assistant_layers.layer_of(assistant.pk, assistant.slug), time.time())
+        if report is None:
+            return "-"
+        holder = bridge.call(warmcache.holder_of, assistant.slug) if report.is_keeping_on else None
+        lines = format_html_join("", "<dt>{}</dt><dd>{}</dd>", lines_of(report, holder))
+        return format_html("<dl>{}</dl>", lines)
+
+    @admin.action(description="Warm now", permissions=["change"])
+    def warm_now(self, request: HttpRequest, queryset: QuerySet[Assistant]) -> None:
+        """Warms what everybody shares, whether or not anybody types."""
+        for assistant in queryset:
+            warmth = bridge.call(
+                warmcache.warm_now,
+                prompts.prompt_for_new_chat(assistant),
+                label=assistant.slug,
+                subject=f"user {request.user.pk}",
+            )
+            self.message_user(request, *_outcome(assistant, warmth))
+
+
+def _outcome(assistant: Assistant, warmth: warmcache.Warmth) -> tuple[str, int]:
+    """A sentence and its level."""
+    match warmth.state:
+        case "warm" | "expiring":
+            ends = "" if warmth.expires_at is None else f", until about {_time(warmth.expires_at)}"
+            done = "was warm already" if warmth.reason == "already_warm" else "is warm"
+            return f"{assistant} {done}: about {warmth.prefix_tokens:,} tokens{ends}.", messages.SUCCESS
+        case "warming":
+            return f"{assistant} is being warmed; the warm-ups tell how it ends.", messages.INFO
+        case "failed":
+            return f"{assistant} could not be warmed: {reason_text(warmth.reason or '')}.", messages.ERROR
+        case _:
+            return f"{assistant} was not warmed: {reason_text(warmth.reason or '')}.", messages.WARNING
+
+
+def _time(epoch_seconds: float) -> str:
+    return date_format(localtime(datetime.fromtimestamp(epoch_seconds, tz=UTC)), "H:i:s")
 
 
 @admin.register(Conversation)

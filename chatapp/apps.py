@@ -9,6 +9,8 @@ class ChatappConfig(AppConfig):
 
     def ready(self) -> None:
         from chatapp import checks  # noqa: F401  registers itself
-        from chatapp.services import assistant_edits
+        from chatapp.services import assistant_edits, assistant_layers
+        from warmcache.services import register_shared_layers
 
         assistant_edits.watch()
+        register_shared_layers(assistant_layers.listed)

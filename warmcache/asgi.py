@@ -13,7 +13,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 def close_at_shutdown(application: Application) -> Application:
     """Wraps an application that has no use for ASGI's `lifespan`, as Django's has none: it is answered here, and
-    `warmcache.services.close()` called when the server stops."""
+    `warmcache.services.start()` and `close()` called when the server starts and stops."""
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
@@ -21,6 +21,8 @@ def close_at_shutdown(application: Application) -> Application:
             return
         while True:
             message = await receive()
+            if message["type"] == "lifespan.startup":
+                await services.start()
             if message["type"] == "lifespan.shutdown":
                 await services.close()
             await send({"type": f"{message['type']}.complete"})

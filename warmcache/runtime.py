@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import random
 import time
 import weakref
@@ -141,13 +142,19 @@ def build_runtime(
     return Runtime(
         config=config,
         provider=provider or _messages_provider(config),
-        store=store or import_string(config.store_path).from_config(config, clock=clock),
+        store=store or build_store(config, clock=clock),
         clock=clock,
         ledger=Ledger(clock=clock),
         rates=price_list(config),
         policy=PolicyWatch(config),
         learning=Learning(upstream=config.upstream, is_on=config.learns),
     )
+
+
+def build_store(config: Config, *, clock: Clock) -> WarmthStore:
+    """The store that the configuration names."""
+    store: WarmthStore = import_string(config.store_path).from_config(config, clock=clock)
+    return store
 
 
 def install_runtime(runtime: Runtime) -> None:
@@ -157,6 +164,23 @@ def install_runtime(runtime: Runtime) -> None:
         raise RuntimeError("This event loop has a runtime already; `await close_runtime()` first.")
     _by_loop[loop] = runtime
     runtime.start()
+
+
+_home: tuple[int, asyncio.AbstractEventLoop] | None = None
+"""With the process it is of: a fork leaves the loop behind."""
+
+
+def adopt_loop() -> None:
+    """Says that the running loop lives as long as this process, as a server's does: see `home_loop`."""
+    global _home
+    _home = (os.getpid(), asyncio.get_running_loop())
+
+
+def home_loop() -> asyncio.AbstractEventLoop | None:
+    """Where synchronous code of this process finds its runtime; None where no loop was adopted."""
+    if _home is None or _home[0] != os.getpid() or not _home[1].is_running():
+        return None
+    return _home[1]
 
 
 async def close_runtime() -> None:

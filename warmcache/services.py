@@ -11,10 +11,13 @@ from collections.abc import Sequence
 
 from warmcache import keeper, refreshing, shared_layers, warming, warmth
 from warmcache import runtime as runtimes
+from warmcache.conf import get_config
 from warmcache.core.errors import StoreUnavailable
 from warmcache.core.policy import Action, Decision
 from warmcache.core.prefix import Json, Prefix, Prompt, build_request
+from warmcache.database import in_database_thread
 from warmcache.models import Intent
+from warmcache.operator_policy import policy_in_force, read_row
 from warmcache.records import Origin
 from warmcache.refreshing import Load, Rest
 from warmcache.shared_layers import ListLayers
@@ -38,6 +41,7 @@ __all__ = [
     "prewarm_prefix",
     "register_shared_layers",
     "schedule_refresh",
+    "start",
     "stream_response",
     "warm_now",
     "warmth_of",
@@ -156,6 +160,16 @@ async def holder_of(label: str) -> str | None:
 def cancel_refresh(place: str) -> None:
     """Nobody will come back to this place."""
     refreshing.cancel(runtimes.get_runtime(), place)
+
+
+async def start() -> None:
+    """For servers, at their start: the running event loop lives as long as the process, so synchronous code of this
+    process (an admin action) works on its runtime too. See `warmcache.bridge`. Where shared layers are to be kept warm
+    that begins now, otherwise everything begins with the first call."""
+    runtimes.adopt_loop()
+    policy = await in_database_thread(lambda: policy_in_force(get_config(), read_row()))
+    if policy.is_enabled and policy.keeps_shared_layers:
+        runtimes.get_runtime()
 
 
 async def flush() -> None:

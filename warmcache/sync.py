@@ -33,6 +33,7 @@ __all__ = [
     "flush",
     "outline",
     "prewarm_prefix",
+    "run",
     "stream_response",
     "warmth_of",
 ]
@@ -140,6 +141,11 @@ def _blocking(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
         return _loop_thread().run(function(*args, **kwargs))
 
     return call
+
+
+def run(function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Any async function of the API, on this process's own loop."""
+    return _blocking(function)(*args, **kwargs)
 
 
 async def _outline(prompt: Prompt) -> Prefix:

@@ -1,4 +1,4 @@
-"""Typing: turns what a socket says of its person's keys into an intent for warmcache."""
+"""What a socket says of its person (opened, typing, attaching), turned into intents for warmcache."""
 
 import time
 from collections import OrderedDict
@@ -15,6 +15,9 @@ from warmcache.database import in_database_thread
 
 MAX_OUTLINES = 16
 """Drafts that one socket may have open; the least recently used is forgotten."""
+
+MAX_ATTACHED = 200
+"""Attachments that one socket is known to have named."""
 
 OUTLINE_LIFETIME_SECONDS = 60.0
 """An assistant edited in another process is noticed after this long at the latest."""
@@ -44,19 +47,15 @@ class TypingWatch:
         self._user = user
         self._clock = clock
         self._outlines: OrderedDict[Draft, _Outline] = OrderedDict()
+        self._attached: OrderedDict[UUID, None] = OrderedDict()
 
-    async def note_typing(self, draft: Draft) -> warmcache.Attempt:
+    async def note_typing(self, draft: Draft, *, chars: int) -> warmcache.Attempt:
         """Decides on a warm-up for this draft; raises `access.NotFound` for what the user may not see."""
-        known = self._known(draft)
-        if known is not None:
-            skipped = await warmcache.consider_prefix(known.prefix, intent="typing", label=known.label)
-            if skipped is not None:
-                return skipped
-        edits = assistant_edits.count()
-        prompt, label = await in_database_thread(_load, self._user, draft)
-        attempt = await warmcache.prewarm_prefix(prompt, intent="typing", label=label, subject=f"user {self._user.pk}")
-        self._remember(draft, attempt.prefix, label, edits)
-        return attempt
+        return await self._consider(draft, "attach" if self._names_new_attachment(draft) else "typing", chars)
+
+    async def note_opened(self, draft: Draft) -> warmcache.Attempt:
+        """The same for a chat that was just opened, where nothing is written yet."""
+        return await self._consider(draft, "open", None)
 
     async def named(self, draft: Draft) -> Draft:
         """The same draft with the default assistant's id where a new chat names none."""
@@ -80,6 +79,30 @@ class TypingWatch:
         """The conversation has grown or is gone."""
         for draft in [d for d in self._outlines if d.conversation_id == conversation_id]:
             del self._outlines[draft]
+
+    async def _consider(self, draft: Draft, intent: str, chars: int | None) -> warmcache.Attempt:
+        subject = f"user {self._user.pk}"
+        known = self._known(draft)
+        if known is not None:
+            skipped = await warmcache.consider_prefix(
+                known.prefix, intent=intent, label=known.label, subject=subject, chars=chars
+            )
+            if skipped is not None:
+                return skipped
+        edits = assistant_edits.count()
+        prompt, label = await in_database_thread(_load, self._user, draft)
+        attempt = await warmcache.prewarm_prefix(prompt, intent=intent, label=label, subject=subject, chars=chars)
+        self._remember(draft, attempt.prefix, label, edits)
+        return attempt
+
+    def _names_new_attachment(self, draft: Draft) -> bool:
+        """Whether a frame is the first to name one of its attachments."""
+        new = [attachment_id for attachment_id in draft.attachment_ids if attachment_id not in self._attached]
+        for attachment_id in new:
+            self._attached[attachment_id] = None
+        while len(self._attached) > MAX_ATTACHED:
+            self._attached.popitem(last=False)
+        return bool(new)
 
     def _known(self, draft: Draft) -> _Outline | None:
         outline = self._outlines.get(draft)

@@ -10,10 +10,10 @@ from chatapp import access
 from chatapp.protocol import ServerFrame
 from chatapp.protocol import Warmth as WarmthFrame
 from chatapp.services.typing import Draft, TypingWatch
-from warmcache.services import Warmth
+from warmcache.services import Attempt, Warmth
 from warmcache.tasks import TaskOwner
 
-Send = Callable[[ServerFrame], Awaitable[None]]
+Send = Callable[[ServerFrame], Awaitable[object]]
 
 MAX_REMEMBERED = 32
 STATES_WITH_REASON = {"skipped", "failed"}
@@ -32,14 +32,14 @@ class WarmthReports:
         self._last: dict[Draft, WarmthFrame] = {}
         self._awaited: set[Draft] = set()
 
-    async def note_typing(self, draft: Draft) -> None:
+    async def note_typing(self, draft: Draft, *, chars: int) -> None:
         """Takes a typing frame; raises `access.NotFound` for what the user may not see."""
         draft = await self._watch.named(draft)
-        attempt = await self._watch.note_typing(draft)
-        await self._report(draft, attempt.warmth)
-        if attempt.finished is not None and draft not in self._awaited:
-            self._awaited.add(draft)
-            self._tasks.spawn(self._report_end(draft, attempt.finished), name="end of a warm-up")
+        await self._follow(draft, await self._watch.note_typing(draft, chars=chars))
+
+    def note_opened(self, draft: Draft) -> None:
+        """Takes the opening of a chat, in a task: the prompt has to be read first."""
+        self._tasks.spawn(self._report_opened(draft), name="opened")
 
     def refresh(self, draft: Draft) -> None:
         """Reports what is believed now, in a task: the prompt may have to be read first."""
@@ -47,6 +47,23 @@ class WarmthReports:
 
     async def close(self) -> None:
         await self._tasks.close()
+
+    async def _follow(self, draft: Draft, attempt: Attempt) -> None:
+        await self._report(draft, attempt.warmth)
+        if attempt.finished is not None and draft not in self._awaited:
+            self._awaited.add(draft)
+            self._tasks.spawn(self._report_end(draft, attempt.finished), name="end of a warm-up")
+
+    async def _report_opened(self, draft: Draft) -> None:
+        """To open a chat is a weak sign: where it is too weak, the badge shows what is believed and no refusal."""
+        try:
+            attempt = await self._watch.note_opened(draft)
+            if attempt.finished is not None:
+                await self._follow(draft, attempt)
+            else:
+                await self._report(draft, await self._watch.warmth(draft))
+        except access.NotFound:
+            return
 
     async def _report_end(self, draft: Draft, finished: Callable[[], Awaitable[Warmth]]) -> None:
         try:

@@ -11,10 +11,11 @@ from warmcache import services, shared_layers
 from warmcache.core.prefix import Prompt
 from warmcache.core.shared_layers import Arrivals
 from warmcache.keeper import Keeper, holders
+from warmcache.layer_report import report_on
 from warmcache.models import UsageRecord, WarmPolicy
 from warmcache.operator_policy import PolicyWatch
 from warmcache.runtime import Runtime
-from warmcache.shared_layers import SharedLayer, arrivals_at, registered_layers, report_on
+from warmcache.shared_layers import SharedLayer, arrivals_at, registered_layers
 from warmcache.testing import FakeClock, FakeRuntime, make_prompt, make_turn
 
 BUSY = Arrivals(recent=9, recent_hours=3, same_hour=21, same_hours=7)

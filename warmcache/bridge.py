@@ -1,0 +1,26 @@
+"""The async API from Django's synchronous views, admin actions and commands, whatever server they run on.
+
+warmth = bridge.call(services.warm_now, prompt, label="helpdesk")
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
+
+from warmcache import runtime as runtimes
+from warmcache import sync
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def call(function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    """The result of an async function, which runs where this process's runtime is.
+
+    That is the event loop which an async server has adopted, otherwise the one of `warmcache.sync`. The loop that
+    Django makes for a synchronous request under an async middleware is neither: it ends with the request.
+    """
+    loop = runtimes.home_loop()
+    if loop is None:
+        return sync.run(function, *args, **kwargs)
+    return asyncio.run_coroutine_threadsafe(function(*args, **kwargs), loop).result()
