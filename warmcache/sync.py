@@ -23,18 +23,25 @@ from typing import Any, ParamSpec, Self, TypeVar
 from warmcache import services
 from warmcache.core.ports import StreamEvent
 from warmcache.core.prefix import Prefix, Prompt
+from warmcache.refreshing import Load
 from warmcache.streaming import ResponseStream, Result
 
 __all__ = [
     "BlockingStream",
+    "cancel_refresh",
     "close",
     "consider_prefix",
     "finished",
     "flush",
+    "holder_of",
     "outline",
     "prewarm_prefix",
+    "register_shared_layers",
     "run",
+    "schedule_refresh",
+    "start",
     "stream_response",
+    "warm_now",
     "warmth_of",
 ]
 
@@ -156,6 +163,14 @@ async def _finished(attempt: services.Attempt) -> services.Warmth:
     return await attempt.finished() if attempt.finished is not None else attempt.warmth
 
 
+async def _schedule_refresh(place: str, load: Load, *, after: Result, label: str = "", subject: str = "") -> None:
+    services.schedule_refresh(place, load, after=after, label=label, subject=subject)
+
+
+async def _cancel_refresh(place: str) -> None:
+    services.cancel_refresh(place)
+
+
 prewarm_prefix = _blocking(services.prewarm_prefix)
 """Decides, and if it pays starts the warm-up; returns without waiting for it."""
 
@@ -163,6 +178,12 @@ consider_prefix = _blocking(services.consider_prefix)
 warmth_of = _blocking(services.warmth_of)
 outline = _blocking(_outline)
 flush = _blocking(services.flush)
+warm_now = _blocking(services.warm_now)
+schedule_refresh = _blocking(_schedule_refresh)
+cancel_refresh = _blocking(_cancel_refresh)
+register_shared_layers = services.register_shared_layers
+holder_of = _blocking(services.holder_of)
+start = _blocking(services.start)
 
 finished = _blocking(_finished)
 """Waits for the end of an attempt's warm-up, ours or another's, and gives the warmth then."""
