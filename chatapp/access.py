@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from chatapp.models import Assistant, Attachment, Conversation, Message, User
+from chatapp.models import Assistant, Attachment, Conversation, Message, QueuedMessage, User
 
 
 class NotFound(Exception):
@@ -49,6 +49,26 @@ def message_in(conversation: Conversation, message_id: UUID) -> Message:
     return message
 
 
+def question_in(conversation: Conversation, message_id: UUID) -> Message:
+    """A person's message there."""
+    message = message_in(conversation, message_id)
+    if message.role != Message.Role.USER:
+        raise NotFound("message")
+    return message
+
+
+def queued_for_user(user: User, message_id: UUID, *, to_write: bool = False) -> QueuedMessage:
+    """A message that waits, or was withdrawn. `to_write` as for its conversation, whose row is the one locked."""
+    of_user = QueuedMessage.objects.filter(message_id=message_id, conversation__user=user)
+    queued = of_user.first()
+    if queued is not None and to_write:
+        conversation_for_user(user, queued.conversation_id, to_write=True)
+        queued = of_user.first()
+    if queued is None:
+        raise NotFound("waiting message")
+    return queued
+
+
 def assistants_for(user: User) -> QuerySet[Assistant]:
     """Every signed-in user may use every assistant; the default one comes first."""
     return Assistant.objects.all()
@@ -64,10 +84,10 @@ def assistant_for_user(user: User, assistant_id: int | None) -> Assistant:
 
 
 def unsent_attachments(user: User, attachment_ids: Collection[UUID]) -> list[Attachment]:
-    """In the order of upload; all must be the user's own and not sent yet."""
+    """In the order of upload; all must be the user's own, and neither sent nor queued yet."""
     if not attachment_ids:
         return []
-    found = list(Attachment.objects.filter(pk__in=attachment_ids, user=user, message=None))
+    found = list(Attachment.objects.filter(pk__in=attachment_ids, user=user, message=None, queued=None))
     if len(found) != len(set(attachment_ids)):
         raise NotFound("attachment")
     return found

@@ -5,7 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from chatapp import access, events, protocol
-from chatapp.services import conversations, limits, replies, running_replies, states
+from chatapp.models import QueuedMessage
+from chatapp.services import conversations, limits, queue, replies, running_replies, states
 from chatapp.services.reply_readers import ReplyReaders
 from chatapp.services.typing import Draft, TypingWatch
 from chatapp.services.warmth_reports import WarmthReports
@@ -46,14 +47,26 @@ class ChatConsumer(SignedInSocket):
                 """Nothing to undo: a warm-up that is under way is paid for."""
             case protocol.MessageSend():
                 await self.send_message(frame)
-            case protocol.ReplyStop():
-                await replies.stop(self.user, frame.reply_id)
-            case protocol.ReplyRegenerate():
-                await replies.regenerate(self.user, frame.reply_id)
+            case protocol.BranchSelect():
+                await self.select(frame)
             case protocol.ReplySeen():
                 await replies.note_seen(self.user, frame.reply_id, browser_ttft_ms=frame.ttft_ms)
             case protocol.Ping():
                 await self.send_frame(protocol.Pong())
+            case _:
+                await self.command(frame)
+
+    async def command(self, frame: protocol.ClientFrame) -> None:
+        """What a button asks of a reply, or of a message that waits."""
+        match frame:
+            case protocol.QueueWithdraw():
+                await self.send_frame(await replies.withdraw(self.user, frame.message_id))
+            case protocol.QueueSend():
+                await replies.send_queued(self.user, frame.message_id)
+            case protocol.ReplyStop():
+                await replies.stop(self.user, frame.reply_id)
+            case protocol.ReplyRegenerate():
+                await replies.regenerate(self.user, frame.reply_id)
 
     async def open(self, frame: protocol.ConversationOpen) -> None:
         if frame.conversation_id is None:
@@ -77,8 +90,18 @@ class ChatConsumer(SignedInSocket):
             await self.readers.resume(opened.log, after_seq=opened.after_seq)
         self.warmth.refresh(Draft(conversation_id=frame.conversation_id))
 
+    async def select(self, frame: protocol.BranchSelect) -> None:
+        """The other tabs hear of it and open anew; this one is shown the branch at once."""
+        await replies.select_branch(self.user, frame.conversation_id, frame.message_id)
+        self.watch.forget(frame.conversation_id)
+        await self.open(protocol.ConversationOpen(conversation_id=frame.conversation_id, cursor=frame.cursor))
+
     async def send_message(self, frame: protocol.MessageSend) -> None:
         sent = await replies.send_message(self.user, frame, origin=self.channel_name)
+        if isinstance(sent, QueuedMessage):
+            await self.subscribe(sent.conversation_id)
+            await self.send_frame(queue.answer_to(sent))
+            return
         knows_reply = sent.is_resend and sent.conversation.pk in self.opened
         await self.subscribe(sent.conversation.pk)
         await self.send_frame(states.message_created(sent.message))
@@ -106,8 +129,7 @@ class ChatConsumer(SignedInSocket):
     async def conversation_updated(self, event: events.ConversationEvent) -> None:
         conversation_id = UUID(event["conversation_id"])
         self.watch.forget(conversation_id)
-        conversation = await in_database_thread(access.conversation_for_user, self.user, conversation_id)
-        view = conversations.conversation_view(conversation)
+        view = await states.current_view(self.user, conversation_id)
         await self.send_frame(protocol.ConversationUpdated(conversation=view))
         # While a reply is written its own request warms the prefix, and reading all of it would be in its way.
         if conversation_id in self.opened and not running_replies.is_writing_in(conversation_id):

@@ -175,8 +175,8 @@ class Message(models.Model):
 class QueuedMessage(models.Model):
     """A person's message that was sent while a reply ran. It becomes a `Message` of the same id when its turn comes.
 
-    `id` counts in the order of sending. A withdrawn row stays for a while, so that a late resend of the message does not
-    bring it back, and a page that lost the connection while it took the message back still gets its text.
+    `id` counts in the order of sending. A withdrawn row stays for a while, so that a late resend of the message does
+    not bring it back, and a page that lost the connection while it took the message back still gets its text.
     """
 
     message_id = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)

@@ -17,8 +17,11 @@ PROTOCOL_VERSION = 1
 MAX_FRAME_BYTES = 256 * 1024
 MAX_TEXT_CHARS = 100_000
 MAX_ATTACHMENTS = 20
+MAX_QUEUED_TEXT_CHARS = 1_000
 MAX_REASON_CHARS = 200
 MAX_REF_CHARS = 64
+REFS = ("client_message_id", "reply_id", "message_id", "conversation_id")
+"""The first of these that a refused frame has is the `ref` of its `error`."""
 
 CLOSE_SIGNED_OUT = 4401
 CLOSE_FORBIDDEN = 4403
@@ -82,12 +85,28 @@ class BlockView(msgspec.Struct, frozen=True, kw_only=True):
     state: Literal["start", "stop"]
 
 
+class QueuedView(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that waits for the end of the running reply, or was left behind by one that ended badly."""
+
+    message_id: UUID
+    client_message_id: UUID
+    text: str
+    chars: int
+    edit_of: UUID | None
+    is_held: bool
+    created_at: datetime
+
+
 class ConversationView(msgspec.Struct, frozen=True, kw_only=True):
+    """`branch` is a message that the shown branch goes through; it ends at the newest message below that one."""
+
     id: UUID
     title: str
     assistant_id: int
     created_at: datetime
     updated_at: datetime
+    branch: UUID | None = None
+    queue: list[QueuedView] = []
     deleted: bool = False
 
 
@@ -100,11 +119,15 @@ class AssistantView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MessageView(msgspec.Struct, frozen=True, kw_only=True):
-    """A stored message. The reply's own fields are null on a person's message."""
+    """A stored message. The reply's own fields are null on a person's message.
+
+    `siblings` are all versions of it, this one included, from the oldest to the newest.
+    """
 
     id: UUID
     role: Literal["user", "assistant"]
     parent_id: UUID | None
+    siblings: list[UUID]
     text: str
     blocks: list[BlockView]
     status: str
@@ -163,7 +186,22 @@ class MessageSend(ClientFrame, frozen=True, kw_only=True, tag="message.send"):
     conversation_id: UUID | None = None
     assistant_id: AssistantId | None = None
     parent_id: UUID | None = None
+    edit_of: UUID | None = None
     attachment_ids: AttachmentIds = []
+
+
+class QueueWithdraw(ClientFrame, frozen=True, kw_only=True, tag="queue.withdraw"):
+    message_id: UUID
+
+
+class QueueSend(ClientFrame, frozen=True, kw_only=True, tag="queue.send"):
+    message_id: UUID
+
+
+class BranchSelect(ClientFrame, frozen=True, kw_only=True, tag="branch.select"):
+    conversation_id: UUID
+    message_id: UUID
+    cursor: Cursor | None = None
 
 
 class ReplyStop(ClientFrame, frozen=True, kw_only=True, tag="reply.stop"):
@@ -185,7 +223,17 @@ class Ping(ClientFrame, frozen=True, kw_only=True, tag="ping"):
 
 
 AnyClientFrame = (
-    ConversationOpen | TypingStarted | TypingStopped | MessageSend | ReplyStop | ReplyRegenerate | ReplySeen | Ping
+    ConversationOpen
+    | TypingStarted
+    | TypingStopped
+    | MessageSend
+    | QueueWithdraw
+    | QueueSend
+    | BranchSelect
+    | ReplyStop
+    | ReplyRegenerate
+    | ReplySeen
+    | Ping
 )
 
 
@@ -234,6 +282,21 @@ class MessageCreated(ServerFrame, frozen=True, kw_only=True, tag="message.create
     parent_id: UUID | None
     text: str
     created_at: datetime
+
+
+class MessageQueued(ServerFrame, frozen=True, kw_only=True, tag="message.queued"):
+    client_message_id: UUID
+    message_id: UUID
+    conversation_id: UUID
+    text: str
+    created_at: datetime
+
+
+class MessageWithdrawn(ServerFrame, frozen=True, kw_only=True, tag="message.withdrawn"):
+    client_message_id: UUID
+    message_id: UUID
+    conversation_id: UUID
+    text: str
 
 
 class ReplyStarted(ServerFrame, frozen=True, kw_only=True, tag="reply.started"):
@@ -318,7 +381,7 @@ def decode(text: str) -> AnyClientFrame:
 
 def ref_of(frame: ClientFrame | None) -> str | None:
     """The sender's own id for a frame, so that a page can tell which one an `error` answers."""
-    for name in ("client_message_id", "reply_id", "conversation_id"):
+    for name in REFS:
         found = getattr(frame, name, None)
         if found is not None:
             return str(found)
@@ -382,5 +445,5 @@ def _ref_in(raw: bytes) -> str | None:
         return None
     if not isinstance(found, dict):
         return None
-    ref = found.get("client_message_id") or found.get("reply_id") or found.get("conversation_id")
+    ref = next((found[name] for name in REFS if found.get(name)), None)
     return ref if isinstance(ref, str) and len(ref) <= MAX_REF_CHARS else None

@@ -1,7 +1,6 @@
 """Create, title, rename and delete conversations; what a page needs to show one."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from uuid import UUID
 
 from asgiref.sync import async_to_sync
@@ -9,7 +8,7 @@ from django.utils import timezone
 
 from chatapp import events
 from chatapp.models import Assistant, Conversation, Message, User
-from chatapp.protocol import AssistantView, ConversationView
+from chatapp.protocol import AssistantView, ConversationView, QueuedView
 
 MAX_TITLE_CHARACTERS = 60
 
@@ -27,9 +26,11 @@ def title_from(text: str) -> str:
     return (cut.rsplit(" ", 1)[0] if " " in cut[20:] else cut) + "…"
 
 
-def touch(conversation: Conversation) -> None:
+def touch(conversation: Conversation, *, branch: Message) -> None:
+    """Something was said there: it is the newest, and shows the branch through that message."""
     conversation.updated_at = timezone.now()
-    conversation.save(update_fields=["updated_at"])
+    conversation.branch = branch
+    conversation.save(update_fields=["updated_at", "branch"])
 
 
 def rename(conversation: Conversation, title: str) -> None:
@@ -46,13 +47,16 @@ def delete(conversation: Conversation) -> None:
     async_to_sync(events.announce_conversation)(user_id, conversation_id, is_deleted=True)
 
 
-def conversation_view(conversation: Conversation) -> ConversationView:
+def conversation_view(conversation: Conversation, queue: Sequence[QueuedView] = ()) -> ConversationView:
+    """`queue`: what waits there; lists of conversations leave it out."""
     return ConversationView(
         id=conversation.pk,
         title=conversation.title,
         assistant_id=conversation.assistant_id,
         created_at=conversation.created_at,
         updated_at=conversation.updated_at,
+        branch=conversation.branch_id,
+        queue=list(queue),
     )
 
 
@@ -70,24 +74,3 @@ def assistant_view(assistant: Assistant) -> AssistantView:
         model=assistant.model,
         description=assistant.description,
     )
-
-
-def branch_of(conversation: Conversation) -> list[Message]:
-    """The messages from the root to the newest leaf: what the page shows and what the model is sent."""
-    messages = list(conversation.messages.order_by("created_at", "id"))
-    return descent_to(messages[-1].pk, messages) if messages else []
-
-
-def descent_to(message_id: UUID | None, messages: Sequence[Message]) -> list[Message]:
-    """From the root to that message, among all of its conversation in the order of their making.
-
-    A row without a parent, made by an import or by hand, follows the row before it.
-    """
-    by_id = {message.pk: message for message in messages}
-    before = {later.pk: earlier.pk for earlier, later in pairwise(messages)}
-    branch: list[Message] = []
-    while message_id in by_id:
-        message = by_id.pop(message_id)
-        branch.append(message)
-        message_id = message.parent_id or before.get(message.pk)
-    return branch[::-1]

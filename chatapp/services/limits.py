@@ -24,6 +24,8 @@ LIMITS = {
     "ack_burst": 100,
     "acks_per_second": 20,
     "open_conversations": 16,
+    # In one conversation: enough to think ahead, too few to flood a provider by mistake.
+    "queued_messages": 5,
 }
 
 STRIKES_TO_CLOSE = 500

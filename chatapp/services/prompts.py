@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from chatapp.models import Assistant, Attachment, Conversation, Message
-from chatapp.services.conversations import branch_of, descent_to
+from chatapp.services.branches import branch_of, tree_of
 from warmcache.core.prefix import Json, Prompt, Turn
 
 MIN_THINKING_BUDGET_TOKENS = 1024
@@ -33,10 +33,14 @@ def prompt_and_turn(message: Message) -> tuple[Prompt, tuple[Json, ...]]:
     return _prompt(conversation.assistant, history=_turns(earlier), draft=draft), turn
 
 
-def message_content(text: str, attachments: Sequence[Attachment]) -> list[Json]:
-    """API blocks of a person's message: attachments first, so that they can be read while the question is typed."""
+def message_content(text: str, attachments: Sequence[Attachment], *, edit_of: Message | None = None) -> list[Json]:
+    """API blocks of a person's message: attachments first, so that they can be read while the question is typed.
+
+    An edited text keeps what was attached to the first one.
+    """
     text_blocks = [{"type": "text", "text": text}] if text.strip() else []
-    return [*attachment_blocks(attachments), *text_blocks]
+    kept = [] if edit_of is None else [block for block in edit_of.content if block.get("type") != "text"]
+    return [*kept, *attachment_blocks(attachments), *text_blocks]
 
 
 def attachment_blocks(attachments: Iterable[Attachment]) -> tuple[Json, ...]:
@@ -89,8 +93,7 @@ def _thinking(assistant: Assistant) -> Json | None:
 def _ancestors(message: Message) -> list[Message]:
     if message.parent_id is None:
         return []
-    messages = Message.objects.filter(conversation=message.conversation_id).order_by("created_at", "id")
-    return descent_to(message.parent_id, list(messages))
+    return tree_of(message.conversation_id).path_to(message.parent_id)
 
 
 def _turns(messages: Iterable[Message]) -> tuple[Turn, ...]:

@@ -13,13 +13,13 @@ from warmcache.models import UsageRecord, WarmUp
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-QUERIES_BEFORE_THE_FIRST_TOKEN = 8
+QUERIES_BEFORE_THE_FIRST_TOKEN = 9
 """Of the first message of a chat: earlier copy, assistant, conversation, message, reply; question, documents; and
-beside them one look at the conversation for the lists of all tabs."""
+beside them one look at the conversation and its queue for the lists of all tabs."""
 
-QUERIES_OF_A_LATER_MESSAGE = 11
-"""Earlier copy, conversation with its lock, running reply, its time, newest message, message, reply; question,
-documents, ancestors; and the look for the lists."""
+QUERIES_OF_A_LATER_MESSAGE = 13
+"""Conversation with its lock, earlier copy, running reply, queue, end of the branch, message, reply, its time;
+question, documents, ancestors; and the look at the conversation and its queue for the lists."""
 
 
 async def warm_up(tab: Tab, assistant) -> None:
