@@ -19,10 +19,14 @@ class ChatConsumer(SignedInSocket):
 
     async def begin(self) -> None:
         self.opened: OrderedDict[UUID, None] = OrderedDict()
-        self.readers = ReplyReaders(self.send_frame)
+        self.readers = ReplyReaders(self.send_reply_frame)
         self.watch = TypingWatch(self.user)
         self.warmth = WarmthReports(self.send_frame, self.watch)
         await self.channel_layer.group_add(events.user_group(self.user.pk), self.channel_name)
+
+    @property
+    def is_reading(self) -> bool:
+        return self.readers.are_reading
 
     async def end(self) -> None:
         await self.readers.close()
@@ -52,7 +56,7 @@ class ChatConsumer(SignedInSocket):
             case protocol.ReplySeen():
                 await replies.note_seen(self.user, frame.reply_id, browser_ttft_ms=frame.ttft_ms)
             case protocol.Ping():
-                await self.send_frame(protocol.Pong())
+                """Answered by `SignedInSocket`, whether or not this one's turn has come."""
             case _:
                 await self.command(frame)
 
@@ -69,6 +73,7 @@ class ChatConsumer(SignedInSocket):
                 await replies.regenerate(self.user, frame.reply_id)
 
     async def open(self, frame: protocol.ConversationOpen) -> None:
+        self.window.clear()
         if frame.conversation_id is None:
             state = await states.open_new_chat(self.user, _number(frame.assistant_id))
             await self.send_frame(state)

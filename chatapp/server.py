@@ -1,23 +1,23 @@
 """Daphne as a library: our own clocks, and our own way to end.
 
-At SIGTERM or Ctrl-C: `/readyz` says `draining`, new sockets are refused, replies are put to rest, every socket is
-closed with 4412 so that its page reconnects elsewhere, and only then does the process stop listening and end. A
-second signal ends it at once.
+At SIGTERM or Ctrl-C: `/readyz` says `draining`, new sockets are refused, replies may finish, every socket is closed
+with 4412 so that its page reconnects elsewhere (see `services/draining.py`), and only then does the process stop
+listening and end, after 30 s at most. A second signal ends it at once.
 """
 
 import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Protocol
 
 from daphne.server import Server  # first of all that imports Twisted: it installs the asyncio reactor
-from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet import defer, reactor
 
 from chatapp.health import health
-from chatapp.protocol import CLOSE_RESTARTING
+from chatapp.paced_socket import PacedSocket
 
 logger = logging.getLogger(__name__)
 
@@ -28,9 +28,10 @@ PING_TIMEOUT_SECONDS = 15
 CONNECT_TIMEOUT_SECONDS = 20
 # No page of ours takes this long: it bounds what a slow client can hold.
 HTTP_TIMEOUT_SECONDS = 60
-# What replies may take to be put to rest, and then what sockets may take to say goodbye.
-DRAIN_SECONDS = 10.0
-GOODBYE_SECONDS = 2.0
+# What the steps of the end may take, one after the other.
+DRAIN_SECONDS = 26.0
+SHUTDOWN_SECONDS = 2.0
+GOODBYE_SECONDS = 1.5
 GOODBYE_POLL_SECONDS = 0.05
 
 
@@ -38,6 +39,8 @@ class Lifecycle(Protocol):
     """What is done in the server's event loop before it is ready and after the first signal."""
 
     async def startup(self) -> None: ...
+
+    async def drain(self) -> None: ...
 
     async def shutdown(self) -> None: ...
 
@@ -100,6 +103,7 @@ class ChatServer(Server):
 
     def _begin(self) -> None:
         """Called by Daphne when its factories exist, just before the event loop runs."""
+        self.ws_factory.protocol = PacedSocket
         family = self._listener.family
         self._port = reactor.adoptStreamPort(self._listener.fileno(), family, self.http_factory)
         self._listener.close()
@@ -129,37 +133,49 @@ class ChatServer(Server):
         self._keep(asyncio.get_running_loop().create_task(self._drain()))
 
     async def _drain(self) -> None:
-        try:
-            await asyncio.wait_for(self._lifecycle.shutdown(), DRAIN_SECONDS)
-        except TimeoutError:
-            logger.warning("Replies were not put to rest within %.0f s.", DRAIN_SECONDS)
-        except Exception:
-            logger.exception("Replies could not be put to rest.")
-        await self._say_goodbye()
+        await self._in_time(self._lifecycle.drain(), DRAIN_SECONDS, "Replies and sockets did not end in good order")
+        await self._in_time(self._lifecycle.shutdown(), SHUTDOWN_SECONDS, "Not everything could be closed")
+        for _ in range(round(GOODBYE_SECONDS / GOODBYE_POLL_SECONDS)):
+            if not self._open_sockets():
+                break
+            await asyncio.sleep(GOODBYE_POLL_SECONDS)
         self._port.stopListening()
         self.stop()
 
-    async def _say_goodbye(self) -> None:
-        for protocol in self._open_sockets():
-            protocol.handle_reply({"type": "websocket.close", "code": CLOSE_RESTARTING})
-        for _ in range(round(GOODBYE_SECONDS / GOODBYE_POLL_SECONDS)):
-            if not self._open_sockets():
-                return
-            await asyncio.sleep(GOODBYE_POLL_SECONDS)
+    async def _in_time(self, step: Awaitable[None], seconds: float, trouble: str) -> None:
+        try:
+            await asyncio.wait_for(step, seconds)
+        except TimeoutError:
+            logger.warning("%s within %.0f s.", trouble, seconds)
+        except Exception:
+            logger.exception("%s.", trouble)
 
-    def _open_sockets(self) -> list[WebSocketProtocol]:
+    def _open_sockets(self) -> list[PacedSocket]:
         """Sockets that are connected, or whose consumer has not finished its `disconnect`."""
         return [
             protocol
             for protocol, details in self.connections.items()
-            if isinstance(protocol, WebSocketProtocol)
+            if isinstance(protocol, PacedSocket)
             and ("disconnected" not in details or not _is_done(details.get("application_instance")))
         ]
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
         # Daphne takes the path's prefix from a header that any client can send.
         scope["root_path"] = self.root_path
-        return super().create_application(protocol, scope)
+        if not isinstance(protocol, PacedSocket):
+            return super().create_application(protocol, scope)
+        messages = protocol.input_queue()
+        scope.setdefault("asgi", {"version": "3.0"})
+        running = self.application(scope, messages.get, partial(self.handle_reply, protocol))
+        self.connections[protocol]["application_instance"] = asyncio.ensure_future(running)
+        return messages
+
+    async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
+        """What the application's `send` does: it waits while the peer reads slowly, as the ASGI servers that have
+        flow control do."""
+        if message["type"] == "websocket.send":
+            await protocol.room()
+        await super().handle_reply(protocol, message)
 
     def kill_all_applications(self) -> Any:
         """Cancels what still runs, and waits for it; a connection may have no application left."""

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from autobahn.exception import Disconnected
@@ -12,10 +13,13 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from chatapp import access, protocol
 from chatapp.health import health
 from chatapp.models import User
-from chatapp.services import limits, sessions
+from chatapp.services import limits, open_sockets, sessions
 from chatapp.services.buckets import SocketBuckets
+from chatapp.services.lanes import Lane
+from chatapp.services.send_window import SendWindow
 from warmcache.conf import get_config
 from warmcache.database import in_database_thread
+from warmcache.tasks import TaskOwner
 
 logger = logging.getLogger(__name__)
 
@@ -23,9 +27,21 @@ SESSION_CHECK_SECONDS = 60.0
 """A session that ended elsewhere without telling us is noticed this long after the last look, at the next command,
 ping or event. Typing and acks are not held up by it."""
 
+PONG_SECONDS = 1.0
+"""A `pong` tells that all before its `ping` is done, but a page must not take a slow database for a dead server."""
+
+LAST_WORK_SECONDS = 5.0
+"""What a browser sent just before it went away is still done, for so long."""
+
+HINTS = protocol.TypingStarted | protocol.TypingStopped | protocol.ReplySeen
+TAKEN_WHILE_DRAINING = protocol.ConversationOpen | protocol.ReplyStop | protocol.ReplySeen | protocol.Ping
+
 
 class SignedInSocket(AsyncWebsocketConsumer):
-    """The frame of `ChatConsumer`: it opens for a signed-in user and hands on every frame it can take."""
+    """The frame of `ChatConsumer`: it opens for a signed-in user and hands on every frame it can take.
+
+    Frames are read at once and their work is done in a lane, so that acks and pings never wait for a database.
+    """
 
     user: User
 
@@ -35,6 +51,9 @@ class SignedInSocket(AsyncWebsocketConsumer):
         self.is_closing = False
         self.session_checked_at = time.monotonic()
         self.buckets = SocketBuckets(time.monotonic)
+        self.window = SendWindow(time.monotonic)
+        self.lane = Lane("socket")
+        self.pongs = TaskOwner("socket")
 
     async def begin(self) -> None:
         """Called once, before `ready` is sent."""
@@ -45,13 +64,25 @@ class SignedInSocket(AsyncWebsocketConsumer):
     async def take(self, frame: protocol.ClientFrame) -> None:
         """Takes a frame; raises `FrameError` or `access.NotFound` for what is refused."""
 
+    @property
+    def is_working(self) -> bool:
+        """Whether something that its person asked for is being done."""
+        return len(self.lane) > 0
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether a reply is on its way to it."""
+        return False
+
     async def dispatch(self, message: dict[str, Any]) -> None:
         """Without the base class's hop to the one shared thread: no database work of ours runs there."""
         handler = getattr(self, get_handler_name(message))
         if message["type"].startswith("websocket."):
             await handler(message)
+        elif len(self.lane) >= limits.WAITING_EVENTS:
+            await self.close(protocol.CLOSE_TOO_SLOW)
         else:
-            await self.hear(handler, message)
+            self.lane.put(partial(self.hear, handler, message))
 
     async def hear(self, handler: Callable[[dict[str, Any]], Awaitable[None]], event: dict[str, Any]) -> None:
         """An event of the channel layer. What it speaks of may be gone by now, which is not worth the socket."""
@@ -73,6 +104,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
         self.user = user
         await self.begin()
         self.is_ready = True
+        open_sockets.add(self)
         await self.send_frame(
             protocol.Ready(
                 protocol=protocol.PROTOCOL_VERSION,
@@ -84,25 +116,54 @@ class SignedInSocket(AsyncWebsocketConsumer):
         )
 
     async def disconnect(self, code: int) -> None:
+        open_sockets.discard(self)
+        await self.lane.close(timeout_seconds=LAST_WORK_SECONDS)
+        await self.pongs.close()
         if self.is_ready:
             await self.end()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Never waits for what a frame asks for."""
         if not self.is_ready or self.is_closing:
             return
-        frame: protocol.ClientFrame | None = None
+        if not self.buckets.admits_another():
+            await self.close(protocol.CLOSE_ABUSE)
+            return
         try:
             if text_data is None:
                 raise protocol.FrameError("binary_frame", "Frames are JSON text, not bytes.")
-            frame = protocol.decode(text_data)
-            if health.draining.is_set():
-                raise protocol.FrameError(
-                    "restarting",
-                    "The server is restarting. Try again in a moment.",
-                    protocol.ref_of(frame),
-                    retryable=True,
-                )
-            if self.buckets.admits(frame) and await self.may_still(frame):
+            self.sort(protocol.decode(text_data))
+        except protocol.FrameError as error:
+            if len(self.lane) < limits.WAITING_EVENTS:
+                self.lane.put(partial(self.refuse, error))
+            else:
+                await self.close(protocol.CLOSE_ABUSE)
+
+    def sort(self, frame: protocol.ClientFrame) -> None:
+        """Does at once what costs nothing, and puts the rest into the lane."""
+        if isinstance(frame, protocol.ReplySeen):
+            self.window.seen(frame.reply_id, frame.seq)
+        if health.draining.is_set() and not isinstance(frame, TAKEN_WHILE_DRAINING):
+            raise protocol.FrameError(
+                "restarting", "The server is restarting. Try again in a moment.", protocol.ref_of(frame), retryable=True
+            )
+        if not self.buckets.admits(frame):
+            return
+        if isinstance(frame, protocol.Ping):
+            self.pongs.spawn(self.answer_ping(), name="pong")
+        if isinstance(frame, protocol.ReplySeen) and frame.ttft_ms is None:
+            return
+        is_hint = isinstance(frame, HINTS | protocol.Ping)
+        if len(self.lane) < (limits.WAITING_HINTS if is_hint else limits.WAITING_FRAMES):
+            self.lane.put(partial(self.work_on, frame))
+        elif not is_hint:
+            raise protocol.FrameError(
+                "rate_limited", "Too many requests wait. Wait a moment.", protocol.ref_of(frame), retryable=True
+            )
+
+    async def work_on(self, frame: protocol.ClientFrame) -> None:
+        try:
+            if await self.may_still(frame):
                 await self.take(frame)
         except protocol.FrameError as error:
             await self.refuse(error)
@@ -113,9 +174,13 @@ class SignedInSocket(AsyncWebsocketConsumer):
             sorry = "Something went wrong on our side. Try again."
             await self.refuse(protocol.FrameError("internal_error", sorry, protocol.ref_of(frame), retryable=True))
 
+    async def answer_ping(self) -> None:
+        await self.lane.caught_up(timeout_seconds=PONG_SECONDS)
+        await self.send_frame(protocol.Pong())
+
     async def may_still(self, frame: protocol.ClientFrame) -> bool:
         """Whether the session holds; hints go without a look, so that a key press costs no query."""
-        if isinstance(frame, protocol.TypingStarted | protocol.TypingStopped | protocol.ReplySeen):
+        if isinstance(frame, HINTS):
             return True
         return await self.is_signed_in(max_age_seconds=SESSION_CHECK_SECONDS)
 
@@ -126,13 +191,24 @@ class SignedInSocket(AsyncWebsocketConsumer):
         if not self.buckets.strike():
             await self.close(protocol.CLOSE_ABUSE)
 
-    async def send_frame(self, frame: protocol.ServerFrame) -> None:
+    async def send_frame(self, frame: protocol.ServerFrame) -> int:
+        """Waits where the browser reads slowly. Returns the frame's size in bytes."""
         if self.is_closing:
-            return
+            return 0
+        text = protocol.encode(frame)
         try:
-            await self.send(text_data=protocol.encode(frame))
-        except Disconnected:
+            await self.send(text_data=text)
+        except (Disconnected, OSError):
             self.is_closing = True  # gone before it said so: a tab was closed
+        return len(text)
+
+    async def send_reply_frame(self, frame: protocol.ServerFrame) -> None:
+        """As `send_frame`, for what the page acknowledges: waits also where the page shows it slowly."""
+        if not self.is_closing and not await self.window.has_room():
+            await self.close(protocol.CLOSE_TOO_SLOW)
+        size_bytes = await self.send_frame(frame)
+        if isinstance(frame, protocol.ReplyDelta | protocol.ReplyBlock | protocol.ReplyFinished):
+            self.window.sent(frame.reply_id, frame.seq, size_bytes)
 
     async def close(self, code: int | None = None, reason: str | None = None) -> None:
         """From here on nothing is taken and nothing is sent, however long the browser takes to say goodbye."""

@@ -36,7 +36,12 @@ class SocketBuckets:
         )
         self._typing = TokenBucket(capacity=LIMITS["typing_burst"], per_second=LIMITS["typing_per_second"], clock=clock)
         self._acks = TokenBucket(capacity=LIMITS["ack_burst"], per_second=LIMITS["acks_per_second"], clock=clock)
+        self._frames = TokenBucket(capacity=LIMITS["frame_burst"], per_second=LIMITS["frames_per_second"], clock=clock)
         self._strikes = TokenBucket(capacity=STRIKES_TO_CLOSE, per_second=LIMITS["commands_per_second"], clock=clock)
+
+    def admits_another(self) -> bool:
+        """Counts a frame of whatever kind, before it is looked at; False where nobody at a keyboard sends so many."""
+        return self._frames.take()
 
     def admits(self, frame: protocol.ClientFrame) -> bool:
         """False drops the frame: excess typing and acks are hints that others like them replace.

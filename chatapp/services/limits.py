@@ -10,6 +10,9 @@ TIMINGS = {
     "ping_interval_ms": 4_000,
     "dead_after_ms": 9_000,
     "ack_interval_ms": 250,
+    # A page that acknowledges and has not done so for this long is sent no more, and then is closed.
+    "unacked_ms": 2_000,
+    "too_slow_ms": 15_000,
 }
 
 LIMITS = {
@@ -17,6 +20,9 @@ LIMITS = {
     "text_chars": MAX_TEXT_CHARS,
     "attachments": MAX_ATTACHMENTS,
     "ack_bytes": 32 * 1024,
+    "window_bytes": 256 * 1024,
+    "frame_burst": 1_000,
+    "frames_per_second": 100,
     "command_burst": 100,
     "commands_per_second": 5,
     "typing_burst": 5,
@@ -30,3 +36,10 @@ LIMITS = {
 
 STRIKES_TO_CLOSE = 500
 """Bad or excess frames after which a socket is closed as abusive."""
+
+WAITING_FRAMES = 128
+WAITING_HINTS = 16
+"""Frames of one socket that may wait for the work of those before them; hints leave room for commands."""
+
+WAITING_EVENTS = 512
+"""News for one socket that may wait as well; one with more has fallen behind for good."""

@@ -1,14 +1,17 @@
 """Daphne as we run it: a real process, spoken to over real sockets."""
 
 import http.client
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -19,6 +22,8 @@ from chatapp.protocol import CLOSE_RESTARTING
 from chatapp.server import MESSAGE_BYTES
 from tests.servers.chat_server import ROOT, ChatServer, clean_environment
 
+PATIENCE_SECONDS = 30.0
+
 
 @contextmanager
 def open_socket(server: ChatServer, name: str = "ann") -> Iterator[ClientConnection]:
@@ -27,6 +32,13 @@ def open_socket(server: ChatServer, name: str = "ann") -> Iterator[ClientConnect
     with connect(server.socket_url, additional_headers=headers, origin=server.url, proxy=None) as connection:
         connection.recv(timeout=10)
         yield connection
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def status_of(server: ChatServer, path: str, **headers: str) -> int:
@@ -67,38 +79,75 @@ def test_a_message_over_the_server_s_limit_ends_only_its_own_socket(live_server_
         assert '"pong"' in other.recv(timeout=10)
 
 
+def close_code_of(connection: ClientConnection) -> int | None:
+    """What the server closes with; frames before that are passed over."""
+    with pytest.raises(ConnectionClosed) as closed:
+        while True:
+            connection.recv(timeout=PATIENCE_SECONDS)
+    return closed.value.rcvd.code if closed.value.rcvd else None
+
+
+def ask(connection: ClientConnection, text: str) -> None:
+    frame = {"type": "message.send", "client_message_id": str(uuid4()), "text": text}
+    connection.send(json.dumps(frame))
+
+
+def frames_until(connection: ClientConnection, kind: str) -> list[dict[str, Any]]:
+    frames = []
+    while not frames or frames[-1]["type"] != kind:
+        frames.append(json.loads(connection.recv(timeout=PATIENCE_SECONDS)))
+    return frames
+
+
 def test_a_signal_closes_sockets_with_a_code_that_says_come_back(start_chat_server):
     server = start_chat_server()
     with open_socket(server) as connection:
         exit_code = server.stop()
-        with pytest.raises(ConnectionClosed) as closed:
-            while True:
-                connection.recv(timeout=10)
+        code = close_code_of(connection)
 
-    assert exit_code == 0
-    assert closed.value.rcvd.code == CLOSE_RESTARTING
+    assert (exit_code, code) == (0, CLOSE_RESTARTING)
     assert "Traceback" not in server.log
+    assert "being written" not in server.log
 
 
-def test_while_it_drains_it_says_so_and_takes_no_new_socket(start_chat_server):
-    """A stalled reply keeps the drain open long enough to look."""
+def test_while_a_reply_holds_the_drain_it_says_so_takes_no_new_socket_and_a_second_signal_ends_it(start_chat_server):
     server = start_chat_server()
-    answers: dict[str, int] = {}
-    with open_socket(server) as slow_leaver:
-        slow_leaver.socket.settimeout(None)
-        # A peer that does not answer the close frame holds the last step of the drain.
-        slow_leaver.protocol.receive_data = lambda data: None
+    server.simulator.fault(kind="stall", match="reply", seconds=120)
+    with open_socket(server) as reader, open_socket(server, "bob") as idle:
+        ask(reader, "Will you ever end?")
+        frames_until(reader, "message.created")
+        wait_until(lambda: len(server.simulator.requests()) > 0)
+
         os.kill(server.process.pid, signal.SIGTERM)
-        deadline = time.monotonic() + 5
-        while answers.get("readyz") != 503 and time.monotonic() < deadline:
-            answers["readyz"] = status_of(server, "/readyz")
-        answers["healthz"] = status_of(server, "/healthz")
+        idle_code = close_code_of(idle)
+        readiness, liveness = status_of(server, "/readyz"), status_of(server, "/healthz")
         with pytest.raises(InvalidStatus) as refused, open_socket(server):
             pass
-    server.stop()
+        ask(reader, "One more?")
+        refusal = frames_until(reader, "error")[-1]
+        exit_code = server.stop()
 
-    assert answers == {"readyz": 503, "healthz": 200}
+    assert (idle_code, readiness, liveness) == (CLOSE_RESTARTING, 503, 200)
     assert refused.value.response.status_code == 403
+    assert refusal["code"] == "restarting"
+    assert exit_code == 0
+
+
+def test_a_drain_lets_replies_end_and_their_readers_hear_it_before_they_are_sent_elsewhere(start_chat_server):
+    server = start_chat_server()
+    server.simulator.fault(kind="slow", match="reply", seconds=1.5)
+    with open_socket(server) as reader:
+        ask(reader, "Is there time for this?")
+        frames_until(reader, "message.created")
+        wait_until(lambda: len(server.simulator.requests()) > 0)
+
+        os.kill(server.process.pid, signal.SIGTERM)
+        finished = frames_until(reader, "reply.finished")[-1]
+        code = close_code_of(reader)
+        exit_code = server.stop()
+
+    assert (finished["status"], code, exit_code) == ("complete", CLOSE_RESTARTING, 0)
+    assert "1 replies are being written" in server.log
 
 
 STUCK = """
@@ -107,7 +156,8 @@ from chatapp import listening, server
 
 class Lifecycle:
     async def startup(self): ...
-    async def shutdown(self):
+    async def shutdown(self): ...
+    async def drain(self):
         print("draining", flush=True)
         await asyncio.Event().wait()
 
