@@ -41,10 +41,21 @@ def rename(conversation: Conversation, title: str) -> None:
 
 
 def delete(conversation: Conversation) -> None:
-    """Deletes it with its messages and tells every socket of the owner. Synchronous: for views."""
+    """Deletes it with its messages, and tells every socket of its user and whoever writes a reply there.
+
+    Synchronous: for views.
+    """
     conversation_id, user_id = conversation.pk, conversation.user_id
+    written = conversation.messages.filter(status=Message.Status.STREAMING).exclude(owner="")
+    owners = list(written.values_list("owner", "pk"))
     conversation.delete()
-    async_to_sync(events.announce_conversation)(user_id, conversation_id, is_deleted=True)
+    async_to_sync(_tell_of_deletion)(user_id, conversation_id, owners)
+
+
+async def _tell_of_deletion(user_id: int, conversation_id: UUID, owners: Sequence[tuple[str, UUID]]) -> None:
+    for owner, reply_id in owners:
+        await events.announce_stop(owner, reply_id)
+    await events.announce_conversation(user_id, conversation_id, is_deleted=True)
 
 
 def conversation_view(conversation: Conversation, queue: Sequence[QueuedView] = ()) -> ConversationView:

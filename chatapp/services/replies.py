@@ -125,6 +125,12 @@ async def _after_end(run: ReplyRun) -> None:
     await events.announce_conversation(run.user_id, run.conversation_id)
 
 
+async def after_given_up(reply: Message) -> None:
+    """A reply was ended for a process that died: what waits behind it is offered to its sender."""
+    await in_database_thread(sent_messages.may_go_on, reply.pk, reply.conversation_id)
+    await events.announce_conversation(reply.conversation.user_id, reply.conversation_id)
+
+
 async def _send_next(conversation_id: UUID) -> bool:
     """Whether a waiting message was sent: not where none waits, or a reply runs."""
     sent = await in_database_thread(sent_messages.store_next, conversation_id)
@@ -139,7 +145,7 @@ async def _tell_others(run: ReplyRun, *, conversation: Conversation, message: Me
         if message is not None:
             await events.announce_message(conversation.pk, message.pk, origin=origin)
         await events.announce_conversation(conversation.user_id, conversation.pk)
-        await run.warmth_is_known.wait()
+        await run.log.warmth_is_known.wait()
         await events.announce_reply(conversation.pk, run.reply_id)
     except Exception:
         logger.exception("Other sockets could not be told of reply %s", run.reply_id)

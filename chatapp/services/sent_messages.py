@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from chatapp import access
 from chatapp.models import Attachment, Conversation, Message, QueuedMessage, User
 from chatapp.protocol import FrameError, MessageSend
-from chatapp.services import branches, conversations, prompts, queue, running_replies
+from chatapp.services import branches, conversations, prompts, queue, reply_rows, running_replies
 from chatapp.services.reply_run import parent_of
 
 
@@ -189,10 +190,4 @@ def _store(conversation: Conversation, message: Message, attachments: list[Attac
 
 
 def _new_reply(conversation: Conversation, question: Message) -> Message:
-    return Message.objects.create(
-        conversation=conversation,
-        parent=question,
-        role=Message.Role.ASSISTANT,
-        status=Message.Status.STREAMING,
-        model=conversation.assistant.model,
-    )
+    return reply_rows.begin(conversation, question, owner=reply_rows.PROCESS, now=timezone.now())

@@ -1,6 +1,6 @@
 """Stored messages as the page shows them, and the whole state of a conversation for a socket that opens it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -10,19 +10,16 @@ from chatapp.protocol import (
     ConversationState,
     ConversationView,
     Cursor,
-    ErrorView,
     MessageCreated,
     MessageView,
     QueuedView,
-    ReplyView,
-    UsageView,
+    ReplyFinished,
 )
-from chatapp.services import queue, running_replies
+from chatapp.services import queue, reply_places, reply_rows
 from chatapp.services.branches import MessageTree, tree_of
 from chatapp.services.conversations import assistant_view, conversation_view
 from chatapp.services.reply_content import block_views
 from chatapp.services.reply_log import ReplyLog
-from chatapp.services.reply_run import ReplyRun
 from warmcache.database import in_database_thread
 
 
@@ -52,24 +49,31 @@ async def open_conversation(user: User, conversation_id: UUID, cursor: Cursor | 
     With a cursor in the running reply's own epoch only the gap follows, as frames; otherwise the snapshot is whole.
     """
     loaded = await in_database_thread(_load, user, conversation_id)
-    run = _running_in(loaded.tree.messages)
-    if run is None and any(m.status == Message.Status.STREAMING for m in loaded.tree.messages):
-        # It ended between the query and now: its row is written before its run is let go.
+    running = await _running_in(loaded)
+    if running is not None and running.is_finished:
+        # It ended between the query and now: its row is written before its log ends.
         loaded = await in_database_thread(_load, user, conversation_id)
-    gap = _log_behind(cursor, loaded.tree.messages, run)
-    log = gap or (run.log if run else None)
-    after_seq = cursor.after_seq if gap and cursor else (log.seq if log else 0)
+        running = await _running_in(loaded)
+    place = await reply_places.place_for(cursor, loaded.tree.messages, running)
     return Opened(
         state=ConversationState(
             conversation=conversation_view(loaded.conversation, loaded.queue),
             assistant=assistant_view(loaded.conversation.assistant),
             messages=loaded.shown_messages(),
-            reply=_reply_view(run, after_seq=after_seq, is_gap=gap is not None) if run else None,
-            recovered=gap is not None,
+            reply=place.view() if place else None,
+            recovered=place is not None and place.is_gap,
         ),
-        log=log,
-        after_seq=after_seq,
+        log=place.log if place else None,
+        after_seq=place.after_seq if place else 0,
     )
+
+
+async def end_of(user: User, reply_id: UUID) -> ReplyFinished | None:
+    """The end of a reply for a reader whose log has none; None while it is being written."""
+    reply = await in_database_thread(access.reply_for_user, user, reply_id)
+    if reply.status == Message.Status.STREAMING:
+        return None
+    return reply_rows.finished_frame(reply, epoch=reply.epoch, seq=reply.log_seq)
 
 
 async def current_view(user: User, conversation_id: UUID) -> ConversationView:
@@ -113,8 +117,8 @@ def message_view(message: Message, siblings: Sequence[UUID]) -> MessageView:
         created_at=message.created_at,
         model=message.model or None,
         stop_reason=message.stop_reason or None,
-        error=_error(message),
-        usage=_usage(message),
+        error=reply_rows.error_view(message),
+        usage=reply_rows.usage_view(message),
         warmth=message.warmth or None,
         ttft_ms=message.browser_ttft_ms or message.ttft_ms,
         cost_usd=None if message.cost_usd is None else format(message.cost_usd, "f"),
@@ -122,8 +126,12 @@ def message_view(message: Message, siblings: Sequence[UUID]) -> MessageView:
     )
 
 
-def _running_in(messages: Iterable[Message]) -> ReplyRun | None:
-    return next((run for message in messages if (run := running_replies.running(message.pk)) is not None), None)
+async def _running_in(loaded: _Loaded) -> ReplyLog | None:
+    reply = reply_places.streaming_in(loaded.tree.messages)
+    if reply is None:
+        return None
+    reply.conversation = loaded.conversation
+    return await reply_places.running_log(reply)
 
 
 def _load(user: User, conversation_id: UUID) -> _Loaded:
@@ -134,46 +142,3 @@ def _load(user: User, conversation_id: UUID) -> _Loaded:
 def _load_view(user: User, conversation_id: UUID) -> ConversationView:
     conversation = access.conversation_for_user(user, conversation_id)
     return conversation_view(conversation, queue.views_of(conversation_id))
-
-
-def _log_behind(cursor: Cursor | None, messages: Iterable[Message], running: ReplyRun | None) -> ReplyLog | None:
-    """The log that holds all a reader has missed, or None where only a whole snapshot will do.
-
-    Only of a reply in this very conversation, so that a cursor opens nobody else's log; and only if no other reply
-    has begun since, of which the reader knows nothing.
-    """
-    if cursor is None or all(message.pk != cursor.reply_id for message in messages):
-        return None
-    run = running or running_replies.run_of(cursor.reply_id)
-    if run is None or run.reply_id != cursor.reply_id:
-        return None
-    return run.log if run.log.epoch == cursor.epoch and cursor.after_seq <= run.log.seq else None
-
-
-def _reply_view(run: ReplyRun, *, after_seq: int, is_gap: bool) -> ReplyView:
-    return ReplyView(
-        reply_id=run.reply_id,
-        parent_id=run.parent_id,
-        epoch=run.log.epoch,
-        seq=after_seq,
-        model=run.model,
-        warmth=run.warmth,
-        blocks=[] if is_gap else run.log.blocks(),
-    )
-
-
-def _error(message: Message) -> ErrorView | None:
-    if not message.error_code:
-        return None
-    return ErrorView(code=message.error_code, message=message.error_message, retryable=message.error_is_retryable)
-
-
-def _usage(message: Message) -> UsageView | None:
-    if message.input_tokens is None:
-        return None
-    return UsageView(
-        input_tokens=message.input_tokens,
-        cache_read_tokens=message.cache_read_tokens or 0,
-        cache_write_tokens=message.cache_write_tokens or 0,
-        output_tokens=message.output_tokens or 0,
-    )
