@@ -1,16 +1,13 @@
 """What the server does before its first request and after its last."""
 
-from django.conf import settings
-
-from chatapp.services import draining, running_replies
+from chatapp.services import draining, replies, running_replies
 from warmcache import services as warmcache
-from warmcache.database import in_database_thread
 
 
 async def startup() -> None:
-    """Ends what an earlier process left running, where this one is the only one."""
-    if not settings.REDIS_URL:
-        await in_database_thread(running_replies.interrupt_orphans)
+    """From now on this process says that it lives, and ends what a process that died has left running."""
+    await running_replies.begin(replies.after_given_up)
+    await warmcache.start()
 
 
 async def drain() -> None:
