@@ -1,0 +1,140 @@
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from warmcache.visits import MAX_VISITS, SIGN_LIFETIME_SECONDS, Visits
+
+
+class Lessons:
+    """Takes down what was taught: (name, sent, lead seconds)."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, bool, float]] = []
+
+    def __call__(self, label: str, name: str, *, sent: bool, lead_seconds: float = 0.0) -> None:
+        self.taken.append((name, sent, lead_seconds))
+
+
+def visits_and_lessons() -> tuple[Visits, Lessons]:
+    lessons = Lessons()
+    return Visits(teaches=lessons), lessons
+
+
+def note(visits: Visits, name: str, now: float, *, subject: str = "ann", place: str = "p") -> Any:
+    return visits.note(subject, place, label="desk", name=name, now=now)
+
+
+def test_a_send_teaches_every_sign_before_it_with_its_lead() -> None:
+    visits, lessons = visits_and_lessons()
+    note(visits, "typing", 100)
+    note(visits, "typing", 103)
+    note(visits, "typing_20", 104)
+
+    assert visits.meet("ann", ["other", "p"], 110) is not None
+
+    assert lessons.taken == [("typing", True, 10), ("typing_20", True, 6)]
+
+
+def test_a_visit_ends_with_its_send() -> None:
+    visits, lessons = visits_and_lessons()
+    note(visits, "typing", 100)
+    visits.meet("ann", ["p"], 101)
+
+    assert visits.meet("ann", ["p"], 102) is None
+    assert len(lessons.taken) == 1
+
+
+def test_a_sign_that_nothing_followed_in_time_was_no_message() -> None:
+    visits, lessons = visits_and_lessons()
+    note(visits, "typing", 100)
+
+    visits.expire(100 + SIGN_LIFETIME_SECONDS - 1)
+    early = list(lessons.taken)
+    visits.expire(100 + SIGN_LIFETIME_SECONDS)
+
+    assert (early, lessons.taken) == ([], [("typing", False, 0.0)])
+    assert visits.meet("ann", ["p"], 401) is None
+
+
+def test_a_sign_after_the_end_of_an_earlier_one_counts_anew() -> None:
+    visits, lessons = visits_and_lessons()
+    note(visits, "typing", 0)
+    note(visits, "typing", SIGN_LIFETIME_SECONDS + 5)
+
+    visits.meet("ann", ["p"], SIGN_LIFETIME_SECONDS + 7)
+
+    assert lessons.taken == [("typing", False, 0.0), ("typing", True, 2)]
+
+
+def test_people_and_places_are_kept_apart() -> None:
+    visits, _ = visits_and_lessons()
+    note(visits, "typing", 0, subject="ann", place="p")
+
+    assert visits.meet("bob", ["p"], 1) is None
+    assert visits.meet("ann", ["q"], 1) is None
+    assert visits.meet("ann", ["p"], 1) is not None
+
+
+def test_the_lot_is_drawn_once() -> None:
+    visits, _ = visits_and_lessons()
+    visit = note(visits, "typing", 0)
+    draws = iter([0.2, 0.9])
+
+    first = visit.draw(0.5, lambda: next(draws))
+    again = visit.draw(0.5, lambda: next(draws))
+
+    assert (first, again, visit.arm) == (True, True, "held_out")
+
+
+def test_without_a_share_nobody_is_in_the_experiment() -> None:
+    visits, _ = visits_and_lessons()
+    visit = note(visits, "typing", 0)
+
+    assert visit.draw(0.0, lambda: 0.0) is False
+    assert visit.arm == ""
+
+
+def test_the_first_yes_of_the_policy_is_kept() -> None:
+    visits, _ = visits_and_lessons()
+    visit = note(visits, "typing", 0)
+
+    visit.note_warm("typing", {"send_chance": 0.8}, 1)
+    visit.note_warm("attach", {"send_chance": 0.9}, 2)
+
+    assert (visit.intent, visit.numbers, visit.decided_at) == ("typing", {"send_chance": 0.8}, 1)
+
+
+def test_memory_is_bounded() -> None:
+    visits, lessons = visits_and_lessons()
+    for number in range(MAX_VISITS + 1):
+        note(visits, "typing", 0, place=str(number))
+
+    assert visits.meet("ann", ["0"], 1) is None
+    assert visits.meet("ann", ["1"], 1) is not None
+    assert len(lessons.taken) == 1
+
+
+signs = st.tuples(st.sampled_from(["typing", "typing_20", "open"]), st.integers(0, 40))
+sends = st.tuples(st.just("send"), st.integers(0, 400))
+
+
+@given(st.lists(st.one_of(signs, sends), max_size=40))
+def test_every_sign_is_taught_exactly_once(events: list[tuple[str, int]]) -> None:
+    visits, lessons = visits_and_lessons()
+    now, counted = 0.0, 0
+    living: dict[str, float] = {}
+    for name, wait in events:
+        now += wait
+        if name == "send":
+            visits.meet("ann", ["p"], now)
+            living.clear()
+        else:
+            note(visits, name, now)
+            if name not in living or now - living[name] >= SIGN_LIFETIME_SECONDS:
+                living[name] = now
+                counted += 1
+    visits.expire(now + SIGN_LIFETIME_SECONDS)
+
+    assert len(lessons.taken) == counted
+    assert all(0 <= lead < SIGN_LIFETIME_SECONDS for _, _, lead in lessons.taken)
