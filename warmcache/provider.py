@@ -9,6 +9,7 @@ import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Any, cast
 
 import aiohttp
@@ -58,6 +59,7 @@ class MessagesProvider:
             upstream=config.upstream,
             accepts_zero_max_tokens=config.accepts_zero_max_tokens,
             reports_cache_writes=config.upstream != "local",
+            accepts_diagnostics=config.upstream != "local",
         )
         self._config = config
         self._client = AsyncAnthropic(
@@ -76,22 +78,22 @@ class MessagesProvider:
     async def prewarm(self, request: Request) -> Answer:
         try:
             async with asyncio.timeout(self._config.warm_up_timeout_seconds):
-                message = await self._client.messages.create(
-                    **request.body, max_tokens=0, extra_headers=_beta_header(request)
-                )
-            return Answer(usage=usage_of(message.usage), request_id=message._request_id or "")
+                message = await self._create(request, None, max_tokens=0)
+            return Answer(
+                usage=usage_of(message.usage), request_id=message._request_id or "", response_id=message.id or ""
+            )
         except TimeoutError:
             raise UpstreamUnavailable("timed_out", "The warm-up took too long and was given up.") from None
         except Exception as error:
             raise as_upstream_error(error, has_begun=False) from error
 
     @asynccontextmanager
-    async def stream(self, request: Request, *, max_tokens: int) -> AsyncIterator[AsyncIterator[StreamEvent]]:
+    async def stream(
+        self, request: Request, *, max_tokens: int, earlier_id: str | None = None
+    ) -> AsyncIterator[AsyncIterator[StreamEvent]]:
         try:
             async with asyncio.timeout(self._config.first_event_timeout_seconds):
-                response = await self._client.messages.create(
-                    **request.body, max_tokens=max_tokens, stream=True, extra_headers=_beta_header(request)
-                )
+                response = await self._create(request, earlier_id, max_tokens=max_tokens, stream=True)
         except TimeoutError:
             raise UpstreamUnavailable("timed_out", "Claude did not begin to answer in time.") from None
         except Exception as error:
@@ -104,6 +106,23 @@ class MessagesProvider:
 
     async def aclose(self) -> None:
         await self._client.close()
+
+    async def _create(self, request: Request, earlier_id: str | None, **options: Any) -> Any:
+        """Asks for diagnostics beside the request: they are no part of its prefix, and no byte of that depends on
+        them. The provider keeps a fingerprint only of requests that ask, so warm-ups ask too, about nothing."""
+        if not self.capabilities.accepts_diagnostics:
+            return await self._call(request, **options)
+        try:
+            return await self._call(request, diagnostics={"previous_message_id": earlier_id}, **options)
+        except anthropic.BadRequestError as error:
+            if "diagnostics" not in str(error.message):
+                raise
+            logger.warning("The endpoint does not take `diagnostics`; it is not asked again: %s", error.message)
+        self.capabilities = replace(self.capabilities, accepts_diagnostics=False)
+        return await self._call(request, **options)
+
+    async def _call(self, request: Request, **options: Any) -> Any:
+        return await self._client.messages.create(**request.body, extra_headers=_beta_header(request), **options)
 
 
 class _StreamReader:
@@ -172,7 +191,12 @@ class _StreamReader:
             case "message_start":
                 self._has_begun = True
                 self._usage = _fields(raw.message.usage)
-                return StreamBegan(usage=usage_of(self._usage), request_id=self._request_id, response_id=raw.message.id)
+                return StreamBegan(
+                    usage=usage_of(self._usage),
+                    request_id=self._request_id,
+                    response_id=raw.message.id,
+                    miss_reason=_miss_reason(raw.message),
+                )
             case "content_block_start":
                 return self._block_began(raw.index, raw.content_block)
             case "content_block_delta":
@@ -221,6 +245,12 @@ def usage_of(raw: Any) -> Usage:
         cache_write_1h_tokens=by_ttl.get("ephemeral_1h_input_tokens") or 0,
         output_tokens=found.get("output_tokens") or 0,
     )
+
+
+def _miss_reason(message: Any) -> str:
+    """Empty where it was not asked for, where nothing parted, and while the comparison still runs."""
+    found = getattr(getattr(message, "diagnostics", None), "cache_miss_reason", None)
+    return str(getattr(found, "type", ""))
 
 
 def as_upstream_error(error: Exception, *, has_begun: bool, request_id: str = "") -> UpstreamError:

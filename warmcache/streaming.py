@@ -311,6 +311,7 @@ class ResponseStream:
         usage = self._usage()
         status = _status(error, has_ended=self._ended is not None)
         request_id = self._began.request_id if self._began else getattr(error, "request_id", "")
+        await self._tell_guards()
         facts = records.RequestFacts(
             id=self.id,
             origin=self._origin,
@@ -345,6 +346,17 @@ class ResponseStream:
             started_at=self._started_at,
         )
 
+    async def _tell_guards(self) -> None:
+        """A request that the provider has answered earns its subject a credit and shows which warm-ups were read."""
+        if self._found is not None:
+            await self._runtime.guards.note_request(
+                self._request.prefix,
+                subject=self._origin.subject,
+                earns_credit=self._purpose == "reply",
+                found=self._found,
+                started_at=self._started_at,
+            )
+
     def _visit_facts(self) -> dict[str, Any]:
         visit = self._visit
         if visit is None or not visit.intent or self._visit_ended_at is None:
@@ -374,9 +386,7 @@ class ResponseStream:
         if self._started_at:
             try:
                 async with asyncio.timeout(RECORD_PATIENCE_SECONDS):
-                    settlement = await self._runtime.ledger.perform(
-                        lambda: records.record_request(facts), is_kept=True
-                    )
+                    settlement = await self._runtime.ledger.perform(lambda: records.record_request(facts), is_kept=True)
                     self._teach_silence(settlement)
                     return settlement
             except (TimeoutError, LedgerBehind):

@@ -5,10 +5,12 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from uuid import UUID, uuid4
 
 from warmcache import records
 from warmcache.core.catalog import facts_for
+from warmcache.core.economics import request_cost_usd
 from warmcache.core.errors import StoreUnavailable, UpstreamError
 from warmcache.core.policy import (
     WEIGHED_ELSEWHERE,
@@ -21,6 +23,8 @@ from warmcache.core.policy import (
 )
 from warmcache.core.ports import Answer
 from warmcache.core.prefix import Prefix, Prompt, Request, build_request
+from warmcache.core.usage import Usage
+from warmcache.guards import Accounts, Reservation, stop_reason
 from warmcache.models import Outcome
 from warmcache.records import Origin
 from warmcache.runtime import Runtime
@@ -66,8 +70,9 @@ async def _decision(runtime: Runtime, prefix: Prefix, occasion: Occasion) -> Dec
         return _skip("intent_off", prefix)
     if now < runtime.warming_paused_until:
         return _skip("upstream_limited", prefix)
+    accounts = _accounts(runtime, prefix, occasion)
     try:
-        sightings = await runtime.store.look_up(prefix.hashes)
+        sightings = await runtime.store.look_up(prefix.hashes, stops=accounts.stops)
     except StoreUnavailable:
         return _skip("store_unavailable", prefix)
     decision = decide(
@@ -81,11 +86,20 @@ async def _decision(runtime: Runtime, prefix: Prefix, occasion: Occasion) -> Dec
         intent=occasion.intent,
         chars=occasion.chars,
     )
-    if visit is None or decision.action is Action.SKIP:
+    if decision.action is Action.SKIP:
+        return decision
+    stopped_for = stop_reason(accounts, sightings)
+    if stopped_for is not None:  # before the lot: in neither arm would this visit have been warmed
+        return replace(decision, action=Action.SKIP, reason=stopped_for)
+    if visit is None:
         return decision
     visit.note_warm(occasion.intent, decision.numbers, now)
     is_held_out = visit.draw(policy.holdout_share, runtime.random)
     return replace(decision, action=Action.SKIP, reason="held_out") if is_held_out else decision
+
+
+def _accounts(runtime: Runtime, prefix: Prefix, occasion: Occasion) -> Accounts:
+    return runtime.guards.accounts(prefix, intent=occasion.intent, label=occasion.label, subject=occasion.subject)
 
 
 def _visit(runtime: Runtime, prefix: Prefix, occasion: Occasion, now: float) -> Visit | None:
@@ -109,13 +123,13 @@ async def prewarm(runtime: Runtime, prompt: Prompt, occasion: Occasion) -> Attem
     if decision.action is Action.SKIP:
         return skipped_attempt(runtime, prefix, decision)
     warm_up_id = uuid4()
-    refusal = await _claim_deepest(runtime, prefix, warm_up_id)
-    if refusal is not None:
-        runtime.ledger.count_skip(label=occasion.label, intent=occasion.intent, reason=refusal)
-        return skipped_attempt(runtime, prefix, _skip(refusal, prefix))
+    admitted = await _claim_and_reserve(runtime, prefix, decision, occasion, warm_up_id)
+    if isinstance(admitted, str):
+        runtime.ledger.count_skip(label=occasion.label, intent=occasion.intent, reason=admitted)
+        return skipped_attempt(runtime, prefix, _skip(admitted, prefix))
     upstream = runtime.provider.capabilities.upstream
     origin = Origin(label=occasion.label, subject=occasion.subject, upstream=upstream, place=occasion.place)
-    warm_up = _WarmUp(runtime, request, decision, warm_up_id, origin, occasion.intent)
+    warm_up = _WarmUp(runtime, request, decision, warm_up_id, origin, occasion.intent, admitted)
     task = runtime.tasks.spawn(warm_up.run(), name=f"warm-up {warm_up_id}")
     # A task that is cancelled before its first step runs no `finally`.
     task.add_done_callback(lambda _: runtime.leases.give_back_soon(str(warm_up_id)))
@@ -134,6 +148,28 @@ async def _end_of(runtime: Runtime, task: asyncio.Task[Warmth]) -> Warmth:
         async with asyncio.timeout(ROW_PATIENCE_SECONDS):
             await runtime.ledger.perform(lambda: None)
     return warmth
+
+
+async def _claim_and_reserve(
+    runtime: Runtime, prefix: Prefix, decision: Decision, occasion: Occasion, warm_up_id: UUID
+) -> Reservation | str:
+    """The lease and what the guards ask for, or the reason to skip. Whoever gets no lease reserves nothing."""
+    refusal = await _claim_deepest(runtime, prefix, warm_up_id)
+    if refusal is not None:
+        return refusal
+    admitted: Reservation | str = "store_unavailable"
+    try:
+        admitted = await runtime.guards.admit(
+            _accounts(runtime, prefix, occasion),
+            cost_usd=decision.cost_usd or Decimal(0),
+            policy=runtime.policy.current,
+        )
+    except StoreUnavailable:
+        pass
+    finally:
+        if isinstance(admitted, str):
+            await runtime.leases.give_back([prefix.breakpoints[-1].prefix_hash], owner=str(warm_up_id))
+    return admitted
 
 
 async def _claim_deepest(runtime: Runtime, prefix: Prefix, warm_up_id: UUID) -> str | None:
@@ -170,7 +206,14 @@ class _WarmUp:
     """One warm-up, from the claimed lease of its deepest layer to its last word."""
 
     def __init__(
-        self, runtime: Runtime, request: Request, decision: Decision, warm_up_id: UUID, origin: Origin, intent: str
+        self,
+        runtime: Runtime,
+        request: Request,
+        decision: Decision,
+        warm_up_id: UUID,
+        origin: Origin,
+        intent: str,
+        reservation: Reservation,
     ) -> None:
         self._runtime = runtime
         self._request = request
@@ -180,6 +223,9 @@ class _WarmUp:
         self._intent = intent
         self._started_at = 0.0
         self._has_slot = False
+        self._reservation: Reservation | None = reservation
+        """None once it is settled."""
+        self._may_be_billed = False
         self._claimed = [request.prefix.breakpoints[-1].prefix_hash]
         """Its deepest layer first, whose lease it was born with."""
 
@@ -229,6 +275,8 @@ class _WarmUp:
     async def _give_back(self) -> None:
         if self._has_slot:
             self._runtime.warm_up_slots.release()
+        if self._reservation is not None:
+            await self._runtime.guards.refund(self._reservation, may_be_billed=self._may_be_billed)
         await self._runtime.leases.give_back(self._claimed, owner=str(self._id))
 
     def _not_sent(self, reason: str) -> Warmth:
@@ -240,6 +288,7 @@ class _WarmUp:
         runtime = self._runtime
         self._started_at = runtime.clock.now()
         await self._announce()
+        self._may_be_billed = True
         try:
             answer = await runtime.provider.prewarm(self._request)
         except UpstreamError as error:
@@ -266,6 +315,7 @@ class _WarmUp:
             runtime.learning.saw_call(prefix.model, answer.usage, duration_ms / 1000)
         runtime.answers.note(answer.response_id, prefix, self._origin, was_warm_up=True, at=self._started_at)
         rates = runtime.rates(prefix.model, answer.usage.total_input_tokens)
+        await self._settle(answer.usage, request_cost_usd(answer.usage, rates) if rates else None)
         runtime.ledger.post(
             lambda: records.finish_warm_up(
                 self._facts,
@@ -287,6 +337,18 @@ class _WarmUp:
             expires_at=self._started_at + deepest.ttl_seconds,
         )
 
+    async def _settle(self, usage: Usage, billed_usd: Decimal | None) -> None:
+        reservation, self._reservation = self._reservation, None
+        if reservation is None:
+            return
+        guards, prefix = self._runtime.guards, self._request.prefix
+        expectations = (
+            guards.expectations(reservation.accounts, prefix, usage=usage, started_at=self._started_at)
+            if left_entries(self._runtime, usage)
+            else []
+        )
+        await guards.settle(reservation, billed_usd=billed_usd, expectations=expectations)
+
     async def _remember_as_uncacheable(self, prefix_hash: str) -> None:
         seconds = self._runtime.config.uncacheable_seconds
         try:
@@ -297,6 +359,7 @@ class _WarmUp:
     def _failed(self, error: UpstreamError) -> Warmth:
         logger.warning("Warm-up %s failed: %s (%s)", self._id, error.code, error.message)
         pause_for_real_traffic(self._runtime, error)
+        self._may_be_billed = error.code == "timed_out"
         self._record_failure(Outcome.FAILED, error.code, error.request_id)
         return Warmth(state=WarmthState.FAILED, reason=error.code, prefix_tokens=self._request.prefix.prefix_tokens)
 
@@ -335,6 +398,7 @@ def pause_for_real_traffic(runtime: Runtime, error: UpstreamError) -> None:
         asked = min(error.retry_after_seconds or 0.0, LONGEST_PAUSE_SECONDS)
         seconds = max(runtime.config.pause_after_limit_seconds, asked)
         runtime.warming_paused_until = runtime.clock.now() + seconds
+        runtime.tasks.spawn(runtime.guards.pause_upstream(seconds), name="pause")
 
 
 def _longest_seconds(runtime: Runtime) -> float:
