@@ -6,7 +6,7 @@ from uuid import UUID
 
 from chatapp import access, events, protocol
 from chatapp.models import QueuedMessage
-from chatapp.services import conversations, limits, queue, replies, running_replies, states
+from chatapp.services import conversations, limits, queue, replies, reply_places, running_replies, states
 from chatapp.services.reply_readers import ReplyReaders
 from chatapp.services.typing import Draft, TypingWatch
 from chatapp.services.warmth_reports import WarmthReports
@@ -19,7 +19,7 @@ class ChatConsumer(SignedInSocket):
 
     async def begin(self) -> None:
         self.opened: OrderedDict[UUID, None] = OrderedDict()
-        self.readers = ReplyReaders(self.send_reply_frame)
+        self.readers = ReplyReaders(self.send_reply_frame, self.begin_anew)
         self.watch = TypingWatch(self.user)
         self.warmth = WarmthReports(self.send_frame, self.watch)
         await self.channel_layer.group_add(events.user_group(self.user.pk), self.channel_name)
@@ -45,7 +45,8 @@ class ChatConsumer(SignedInSocket):
                         conversation_id=frame.conversation_id,
                         assistant_id=None if frame.conversation_id else _number(frame.assistant_id),
                         attachment_ids=tuple(frame.attachment_ids),
-                    )
+                    ),
+                    chars=frame.chars,
                 )
             case protocol.TypingStopped():
                 """Nothing to undo: a warm-up that is under way is paid for."""
@@ -77,7 +78,7 @@ class ChatConsumer(SignedInSocket):
         if frame.conversation_id is None:
             state = await states.open_new_chat(self.user, _number(frame.assistant_id))
             await self.send_frame(state)
-            self.warmth.refresh(Draft(assistant_id=state.assistant.id))
+            self.warmth.note_opened(Draft(assistant_id=state.assistant.id))
             return
         # First the group, then the state: what happens in between is heard, and taken after this. Events count only
         # for what stands in `opened`, where nothing gets before it is known to be the user's own.
@@ -89,11 +90,28 @@ class ChatConsumer(SignedInSocket):
             await self.unsubscribe(frame.conversation_id)
             raise
         await self.subscribe(frame.conversation_id)
+        await self.show(opened)
+        draft = Draft(conversation_id=frame.conversation_id)
+        if frame.cursor is None and opened.state.reply is None:
+            self.warmth.note_opened(draft)
+        else:
+            # Nobody came: a connection came back, or a reply is being written, whose own request warms the prefix.
+            self.warmth.refresh(draft)
+
+    async def show(self, opened: states.Opened) -> None:
         await self.send_frame(opened.state)
         self.readers.know(m.id for m in opened.state.messages if m.status != "streaming")
         if opened.log is not None:
             await self.readers.resume(opened.log, after_seq=opened.after_seq)
-        self.warmth.refresh(Draft(conversation_id=frame.conversation_id))
+
+    async def begin_anew(self, conversation_id: UUID, reply_id: UUID) -> None:
+        """The frames of a reply do not lead on from what this socket has: the state, and then the rest or the end."""
+        if conversation_id not in self.opened:
+            return
+        opened = await states.open_conversation(self.user, conversation_id, None)
+        await self.show(opened)
+        if opened.log is None and (end := await states.end_of(self.user, reply_id)) is not None:
+            await self.send_frame(end)
 
     async def select(self, frame: protocol.BranchSelect) -> None:
         """The other tabs hear of it and open anew; this one is shown the branch at once."""
@@ -110,9 +128,14 @@ class ChatConsumer(SignedInSocket):
         knows_reply = sent.is_resend and sent.conversation.pk in self.opened
         await self.subscribe(sent.conversation.pk)
         await self.send_frame(states.message_created(sent.message))
-        run = running_replies.run_of(sent.reply.pk)
-        if run is not None and not knows_reply:
-            self.readers.start(run, sent.conversation.pk)
+        if not knows_reply:
+            await self.read_reply(sent.reply.pk)
+
+    async def read_reply(self, reply_id: UUID) -> None:
+        """From its beginning; a short one may have ended before its news is taken."""
+        log = await reply_places.log_for(reply_id, user_id=self.user.pk)
+        if log is not None:
+            self.readers.start(log)
 
     # Events of the channel layer
 
@@ -126,10 +149,8 @@ class ChatConsumer(SignedInSocket):
 
     async def reply_started(self, event: events.ConversationEvent) -> None:
         conversation_id = UUID(event["conversation_id"])
-        # A short reply may have ended before its news is taken.
-        run = running_replies.run_of(UUID(event["message_id"]))
-        if run is not None and run.user_id == self.user.pk and conversation_id in self.opened:
-            self.readers.start(run, conversation_id)
+        if conversation_id in self.opened:
+            await self.read_reply(UUID(event["message_id"]))
 
     async def conversation_updated(self, event: events.ConversationEvent) -> None:
         conversation_id = UUID(event["conversation_id"])
