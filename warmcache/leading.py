@@ -22,6 +22,7 @@ class RequestLead:
         self._runtime = runtime
         self._prefix = prefix
         self._owner = f"request {request_id}"
+        self._held: list[str] = []
 
     async def take(self, sightings: Mapping[str, Sighting]) -> bool:
         """Claims the cold layers that nobody writes yet; no command where there is none.
@@ -32,15 +33,18 @@ class RequestLead:
         try:
             for number, prefix_hash in enumerate(self._free_cold_layers(sightings)):
                 is_ours = await self._runtime.leases.claim(prefix_hash, owner=self._owner, begins=True)
-                if not is_ours and number == 0:
+                if is_ours:
+                    self._held.append(prefix_hash)
+                elif number == 0:
                     return False
         except StoreUnavailable:
             pass
         return True
 
-    def give_back_soon(self) -> None:
-        """At the first event, at a failure, at the end: any time is right, and all but the first have no effect."""
-        self._runtime.leases.give_back_soon(self._owner)
+    async def give_back(self) -> None:
+        """At the first event, at a failure, at the end: all but the first time have no effect."""
+        held, self._held = self._held, []
+        await self._runtime.leases.give_back(held, owner=self._owner)
 
     def _free_cold_layers(self, sightings: Mapping[str, Sighting]) -> list[str]:
         """Shallowest first. The person's own text is needed by nobody else, and a little more than what is already in

@@ -45,17 +45,15 @@ class LeaseKeeper:
         return is_ours
 
     async def give_back(self, hashes: Sequence[str], *, owner: str) -> None:
-        """Those of them that `owner` holds. Never raises for the store's sake."""
-        for prefix_hash in hashes:
-            if self._owner_by_hash.get(prefix_hash) == owner:
-                del self._owner_by_hash[prefix_hash]
-                await self._release(prefix_hash, owner)
+        """Those of them that `owner` holds, even if the caller is cancelled. Never raises for the store's sake."""
+        releases = [self._release_held(h, owner) for h in hashes if self._owner_by_hash.get(h) == owner]
+        if releases:
+            await asyncio.shield(asyncio.gather(*releases))
 
     def give_back_soon(self, owner: str) -> None:
         """Whatever `owner` holds, without waiting for the store."""
-        hashes = [h for h, holder in self._owner_by_hash.items() if holder == owner]
-        if hashes:
-            self._releases.spawn(self.give_back(hashes, owner=owner), name=f"of {owner}")
+        for prefix_hash in [h for h, holder in self._owner_by_hash.items() if holder == owner]:
+            self._release_held(prefix_hash, owner)
 
     async def renew_forever(self) -> None:
         """Runs as a task of the runtime until it is cancelled. Costs nothing while no lease is held."""
@@ -78,6 +76,10 @@ class LeaseKeeper:
             self.give_back_soon(owner)
         await self._releases.join(timeout_seconds=CLOSE_PATIENCE_SECONDS)
         await self._releases.close()
+
+    def _release_held(self, prefix_hash: str, owner: str) -> asyncio.Task[None]:
+        del self._owner_by_hash[prefix_hash]
+        return self._releases.spawn(self._release(prefix_hash, owner), name=prefix_hash)
 
     async def _release(self, prefix_hash: str, owner: str) -> None:
         try:

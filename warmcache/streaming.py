@@ -128,8 +128,10 @@ class ResponseStream:
         try:
             await self._upstream.aclose()
         finally:
-            self._lead.give_back_soon()
-            await self._record(error)
+            try:
+                await self._lead.give_back()
+            finally:
+                await self._record(error)
 
     async def __aiter__(self) -> AsyncIterator[StreamEvent]:
         self._called_at = self._runtime.clock.now()
@@ -141,7 +143,7 @@ class ResponseStream:
                     yield event
                 return
             except UpstreamError as error:
-                self._lead.give_back_soon()
+                await self._lead.give_back()
                 pause_for_real_traffic(self._runtime, error)
                 pause_seconds = self._pause_before_retry(error, tries_left)
                 if pause_seconds is None:
@@ -177,7 +179,7 @@ class ResponseStream:
                     self._began = event
                     self._note_answer(event, earlier, started_at)
                     await self._remember(event.usage, started_at)
-                    self._lead.give_back_soon()
+                    await self._lead.give_back()
                 case BlockBegan():
                     # Until something is in it, the next try may begin it again.
                     held = event

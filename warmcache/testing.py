@@ -118,6 +118,8 @@ class FakeProvider:
         self._troubles: deque[_Trouble] = deque()
         self._gate = asyncio.Event()
         self._gate.set()
+        self._reply_gate = asyncio.Event()
+        self._reply_gate.set()
         self._open_warm_ups = 0
         self._changed = asyncio.Condition()
 
@@ -145,6 +147,13 @@ class FakeProvider:
 
     def release_warm_ups(self) -> None:
         self._gate.set()
+
+    def hold_replies(self) -> None:
+        """Replies do not begin from now on, until `release_replies`."""
+        self._reply_gate.clear()
+
+    def release_replies(self) -> None:
+        self._reply_gate.set()
 
     async def warm_ups_in_flight(self, count: int = 1) -> None:
         """Returns once so many warm-ups are at the provider."""
@@ -196,6 +205,7 @@ class FakeProvider:
 
     async def _events(self, number: int, trouble: _Trouble | None) -> AsyncGenerator[StreamEvent, None]:
         usage = self._read(self.sent[number].request, self._clock.now())
+        await self._reply_gate.wait()
         self._answer(number, usage)
         yield StreamBegan(
             usage=usage,
