@@ -37,8 +37,8 @@ LIMITS = {
 STRIKES_TO_CLOSE = 500
 """Bad or excess frames after which a socket is closed as abusive."""
 
-WAITING_FRAMES = 128
-WAITING_HINTS = 16
+WAITING_FRAMES = 256
+WAITING_HINTS = 128
 """Frames of one socket that may wait for the work of those before them; hints leave room for commands."""
 
 WAITING_EVENTS = 512
