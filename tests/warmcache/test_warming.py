@@ -281,9 +281,9 @@ async def test_a_live_prefix_is_considered_without_sql_and_without_hashing(
 class CountingStore(MemoryWarmthStore):
     calls = 0
 
-    async def look_up(self, hashes: Sequence[str]):  # type: ignore[no-untyped-def]
+    async def look_up(self, hashes: Sequence[str], *, stops: Sequence[str] = ()):  # type: ignore[no-untyped-def]
         self.calls += 1
-        return await super().look_up(hashes)
+        return await super().look_up(hashes, stops=stops)
 
 
 async def test_considering_costs_one_look_up(clock: FakeClock) -> None:
@@ -297,7 +297,7 @@ async def test_considering_costs_one_look_up(clock: FakeClock) -> None:
 class DeadStore(MemoryWarmthStore):
     """One whose server is down."""
 
-    dies_with = set(STORE_METHODS) - {"from_config", "aclose"}
+    dies_with = set(STORE_METHODS) - {"from_config", "make_allowances", "aclose"}
 
     def __getattribute__(self, name: str):  # type: ignore[no-untyped-def]
         if name in type(self).dies_with:
