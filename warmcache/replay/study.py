@@ -9,6 +9,7 @@ from pathlib import Path
 from warmcache.core.catalog import facts_for
 from warmcache.core.economics import Rates, RateSource
 from warmcache.core.keeping import LONG_TTL_SECONDS, SHORT_TTL_SECONDS
+from warmcache.core.statistics import Bootstrap, Interval, interval, percentile
 from warmcache.replay.driver import Replay
 from warmcache.replay.learned import Ours
 from warmcache.replay.oracle import Planner, best_of
@@ -16,7 +17,6 @@ from warmcache.replay.people import Habits, People
 from warmcache.replay.policies import Policy, fixed_policy
 from warmcache.replay.prompts import ConversationPrompts, shared_link
 from warmcache.replay.scenes import Outcome, Scene
-from warmcache.replay.statistics import Bootstrap, Interval, interval, percentile
 from warmcache.replay.traces import Trace, TracedConversation, read_trace
 
 BASELINE = "never"
@@ -55,8 +55,10 @@ class Row:
     warm_ups: int
     sends: int
     """Of a person."""
+    wasted_usd: float
+    """Spent on warm-ups that no request read."""
     wasted_share: float
-    """Of the dollars spent on warm-ups."""
+    """The same, of the dollars spent on warm-ups."""
     joins: int
 
 
@@ -263,6 +265,7 @@ def _row(run: _Run, baseline: _Run, value: float, bootstrap: Bootstrap) -> Row:
         share_of_oracle=None,
         warm_ups=sum(outcome.warm_ups for outcome in run.outcomes),
         sends=len(waits),
+        wasted_usd=wasted,
         wasted_share=wasted / spent if spent else 0.0,
         joins=sum(outcome.joins for outcome in run.outcomes),
     )

@@ -11,10 +11,10 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from tests.warmcache.replay.traffic import MODEL, rates
+from warmcache.core.statistics import Bootstrap, interval, percentile
 from warmcache.prices import rates_for
 from warmcache.replay.charts import chart
 from warmcache.replay.people import Habits
-from warmcache.replay.statistics import Bootstrap, interval, percentile
 from warmcache.replay.study import Block, Cell, Study
 from warmcache.replay.tables import sweep, table, verdicts
 from warmcache.replay.traces import BURSTGPT, CLAUDE_CODE, MOONCAKE, TraceMissing, read_trace
