@@ -50,6 +50,9 @@ READ_FRACTION = 0.9
 SPENT_STOP_SECONDS = 2.0
 """A spent budget is asked again after this: the operator may have raised it."""
 
+PLANNED_INTENTS = frozenset({"keep", "turn_finished"})
+"""They renew the same prefix again and again unread, as often as their own plan says."""
+
 DIGEST_BYTES = 12
 
 
@@ -63,6 +66,8 @@ class Accounts:
     label: str
     upstream: str
     budget: str
+    is_planned: bool = False
+    """Then one more of the same prefix that nobody has read yet is no reason to stop."""
 
     @property
     def stops(self) -> tuple[str, ...]:
@@ -101,6 +106,7 @@ class Guards:
             label=f"label:{self._digest(label, intent)}",
             upstream=f"upstream:{self._upstream}",
             budget=f"budget:{self._upstream}",
+            is_planned=intent in PLANNED_INTENTS,
         )
 
     async def admit(self, accounts: Accounts, *, cost_usd: Decimal, policy: OperatorPolicy) -> Reservation | str:
@@ -238,7 +244,8 @@ def stop_reason(accounts: Accounts, sightings: Mapping[str, Sighting]) -> str | 
 def _draws(accounts: Accounts) -> list[Draw]:
     draws = [Draw(account=accounts.subject, terms=SUBJECT_TERMS, reason="no_credit")] if accounts.subject else []
     if accounts.key:
-        draws.append(Draw(account=accounts.key, terms=KEY_TERMS, reason="breaker_open"))
+        is_counted = not accounts.is_planned
+        draws.append(Draw(account=accounts.key, terms=KEY_TERMS, reason="breaker_open", is_counted=is_counted))
     return [*draws, Draw(account=accounts.label, terms=LABEL_TERMS, reason="breaker_open", is_counted=False)]
 
 
