@@ -65,6 +65,8 @@ class KeepStakes:
     """What a return to a lapsed prefix costs more than to a live one: dollars, and seconds at their price."""
     upgrade: float | None = None
     """Refreshing with an hour's TTL on what is not yet in the cache; None where nothing is left to write."""
+    upgrade_holds: float = 1.0
+    """The chance that the next request still begins with what such a refresh wrote; if not, only the old TTL counts."""
     held_loss: float | None = None
     """The loss while an earlier part still lives, written for an hour; None where there is no such part."""
 
@@ -102,10 +104,12 @@ def plan_keeping(
     """
     now, alive = silent_seconds, survival(silent_seconds)
     stopping = _lapse_cost(stakes, survival, now + left_seconds, now + held_left_seconds)
-    windows = {ttl_seconds: stakes.refresh}
+    costs = {ttl_seconds: alive * stakes.refresh + _cost_after_touch(stakes, survival, now, ttl_seconds)}
     if stakes.upgrade is not None and ttl_seconds < LONG_TTL_SECONDS:
-        windows[LONG_TTL_SECONDS] = stakes.upgrade
-    costs = {ttl: alive * price + _cost_after_touch(stakes, survival, now, ttl) for ttl, price in windows.items()}
+        holds = _cost_after_touch(stakes, survival, now, LONG_TTL_SECONDS)
+        fails = _lapse_cost(stakes, survival, now + ttl_seconds, now + held_left_seconds)
+        after = stakes.upgrade_holds * holds + (1 - stakes.upgrade_holds) * fails
+        costs[LONG_TTL_SECONDS] = alive * stakes.upgrade + after
     ttl = min(costs, key=costs.__getitem__)
     chance = (survival(now + left_seconds) - survival(now + ttl)) / alive if alive > 0 else 0.0
     if alive <= 0 or costs[ttl] >= stopping:

@@ -183,6 +183,8 @@ class Replay:
         if self._teacher is not None:
             read = plan.usage.cache_read_tokens
             self._teacher.request(pressed_at, number, index, believed_tokens=believed, read_tokens=read)
+        if thread.hour_tokens > prompts.kept[index].tokens:
+            thread.hour_tokens = 0  # the history was cut before it
         thread.after, thread.touches, thread.flight = max(index, thread.after), 0, None
         self._touched(thread, at, prompts.requests[index].positions[-1], plan.usage.cache_write_tokens, ttl)
         self._schedule(number, max(at, request.at))

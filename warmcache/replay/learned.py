@@ -4,7 +4,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from warmcache.core.economics import Rates, RateSource
-from warmcache.core.forecast import Forecasts
+from warmcache.core.forecast import Forecasts, ShareForecast
 from warmcache.core.gaps import GapForecast
 from warmcache.core.intents import IntentOutlook, is_worth_waiting, outlook_of
 from warmcache.core.keeping import (
@@ -30,6 +30,9 @@ _PLAN_AGE = 200
 
 _SHARED_AGE = 20
 
+_REPLY_TOKENS = 300.0
+_REPLIES_REMEMBERED = 200
+
 
 class Ours:
     """Implements `Policy` and `Learner`."""
@@ -46,6 +49,11 @@ class Ours:
         self._arrivals = GapForecast(_ARRIVALS)
         self._last_arrival: float | None = None
         self._shared_ttl = LONG_TTL_SECONDS if has_common_clock else SHORT_TTL_SECONDS
+        self._reply_tokens = _REPLY_TOKENS
+        self._keeps_prompt = {True: ShareForecast(0.95), False: ShareForecast(0.95)}
+        """Whether the next prompt begins with the whole last one, by whether a tool was asked for."""
+        self._keeps_reply = {True: ShareForecast(0.95), False: ShareForecast(0.95)}
+        """And goes on with the reply to it."""
         self.forecasts = Forecasts()
 
     def on_intent(self, view: View, kind: IntentKind) -> int | None:
@@ -132,6 +140,7 @@ class Ours:
         return KeepStakes(
             refresh=refresh,
             upgrade=upgrade if upgrade > refresh else None,
+            upgrade_holds=self._keeps_reply[asks_tool].mean,
             loss=self._loss(tokens, shared, asks_tool, rates),
             held_loss=self._loss(tokens, view.hour_tokens, asks_tool, rates) if is_held else None,
         )
@@ -165,7 +174,7 @@ class Ours:
         extra = float(new_tokens * (rates.cache_write_1h - rates.cache_write_5m))
         tool_share = self.forecasts.tool_use.mean
         gain = sum(
-            share * self._hour_gain(tokens, view, new_tokens, asks_tool, rates)
+            share * self._keeps_prompt[asks_tool].mean * self._hour_gain(tokens, view, new_tokens, asks_tool, rates)
             for share, asks_tool in ((1 - tool_share, False), (tool_share, True))
         )
         return LONG_TTL_SECONDS if gain > extra else SHORT_TTL_SECONDS
@@ -178,14 +187,20 @@ class Ours:
         read = float(tokens * rates.cache_read)
         if not read:
             return 0.0
-        upgrade = read + new_tokens / 2 * float(rates.cache_write_1h)  # a refresh would write the reply for an hour
+        upgrade = read + self._reply_tokens * float(rates.cache_write_1h)  # a refresh would write it for an hour
         stakes = self._stakes(tokens, view, asks_tool, rates, read, upgrade)
         held = -1.0 if stakes.held_loss is None else _coarse(stakes.held_loss / read)
         gaps = self._gaps(asks_tool)
-        rounded = (_coarse(stakes.loss / read), round(upgrade / read, 1), held)
+        rounded = (_coarse(stakes.loss / read), round(upgrade / read, 1), held, round(stakes.upgrade_holds, 1))
         key = (asks_tool, gaps.version // _PLAN_AGE, *rounded)
         if key not in self._plans:
-            unit = KeepStakes(refresh=1.0, loss=rounded[0], upgrade=rounded[1], held_loss=None if held < 0 else held)
+            unit = KeepStakes(
+                refresh=1.0,
+                loss=rounded[0],
+                upgrade=rounded[1],
+                upgrade_holds=rounded[3],
+                held_loss=None if held < 0 else held,
+            )
             self._plans[key] = long_ttl_gain(unit, gaps.survival)
         return self._plans[key] * read
 
@@ -236,6 +251,11 @@ class Ours:
         self._last_arrival = at
         if self._arrivals.version % _SHARED_AGE == 0:
             self._choose_shared_ttl()
+
+    def saw_history(self, *, asked_tool: bool, reply_tokens: int, keeps_prompt: bool, keeps_reply: bool) -> None:
+        self._keeps_prompt[asked_tool].observe(float(keeps_prompt))
+        self._keeps_reply[asked_tool].observe(float(keeps_reply))
+        self._reply_tokens += (reply_tokens - self._reply_tokens) / _REPLIES_REMEMBERED
 
     def _choose_shared_ttl(self) -> None:
         rates, silence = self._rates(self._model, 1), self._arrivals.survival

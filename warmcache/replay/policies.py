@@ -90,6 +90,8 @@ class Learner(Protocol):
 
     def saw_request(self, *, at: float, kept_share: float | None, asks_tool: bool | None) -> None: ...
 
+    def saw_history(self, *, asked_tool: bool, reply_tokens: int, keeps_prompt: bool, keeps_reply: bool) -> None: ...
+
 
 class Never:
     """The baseline: caching as usual, no warm-up."""

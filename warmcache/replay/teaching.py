@@ -52,6 +52,14 @@ class Teacher:
         share = min(1.0, read_tokens / believed_tokens) if believed_tokens and request.is_person else None
         asks_tool = request.asks_tool if request.gap_is_known else None
         self._learner.saw_request(at=at, kept_share=share, asks_tool=asks_tool)
+        if index > 0:
+            before = self._scene.conversations[number].requests[index - 1]
+            self._learner.saw_history(
+                asked_tool=before.asks_tool,
+                reply_tokens=before.output_tokens,
+                keeps_prompt=request.kept_tokens >= before.prompt_tokens,
+                keeps_reply=request.kept_tokens >= before.history_tokens,
+            )
         self._after[number], self._told_until[number] = max(index, self._after[number]), 0.0
         for seconds, silences in zip(GAP_CHECKPOINTS, self._silences, strict=True):
             silences.append((at + seconds, number, index))

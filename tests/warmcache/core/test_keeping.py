@@ -120,6 +120,14 @@ def test_one_write_for_an_hour_is_chosen_over_a_dozen_refreshes_where_little_is_
     assert plan(returns_late, upgrade=2.0).ttl_seconds == 300
 
 
+def test_a_write_for_an_hour_that_the_next_request_will_not_begin_with_is_not_chosen():
+    def returns_late(seconds: float) -> float:
+        return 1.0 if seconds < 2400 else 0.1
+
+    assert plan(returns_late, upgrade=0.07, upgrade_holds=1.0).ttl_seconds == 3600
+    assert plan(returns_late, upgrade=0.07, upgrade_holds=0.1).ttl_seconds == 300
+
+
 def test_a_single_window_reduces_to_the_break_even():
     """Nobody returns later than the window that one refresh adds."""
     threshold = refresh_break_even(write=1.25, read=0.05)

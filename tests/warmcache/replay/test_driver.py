@@ -9,7 +9,8 @@ from decimal import Decimal
 import pytest
 
 from tests.warmcache.replay.traffic import RATES, conversation, replay, request, scene, typing
-from warmcache.replay.policies import fixed_policy
+from warmcache.core.keeping import LONG_TTL_SECONDS, SHORT_TTL_SECONDS
+from warmcache.replay.policies import OneHour, fixed_policy
 
 TALK = conversation(request(0, 10_000, 4_000), request(600, 11_000, 10_500))
 SIGNS = [typing(-5, -1), typing(595, 0)]
@@ -100,6 +101,26 @@ def test_a_history_that_was_cut_is_not_read_though_it_was_warmed():
 
     assert outcome.waits[1] == pytest.approx(seconds(5_003, 4_000))
     assert outcome.wasted == 1
+
+
+def test_what_an_hour_held_is_not_believed_once_the_history_is_cut_before_it():
+    """The policy would let the rest lapse, for the sake of an entry that no later prompt begins with."""
+    seen = []
+
+    class Watching(OneHour):
+        def request_ttl(self, view, new_tokens):
+            seen.append(view.hour_tokens)
+            return LONG_TTL_SECONDS if view.after < 0 else SHORT_TTL_SECONDS
+
+    steps = [
+        request(0, 10_000, 4_000),
+        request(60, 11_000, 10_500),
+        request(120, 12_000, 9_000),
+        request(180, 13_000, 12_500),
+    ]
+    replay(scene((conversation(*steps), [])), Watching())
+
+    assert seen == [0, 10_000, 10_000, 0]
 
 
 def test_the_shared_layer_serves_other_conversations_and_the_rest_does_not():
