@@ -24,6 +24,7 @@ from warmcache.core.guards import (
     DEFECT_STRIKES,
     KEY_TERMS,
     LABEL_TERMS,
+    PLANNED_TERMS,
     SUBJECT_TERMS,
     Adjust,
     Change,
@@ -67,7 +68,7 @@ class Accounts:
     upstream: str
     budget: str
     is_planned: bool = False
-    """Then one more of the same prefix that nobody has read yet is no reason to stop."""
+    """Then one more of the same prefix that nobody has read yet is no reason to wait."""
 
     @property
     def stops(self) -> tuple[str, ...]:
@@ -242,10 +243,12 @@ def stop_reason(accounts: Accounts, sightings: Mapping[str, Sighting]) -> str | 
 
 
 def _draws(accounts: Accounts) -> list[Draw]:
-    draws = [Draw(account=accounts.subject, terms=SUBJECT_TERMS, reason="no_credit")] if accounts.subject else []
+    draws, is_planned = [], accounts.is_planned
+    if accounts.subject:
+        terms = PLANNED_TERMS if is_planned else SUBJECT_TERMS
+        draws.append(Draw(account=accounts.subject, terms=terms, reason="no_credit"))
     if accounts.key:
-        is_counted = not accounts.is_planned
-        draws.append(Draw(account=accounts.key, terms=KEY_TERMS, reason="breaker_open", is_counted=is_counted))
+        draws.append(Draw(account=accounts.key, terms=KEY_TERMS, reason="breaker_open", is_counted=not is_planned))
     return [*draws, Draw(account=accounts.label, terms=LABEL_TERMS, reason="breaker_open", is_counted=False)]
 
 

@@ -36,6 +36,9 @@ SUBJECT_TERMS = Terms(
 """Three at first, then after 1, 2, 4 and 8 hours: seven in a day. Each request of the subject gives one back, so that
 in any 24 hours no subject has more warm-ups than requests plus seven."""
 
+PLANNED_TERMS = replace(SUBJECT_TERMS, free=SUBJECT_TERMS.most_unused_in_a_day)
+"""Of the same account, for refreshes whose own plan paces them: the bound of the day alone."""
+
 KEY_TERMS = Terms(free=3, first_pause_seconds=HOUR_SECONDS / 6, longest_pause_seconds=4 * HOUR_SECONDS)
 """Of one prefix: whoever warms it."""
 

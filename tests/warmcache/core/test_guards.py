@@ -33,8 +33,8 @@ def test_a_new_subject_has_three_and_then_one_after_1_2_4_and_8_hours() -> None:
     minutes = granted_at(SUBJECT_TERMS, for_seconds=3 * DAY_SECONDS, every_seconds=60)
 
     assert [second // 60 for second in minutes[:3]] == [0, 1, 2]
-    hours = [round(second / HOUR_SECONDS, 1) for second in minutes[3:]]
-    assert hours == [1.0, 3.0, 7.1, 15.1, 31.1, 47.1, 63.1]
+    hours = [round(second / HOUR_SECONDS) for second in minutes[3:]]
+    assert hours == [1, 3, 7, 15, 31, 47, 63]
 
 
 def test_the_first_day_of_a_subject_who_uses_nothing_has_seven() -> None:
