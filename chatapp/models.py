@@ -15,6 +15,7 @@ class User(AbstractUser):
 
 
 class TimeToLive(models.TextChoices):
+    AUTO = "auto", "chosen from how long people are silent"
     FIVE_MINUTES = "5m", "5 minutes"
     ONE_HOUR = "1h", "1 hour"
 
@@ -49,8 +50,8 @@ class Assistant(models.Model):
     output_schema = models.JSONField(
         blank=True, null=True, help_text="JSON schema of the reply. The API refuses to pre-warm with one."
     )
-    shared_ttl = models.CharField(max_length=2, choices=TimeToLive, default=TimeToLive.FIVE_MINUTES)
-    conversation_ttl = models.CharField(max_length=2, choices=TimeToLive, default=TimeToLive.FIVE_MINUTES)
+    shared_ttl = models.CharField(max_length=4, choices=TimeToLive, default=TimeToLive.AUTO)
+    conversation_ttl = models.CharField(max_length=4, choices=TimeToLive, default=TimeToLive.AUTO)
     is_default = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

@@ -54,6 +54,12 @@ class Learning:
                 # A silence beyond the horizon was counted up to it when it was still going on.
                 gaps.observe(seconds, returned=True, since=since if seconds > since else 0.0)
 
+    def saw_arrival(self, label: str, seconds: float) -> None:
+        """A request, so long after the one before it, whoever sent them."""
+        if self._is_on:
+            for forecasts in self._both(label):
+                forecasts.arrivals.observe(seconds, returned=True)
+
     def saw_call(self, model: str, usage: Usage, seconds: float) -> None:
         """One call, from its start to its first token, or to its end where it makes none."""
         uncached = usage.total_input_tokens - usage.cache_read_tokens

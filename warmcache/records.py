@@ -15,7 +15,7 @@ from warmcache.core.economics import Rates
 from warmcache.core.prefix import Prefix
 from warmcache.core.settlement import total_cost_usd
 from warmcache.core.usage import Usage
-from warmcache.models import Arm, Outcome, SkipCount, UsageRecord, WarmUp
+from warmcache.models import Arm, LostWrites, Outcome, SkipCount, UsageRecord, WarmUp
 
 _MAX_PROVIDER_WORD = 80
 """The column's width: an id of the provider's that is longer must not cost the row."""
@@ -101,6 +101,8 @@ class Settlement:
     cost_usd: Decimal | None
     silence: Silence | None = None
     """None for the first request of a place."""
+    arrival_seconds: float | None = None
+    """Since the request before it under the same label, whoever sent it; None for the first."""
 
 
 def at(epoch_seconds: float) -> datetime:
@@ -170,7 +172,12 @@ def record_request(facts: RequestFacts) -> Settlement:
     """Writes the request's row and settles the warm-ups that it did or did not use."""
     findings = _settle_lines(facts)
     silence = _end_silence(facts)
-    settlement = replace(settlement_without_row(facts), warm_up_id=findings.met_id, silence=silence)
+    settlement = replace(
+        settlement_without_row(facts),
+        warm_up_id=findings.met_id,
+        silence=silence,
+        arrival_seconds=_since_last_arrival(facts),
+    )
     has_missed = findings.has_missed or settlement.warmth == "cold"
     UsageRecord.objects.create(
         id=facts.id,
@@ -219,6 +226,13 @@ def _end_silence(facts: RequestFacts) -> Silence | None:
     return Silence(seconds=(started_at - earlier.started_at).total_seconds(), asked_tool=earlier.asked_tool)
 
 
+def _since_last_arrival(facts: RequestFacts) -> float | None:
+    started_at = at(facts.started_at)
+    of_label = UsageRecord.objects.filter(upstream=facts.origin.upstream, label=facts.origin.label)
+    last = of_label.filter(started_at__lt=started_at).order_by("-started_at").values_list("started_at", flat=True)
+    return (started_at - earlier).total_seconds() if (earlier := last.first()) is not None else None
+
+
 def settlement_without_row(facts: RequestFacts) -> Settlement:
     """What can be said of a request without the database."""
     return Settlement(
@@ -231,6 +245,13 @@ def settlement_without_row(facts: RequestFacts) -> Settlement:
 def sweep(now: float) -> int:
     """Ends as `unused` what no request came for in time; returns how many. Safe to call at any moment."""
     return lines.sweep(at(now))
+
+
+@transaction.atomic
+def add_lost_writes(minute: float, count: int) -> None:
+    """Adds to what could not be written; `minute` in epoch seconds."""
+    row, _ = LostWrites.objects.get_or_create(minute=at(minute))
+    LostWrites.objects.filter(pk=row.pk).update(count=F("count") + count)
 
 
 @transaction.atomic

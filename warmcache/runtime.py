@@ -6,7 +6,7 @@ import os
 import random
 import time
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,11 +15,14 @@ from django.utils.module_loading import import_string
 from warmcache.answers import Answers
 from warmcache.conf import Config, get_config
 from warmcache.core.economics import RateSource
+from warmcache.core.lifetimes import with_lifetimes
 from warmcache.core.ports import Clock, Provider, WarmthStore
+from warmcache.core.prefix import Json, Prompt, Request, build_request
 from warmcache.guards import Guards
 from warmcache.learning import Learning
 from warmcache.leases import LeaseKeeper
 from warmcache.ledger import Ledger
+from warmcache.models import Intent
 from warmcache.operator_policy import PolicyWatch
 from warmcache.prices import price_list
 from warmcache.tasks import TaskOwner
@@ -70,6 +73,12 @@ class Runtime:
         self.leases = LeaseKeeper(self.store, lease_seconds=self.config.lease_seconds)
         self.visits = Visits(teaches=self.learning.saw_sign)
         self.timers = Timers(clock=self.clock, tasks=self.tasks)
+
+    def build(self, prompt: Prompt, turn: Sequence[Json] | None, *, label: str) -> Request:
+        """The request for `prompt` and the person's `turn`, or the warm-up (None), with every open lifetime chosen."""
+        refreshes = Intent.TURN_FINISHED in self.policy.current.intents
+        prompt = with_lifetimes(prompt, self.learning.forecasts(label), self.rates, refreshes=refreshes)
+        return build_request(prompt, turn, self.config.prefix_key)
 
     def start(self) -> None:
         self._housekeepers.spawn(self.ledger.write_forever(), name="ledger")

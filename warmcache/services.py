@@ -14,7 +14,7 @@ from warmcache import runtime as runtimes
 from warmcache.conf import get_config
 from warmcache.core.errors import StoreUnavailable
 from warmcache.core.policy import Action, Decision
-from warmcache.core.prefix import Json, Prefix, Prompt, build_request
+from warmcache.core.prefix import Json, Prefix, Prompt
 from warmcache.database import in_database_thread
 from warmcache.models import Intent
 from warmcache.operator_policy import policy_in_force, read_row
@@ -50,10 +50,10 @@ __all__ = [
 MANUAL_PATIENCE_SECONDS = 20.0
 
 
-def outline(prompt: Prompt) -> Prefix:
+def outline(prompt: Prompt, *, label: str = "") -> Prefix:
     """The cacheable part of a prompt without its content: a few hundred bytes that `consider_prefix` can be asked
     again and again. Hashes the whole prompt, so keep it until the prompt changes."""
-    return build_request(prompt, None, runtimes.get_runtime().config.prefix_key).prefix
+    return runtimes.get_runtime().build(prompt, None, label=label).prefix
 
 
 async def warmth_of(prefix: Prefix) -> Warmth:

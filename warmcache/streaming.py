@@ -18,7 +18,7 @@ from warmcache.core.catalog import facts_for
 from warmcache.core.errors import LedgerBehind, StoreUnavailable, StreamBroken, UpstreamError, UpstreamUnavailable
 from warmcache.core.policy import WarmthState
 from warmcache.core.ports import BlockBegan, BlockDelta, Sighting, StreamBegan, StreamEnded, StreamEvent
-from warmcache.core.prefix import Json, Prefix, Prompt, build_request
+from warmcache.core.prefix import Json, Prefix, Prompt
 from warmcache.core.usage import Usage
 from warmcache.core.worth import weigh_joining
 from warmcache.leading import RequestLead
@@ -82,7 +82,7 @@ class ResponseStream:
         self.id: UUID = uuid4()
         self.result: Result | None = None
         self._runtime = runtime
-        self._request = build_request(prompt, turn, runtime.config.prefix_key)
+        self._request = runtime.build(prompt, turn, label=origin.label)
         self._max_tokens = max_tokens
         self._purpose = purpose
         self._origin = origin
@@ -398,6 +398,8 @@ class ResponseStream:
         return records.settlement_without_row(facts)
 
     def _teach_silence(self, settlement: Settlement) -> None:
+        if settlement.arrival_seconds is not None:
+            self._runtime.learning.saw_arrival(self._origin.label, settlement.arrival_seconds)
         if (silence := settlement.silence) is not None:
             self._runtime.learning.saw_return(self._origin.label, silence.seconds, asked_tool=silence.asked_tool)
 

@@ -22,7 +22,7 @@ from warmcache.core.policy import (
     forecast_name,
 )
 from warmcache.core.ports import Answer
-from warmcache.core.prefix import Prefix, Prompt, Request, build_request
+from warmcache.core.prefix import Prefix, Prompt, Request
 from warmcache.core.usage import Usage
 from warmcache.guards import Accounts, Reservation, stop_reason
 from warmcache.models import Outcome
@@ -117,7 +117,7 @@ def _skip(reason: str, prefix: Prefix) -> Decision:
 
 async def prewarm(runtime: Runtime, prompt: Prompt, occasion: Occasion) -> Attempt:
     """Decides, and if it pays sends the warm-up in a task of the runtime; never raises for the provider's sake."""
-    request = build_request(prompt, None, runtime.config.prefix_key)
+    request = runtime.build(prompt, None, label=occasion.label)
     prefix = request.prefix
     decision = await consider(runtime, prefix, occasion)
     if decision.action is Action.SKIP:

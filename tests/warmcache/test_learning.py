@@ -128,7 +128,7 @@ class TestSharing:
 
         assert set(numbers_and_names(read_all()["desk"])) <= {
             *("intents", "typing", "sent", "unsent", "leads", "after_reply", "after_tool_use", "returns", "silence"),
-            *("kept", "tool_use", "total", "count", "prefills"),
+            *("arrivals", "kept", "tool_use", "total", "count", "prefills"),
         }
 
 

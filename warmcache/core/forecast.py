@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from warmcache.core.gaps import AFTER_REPLY, AFTER_TOOL_USE, GapForecast
+from warmcache.core.gaps import AFTER_REPLY, AFTER_TOOL_USE, ARRIVALS, GapForecast
 from warmcache.core.prefill import PrefillForecast
 
 LEAD_EDGES = (0.0, *(0.25 * 1.4**n for n in range(22)))
@@ -184,6 +184,8 @@ class Forecasts:
         """Silence after a reply to a person."""
         self.after_tool_use = GapForecast(AFTER_TOOL_USE)
         """Silence after a reply that asked for a tool: the program comes back, not the person."""
+        self.arrivals = GapForecast(ARRIVALS)
+        """Silence of everybody together: between a request and the next of anyone."""
         self.kept = ShareForecast(0.95)
         """Of what is warm, the part that the person's next request still starts with: histories get cut."""
         self.tool_use = ShareForecast(0.1)
@@ -214,6 +216,7 @@ class Forecasts:
             self.prefill(model).fade(prefill)
         self.after_reply.fade(newer.after_reply)
         self.after_tool_use.fade(newer.after_tool_use)
+        self.arrivals.fade(newer.arrivals)
         self.kept.fade(newer.kept)
         self.tool_use.fade(newer.tool_use)
         self.merge(newer)
@@ -224,6 +227,7 @@ class Forecasts:
             "intents": {name: forecast.to_dict() for name, forecast in self.intents.items()},
             "after_reply": self.after_reply.to_dict(),
             "after_tool_use": self.after_tool_use.to_dict(),
+            "arrivals": self.arrivals.to_dict(),
             "kept": self.kept.to_dict(),
             "tool_use": self.tool_use.to_dict(),
             "prefills": {model: forecast.to_dict() for model, forecast in self.prefills.items()},
@@ -235,6 +239,7 @@ class Forecasts:
             self.intent(name).load(evidence)
         self.after_reply.load(stored.get("after_reply", {}))
         self.after_tool_use.load(stored.get("after_tool_use", {}))
+        self.arrivals.load(stored.get("arrivals", {}))
         self.kept.load(stored.get("kept", {}))
         self.tool_use.load(stored.get("tool_use", {}))
         for model, evidence in stored.get("prefills", {}).items():

@@ -32,6 +32,9 @@ follow the pauses published for coding agents (half within 86 s, 80 % within 5 m
 AFTER_TOOL_USE: tuple[tuple[float, float], ...] = ((15.0, 0.5), (60.0, 0.12), (300.0, 0.0074), (3600.0, 0.002))
 """While an agent runs its tools: 0.74 % of the gaps were reported to pass five minutes."""
 
+ARRIVALS: tuple[tuple[float, float], ...] = ((60.0, 0.6), (300.0, 0.3), (3600.0, 0.05))
+"""Silence of a whole assistant: somebody else usually comes within the hour. Assumed."""
+
 
 class GapForecast:
     """Survival of silence. Evidence only is stored; the prior is given anew, so two forecasts merge by adding."""

@@ -24,6 +24,8 @@ from warmcache.core.estimates import block_size
 
 Json = Mapping[str, Any]
 Ttl = Literal["5m", "1h"]
+TtlChoice = Literal["auto", "5m", "1h"]
+"""`auto`: chosen from what was learned (`core/lifetimes.py`), five minutes until then. Hashes do not depend on it."""
 TTL_SECONDS: dict[Ttl, int] = {"5m": 300, "1h": 3600}
 
 PLACEHOLDER_TEXT = "warmup"
@@ -64,8 +66,8 @@ class Prompt:
     tools: tuple[Json, ...] = ()
     history: tuple[Turn, ...] = ()
     draft: tuple[Json, ...] = ()
-    shared_ttl: Ttl = "5m"
-    conversation_ttl: Ttl = "5m"
+    shared_ttl: TtlChoice = "5m"
+    conversation_ttl: TtlChoice = "5m"
     thinking: Json | None = None
     effort: str | None = None
     output_format: Json | None = None
@@ -147,14 +149,15 @@ def build_request(prompt: Prompt, turn: Sequence[Json] | None, key: PrefixKey) -
     layout.begin_messages(messages)
     for role, blocks in _merged(prompt.history):
         layout.add_turn(role, blocks)
-    layout.mark(Layer.CONVERSATION, prompt.conversation_ttl)
+    conversation_ttl: Ttl = "1h" if prompt.conversation_ttl == "1h" else "5m"
+    layout.mark(Layer.CONVERSATION, conversation_ttl)
     layout.add_turn("user", prompt.draft)
-    layout.mark(Layer.DRAFT, prompt.conversation_ttl)
+    layout.mark(Layer.DRAFT, conversation_ttl)
     if turn is None:
         layout.add_turn("user", ({"text": PLACEHOLDER_TEXT, "type": "text"},))
     else:
         layout.add_turn("user", turn)
-        layout.mark(Layer.TURN, prompt.conversation_ttl)
+        layout.mark(Layer.TURN, conversation_ttl)
     return Request(body=layout.body(), betas=prompt.betas, prefix=layout.prefix())
 
 

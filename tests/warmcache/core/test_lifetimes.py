@@ -1,0 +1,75 @@
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from warmcache.core.economics import Rates
+from warmcache.core.forecast import Forecasts
+from warmcache.core.lifetimes import with_lifetimes
+from warmcache.core.prefix import Prompt, build_request
+from warmcache.testing import KEY, make_prompt
+
+RATES = Rates(
+    input=Decimal("0.000002"),
+    output=Decimal("0.00001"),
+    cache_read=Decimal("0.0000001"),
+    cache_write_5m=Decimal("0.0000025"),
+    cache_write_1h=Decimal("0.000004"),
+    version="test",
+)
+OPEN = make_prompt(turns=1, shared_ttl="auto", conversation_ttl="auto")
+
+
+def lifetimes(forecasts: Forecasts, prompt: Prompt = OPEN, *, refreshes: bool = False, rates: Any = RATES) -> Any:
+    chosen = with_lifetimes(prompt, forecasts, lambda model, tokens: rates, refreshes=refreshes)
+    return chosen.shared_ttl, chosen.conversation_ttl
+
+
+def taught(*, arrivals: float = 0.0, replies: float = 0.0) -> Forecasts:
+    """Fifty silences of so many seconds each."""
+    forecasts = Forecasts()
+    for _ in range(50):
+        if arrivals:
+            forecasts.arrivals.observe(arrivals, returned=True)
+        if replies:
+            forecasts.after_reply.observe(replies, returned=True)
+    return forecasts
+
+
+def test_until_enough_is_known_everything_lives_five_minutes() -> None:
+    assert lifetimes(Forecasts()) == ("5m", "5m")
+
+
+def test_people_who_come_back_after_twenty_minutes_are_worth_an_hour() -> None:
+    assert lifetimes(taught(replies=1200)) == ("5m", "1h")
+
+
+@pytest.mark.parametrize("refreshes", [False, True])
+def test_people_who_come_back_at_once_are_not(refreshes: bool) -> None:
+    assert lifetimes(taught(replies=40), refreshes=refreshes) == ("5m", "5m")
+
+
+def test_an_assistant_that_somebody_uses_every_half_hour_holds_its_shared_layer_for_an_hour() -> None:
+    assert lifetimes(taught(arrivals=1800)) == ("1h", "5m")
+
+
+def test_an_assistant_that_is_used_a_few_times_a_day_is_not_worth_an_hour() -> None:
+    assert lifetimes(taught(arrivals=4 * 3600)) == ("5m", "5m")
+
+
+def test_what_the_host_has_chosen_stands() -> None:
+    fixed = make_prompt(turns=1, shared_ttl="1h", conversation_ttl="5m")
+
+    assert lifetimes(taught(arrivals=20, replies=1200), fixed) == ("1h", "5m")
+
+
+def test_without_a_price_nothing_is_upgraded() -> None:
+    assert lifetimes(taught(arrivals=1800, replies=1200), rates=None) == ("5m", "5m")
+
+
+def test_a_lifetime_changes_no_hash() -> None:
+    short = build_request(make_prompt(turns=1), None, KEY).prefix
+    long = build_request(make_prompt(turns=1, shared_ttl="1h", conversation_ttl="1h"), None, KEY).prefix
+
+    assert short.hashes == long.hashes
+    assert {point.ttl_seconds for point in long.breakpoints} == {3600}

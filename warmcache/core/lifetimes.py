@@ -1,0 +1,65 @@
+"""Five minutes or an hour? Chosen per layer from how long people were silent, where a prompt leaves it open (`auto`).
+
+An hour costs more to write and outlives pauses. For a conversation it competes with five minutes and refreshes near
+expiry, for a shared layer with being written again by whoever comes next. Until enough silences were seen: five minutes.
+"""
+
+from dataclasses import replace
+
+from warmcache.core.economics import Rates, RateSource
+from warmcache.core.forecast import Forecasts
+from warmcache.core.gaps import GapForecast
+from warmcache.core.keeping import (
+    LONG_TTL_SECONDS,
+    SHORT_TTL_SECONDS,
+    KeepStakes,
+    long_ttl_gain,
+    long_ttl_pays,
+)
+from warmcache.core.prefix import Prompt, Ttl
+
+NEW_SHARE = 0.07
+"""New tokens of a turn as a share of the prefix: 5 to 7 % in the recorded traffic that the replay knows."""
+
+
+def with_lifetimes(prompt: Prompt, forecasts: Forecasts, rates: RateSource, *, refreshes: bool) -> Prompt:
+    """`prompt` with a TTL in place of each `auto`. `refreshes`: whether entries are renewed near expiry."""
+    if "auto" not in (prompt.shared_ttl, prompt.conversation_ttl):
+        return prompt
+    prices = rates(prompt.model, 1)
+    conversation = prompt.conversation_ttl
+    if conversation == "auto":
+        conversation = _conversation_ttl(forecasts.after_reply, prices, refreshes=refreshes)
+    shared = prompt.shared_ttl
+    if shared == "auto":
+        shared = _shared_ttl(forecasts.arrivals, prices)
+    return replace(prompt, shared_ttl=shared, conversation_ttl=conversation)
+
+
+def _conversation_ttl(silence: GapForecast, prices: Rates | None, *, refreshes: bool) -> Ttl:
+    if prices is None or not silence.is_representative:
+        return "5m"
+    if refreshes:
+        read = float(prices.cache_read)
+        stakes = KeepStakes(refresh=1.0, loss=float(prices.cache_write_5m - prices.cache_read) / read)
+        extra = NEW_SHARE * float(prices.cache_write_1h - prices.cache_write_5m) / read
+        return "1h" if long_ttl_gain(stakes, silence.survival) > extra else "5m"
+    return _without_refreshes(silence, prices, new_share=NEW_SHARE)
+
+
+def _shared_ttl(arrivals: GapForecast, prices: Rates | None) -> Ttl:
+    if prices is None or not arrivals.is_representative:
+        return "5m"
+    return _without_refreshes(arrivals, prices, new_share=0.0)
+
+
+def _without_refreshes(silence: GapForecast, prices: Rates, *, new_share: float) -> Ttl:
+    pays = long_ttl_pays(
+        late_share=silence.survival(SHORT_TTL_SECONDS),
+        very_late_share=silence.survival(LONG_TTL_SECONDS),
+        new_share=new_share,
+        write=float(prices.cache_write_5m / prices.input),
+        long_write=float(prices.cache_write_1h / prices.input),
+        read=float(prices.cache_read / prices.input),
+    )
+    return "1h" if pays else "5m"
