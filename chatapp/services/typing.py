@@ -71,7 +71,7 @@ class TypingWatch:
             return await warmcache.warmth_of(known.prefix)
         edits = assistant_edits.count()
         prompt, label = await in_database_thread(_load, self._user, draft)
-        prefix = warmcache.outline(prompt)
+        prefix = warmcache.outline(prompt, label=label)
         self._remember(draft, prefix, label, edits)
         return await warmcache.warmth_of(prefix)
 

@@ -33,7 +33,7 @@ def test_without_a_row_the_settings_are_in_force() -> None:
 
     assert policy.is_enabled
     assert policy.limits.max_cost_usd == CONFIG.max_cost_per_warm_up_usd
-    assert policy.intents == set(INTENTS)
+    assert policy.intents == set(INTENTS) - {"open"}
     for name in ("value_of_second_usd", "holdout_share", "user_daily_usd", "user_daily_warm_ups", "daily_usd"):
         assert getattr(policy, name) == getattr(CONFIG, name)
 
