@@ -67,6 +67,7 @@ class Ledger:
         self._caught_up.set()
         self.dropped_writes = 0
         """Since the start: what the queue had no room for, what could not be written, what was left at the end."""
+        self._told_lost = 0
 
     @property
     def is_behind(self) -> bool:
@@ -107,8 +108,7 @@ class Ledger:
 
     def count_skip(self, *, label: str, intent: str, reason: str) -> None:
         """Counts in memory; the row is written by the next `flush`."""
-        minute = self._clock.now() // SECONDS_PER_MINUTE * SECONDS_PER_MINUTE
-        key = (minute, label, intent, reason)
+        key = (_minute(self._clock.now()), label, intent, reason)
         if key in self._skips or len(self._skips) < MAX_SKIP_COUNTERS:
             self._skips[key] += 1
 
@@ -126,6 +126,10 @@ class Ledger:
         if skips:
             self.post(lambda: records.add_skip_counts(skips))
         now = self._clock.now()
+        lost = self.dropped_writes - self._told_lost
+        if lost:
+            self._told_lost += lost
+            self.post(lambda: records.add_lost_writes(_minute(now), lost))
         try:
             await self.perform(lambda: records.sweep(now))
         except LedgerClosed:
@@ -199,6 +203,10 @@ class Ledger:
     def _drop(self, why: str) -> None:
         self.dropped_writes += 1
         logger.error("The ledger %s; %d writes dropped so far", why, self.dropped_writes)
+
+
+def _minute(now: float) -> float:
+    return now // SECONDS_PER_MINUTE * SECONDS_PER_MINUTE
 
 
 async def _is_up() -> bool:

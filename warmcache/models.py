@@ -224,6 +224,20 @@ class SkipCount(models.Model):
         return f"{self.count} x {self.reason}"
 
 
+class LostWrites(models.Model):
+    """Rows that the ledger could not write: what a report does not know of. Written when the database is back."""
+
+    minute = models.DateTimeField(unique=True)
+    count = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ("-minute",)
+        verbose_name_plural = "lost writes"
+
+    def __str__(self) -> str:
+        return f"{self.count} lost"
+
+
 class LearnedEvidence(models.Model):
     """What was learned, as sums that add up over processes and survive a restart. No content.
 

@@ -322,3 +322,18 @@ async def test_what_a_full_queue_had_no_room_for_during_an_outage_is_counted(
         ledger.post(outage.strike)
 
     assert (ledger.dropped_writes, ledger.waiting_writes) == (2, 3)
+
+
+async def test_what_was_lost_is_written_down_once_the_database_is_back(
+    ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[tuple[float, int]] = []
+    monkeypatch.setattr(records, "add_lost_writes", lambda minute, count: told.append((minute, count)))
+    for _ in range(2):
+        ledger.post(lambda: 1 // 0)
+    await ledger.perform(lambda: None)
+
+    await ledger.flush()
+    await ledger.flush()
+
+    assert told == [(clock.now() // 60 * 60, 2)]
