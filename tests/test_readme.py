@@ -96,7 +96,8 @@ def test_the_table_of_reasons_holds_every_reason_to_skip() -> None:
     skips = set(re.findall(r'(?:SKIP, |SKIP, reason=|_skip\(|return )"([a-z_]+)"', sources))
 
     later = "".join(
-        (ROOT / "warmcache" / name).read_text() for name in ("refreshing.py", "keeper.py", "core/keeping.py")
+        (ROOT / "warmcache" / name).read_text()
+        for name in ("refreshing.py", "keeper.py", "core/keeping.py", "guards.py")
     )
     skips |= set(re.findall(r'(?:_let_lapse\(runtime, rest, |forecast\.reason or |reason=)"([a-z_]+)"', later))
 

@@ -216,14 +216,15 @@ class Guards:
     def _charges(self, accounts: Accounts, money: int, policy: OperatorPolicy) -> tuple[Charge, ...]:
         """Nobody can spend at midnight what is left of two days: each day has its own accounts."""
         day = int(self._clock.now() // DAY_SECONDS)
-        limits = [(accounts.budget, policy.daily_usd, policy.daily_warm_ups, "budget")]
-        if accounts.subject:
-            limits.insert(0, (accounts.subject, policy.user_daily_usd, policy.user_daily_warm_ups, "user_budget"))
-        return tuple(
-            Charge(account=f"{name}:{day}:{kind}", amount=amount, limit=limit, reason=reason)
-            for name, most_usd, most, reason in limits
-            for kind, amount, limit in (("money", money, money_units(most_usd)), ("count", 1, most))
+        all_together = _charges_of_day(
+            f"{accounts.budget}:{day}", money, policy.daily_usd, policy.daily_warm_ups, reason="budget"
         )
+        if not accounts.subject:
+            return all_together
+        own = _charges_of_day(
+            f"{accounts.subject}:{day}", money, policy.user_daily_usd, policy.user_daily_warm_ups, reason="user_budget"
+        )
+        return (*own, *all_together)
 
     def _subject(self, subject: str) -> str:
         return f"subject:{self._digest('subject', subject)}" if subject else ""
@@ -250,6 +251,13 @@ def _draws(accounts: Accounts) -> list[Draw]:
     if accounts.key:
         draws.append(Draw(account=accounts.key, terms=KEY_TERMS, reason="breaker_open", is_counted=not is_planned))
     return [*draws, Draw(account=accounts.label, terms=LABEL_TERMS, reason="breaker_open", is_counted=False)]
+
+
+def _charges_of_day(name: str, money: int, most_usd: Decimal, most: int, *, reason: str) -> tuple[Charge, ...]:
+    return (
+        Charge(account=f"{name}:count", amount=1, limit=most, reason=reason),
+        Charge(account=f"{name}:money", amount=money, limit=money_units(most_usd), reason=reason),
+    )
 
 
 def _of_money(reservation: Reservation) -> list[Charge]:

@@ -21,6 +21,8 @@ const EXPLANATIONS = {
 const REASONS = {
   already_warm: "it is already warm",
   below_minimum_tokens: "too short to be cached",
+  breaker_open: "warming it has not helped lately",
+  budget: "today's budget for warming is spent",
   busy: "too many warm-ups are waiting",
   endpoint_without_prewarm: "the API in use cannot warm",
   forced_tool_choice: "this assistant's tool setting rules it out",
@@ -30,6 +32,7 @@ const REASONS = {
   intent_off: "the operator has switched this kind of warming off",
   lapsed: "it was gone before it could be renewed",
   manual_thinking: "this assistant's thinking setting rules it out",
+  no_credit: "you have typed without sending for a while; your next message brings it back",
   not_cacheable: "nothing in it can be cached",
   not_worth_it: "the time it would save is worth less than it costs",
   not_yet: "a few more words make a message more likely",
@@ -39,6 +42,7 @@ const REASONS = {
   structured_output: "this assistant's output format rules it out",
   unknown_price: "its price is not known",
   upstream_limited: "the API has asked for a pause",
+  user_budget: "your share of today's budget for warming is spent",
   warming_off: "warming is switched off",
   // How a warm-up that was sent failed
   key_refused: "the API refuses the operator's key",
