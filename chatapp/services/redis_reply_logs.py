@@ -92,6 +92,7 @@ class RedisReplyLogs:
         self._stand_ins: set[UUID] = set()
         self._has_news = asyncio.Event()
         self._is_wanted = asyncio.Event()
+        self._is_closed = False
         self._tasks = TaskOwner("reply logs")
         # Its annotations allow for every kind of answer that any configuration could give.
         self._redis: Any = Redis(
@@ -111,6 +112,7 @@ class RedisReplyLogs:
         self._replicas.drop(log.reply_id)
         self._mirrors[log.reply_id] = _Mirror(log, self._key(log.reply_id), self._max_held_bytes, self._monotonic)
         log.on_change = self._has_news.set
+        self._has_news.set()
 
     async def find(self, reply_id: UUID) -> ReplyLog | None:
         known = self._memory.own(reply_id) or self._replicas.get(reply_id)
@@ -160,6 +162,8 @@ class RedisReplyLogs:
                 await self._write()
         except (TimeoutError, *FAILURES):
             logger.warning("The last frames of replies were not written to Redis.")
+        # A cancellation that meets the end of a command may get lost in it: the loops look at this, too.
+        self._is_closed = True
         await self._tasks.close()
         await self._memory.aclose()
         self._replicas.clear()
@@ -181,7 +185,7 @@ class RedisReplyLogs:
     # The owner's side
 
     async def _write_forever(self) -> None:
-        while True:
+        while not self._is_closed:
             await self._has_news.wait()
             self._has_news.clear()
             try:
@@ -218,7 +222,7 @@ class RedisReplyLogs:
     # The readers' side
 
     async def _read_forever(self) -> None:
-        while True:
+        while not self._is_closed:
             replicas = self._replicas.growing()
             if not replicas:
                 self._is_wanted.clear()

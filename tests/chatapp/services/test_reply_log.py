@@ -1,41 +1,17 @@
 """The frames of one reply, in order, for any number of readers."""
 
 import asyncio
-from uuid import uuid4
 
 import pytest
 
-from chatapp.protocol import ReplyBlock, ReplyDelta, ReplyFinished
-from chatapp.services.reply_log import ReplyLog
-
-
-def block(log: ReplyLog, state: str, *, index: int = 0, kind: str = "text", name: str = "") -> ReplyBlock:
-    return ReplyBlock(
-        reply_id=log.reply_id,
-        epoch=log.epoch,
-        seq=log.seq + 1,
-        block=index,
-        kind=kind,
-        name=name,
-        state=state,
-        data=None,
-    )
-
-
-def delta(log: ReplyLog, text: str, *, index: int = 0) -> ReplyDelta:
-    return ReplyDelta(reply_id=log.reply_id, epoch=log.epoch, seq=log.seq + 1, kind="text", block=index, text=text)
-
-
-def finished(log: ReplyLog) -> ReplyFinished:
-    nothing = {"stop_reason": None, "error": None, "usage": None, "ttft_ms": None, "cost_usd": None, "warm_up_id": None}
-    return ReplyFinished(
-        reply_id=log.reply_id, epoch=log.epoch, seq=log.seq + 1, status="complete", warmth="cold", **nothing
-    )
+from chatapp.services.reply_log import LogGap, ReplyLog
+from tests.chatapp.reply_frames import append_next, block, delta, finished, new_log, write
+from tests.chatapp.sockets import in_time
 
 
 @pytest.fixture
 def log() -> ReplyLog:
-    return ReplyLog(uuid4())
+    return new_log()
 
 
 async def read(log: ReplyLog, after_seq: int = 0) -> list[int]:
@@ -74,7 +50,7 @@ def test_nothing_follows_the_end(log):
 
 
 def test_two_logs_of_one_reply_have_different_epochs(log):
-    assert ReplyLog(log.reply_id).epoch != log.epoch
+    assert new_log(log.reply_id).epoch != log.epoch
 
 
 def test_the_snapshot_is_what_the_frames_add_up_to(log):
@@ -91,3 +67,73 @@ def test_the_snapshot_is_what_the_frames_add_up_to(log):
     views = [(v.block, v.kind, v.name, v.text, v.state) for v in log.blocks()]
 
     assert views == [(0, "tool_input", "look_up", "ab", "stop"), (1, "text", "", "c", "start")]
+
+
+def test_a_log_holds_the_newest_frames_within_its_bound_and_the_whole_state() -> None:
+    log = new_log(max_held_bytes=1_000)
+    unbounded = new_log()
+
+    write(log, 500)
+    write(unbounded, 500)
+
+    assert log.held_bytes <= 1_000
+    assert [view.text for view in log.blocks()] == [view.text for view in unbounded.blocks()]
+    assert log.leads_on_from(499)
+    assert not log.leads_on_from(0)
+    with pytest.raises(LogGap):
+        log.frames_after(0)
+
+
+async def test_a_reader_that_is_left_behind_meets_a_gap_and_no_part() -> None:
+    log = new_log(max_held_bytes=1_000)
+    write(log, 2)
+    reading = log.follow(0)
+
+    got = [await anext(reading), await anext(reading)]
+    write(log, 500)
+
+    assert [frame.seq for frame in got] == [1, 2]
+    with pytest.raises(LogGap):
+        await anext(reading)
+
+
+async def test_a_reader_of_an_abandoned_log_meets_a_gap_at_once(log) -> None:
+    write(log, 5)
+    reading = asyncio.create_task(read(log))
+    await asyncio.sleep(0)
+
+    log.abandon()
+
+    with pytest.raises(LogGap):
+        await in_time(reading)
+
+
+async def test_a_log_counts_its_readers(log) -> None:
+    readings = [asyncio.create_task(read(log)) for _ in range(3)]
+    await asyncio.sleep(0)
+    before = log.readers
+    readings[0].cancel()
+    await asyncio.wait({readings[0]})
+    after_one = log.readers
+
+    log.append(finished(log))
+    await asyncio.wait(readings[1:])
+
+    assert (before, after_one, log.readers) == (3, 2, 0)
+
+
+async def test_one_can_wait_until_a_log_has_come_so_far(log) -> None:
+    waiting = asyncio.create_task(log.reach(3, timeout_seconds=60))
+
+    for _ in range(3):
+        append_next(log)
+        await asyncio.sleep(0)
+
+    await in_time(waiting)
+    await log.reach(100, timeout_seconds=0)
+
+
+def test_only_the_first_word_on_warmth_counts(log) -> None:
+    log.expect("cold")
+
+    assert log.head.warmth == "hit"
