@@ -79,6 +79,43 @@ export class ChatPage {
     this.#parts.outbox.retry(clientMessageId)
   }
 
+  /** Sends a message anew, as another version beside the first. */
+  revise(messageId, text, pressedAt) {
+    const { session, outbox, meter, list, view, notices } = this.#parts
+    const entry = outbox.add({ scope: session.scope, text, editOf: messageId })
+    meter.pressed(entry.clientMessageId, pressedAt)
+    notices.clear()
+    list.showWaiting(entry)
+    view.deliveryChanged()
+    if (this.#isEnded) outbox.fail(entry.clientMessageId, CLOSED)
+  }
+
+  /** Shows another version of a message; `step` is the arrow that was used. */
+  select(messageId, step) {
+    const { session, view, notices } = this.#parts
+    if (session.select(messageId)) view.choosing(messageId, step)
+    else notices.say(NO_CONNECTION)
+  }
+
+  showRunning() {
+    const { session, notices } = this.#parts
+    if (!session.select(session.runningReplyId)) notices.say(NO_CONNECTION)
+  }
+
+  /** Takes a waiting message back, to go on writing it or to drop it. */
+  withdraw(messageId, { isWanted }) {
+    const { session, notices, composer } = this.#parts
+    if (!session.withdraw(messageId, { isWanted })) notices.say(NO_CONNECTION)
+    composer.focus()
+  }
+
+  sendQueued(messageId, pressedAt) {
+    const { session, meter, notices, composer } = this.#parts
+    if (!session.sendQueued(messageId)) return notices.say(NO_CONNECTION)
+    meter.pressed(messageId, pressedAt)
+    composer.focus()
+  }
+
   /** Puts a message that was not sent back where it can be changed. */
   takeBack(clientMessageId) {
     const { outbox, list, composer, drafts, session, view } = this.#parts
@@ -166,6 +203,7 @@ export class ChatPage {
   #failed({ code, message, ref }) {
     const { outbox, notices, view, session, newChat } = this.#parts
     if (ref !== null && outbox.has(ref)) return outbox.fail(ref, message)
+    if (code === "not_found" && session.refused(ref)) return notices.say("That message has been sent already.")
     const isGone = code === "not_found" && ref !== null && ref === session.scope.conversationId
     if (isGone) this.goTo(newChat)
     view.stopAwaiting()

@@ -1,7 +1,10 @@
 import { part, setText, show } from "./dom.js"
 import { charsTooMany } from "./text_limit.js"
 
-/** The box a person writes in, with its one button: Send, or Stop while a reply runs. */
+const HINT = "Enter sends, Shift+Enter begins a new line"
+const HINT_WHILE_RUNNING = "Enter sends it when the reply is done"
+
+/** The box a person writes in: with Send, and while a reply runs with Stop, too. */
 export class Composer {
   #form
   #input
@@ -48,7 +51,7 @@ export class Composer {
     this.#show()
   }
 
-  /** While a reply runs a person may go on writing, but not send. */
+  /** While a reply runs, what a person sends waits for its end. */
   running(isRunning) {
     const hadFocus = document.activeElement === this.#stop
     this.#isRunning = isRunning
@@ -56,7 +59,7 @@ export class Composer {
     if (hadFocus && !isRunning) this.#input.focus()
   }
 
-  /** While the message before is still on its way. */
+  /** While the first message of a new chat is still on its way: there is no conversation yet to send another to. */
   blocked(isBlocked) {
     this.#isBlocked = isBlocked
     this.#show()
@@ -91,7 +94,7 @@ export class Composer {
   }
 
   #maySend() {
-    return this.text.trim() !== "" && !this.#isRunning && !this.#isBlocked && this.#charsOver() <= 0
+    return this.text.trim() !== "" && !this.#isBlocked && this.#charsOver() <= 0
   }
 
   #charsOver() {
@@ -100,8 +103,10 @@ export class Composer {
 
   #show() {
     show(this.#stop, this.#isRunning)
-    show(this.#send, !this.#isRunning)
+    show(this.#send, !this.#isRunning || this.text.trim() !== "")
     this.#send.disabled = !this.#maySend()
+    this.#send.ariaLabel = this.#isRunning ? "Send when the reply is done" : "Send"
+    setText(part(this.#form, "hint"), this.#isRunning ? HINT_WHILE_RUNNING : HINT)
     const over = this.#charsOver()
     this.#input.ariaInvalid = String(over > 0)
     setText(part(this.#form, "limit"), over > 0 ? `${over.toLocaleString("en")} characters too many to send` : "")

@@ -1,4 +1,6 @@
-import { conversationOpen, isAbout, replyRegenerate, replyStop } from "./protocol.js"
+import {
+  branchSelect, conversationOpen, isAbout, queueSend, queueWithdraw, replyRegenerate, replyStop,
+} from "./protocol.js"
 import { StreamBuffer } from "./stream_buffer.js"
 
 /**
@@ -8,8 +10,9 @@ import { StreamBuffer } from "./stream_buffer.js"
  *
  * `view` gets: `stateShown(frame, { keepReplyId })`, `conversationBegan(conversationId, entry)`,
  * `messageCreated(frame)`, `replyStarted(frame, { isContinued })`, `replySnapshot(replyId, blocks)`,
- * `replyDelta(frame)`,
- * `replyBlock(frame)`, `replyFinished(frame)`, `runningChanged(replyId or null)`.
+ * `replyDelta(frame)`, `replyBlock(frame)`, `replyFinished(frame)`, `runningChanged(replyId or null)`,
+ * `messageQueued(frame)`, `messageWithdrawn(frame, { isWanted })`, `queueChanged(queue)`; and says of a message whether
+ * `shows(messageId)`.
  */
 export class ConversationSession {
   #send
@@ -19,9 +22,15 @@ export class ConversationSession {
   #buffer = null
   #isOpening = false
   #lastSeq = 0
+  #withdrawing = new Map()
   #handlers = {
     "conversation.state": (frame) => this.#state(frame),
+    "conversation.updated": (frame) => this.#updated(frame.conversation),
     "message.created": (frame) => this.#messageCreated(frame),
+    "message.queued": (frame) => this.#messageQueued(frame),
+    "message.withdrawn": (frame) => this.#messageWithdrawn(frame),
+    // What was refused may have been what we wait for.
+    error: () => (this.#isOpening = false),
     "reply.started": (frame) => this.#replyStarted(frame),
     "reply.delta": (frame) => this.#replyFrame(frame, () => this.#view.replyDelta(frame)),
     "reply.block": (frame) => this.#replyFrame(frame, () => this.#view.replyBlock(frame)),
@@ -63,6 +72,7 @@ export class ConversationSession {
   /** After `ready`: whatever happened meanwhile comes with the state. */
   connected() {
     this.#ask()
+    for (const messageId of this.#withdrawing.keys()) this.#send(queueWithdraw(messageId))
   }
 
   take(frame) {
@@ -77,6 +87,29 @@ export class ConversationSession {
     return this.#send(replyRegenerate(replyId))
   }
 
+  /** Shows the branch through this message, here and on every device. */
+  select(messageId) {
+    const isSent = this.#send(branchSelect(this.#scope, messageId, this.cursor))
+    this.#isOpening ||= isSent
+    return isSent
+  }
+
+  /** Takes a waiting message back; its text comes with the answer, `isWanted` says whether for the composer. */
+  withdraw(messageId, { isWanted }) {
+    this.#withdrawing.set(messageId, isWanted)
+    return this.#send(queueWithdraw(messageId))
+  }
+
+  /** Sends a message that waits for the person's word. */
+  sendQueued(messageId) {
+    return this.#send(queueSend(messageId))
+  }
+
+  /** The server refused something that names this message. */
+  refused(messageId) {
+    return this.#withdrawing.delete(messageId)
+  }
+
   #ask() {
     this.#isOpening = this.#send(conversationOpen(this.#scope, this.cursor))
   }
@@ -88,10 +121,19 @@ export class ConversationSession {
     for (const message of frame.messages) this.#outbox.acknowledge(message.client_message_id)
     const isContinued = this.#continues(frame)
     if (!isContinued) this.#run(frame.reply === null ? null : StreamBuffer.fromSnapshot(frame.reply))
-    this.#view.stateShown(frame, { keepReplyId: isContinued ? this.#buffer.replyId : null })
+    const keepReplyId = isContinued ? this.#buffer.replyId : null
+    const isKept = this.#view.stateShown(frame, { keepReplyId })
     if (frame.reply === null) return
-    this.#view.replyStarted(frame.reply, { isContinued })
-    if (!isContinued) this.#view.replySnapshot(frame.reply.reply_id, this.#buffer.blocks)
+    this.#view.replyStarted(frame.reply, { isContinued: isKept })
+    if (!isKept) this.#view.replySnapshot(frame.reply.reply_id, this.#buffer.blocks)
+  }
+
+  // The branch may have been moved by another device, or by news of it that was lost.
+  #updated({ id, branch, queue, deleted }) {
+    if (id !== this.#scope.conversationId || deleted) return
+    this.#view.queueChanged(queue)
+    const isOnItsWay = this.#isOpening || this.#outbox.isSendingTo(this.#scope)
+    if (branch !== null && !this.#view.shows(branch) && !isOnItsWay) this.#ask()
   }
 
   // `recovered` means that the frames after our cursor follow: what we have is the beginning, and right.
@@ -107,14 +149,27 @@ export class ConversationSession {
       this.#scope = { ...this.#scope, conversationId: frame.conversation_id }
       this.#view.conversationBegan(frame.conversation_id, entry)
     }
-    if (frame.conversation_id === this.#scope.conversationId) this.#view.messageCreated(frame)
+    if (frame.conversation_id !== this.#scope.conversationId) return
+    if (!this.#view.messageCreated(frame) && !this.#isOpening) this.#ask()
+  }
+
+  #messageQueued(frame) {
+    this.#outbox.acknowledge(frame.client_message_id)
+    if (frame.conversation_id === this.#scope.conversationId) this.#view.messageQueued(frame)
+  }
+
+  #messageWithdrawn(frame) {
+    this.#outbox.acknowledge(frame.client_message_id)
+    const isWanted = this.#withdrawing.get(frame.message_id) ?? false
+    this.#withdrawing.delete(frame.message_id)
+    this.#view.messageWithdrawn(frame, { isWanted })
   }
 
   #replyStarted(frame) {
     const isKnown = frame.reply_id === this.runningReplyId && frame.epoch === this.#buffer.epoch
     if (frame.conversation_id !== this.#scope.conversationId || isKnown) return
     this.#run(new StreamBuffer({ replyId: frame.reply_id, epoch: frame.epoch }))
-    this.#view.replyStarted(frame, { isContinued: false })
+    if (!this.#view.replyStarted(frame, { isContinued: false }) && !this.#isOpening) this.#ask()
   }
 
   #replyFrame(frame, show) {

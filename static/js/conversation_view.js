@@ -8,11 +8,12 @@ export class ConversationView {
   #parts
   #conversationId = null
   #isStateShown = false
-  #isAwaiting = false
+  #runningReplyId = null
+  #chosen = null
 
   /**
-   * `parts`: `list`, `header`, `picker`, `composer`, `keeper`, `announcer`, `meter`, `sidebar`, `navigation`,
-   * `outbox`, `drafts` and `onFirstState()`.
+   * `parts`: `list`, `queue`, `elsewhere`, `header`, `picker`, `composer`, `keeper`, `announcer`, `meter`, `sidebar`,
+   * `navigation`, `outbox`, `drafts` and `onFirstState()`.
    */
   constructor(parts) {
     this.#parts = parts
@@ -20,10 +21,12 @@ export class ConversationView {
 
   /** Before the server has answered: the draft can be gone on with at once. */
   opening(scope) {
-    const { sidebar, header, composer, drafts, picker, list, outbox } = this.#parts
+    const { sidebar, header, composer, drafts, picker, list, queue, outbox } = this.#parts
     this.#conversationId = scope.conversationId
-    this.#isStateShown = this.#isAwaiting = false
+    this.#isStateShown = false
+    this.#chosen = null
     list.clear()
+    queue.show([])
     for (const entry of outbox.entriesFor(scope)) list.showWaiting(entry)
     picker.show(scope.conversationId === null && list.isEmpty)
     sidebar.markCurrent(scope.conversationId)
@@ -33,13 +36,14 @@ export class ConversationView {
     this.#showBlocked()
   }
 
+  /** Says whether the reply `keepReplyId` is known here, and goes on. */
   stateShown(frame, { keepReplyId }) {
-    const { list, header, sidebar, picker, keeper, outbox, onFirstState } = this.#parts
+    const { list, queue, header, sidebar, picker, keeper, outbox, onFirstState } = this.#parts
     const conversationId = frame.conversation?.id ?? null
     const isFirst = !this.#isStateShown
     this.#isStateShown = true
-    this.#isAwaiting = false
-    list.showConversation(frame, { keepReplyId })
+    const isKept = list.showConversation(frame, { keepReplyId })
+    queue.show(frame.conversation?.queue ?? [])
     header.showAssistant(frame.assistant)
     if (frame.conversation !== null) sidebar.update(frame.conversation)
     sidebar.markCurrent(conversationId)
@@ -47,9 +51,21 @@ export class ConversationView {
     for (const entry of outbox.entriesFor({ conversationId })) list.showWaiting(entry)
     picker.show(conversationId === null && list.isEmpty)
     this.#showBlocked()
+    this.#showElsewhere()
     if (isFirst) keeper.jumpToEnd()
+    else if (this.#chosen !== null) this.#showChosen()
     else keeper.resized()
     onFirstState()
+    return isKept
+  }
+
+  shows(messageId) {
+    return this.#parts.list.shows(messageId)
+  }
+
+  /** The person went to another version of a message; the state will bring it. */
+  choosing(messageId, step) {
+    this.#chosen = { messageId, step }
   }
 
   /** The first message of a new chat is committed: the conversation exists and has an address. */
@@ -68,22 +84,57 @@ export class ConversationView {
     drafts.save({ conversationId }, composer.text)
   }
 
+  /** Says whether it could be shown: not where the branch that it follows is not on this page. */
   messageCreated(frame) {
-    const { list, picker, keeper, meter } = this.#parts
+    const { list, queue, picker, keeper, meter } = this.#parts
     meter.becameMessage(frame.client_message_id, frame.message_id)
-    const isNews = list.messageCreated(frame)
+    queue.drop(frame.message_id)
+    const outcome = list.messageCreated(frame)
     picker.show(false)
-    if (isNews) this.awaitReply()
+    if (outcome === "shown") this.awaitReply()
+    this.#showBlocked()
+    keeper.resized()
+    return outcome !== "lost"
+  }
+
+  messageQueued(frame) {
+    const { list, queue, keeper, meter, announcer } = this.#parts
+    meter.forget(frame.client_message_id)
+    list.discardWaiting(frame.client_message_id)
+    queue.add({ ...frame, chars: frame.text.length, is_held: false })
+    announcer.say("Your message waits for the end of the reply.")
+    keeper.jumpToEnd()
+  }
+
+  /** `isWanted`: its text goes on being written, where it was taken from or at the next visit there. */
+  messageWithdrawn({ conversation_id, client_message_id, message_id, text }, { isWanted }) {
+    const { list, queue, composer, drafts } = this.#parts
+    const isHere = conversation_id === this.#conversationId
+    if (isHere) list.discardWaiting(client_message_id)
+    if (isHere) queue.drop(message_id)
+    if (!isWanted) return
+    const scope = { conversationId: conversation_id }
+    const draft = joined(text, isHere ? composer.text : drafts.load(scope))
+    drafts.save(scope, draft)
+    if (!isHere) return
+    composer.restore(draft)
+    composer.focus()
+  }
+
+  queueChanged(waiting) {
+    const { queue, keeper } = this.#parts
+    queue.show(waiting)
     keeper.resized()
   }
 
+  /** Says whether it is on the shown branch. */
   replyStarted(frame, { isContinued }) {
     const { list, meter, keeper } = this.#parts
     list.startReply(frame, { isContinued })
-    this.#isAwaiting = false
-    this.#showBlocked()
+    this.#showElsewhere()
     meter.replyStarted(frame.reply_id, frame.parent_id)
     keeper.resized()
+    return list.shows(frame.reply_id)
   }
 
   replySnapshot(replyId, blocks) {
@@ -96,7 +147,7 @@ export class ConversationView {
   replyDelta(frame) {
     const { list, meter, keeper } = this.#parts
     const isFirst = list.reply(frame.reply_id).append(frame)
-    if (!isFirst) return
+    if (!isFirst || !list.shows(frame.reply_id)) return
     meter.firstWords(frame.reply_id)
     keeper.resized()
   }
@@ -114,21 +165,22 @@ export class ConversationView {
     keeper.resized()
   }
 
-  /** The server has a question and will answer; until it begins, another one would be refused. */
+  /** The server has a question and will answer. */
   awaitReply() {
-    this.#isAwaiting = true
     this.#parts.list.awaitReply()
-    this.#showBlocked()
   }
 
   stopAwaiting() {
-    this.#isAwaiting = false
+    this.#chosen = null
     this.#parts.list.stopAwaiting()
-    this.#showBlocked()
   }
 
   runningChanged(replyId) {
-    this.#parts.composer.running(replyId !== null)
+    const { list, composer } = this.#parts
+    this.#runningReplyId = replyId
+    list.running(replyId !== null)
+    composer.running(replyId !== null)
+    this.#showElsewhere()
   }
 
   /** A message of this conversation waits, failed, or has arrived. */
@@ -136,12 +188,27 @@ export class ConversationView {
     this.#showBlocked()
   }
 
+  // Where the view stood when the person chose, with the arrow that they used.
+  #showChosen() {
+    const { list, announcer } = this.#parts
+    const { messageId, step } = this.#chosen
+    this.#chosen = null
+    const place = list.focusVersion(messageId, step)
+    if (place !== null) announcer.say(place)
+  }
+
+  #showElsewhere() {
+    const { elsewhere, list } = this.#parts
+    elsewhere.hidden = this.#runningReplyId === null || list.shows(this.#runningReplyId)
+  }
+
   #showBlocked() {
     const { outbox, composer } = this.#parts
-    const waiting = outbox.entriesFor({ conversationId: this.#conversationId }).some(({ state }) => state === "sending")
-    composer.blocked(waiting || this.#isAwaiting)
+    composer.blocked(this.#conversationId === null && outbox.isSendingTo({ conversationId: null }))
   }
 }
+
+const joined = (...texts) => texts.filter((text) => text !== "").join("\n\n")
 
 const TITLE_CHARS = 60
 

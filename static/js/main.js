@@ -12,7 +12,7 @@ import { ConversationMenu } from "./conversation_menu.js"
 import { ConversationRequests } from "./conversation_requests.js"
 import { ConversationSession } from "./conversation_session.js"
 import { ConversationView } from "./conversation_view.js"
-import { byId } from "./dom.js"
+import { byId, part } from "./dom.js"
 import { Drafts } from "./drafts.js"
 import { Drawer } from "./drawer.js"
 import { MessageList } from "./message_list.js"
@@ -21,6 +21,7 @@ import { Notices } from "./notices.js"
 import { Outbox } from "./outbox.js"
 import { replySeen } from "./protocol.js"
 import { RenderScheduler } from "./render_scheduler.js"
+import { QueueView } from "./queue_view.js"
 import { ScrollKeeper } from "./scroll_keeper.js"
 import { isPlainClick, Sidebar } from "./sidebar.js"
 import { ChatSocket } from "./socket.js"
@@ -89,6 +90,14 @@ const list = new MessageList({
   onTryAgain: (replyId, pressedAt) => page.tryAgain(replyId, pressedAt),
   onRetry: (clientMessageId) => page.retry(clientMessageId),
   onEdit: (clientMessageId) => page.takeBack(clientMessageId),
+  onRevise: (messageId, text, pressedAt) => page.revise(messageId, text, pressedAt),
+  onSelect: (messageId, step) => page.select(messageId, step),
+})
+const queue = new QueueView({
+  root: byId("queue"),
+  onSend: (messageId, pressedAt) => page.sendQueued(messageId, pressedAt),
+  onEdit: (messageId) => page.withdraw(messageId, { isWanted: true }),
+  onRemove: (messageId) => page.withdraw(messageId, { isWanted: false }),
 })
 const composer = new Composer({
   form: byId("composer"),
@@ -119,7 +128,7 @@ const drawer = new Drawer({
 
 // The conversation, and what everything means for it
 const view = new ConversationView({
-  list, header, picker, composer, keeper, announcer, meter, sidebar, navigation, outbox, drafts,
+  list, queue, elsewhere: byId("elsewhere"), header, picker, composer, keeper, announcer, meter, sidebar, navigation, outbox, drafts,
   onFirstState: () => (document.documentElement.dataset.ready = "true"),
 })
 const session = new ConversationSession({ scope: scopeFor(config.conversation_id), send, outbox, view })
@@ -133,6 +142,7 @@ const page = new ChatPage({
 // The window
 byId("messages-pane").addEventListener("scroll", () => keeper.scrolled(), { passive: true })
 byId("jump-to-latest").addEventListener("click", () => keeper.jumpToEnd())
+part(byId("elsewhere"), "go").addEventListener("click", () => page.showRunning())
 byId("new-chat").addEventListener("click", (event) => {
   if (!isPlainClick(event)) return
   event.preventDefault()
@@ -141,6 +151,7 @@ byId("new-chat").addEventListener("click", (event) => {
 })
 const resizes = new ResizeObserver(() => keeper.resized())
 resizes.observe(byId("messages"))
+resizes.observe(byId("queue"))
 resizes.observe(byId("messages-pane"))
 addEventListener("online", () => socket.wake())
 addEventListener("pageshow", () => socket.wake())

@@ -2,7 +2,7 @@ import { fromTemplate, part } from "./dom.js"
 import { ReplyView } from "./reply_view.js"
 import { UserMessageView } from "./user_message_view.js"
 
-/** The messages of the open conversation, in order. Waiting messages of the outbox come last. */
+/** The messages of the shown branch, in order. Waiting messages of the outbox come last, or where they were edited. */
 export class MessageList {
   #root
   #options
@@ -10,8 +10,12 @@ export class MessageList {
   #replies = new Map()
   #assistantName = ""
   #awaited = null
+  #hidden = new Map()
 
-  /** `options`: `highlighter`, `scheduler`, `onTryAgain`, `onRetry`, `onEdit`, handed to the messages' views. */
+  /**
+   * `options`: `highlighter`, `scheduler`, `onTryAgain`, `onRetry`, `onEdit`, `onRevise`, `onSelect`, handed to the
+   * messages' views.
+   */
   constructor({ root, ...options }) {
     this.#root = root
     this.#options = options
@@ -25,6 +29,7 @@ export class MessageList {
     this.#users = []
     this.#replies.clear()
     this.#awaited = null
+    this.#hidden.clear()
     this.#root.replaceChildren()
   }
 
@@ -32,9 +37,14 @@ export class MessageList {
     return this.#replies.get(replyId) ?? null
   }
 
+  shows(messageId) {
+    return this.#element(messageId) !== null
+  }
+
   /**
-   * A whole conversation from `conversation.state`. The reply `keepReplyId` is shown already and goes on; those that
-   * have ended stay as they are, so that a reconnect disturbs nobody who reads.
+   * A whole conversation from `conversation.state`. The reply `keepReplyId` is known already and goes on, whether or
+   * not it is on the branch; says whether it does. Those that have ended stay as they are, so that a reconnect
+   * disturbs nobody who reads.
    */
   showConversation({ messages, assistant }, { keepReplyId = null } = {}) {
     this.#assistantName = assistant.name
@@ -43,29 +53,37 @@ export class MessageList {
     this.#replies = new Map(staying)
     this.#users = []
     this.#awaited = null
+    this.#hidden.clear()
     this.#root.replaceChildren(...messages.map((message) => this.#elementFor(message)))
+    return keepReplyId !== null && this.#replies.has(keepReplyId)
   }
 
   /** A message that is on its way (an outbox entry) or whose delivery changed. */
   showWaiting(entry) {
-    const known = this.#users.find(({ clientMessageId }) => clientMessageId === entry.clientMessageId)
+    const known = this.#waiting(entry.clientMessageId)
     const view = known ?? this.#addUser(entry)
     view.waiting(entry)
+    if (known === undefined) this.#standInFor(entry, view)
   }
 
-  /** Takes a `message.created`; says whether the message was not here already. */
-  messageCreated({ client_message_id, message_id, text }) {
-    if (this.#users.some(({ messageId }) => messageId === message_id)) return false
-    const known = this.#users.find(({ clientMessageId }) => clientMessageId === client_message_id)
-    const view = known ?? this.#addUser({ clientMessageId: client_message_id, text })
-    view.sent(message_id)
+  /** Takes a `message.created`; says `known`, `shown`, or `lost` where what it follows is not on this page. */
+  messageCreated({ client_message_id, message_id, parent_id, text }) {
+    if (this.#users.some(({ messageId }) => messageId === message_id)) return "known"
+    const parent = parent_id === null ? null : this.#element(parent_id)
+    if (parent_id !== null && parent === null) return "lost"
+    const view = this.#waiting(client_message_id) ?? this.#addUser({ clientMessageId: client_message_id, text })
+    this.#hidden.delete(client_message_id)
+    view.sent(message_id, [...this.#giveWay(parent, view.element), message_id])
     view.element.after(...this.#repliesTo(message_id))
-    return true
+    return "shown"
   }
 
+  /** It is not on its way any more; where it stood in for an earlier version, that is back. */
   discardWaiting(clientMessageId) {
-    this.#users.find((view) => view.clientMessageId === clientMessageId)?.element.remove()
-    this.#users = this.#users.filter((view) => view.clientMessageId !== clientMessageId)
+    this.#waiting(clientMessageId)?.element.remove()
+    this.#users = this.#users.filter((view) => view.clientMessageId !== clientMessageId || view.messageId !== null)
+    if (this.#hidden.has(clientMessageId)) this.#hidden.get(clientMessageId).hidden = false
+    this.#hidden.delete(clientMessageId)
   }
 
   /** A reply will come; the server has not begun it yet. */
@@ -81,28 +99,77 @@ export class MessageList {
     this.#awaited = null
   }
 
-  /** Takes a `reply.started`. What followed the reply's parent gives way: this is another try. */
+  /** Takes a `reply.started`. What followed the reply's parent gives way: it is another version of this. */
   startReply({ reply_id, parent_id, warmth }, { isContinued }) {
     this.stopAwaiting()
     const known = isContinued ? this.reply(reply_id) : null
+    const parent = this.#element(parent_id)
+    // On another branch it is written all the same, and shown when somebody goes there.
+    const siblings = parent === null ? [] : this.#giveWay(parent, known?.element)
     const view = known ?? this.#newReply(reply_id, parent_id)
-    const parent = this.#root.querySelector(`[data-message-id="${CSS.escape(parent_id)}"]`)
-    while (parent !== null && parent.nextElementSibling?.dataset.messageId) parent.nextElementSibling.remove()
-    if (parent === null) this.#root.append(view.element)
-    else parent.after(view.element)
+    parent?.after(view.element)
     view.started({ warmth })
+    view.versions(siblings.includes(reply_id) ? siblings : [...siblings, reply_id])
     return view
+  }
+
+  /**
+   * After another version was chosen: the next press of the same key goes on from there. Says where that is, as
+   * "Version 2 of 3".
+   */
+  focusVersion(messageId, step) {
+    const view = this.#users.find((user) => user.messageId === messageId) ?? this.reply(messageId)
+    if (view === null || !view.element.isConnected) return null
+    return view.focusVersion(step)
+  }
+
+  /** While a reply is written here, none is asked for anew. */
+  running(isRunning) {
+    this.#root.dataset.running = String(isRunning)
+  }
+
+  // What stands behind `parent` (at the start without one) makes room for `element`. Gives the versions of what stood
+  // in its place.
+  #giveWay(parent, element) {
+    const following = [...this.#root.children].slice(parent === null ? 0 : [...this.#root.children].indexOf(parent) + 1)
+    const leaving = following.filter((each) => each.dataset.messageId && each !== element)
+    const views = [...this.#users, ...this.#replies.values()]
+    const versions = views.find((view) => view.element === leaving[0])?.siblings ?? []
+    const own = views.find((view) => view.element === element)
+    for (const each of leaving) each.remove()
+    this.#users = this.#users.filter(({ element: { isConnected } }) => isConnected)
+    if (element !== undefined && parent !== null) parent.after(element)
+    else if (element !== undefined) this.#root.prepend(element)
+    return leaving.length > 0 ? versions : (own?.siblings ?? [])
+  }
+
+  #standInFor({ clientMessageId, editOf }, view) {
+    const edited = editOf ? this.#element(editOf) : null
+    if (edited === null) return
+    edited.after(view.element)
+    edited.hidden = true
+    this.#hidden.set(clientMessageId, edited)
+  }
+
+  #element(messageId) {
+    return this.#root.querySelector(`:scope > [data-message-id="${CSS.escape(messageId)}"]`)
+  }
+
+  #waiting(clientMessageId) {
+    return this.#users.find((view) => view.clientMessageId === clientMessageId && view.messageId === null)
   }
 
   #elementFor(message) {
     if (message.role === "user") return this.#userFrom(message).element
-    return (this.reply(message.id) ?? this.#replyFrom(message)).element
+    const view = this.reply(message.id) ?? this.#replyFrom(message)
+    view.versions(message.siblings)
+    return view.element
   }
 
   #userFrom(message) {
     const { client_message_id: clientMessageId, text } = message
     const view = new UserMessageView({ ...this.#options, clientMessageId, text })
-    view.sent(message.id)
+    view.sent(message.id, message.siblings)
     this.#users.push(view)
     return view
   }

@@ -9,7 +9,8 @@ const STALE_AFTER_MS = 10 * 60_000
 /**
  * Messages on their way: kept until the server says that the row is committed, and sent again under the same
  * `client_message_id` after a reconnect, which makes a resend harmless.
- * An entry is `{ clientMessageId, scope, text, createdAtMs, state, reason }`; `state` is `sending` or `failed`.
+ * An entry is `{ clientMessageId, scope, text, editOf, createdAtMs, state, reason }`; `state` is `sending` or `failed`,
+ * `editOf` the message that it is another version of, or null.
  */
 export class Outbox {
   #entries = new Map()
@@ -32,9 +33,9 @@ export class Outbox {
     this.#restore()
   }
 
-  add({ scope, text }) {
+  add({ scope, text, editOf = null }) {
     const clientMessageId = this.#uuid()
-    const entry = { clientMessageId, scope, text, createdAtMs: this.#clock(), state: "sending", reason: null }
+    const entry = { clientMessageId, scope, text, editOf, createdAtMs: this.#clock(), state: "sending", reason: null }
     this.#entries.set(clientMessageId, entry)
     this.#values.set(clientMessageId, entry)
     this.#send(entry)
@@ -83,6 +84,11 @@ export class Outbox {
   entriesFor({ conversationId }) {
     const entries = [...this.#entries.values()]
     return entries.filter((entry) => entry.scope.conversationId === conversationId)
+  }
+
+  /** Whether something of this conversation is on its way and not acknowledged. */
+  isSendingTo(scope) {
+    return this.entriesFor(scope).some(({ state }) => state === "sending")
   }
 
   #restore() {

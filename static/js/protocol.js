@@ -36,13 +36,24 @@ export const typingStarted = (scope, chars) => ({
 
 export const typingStopped = (scope) => ({ type: "typing.stopped", ...scopeFields(scope) })
 
-export const messageSend = ({ clientMessageId, scope, text }) => ({
+/** `editOf`: the message that this one is another version of, or null. */
+export const messageSend = ({ clientMessageId, scope, text, editOf = null }) => ({
   type: "message.send",
   client_message_id: clientMessageId,
   ...scopeFields(scope),
   text,
+  edit_of: editOf,
   attachment_ids: [],
 })
+
+export const queueWithdraw = (messageId) => ({ type: "queue.withdraw", message_id: messageId })
+
+export const queueSend = (messageId) => ({ type: "queue.send", message_id: messageId })
+
+export function branchSelect({ conversationId }, messageId, cursor = null) {
+  const frame = { type: "branch.select", conversation_id: conversationId, message_id: messageId }
+  return cursor === null ? frame : { ...frame, cursor }
+}
 
 export const replyStop = (replyId) => ({ type: "reply.stop", reply_id: replyId })
 

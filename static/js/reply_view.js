@@ -3,6 +3,7 @@ import { fromTemplate, part, setText, show } from "./dom.js"
 import { MarkdownView } from "./markdown_view.js"
 import { PlainBlockView } from "./plain_block_view.js"
 import { endingText, mayTryAgain, replyFacts } from "./reply_words.js"
+import { VersionSwitch } from "./version_switch.js"
 
 /** One reply in the page: streamed, restored from a snapshot, or whole. */
 export class ReplyView {
@@ -14,9 +15,10 @@ export class ReplyView {
   #hasWords = false
   #measuredTtftMs = null
   #ending = null
+  #versions
 
-  /** `onTryAgain(replyId, pressedAt)`; `scheduler` is the page's `RenderScheduler`. */
-  constructor({ replyId, parentId, assistantName, highlighter, scheduler, onTryAgain }) {
+  /** `onTryAgain(replyId, pressedAt)`, `onSelect(replyId, step)`; `scheduler` is the page's `RenderScheduler`. */
+  constructor({ replyId, parentId, assistantName, highlighter, scheduler, onTryAgain, onSelect }) {
     this.replyId = replyId
     this.parentId = parentId
     this.element = fromTemplate("reply-template")
@@ -25,6 +27,8 @@ export class ReplyView {
     this.#body = part(this.element, "body")
     this.#highlighter = highlighter
     this.#scheduler = scheduler
+    this.#versions = new VersionSwitch({ onSelect })
+    part(this.element, "foot").prepend(this.#versions.element)
     setText(part(this.element, "author"), assistantName)
     copiesOnClick(part(this.element, "copy"), () => this.text)
     for (const name of ["again", "regenerate"]) {
@@ -34,6 +38,19 @@ export class ReplyView {
 
   get isEnded() {
     return this.#ending !== null
+  }
+
+  get siblings() {
+    return this.#versions.siblings
+  }
+
+  /** All replies to the same message, from the oldest to the newest. */
+  versions(siblings) {
+    this.#versions.show(siblings, this.replyId)
+  }
+
+  focusVersion(step) {
+    return this.#versions.focus(step)
   }
 
   get text() {

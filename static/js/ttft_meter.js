@@ -24,6 +24,11 @@ export class TtftMeter {
     this.#presses.delete(clientMessageId)
   }
 
+  /** It waits for something else than its reply: how long says nothing. */
+  forget(id) {
+    this.#presses.delete(id)
+  }
+
   replyStarted(replyId, parentId) {
     if (!this.#presses.has(parentId)) return
     this.#waiting.set(replyId, this.#presses.get(parentId))

@@ -1,19 +1,39 @@
 import { fromTemplate, part, setText, show } from "./dom.js"
+import { MessageEditor } from "./message_editor.js"
+import { VersionSwitch } from "./version_switch.js"
 
-/** A person's message: on its way, sent, or not sent. */
+/** A person's message: on its way, sent, not sent, or being written anew. */
 export class UserMessageView {
-  /** `onRetry` and `onEdit` get the `client_message_id`. */
-  constructor({ clientMessageId, text, onRetry, onEdit }) {
+  #editor = null
+  #onRevise
+  #versions
+
+  /**
+   * `onRetry` and `onEdit` get the `client_message_id` of what was not sent; `onRevise(messageId, text, pressedAt)` a
+   * sent message's new text; `onSelect(messageId, step)` another version of it.
+   */
+  constructor({ clientMessageId, text, onRetry, onEdit, onRevise, onSelect }) {
     this.clientMessageId = clientMessageId
+    this.messageId = null
+    this.text = text
     this.element = fromTemplate("user-message-template")
+    this.#onRevise = onRevise
+    this.#versions = new VersionSwitch({ onSelect })
+    part(this.element, "foot").prepend(this.#versions.element)
     part(this.element, "text").textContent = text
     part(this.element, "retry").addEventListener("click", () => onRetry(clientMessageId))
     part(this.element, "edit").addEventListener("click", () => onEdit(clientMessageId))
+    part(this.element, "revise").addEventListener("click", () => this.#edit())
   }
 
-  sent(messageId) {
+  get siblings() {
+    return this.#versions.siblings
+  }
+
+  sent(messageId, siblings) {
     this.messageId = messageId
     this.element.dataset.messageId = messageId
+    this.#versions.show(siblings, messageId)
     this.#become("sent")
   }
 
@@ -23,10 +43,44 @@ export class UserMessageView {
     setText(part(this.element, "status"), state === "failed" ? `Not sent. ${reason}` : "Sending…")
   }
 
+  focusVersion(step) {
+    return this.#versions.focus(step)
+  }
+
   #become(state) {
     this.element.dataset.state = state
     show(part(this.element, "delivery"), state !== "sent")
     show(part(this.element, "retry"), state === "failed")
     show(part(this.element, "edit"), state === "failed")
+    show(part(this.element, "foot"), state === "sent")
+  }
+
+  #edit() {
+    if (this.#editor !== null) return
+    this.#editor = new MessageEditor({
+      text: this.text,
+      onSend: (text, pressedAt) => {
+        this.#leave()
+        this.#onRevise(this.messageId, text, pressedAt)
+      },
+      onLeave: () => {
+        this.#leave()
+        part(this.element, "revise").focus()
+      },
+    })
+    part(this.element, "bubble").after(this.#editor.element)
+    this.#showWhole(false)
+    this.#editor.focus()
+  }
+
+  #leave() {
+    this.#editor.element.remove()
+    this.#editor = null
+    this.#showWhole(true)
+  }
+
+  #showWhole(isShown) {
+    show(part(this.element, "bubble"), isShown)
+    show(part(this.element, "foot"), isShown)
   }
 }

@@ -28,10 +28,26 @@ class FakeView {
   told = []
   text = ""
 
-  stateShown = (frame, { keepReplyId }) => this.told.push(`state, keeps ${keepReplyId}`)
+  shown = new Set()
+  stateShown = (frame, { keepReplyId }) => {
+    this.told.push(`state, keeps ${keepReplyId}`)
+    for (const { id } of frame.messages) this.shown.add(id)
+    return keepReplyId !== null
+  }
+  shows = (messageId) => this.shown.has(messageId)
+  queueChanged = (queue) => this.told.push(`queue of ${queue.length}`)
+  messageQueued = ({ text }) => this.told.push(`queued ${text}`)
+  messageWithdrawn = ({ text }, { isWanted }) => this.told.push(`withdrawn ${text}${isWanted ? ", wanted" : ""}`)
   conversationBegan = (id) => this.told.push(`began ${id}`)
-  messageCreated = ({ text }) => this.told.push(`message ${text}`)
-  replyStarted = (_, { isContinued }) => this.told.push(isContinued ? "goes on" : "started")
+  messageCreated = ({ message_id, parent_id, text }) => {
+    const isPlaced = parent_id == null || this.shown.has(parent_id)
+    if (isPlaced) this.shown.add(message_id)
+    return this.told.push(`message ${text}`) > 0 && isPlaced
+  }
+  replyStarted = ({ reply_id, parent_id }, { isContinued }) => {
+    this.told.push(isContinued ? "goes on" : "started")
+    return this.shown.add(reply_id).has(parent_id) || parent_id === QUESTION
+  }
   replySnapshot = (_, blocks) => (this.text = blocks.map(({ text }) => text).join(""))
   replyDelta = ({ text }) => (this.text += text)
   replyBlock = () => this.told.push("block")
@@ -39,7 +55,7 @@ class FakeView {
   runningChanged = (replyId) => this.told.push(replyId === null ? "idle" : "running")
 }
 
-function makeSession({ scope = SCOPE, pending = {} } = {}) {
+function makeSession({ scope = SCOPE, pending = {}, isSending = false } = {}) {
   const sent = []
   const view = new FakeView()
   const acknowledged = []
@@ -48,6 +64,7 @@ function makeSession({ scope = SCOPE, pending = {} } = {}) {
       acknowledged.push(clientMessageId)
       return pending[clientMessageId] ?? null
     },
+    isSendingTo: () => isSending,
   }
   const session = new ConversationSession({ scope, view, outbox, send: (frame) => sent.push(frame) > 0 })
   return { session, sent, view, acknowledged }
@@ -212,4 +229,87 @@ test("without a connection a hole is asked for again once there is one", () => {
   session.connected()
 
   assert.equal(sent.length, 1)
+})
+
+const OTHER = "44444444-4444-4444-8444-444444444444"
+const updated = (fields = {}) => ({
+  type: "conversation.updated", conversation: { id: CONVERSATION, branch: null, queue: [], deleted: false, ...fields },
+})
+
+test("a branch that is not shown here is asked for, once", () => {
+  const { session, sent } = makeSession()
+  session.take(state({ messages: [{ id: QUESTION, role: "user", client_message_id: null }] }))
+
+  session.take(updated({ branch: QUESTION }))
+  session.take(updated({ branch: OTHER }))
+  session.take(updated({ branch: OTHER }))
+
+  assert.deepEqual(sent.map(({ type }) => type), ["conversation.open"])
+})
+
+test("a branch that our own message is about to begin is not asked for", () => {
+  const { session, sent } = makeSession({ isSending: true })
+
+  session.take(updated({ branch: OTHER }))
+
+  assert.deepEqual(sent, [])
+})
+
+test("news of a message whose place is not shown here asks for the branch", () => {
+  const { session, sent } = makeSession()
+  const created = { type: "message.created", client_message_id: "c", conversation_id: CONVERSATION, text: "Hi" }
+
+  session.take({ ...created, message_id: REPLY, parent_id: OTHER })
+
+  assert.deepEqual(sent.map(({ type }) => type), ["conversation.open"])
+})
+
+test("choosing a version hands over the cursor of the running reply, which goes on", () => {
+  const { session, sent, view } = makeRunningSession()
+
+  session.select(OTHER)
+  session.take(delta(4, "d"))
+  session.take(state({ reply: running({ seq: 2, blocks: [] }), recovered: true }))
+  for (const frame of [delta(3, "c"), delta(4, "d")]) session.take(frame)
+
+  const cursor = { reply_id: REPLY, epoch: "e1", after_seq: 2 }
+  assert.deepEqual(sent.slice(1), [
+    { type: "branch.select", conversation_id: CONVERSATION, message_id: OTHER, cursor },
+  ])
+  assert.equal(view.text, "abcd")
+})
+
+test("a message that waits is off our hands, and its place in the queue is shown", () => {
+  const { session, view, acknowledged } = makeSession()
+
+  session.take({ type: "message.queued", client_message_id: "c", conversation_id: CONVERSATION, text: "Later" })
+  session.take(updated({ queue: [{}, {}] }))
+
+  assert.deepEqual(acknowledged, ["c"])
+  assert.deepEqual(view.told, ["queued Later", "queue of 2"])
+})
+
+test("taking a message back is asked for again after a lost connection, and its text goes to the composer once", () => {
+  const { session, sent, view } = makeSession()
+  const withdrawn = { type: "message.withdrawn", client_message_id: "c", message_id: OTHER, conversation_id: CONVERSATION }
+
+  session.withdraw(OTHER, { isWanted: true })
+  session.connected()
+  session.take({ ...withdrawn, text: "Later" })
+  session.take({ ...withdrawn, text: "Later" })
+  session.connected()
+
+  assert.equal(sent.filter(({ type }) => type === "queue.withdraw").length, 2)
+  assert.deepEqual(view.told, ["withdrawn Later, wanted", "withdrawn Later"])
+})
+
+test("a refusal says that the message cannot be taken back any more", () => {
+  const { session, sent } = makeSession()
+
+  session.withdraw(OTHER, { isWanted: false })
+
+  assert.equal(session.refused(OTHER), true)
+  assert.equal(session.refused(OTHER), false)
+  session.connected()
+  assert.equal(sent.filter(({ type }) => type === "queue.withdraw").length, 1)
 })

@@ -1,0 +1,14 @@
+// How a message waits, in words.
+
+const HELD = "Not sent, because the reply before it ended early"
+const NEXT = "Sent when this reply is done"
+const LATER = "Sent after the one before it"
+
+/** The state of each message in the queue, in order. `is_held`: the person has to say that it is to be sent. */
+export function queueStates(queue) {
+  const first = queue.findIndex(({ is_held }) => !is_held)
+  return queue.map(({ is_held }, place) => (is_held ? HELD : place === first ? NEXT : LATER))
+}
+
+/** What is shown of a waiting text, which comes cut when it is long. */
+export const queuedText = ({ text, chars }) => (chars > text.length ? `${text}…` : text)
