@@ -23,9 +23,11 @@ from chatapp import access, events, upstream
 from chatapp.forms import RenameForm
 from chatapp.health import health
 from chatapp.models import Assistant, Conversation, User
-from chatapp.services import conversations, sign_in_links
+from chatapp.services import attachments, conversations, sign_in_links
 
 SOCKET_PATH = "/ws/chat/"
+# What surrounds a file in a form.
+MULTIPART_BYTES = 16 * 1024
 # The sidebar's length; older ones are found by their address.
 LISTED_CONVERSATIONS = 200
 
@@ -69,6 +71,34 @@ def rename_conversation(request: HttpRequest, conversation_id: UUID) -> HttpResp
 def delete_conversation(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
     """204, and every open page hears of it."""
     conversations.delete(_conversation_or_404(_signed_in(request), conversation_id))
+    return HttpResponse(status=204)
+
+
+@login_required
+@require_POST
+def upload_attachment(request: HttpRequest) -> HttpResponse:
+    """Multipart field `file`; 201 with `id`, `name` and `chars`, or an error with a `message` for the person."""
+    try:
+        if int(request.META.get("CONTENT_LENGTH") or 0) > attachments.MAX_FILE_BYTES + MULTIPART_BYTES:
+            raise attachments.too_large()
+        file = request.FILES.get("file")
+        if file is None:
+            raise attachments.AttachmentRefused(400, "No file came with the request.")
+        attachment = attachments.store(_signed_in(request), name=file.name or "", data=file.read())
+    except attachments.AttachmentRefused as refusal:
+        return JsonResponse({"message": refusal.message}, status=refusal.status)
+    found = {"id": attachment.pk, "name": attachment.name, "chars": len(attachment.text)}
+    return JsonResponse(found, status=201)
+
+
+@login_required
+@require_POST
+def delete_attachment(request: HttpRequest, attachment_id: UUID) -> HttpResponse:
+    """204; 404 for what is sent already, or not the person's."""
+    try:
+        attachments.take_back(_signed_in(request), attachment_id)
+    except access.NotFound:
+        raise Http404 from None
     return HttpResponse(status=204)
 
 
@@ -165,11 +195,13 @@ def _page_config(
         "assistants": [msgspec.to_builtins(conversations.assistant_view(each)) for each in assistants],
         "conversations": [msgspec.to_builtins(conversations.conversation_view(each)) for each in listed],
         "upstream": upstream.name(),
+        "attachments": {"max_bytes": attachments.MAX_FILE_BYTES, "accept": attachments.ACCEPTED},
         "user": {"id": user.pk, "username": user.get_username(), "is_staff": user.is_staff},
         "urls": {
             "home": reverse("home"),
             "conversation": "/c/",
             "admin": reverse("admin:index") if user.is_staff else None,
             "sign_out": reverse("logout"),
+            "attachments": reverse("upload_attachment"),
         },
     }
