@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.chat_page import QUESTION, ChatPage
-from tests.browser.cutting_proxy import CuttingProxy
 from tests.servers.chat_server import ChatServer, LiveUser, SimulatorControl
+from tests.servers.fault_proxy import FaultProxy
 
 SENTENCES = [f"Sentence {number} names *ship {number}*, 世界 and ünïcode." for number in range(40)]
 TEXT = "\n\n".join(SENTENCES)
@@ -21,14 +21,14 @@ HoldBreath = Callable[[], AbstractContextManager[None]]
 
 
 @pytest.fixture
-def wire(server: ChatServer) -> Iterator[CuttingProxy]:
-    with CuttingProxy(server.port) as wire:
+def wire(server: ChatServer) -> Iterator[FaultProxy]:
+    with FaultProxy(server.port) as wire:
         yield wire
 
 
 @pytest.fixture
 def wired_chat(
-    wire: CuttingProxy,
+    wire: FaultProxy,
     open_page: Callable[..., object],
     person: LiveUser,
     small_talk: int,
@@ -77,7 +77,7 @@ def test_a_second_tab_opened_in_the_middle_of_a_reply_shows_the_same_words(
 
 def test_a_wire_cut_in_the_middle_of_a_reply_costs_no_word_and_doubles_none(
     wired_chat: ChatPage,
-    wire: CuttingProxy,
+    wire: FaultProxy,
     simulator: SimulatorControl,
     forgive: Callable[[str], None],
 ) -> None:
@@ -164,7 +164,7 @@ def test_signing_out_in_another_tab_leads_here_to_the_sign_in_page_and_keeps_the
 
 
 def test_words_typed_while_the_wire_is_cut_are_kept_and_the_page_says_that_it_reconnects(
-    wired_chat: ChatPage, wire: CuttingProxy, forgive: Callable[[str], None]
+    wired_chat: ChatPage, wire: FaultProxy, forgive: Callable[[str], None]
 ) -> None:
     status = wired_chat.page.get_by_test_id("connection-status")
 
