@@ -54,10 +54,10 @@ class Config:
     """Whether forecasts learn from what happens; without, decisions come from the published priors for ever."""
     intents: tuple[str, ...] = tuple(intent for intent in INTENTS if intent != "open")
     """At which warming is considered at all. Opening a page is too seldom followed by a message to pay for most."""
-    user_daily_usd: Decimal = Decimal("1.00")
+    user_daily_usd: Decimal = Decimal("5.00")
     """What the warm-ups for one subject may cost in a UTC day."""
     user_daily_warm_ups: int = 200
-    daily_usd: Decimal = Decimal("20.00")
+    daily_usd: Decimal = Decimal("50.00")
     """The same for all together."""
     daily_warm_ups: int = 10_000
     keeps_shared_layers: bool = False
