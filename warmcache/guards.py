@@ -35,6 +35,7 @@ from warmcache.core.guards import (
     Pay,
     Refusal,
     Strike,
+    Terms,
     Undo,
     money_units,
 )
@@ -53,6 +54,9 @@ SPENT_STOP_SECONDS = 2.0
 
 PLANNED_INTENTS = frozenset({"keep", "turn_finished"})
 """They renew the same prefix again and again unread, as often as their own plan says."""
+
+LONGEST_UPSTREAM_PAUSE_SECONDS = 3600.0
+"""Of the pauses that double for as long as each first warm-up after one meets the provider's limit again."""
 
 DIGEST_BYTES = 12
 
@@ -98,6 +102,11 @@ class Guards:
         self._secret = key.secret
         self._upstream = self._digest("upstream", key.upstream)
         self._late_seconds = config.total_timeout_seconds
+        self._upstream_terms = Terms(
+            free=1,
+            first_pause_seconds=config.pause_after_limit_seconds,
+            longest_pause_seconds=LONGEST_UPSTREAM_PAUSE_SECONDS,
+        )
 
     def accounts(self, prefix: Prefix, *, intent: str, label: str, subject: str) -> Accounts:
         deepest = prefix.deepest
@@ -114,7 +123,7 @@ class Guards:
         """The reservation, or the reason to skip. Raises `StoreUnavailable`: what cannot be counted is not spent."""
         money = money_units(cost_usd)
         charges = self._charges(accounts, money, policy)
-        claims: list[Claim] = [*_draws(accounts), *charges]
+        claims: list[Claim] = [self._upstream_draw(accounts), *_draws(accounts), *charges]
         refusal = await self._allowances.reserve(claims)
         if refusal is None:
             return Reservation(accounts=accounts, charges=charges, money=money)
@@ -125,13 +134,15 @@ class Guards:
         self, reservation: Reservation, *, billed_usd: Decimal | None, expectations: Sequence[Expectation]
     ) -> None:
         """The call has succeeded. Without a known price the reserved cost stands."""
-        changes: list[Change] = []
+        upstream = reservation.accounts.upstream
+        changes: list[Change] = [Pay(account=upstream)]
         if billed_usd is not None:
             change = money_units(billed_usd) - reservation.money
-            changes = [Adjust(account=charge.account, amount=change) for charge in _of_money(reservation)]
+            changes += [Adjust(account=charge.account, amount=change) for charge in _of_money(reservation)]
         with contextlib.suppress(StoreUnavailable):
             await self._allowances.settle(changes)
             await self._allowances.expect(expectations)
+            await self._store.lift([upstream])
 
     async def refund(self, reservation: Reservation, *, may_be_billed: bool = False) -> None:
         """Nothing came of it. A call that was given up half-way may be billed all the same: its cost stays reserved.
@@ -196,10 +207,11 @@ class Guards:
             )
 
     async def pause_upstream(self, seconds: float) -> None:
-        """No process warms at this provider for so long."""
+        """No process warms at this provider for so long. Then one alone does, and the others if it gets through."""
         with contextlib.suppress(StoreUnavailable):
             name = f"upstream:{self._upstream}"
             await self._store.stop(name, reason="upstream_limited", ttl_seconds=seconds)
+            await self._allowances.settle([Strike(account=name, terms=self._upstream_terms)])
 
     async def _stop(self, accounts: Accounts, refusal: Refusal) -> None:
         """So that the next key costs one look-up and no more."""
@@ -212,6 +224,9 @@ class Guards:
         if seconds > 0:
             with contextlib.suppress(StoreUnavailable):
                 await self._store.stop(name, reason=claim.reason, ttl_seconds=seconds)
+
+    def _upstream_draw(self, accounts: Accounts) -> Draw:
+        return Draw(account=accounts.upstream, terms=self._upstream_terms, reason="upstream_limited", is_counted=False)
 
     def _charges(self, accounts: Accounts, money: int, policy: OperatorPolicy) -> tuple[Charge, ...]:
         """Nobody can spend at midnight what is left of two days: each day has its own accounts."""

@@ -353,9 +353,7 @@ class TestBreakers:
             else:
                 with pytest.raises(UpstreamUnavailable):
                     await send(chat(0))
-            async with asyncio.timeout(5):
-                while len(fake.runtime.tasks):  # noqa: ASYNC110
-                    await asyncio.sleep(0)
+            await pauses_told(fake)
 
             during = await elsewhere(lambda: reasons([chat(1)], BOB))
             clock.advance(91)
@@ -363,6 +361,46 @@ class TestBreakers:
 
             assert during == ["upstream_limited"]
             assert await elsewhere(lambda: reasons([chat(1)], BOB)) == [None]
+
+    async def test_after_the_pause_one_tries_alone_and_the_others_follow_when_it_gets_through(
+        self, fake: FakeRuntime, clock: FakeClock
+    ) -> None:
+        pause_seconds = fake.runtime.config.pause_after_limit_seconds
+        fake.provider.fail(UpstreamUnavailable("overloaded", "no"), kind="warm_up")
+        await warm(chat(0))
+        await pauses_told(fake)
+        clock.advance(pause_seconds)
+        fake.provider.hold_warm_ups()
+        probe = await services.prewarm_prefix(chat(1), intent="typing", label="helpdesk", subject=ANN)
+        beside = (await warm(chat(2), BOB)).reason
+        fake.provider.release_warm_ups()
+        assert probe.finished is not None
+        await probe.finished()
+
+        assert beside == "upstream_limited"
+        assert await reasons([chat(2), chat(3)], BOB) == [None, None]
+
+    async def test_a_provider_that_stays_limited_is_asked_ever_more_seldom(
+        self, fake: FakeRuntime, clock: FakeClock
+    ) -> None:
+        fake.provider.fail(UpstreamUnavailable("overloaded", "no"), times=99, kind="warm_up")
+        asked_at = []
+        for second in range(0, 2000, 20):
+            before = fake.provider.warm_up_count
+            await warm(chat(second), f"user {second}")
+            await pauses_told(fake)
+            if fake.provider.warm_up_count > before:
+                asked_at.append(second)
+            clock.advance(20)
+
+        gaps = [later - earlier for earlier, later in zip(asked_at, asked_at[1:], strict=False)]
+        assert gaps == [60, 120, 240, 480, 960]
+
+
+async def pauses_told(fake: FakeRuntime) -> None:
+    async with asyncio.timeout(5):
+        while len(fake.runtime.tasks):  # noqa: ASYNC110
+            await asyncio.sleep(0)
 
 
 class Deaf(MemoryWarmthStore):
