@@ -1,0 +1,266 @@
+"""Replies that one real process writes, read, stopped and ended in another: two servers, one Redis, one simulator."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import pytest
+import websockets
+
+from tests.chatapp.live_tabs import LiveTab, delete_conversation, open_tab, shown_text
+from tests.chatapp.sockets import eventually
+from tests.servers.chat_server import ChatServer
+from tests.servers.redis_server import RedisServer
+
+LEASE_SECONDS = 2
+REPLIES_AT_ONCE = 20
+MOST_LOST_CHARACTERS = 2048
+WORDS = " ".join(f"word-{n}" for n in range(60))
+BLOCKS = [
+    {"type": "thinking", "thinking": f"Let me see. {WORDS}"},
+    {"type": "text", "text": f"I look it up: é🙂 {WORDS}"},
+    {"type": "tool_use", "name": "look_up", "input": {"words": WORDS}},
+]
+Cluster = tuple[ChatServer, ChatServer]
+
+
+@pytest.fixture(scope="module")
+def two_servers(new_database: Callable[[], str], _redis: RedisServer) -> Iterator[Cluster]:
+    environment = {"REPLY_LEASE_SECONDS": str(LEASE_SECONDS)}
+    database = new_database()
+    with ChatServer(database_url=database, redis_url=_redis.url, environment=environment) as first:
+        with ChatServer(database_url=database, redis_url=_redis.url, environment=environment, beside=first) as second:
+            yield first, second
+
+
+@pytest.fixture
+def servers(two_servers: Cluster, redis_server: RedisServer) -> Cluster:
+    """Both serve, whatever the test before has done to them."""
+    for server in two_servers:
+        if server.process is None:
+            server.start()
+    two_servers[0].simulator.reset()
+    return two_servers
+
+
+async def begin_long_reply(tab: LiveTab) -> dict[str, Any]:
+    """One that goes on for a minute, unless something ends it."""
+    tab.server.simulator.script(tokens=6000, tokens_per_second=100)
+    return await tab.begin_reply()
+
+
+async def is_hung_up(server: ChatServer) -> bool:
+    exchanges = await asyncio.to_thread(server.simulator.requests)
+    return bool(exchanges[-1]["hung_up"])
+
+
+async def test_a_tab_on_another_process_sees_a_reply_live_and_whole(servers: Cluster) -> None:
+    servers[0].simulator.script(blocks=BLOCKS, tokens_per_second=400)
+    async with open_tab(servers[0]) as here, open_tab(servers[1]) as there:
+        await here.say("Hello", assistant_id=servers[0].assistants["warmcache-guide"])
+        created = await here.until("message.created")
+        first = await here.until("reply.finished")
+        await there.open(created["conversation_id"])
+
+        servers[0].simulator.script(blocks=BLOCKS, tokens_per_second=400)
+        await here.say("And now, for both?", conversation_id=created["conversation_id"])
+        finished = await here.until("reply.finished")
+        await there.until("reply.finished")
+
+    assert first["reply_id"] != finished["reply_id"]
+    assert there.of_reply(finished["reply_id"]) == here.of_reply(finished["reply_id"])
+    started = [[f for f in t.frames if f["type"] == "reply.started"][-1] for t in (here, there)]
+    assert started[0] == started[1]
+
+
+async def test_at_every_frame_boundary_another_process_gives_exactly_the_rest(servers: Cluster) -> None:
+    servers[0].simulator.script(blocks=BLOCKS, tokens_per_second=200)
+    async with open_tab(servers[0]) as here:
+        await here.say("Hello", assistant_id=servers[0].assistants["warmcache-guide"])
+        started = await here.until("reply.started")
+        cursor_at = {"reply_id": started["reply_id"], "epoch": started["epoch"]}
+        async with open_tab(servers[1]) as there:
+            in_the_middle = await here.until("reply.delta")
+            state = await there.open(started["conversation_id"], {**cursor_at, "after_seq": in_the_middle["seq"]})
+            finished = await here.until("reply.finished")
+            await there.until("reply.finished")
+            of_middle = there.of_reply(started["reply_id"])
+        whole = here.of_reply(started["reply_id"])
+
+        rests = []
+        async with open_tab(servers[1]) as later:
+            for seq in range(min(finished["seq"], 90)):
+                later.frames.clear()
+                again = await later.open(started["conversation_id"], {**cursor_at, "after_seq": seq})
+                await later.until("reply.finished")
+                rests.append((again["recovered"], later.of_reply(started["reply_id"])))
+
+    assert [frame["seq"] for frame in whole] == list(range(1, finished["seq"] + 1))
+    assert state["recovered"] is True
+    assert of_middle == whole[in_the_middle["seq"] :]
+    assert rests == [(True, whole[seq:]) for seq in range(len(rests))]
+
+
+async def test_a_tab_that_comes_to_another_process_without_a_cursor_ends_with_the_same_content(
+    servers: Cluster,
+) -> None:
+    servers[0].simulator.script(blocks=BLOCKS, tokens_per_second=200)
+    async with open_tab(servers[0]) as here, open_tab(servers[1]) as there:
+        await here.say("Hello", assistant_id=servers[0].assistants["warmcache-guide"])
+        started = await here.until("reply.started")
+        await here.until("reply.delta", kind="text")
+        state = await there.open(started["conversation_id"])
+        await here.until("reply.finished")
+        await there.until("reply.finished")
+
+    blocks = {block["block"]: block["text"] for block in state["reply"]["blocks"]}
+    for frame in there.of_reply(started["reply_id"]):
+        if frame["type"] == "reply.delta":
+            blocks[frame["block"]] = blocks.get(frame["block"], "") + frame["text"]
+    whole: dict[int, str] = {}
+    for frame in here.of_reply(started["reply_id"]):
+        if frame["type"] == "reply.delta":
+            whole[frame["block"]] = whole.get(frame["block"], "") + frame["text"]
+    assert (state["recovered"], blocks) == (False, whole)
+
+
+async def test_a_reply_is_stopped_from_another_process(servers: Cluster) -> None:
+    async with open_tab(servers[0]) as here, open_tab(servers[1]) as there:
+        started = await begin_long_reply(here)
+        await there.open(started["conversation_id"])
+
+        await there.send("reply.stop", reply_id=started["reply_id"])
+        ends = [await tab.until("reply.finished") for tab in (here, there)]
+
+    assert ends[0] == ends[1]
+    assert ends[0]["status"] == "stopped"
+    await eventually(lambda: is_hung_up(servers[0]))
+    (row,) = servers[0].query(
+        "SELECT status, text FROM chatapp_message WHERE role = 'assistant' AND status = 'stopped'"
+    )
+    assert row[1] == shown_text(here.of_reply(started["reply_id"]))
+
+
+async def test_a_chat_that_is_deleted_in_another_process_hangs_up(servers: Cluster) -> None:
+    async with open_tab(servers[0]) as here:
+        started = await begin_long_reply(here)
+    # Nobody of the chat's user is left in the process that writes.
+
+    status = await asyncio.to_thread(delete_conversation, servers[1], started["conversation_id"])
+
+    assert status < 400
+    await eventually(lambda: is_hung_up(servers[0]))
+
+
+async def test_while_redis_restarts_local_readers_read_on_and_the_others_miss_nothing(
+    servers: Cluster, redis_server: RedisServer
+) -> None:
+    servers[0].simulator.script(tokens=800, tokens_per_second=200)
+    async with open_tab(servers[0]) as here, open_tab(servers[1]) as there:
+        started = await here.begin_reply()
+        await there.open(started["conversation_id"], {"reply_id": started["reply_id"], "epoch": "", "after_seq": 0})
+        await there.until("reply.delta")
+
+        redis_server.kill()
+        try:
+            for _ in range(10):
+                await here.until("reply.delta")
+        finally:
+            redis_server.start()
+        finished = await here.until("reply.finished")
+        end_there = await there.until("reply.finished")
+
+    whole = here.of_reply(started["reply_id"])
+    assert finished["status"] == end_there["status"] == "complete"
+    assert [frame["seq"] for frame in whole] == list(range(1, finished["seq"] + 1))
+    state = [f for f in there.frames if f["type"] == "conversation.state"][-1]
+    begun = state["reply"] or {"blocks": state["messages"][-1]["blocks"], "seq": finished["seq"]}
+    later = [f for f in there.of_reply(started["reply_id"]) if f["seq"] > begun["seq"]]
+    assert "".join(b["text"] for b in begun["blocks"]) + shown_text(later) == shown_text(whole)
+
+
+async def test_when_a_process_is_killed_its_replies_end_in_another_and_nobody_else_s_do(servers: Cluster) -> None:
+    victim, survivor = servers
+    async with AsyncExitStack() as stack:
+        doomed = await begin_replies(stack, victim)
+        watcher, back = [await stack.enter_async_context(open_tab(survivor)) for _ in range(2)]
+        untouched = await stack.enter_async_context(open_tab(survivor, "bob"))
+        own = await begin_long_reply(untouched)
+        watched, others = doomed[:5], doomed[5:]
+        for reply in watched:
+            await watcher.open(reply.started["conversation_id"])
+
+        await kill(victim, doomed)
+        for reply in others:
+            await assert_told_of_end(back, reply)
+        for reply in watched:
+            await assert_told_of_end(watcher, reply, is_open=True)
+        await untouched.until("reply.delta", reply_id=own["reply_id"])
+        await untouched.send("reply.stop", reply_id=own["reply_id"])
+        end = await untouched.until("reply.finished")
+
+    assert end["status"] == "stopped"
+    for reply in doomed:
+        assert_nothing_but_the_last_moment_is_lost(survivor, reply)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doomed:
+    """A reply of a process that is about to be killed, and the tab that reads it there."""
+
+    started: dict[str, Any]
+    tab: LiveTab
+
+    @property
+    def seen(self) -> list[dict[str, Any]]:
+        return self.tab.of_reply(self.started["reply_id"])
+
+
+async def begin_replies(stack: AsyncExitStack, server: ChatServer) -> list[Doomed]:
+    server.simulator.script(tokens=6000, tokens_per_second=50, times=REPLIES_AT_ONCE)
+    tabs = [await stack.enter_async_context(open_tab(server)) for _ in range(4)]
+    return [
+        Doomed(started=await tabs[number % len(tabs)].begin_reply(), tab=tabs[number % len(tabs)])
+        for number in range(REPLIES_AT_ONCE)
+    ]
+
+
+async def kill(server: ChatServer, doomed: list[Doomed]) -> None:
+    """SIGKILL; the tabs read what had reached them."""
+    reading = [asyncio.create_task(read_to_the_close(tab)) for tab in {id(r.tab): r.tab for r in doomed}.values()]
+    await asyncio.to_thread(server.kill)
+    await asyncio.gather(*reading)
+
+
+async def read_to_the_close(tab: LiveTab) -> None:
+    with contextlib.suppress(websockets.ConnectionClosed):
+        while True:
+            await tab.read()
+
+
+async def assert_told_of_end(tab: LiveTab, reply: Doomed, *, is_open: bool = False) -> None:
+    """Either the state says it, to a tab that comes late, or a frame does."""
+    reply_id = reply.started["reply_id"]
+    if not is_open:
+        cursor = {"reply_id": reply_id, "epoch": reply.started["epoch"], "after_seq": reply.seen[-1]["seq"]}
+        state = await tab.open(reply.started["conversation_id"], cursor)
+        if state["messages"][-1]["status"] == "interrupted":
+            return
+    told = [f for f in tab.frames if f["type"] == "reply.finished" and f["reply_id"] == reply_id]
+    end = told[0] if told else await tab.until("reply.finished", reply_id=reply_id)
+    assert (end["status"], end["error"]["code"]) == ("interrupted", "server_restarted")
+
+
+def assert_nothing_but_the_last_moment_is_lost(server: ChatServer, reply: Doomed) -> None:
+    query = "SELECT status, error_code, text FROM chatapp_message WHERE id = ?"
+    reply_id = UUID(reply.started["reply_id"])
+    is_sqlite = server.database_url.startswith("sqlite")
+    ((status, error_code, stored),) = server.query(query, reply_id.hex if is_sqlite else reply_id)
+    shown = shown_text(reply.seen)
+    assert (status, error_code) == ("interrupted", "server_restarted")
+    assert stored.startswith(shown) or shown.startswith(stored)
+    assert len(shown) - len(stored) <= MOST_LOST_CHARACTERS
