@@ -8,21 +8,26 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.utils import build_q_object_from_lookup_parameters
 from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Model, Q, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 
 from warmcache import policy_admin, records  # noqa: F401 - the first registers a page of its own
-from warmcache.models import Outcome, SkipCount, UsageRecord, WarmUp, WarmUpLine
+from warmcache.models import LostWrites, Outcome, SkipCount, UsageRecord, WarmUp, WarmUpLine
+from warmcache.reporting.figures import report_of
+from warmcache.reporting.rows import read_evidence
+from warmcache.reporting.text import lines as report_lines
 from warmcache.runtime import SystemClock
 
 CENT = Decimal("0.01")
 MAX_SHOWN_REQUESTS = 50
+REPORT_PERIODS = {"24h": 86_400, "7d": 7 * 86_400, "30d": 30 * 86_400}
 SHARED_FILTERS = ("label", "model", "upstream", "started_at")
 """Columns that a warm-up and a real request have in common."""
 
@@ -82,6 +87,11 @@ class RequestAdmin(LedgerAdmin):
     def cost(self, row: WarmUp | UsageRecord) -> str:
         return dollars(row.cost_usd)
 
+    @admin.display(description="as the policy believed it")
+    def weighed(self, row: WarmUp | UsageRecord) -> SafeString | str:
+        cells = [(name.replace("_", " "), "-" if value is None else value) for name, value in row.numbers.items()]
+        return table(("number", "value"), cells) if cells else "nothing was weighed"
+
     @admin.display(description="duration", ordering="duration_ms")
     def duration(self, row: WarmUp | UsageRecord) -> str:
         return seconds(row.duration_ms)
@@ -95,12 +105,13 @@ class WarmUpAdmin(RequestAdmin):
     )
     list_filter = ("outcome", "intent", "label", "model", "upstream", "started_at")
     fieldsets = (
-        (None, {"fields": ("when", "intent", "reason", "label", "subject", "model", "upstream")}),
+        (None, {"fields": ("when", "intent", "reason", "label", "subject", "place", "model", "upstream")}),
         (
             "How it ended",
             {"fields": ("outcome_word", "error_code", "settled_at", "waited", "expires", "requests_table")},
         ),
-        ("What was warmed", {"fields": ("prefix", "layers_table", "prefix_hash")}),
+        ("What was warmed, layer by layer", {"fields": ("prefix", "lines_table", "prefix_hash")}),
+        ("What was weighed", {"fields": ("weighed",)}),
         (
             "What it cost",
             {
@@ -115,7 +126,7 @@ class WarmUpAdmin(RequestAdmin):
                 )
             },
         ),
-        ("At the provider", {"fields": ("request_id",)}),
+        ("At the provider", {"fields": ("request_id", "response_id")}),
     )
 
     @admin.display(description="outcome", ordering="outcome")
@@ -130,9 +141,9 @@ class WarmUpAdmin(RequestAdmin):
     def waited(self, row: WarmUp) -> str:
         return seconds(row.waited_ms) if row.waited_ms else "-"
 
-    @admin.display(description="layers")
-    def layers_table(self, row: WarmUp) -> SafeString:
-        lines = [
+    @admin.display(description="lines")
+    def lines_table(self, row: WarmUp) -> SafeString:
+        cells = [
             (
                 line.layer,
                 f"{line.prefix_tokens:,}",
@@ -146,14 +157,14 @@ class WarmUpAdmin(RequestAdmin):
             )
             for line in row.lines.select_related("request")
         ]
-        return table(LINE_HEADINGS, lines)
+        return table(LINE_HEADINGS, cells)
 
     @admin.display(description="requests that met it")
     def requests_table(self, row: WarmUp) -> SafeString | str:
         found = list(row.requests.order_by("started_at")[: MAX_SHOWN_REQUESTS + 1])
         if not found:
             return "none"
-        lines = [
+        cells = [
             (
                 format_html('<a href="{}">{}</a>', detail_url(usage), f"{usage.started_at:%Y-%m-%d %H:%M:%S}"),
                 usage.warmth,
@@ -165,8 +176,30 @@ class WarmUpAdmin(RequestAdmin):
             for usage in found[:MAX_SHOWN_REQUESTS]
         ]
         more = format_html("<p>The first {} are shown.</p>", MAX_SHOWN_REQUESTS) if found[MAX_SHOWN_REQUESTS:] else ""
-        shown = table(("when", "found it", "ended", "read", "cost", "first text after"), lines)
+        shown = table(("when", "found it", "ended", "read", "cost", "first text after"), cells)
         return format_html("{}{}", shown, more)
+
+    def get_urls(self) -> list[URLPattern]:
+        """The report has a page of its own, below this list."""
+        view = self.admin_site.admin_view(self.report_view)
+        return [path("report/", view, name="warmcache_report"), *super().get_urls()]
+
+    def report_view(self, request: HttpRequest) -> HttpResponse:
+        """What `manage.py warmcache_report` prints."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        since = request.GET.get("since", "7d")
+        if since not in REPORT_PERIODS:
+            since = "7d"
+        evidence = read_evidence(now=SystemClock().now(), period_seconds=REPORT_PERIODS[since])
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "What warming bought",
+            "periods": list(REPORT_PERIODS),
+            "since": since,
+            "report": "\n".join(report_lines(report_of(evidence))),
+        }
+        return TemplateResponse(request, "admin/warmcache/report.html", context)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Adds the totals of the rows that the filters leave."""
@@ -184,8 +217,8 @@ class UsageRecordAdmin(RequestAdmin):
     )
     list_filter = ("warmth", "status", "purpose", "label", "model", "upstream", "started_at")
     fieldsets = (
-        (None, {"fields": ("when", "purpose", "label", "subject", "model", "upstream")}),
-        ("How it ended", {"fields": ("status", "error_code", "warmth", "met", "ttft", "duration")}),
+        (None, {"fields": ("when", "purpose", "label", "subject", "place", "model", "upstream")}),
+        ("How it ended", {"fields": ("status", "error_code", "warmth", "met", "ttft", "waited", "duration")}),
         (
             "What it cost",
             {
@@ -195,8 +228,17 @@ class UsageRecordAdmin(RequestAdmin):
                 )
             },
         ),
-        ("At the provider", {"fields": ("request_id", "prefix_hash")}),
+        ("In the experiment", {"fields": ("arm", "intent", "lead", "weighed")}),
+        ("At the provider", {"fields": ("request_id", "response_id", "miss_reason", "prefix_hash")}),
     )
+
+    @admin.display(description="held up for a warm-up")
+    def waited(self, row: UsageRecord) -> str:
+        return seconds(row.waited_ms) if row.waited_ms else "-"
+
+    @admin.display(description="came after that intent by")
+    def lead(self, row: UsageRecord) -> str:
+        return seconds(row.lead_ms)
 
     @admin.display(description="first text after", ordering="ttft_ms")
     def ttft(self, row: UsageRecord) -> str:
@@ -216,6 +258,13 @@ class SkipCountAdmin(LedgerAdmin):
     search_fields = ("label", "reason")
     date_hierarchy = "minute"
     fields = ("minute", "label", "intent", "reason", "count")
+
+
+@admin.register(LostWrites)
+class LostWritesAdmin(LedgerAdmin):
+    list_display = ("minute", "count")
+    date_hierarchy = "minute"
+    fields = ("minute", "count")
 
 
 def moment(at: datetime) -> str:

@@ -149,21 +149,29 @@ def diverge(reading: Reading, *, upstream: str, label: str, subject: str, place:
     return bool(missed)
 
 
-@transaction.atomic
 def sweep(now: datetime) -> int:
     """Ends as `unused` what no request came for in time; returns how many lines and warm-ups that settled."""
     ended = Q(estimated_expires_at__lt=now) | Q(estimated_expires_at=None)
     swept = 0
-    waiting = WarmUpLine.objects.select_for_update().filter(ended, outcome=Outcome.PENDING).order_by("pk")
-    while lines := list(waiting[:MAX_SWEPT_AT_ONCE]):
-        swept += WarmUpLine.objects.filter(pk__in=[line.pk for line in lines]).update(
-            outcome=Outcome.UNUSED, settled_at=now
-        )
-        _sum_up({line.warm_up_id for line in lines}, now)
+    while waiting := list(_waiting(ended).values_list("pk", flat=True)[:MAX_SWEPT_AT_ONCE]):
+        swept += _sweep(_waiting(ended).filter(pk__in=waiting), now)
     without_lines = WarmUp.objects.filter(ended, outcome=Outcome.PENDING, lines=None)
     return swept + WarmUp.objects.filter(pk__in=without_lines.values("pk")).update(
         outcome=Outcome.UNUSED, settled_at=now
     )
+
+
+def _waiting(ended: Q) -> QuerySet[WarmUpLine]:
+    return WarmUpLine.objects.filter(ended, outcome=Outcome.PENDING).order_by("pk")
+
+
+@transaction.atomic
+def _sweep(waiting: QuerySet[WarmUpLine], now: datetime) -> int:
+    """Whoever comes later finds them settled, by a request perhaps."""
+    found = dict(waiting.select_for_update().values_list("pk", "warm_up_id"))
+    WarmUpLine.objects.filter(pk__in=found).update(outcome=Outcome.UNUSED, settled_at=now)
+    _sum_up(set(found.values()), now)
+    return len(found)
 
 
 _READ = (Outcome.HIT, Outcome.JOINED)

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
+from django.contrib.auth.models import AbstractBaseUser
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from warmcache.admin import dollars, seconds
-from warmcache.models import Outcome, SkipCount, UsageRecord, WarmUp
+from warmcache.models import LostWrites, Outcome, SkipCount, UsageRecord, WarmUp, WarmUpLine
 
 pytestmark = pytest.mark.django_db
 
@@ -26,11 +27,7 @@ SKIPS = "admin:warmcache_skipcount_changelist"
 
 
 def make_warm_up(**values: Any) -> WarmUp:
-    layers = [
-        {"layer": "shared", "prefix_hash": "a" * 64, "prefix_tokens": 4000, "ttl_seconds": 3600, "state": "warm"},
-        {"layer": "draft", "prefix_hash": "b" * 64, "prefix_tokens": 12_345, "ttl_seconds": 300, "state": "cold"},
-    ]
-    return WarmUp.objects.create(
+    warm_up = WarmUp.objects.create(
         **{
             "intent": "typing",
             "label": "helpdesk",
@@ -47,7 +44,25 @@ def make_warm_up(**values: Any) -> WarmUp:
             "request_id": "req_1",
             "started_at": NOW,
             "estimated_expires_at": NOW + timedelta(minutes=5),
-            "layers": layers,
+            **values,
+        }
+    )
+    make_line(warm_up, layer="shared", prefix_tokens=4000, ttl_seconds=3600, read_tokens=4000)
+    make_line(warm_up, position=1, prefix_hash="b" * 64, written_tokens=8345, cost_usd=Decimal("0.0421"))
+    return warm_up
+
+
+def make_line(warm_up: WarmUp, **values: Any) -> WarmUpLine:
+    return WarmUpLine.objects.create(
+        **{
+            "warm_up": warm_up,
+            "position": 0,
+            "layer": "draft",
+            "prefix_hash": "a" * 64,
+            "prefix_tokens": 12_345,
+            "ttl_seconds": 300,
+            "cost_usd": Decimal("0.0004"),
+            "estimated_expires_at": warm_up.estimated_expires_at,
             **values,
         }
     )
@@ -177,14 +192,17 @@ def test_the_list_can_be_narrowed(admin_client: Client, query: dict[str, str], c
     assert totals(html).startswith(f"{count} warm-up")
 
 
-def test_a_warm_up_shows_its_layers_and_the_requests_that_met_it(admin_client: Client) -> None:
-    warm_up = make_warm_up(outcome="joined", waited_ms=850)
+def test_a_warm_up_shows_its_lines_and_the_requests_that_met_it(admin_client: Client) -> None:
+    warm_up = make_warm_up(outcome="joined", waited_ms=850, numbers={"send_chance": 0.85, "net_usd": None})
     usage = make_usage(warm_up)
+    WarmUpLine.objects.filter(position=1).update(outcome="joined", credited_tokens=8345, request=usage)
 
     html = page(admin_client, "admin:warmcache_warmup_change", warm_up.pk)
 
     text = words(html)
-    assert "layer tokens up to its end lives was shared 4,000 60 min warm draft 12,345 5 min cold" in text
+    assert "shared 4,000 60 min 0 4,000 $0.000400 waiting 0 -" in text
+    assert f"draft 12,345 5 min 8,345 0 $0.0421 joined 8,345 {usage.started_at:%Y-%m-%d %H:%M:%S}" in text
+    assert "send chance 0.85 net usd -" in text
     assert "hit complete 12,345 $0.002469 640 ms" in text
     assert "850 ms" in text
     assert reverse("admin:warmcache_usagerecord_change", args=[usage.pk]) in html
@@ -209,14 +227,15 @@ def test_only_the_first_of_very_many_requests_are_listed(admin_client: Client) -
 
 def test_words_from_outside_are_escaped(admin_client: Client) -> None:
     hostile = "<script>alert(1)</script>"
-    layers = [{"layer": hostile, "prefix_hash": "x", "prefix_tokens": 1, "ttl_seconds": 300, "state": hostile}]
-    warm_up = make_warm_up(label=hostile, reason=hostile, layers=layers)
+    warm_up = make_warm_up(label=hostile, reason=hostile, numbers={hostile: hostile})
+    make_line(warm_up, position=2, layer="<b>bad</b>")
     make_usage(warm_up, status="<b>bad</b>", label=hostile)
 
     for html in (
         page(admin_client, WARM_UPS),
         page(admin_client, REQUESTS),
         page(admin_client, "admin:warmcache_warmup_change", warm_up.pk),
+        page(admin_client, "admin:warmcache_report"),
     ):
         assert hostile not in html
         assert "<b>bad</b>" not in html
@@ -251,6 +270,36 @@ def test_a_real_request_shows_all_that_was_billed(admin_client: Client) -> None:
 
     assert "77" in text
     assert "stream_cut" in text
+
+
+def test_the_report_has_a_page_that_the_list_leads_to(admin_client: Client) -> None:
+    make_warm_up(outcome="hit")
+    make_usage()
+
+    html = page(admin_client, "admin:warmcache_report", since="24h")
+
+    assert "1 warm-up for $0.0425: 1 hit" in words(html)
+    assert "<strong>24h</strong>" in html
+    assert reverse("admin:warmcache_report") in page(admin_client, WARM_UPS)
+
+
+def test_a_period_that_is_not_offered_is_the_usual_one(admin_client: Client) -> None:
+    assert "<strong>7d</strong>" in page(admin_client, "admin:warmcache_report", since="9y")
+
+
+def test_the_report_is_for_those_who_may_see_the_rows(
+    client: Client, django_user_model: type[AbstractBaseUser]
+) -> None:
+    staff = django_user_model.objects.create_user(username="staff", password="x", is_staff=True)  # noqa: S106
+    client.force_login(staff)
+
+    assert client.get(reverse("admin:warmcache_report")).status_code == 403
+
+
+def test_lost_writes_are_listed(admin_client: Client) -> None:
+    LostWrites.objects.create(minute=NOW, count=3)
+
+    assert shown_rows(page(admin_client, "admin:warmcache_lostwrites_changelist")) == 1
 
 
 def test_skips_are_listed_with_their_reason(admin_client: Client) -> None:
@@ -292,7 +341,7 @@ def many(make: Callable[[], Any]) -> Callable[[int], None]:
     ("name", "fill", "most"),
     [
         (WARM_UPS, many(make_warm_up), 14),
-        (REQUESTS, many(lambda: make_usage(make_warm_up())), 13),
+        (REQUESTS, many(lambda: make_usage(make_warm_up())), 14),
     ],
     ids=["warm-ups", "requests"],
 )
@@ -325,13 +374,13 @@ def test_a_detail_page_takes_as_many_queries_for_forty_requests_as_for_one(admin
 def test_no_column_can_hold_what_people_wrote() -> None:
     free_text = {
         (model.__name__, column.name)
-        for model in (WarmUp, UsageRecord, SkipCount)
+        for model in (WarmUp, WarmUpLine, UsageRecord, SkipCount, LostWrites)
         for column in model._meta.get_fields()
         if (getattr(column, "max_length", None) or 0) > 80 or type(column).__name__ == "TextField"
     }
 
     assert free_text == set()
-    assert {WarmUp, UsageRecord, SkipCount} <= set(admin.site._registry)
+    assert {WarmUp, UsageRecord, SkipCount, LostWrites} <= set(admin.site._registry)
 
 
 @pytest.mark.parametrize(

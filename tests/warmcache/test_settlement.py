@@ -541,4 +541,4 @@ async def test_recording_a_request_takes_a_fixed_number_of_queries(fake: FakeRun
     await services.flush()
     await in_database_thread(write)
 
-    assert len([sql for sql in counted if sql.startswith(("SELECT", "INSERT", "UPDATE"))]) == 3
+    assert len([sql for sql in counted if sql.startswith(("SELECT", "INSERT", "UPDATE"))]) == 4
