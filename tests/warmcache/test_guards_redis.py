@@ -18,7 +18,10 @@ SUBJECT = "ann@example.org"
 
 
 @pytest.fixture
-async def fake(clock: FakeClock, redis_server: RedisServer) -> AsyncIterator[FakeRuntime]:
+async def fake(
+    clock: FakeClock, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[FakeRuntime]:
+    monkeypatch.setattr("warmcache.runtime.HOUSEKEEPING_SECONDS", 3600.0)  # its commands are not a keystroke's
     store = RedisWarmthStore(clock=clock, url=redis_server.url)
     async with fake_runtime(clock=clock, store=store, has_database=False) as fakes:
         yield fakes
@@ -96,7 +99,7 @@ async def test_redis_holds_nobodys_name_and_no_word_of_a_label(fake: FakeRuntime
 
     text = "\n".join(stored)
     assert "warmcache:trust:subject:" in text
-    assert "ann" not in text.replace("is_planned", "")
+    assert "ann" not in text
     assert "helpdesk" not in text
 
 
@@ -115,6 +118,6 @@ async def test_without_redis_nothing_is_warmed_the_reply_comes_and_then_all_is_a
 
     assert (during, status) == ("store_unavailable", "complete")
     async with asyncio.timeout(20):
-        while (await warm(chat(2))).reason == "store_unavailable":
+        while (await warm(chat(2))).reason == "store_unavailable":  # noqa: ASYNC110
             await asyncio.sleep(0.1)
     assert (await warm(chat(2))).state == "warm"
