@@ -35,6 +35,11 @@ class MessageTree:
         """All of them, in the order of their making."""
         return self._by_id.values()
 
+    @property
+    def is_growing(self) -> bool:
+        """Whether a reply is being written on some branch."""
+        return any(message.status == Message.Status.STREAMING for message in self.messages)
+
     def parent_of(self, message_id: UUID) -> UUID | None:
         """What a message follows; None for a first one."""
         return self._parents.get(message_id)

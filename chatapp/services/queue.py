@@ -13,6 +13,9 @@ from chatapp.models import Attachment, Conversation, Message, QueuedMessage, Use
 from chatapp.protocol import MAX_QUEUED_TEXT_CHARS, FrameError, MessageQueued, MessageSend, MessageWithdrawn, QueuedView
 from chatapp.services.limits import LIMITS
 
+LONGEST_TURN = timedelta(seconds=10)
+"""From the end of a reply to the beginning of the next one."""
+
 FORGET_WITHDRAWN = timedelta(days=1)
 """No page sends a message again for so long."""
 
@@ -72,6 +75,15 @@ def next_in(conversation_id: UUID) -> QueuedMessage | None:
 def hold_all(conversation_id: UUID) -> int:
     """After a reply that ended badly: what waits is sent only at its sender's word."""
     return waiting_in(conversation_id).filter(is_held=False).update(is_held=True)
+
+
+def hold_left_behind(conversation_id: UUID) -> int:
+    """Where no reply runs: what is still to be sent by itself was left by a process that died, unless one is at it."""
+    recently = timezone.now() - LONGEST_TURN
+    left = waiting_in(conversation_id).filter(is_held=False, created_at__lt=recently)
+    if not left.exists() or Message.objects.filter(conversation=conversation_id, finished_at__gt=recently).exists():
+        return 0
+    return left.update(is_held=True)
 
 
 def release(user: User, message_id: UUID) -> QueuedMessage:

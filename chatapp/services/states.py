@@ -136,7 +136,10 @@ async def _running_in(loaded: _Loaded) -> ReplyLog | None:
 
 def _load(user: User, conversation_id: UUID) -> _Loaded:
     conversation = access.conversation_for_user(user, conversation_id)
-    return _Loaded(conversation=conversation, tree=tree_of(conversation_id), queue=queue.views_of(conversation_id))
+    tree = tree_of(conversation_id)
+    if not tree.is_growing:
+        queue.hold_left_behind(conversation_id)
+    return _Loaded(conversation=conversation, tree=tree, queue=queue.views_of(conversation_id))
 
 
 def _load_view(user: User, conversation_id: UUID) -> ConversationView:

@@ -1,6 +1,10 @@
 """Replies that begin and then hang, so that a test can do things in the middle of them."""
 
+import os
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from chatapp.models import Message
@@ -32,3 +36,13 @@ async def until_hung_up(simulator: SimulatorControl) -> float:
 
     await eventually(is_hung_up)
     return time.monotonic() - begun
+
+
+@contextmanager
+def breath_held(simulator: SimulatorControl) -> Iterator[None]:
+    """The API says nothing meanwhile, and afterwards goes on where it was."""
+    os.kill(simulator.process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(simulator.process.pid, signal.SIGCONT)

@@ -17,7 +17,7 @@ from chatapp.models import User
 
 HOST = "localhost:8000"
 ORIGIN = f"http://{HOST}"
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 30.0
 """No frame of these tests takes long; only a test that fails waits for this."""
 
 
