@@ -42,7 +42,7 @@ _UNKNOWN_INTENT = IntentPrior(send_chance=0.5, lead_seconds=8.0)
 class IntentForecast:
     """The chance of a send within the TTL, and how long after the intent it starts."""
 
-    __slots__ = ("_prior", "_memory", "sent", "unsent", "_leads", "_spread", "_weights", "_saved")
+    __slots__ = ("_prior", "_memory", "sent", "unsent", "_leads", "_spread", "_weights", "_areas")
 
     def __init__(self, prior: IntentPrior, *, memory: float = MEMORY_OBSERVATIONS) -> None:
         self._prior = prior
@@ -52,7 +52,7 @@ class IntentForecast:
         self._leads = [0.0] * len(LEAD_EDGES)
         self._spread = _prior_spread(prior)
         self._weights: list[float] | None = None
-        self._saved: dict[tuple[float, float], float] = {}
+        self._areas: tuple[list[float], list[float]] | None = None
 
     def observe(self, *, sent: bool, lead_seconds: float = 0.0) -> None:
         """What came of one such intent; `lead_seconds` from it to the send."""
@@ -72,12 +72,12 @@ class IntentForecast:
 
     def lead_exceeds(self, seconds: float) -> float:
         """The chance that a send comes later than `seconds` after the intent, given that it comes."""
-        weights = self._lead_weights()
-        total, late = sum(weights), 0.0
-        for n, weight in enumerate(weights):
-            low, high = LEAD_EDGES[n], _upper(n)
-            late += weight * min(1.0, max(0.0, (high - seconds) / (high - low)))
-        return late / total
+        later, _ = self._lead_areas()
+        if seconds >= _LAST:
+            return 0.0
+        n = max(0, bisect_right(LEAD_EDGES, seconds) - 1)
+        part = max(0.0, (seconds - LEAD_EDGES[n]) / (_upper(n) - LEAD_EDGES[n]))
+        return later[n] + (later[n + 1] - later[n]) * part
 
     def saved_seconds(self, prefill_seconds: float, *, round_trip_seconds: float) -> float:
         """Expected wait saved by a warm-up at this intent that takes a round trip and then saves the prefill.
@@ -87,14 +87,30 @@ class IntentForecast:
         prefill, trip = round(prefill_seconds, 3), round(round_trip_seconds, 2)
         if prefill <= 0:
             return 0.0
+        return self._mean_below(trip + prefill) - self._mean_below(trip)
+
+    def _mean_below(self, seconds: float) -> float:
+        """The mean of the lead cut off at `seconds`: the area under the chance that it is longer."""
+        later, areas = self._lead_areas()
+        if seconds >= _LAST:
+            return areas[-1]
+        n = bisect_right(LEAD_EDGES, seconds) - 1
+        part = (seconds - LEAD_EDGES[n]) / (_upper(n) - LEAD_EDGES[n])
+        mean = later[n] + (later[n + 1] - later[n]) * part / 2
+        return areas[n] + mean * (seconds - LEAD_EDGES[n])
+
+    def _lead_areas(self) -> tuple[list[float], list[float]]:
+        """At each edge, the chance of a longer lead and the area under that chance up to there."""
         weights = self._lead_weights()
-        if (prefill, trip) not in self._saved:
-            total = sum(
-                weight * _mean_clamped(LEAD_EDGES[n] - trip, _upper(n) - trip, prefill)
-                for n, weight in enumerate(weights)
-            )
-            self._saved[prefill, trip] = total / sum(weights)
-        return self._saved[prefill, trip]
+        if self._areas is None:
+            total, left = sum(weights), sum(weights)
+            later, areas = [1.0], [0.0]
+            for n, weight in enumerate(weights):
+                left -= weight
+                later.append(left / total)
+                areas.append(areas[-1] + (later[n] + later[n + 1]) / 2 * (_upper(n) - LEAD_EDGES[n]))
+            self._areas = later, areas
+        return self._areas
 
     @property
     def sample_size(self) -> float:
@@ -133,7 +149,7 @@ class IntentForecast:
         """Observed leads on top of the prior's."""
         if self._weights is None:
             self._weights = [seen + assumed for seen, assumed in zip(self._leads, self._spread, strict=True)]
-            self._saved.clear()
+            self._areas = None
         return self._weights
 
 
@@ -250,14 +266,7 @@ def _upper(bin_number: int) -> float:
     return LEAD_EDGES[bin_number + 1] if bin_number + 1 < len(LEAD_EDGES) else 2 * LEAD_EDGES[-1]
 
 
-def _mean_clamped(low: float, high: float, ceiling: float) -> float:
-    """The mean of `clamp(x, 0, ceiling)` for x uniform in low..high."""
-    if high <= 0:
-        return 0.0
-    if low >= ceiling:
-        return ceiling
-    start, end = max(low, 0.0), min(high, ceiling)
-    return ((end * end - start * start) / 2 + ceiling * max(0.0, high - ceiling)) / (high - low)
+_LAST = _upper(len(LEAD_EDGES) - 1)
 
 
 def _prior_spread(prior: IntentPrior) -> list[float]:

@@ -170,7 +170,7 @@ class Replay:
             return
         request = self._scene.conversations[number].requests[index]
         prompts = self._scene.prompts[number]
-        view = self._view(at, number, looks=self._teacher is not None)
+        view = self._view(at, number)
         believed = min(view.hot_tokens, view.history_tokens)
         ttl = self._policy.request_ttl(view, request.prompt_tokens - min(believed, request.kept_tokens))
         prompt = prompts.request(index, ttl_seconds=ttl, shared_ttl_seconds=self._policy.shared_ttl())
@@ -241,9 +241,8 @@ class Replay:
             cold_tokens=flight.cold_tokens,
         )
 
-    def _view(self, at: float, number: int, *, intent: int = -1, looks: bool = True) -> View:
-        """`looks`: whether to look the prefix up; a policy that does not ask need not pay for it."""
-        thread, prompts = self._threads[number], self._scene.prompts[number]
+    def _view(self, at: float, number: int, *, intent: int = -1) -> View:
+        thread, prompts, looks = self._threads[number], self._scene.prompts[number], self._policy.looks
         hot = 0
         if looks and at < thread.touched_at + thread.tail_ttl and at >= thread.readable_at:
             hot = thread.tail_tokens

@@ -53,6 +53,7 @@ class Planned:
 
     name = "oracle"
     wakes = True
+    looks = False
 
     def __init__(self, plans: Sequence[ConversationPlan], shared_ttl_seconds: int) -> None:
         self._plans = plans
@@ -79,9 +80,9 @@ class Planned:
         return meeting.after in self._plans[meeting.conversation].joins
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _State:
-    """One conversation's part of the cache, after a call that started at `at`."""
+    """One conversation's part of the cache, after a call that started at `at`. Never changed; frozen costs time."""
 
     at: float
     tail: int
@@ -98,9 +99,9 @@ class _State:
     """(number of the intent, or -1 for a wake; TTL)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Label:
-    """A way to have come so far."""
+    """A way to have come so far. Never changed."""
 
     value: float
     state: _State

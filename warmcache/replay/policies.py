@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from warmcache.replay.joining import join_bound_seconds
 from warmcache.core.keeping import LONG_TTL_SECONDS, SHORT_TTL_SECONDS
+from warmcache.replay.joining import join_bound_seconds
 from warmcache.replay.people import IntentKind
 
 JOIN_AFTER_SECONDS = 0.5
@@ -62,6 +62,8 @@ class Policy(Protocol):
     name: str
     wakes: bool
     """Whether it wants to be asked again at nine tenths of an entry's lifetime."""
+    looks: bool
+    """Whether it asks what is hot; for one that does not, nothing is looked up."""
 
     def on_intent(self, view: View, kind: IntentKind) -> int | None:
         """A person opens the chat or types."""
@@ -98,6 +100,7 @@ class Never:
 
     name = "never"
     wakes = False
+    looks = False
 
     def __init__(self, ttl_seconds: int = SHORT_TTL_SECONDS) -> None:
         self._ttl_seconds = ttl_seconds

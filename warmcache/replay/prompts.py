@@ -5,6 +5,7 @@ last ones, as many as a look-back reaches: the older ones cannot be found from a
 """
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from warmcache.core.catalog import ModelFacts
@@ -53,6 +54,7 @@ class ConversationPrompts:
     def __init__(self, conversation: TracedConversation, facts: ModelFacts, *, shared_link: bytes) -> None:
         self._facts = facts
         self._built: dict[tuple[int, bool, int, int], TracedPrompt] = {}
+        self._blocks: dict[tuple[bytes, int], PromptBlock] = {}
         self.requests: list[Chain] = []
         self.histories: list[Chain] = []
         """Index n: what a warm-up after request n can cache."""
@@ -106,24 +108,29 @@ class ConversationPrompts:
             marks.setdefault(last - 1, ttl_seconds)
         shared_ttl = max(shared_ttl_seconds, ttl_seconds)
         marks[0] = shared_ttl if last else max(shared_ttl_seconds, ttl_seconds)
-        before = 0
-        blocks = []
-        for n, position in enumerate(chain.positions):
-            blocks.append(
-                PromptBlock(
-                    digest=position.link,
-                    tokens=position.tokens - before,
-                    level=Level.MESSAGES if n else Level.SYSTEM,
-                    ttl_seconds=marks.get(n),
-                )
-            )
-            before = position.tokens
+        blocks = list(self._unmarked(chain))
+        for n, ttl in marks.items():
+            bare = blocks[n]
+            blocks[n] = PromptBlock(digest=bare.digest, tokens=bare.tokens, level=bare.level, ttl_seconds=ttl)
         return TracedPrompt(
             facts=self._facts,
             blocks=tuple(blocks),
             suffix_tokens=PLACEHOLDER_TOKENS if is_warm_up else MESSAGE_END_TOKENS,
             links=tuple(position.link for position in chain.positions),
         )
+
+    def _unmarked(self, chain: Chain) -> Iterator[PromptBlock]:
+        """Most blocks are those of the prompt before: they are made once."""
+        before = 0
+        for n, position in enumerate(chain.positions):
+            key = (position.link, before)
+            block = self._blocks.get(key)
+            if block is None:
+                level = Level.MESSAGES if n else Level.SYSTEM
+                block = PromptBlock(digest=position.link, tokens=position.tokens - before, level=level)
+                self._blocks[key] = block
+            yield block
+            before = position.tokens
 
 
 def shared_link(name: str) -> bytes:

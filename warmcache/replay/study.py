@@ -88,13 +88,19 @@ class Block:
         return oracle is None or oracle.saved_seconds.value >= MEASURABLE_SECONDS
 
 
-@dataclass(frozen=True, slots=True)
+_Gains = tuple[list[float], list[float], list[float], list[float]]
+"""Seconds saved and dollars extra: of each conversation, and of each resample."""
+
+
+@dataclass(slots=True)
 class _Run:
     """One policy's outcomes; `value` is None where the policy does not depend on the price of a second."""
 
     policy: str
     value: float | None
     outcomes: list[Outcome]
+    gains: _Gains | None = None
+    """Once for all prices."""
 
     def worth(self, value: float) -> list[float]:
         return [-float(outcome.dollars) - value * outcome.seconds for outcome in self.outcomes]
@@ -107,7 +113,7 @@ class Study:
         self, directory: Path, cell: Cell, *, policies: Sequence[str], values: Sequence[float], rates: RateSource
     ) -> None:
         seed = cell.habits.seed
-        trace = read_trace(directory, cell.source, system_tokens=cell.system_tokens, seed=seed)
+        trace = _read(directory, cell.source, cell.system_tokens, seed)
         self._trace = _thinned(trace, cell.every)
         self._cell = cell
         self._policies = policies
@@ -220,6 +226,12 @@ class Study:
         return shown
 
 
+@lru_cache(maxsize=2)
+def _read(directory: Path, source: str, system_tokens: int, seed: int) -> Trace:
+    """Cells of one source come one after another."""
+    return read_trace(directory, source, system_tokens=system_tokens, seed=seed)
+
+
 def _by_thousands(rates: RateSource) -> RateSource:
     """Asked once per thousand tokens, rounded up: tiers begin above round numbers."""
 
@@ -244,11 +256,18 @@ def _rows(runs: Sequence[_Run], baseline: _Run, value: float, bootstrap: Bootstr
     return [replace(row, share_of_oracle=row.net_usd.value / oracle.net_usd.value) for row in rows]
 
 
-def _row(run: _Run, baseline: _Run, value: float, bootstrap: Bootstrap) -> Row:
+def _gains(run: _Run, baseline: _Run, bootstrap: Bootstrap) -> _Gains:
     pairs = list(zip(run.outcomes, baseline.outcomes, strict=True))
     saved = [before.seconds - outcome.seconds for outcome, before in pairs]
     extra = [float(outcome.dollars - before.dollars) for outcome, before in pairs]
-    saved_sums, extra_sums = bootstrap.sums(saved), bootstrap.sums(extra)
+    return saved, extra, bootstrap.sums(saved), bootstrap.sums(extra)
+
+
+def _row(run: _Run, baseline: _Run, value: float, bootstrap: Bootstrap) -> Row:
+    gains = run.gains or _gains(run, baseline, bootstrap)
+    if run.value is None:
+        run.gains = gains
+    saved, extra, saved_sums, extra_sums = gains
     net_sums = [value * s - d for s, d in zip(saved_sums, extra_sums, strict=True)]
     waits = [wait for outcome in run.outcomes for wait in outcome.waits]
     spent = sum(float(outcome.warm_up_dollars) for outcome in run.outcomes)

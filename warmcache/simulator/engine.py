@@ -11,7 +11,7 @@ A trace replay passes `at` to both and never waits.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from warmcache.simulator.latency import LatencyModel
@@ -130,7 +130,8 @@ class Engine:
     def usage_of(self, prompt: Prompt, *, scope: str = "", at: float | None = None) -> CacheUsage:
         """What a request that started at `at` would be billed. Renews nothing: it may yet be refused."""
         at = self.now() if at is None else at
-        return _bill(prompt, self._look_up(prompt.chain(scope), prompt.breakpoints, at))
+        hit = self._look_up(prompt.chain(scope), prompt.breakpoints, at)
+        return _bill(prompt, hit, _writable(prompt, hit))
 
     def begin(self, prompt: Prompt, *, scope: str = "", at: float | None = None) -> Plan:
         """Look the prompt up, renew what is read, plan what will be written. `at` is the request's start."""
@@ -140,7 +141,8 @@ class Engine:
         hit = self._look_up(chain, prompt.breakpoints, at)
         if hit is not None:
             self._renew(chain[: hit + 1], at)
-        usage = _bill(prompt, hit)
+        writable = _writable(prompt, hit)
+        usage = _bill(prompt, hit, writable)
         return Plan(
             scope=scope,
             model=prompt.facts.model,
@@ -151,7 +153,7 @@ class Engine:
                 uncached_tokens=usage.total_tokens - usage.cache_read_tokens,
                 cached_tokens=usage.cache_read_tokens,
             ),
-            writes=_plan_writes(prompt, chain, hit),
+            writes=_plan_writes(prompt, chain, writable),
             hit_position=hit,
         )
 
@@ -199,20 +201,21 @@ class Engine:
         return [entry for entry in self._entries.values() if entry.expires_at > at]
 
     def _look_up(self, chain: tuple[bytes, ...], breakpoints: tuple[int, ...], at: float) -> int | None:
-        checked = len(chain)
+        checked, find = len(chain), self._entries.get
         for breakpoint_ in reversed(breakpoints):
             first = max(0, breakpoint_ - LOOK_BACK_POSITIONS + 1)
             for position in range(min(breakpoint_, checked - 1), first - 1, -1):
-                entry = self._entries.get(chain[position])
-                if entry is not None and entry.is_live(at):
+                entry = find(chain[position])
+                if entry is not None and entry.readable_at <= at < entry.expires_at:
                     return position
             checked = min(checked, first)
         return None
 
     def _renew(self, path: tuple[bytes, ...], at: float) -> None:
+        find = self._entries.get
         for key in path:
-            entry = self._entries.get(key)
-            if entry is not None and entry.is_live(at):
+            entry = find(key)
+            if entry is not None and entry.readable_at <= at < entry.expires_at:
                 entry.expires_at = max(entry.expires_at, at + entry.ttl_seconds)
 
     def _prune(self, at: float) -> None:
@@ -231,7 +234,7 @@ def _writable(prompt: Prompt, hit: int | None) -> list[int]:
     ]
 
 
-def _plan_writes(prompt: Prompt, chain: tuple[bytes, ...], hit: int | None) -> tuple[PlannedWrite, ...]:
+def _plan_writes(prompt: Prompt, chain: tuple[bytes, ...], writable: Sequence[int]) -> tuple[PlannedWrite, ...]:
     return tuple(
         PlannedWrite(
             key=chain[position],
@@ -239,13 +242,12 @@ def _plan_writes(prompt: Prompt, chain: tuple[bytes, ...], hit: int | None) -> t
             ttl_seconds=prompt.blocks[position].ttl_seconds or 0,
             level=prompt.blocks[position].level,
         )
-        for position in _writable(prompt, hit)
+        for position in writable
     )
 
 
-def _bill(prompt: Prompt, hit: int | None) -> CacheUsage:
+def _bill(prompt: Prompt, hit: int | None, writable: Sequence[int]) -> CacheUsage:
     """Read up to the entry, 1 h write up to the last 1 h breakpoint beyond it, 5 min write up to the last."""
-    writable = _writable(prompt, hit)
     read = 0 if hit is None else prompt.prefix_tokens[hit]
     hour_marks = [position for position in writable if prompt.blocks[position].ttl_seconds == _HOUR]
     hour_end = prompt.prefix_tokens[hour_marks[-1]] if hour_marks else read
