@@ -8,7 +8,7 @@ from uuid import UUID
 
 from chatapp import access
 from chatapp.models import Assistant, Conversation, User
-from chatapp.services import assistant_edits, prompts
+from chatapp.services import assistant_edits, prompts, returns
 from warmcache import services as warmcache
 from warmcache.core.prefix import Prefix, Prompt
 from warmcache.database import in_database_thread
@@ -91,7 +91,10 @@ class TypingWatch:
                 return skipped
         edits = assistant_edits.count()
         prompt, label = await in_database_thread(_load, self._user, draft)
-        attempt = await warmcache.prewarm_prefix(prompt, intent=intent, label=label, subject=subject, chars=chars)
+        place = returns.place_of(draft.conversation_id) if draft.conversation_id else ""
+        attempt = await warmcache.prewarm_prefix(
+            prompt, intent=intent, label=label, subject=subject, place=place, chars=chars
+        )
         self._remember(draft, attempt.prefix, label, edits)
         return attempt
 
