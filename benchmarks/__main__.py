@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import django
 
-from benchmarks import first_token, start
+from benchmarks import first_token, resume, sockets, start
 from tests.servers import MissingServerError
 
 
@@ -20,7 +20,13 @@ def _hostile() -> None:
     hostile.run()
 
 
-BENCHMARKS: dict[str, Callable[[], None]] = {"first-token": first_token.run, "hostile": _hostile, "start": start.run}
+BENCHMARKS: dict[str, Callable[[], None]] = {
+    "first-token": first_token.run,
+    "hostile": _hostile,
+    "resume": resume.run,
+    "sockets": sockets.run,
+    "start": start.run,
+}
 
 
 def main() -> int:

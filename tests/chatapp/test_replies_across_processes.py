@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from tests.servers.redis_server import RedisServer
 LEASE_SECONDS = 2
 REPLIES_AT_ONCE = 20
 MOST_LOST_CHARACTERS = 2048
+TOLD_SECONDS = 20
 WORDS = " ".join(f"word-{n}" for n in range(60))
 BLOCKS = [
     {"type": "thinking", "thinking": f"Let me see. {WORDS}"},
@@ -264,3 +266,27 @@ def assert_nothing_but_the_last_moment_is_lost(server: ChatServer, reply: Doomed
     assert (status, error_code) == ("interrupted", "server_restarted")
     assert stored.startswith(shown) or shown.startswith(stored)
     assert len(shown) - len(stored) <= MOST_LOST_CHARACTERS
+
+
+@pytest.mark.soak
+async def test_with_the_usual_lease_everybody_is_told_of_a_killed_process_within_20_seconds(
+    new_database: Callable[[], str], redis_server: RedisServer
+) -> None:
+    database = new_database()
+    async with AsyncExitStack() as stack:
+        victim = stack.enter_context(ChatServer(database_url=database, redis_url=redis_server.url))
+        survivor = stack.enter_context(ChatServer(database_url=database, redis_url=redis_server.url, beside=victim))
+        doomed = await begin_replies(stack, victim)
+        watchers = [await stack.enter_async_context(open_tab(survivor)) for _ in range(2)]
+        for number, reply in enumerate(doomed):
+            await watchers[number % 2].open(reply.started["conversation_id"])
+
+        await kill(victim, doomed)
+        killed_at = time.monotonic()
+        for number, reply in enumerate(doomed):
+            await assert_told_of_end(watchers[number % 2], reply, is_open=True)
+        seconds = time.monotonic() - killed_at
+
+    assert seconds <= TOLD_SECONDS
+    for reply in doomed:
+        assert_nothing_but_the_last_moment_is_lost(survivor, reply)
