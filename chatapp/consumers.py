@@ -129,13 +129,15 @@ class ChatConsumer(SignedInSocket):
         await self.subscribe(sent.conversation.pk)
         await self.send_frame(states.message_created(sent.message))
         if not knows_reply:
-            await self.read_reply(sent.reply.pk)
+            await self.read_reply(sent.conversation.pk, sent.reply.pk)
 
-    async def read_reply(self, reply_id: UUID) -> None:
-        """From its beginning; a short one may have ended before its news is taken."""
+    async def read_reply(self, conversation_id: UUID, reply_id: UUID) -> None:
+        """From its beginning; a short one may have ended before its news is taken, and its log may be gone."""
         log = await reply_places.log_for(reply_id, user_id=self.user.pk)
         if log is not None:
             self.readers.start(log)
+        else:
+            await self.begin_anew(conversation_id, reply_id)
 
     # Events of the channel layer
 
@@ -150,7 +152,7 @@ class ChatConsumer(SignedInSocket):
     async def reply_started(self, event: events.ConversationEvent) -> None:
         conversation_id = UUID(event["conversation_id"])
         if conversation_id in self.opened:
-            await self.read_reply(UUID(event["message_id"]))
+            await self.read_reply(conversation_id, UUID(event["message_id"]))
 
     async def conversation_updated(self, event: events.ConversationEvent) -> None:
         conversation_id = UUID(event["conversation_id"])
@@ -167,6 +169,12 @@ class ChatConsumer(SignedInSocket):
         running_replies.stop_in(conversation_id)
         await self.unsubscribe(conversation_id)
         await self.send_frame(protocol.ConversationUpdated(conversation=conversations.deleted_view(conversation_id)))
+
+    async def news_missed(self, event: dict[str, Any]) -> None:
+        """The channel layer was away. What the page shows is read again; a reply that it reads brings its own end."""
+        await self.is_signed_in(max_age_seconds=0)
+        if self.opened and not self.is_reading and not self.is_closing:
+            await self.show(await states.open_conversation(self.user, next(reversed(self.opened)), None))
 
     async def session_ended(self, event: dict[str, Any]) -> None:
         await self.is_signed_in(max_age_seconds=0)

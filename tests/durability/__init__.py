@@ -1,0 +1,1 @@
+"""Clients that write while servers, Redis, the database and the network fail, and what must hold afterwards."""
