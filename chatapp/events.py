@@ -73,6 +73,11 @@ async def announce_stop(owner: str, reply_id: UUID) -> None:
     await _tell(owner_group(owner), dict(event))
 
 
+async def close() -> None:
+    """Lets go of the channel layer's connections; the process ends."""
+    await get_channel_layer().flush()
+
+
 async def _send(group: str, kind: str, conversation_id: UUID, message_id: UUID | None, origin: str) -> None:
     event: ConversationEvent = {
         "type": kind,

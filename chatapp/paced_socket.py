@@ -15,7 +15,6 @@ from typing import Any
 
 from daphne.server import Server  # noqa: F401  first of all that imports Twisted: it installs the asyncio reactor
 from daphne.ws_protocol import WebSocketProtocol
-from twisted.internet import reactor
 
 from chatapp.protocol import CLOSE_TOO_SLOW
 
@@ -122,7 +121,8 @@ class PacedSocket(WebSocketProtocol):
 
     def input_queue(self) -> InputQueue:
         """For the application's messages from this connection."""
-        return InputQueue(pause=self.transport.pauseProducing, resume=self.transport.resumeProducing)
+        connection: Any = self.transport
+        return InputQueue(pause=connection.pauseProducing, resume=connection.resumeProducing)
 
     async def room(self) -> None:
         """Returns when little enough is on its way, or the socket is closed."""
@@ -164,8 +164,9 @@ class PacedSocket(WebSocketProtocol):
         self.closeHandshakeTimeoutCall = None
         self.wasClean = False
         if self.state != self.STATE_CLOSED:
+            connection: Any = self.transport
             self.dropConnection(abort=False)
-            reactor.callLater(LINGER_SECONDS, self.transport.abortConnection)
+            asyncio.get_running_loop().call_later(LINGER_SECONDS, connection.abortConnection)
 
     def _ask(self) -> None:
         if self.state == self.STATE_OPEN:

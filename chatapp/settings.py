@@ -195,11 +195,8 @@ else:
 
 if REDIS_URL:
     CHANNEL_LAYERS: dict[str, Any] = {
-        "default": {
-            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            # redis-py 8 would time a blocking read out after 5 s by default.
-            "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": None}]},
-        }
+        # Its timeouts, retries and pools are its own: redis-py's defaults end a listener after 5 s of silence.
+        "default": {"BACKEND": "chatapp.channel_layer.SteadyPubSubLayer", "CONFIG": {"hosts": [{"address": REDIS_URL}]}}
     }
 else:
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}

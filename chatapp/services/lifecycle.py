@@ -1,5 +1,6 @@
 """What the server does before its first request and after its last."""
 
+from chatapp import events
 from chatapp.services import draining, replies, running_replies
 from warmcache import services as warmcache
 
@@ -19,3 +20,4 @@ async def shutdown() -> None:
     """Running replies end as `interrupted` with their text stored; the ledger is flushed, connections are closed."""
     await running_replies.interrupt_all()
     await warmcache.close()
+    await events.close()

@@ -34,4 +34,5 @@ async def _listen(owner: str, on_stop: Callable[[UUID], object]) -> None:
     await layer.group_add(events.owner_group(owner), channel)
     while True:
         event: events.StopEvent = await layer.receive(channel)
-        on_stop(UUID(event["reply_id"]))
+        if event["type"] == "reply.stop":
+            on_stop(UUID(event["reply_id"]))

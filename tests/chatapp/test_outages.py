@@ -1,0 +1,112 @@
+"""What a person notices while Redis or PostgreSQL is away, on real servers: nothing that is not mended soon after."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import websockets
+
+from tests.servers.chat_server import ChatServer
+from tests.servers.redis_server import RedisServer
+
+PATIENCE_SECONDS = 40.0
+
+
+class Tab:
+    def __init__(self, socket: websockets.ClientConnection) -> None:
+        self.socket = socket
+
+    async def send(self, kind: str, **fields: Any) -> None:
+        await self.socket.send(json.dumps({"type": kind, **fields}))
+
+    async def say(self, text: str, **place: Any) -> dict[str, Any]:
+        await self.send("message.send", client_message_id=str(uuid4()), text=text, **place)
+        return await self.until("message.created", text=text)
+
+    async def until(self, kind: str, **fields: Any) -> dict[str, Any]:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                frame: dict[str, Any] = json.loads(await self.socket.recv())
+                if frame["type"] == kind and all(frame.get(name) == value for name, value in fields.items()):
+                    return frame
+
+
+@asynccontextmanager
+async def open_tab(server: ChatServer, conversation_id: str | None = None) -> AsyncIterator[Tab]:
+    headers = {"Cookie": server.users["ann"].cookie}
+    async with websockets.connect(
+        server.socket_url, origin=server.url, additional_headers=headers, ping_interval=None, open_timeout=20
+    ) as socket:
+        tab = Tab(socket)
+        await tab.until("ready")
+        if conversation_id is not None:
+            await tab.send("conversation.open", conversation_id=conversation_id)
+            await tab.until("conversation.state")
+        yield tab
+
+
+@pytest.fixture(scope="module")
+def servers(new_database, _redis: RedisServer) -> Iterator[tuple[ChatServer, ChatServer]]:
+    with ChatServer(database_url=new_database(), redis_url=_redis.url) as first:
+        with ChatServer(database_url=first.database_url, redis_url=_redis.url, beside=first) as second:
+            yield first, second
+
+
+async def live_through_an_outage(servers: tuple[ChatServer, ChatServer], redis: RedisServer, seconds: float) -> None:
+    """Two tabs of one conversation in two processes, and a third tab that comes while Redis is away."""
+    here, there = servers
+    here.simulator.reset()
+    async with open_tab(here) as mine:
+        conversation_id = (await mine.say("First"))["conversation_id"]
+        await mine.until("reply.finished")
+        async with open_tab(there, conversation_id) as other:
+            redis.kill()
+            try:
+                gone_at = time.monotonic()
+                async with open_tab(here, conversation_id) as newcomer:
+                    await mine.say("While Redis is away", conversation_id=conversation_id)
+                    local = await newcomer.until("message.created", text="While Redis is away")
+                    finished = await mine.until("reply.finished")
+                await asyncio.sleep(max(0.0, gone_at + seconds - time.monotonic()))
+            finally:
+                redis.start()
+            caught_up = await messages_of(other, count=4)
+            await mine.say("After", conversation_id=conversation_id)
+            await other.until("message.created", text="After")
+            await mine.until("reply.finished")
+            stored = here.query(
+                "SELECT count(*) FROM chatapp_message WHERE conversation_id = ?", id_of(here, conversation_id)
+            )
+
+    assert local["conversation_id"] == conversation_id
+    assert finished["status"] == "complete"
+    assert [message["text"] for message in caught_up if message["role"] == "user"] == ["First", "While Redis is away"]
+    assert stored == [(6,)]
+
+
+async def messages_of(tab: Tab, *, count: int) -> list[dict[str, Any]]:
+    """The whole conversation as the server tells it unasked, once it has so many messages."""
+    while True:
+        state = await tab.until("conversation.state")
+        messages: list[dict[str, Any]] = state["messages"]
+        if len(messages) >= count:
+            return messages
+
+
+def id_of(server: ChatServer, conversation_id: str) -> str:
+    """As the database writes it."""
+    return conversation_id.replace("-", "") if server.database_url.startswith("sqlite") else conversation_id
+
+
+async def test_redis_away_for_a_moment_costs_no_socket_and_no_reply(servers, redis_server: RedisServer):
+    await live_through_an_outage(servers, redis_server, 2.0)
+
+
+@pytest.mark.soak
+async def test_redis_away_for_ten_seconds_costs_no_socket_and_no_reply(servers, redis_server: RedisServer):
+    await live_through_an_outage(servers, redis_server, 10.0)
