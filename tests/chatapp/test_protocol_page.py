@@ -6,10 +6,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from django.conf import settings
 
 import chatapp
 from chatapp import protocol
-from chatapp.services import limits, running_replies
+from chatapp.services import limits, reply_log, reply_logs
 from warmcache.core import errors
 
 ROOT = Path(chatapp.__file__).parent
@@ -140,7 +141,9 @@ def test_every_timing_and_limit_stands_on_the_page_with_its_value(head, values):
 
 def test_the_numbers_in_the_text_are_the_code_s():
     assert f"{limits.STRIKES_TO_CLOSE + 1}st in a row" in PAGE
-    assert f"the last {running_replies.MAX_ENDED_RUNS} that ended" in PAGE
+    assert f"the last {reply_logs.MAX_ENDED_LOGS} that ended, for {reply_logs.KEPT_SECONDS // 60} minutes" in PAGE
+    assert f"the newest {reply_log.MAX_HELD_BYTES // 1024} KiB of each" in PAGE
+    assert f"has moved for {settings.REPLY_LEASE_SECONDS:.0f} s" in PAGE
     assert f"may have {limits.LIMITS['open_conversations']} conversations open" in PAGE
     assert f"at most {protocol.MAX_ATTACHMENTS}" in PAGE
     assert f"at most {protocol.MAX_TEXT_CHARS:,} characters" in PAGE
