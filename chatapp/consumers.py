@@ -176,12 +176,6 @@ class ChatConsumer(SignedInSocket):
         if self.opened and not self.is_reading and not self.is_closing:
             await self.show(await states.open_conversation(self.user, next(reversed(self.opened)), None))
 
-    async def news_missed(self, event: dict[str, Any]) -> None:
-        """The channel layer was away. What the page shows is read again; a reply that it reads brings its own end."""
-        await self.is_signed_in(max_age_seconds=0)
-        if self.opened and not self.is_reading and not self.is_closing:
-            await self.show(await states.open_conversation(self.user, next(reversed(self.opened)), None))
-
     async def session_ended(self, event: dict[str, Any]) -> None:
         await self.is_signed_in(max_age_seconds=0)
 
