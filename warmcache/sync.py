@@ -22,8 +22,6 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from warmcache import services
 from warmcache.core.ports import StreamEvent
-from warmcache.core.prefix import Prefix, Prompt
-from warmcache.refreshing import Load
 from warmcache.streaming import ResponseStream, Result
 
 __all__ = [
@@ -150,25 +148,23 @@ def _blocking(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
     return call
 
 
+def _in_loop(function: Callable[P, T]) -> Callable[P, T]:
+    """The same for one that waits for nothing, but needs the loop's runtime."""
+
+    @functools.wraps(function)
+    async def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        return function(*args, **kwargs)
+
+    return _blocking(call)
+
+
 def run(function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:
     """Any async function of the API, on this process's own loop."""
     return _blocking(function)(*args, **kwargs)
 
 
-async def _outline(prompt: Prompt) -> Prefix:
-    return services.outline(prompt)
-
-
 async def _finished(attempt: services.Attempt) -> services.Warmth:
     return await attempt.finished() if attempt.finished is not None else attempt.warmth
-
-
-async def _schedule_refresh(place: str, load: Load, *, after: Result, label: str = "", subject: str = "") -> None:
-    services.schedule_refresh(place, load, after=after, label=label, subject=subject)
-
-
-async def _cancel_refresh(place: str) -> None:
-    services.cancel_refresh(place)
 
 
 prewarm_prefix = _blocking(services.prewarm_prefix)
@@ -176,11 +172,11 @@ prewarm_prefix = _blocking(services.prewarm_prefix)
 
 consider_prefix = _blocking(services.consider_prefix)
 warmth_of = _blocking(services.warmth_of)
-outline = _blocking(_outline)
+outline = _in_loop(services.outline)
 flush = _blocking(services.flush)
 warm_now = _blocking(services.warm_now)
-schedule_refresh = _blocking(_schedule_refresh)
-cancel_refresh = _blocking(_cancel_refresh)
+schedule_refresh = _in_loop(services.schedule_refresh)
+cancel_refresh = _in_loop(services.cancel_refresh)
 register_shared_layers = services.register_shared_layers
 holder_of = _blocking(services.holder_of)
 start = _blocking(services.start)

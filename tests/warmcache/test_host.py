@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "warmcache" / "README.md").read_text()
 SETUP, ASGI, WSGI = re.findall(r"```sh\n(.*?)```", README.split("## Try it")[1], re.DOTALL)
 FOREIGN = ("chatapp", "channels", "daphne", "twisted")
-WARM_SECONDS = 20.0
+WARM_SECONDS = 60.0
 ANSWER = "Hold the button."
 
 
@@ -48,17 +48,17 @@ class Host:
         return shlex.split(line.removesuffix("&"))
 
     def run(self, line: str) -> str:
-        return subprocess.check_output(self.words(line), cwd=self.folder, env=self.environment, text=True, timeout=60)
+        return subprocess.check_output(self.words(line), cwd=self.folder, env=self.environment, text=True, timeout=120)
 
     @contextmanager
     def serving(self, line: str, port: str, *more: str) -> Iterator[None]:
         """A command of the README that ends with `&`; stopped as an operator would, it ends well."""
         process = subprocess.Popen([*self.words(line), *more], cwd=self.folder, env=self.environment)
         try:
-            wait_until_listening(int(self.ports[port]), seconds=30)
+            wait_until_listening(int(self.ports[port]), seconds=90)
             yield
             process.send_signal(signal.SIGTERM)
-            assert process.wait(30) in (0, -signal.SIGTERM)
+            assert process.wait(60) in (0, -signal.SIGTERM)
         finally:
             if process.poll() is None:
                 process.kill()
@@ -69,7 +69,7 @@ class Host:
         *words, url = self.words(line)
         fields = dict(word.split("=", 1) for word in words if "=" in word)
         body = urllib.parse.urlencode(fields).encode()
-        with urllib.request.urlopen(url, body, timeout=30) as answer:
+        with urllib.request.urlopen(url, body, timeout=90) as answer:
             return answer.read().decode()
 
     def script_replies(self, text: str, *, times: int) -> None:
@@ -77,7 +77,7 @@ class Host:
         body = json.dumps({"text": text, "times": times}).encode()
         url = f"{self.environment['ANTHROPIC_BASE_URL']}/simulator/script"
         request = urllib.request.Request(url, body, {"content-type": "application/json"})
-        urllib.request.urlopen(request, timeout=30).close()
+        urllib.request.urlopen(request, timeout=90).close()
 
     def query(self, sql: str) -> list[tuple[object, ...]]:
         with closing(sqlite3.connect(self.folder / "db.sqlite3", timeout=20)) as connection:
@@ -116,7 +116,7 @@ def host(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hos
     install, simulator, export, enter, migrate = SETUP.strip().splitlines()
     assert install.startswith("pip install ./warmcache ")
     assert enter == "cd tests/host/example"
-    kept = {"PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}", "HOME": os.environ.get("HOME", "/")}
+    kept = {"PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}", "HOME": str(folder)}
     host = Host(folder=folder, environment=kept, ports=ports)
     kept.update(word.split("=", 1) for word in host.words(export)[1:])
     with host.serving(simulator, "8090", "--noise", "0"):

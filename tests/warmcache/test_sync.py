@@ -196,7 +196,7 @@ def test_parent_and_child_of_a_fork_have_loops_of_their_own_and_the_end_flushes_
             "ANTHROPIC_BASE_URL": simulator.base_url,
             "ANTHROPIC_API_KEY": simulator.api_key,
         }
-        subprocess.run([sys.executable, "-m", "tests.host.forked"], cwd=ROOT, env=environment, check=True, timeout=60)
+        subprocess.run([sys.executable, "-m", "tests.host.forked"], cwd=ROOT, env=environment, check=True, timeout=180)
 
     with sqlite3.connect(database) as connection:
         skips = connection.execute("SELECT label, reason FROM warmcache_skipcount").fetchall()

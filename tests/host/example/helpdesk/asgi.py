@@ -5,6 +5,6 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "helpdesk.settings")
 django = get_asgi_application()
 
-from warmcache.asgi import close_at_shutdown  # noqa: E402 - Django first
+from warmcache.asgi import with_lifespan  # noqa: E402 - Django first
 
-application = close_at_shutdown(django)
+application = with_lifespan(django)
