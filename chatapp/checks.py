@@ -7,6 +7,11 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
+from warmcache.database import DATABASE_THREADS
+
+IN_MEMORY_LAYER = "channels.layers.InMemoryChannelLayer"
+STEADY_LAYER = "chatapp.channel_layer.SteadyPubSubLayer"
+
 
 @register(Tags.staticfiles)
 def check_front_end_packages(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
@@ -33,6 +38,103 @@ def check_one_process_on_sqlite(app_configs: Sequence[AppConfig] | None, **kwarg
             id="chatapp.W002",
         )
     ]
+
+
+@register(Tags.database)
+def check_connections(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """A socket lives for hours, and no request begins or ends there: connections must be lent, checked, given back."""
+    database = settings.DATABASE
+    options = database.get("OPTIONS", {})
+    found: list[CheckMessage] = []
+    if database.get("CONN_MAX_AGE", 0) != 0:
+        found.append(
+            Error(
+                "CONN_MAX_AGE keeps a connection in each of many threads, and none is ever used again.",
+                hint='Set CONN_MAX_AGE to 0; on PostgreSQL OPTIONS["pool"] keeps connections.',
+                id="chatapp.E002",
+            )
+        )
+    if database["ENGINE"].endswith("sqlite3"):
+        return found + _check_sqlite(options)
+    if not isinstance(options.get("pool"), dict) or options["pool"].get("max_size", 4) <= DATABASE_THREADS:
+        found.append(
+            Error(
+                f"The pool of database connections is too small: {DATABASE_THREADS} threads of sockets use it up.",
+                hint=f'Set OPTIONS["pool"] to a dict with a max_size of {DATABASE_THREADS + 2} or more.',
+                id="chatapp.E003",
+            )
+        )
+    if not database.get("CONN_HEALTH_CHECKS"):
+        found.append(
+            Error(
+                "After a restart of PostgreSQL each dead connection of the pool would fail once.",
+                hint="Set CONN_HEALTH_CHECKS to True.",
+                id="chatapp.E004",
+            )
+        )
+    if "statement_timeout" not in str(options.get("options", "")):
+        found.append(
+            Warning(
+                "One slow query may hold a database thread, and the sockets behind it, for as long as it likes.",
+                hint='Add "-c statement_timeout=5000" to OPTIONS["options"].',
+                id="chatapp.W005",
+            )
+        )
+    return found
+
+
+def _check_sqlite(options: dict[str, Any]) -> list[CheckMessage]:
+    if options.get("transaction_mode") == "IMMEDIATE" and "WAL" in str(options.get("init_command", "")).upper():
+        return []
+    return [
+        Warning(
+            "SQLite would answer 'database is locked' as soon as two things are written at once.",
+            hint='Set OPTIONS["transaction_mode"] to "IMMEDIATE" and OPTIONS["init_command"] to one with '
+            "`PRAGMA journal_mode=WAL`.",
+            id="chatapp.W006",
+        )
+    ]
+
+
+@register
+def check_channel_layer(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Combinations that work in a test and fail under people."""
+    layer = settings.CHANNEL_LAYERS["default"]
+    backend = layer["BACKEND"]
+    if backend == IN_MEMORY_LAYER and settings.REDIS_URL:
+        return [
+            Error(
+                "REDIS_URL is for several processes, and an in-memory channel layer tells other processes nothing.",
+                hint=f"Use {STEADY_LAYER} as the channel layer, or leave REDIS_URL out.",
+                id="chatapp.E005",
+            )
+        ]
+    if backend.startswith("channels_redis.core"):
+        return [
+            Error(
+                "The core layer of channels_redis keeps its groups in Redis, loses them with it, and drops events.",
+                hint=f"Use {STEADY_LAYER} as the channel layer.",
+                id="chatapp.E006",
+            )
+        ]
+    if backend.startswith("channels_redis.") and not all(map(_listens_without_limit, _hosts(layer))):
+        return [
+            Error(
+                "redis-py ends a blocking read after its socket_timeout, 5 s by default, and sockets would fall deaf.",
+                hint=f'Use {STEADY_LAYER} as the channel layer, or set "socket_timeout": None for each of its hosts.',
+                id="chatapp.E007",
+            )
+        ]
+    return []
+
+
+def _hosts(layer: dict[str, Any]) -> list[Any]:
+    hosts: list[Any] = layer.get("CONFIG", {}).get("hosts") or [None]
+    return hosts
+
+
+def _listens_without_limit(host: Any) -> bool:
+    return isinstance(host, dict) and host.get("socket_timeout", 5) is None
 
 
 @register(Tags.security)

@@ -56,3 +56,67 @@ def test_deployment_needs_a_key_of_its_own_and_https(settings):
     settings.SECRET_KEY_FROM_ENV = settings.HTTPS = False
 
     assert ids(checks.check_deployment(None)) == ["chatapp.W003", "chatapp.W004"]
+
+
+SQLITE = {
+    "ENGINE": "django.db.backends.sqlite3",
+    "OPTIONS": {"transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL;"},
+}
+POSTGRESQL = {
+    "ENGINE": "django.db.backends.postgresql",
+    "CONN_MAX_AGE": 0,
+    "CONN_HEALTH_CHECKS": True,
+    "OPTIONS": {"pool": {"max_size": 10}, "options": "-c statement_timeout=5000"},
+}
+
+
+@pytest.mark.parametrize("database", [SQLITE, POSTGRESQL], ids=["sqlite", "postgresql"])
+def test_connections_as_this_project_sets_them_are_clean(settings, database):
+    settings.DATABASE = database
+
+    assert checks.check_connections(None) == []
+
+
+@pytest.mark.parametrize(
+    ("database", "expected"),
+    [
+        (SQLITE | {"OPTIONS": {}}, "chatapp.W006"),
+        (SQLITE | {"CONN_MAX_AGE": 60}, "chatapp.E002"),
+        (POSTGRESQL | {"CONN_HEALTH_CHECKS": False}, "chatapp.E004"),
+        (POSTGRESQL | {"OPTIONS": {**POSTGRESQL["OPTIONS"], "pool": {"max_size": 8}}}, "chatapp.E003"),
+        (POSTGRESQL | {"OPTIONS": {**POSTGRESQL["OPTIONS"], "pool": True}}, "chatapp.E003"),
+        (POSTGRESQL | {"OPTIONS": {"pool": {"max_size": 10}}}, "chatapp.W005"),
+    ],
+)
+def test_connections_that_would_run_out_or_die_are_told_with_what_to_do(settings, database, expected):
+    settings.DATABASE = database
+
+    (found,) = checks.check_connections(None)
+
+    assert found.id == expected
+    assert found.hint
+
+
+@pytest.mark.parametrize(
+    ("layer", "redis_url", "expected"),
+    [
+        ({"BACKEND": checks.IN_MEMORY_LAYER}, "", []),
+        ({"BACKEND": checks.IN_MEMORY_LAYER}, "redis://localhost/0", ["chatapp.E005"]),
+        ({"BACKEND": checks.STEADY_LAYER, "CONFIG": {"hosts": ["redis://localhost/0"]}}, "redis://localhost/0", []),
+        ({"BACKEND": "channels_redis.core.RedisChannelLayer"}, "redis://localhost/0", ["chatapp.E006"]),
+        ({"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer"}, "redis://localhost/0", ["chatapp.E007"]),
+        (
+            {
+                "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+                "CONFIG": {"hosts": [{"address": "redis://localhost/0", "socket_timeout": None}]},
+            },
+            "redis://localhost/0",
+            [],
+        ),
+    ],
+)
+def test_a_channel_layer_that_would_lose_events_is_refused(settings, layer, redis_url, expected):
+    settings.CHANNEL_LAYERS = {"default": layer}
+    settings.REDIS_URL = redis_url
+
+    assert ids(checks.check_channel_layer(None)) == expected
