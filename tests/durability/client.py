@@ -151,6 +151,9 @@ class Client:
         for message in frame["messages"]:
             if message["role"] == "user" and message["client_message_id"]:
                 self._known_acks.add(message["client_message_id"])
+            elif frame["recovered"] and (seen := self.replies.get(message["id"])) and seen.seq and not seen.status:
+                # What is missing of it follows as frames, its end included.
+                continue
             elif message["status"] in TERMINAL:
                 seen = self.replies.setdefault(message["id"], SeenReply())
                 seen.status, seen.text = message["status"], message["text"]

@@ -124,7 +124,8 @@ class FaultProxy:
         self._links.add(link)
         try:
             await asyncio.gather(self._pass_on(near_reader, far), self._pass_on(far_reader, near))
-        except OSError:
+        except (OSError, asyncio.CancelledError):
+            # A stream server logs handlers that end cancelled as errors.
             link.reset()
         finally:
             self._links.discard(link)
