@@ -7,22 +7,35 @@ from collections.abc import Callable
 
 import django
 
-from benchmarks import first_token, resume, sockets, start
+from benchmarks import first_token, replay, resume, sockets, start
 from tests.servers import MissingServerError
 
 
-def _hostile() -> None:
-    """The only one that runs in this process, and so needs Django here."""
+def _set_up_django() -> None:
+    """For those that run in this process."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatapp.settings")
     django.setup()
+
+
+def _decision() -> None:
+    _set_up_django()
+    from benchmarks import decision
+
+    decision.run()
+
+
+def _hostile() -> None:
+    _set_up_django()
     from benchmarks import hostile
 
     hostile.run()
 
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
+    "decision": _decision,
     "first-token": first_token.run,
     "hostile": _hostile,
+    "replay": replay.run,
     "resume": resume.run,
     "sockets": sockets.run,
     "start": start.run,

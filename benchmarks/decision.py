@@ -1,0 +1,46 @@
+"""What one decision costs: CPU time of `consider_prefix` for a prefix that is known, with the store in memory.
+
+That is the path of every frame that tells of typing: look up what is warm, weigh it, count the skip. No SQL, no
+hashing, no network; the target is 150 microseconds.
+"""
+
+import asyncio
+import statistics
+import time
+
+from warmcache import services
+from warmcache.core.prefix import Prefix
+from warmcache.testing import fake_runtime, make_prompt
+from warmcache.warmth import record_warm
+
+TARGET_MICROSECONDS = 150
+DECISIONS = 2000
+ROUNDS = 7
+
+
+def run() -> None:
+    """Prints the median of several rounds for a prefix that is cold and one that is warm."""
+    asyncio.run(_measure())
+
+
+async def _measure() -> None:
+    async with fake_runtime(has_database=False) as fake:
+        prefix = services.outline(make_prompt(system_tokens=60_000, turns=20))
+        await _print("cold, so all is weighed", prefix)
+        await record_warm(fake.runtime, prefix, fake.clock.now())
+        await _print("warm", prefix)
+        fake.clock.advance(0.9 * 300)
+        await _print("near its end, so all is weighed", prefix)
+
+
+async def _print(what: str, prefix: Prefix) -> None:
+    rounds = [await _round(prefix) for _ in range(ROUNDS)]
+    told = f"median {statistics.median(rounds):.0f}, least {min(rounds):.0f}, most {max(rounds):.0f} microseconds"
+    print(f"  {what}: {told} (target {TARGET_MICROSECONDS})", flush=True)
+
+
+async def _round(prefix: Prefix) -> float:
+    began = time.process_time()
+    for _ in range(DECISIONS):
+        await services.consider_prefix(prefix, intent="typing", label="bench", subject="ann", chars=5)
+    return (time.process_time() - began) / DECISIONS * 1e6
