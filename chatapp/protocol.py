@@ -85,6 +85,13 @@ class BlockView(msgspec.Struct, frozen=True, kw_only=True):
     state: Literal["start", "stop"]
 
 
+class AttachmentView(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that goes with a message."""
+
+    id: UUID
+    name: str
+
+
 class QueuedView(msgspec.Struct, frozen=True, kw_only=True):
     """A message that waits for the end of the running reply, or was left behind by one that ended badly."""
 
@@ -129,6 +136,7 @@ class MessageView(msgspec.Struct, frozen=True, kw_only=True):
     parent_id: UUID | None
     siblings: list[UUID]
     text: str
+    attachments: list[str]
     blocks: list[BlockView]
     status: str
     client_message_id: UUID | None
@@ -281,6 +289,7 @@ class MessageCreated(ServerFrame, frozen=True, kw_only=True, tag="message.create
     conversation_id: UUID
     parent_id: UUID | None
     text: str
+    attachments: list[str]
     created_at: datetime
 
 
@@ -297,6 +306,7 @@ class MessageWithdrawn(ServerFrame, frozen=True, kw_only=True, tag="message.with
     message_id: UUID
     conversation_id: UUID
     text: str
+    attachments: list[AttachmentView]
 
 
 class ReplyStarted(ServerFrame, frozen=True, kw_only=True, tag="reply.started"):

@@ -23,6 +23,7 @@ from chatapp import access, events, upstream
 from chatapp.forms import RenameForm
 from chatapp.health import health
 from chatapp.models import Assistant, Conversation, User
+from chatapp.protocol import MAX_ATTACHMENTS
 from chatapp.services import attachments, conversations, sign_in_links
 
 SOCKET_PATH = "/ws/chat/"
@@ -195,7 +196,11 @@ def _page_config(
         "assistants": [msgspec.to_builtins(conversations.assistant_view(each)) for each in assistants],
         "conversations": [msgspec.to_builtins(conversations.conversation_view(each)) for each in listed],
         "upstream": upstream.name(),
-        "attachments": {"max_bytes": attachments.MAX_FILE_BYTES, "accept": attachments.ACCEPTED},
+        "attachments": {
+            "max_bytes": attachments.MAX_FILE_BYTES,
+            "max_count": MAX_ATTACHMENTS,
+            "accept": attachments.ACCEPTED,
+        },
         "user": {"id": user.pk, "username": user.get_username(), "is_staff": user.is_staff},
         "urls": {
             "home": reverse("home"),

@@ -10,7 +10,15 @@ from django.utils import timezone
 
 from chatapp import access
 from chatapp.models import Attachment, Conversation, Message, QueuedMessage, User
-from chatapp.protocol import MAX_QUEUED_TEXT_CHARS, FrameError, MessageQueued, MessageSend, MessageWithdrawn, QueuedView
+from chatapp.protocol import (
+    MAX_QUEUED_TEXT_CHARS,
+    AttachmentView,
+    FrameError,
+    MessageQueued,
+    MessageSend,
+    MessageWithdrawn,
+    QueuedView,
+)
 from chatapp.services.limits import LIMITS
 
 LONGEST_TURN = timedelta(seconds=10)
@@ -102,11 +110,12 @@ def withdraw(user: User, message_id: UUID) -> MessageWithdrawn:
     that raises `access.NotFound`, as for one that is not the user's."""
     with transaction.atomic():
         queued = access.queued_for_user(user, message_id, to_write=True)
+        attachments = list(queued.attachments.all())
         if queued.withdrawn_at is None:
             queued.withdrawn_at = timezone.now()
             queued.save(update_fields=["withdrawn_at"])
             queued.attachments.update(queued=None)
-    return message_withdrawn(queued)
+    return message_withdrawn(queued, attachments)
 
 
 def answer_to(queued: QueuedMessage) -> MessageQueued | MessageWithdrawn:
@@ -114,13 +123,15 @@ def answer_to(queued: QueuedMessage) -> MessageQueued | MessageWithdrawn:
     return message_queued(queued) if queued.withdrawn_at is None else message_withdrawn(queued)
 
 
-def message_withdrawn(queued: QueuedMessage) -> MessageWithdrawn:
-    """The answer to whoever takes it back, and to a resend that comes too late; the same each time."""
+def message_withdrawn(queued: QueuedMessage, attachments: Sequence[Attachment] = ()) -> MessageWithdrawn:
+    """The answer to whoever takes it back, with the files that are his draft's again; and to a resend that comes too
+    late, the same each time."""
     return MessageWithdrawn(
         client_message_id=queued.client_message_id,
         message_id=queued.message_id,
         conversation_id=queued.conversation_id,
         text=queued.text,
+        attachments=[AttachmentView(id=each.pk, name=each.name) for each in attachments],
     )
 
 

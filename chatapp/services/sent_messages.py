@@ -115,7 +115,8 @@ def _store_first(user: User, frame: MessageSend) -> Sent:
     attachments = access.unsent_attachments(user, frame.attachment_ids)
     assistant_id = int(frame.assistant_id) if frame.assistant_id is not None else None
     assistant = access.assistant_for_user(user, assistant_id)
-    conversation = conversations.create(user, assistant, first_text=frame.text)
+    # A message without a text has files: `protocol.decode` sees to that.
+    conversation = conversations.create(user, assistant, first_text=frame.text.strip() or attachments[0].name)
     if frame.parent_id or frame.edit_of:
         # Of another conversation, since this one has none yet.
         raise access.NotFound("message")

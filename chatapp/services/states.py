@@ -99,6 +99,7 @@ def message_created(message: Message) -> MessageCreated:
         conversation_id=message.conversation_id,
         parent_id=message.parent_id,
         text=message.text,
+        attachments=_attached(message),
         created_at=message.created_at,
     )
 
@@ -111,6 +112,7 @@ def message_view(message: Message, siblings: Sequence[UUID]) -> MessageView:
         parent_id=message.parent_id,
         siblings=list(siblings),
         text=message.text,
+        attachments=[] if is_reply else _attached(message),
         blocks=block_views(message.content) if is_reply else [],
         status=message.status,
         client_message_id=message.client_message_id,
@@ -124,6 +126,11 @@ def message_view(message: Message, siblings: Sequence[UUID]) -> MessageView:
         cost_usd=None if message.cost_usd is None else format(message.cost_usd, "f"),
         warm_up_id=message.warm_up_id,
     )
+
+
+def _attached(message: Message) -> list[str]:
+    """The names of a person's files, told by the blocks that they became."""
+    return [str(block.get("title", "")) for block in message.content if block.get("type") == "document"]
 
 
 async def _running_in(loaded: _Loaded) -> ReplyLog | None:

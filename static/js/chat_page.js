@@ -12,7 +12,7 @@ export class ChatPage {
   /**
    * `parts`: `session`, `socket`, `outbox`, `drafts`, `typing`, `acks`, `meter`, `warmth`, `view`, `list`,
    * `composer`, `keeper`, `sidebar`, `header`, `navigation`, `requests`, `notices`, `drawer`, `connectionNotice`,
-   * and `newChat` (the scope of one), `signIn()`.
+   * `uploads`, `announcer`, and `newChat` (the scope of one), `signIn()`.
    */
   constructor(parts) {
     this.#parts = parts
@@ -53,7 +53,21 @@ export class ChatPage {
   }
 
   tellTyping(chars) {
-    this.#parts.socket.send(typingStarted(this.#parts.session.scope, chars))
+    const { socket, session, uploads } = this.#parts
+    socket.send(typingStarted(session.scope, chars, uploads.ids(session.scope)))
+  }
+
+  /** A file's state has changed in the draft of `scope`. */
+  attachmentsChanged(scope) {
+    const { session, view } = this.#parts
+    if (scope.conversationId === session.scope.conversationId) view.showAttachments(session.scope)
+  }
+
+  /** The server has a file of the draft: it is read ahead while the question is typed. */
+  attached(scope, { name }) {
+    const { session, composer, announcer } = this.#parts
+    announcer.say(`${name} is attached.`)
+    if (scope.conversationId === session.scope.conversationId) this.tellTyping(composer.text.length)
   }
 
   tellTypingStopped() {
@@ -62,8 +76,8 @@ export class ChatPage {
 
   /** Takes a text from the composer; nothing is lost from here on. */
   send(text, pressedAt) {
-    const { session, outbox, drafts, typing, meter, list, view, keeper, notices } = this.#parts
-    const entry = outbox.add({ scope: session.scope, text })
+    const { session, outbox, drafts, typing, meter, list, view, keeper, notices, uploads } = this.#parts
+    const entry = outbox.add({ scope: session.scope, text, attachments: uploads.take(session.scope) })
     meter.pressed(entry.clientMessageId, pressedAt)
     drafts.save(session.scope, "")
     typing.forget()
@@ -118,10 +132,11 @@ export class ChatPage {
 
   /** Puts a message that was not sent back where it can be changed. */
   takeBack(clientMessageId) {
-    const { outbox, list, composer, drafts, session, view } = this.#parts
+    const { outbox, list, composer, drafts, session, view, uploads } = this.#parts
     const entry = outbox.discard(clientMessageId)
     list.discardWaiting(clientMessageId)
     if (entry === null) return
+    uploads.putBack(session.scope, entry.attachments ?? [])
     composer.restore([entry.text, composer.text].filter((text) => text !== "").join("\n\n"))
     drafts.save(session.scope, composer.text)
     view.deliveryChanged()

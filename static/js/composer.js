@@ -14,6 +14,7 @@ export class Composer {
   #onTyped
   #isRunning = false
   #isBlocked = false
+  #attachments = { count: 0, isBusy: false }
   #limits = null
 
   /**
@@ -65,6 +66,12 @@ export class Composer {
     this.#show()
   }
 
+  /** How many files go with the message, and whether one of them is still on its way to the server. */
+  attached({ count, isBusy }) {
+    this.#attachments = { count, isBusy }
+    this.#show()
+  }
+
   focus() {
     this.#input.focus({ preventScroll: true })
   }
@@ -94,7 +101,11 @@ export class Composer {
   }
 
   #maySend() {
-    return this.text.trim() !== "" && !this.#isBlocked && this.#charsOver() <= 0
+    return this.#hasContent() && !this.#attachments.isBusy && !this.#isBlocked && this.#charsOver() <= 0
+  }
+
+  #hasContent() {
+    return this.text.trim() !== "" || this.#attachments.count > 0
   }
 
   #charsOver() {
@@ -103,7 +114,7 @@ export class Composer {
 
   #show() {
     show(this.#stop, this.#isRunning)
-    show(this.#send, !this.#isRunning || this.text.trim() !== "")
+    show(this.#send, !this.#isRunning || this.#hasContent())
     this.#send.disabled = !this.#maySend()
     this.#send.ariaLabel = this.#isRunning ? "Send when the reply is done" : "Send"
     setText(part(this.#form, "hint"), this.#isRunning ? HINT_WHILE_RUNNING : HINT)

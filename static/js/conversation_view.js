@@ -13,7 +13,7 @@ export class ConversationView {
 
   /**
    * `parts`: `list`, `queue`, `elsewhere`, `header`, `picker`, `composer`, `keeper`, `announcer`, `meter`, `sidebar`,
-   * `navigation`, `outbox`, `drafts` and `onFirstState()`.
+   * `navigation`, `outbox`, `drafts`, `uploads`, `tray` and `onFirstState()`.
    */
   constructor(parts) {
     this.#parts = parts
@@ -32,6 +32,7 @@ export class ConversationView {
     sidebar.markCurrent(scope.conversationId)
     header.showTitle(sidebar.title(scope.conversationId))
     composer.restore(drafts.load(scope))
+    this.showAttachments(scope)
     picker.choose(scope.assistantId)
     this.#showBlocked()
   }
@@ -59,6 +60,13 @@ export class ConversationView {
     return isKept
   }
 
+  /** The files of the draft. */
+  showAttachments(scope) {
+    const { uploads, tray, composer } = this.#parts
+    tray.show(uploads.entries(scope))
+    composer.attached({ count: uploads.ids(scope).length, isBusy: uploads.isBusy(scope) })
+  }
+
   shows(messageId) {
     return this.#parts.list.shows(messageId)
   }
@@ -69,12 +77,12 @@ export class ConversationView {
   }
 
   /** The first message of a new chat is committed: the conversation exists and has an address. */
-  conversationBegan(conversationId, { scope, text }) {
-    const { sidebar, navigation, drafts, composer, header } = this.#parts
+  conversationBegan(conversationId, { scope, text, attachments }) {
+    const { sidebar, navigation, drafts, composer, header, uploads } = this.#parts
     const now = new Date().toISOString()
     this.#conversationId = conversationId
     if (!sidebar.has(conversationId)) {
-      const title = firstWords(text)
+      const title = firstWords(text.trim() || (attachments?.[0]?.name ?? ""))
       sidebar.update({ id: conversationId, title, assistant_id: scope.assistantId, created_at: now, updated_at: now })
     }
     sidebar.markCurrent(conversationId)
@@ -82,6 +90,7 @@ export class ConversationView {
     navigation.go(conversationId)
     drafts.save(scope, "")
     drafts.save({ conversationId }, composer.text)
+    uploads.move(scope, { conversationId })
   }
 
   /** Says whether it could be shown: not where the branch that it follows is not on this page. */
@@ -107,8 +116,8 @@ export class ConversationView {
   }
 
   /** `isWanted`: its text goes on being written, where it was taken from or at the next visit there. */
-  messageWithdrawn({ conversation_id, client_message_id, message_id, text }, { isWanted }) {
-    const { list, queue, composer, drafts } = this.#parts
+  messageWithdrawn({ conversation_id, client_message_id, message_id, text, attachments }, { isWanted }) {
+    const { list, queue, composer, drafts, uploads } = this.#parts
     const isHere = conversation_id === this.#conversationId
     if (isHere) list.discardWaiting(client_message_id)
     if (isHere) queue.drop(message_id)
@@ -116,6 +125,7 @@ export class ConversationView {
     const scope = { conversationId: conversation_id }
     const draft = joined(text, isHere ? composer.text : drafts.load(scope))
     drafts.save(scope, draft)
+    uploads.putBack(scope, attachments)
     if (!isHere) return
     composer.restore(draft)
     composer.focus()

@@ -2,6 +2,9 @@
 import { AckPacer } from "./ack_pacer.js"
 import { Announcer } from "./announcer.js"
 import { AssistantPicker } from "./assistant_picker.js"
+import { AttachmentRequests } from "./attachment_requests.js"
+import { AttachmentTray } from "./attachment_tray.js"
+import { AttachmentUploads } from "./attachment_uploads.js"
 import { ChatPage } from "./chat_page.js"
 import { CodeHighlighter } from "./code_highlighter.js"
 import { Composer } from "./composer.js"
@@ -105,6 +108,19 @@ const composer = new Composer({
   onTyped: (text) => page.typed(text),
   onStop: () => session.stop(),
 })
+const uploads = new AttachmentUploads({
+  requests: new AttachmentRequests({ url: config.urls.attachments, csrfToken: config.csrf_token }),
+  maxBytes: config.attachments.max_bytes,
+  maxCount: config.attachments.max_count,
+  onChange: (scope) => page.attachmentsChanged(scope),
+  onReady: (scope, entry) => page.attached(scope, entry),
+})
+const tray = new AttachmentTray({
+  form: byId("composer"),
+  dropZone: byId("main"),
+  onFiles: (files) => uploads.add(session.scope, files),
+  onRemove: (key) => uploads.remove(session.scope, key),
+})
 const menu = new ConversationMenu({
   menu: byId("conversation-menu"),
   onRename: (id, title) => page.rename(id, title),
@@ -129,12 +145,13 @@ const drawer = new Drawer({
 // The conversation, and what everything means for it
 const view = new ConversationView({
   list, queue, elsewhere: byId("elsewhere"), header, picker, composer, keeper, announcer, meter, sidebar, navigation, outbox, drafts,
+  uploads, tray,
   onFirstState: () => (document.documentElement.dataset.ready = "true"),
 })
 const session = new ConversationSession({ scope: scopeFor(config.conversation_id), send, outbox, view })
 const page = new ChatPage({
   session, socket, outbox, drafts, typing, acks, meter, warmth, view, list, composer, keeper, sidebar, header,
-  navigation, requests, notices, drawer, connectionNotice,
+  navigation, requests, notices, drawer, connectionNotice, uploads, announcer,
   newChat: scopeFor(null),
   signIn: () => location.assign(`${config.urls.sign_in ?? "/accounts/login/"}?next=${location.pathname}`),
 })

@@ -61,17 +61,20 @@ export class MessageList {
   /** A message that is on its way (an outbox entry) or whose delivery changed. */
   showWaiting(entry) {
     const known = this.#waiting(entry.clientMessageId)
-    const view = known ?? this.#addUser(entry)
+    const files = (entry.attachments ?? []).map(({ name }) => name)
+    const view = known ?? this.#addUser({ ...entry, files })
     view.waiting(entry)
     if (known === undefined) this.#standInFor(entry, view)
   }
 
   /** Takes a `message.created`; says `known`, `shown`, or `lost` where what it follows is not on this page. */
-  messageCreated({ client_message_id, message_id, parent_id, text }) {
+  messageCreated({ client_message_id, message_id, parent_id, text, attachments }) {
     if (this.#users.some(({ messageId }) => messageId === message_id)) return "known"
     const parent = parent_id === null ? null : this.#element(parent_id)
     if (parent_id !== null && parent === null) return "lost"
-    const view = this.#waiting(client_message_id) ?? this.#addUser({ clientMessageId: client_message_id, text })
+    const news = { clientMessageId: client_message_id, text, files: attachments }
+    const view = this.#waiting(client_message_id) ?? this.#addUser(news)
+    view.attached(attachments)
     this.#hidden.delete(client_message_id)
     view.sent(message_id, [...this.#giveWay(parent, view.element), message_id])
     view.element.after(...this.#repliesTo(message_id))
@@ -167,8 +170,8 @@ export class MessageList {
   }
 
   #userFrom(message) {
-    const { client_message_id: clientMessageId, text } = message
-    const view = new UserMessageView({ ...this.#options, clientMessageId, text })
+    const { client_message_id: clientMessageId, text, attachments: files } = message
+    const view = new UserMessageView({ ...this.#options, clientMessageId, text, files })
     view.sent(message.id, message.siblings)
     this.#users.push(view)
     return view
@@ -188,8 +191,8 @@ export class MessageList {
     return view
   }
 
-  #addUser({ clientMessageId, text }) {
-    const view = new UserMessageView({ ...this.#options, clientMessageId, text })
+  #addUser({ clientMessageId, text, files }) {
+    const view = new UserMessageView({ ...this.#options, clientMessageId, text, files })
     this.#users.push(view)
     this.#root.append(view.element)
     return view

@@ -9,8 +9,8 @@ const STALE_AFTER_MS = 10 * 60_000
 /**
  * Messages on their way: kept until the server says that the row is committed, and sent again under the same
  * `client_message_id` after a reconnect, which makes a resend harmless.
- * An entry is `{ clientMessageId, scope, text, editOf, createdAtMs, state, reason }`; `state` is `sending` or `failed`,
- * `editOf` the message that it is another version of, or null.
+ * An entry is `{ clientMessageId, scope, text, editOf, attachments, createdAtMs, state, reason }`; `state` is `sending`
+ * or `failed`, `editOf` the message that it is another version of, or null, `attachments` are `[{ id, name }]`.
  */
 export class Outbox {
   #entries = new Map()
@@ -33,9 +33,10 @@ export class Outbox {
     this.#restore()
   }
 
-  add({ scope, text, editOf = null }) {
+  add({ scope, text, editOf = null, attachments = [] }) {
     const clientMessageId = this.#uuid()
-    const entry = { clientMessageId, scope, text, editOf, createdAtMs: this.#clock(), state: "sending", reason: null }
+    const message = { clientMessageId, scope, text, editOf, attachments }
+    const entry = { ...message, createdAtMs: this.#clock(), state: "sending", reason: null }
     this.#entries.set(clientMessageId, entry)
     this.#values.set(clientMessageId, entry)
     this.#send(entry)

@@ -27,23 +27,23 @@ export function conversationOpen(scope, cursor = null) {
   return cursor === null ? frame : { ...frame, cursor }
 }
 
-export const typingStarted = (scope, chars) => ({
+export const typingStarted = (scope, chars, attachmentIds = []) => ({
   type: "typing.started",
   ...scopeFields(scope),
   chars,
-  attachment_ids: [],
+  attachment_ids: attachmentIds,
 })
 
 export const typingStopped = (scope) => ({ type: "typing.stopped", ...scopeFields(scope) })
 
-/** `editOf`: the message that this one is another version of, or null. */
-export const messageSend = ({ clientMessageId, scope, text, editOf = null }) => ({
+/** `editOf`: the message that this one is another version of, or null; `attachments`: `[{ id, name }]`. */
+export const messageSend = ({ clientMessageId, scope, text, editOf = null, attachments = [] }) => ({
   type: "message.send",
   client_message_id: clientMessageId,
   ...scopeFields(scope),
   text,
   edit_of: editOf,
-  attachment_ids: [],
+  attachment_ids: attachments.map(({ id }) => id),
 })
 
 export const queueWithdraw = (messageId) => ({ type: "queue.withdraw", message_id: messageId })

@@ -10,5 +10,5 @@ export function queueStates(queue) {
   return queue.map(({ is_held }, place) => (is_held ? HELD : place === first ? NEXT : LATER))
 }
 
-/** What is shown of a waiting text, which comes cut when it is long. */
-export const queuedText = ({ text, chars }) => (chars > text.length ? `${text}…` : text)
+/** What is shown of a waiting text, which comes cut when it is long; without one, files are what waits. */
+export const queuedText = ({ text, chars }) => (chars > text.length ? `${text}…` : text || "Attached files")

@@ -9,10 +9,10 @@ export class UserMessageView {
   #versions
 
   /**
-   * `onRetry` and `onEdit` get the `client_message_id` of what was not sent; `onRevise(messageId, text, pressedAt)` a
+   * `files` are the names of what is attached. `onRetry` and `onEdit` get the `client_message_id` of what was not sent; `onRevise(messageId, text, pressedAt)` a
    * sent message's new text; `onSelect(messageId, step)` another version of it.
    */
-  constructor({ clientMessageId, text, onRetry, onEdit, onRevise, onSelect }) {
+  constructor({ clientMessageId, text, files, onRetry, onEdit, onRevise, onSelect }) {
     this.clientMessageId = clientMessageId
     this.messageId = null
     this.text = text
@@ -21,9 +21,17 @@ export class UserMessageView {
     this.#versions = new VersionSwitch({ onSelect })
     part(this.element, "foot").prepend(this.#versions.element)
     part(this.element, "text").textContent = text
+    show(part(this.element, "text"), text.trim() !== "")
+    this.attached(files)
     part(this.element, "retry").addEventListener("click", () => onRetry(clientMessageId))
     part(this.element, "edit").addEventListener("click", () => onEdit(clientMessageId))
     part(this.element, "revise").addEventListener("click", () => this.#edit())
+  }
+
+  /** The names of its files, as the sender or the server tells them. */
+  attached(files) {
+    part(this.element, "files").replaceChildren(...files.map(fileNamed))
+    show(part(this.element, "files"), files.length > 0)
   }
 
   get siblings() {
@@ -83,4 +91,10 @@ export class UserMessageView {
     show(part(this.element, "bubble"), isShown)
     show(part(this.element, "foot"), isShown)
   }
+}
+
+function fileNamed(name) {
+  const file = fromTemplate("attached-file-template")
+  part(file, "name").textContent = name
+  return file
 }

@@ -83,6 +83,7 @@ def test_times_are_utc_and_ids_are_text():
         conversation_id=AN_ID,
         parent_id=None,
         text="ä\u2028",
+        attachments=[],
         created_at=datetime(2026, 11, 22, 18, 0, tzinfo=UTC),
     )
 

@@ -154,3 +154,17 @@ test("a stranger's acknowledgement is nobody's", () => {
 
   assert.equal(outbox.acknowledge("unknown"), null)
 })
+
+test("files go with their message, also from an outbox that knew none", () => {
+  const storage = new FakeStorage()
+  const { outbox, sent } = makeOutbox({ storage })
+  outbox.add({ scope: SCOPE, text: "", attachments: [{ id: "file-1", name: "notes.md" }] })
+  const { attachments, ...older } = outbox.add({ scope: SCOPE, text: "older" })
+  storage.setItem("outbox:message-2", JSON.stringify(older))
+
+  const again = makeOutbox({ storage })
+  again.outbox.connected()
+
+  assert.deepEqual(sent[0].attachment_ids, ["file-1"])
+  assert.deepEqual(again.sent.map(({ attachment_ids }) => attachment_ids), [["file-1"], []])
+})

@@ -234,10 +234,11 @@ async def test_an_attachment_of_a_waiting_message_is_taken_and_given_back(open_t
     await tab.say("The same note", **place)
     taken = await tab.until("error")
     await tab.send("queue.withdraw", message_id=ack["message_id"])
-    await tab.until("message.withdrawn")
+    withdrawn = await tab.until("message.withdrawn")
     await tab.say("Once more", **place)
 
     assert taken["code"] == "not_found"
+    assert withdrawn["attachments"] == [{"id": str(note.pk), "name": "note.txt"}]
     assert (await tab.until("message.queued"))["text"] == "Once more"
 
 

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 FIELDS_OF_AN_ACK = {
     "type",
+    "attachments",
     "client_message_id",
     "message_id",
     "conversation_id",
@@ -236,6 +237,7 @@ async def test_attachments_are_sent_before_the_text_and_only_once(open_tab, ann,
     content = simulator.requests()[0]["parsed"]["messages"][0]["content"]
     assert [block.get("title", block.get("text")) for block in content] == ["1.txt", "2.txt", "Compare these"]
     assert resent == created
+    assert created["attachments"] == ["1.txt", "2.txt"]
     assert (error["code"], error["message"]) == ("not_found", "There is no such attachment.")
     owners = await in_database_thread(lambda: set(Attachment.objects.values_list("message_id", flat=True)))
     assert {str(pk) for pk in owners} == {created["message_id"]}

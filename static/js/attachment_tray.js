@@ -1,0 +1,73 @@
+import { fromTemplate, part, setText, show } from "./dom.js"
+
+const STATES = { uploading: "Reading…", ready: "", failed: "" }
+
+/** Where files come in (the paper clip, a drop, a paste), and the chips of those that go with the message. */
+export class AttachmentTray {
+  #list
+  #button
+  #onRemove
+
+  /** `form` is the composer's, `dropZone` takes files from outside; `onFiles(files)`, `onRemove(key)`. */
+  constructor({ form, dropZone, onFiles, onRemove }) {
+    this.#list = part(form, "attachments")
+    this.#button = part(form, "attach")
+    this.#onRemove = onRemove
+    const input = part(form, "file")
+    this.#button.addEventListener("click", () => input.click())
+    input.addEventListener("change", () => {
+      onFiles([...input.files])
+      input.value = "" // so that the same file can be chosen again
+    })
+    form.addEventListener("paste", (event) => {
+      if (event.clipboardData.files.length === 0) return
+      event.preventDefault()
+      onFiles([...event.clipboardData.files])
+    })
+    this.#takeDrops(dropZone, onFiles)
+  }
+
+  show(entries) {
+    const focused = [...this.#list.children].findIndex((chip) => chip.contains(document.activeElement))
+    this.#list.replaceChildren(...entries.map((entry) => this.#chip(entry)))
+    show(this.#list, entries.length > 0)
+    if (focused >= 0) this.#focusNear(focused)
+  }
+
+  #chip({ key, name, state, message }) {
+    const chip = fromTemplate("attachment-template")
+    chip.dataset.state = state
+    setText(part(chip, "name"), name)
+    setText(part(chip, "state"), message ?? STATES[state])
+    const remove = part(chip, "remove")
+    remove.ariaLabel = `Remove ${name}`
+    remove.addEventListener("click", () => this.#onRemove(key))
+    return chip
+  }
+
+  // Whoever removes files by keyboard goes on with the next one.
+  #focusNear(place) {
+    const chip = this.#list.children[Math.min(place, this.#list.childElementCount - 1)]
+    const target = chip === undefined ? this.#button : part(chip, "remove")
+    target.focus({ preventScroll: true })
+  }
+
+  #takeDrops(zone, onFiles) {
+    const hasFiles = (event) => event.dataTransfer?.types.includes("Files") ?? false
+    const mark = (isOver) => (zone.dataset.dropping = String(isOver))
+    zone.addEventListener("dragover", (event) => {
+      if (!hasFiles(event)) return
+      event.preventDefault()
+      mark(true)
+    })
+    zone.addEventListener("dragleave", (event) => {
+      if (!zone.contains(event.relatedTarget)) mark(false)
+    })
+    zone.addEventListener("drop", (event) => {
+      mark(false)
+      if (!hasFiles(event)) return
+      event.preventDefault()
+      onFiles([...event.dataTransfer.files])
+    })
+  }
+}
