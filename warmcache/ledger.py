@@ -30,8 +30,8 @@ MAX_BACKOFF_SECONDS = 2.0
 FLUSH_PATIENCE_SECONDS = 2.0
 """How long a flush waits for a database that does not answer."""
 
-MAX_TRIES_WHILE_UP = 10
-"""Of a write that fails while the database answers others: it is the write that is broken, and others wait behind."""
+MAX_FAILURES_WHILE_UP = 10
+"""In a row, of a write that fails while the database answers others: it is broken itself, and others wait behind."""
 
 BEHIND = "The database does not answer; the ledger is written later."
 
@@ -47,6 +47,7 @@ class _Write:
     done: asyncio.Future[Any] | None = None
     is_kept: bool = True
     tries: int = 0
+    failures_while_up: int = 0
 
 
 class Ledger:
@@ -173,7 +174,8 @@ class Ledger:
                     logger.error("The ledger cannot be written: %s", error)
                     _fail(write, error)
                     return
-                if write.tries > MAX_TRIES_WHILE_UP and await _is_up():
+                write.failures_while_up = write.failures_while_up + 1 if await _is_up() else 0
+                if write.failures_while_up >= MAX_FAILURES_WHILE_UP:
                     self._lose(write, error)
                     return
                 await self._wait_for_database(write, error)

@@ -293,12 +293,13 @@ async def test_a_write_that_alone_fails_is_given_up_and_counted(clock: FakeClock
     writer.cancel()
 
     assert (written, ledger.dropped_writes) == ("the next", 1)
-    assert len(outage.sleeps) == ledgers.MAX_TRIES_WHILE_UP
+    assert len(outage.sleeps) == ledgers.MAX_FAILURES_WHILE_UP - 1
 
 
 async def test_a_row_that_was_written_although_its_answer_was_lost_is_no_error(
-    clock: FakeClock, outage: Outage
+    clock: FakeClock, outage: Outage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(ledgers, "ping", outage.strike)
     ledger = Ledger(clock=clock, sleep=outage.sleep)
     errors = [OperationalError("the answer was lost"), IntegrityError("it is there already")]
 
