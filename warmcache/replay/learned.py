@@ -6,7 +6,7 @@ from decimal import Decimal
 from warmcache.core.economics import Rates, RateSource
 from warmcache.core.forecast import Forecasts, ShareForecast
 from warmcache.core.gaps import GapForecast
-from warmcache.core.intents import IntentOutlook, is_worth_waiting, outlook_of
+from warmcache.core.intents import SURER_INTENT, outlook_of, waits_for_surer
 from warmcache.core.keeping import (
     LONG_TTL_SECONDS,
     SHORT_TTL_SECONDS,
@@ -19,9 +19,6 @@ from warmcache.core.worth import LayerStake, Outlook, Worth, layer_stakes, weigh
 from warmcache.replay.people import IntentKind
 from warmcache.replay.policies import Meeting, View
 
-_SURER = {IntentKind.OPEN: IntentKind.TYPING, IntentKind.TYPING: IntentKind.TYPING_20}
-_REACH_PRIOR = 0.85
-_REACH_WEIGHT = 5.0
 _ARRIVALS = ((60.0, 0.6), (300.0, 0.3), (3600.0, 0.05))
 """Silence of a whole assistant: somebody else usually comes within the hour. Assumed."""
 
@@ -67,7 +64,7 @@ class Ours:
             return None
         return SHORT_TTL_SECONDS
 
-    def _outlook(self, view: View, kind: IntentKind) -> Outlook:
+    def _outlook(self, view: View, kind: str) -> Outlook:
         found = outlook_of(
             self.forecasts,
             kind,
@@ -85,26 +82,16 @@ class Ours:
         return layer_stakes(ends, view.hot_tokens)
 
     def _waits(self, view: View, kind: IntentKind, outlook: Outlook, worth: Worth) -> bool:
-        surer = _SURER.get(kind)
-        if surer is None:
+        if kind not in SURER_INTENT:
             return False
-        later = self._outlook(view, surer)
-        return is_worth_waiting(
-            IntentOutlook(intent=kind, send_chance=outlook.send_chance, saved_seconds=outlook.saved_seconds),
-            IntentOutlook(
-                intent=surer,
-                send_chance=later.send_chance,
-                saved_seconds=later.saved_seconds * self._reach(kind, surer),
-            ),
-            visit_send_chance=outlook.send_chance,
+        return waits_for_surer(
+            self.forecasts,
+            kind,
+            outlook,
+            self._outlook(view, SURER_INTENT[kind]),
             write_usd=worth.cost_usd or Decimal(0),
             value_of_second_usd=self._value,
         )
-
-    def _reach(self, kind: IntentKind, surer: IntentKind) -> float:
-        """The share of sends that the surer sign precedes."""
-        sent, surer_sent = self.forecasts.intent(kind).sent, self.forecasts.intent(surer).sent
-        return min(1.0, (surer_sent + _REACH_WEIGHT * _REACH_PRIOR) / (sent + _REACH_WEIGHT))
 
     def on_wake(self, view: View) -> int | None:
         """Near expiry: refresh, write the reply for an hour, or let it lapse."""
