@@ -12,7 +12,7 @@ import websockets
 
 from tests.servers.chat_server import ChatServer
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 BETWEEN_LOOKS_SECONDS = 0.1
 
 
