@@ -1,50 +1,17 @@
 """Two real servers on one Redis and one simulator: they warm a prompt once, and one joins what the other warms."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
-from uuid import uuid4
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
 
 import pytest
-import websockets
 
 from tests.servers.chat_server import ChatServer
 from tests.servers.redis_server import RedisServer
+from tests.servers.tabs import calls, make_ready, open_tab
 
-PATIENCE_SECONDS = 20.0
 WARM_UP_SECONDS = 2.0
-LATER_THAN_JOINING_BEGINS_SECONDS = 0.8
-
-
-class Tab:
-    def __init__(self, socket: websockets.ClientConnection, assistant_id: int) -> None:
-        self._socket = socket
-        self._assistant_id = assistant_id
-
-    async def send(self, kind: str, **fields: Any) -> None:
-        await self._socket.send(json.dumps({"type": kind, "assistant_id": self._assistant_id, **fields}))
-
-    async def say(self, text: str) -> None:
-        await self.send("message.send", client_message_id=str(uuid4()), text=text)
-
-    async def wait_for(self, kind: str, **fields: Any) -> dict[str, Any]:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            async for text in self._socket:
-                frame: dict[str, Any] = json.loads(text)
-                if frame["type"] == kind and all(frame[name] == value for name, value in fields.items()):
-                    return frame
-        raise AssertionError(f"the socket was closed before {kind} came")
-
-
-@asynccontextmanager
-async def open_tab(server: ChatServer, user: str = "ann") -> AsyncIterator[Tab]:
-    headers = {"Cookie": server.users[user].cookie}
-    async with websockets.connect(server.socket_url, origin=server.url, additional_headers=headers) as socket:
-        tab = Tab(socket, server.assistants["warmcache-guide"])
-        await tab.wait_for("ready")
-        yield tab
+LATER_THAN_JOINING_BEGINS_SECONDS = 1.2
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +26,6 @@ def servers(two_servers, redis_server: RedisServer) -> tuple[ChatServer, ChatSer
     """Both with nothing warm."""
     two_servers[0].simulator.reset()
     return two_servers
-
-
-def calls(server: ChatServer) -> list[dict[str, Any]]:
-    return [exchange for exchange in server.simulator.requests() if exchange["path"] == "/v1/messages"]
 
 
 async def test_sockets_of_two_processes_that_type_at_once_warm_a_prompt_once(servers):
@@ -82,6 +45,7 @@ async def test_sockets_of_two_processes_that_type_at_once_warm_a_prompt_once(ser
 
 
 async def test_a_request_joins_a_warm_up_that_another_process_leads(servers):
+    await make_ready(servers[1])
     servers[0].simulator.fault(kind="slow", match="warm_up", seconds=WARM_UP_SECONDS)
     async with open_tab(servers[0]) as types, open_tab(servers[1], "bob") as sends:
         await types.send("typing.started", chars=1)

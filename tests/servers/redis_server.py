@@ -49,8 +49,19 @@ class RedisServer:
     def kill(self) -> None:
         self._end(signal.SIGKILL)
 
+    def freeze(self) -> None:
+        """It keeps its connections and says nothing, until `thaw`."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
     def stop(self) -> None:
         self._end(signal.SIGTERM)
+
+    def _signal(self, signal_number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal_number)
 
     def _end(self, signal_number: signal.Signals) -> None:
         if self._process is not None:

@@ -107,7 +107,7 @@ class RedisWarmthStore:
             return {}
         kinds = ("warm", "lease", "nothing")
         keys = [self._key(kind, h) for h in hashes for kind in kinds]
-        with self._link.command():
+        async with self._link.command():
             values = await self._redis.mget([*keys, *(self._key("stop", name) for name in stops)])
         reasons = zip(stops, values[len(keys) :], strict=True)
         found = {name: Sighting(stopped_for=_text(reason)) for name, reason in reasons if reason is not None}
@@ -118,24 +118,24 @@ class RedisWarmthStore:
         return found
 
     async def claim(self, prefix_hash: str, *, owner: str, ttl_seconds: float, begins: bool = False) -> bool:
-        with self._link.command():
+        async with self._link.command():
             key, called_at = self._key("lease", prefix_hash), self._clock.now() if begins else 0
             return bool(await self._redis.set(key, f"{owner} {called_at}", nx=True, px=round(ttl_seconds * 1000)))
 
     async def begin(self, hashes: Sequence[str], *, owner: str) -> None:
         if hashes:
-            with self._link.command():
+            async with self._link.command():
                 keys = [self._key("lease", h) for h in hashes]
                 await self._begin_script(keys=keys, args=[owner, self._clock.now()])
 
     async def renew(self, owner_by_hash: Mapping[str, str], *, ttl_seconds: float) -> None:
         if owner_by_hash:
-            with self._link.command():
+            async with self._link.command():
                 keys = [self._key("lease", h) for h in owner_by_hash]
                 await self._renew_script(keys=keys, args=[round(ttl_seconds * 1000), *owner_by_hash.values()])
 
     async def release(self, prefix_hash: str, *, owner: str) -> None:
-        with self._link.command():
+        async with self._link.command():
             await self._release_script(keys=[self._key("lease", prefix_hash)], args=[owner, self._channel, prefix_hash])
 
     async def wait_until_released(self, prefix_hash: str, *, timeout_seconds: float) -> bool:
@@ -161,25 +161,25 @@ class RedisWarmthStore:
         arguments: list[float | int] = []
         for expires_at in expires_at_by_hash.values():
             arguments += [expires_at, round((expires_at - now) * 1000)]
-        with self._link.command():
+        async with self._link.command():
             await self._record_script(keys=[self._key("warm", h) for h in expires_at_by_hash], args=arguments)
 
     async def record_uncacheable(self, prefix_hash: str, *, ttl_seconds: float) -> None:
-        with self._link.command():
+        async with self._link.command():
             await self._redis.set(self._key("nothing", prefix_hash), "1", px=round(ttl_seconds * 1000))
 
     async def stop(self, name: str, *, reason: str, ttl_seconds: float) -> None:
-        with self._link.command():
+        async with self._link.command():
             await self._redis.set(self._key("stop", name), reason, px=max(1, round(ttl_seconds * 1000)))
 
     async def lift(self, names: Sequence[str]) -> None:
         if names:
-            with self._link.command():
+            async with self._link.command():
                 await self._redis.delete(*(self._key("stop", name) for name in names))
 
     async def forget(self, hashes: Sequence[str]) -> None:
         if hashes:
-            with self._link.command():
+            async with self._link.command():
                 await self._redis.delete(*(self._key("warm", h) for h in hashes))
 
     async def aclose(self) -> None:

@@ -174,7 +174,7 @@ class RedisAllowances:
         if not claims:
             return None
         arguments = [word for claim in claims for word in _claim_words(claim)]
-        with self._link.command():
+        async with self._link.command():
             number, until = await self._reserve(
                 keys=[self._account_key(claim) for claim in claims], args=[repr(self._clock.now()), *arguments]
             )
@@ -184,7 +184,7 @@ class RedisAllowances:
         if changes:
             arguments = [word for change in changes for word in _change_words(change)]
             keys = [self._account_key(change) for change in changes]
-            with self._link.command():
+            async with self._link.command():
                 await self._settle(keys=keys, args=[repr(self._clock.now()), *arguments])
 
     async def expect(self, expectations: Sequence[Expectation]) -> None:
@@ -196,20 +196,20 @@ class RedisAllowances:
             lives_ms = round((max(0.0, expectation.missed_at - now) + EXPECTED_LIVES_SECONDS) * 1000)
             arguments += [expectation.prefix_hash, repr(expectation.missed_at), _written(expectation), lives_ms]
         keys = [self._link.key("expected", expectation.prefix_hash) for expectation in expectations]
-        with self._link.command():
+        async with self._link.command():
             await self._expect(keys=[self._missed_key, *keys], args=arguments)
 
     async def take_met(self, hashes: Sequence[str], *, started_at: float) -> Sequence[Expectation]:
         if not hashes:
             return []
         keys = [self._link.key("expected", prefix_hash) for prefix_hash in hashes]
-        with self._link.command():
+        async with self._link.command():
             taken = await self._take_met(keys=[self._missed_key, *keys], args=[repr(started_at), *hashes])
         return [_read(text) for text in taken]
 
     async def take_missed(self) -> Sequence[Expectation]:
         arguments: list[str | int] = [repr(self._clock.now()), MAX_MISSED_AT_ONCE, self._link.key("expected", "")]
-        with self._link.command():
+        async with self._link.command():
             taken = await self._take_missed(keys=[self._missed_key], args=arguments)
         return [_read(text) for text in taken]
 

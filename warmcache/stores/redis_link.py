@@ -1,9 +1,11 @@
-"""One connection pool to Redis, left alone for a moment after each failure. The stores of one event loop share it."""
+"""One connection pool to Redis, left alone while Redis is gone. The stores of one event loop share it."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import TracebackType
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.backoff import NoBackoff
@@ -14,45 +16,101 @@ from warmcache.core.errors import StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
-COMMAND_TIMEOUT_SECONDS = 0.5
-REST_SECONDS = 1.0
-"""After a failed command Redis is left alone this long, so that an outage costs each process one time-out a second."""
+COMMAND_TIMEOUT_SECONDS = 2.0
+"""An order of magnitude above what a busy machine needs; only the first commands of an outage pay it."""
 
-MAX_CONNECTIONS = 20
+REST_SECONDS = 1.0
+"""How often Redis is asked whether it is back. Until then every command fails at once."""
+
+MAX_CONNECTIONS = 8
+"""Commands of one event loop that are under way at once; the others wait for their turn, which is not Redis's fault."""
+
+TICKS = 10
 
 
 class RedisLink:
-    """Every command is tried once and has a short clock: without Redis there is no warm-up, and nobody waits for it."""
+    """Every command is tried once and has a clock: without Redis there is no warm-up, and nobody waits for it."""
 
     def __init__(self, url: str, *, namespace: str) -> None:
         self.redis: Redis = Redis(
             connection_pool=BlockingConnectionPool.from_url(
                 url,
                 max_connections=MAX_CONNECTIONS,
-                timeout=COMMAND_TIMEOUT_SECONDS,
-                socket_timeout=COMMAND_TIMEOUT_SECONDS,
-                socket_connect_timeout=COMMAND_TIMEOUT_SECONDS,
+                timeout=None,
+                socket_timeout=None,
+                socket_connect_timeout=None,
                 retry=Retry(NoBackoff(), 0),
             )
         )
         self._namespace = namespace
-        self._rests_until = 0.0
+        self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._probing: asyncio.Task[None] | None = None
 
     def key(self, kind: str, name: str) -> str:
         return f"{self._namespace}:{kind}:{name}"
 
-    @contextmanager
-    def command(self) -> Iterator[None]:
-        """Turns every trouble with Redis into `StoreUnavailable`, at once while it rests."""
-        loop = asyncio.get_running_loop()
-        if loop.time() < self._rests_until:
-            raise StoreUnavailable("Redis did not answer a moment ago.")
-        try:
-            yield
-        except (RedisError, OSError) as error:
-            self._rests_until = loop.time() + REST_SECONDS
-            logger.warning("Redis does not answer, so nothing is warmed: %s", error)
-            raise StoreUnavailable(str(error)) from error
+    @asynccontextmanager
+    async def command(self) -> AsyncIterator[None]:
+        """Turns every trouble with Redis into `StoreUnavailable`, at once while it is known to be gone."""
+        self._refuse_while_gone()
+        async with self._turns:
+            self._refuse_while_gone()
+            try:
+                async with awake_timeout(COMMAND_TIMEOUT_SECONDS):
+                    yield
+            except (RedisError, OSError) as error:
+                self._leave_alone(error)
+                raise StoreUnavailable(str(error)) from error
 
     async def aclose(self) -> None:
+        if self._probing is not None:
+            self._probing.cancel()
+            await asyncio.gather(self._probing, return_exceptions=True)
         await self.redis.connection_pool.aclose()
+
+    def _refuse_while_gone(self) -> None:
+        if self._probing is not None:
+            raise StoreUnavailable("Redis did not answer a moment ago.")
+
+    def _leave_alone(self, error: Exception) -> None:
+        if self._probing is None:
+            logger.warning("Redis does not answer, so nothing is warmed: %s", error or type(error).__name__)
+            self._probing = asyncio.get_running_loop().create_task(self._probe(), name="waiting for Redis")
+
+    async def _probe(self) -> None:
+        is_back = False
+        while not is_back:
+            await asyncio.sleep(REST_SECONDS)
+            with contextlib.suppress(RedisError, OSError):
+                async with awake_timeout(COMMAND_TIMEOUT_SECONDS):
+                    await self.redis.ping()
+                is_back = True
+        self._probing = None
+
+
+class awake_timeout:  # noqa: N801 - used as `asyncio.timeout` is
+    """As `asyncio.timeout`, by a clock that stands still while the event loop is held up: a process that is short of
+    time must not take an answer that lies there unread for silence."""
+
+    def __init__(self, seconds: float) -> None:
+        self._tick_seconds = seconds / TICKS
+        self._ticks_left = TICKS
+        self._timeout = asyncio.timeout(None)
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(self._tick_seconds, self._tick)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        await self._timeout.__aexit__(kind, error, traceback)
+
+    def _tick(self) -> None:
+        self._ticks_left -= 1
+        if self._ticks_left:
+            self._timer = self._loop.call_later(self._tick_seconds, self._tick)
+        else:
+            self._timeout.reschedule(self._loop.time())

@@ -1,7 +1,9 @@
 """The Redis store against a real Redis: the contract, two processes' worth of stores, and Redis going away."""
 
 import asyncio
+import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -10,8 +12,8 @@ from redis.asyncio import Redis
 from tests.servers.redis_server import RedisServer
 from tests.warmcache.contracts.warmth_store import WarmthStoreContract
 from warmcache.core.errors import StoreUnavailable
+from warmcache.stores import redis_link
 from warmcache.stores.redis import RedisWarmthStore
-from warmcache.stores.redis_link import REST_SECONDS
 from warmcache.testing import FakeClock
 
 
@@ -120,10 +122,58 @@ async def test_without_redis_every_call_says_so_quickly_and_it_recovers_by_itsel
                 await call()
     finally:
         redis_server.start()
-    await asyncio.sleep(REST_SECONDS)
+    await until_it_answers(store)
 
     assert await store.claim("a", owner="x", ttl_seconds=5)
     await store.aclose()
+
+
+async def until_it_answers(store: RedisWarmthStore) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            with contextlib.suppress(StoreUnavailable):
+                await store.look_up(["a"])
+                return
+            await asyncio.sleep(0.05)
+
+
+async def test_a_redis_that_hangs_costs_one_wait_and_then_nothing(
+    redis_server: RedisServer, clock: FakeClock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.CRITICAL, "warmcache.stores.redis_link")
+    monkeypatch.setattr(redis_link, "COMMAND_TIMEOUT_SECONDS", 0.3)
+    store = RedisWarmthStore(clock=clock, url=redis_server.url)
+    await store.look_up(["a"])
+    redis_server.freeze()
+    try:
+        first = await asyncio.gather(*(store.look_up(["a"]) for _ in range(100)), return_exceptions=True)
+        later = await asyncio.wait_for(
+            asyncio.gather(*(store.look_up(["a"]) for _ in range(100)), return_exceptions=True), timeout=0.2
+        )
+    finally:
+        redis_server.thaw()
+    await until_it_answers(store)
+
+    assert {type(error) for error in (*first, *later)} == {StoreUnavailable}
+    await store.aclose()
+
+
+async def test_time_in_which_the_loop_was_held_up_does_not_count_against_redis(
+    store: RedisWarmthStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_link, "COMMAND_TIMEOUT_SECONDS", 0.5)
+    looking = asyncio.create_task(store.look_up(["a"]))
+    await asyncio.sleep(0)
+
+    time.sleep(0.8)  # noqa: ASYNC251 - as a process that is short of time
+
+    assert await looking == {}
+
+
+async def test_a_hundred_commands_at_once_wait_for_their_turn_and_not_for_a_time_out(store: RedisWarmthStore) -> None:
+    seen = await asyncio.gather(*(store.look_up(["a"]) for _ in range(300)))
+
+    assert seen == [{}] * 300
 
 
 async def test_who_waits_while_redis_restarts_is_told(
