@@ -31,10 +31,8 @@ def slips_in(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.name
         elif isinstance(node, ast.Attribute) and node.attr in FORBIDDEN_NAMES:
             yield node.lineno, node.attr
-        elif (
-            isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in FORBIDDEN_METHODS
-        ):
-            yield node.lineno, node.func.attr
+        elif called in FORBIDDEN_METHODS:
+            yield node.lineno, called
         elif isinstance(node, ast.AsyncFor) and _is_query(node.iter):
             yield node.lineno, "async for over a query"
 

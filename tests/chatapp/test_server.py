@@ -23,6 +23,7 @@ from chatapp.server import MESSAGE_BYTES
 from tests.servers.chat_server import ROOT, ChatServer, clean_environment
 
 PATIENCE_SECONDS = 30.0
+UVICORN_RESTARTING = 1012
 
 
 @contextmanager
@@ -224,3 +225,19 @@ def test_a_listening_socket_queues_connections_at_once(host):
 
     with listener, socket.create_connection(listener.getsockname()[:2], timeout=5):
         assert url_of(listener).startswith("http://[::1]:" if ":" in host else "http://127.0.0.1:")
+
+
+def test_on_uvicorn_the_end_comes_at_once_and_keeps_what_was_written_of_a_reply(start_chat_server):
+    server = start_chat_server(runs_on="uvicorn")
+    server.simulator.fault(kind="stall", match="reply", where="after_first_token", seconds=120)
+    with open_socket(server) as reader:
+        ask(reader, "Will you ever end?")
+        said = frames_until(reader, "reply.delta")[-1]["text"]
+
+        server.stop()
+        code = close_code_of(reader)
+
+    assert code == UVICORN_RESTARTING
+    ((status, text),) = server.query("SELECT status, text FROM chatapp_message WHERE role = 'assistant'")
+    assert status == "interrupted"
+    assert text.startswith(said)

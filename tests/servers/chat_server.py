@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from tests.servers.ports import free_port
 from warmcache.simulator_process import SimulatorProcess
@@ -99,6 +99,7 @@ class ChatServer:
         users: Sequence[str] = ("ann", "bob", "root"),
         environment: dict[str, str] | None = None,
         beside: "ChatServer | None" = None,
+        runs_on: Literal["daphne", "uvicorn"] = "daphne",
     ) -> None:
         self.database_url = database_url
         self.port = free_port()
@@ -110,6 +111,7 @@ class ChatServer:
         self._names = () if beside else tuple(users)
         self._own_simulator = None if beside else SimulatorProcess(profile=profile, noise=noise)
         self._beside = beside
+        self._runs_on = runs_on
         self._redis_url = redis_url
         self._environment = environment or {}
         self.process: subprocess.Popen[str] | None = None
@@ -156,14 +158,18 @@ class ChatServer:
 
     def start(self) -> None:
         """Returns once it serves. Also after `kill`, on the same port and database."""
-        command = [sys.executable, "-W", "error::ResourceWarning", "manage.py", "serve", "--port", str(self.port)]
+        serve = {
+            "daphne": ["-W", "error::ResourceWarning", "manage.py", "serve"],
+            "uvicorn": ["-m", "uvicorn", "chatapp.asgi:application", "--no-access-log"],
+        }
+        command = [sys.executable, *serve[self._runs_on], "--port", str(self.port)]
         self.process = subprocess.Popen(
             command, cwd=ROOT, env=self.environment(), stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
         )
         assert self.process.stderr is not None
         for line in self.process.stderr:
             self.log += line
-            if line.startswith("Serving "):
+            if line.startswith("Serving ") or "Uvicorn running on" in line:
                 return
         raise AssertionError(f"the server did not start:\n{self.log}")
 
