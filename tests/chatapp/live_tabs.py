@@ -31,8 +31,11 @@ class LiveTab:
         return client_message_id
 
     async def read(self) -> dict[str, Any]:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            frame: dict[str, Any] = json.loads(await self._socket.recv())
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                frame: dict[str, Any] = json.loads(await self._socket.recv())
+        except TimeoutError:
+            raise AssertionError(f"nothing more came after {self.frames[-3:]}") from None
         self.frames.append(frame)
         return frame
 
@@ -56,7 +59,8 @@ class LiveTab:
         place = place or {"assistant_id": self.server.assistants["warmcache-guide"]}
         await self.say(text, **place)
         started = await self.until("reply.started")
-        await self.until("reply.delta", reply_id=started["reply_id"])
+        while (frame := await self.read())["type"] != "reply.delta" or frame["reply_id"] != started["reply_id"]:
+            assert frame["type"] != "reply.finished", f"ended before it began: {frame}"
         return started
 
     def of_reply(self, reply_id: str) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
@@ -17,7 +18,9 @@ from tests.chatapp.sockets import eventually
 from tests.servers.chat_server import ChatServer
 from tests.servers.redis_server import RedisServer
 
-LEASE_SECONDS = 2
+LEASE_SECONDS = 5
+"""Short, and long enough that a process on a busy machine is not taken for dead."""
+
 REPLIES_AT_ONCE = 20
 MOST_LOST_CHARACTERS = 2048
 TOLD_SECONDS = 20
@@ -183,6 +186,30 @@ async def test_while_redis_restarts_local_readers_read_on_and_the_others_miss_no
     begun = state["reply"] or {"blocks": state["messages"][-1]["blocks"], "seq": finished["seq"]}
     later = [f for f in there.of_reply(started["reply_id"]) if f["seq"] > begun["seq"]]
     assert "".join(b["text"] for b in begun["blocks"]) + shown_text(later) == shown_text(whole)
+
+
+async def test_a_process_that_stood_still_for_too_long_says_nothing_more_of_a_reply_that_others_have_ended(
+    servers: Cluster,
+) -> None:
+    stands_still, survivor = servers
+    async with open_tab(stands_still) as here, open_tab(survivor) as there:
+        started = await begin_long_reply(here)
+        await there.open(started["conversation_id"])
+        assert stands_still.process is not None
+        stands_still.process.send_signal(signal.SIGSTOP)
+        try:
+            end_there = await there.until("reply.finished")
+        finally:
+            stands_still.process.send_signal(signal.SIGCONT)
+        end_here = await here.until("reply.finished")
+        state = await here.open(started["conversation_id"])
+        await eventually(lambda: is_hung_up(survivor))
+
+    assert (end_there["status"], end_there["error"]["code"]) == ("interrupted", "server_restarted")
+    assert (end_here["status"], end_here["error"]) == (end_there["status"], end_there["error"])
+    message = state["messages"][-1]
+    assert (message["id"], message["status"]) == (started["reply_id"], "interrupted")
+    assert message["text"].endswith(shown_text(there.of_reply(started["reply_id"])))
 
 
 async def test_when_a_process_is_killed_its_replies_end_in_another_and_nobody_else_s_do(servers: Cluster) -> None:
