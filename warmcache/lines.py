@@ -1,11 +1,13 @@
 """Settlement lines: one per layer that a warm-up wrote or renewed, billed, settled and swept. Synchronous.
 
-`records.py` writes the rows around them. The rules themselves are in `core/settlement.py`.
+`records.py` writes the rows around them. The rules themselves are in `core/settlement.py`. Lines are changed only by
+whoever holds the lock of their warm-up, and a transaction takes all its locks at once in one order: many requests
+settle the shared layer of many warm-ups at the same time.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -61,6 +63,16 @@ class Findings:
     has_missed: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a reply was asked for: what was warmed there was warmed for it. `name` is the host's own word."""
+
+    upstream: str
+    label: str
+    subject: str
+    name: str
+
+
 def warmed_layers(prefix: Prefix) -> list[Breakpoint]:
     """The layers that get a line. Below the model's minimum no entry is left, so such a layer belongs to the next."""
     minimum = facts_for(prefix.model).min_prefix_tokens
@@ -85,6 +97,7 @@ def open_lines(warm_up_id: UUID, prefix: Prefix, started_at: datetime) -> None:
 
 def bill_lines(warm_up_id: UUID, prefix: Prefix, usage: Usage, rates: Rates | None, now: datetime) -> None:
     """After the call: what each layer was billed. The lines' costs add up to the call's."""
+    _lock([warm_up_id])
     spans = [Span(end_tokens=p.prefix_tokens, ttl_seconds=p.ttl_seconds) for p in warmed_layers(prefix)]
     for position, (span, bill) in enumerate(zip(spans, split_bill(spans, usage, rates), strict=True)):
         WarmUpLine.objects.filter(warm_up=warm_up_id, position=position).update(
@@ -98,27 +111,38 @@ def bill_lines(warm_up_id: UUID, prefix: Prefix, usage: Usage, rates: Rates | No
 
 def end_lines(warm_up_id: UUID, outcome: Outcome, now: datetime) -> None:
     """Of a call that failed or was cancelled: nothing of it can be read."""
+    _lock([warm_up_id])
     WarmUpLine.objects.filter(warm_up=warm_up_id).update(
         outcome=outcome, settled_at=now, estimated_expires_at=None, request=None, credited_tokens=0
     )
 
 
-def settle(reading: Reading) -> Findings:
-    """Settles the open lines that this request could read, each by itself, whoever's warm-up they belong to."""
+def settle(reading: Reading, place: Place | None) -> Findings:
+    """Settles the open lines that this request could read, each by itself, whoever's warm-up they belong to; and those
+    that were warmed in its own `place` under other bytes."""
+    warm_up_ids = set(_readable(reading, _CORRECTABLE).values_list("warm_up_id", flat=True)[:MAX_SETTLED_AT_ONCE])
+    if place is not None and reading.read_tokens is not None:
+        warm_up_ids.update(_bypassed(reading, place).values_list("warm_up_id", flat=True))
+    _lock(warm_up_ids)
+    findings = _settle_read(reading, warm_up_ids)
+    has_diverged = place is not None and _settle_bypassed(reading, place, warm_up_ids)
+    _sum_up(warm_up_ids, reading.ended_at)
+    return replace(findings, has_missed=findings.has_missed or has_diverged)
+
+
+def _settle_read(reading: Reading, warm_up_ids: set[UUID]) -> Findings:
     found: dict[tuple[Outcome, int], list[WarmUpLine]] = defaultdict(list)
-    for line in _readable(reading, _CORRECTABLE).select_for_update(of=("self",))[:MAX_SETTLED_AT_ONCE]:
+    for line in _readable(reading, _CORRECTABLE).filter(warm_up__in=warm_up_ids):
         outcome = _outcome(line, reading)
         if outcome is not None and (line.outcome in _OPEN or outcome in MET):
             credit = credit_of(_line(line), read_tokens=reading.read_tokens or 0) if outcome in _READ else 0
             found[outcome, credit].append(line)
     for (outcome, credit), lines in found.items():
-        WarmUpLine.objects.filter(pk__in=[line.pk for line in lines], outcome__in=_CORRECTABLE).update(
+        WarmUpLine.objects.filter(pk__in=[line.pk for line in lines]).update(
             outcome=outcome, credited_tokens=credit, request=reading.request_id, settled_at=reading.ended_at
         )
-    touched = [line for lines in found.values() for line in lines]
-    _sum_up({line.warm_up_id for line in touched}, reading.ended_at)
-    if reading.waited_ms:
-        waited_for = [line.warm_up_id for line in touched if line.warm_up_id in (reading.joined_id, reading.raced_id)]
+    waited_for = {line.warm_up_id for lines in found.values() for line in lines} & {reading.joined_id, reading.raced_id}
+    if reading.waited_ms and waited_for:
         WarmUp.objects.filter(pk__in=waited_for).update(waited_ms=reading.waited_ms)
     met = [line for (outcome, _), lines in found.items() if outcome in MET for line in lines]
     return Findings(
@@ -127,26 +151,14 @@ def settle(reading: Reading) -> Findings:
     )
 
 
-def diverge(reading: Reading, *, upstream: str, label: str, subject: str, place: str) -> bool:
-    """Settles as `diverged` what was warmed in the same place under other bytes; whether there was any."""
-    if not place or reading.read_tokens is None:
-        return False
-    lines = WarmUpLine.objects.filter(
-        outcome__in=_OPEN,
-        warm_up__place=place,
-        warm_up__subject=subject,
-        warm_up__label=label,
-        warm_up__upstream=upstream,
-        warm_up__started_at__lte=reading.started_at,
-        estimated_expires_at__gte=reading.started_at,
-    ).exclude(prefix_hash__in=reading.hashes)
-    missed = dict(lines.values_list("pk", "warm_up_id"))
-    if missed:
-        WarmUpLine.objects.filter(pk__in=missed, outcome__in=_OPEN).update(
-            outcome=Outcome.DIVERGED, request=reading.request_id, settled_at=reading.ended_at
-        )
-        _sum_up(set(missed.values()), reading.ended_at)
-    return bool(missed)
+def _settle_bypassed(reading: Reading, place: Place, warm_up_ids: set[UUID]) -> bool:
+    """Whether anything was warmed there that this request has passed by."""
+    bypassed = _bypassed(reading, place).filter(warm_up__in=warm_up_ids).values_list("pk", flat=True)
+    passed_by = list(bypassed) if reading.read_tokens is not None else []
+    WarmUpLine.objects.filter(pk__in=passed_by).update(
+        outcome=Outcome.DIVERGED, request=reading.request_id, settled_at=reading.ended_at
+    )
+    return bool(passed_by)
 
 
 def sweep(now: datetime) -> int:
@@ -168,10 +180,13 @@ def _waiting(ended: Q) -> QuerySet[WarmUpLine]:
 @transaction.atomic
 def _sweep(waiting: QuerySet[WarmUpLine], now: datetime) -> int:
     """Whoever comes later finds them settled, by a request perhaps."""
-    found = dict(waiting.select_for_update().values_list("pk", "warm_up_id"))
-    WarmUpLine.objects.filter(pk__in=found).update(outcome=Outcome.UNUSED, settled_at=now)
-    _sum_up(set(found.values()), now)
-    return len(found)
+    warm_up_ids = set(waiting.values_list("warm_up_id", flat=True))
+    _lock(warm_up_ids)
+    swept = WarmUpLine.objects.filter(pk__in=list(waiting.values_list("pk", flat=True))).update(
+        outcome=Outcome.UNUSED, settled_at=now
+    )
+    _sum_up(warm_up_ids, now)
+    return swept
 
 
 _READ = (Outcome.HIT, Outcome.JOINED)
@@ -189,6 +204,19 @@ def _readable(reading: Reading, outcomes: Iterable[str]) -> QuerySet[WarmUpLine]
         .select_related("warm_up")
         .order_by("-prefix_tokens", "-warm_up__started_at")
     )
+
+
+def _bypassed(reading: Reading, place: Place) -> QuerySet[WarmUpLine]:
+    """Open lines of the same place that this request cannot read, as its bytes are others."""
+    return WarmUpLine.objects.filter(
+        outcome__in=_OPEN,
+        warm_up__place=place.name,
+        warm_up__subject=place.subject,
+        warm_up__label=place.label,
+        warm_up__upstream=place.upstream,
+        warm_up__started_at__lte=reading.started_at,
+        estimated_expires_at__gte=reading.started_at,
+    ).exclude(prefix_hash__in=reading.hashes)
 
 
 def _outcome(line: WarmUpLine, reading: Reading) -> Outcome | None:
@@ -240,13 +268,16 @@ def _met_before(reading: Reading) -> UUID | None:
     return None
 
 
+def _lock(warm_up_ids: Iterable[UUID]) -> None:
+    """Until the end of the transaction, in one order for all."""
+    rows = WarmUp.objects.select_for_update().filter(pk__in=list(warm_up_ids)).order_by("pk")
+    list(rows.values_list("pk"))
+
+
 def _sum_up(warm_up_ids: Iterable[UUID], now: datetime) -> None:
     """Brings the warm-ups' own outcomes up to their lines'. A call that failed stays failed."""
-    ids = list(warm_up_ids)
-    # One after the other, as two requests may settle two lines of one warm-up at the same time.
-    list(WarmUp.objects.select_for_update().filter(pk__in=ids).order_by("pk").values_list("pk"))
     lines: dict[UUID, list[tuple[str, int]]] = defaultdict(list)
-    rows = WarmUpLine.objects.filter(warm_up__in=ids).order_by("warm_up", "position")
+    rows = WarmUpLine.objects.filter(warm_up__in=list(warm_up_ids)).order_by("warm_up", "position")
     for warm_up_id, outcome, written_tokens in rows.values_list("warm_up_id", "outcome", "written_tokens"):
         lines[warm_up_id].append((outcome, written_tokens))
     by_outcome: dict[str, list[UUID]] = defaultdict(list)

@@ -275,18 +275,15 @@ def _settle_lines(facts: RequestFacts) -> lines.Findings:
         raced_id=facts.raced_id,
         waited_ms=facts.waited_ms,
     )
-    findings = lines.settle(reading)
-    if facts.purpose != UsageRecord.Purpose.REPLY:
-        return findings  # a title or a tool round has a prompt of its own, and the reply is still to come
+    return lines.settle(reading, _place(facts))
+
+
+def _place(facts: RequestFacts) -> lines.Place | None:
+    """None for what does not follow what was warmed: a title or a tool round has a prompt of its own."""
     origin = facts.origin
-    has_diverged = lines.diverge(
-        reading,
-        upstream=origin.upstream,
-        label=origin.label,
-        subject=origin.subject,
-        place=origin.place,
-    )
-    return replace(findings, has_missed=findings.has_missed or has_diverged)
+    if not origin.place or facts.purpose != UsageRecord.Purpose.REPLY:
+        return None
+    return lines.Place(upstream=origin.upstream, label=origin.label, subject=origin.subject, name=origin.place)
 
 
 def _warmth_found(facts: RequestFacts) -> str:

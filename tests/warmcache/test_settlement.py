@@ -1,6 +1,7 @@
 """What the ledger's rows say of a warm-up and of the request after it, in a real database."""
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
@@ -459,6 +460,32 @@ async def test_a_lost_insert_is_made_up_for_by_the_next_word_about_the_warm_up()
     assert sum(line.cost_usd for line in await lines_of(done)) == done.cost_usd
     assert broken.error_code == "timed_out"
     assert await outcomes_of(broken) == [("shared", "failed"), ("conversation", "failed")]
+
+
+async def test_many_who_settle_the_same_lines_at_once_settle_each_of_them_once() -> None:
+    warm_ups = [facts_of_warm_up(name=f"n{n % 4}", turns=1) for n in range(12)]
+    usage = Usage(cache_read_tokens=4000, cache_write_tokens=1000)
+    read = Usage(cache_read_tokens=5000)
+
+    def request(warm_up: records.WarmUpFacts) -> RequestFacts:
+        return facts_of(warm_up.prefix, warm_up.origin, started_at=150.0, found=read, usage=read)
+
+    async def warm_and_read(warm_up: records.WarmUpFacts) -> None:
+        await in_database_thread(lambda: records.insert_warm_up(warm_up))
+        finish = functools.partial(records.finish_warm_up, warm_up, usage=usage, rates=RATES, request_id="r")
+        write = functools.partial(records.record_request, request(warm_up))
+        await asyncio.gather(
+            in_database_thread(lambda: finish(duration_ms=10)),
+            in_database_thread(write),
+            in_database_thread(lambda: records.sweep(120.0)),
+        )
+        await in_database_thread(lambda: records.record_request(request(warm_up)))
+
+    await asyncio.gather(*(warm_and_read(warm_up) for warm_up in warm_ups))
+
+    found = [(row.outcome, await lines_of(row)) for row in await in_database_thread(lambda: list(WarmUp.objects.all()))]
+    assert {outcome for outcome, _ in found} == {"hit"}
+    assert all(line.outcome == "hit" and line.request_id is not None for _, lines in found for line in lines)
 
 
 def facts_of_warm_up(**prompt: Any) -> records.WarmUpFacts:

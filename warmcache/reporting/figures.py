@@ -2,7 +2,8 @@
 
 What warming buys is told by the hold-out alone: of the visits for which the policy said warm, a lot has left some
 cold. All that were to be warmed count as treated, whether or not the warm-up came in time (intention to treat), and
-the difference of the means is what the decision to warm was worth.
+the difference of the means is what the decision to warm was worth. A held-out visit may still read a shared layer that
+others have warmed: what is measured is one visit's warming on top of everybody else's.
 """
 
 from collections import Counter, defaultdict
