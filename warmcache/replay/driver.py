@@ -102,12 +102,17 @@ class Replay:
 
     def _planned(self) -> list[tuple[float, int, int, int, Any]]:
         events: list[tuple[float, int, int, int, Any]] = []
+        hears = self._policy.hears
         for number, conversation in enumerate(self._scene.conversations):
             events += [
                 (request.at, _SEND, -len(conversation.requests) + n, number, (n, request.at))
                 for n, request in enumerate(conversation.requests)
             ]
-            events += [(intent.at, _INTENT, -n, number, n) for n, intent in enumerate(self._scene.intents[number])]
+            events += [
+                (intent.at, _INTENT, -n, number, n)
+                for n, intent in enumerate(self._scene.intents[number])
+                if intent.kind in hears
+            ]
         return events
 
     def _push(self, at: float, kind: int, conversation: int, detail: Any) -> None:

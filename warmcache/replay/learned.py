@@ -36,6 +36,7 @@ class Ours:
 
     name = "ours"
     wakes = True
+    hears = frozenset(IntentKind)
     looks = True
 
     def __init__(self, *, model: str, rates: RateSource, value_of_second_usd: Decimal, has_common_clock: bool) -> None:

@@ -53,6 +53,7 @@ class Planned:
 
     name = "oracle"
     wakes = True
+    hears = frozenset(IntentKind)
     looks = False
 
     def __init__(self, plans: Sequence[ConversationPlan], shared_ttl_seconds: int) -> None:

@@ -12,10 +12,11 @@ JOIN_AFTER_SECONDS = 0.5
 JOIN_BOUND_FACTOR = 3.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class View:
     """All that is known of one conversation at one moment; nothing of the future, nothing of the trace's later rows.
 
+    Made for every question and never changed; freezing it would take a tenth of the replay's time.
     `hot_tokens` and `hot_until` follow from the calls made so far, as a store of sightings would have them.
     """
 
@@ -62,6 +63,8 @@ class Policy(Protocol):
     name: str
     wakes: bool
     """Whether it wants to be asked again at nine tenths of an entry's lifetime."""
+    hears: frozenset[IntentKind]
+    """The kinds of signs that it is asked about; without one, none is even played."""
     looks: bool
     """Whether it asks what is hot; for one that does not, nothing is looked up."""
 
@@ -100,6 +103,7 @@ class Never:
 
     name = "never"
     wakes = False
+    hears: frozenset[IntentKind] = frozenset()
     looks = False
 
     def __init__(self, ttl_seconds: int = SHORT_TTL_SECONDS) -> None:
@@ -142,10 +146,10 @@ class WarmOn(Never):
     def __init__(self, name: str, kind: IntentKind) -> None:
         super().__init__()
         self.name = name
-        self._kind = kind
+        self.hears = frozenset({kind})
 
     def on_intent(self, view: View, kind: IntentKind) -> int | None:
-        return self._ttl_seconds if kind is self._kind else None
+        return self._ttl_seconds if kind in self.hears else None
 
 
 class KeepAlive(Never):
