@@ -66,6 +66,9 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None, tmp_path_fa
     database = settings.DATABASES["default"]
     if database["ENGINE"].endswith("sqlite3"):
         database["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
+    else:
+        # To make and to drop a database may take a machine longer that runs many tests at once.
+        database["OPTIONS"]["options"] = "-c statement_timeout=60000"
 
 
 @pytest.fixture(scope="session")
