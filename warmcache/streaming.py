@@ -313,7 +313,6 @@ class ResponseStream:
         usage = self._usage()
         status = _status(error, has_ended=self._ended is not None)
         request_id = self._began.request_id if self._began else getattr(error, "request_id", "")
-        await self._tell_guards()
         facts = records.RequestFacts(
             id=self.id,
             origin=self._origin,
@@ -347,6 +346,7 @@ class ResponseStream:
             prefix=self._request.prefix,
             started_at=self._started_at,
         )
+        await self._tell_guards()
 
     async def _tell_guards(self) -> None:
         """A request that the provider has answered earns its subject a credit and shows which warm-ups were read."""
