@@ -91,6 +91,8 @@ class ChatConsumer(SignedInSocket):
             raise
         await self.subscribe(frame.conversation_id)
         await self.show(opened)
+        if opened.has_left_behind:
+            await replies.go_on(frame.conversation_id)
         draft = Draft(conversation_id=frame.conversation_id)
         if frame.cursor is None and opened.state.reply is None:
             self.warmth.note_opened(draft)

@@ -13,6 +13,7 @@ async def startup() -> None:
 
 async def drain() -> None:
     """Lets replies finish and sends the pages elsewhere; see `draining`."""
+    replies.leave_the_queue()
     await draining.drain()
 
 

@@ -24,6 +24,9 @@ from chatapp.services.limits import LIMITS
 LONGEST_TURN = timedelta(seconds=10)
 """From the end of a reply to the beginning of the next one."""
 
+STALE_AFTER = timedelta(minutes=10)
+"""What nobody has sent for so long is not sent behind its sender's back."""
+
 FORGET_WITHDRAWN = timedelta(days=1)
 """No page sends a message again for so long."""
 
@@ -86,12 +89,11 @@ def hold_all(conversation_id: UUID) -> int:
 
 
 def hold_left_behind(conversation_id: UUID) -> int:
-    """Where no reply runs: what is still to be sent by itself was left by a process that died, unless one is at it."""
-    recently = timezone.now() - LONGEST_TURN
-    left = waiting_in(conversation_id).filter(is_held=False, created_at__lt=recently)
-    if not left.exists() or Message.objects.filter(conversation=conversation_id, finished_at__gt=recently).exists():
-        return 0
-    return left.update(is_held=True)
+    """Where no reply runs: what should have been sent by itself long ago was left by a process that died."""
+    now = timezone.now()
+    stale = waiting_in(conversation_id).filter(is_held=False, created_at__lt=now - STALE_AFTER)
+    has_just_ended = Message.objects.filter(conversation=conversation_id, finished_at__gt=now - LONGEST_TURN)
+    return 0 if not stale.exists() or has_just_ended.exists() else stale.update(is_held=True)
 
 
 def release(user: User, message_id: UUID) -> QueuedMessage:

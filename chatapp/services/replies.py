@@ -21,6 +21,7 @@ from warmcache.database import in_database_thread
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+_is_leaving = asyncio.Event()
 
 
 async def send_message(user: User, frame: MessageSend, *, origin: str) -> Taken:
@@ -118,7 +119,8 @@ def _launch(reply: Message, *, received_at: float, message: Message | None = Non
 async def _after_end(run: ReplyRun) -> None:
     """The next message in the queue has its turn if this reply is whole; else what waits is offered to its sender."""
     try:
-        if await in_database_thread(sent_messages.may_go_on, run.reply_id, run.conversation_id):
+        may_go_on = await in_database_thread(sent_messages.may_go_on, run.reply_id, run.conversation_id)
+        if may_go_on and not _is_leaving.is_set():
             await _send_next(run.conversation_id)
     except Exception:
         logger.exception("What waits behind reply %s could not be sent", run.reply_id)
@@ -129,6 +131,16 @@ async def after_given_up(reply: Message) -> None:
     """A reply was ended for a process that died: what waits behind it is offered to its sender."""
     await in_database_thread(sent_messages.may_go_on, reply.pk, reply.conversation_id)
     await events.announce_conversation(reply.conversation.user_id, reply.conversation_id)
+
+
+async def go_on(conversation_id: UUID) -> None:
+    """Sends what waits for no reply any more: the process that should have sent it has ended. Its sender is back."""
+    await _whatever_the_caller_does(_send_next(conversation_id), name="go on")
+
+
+def leave_the_queue() -> None:
+    """This process is about to end: what waits is sent by the one that its sender's page comes to next."""
+    _is_leaving.set()
 
 
 async def _send_next(conversation_id: UUID) -> bool:

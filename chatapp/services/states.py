@@ -31,6 +31,13 @@ class Opened:
     log: ReplyLog | None
     after_seq: int
 
+    @property
+    def has_left_behind(self) -> bool:
+        """Whether something waits for a turn that no end of a reply will bring."""
+        conversation = self.state.conversation
+        waits = conversation is not None and any(not queued.is_held for queued in conversation.queue)
+        return waits and self.state.reply is None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Loaded:

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from chatapp.models import Attachment, Message, QueuedMessage
-from chatapp.services import lifecycle, limits, replies, sent_messages
+from chatapp.services import lifecycle, limits, queue, replies, sent_messages
 from tests.chatapp.held_replies import begin_held_reply, breath_held
 from tests.chatapp.sockets import Tab, eventually
 from tests.factories import make_conversation, make_message
@@ -171,12 +171,12 @@ async def test_after_a_stop_what_waits_is_held_and_sent_at_its_sender_s_word(ope
         await tab.until("message.queued")
     await tab.send("reply.stop", reply_id=started["reply_id"])
     await tab.until("reply.finished", status="stopped")
-    queue = await queue_of(tab, 2, is_held=True)
+    held = await queue_of(tab, 2, is_held=True)
 
     await tab.say("At once", **place)
     await ended(tab, 2)
     left = await queue_of(tab, 2, is_held=True)
-    await tab.send("queue.send", message_id=queue[1]["message_id"])
+    await tab.send("queue.send", message_id=held[1]["message_id"])
     await ended(tab, 3)
 
     assert [(q["text"], q["is_held"]) for q in left] == [("A", True), ("B", True)]
@@ -259,7 +259,28 @@ async def test_of_many_that_look_for_the_next_message_exactly_one_finds_it(quiet
     assert [sent.message.text for sent in found if sent is not None] == ["Number 0"]
 
 
-async def test_what_a_dead_process_left_in_the_queue_is_offered_and_not_sent_behind_anybody_s_back(
+async def test_a_process_that_is_about_to_end_leaves_the_queue_to_the_one_that_the_page_comes_to(
+    open_tab, ann, assistant, simulator, monkeypatch
+):
+    monkeypatch.setattr(replies, "_is_leaving", asyncio.Event())
+    tab = await open_tab(ann)
+    started = await begin_reply(tab, simulator, assistant_id=assistant.pk)
+    with breath_held(simulator):
+        await tab.say("The second", conversation_id=started["conversation_id"])
+        await tab.until("message.queued")
+    replies.leave_the_queue()
+    await ended(tab, 1)
+    await tab.read_all()
+    before = await in_database_thread(questions)
+
+    later = await open_tab(ann)
+    await later.send("conversation.open", conversation_id=started["conversation_id"])
+    await ended(later, 1)
+
+    assert (before, await in_database_thread(questions)) == (["The first"], ["The first", "The second"])
+
+
+async def test_what_a_dead_process_left_in_the_queue_long_ago_is_not_sent_behind_anybody_s_back(
     open_tab, ann, assistant, simulator, monkeypatch
 ):
     monkeypatch.setattr(replies, "_send_next", _nobody)
@@ -271,7 +292,8 @@ async def test_what_a_dead_process_left_in_the_queue_is_offered_and_not_sent_beh
     await ended(tab, 1)
     await tab.read_all()
 
-    monkeypatch.setattr("chatapp.services.queue.LONGEST_TURN", timedelta(0))
+    monkeypatch.setattr(queue, "LONGEST_TURN", timedelta(0))
+    monkeypatch.setattr(queue, "STALE_AFTER", timedelta(0))
     await tab.send("conversation.open", conversation_id=started["conversation_id"])
     state = await tab.until("conversation.state")
 
