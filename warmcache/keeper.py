@@ -115,7 +115,7 @@ class Keeper:
             self._held.pop(layer.label, None)
             if prompt is None:
                 continue
-            outline = outline_of(prompt, config)
+            outline = outline_of(self._runtime.build(alone(prompt), None, label=layer.label).prefix)
             forecast = forecast_of(
                 outline,
                 arrivals[layer.label],

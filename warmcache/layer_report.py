@@ -14,11 +14,14 @@ from django.utils.timezone import localtime
 from warmcache.conf import get_config
 from warmcache.core.forecast import Forecasts
 from warmcache.core.keeping import SharedOption
+from warmcache.core.lifetimes import with_lifetimes
+from warmcache.core.prefix import build_request
 from warmcache.core.shared_layers import SECONDS_PER_MONTH, SharedForecast
 from warmcache.models import Intent, LearnedEvidence, WarmUp
 from warmcache.operator_policy import policy_in_force, read_row
+from warmcache.prices import price_list
 from warmcache.records import at
-from warmcache.shared_layers import SharedLayer, arrivals_at, forecast_of, outline_of
+from warmcache.shared_layers import SharedLayer, alone, arrivals_at, forecast_of, outline_of
 from warmcache.words import reason_text
 
 
@@ -43,7 +46,11 @@ def report_on(layer: SharedLayer, now: float) -> LayerReport | None:
     config, prompt = get_config(), layer.load()
     if prompt is None:
         return None
-    outline, policy = outline_of(prompt, config), policy_in_force(config, read_row())
+    policy = policy_in_force(config, read_row())
+    forecasts = stored_forecasts(config.upstream, layer.label)
+    refreshes = Intent.TURN_FINISHED in policy.intents
+    resolved = with_lifetimes(alone(prompt), forecasts, price_list(config), refreshes=refreshes)
+    outline = outline_of(build_request(resolved, None, config.prefix_key).prefix)
     kept = WarmUp.objects.filter(label=layer.label, intent=Intent.KEEP, upstream=config.upstream)
     month = kept.filter(started_at__gte=at(now - SECONDS_PER_MONTH)).aggregate(count=Count("pk"), cost=Sum("cost_usd"))
     return LayerReport(
@@ -52,7 +59,7 @@ def report_on(layer: SharedLayer, now: float) -> LayerReport | None:
             outline,
             arrivals_at(now, [layer.label], upstream=config.upstream)[layer.label],
             config=config,
-            forecasts=stored_speed(config.upstream),
+            forecasts=forecasts,
             value_of_second_usd=policy.value_of_second_usd,
         ),
         is_keeping_on=policy.is_enabled and policy.keeps_shared_layers and Intent.KEEP in policy.intents,
@@ -63,12 +70,12 @@ def report_on(layer: SharedLayer, now: float) -> LayerReport | None:
     )
 
 
-def stored_speed(upstream: str) -> Forecasts:
-    """What all processes have measured of the models."""
+def stored_forecasts(upstream: str, label: str) -> Forecasts:
+    """What all processes have seen of the people of a label, and measured of the models."""
     forecasts = Forecasts()
-    row = LearnedEvidence.objects.filter(upstream=upstream, label=LearnedEvidence.SPEED).first()
-    if row is not None:
-        forecasts.load(row.evidence)
+    rows = LearnedEvidence.objects.filter(upstream=upstream, label__in=(label, LearnedEvidence.SPEED))
+    for evidence in rows.values_list("evidence", flat=True):
+        forecasts.load(evidence)
     return forecasts
 
 

@@ -13,7 +13,7 @@ from django.db.models import Count, Min, Q, QuerySet
 
 from warmcache.conf import Config
 from warmcache.core.forecast import Forecasts
-from warmcache.core.prefix import Breakpoint, Layer, Prompt, build_request
+from warmcache.core.prefix import Breakpoint, Layer, Prefix, Prompt
 from warmcache.core.shared_layers import (
     RECENT_HOURS,
     SAME_HOUR_DAYS,
@@ -69,9 +69,8 @@ class Outline:
     obstacle: str | None
 
 
-def outline_of(prompt: Prompt, config: Config) -> Outline:
-    """Hashes the layer: keep it until the prompt changes."""
-    prefix = build_request(alone(prompt), None, config.prefix_key).prefix
+def outline_of(prefix: Prefix) -> Outline:
+    """Of the prefix of a prompt that is `alone`."""
     first = prefix.breakpoints[0] if prefix.breakpoints and prefix.breakpoints[0].layer is Layer.SHARED else None
     return Outline(model=prefix.model, point=first, obstacle=prefix.obstacle)
 

@@ -147,6 +147,19 @@ async def test_an_edited_layer_is_warmed_anew(
     assert len(fake.provider.writes) == 2
 
 
+async def test_a_layer_whose_lifetime_is_left_open_is_held_with_the_one_that_requests_get(
+    keeper: Keeper, fake: FakeRuntime, shared: Shared, clock: FakeClock
+) -> None:
+    shared.prompts["guide"] = make_prompt(system_tokens=15_000, shared_ttl="auto")
+
+    await keeper.take_turn()
+    await run_for(keeper, clock, 300)
+
+    first, second = fake.provider.sent
+    assert [point.ttl_seconds for point in first.request.prefix.breakpoints] == [300]
+    assert second.at - first.at == 270
+
+
 async def test_a_layer_that_is_gone_is_forgotten(
     keeper: Keeper, fake: FakeRuntime, shared: Shared, clock: FakeClock
 ) -> None:
