@@ -1,6 +1,8 @@
 """The operator's view of people, assistants and conversations. Lists show no text of a conversation."""
 
+import asyncio
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +19,7 @@ from chatapp.models import Assistant, Attachment, Conversation, Document, Messag
 from chatapp.services import assistant_layers, prompts
 from warmcache import bridge
 from warmcache import services as warmcache
+from warmcache.core.prefix import Prompt
 from warmcache.layer_report import lines_of, report_on
 from warmcache.words import reason_text
 
@@ -91,14 +94,18 @@ class AssistantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.action(description="Warm now", permissions=["change"])
     def warm_now(self, request: HttpRequest, queryset: QuerySet[Assistant]) -> None:
         """Warms what everybody shares, whether or not anybody types."""
-        for assistant in queryset:
-            warmth = bridge.call(
-                warmcache.warm_now,
-                prompts.prompt_for_new_chat(assistant),
-                label=assistant.slug,
-                subject=f"user {request.user.pk}",
-            )
+        assistants = list(queryset)
+        wanted = [(assistant.slug, prompts.prompt_for_new_chat(assistant)) for assistant in assistants]
+        for assistant, warmth in zip(
+            assistants, bridge.call(_warm_all, wanted, subject=f"user {request.user.pk}"), strict=True
+        ):
             self.message_user(request, *_outcome(assistant, warmth))
+
+
+async def _warm_all(wanted: Sequence[tuple[str, Prompt]], *, subject: str) -> list[warmcache.Warmth]:
+    """All at once, so that the page waits as long as for one."""
+    warm_ups = (warmcache.warm_now(prompt, label=label, subject=subject) for label, prompt in wanted)
+    return await asyncio.gather(*warm_ups)
 
 
 def _outcome(assistant: Assistant, warmth: warmcache.Warmth) -> tuple[str, int]:
