@@ -1,7 +1,8 @@
 """Five minutes or an hour? Chosen per layer from how long people were silent, where a prompt leaves it open (`auto`).
 
 An hour costs more to write and outlives pauses. For a conversation it competes with five minutes and refreshes near
-expiry, for a shared layer with being written again by whoever comes next. Until enough silences were seen: five minutes.
+expiry, for a shared layer with being written again by whoever comes next. Until enough silences were seen it is five
+minutes.
 """
 
 from dataclasses import replace
