@@ -89,7 +89,9 @@ class RequestAdmin(LedgerAdmin):
 
     @admin.display(description="as the policy believed it")
     def weighed(self, row: WarmUp | UsageRecord) -> SafeString | str:
-        cells = [(name.replace("_", " "), "-" if value is None else value) for name, value in row.numbers.items()]
+        cells = [
+            (name.replace("_", " "), "-" if value is None else value) for name, value in sorted(row.numbers.items())
+        ]
         return table(("number", "value"), cells) if cells else "nothing was weighed"
 
     @admin.display(description="duration", ordering="duration_ms")

@@ -202,7 +202,7 @@ def test_a_warm_up_shows_its_lines_and_the_requests_that_met_it(admin_client: Cl
     text = words(html)
     assert "shared 4,000 60 min 0 4,000 $0.000400 waiting 0 -" in text
     assert f"draft 12,345 5 min 8,345 0 $0.0421 joined 8,345 {usage.started_at:%Y-%m-%d %H:%M:%S}" in text
-    assert "send chance 0.85 net usd -" in text
+    assert "net usd - send chance 0.85" in text
     assert "hit complete 12,345 $0.002469 640 ms" in text
     assert "850 ms" in text
     assert reverse("admin:warmcache_usagerecord_change", args=[usage.pk]) in html
