@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import random
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,13 +50,15 @@ class Client:
     replies: dict[str, SeenReply] = field(default_factory=dict)
     anomalies: list[str] = field(default_factory=list)
     connections: int = 0
+    heard: deque[str] = field(default_factory=lambda: deque(maxlen=12))
+    """The last frames in short, for the report of a failure."""
     _heard: asyncio.Event = field(default_factory=asyncio.Event)
     _known_acks: set[str] = field(default_factory=set)
     _socket: Any = None
 
     def __str__(self) -> str:
         replies = {name: (reply.status, reply.epoch, reply.seq) for name, reply in self.replies.items()}
-        return f"{self.name}: {len(self.acked)} acked, {self.connections} connections, {replies}, {self.anomalies}"
+        return f"{self.name}: {len(self.acked)} acked, {self.connections} connections, {replies}, {self.anomalies}, {list(self.heard)}"
 
     async def run(self, messages: int) -> None:
         """Sends so many messages, one after another, each as soon as the reply before it has ended."""
@@ -136,6 +139,7 @@ class Client:
         return None
 
     def _take(self, frame: dict[str, Any]) -> None:
+        self.heard.append(_in_short(frame))
         match frame["type"]:
             case "message.created" | "message.queued":
                 self.conversation_id = frame["conversation_id"]
@@ -185,3 +189,11 @@ class Client:
             reply.text += frame["text"]
         elif frame["type"] == "reply.finished":
             reply.status = frame["status"]
+
+
+def _in_short(frame: dict[str, Any]) -> str:
+    if frame["type"] != "conversation.state":
+        return f"{frame['type']} {frame.get('epoch', '')}/{frame.get('seq', '')} {frame.get('status', '')}".strip()
+    running = frame["reply"]
+    cursor = f"{running['epoch']}/{running['seq']}" if running else "none"
+    return f"state {[m['status'] for m in frame['messages']]} running {cursor} recovered {frame['recovered']}"

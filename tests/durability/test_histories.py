@@ -75,9 +75,9 @@ async def test_a_few_histories_under_faults_keep_every_promise(servers, _redis: 
 
 @pytest.mark.soak
 async def test_two_hundred_histories_under_a_thousand_faults_keep_every_promise(servers, _redis: RedisServer) -> None:
-    histories = int(os.environ.get("HISTORIES", "200"))
+    histories, first = int(os.environ.get("HISTORIES", "200")), int(os.environ.get("FIRST_SEED", "1000"))
     done: Counter[str] = Counter()
-    for seed in range(1000, 1000 + histories):
+    for seed in range(first, first + histories):
         done += await history(servers, _redis, seed=seed, messages=2, faults=5)
-        print(f"history {seed - 999}: {done.total()} faults so far, {dict(done)}", flush=True)  # noqa: T201
+        print(f"history {seed - first + 1}: {done.total()} faults so far, {dict(done)}", flush=True)  # noqa: T201
     assert done.total() >= 5 * histories
