@@ -13,7 +13,7 @@ from uuid import UUID
 
 from chatapp import access, events
 from chatapp.models import Conversation, Message, QueuedMessage, User
-from chatapp.protocol import FrameError, MessageSend, MessageWithdrawn
+from chatapp.protocol import FrameError, MessageSend, MessageWithdrawn, ReplyFinished
 from chatapp.services import branches, queue, running_replies, sent_messages
 from chatapp.services.reply_run import ReplyRun
 from chatapp.services.sent_messages import Taken
@@ -112,15 +112,22 @@ def _launch(reply: Message, *, received_at: float, message: Message | None = Non
         reply,
         received_at=received_at,
         while_written=partial(_tell_others, conversation=reply.conversation, message=message, origin=origin),
+        before_told=partial(_hold_queue_behind, reply.conversation_id),
         after_end=_after_end,
     )
 
 
+async def _hold_queue_behind(conversation_id: UUID, finished: ReplyFinished) -> None:
+    """What waits is offered to its sender unless the reply is whole: before he hears of the end, and may answer."""
+    if finished.status != "complete":
+        await in_database_thread(queue.hold_all, conversation_id)
+
+
 async def _after_end(run: ReplyRun) -> None:
-    """The next message in the queue has its turn if this reply is whole; else what waits is offered to its sender."""
+    """The next message in the queue has its turn if this reply is whole."""
+    end = run.log.finished
     try:
-        may_go_on = await in_database_thread(sent_messages.may_go_on, run.reply_id, run.conversation_id)
-        if may_go_on and not _is_leaving.is_set():
+        if end is not None and end.status == "complete" and not _is_leaving.is_set():
             await _send_next(run.conversation_id)
     except Exception:
         logger.exception("What waits behind reply %s could not be sent", run.reply_id)

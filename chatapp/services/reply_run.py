@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import ParamSpec, TypeVar
 from uuid import UUID
 
@@ -48,7 +48,14 @@ class ConversationGoneError(Exception):
 class ReplyRun:
     """Drives one reply from `streaming` to `complete`, `stopped`, `interrupted` or `failed`."""
 
-    def __init__(self, reply: Message, *, received_at: float) -> None:
+    def __init__(
+        self,
+        reply: Message,
+        *,
+        received_at: float,
+        before_told: Callable[[ReplyFinished], Awaitable[None]] | None = None,
+    ) -> None:
+        """`before_told` is called between the end's being stored and its being told."""
         self.reply_id: UUID = reply.pk
         self.parent_id = parent_of(reply)
         self.conversation_id: UUID = reply.conversation_id
@@ -67,6 +74,7 @@ class ReplyRun:
         self._claim = reply_rows.claim_of(reply)
         self._reply = reply
         self._received_at = received_at
+        self._before_told = before_told
         self._content = ReplyContent()
         self._open_text: list[str] = []
         self._open_block: tuple[int, BlockKind] | None = None
@@ -228,10 +236,15 @@ class ReplyRun:
             self._append_block(*self._open_block, "", "stop")
         await self._side_tasks.join(timeout_seconds=CHECKPOINT_SECONDS)
         finished = self._finished_frame(failure)
-        if await self._write_row(finished):
-            self.log.append(finished)
-        else:
+        if not await self._write_row(finished):
             self.log.abandon()
+            return
+        try:
+            if self._before_told is not None:
+                await self._before_told(finished)
+        except Exception:
+            logger.exception("What follows the end of reply %s failed", self.reply_id)
+        self.log.append(finished)
 
     def _finished_frame(self, failure: BaseException | None) -> ReplyFinished:
         result = self._response.result if self._response else None

@@ -53,8 +53,8 @@ class _Silence:
 
 
 class ReplyWatch:
-    """One per process. `written` are the replies that it writes now; `after_end` hears of each one that it ended for
-    a dead owner."""
+    """One per process. `written` are the replies that it writes now; `after_end` is called for each one that it ended
+    for a dead owner, before their readers hear of it."""
 
     def __init__(
         self,
@@ -180,8 +180,10 @@ class ReplyWatch:
         if not await in_database_thread(reply_rows.finish_for_dead, seen, columns):
             return
         logger.warning("Reply %s was given up by its process; it is %s", reply.pk, finished.status)
-        await self._logs.end(reply.pk, finished)
-        await self._after_end(reply)
+        try:
+            await self._after_end(reply)
+        finally:
+            await self._logs.end(reply.pk, finished)
 
     async def _end_replicas(self, rows: Mapping[UUID, Streaming]) -> None:
         """Where a log was cut off from its writer, its readers hear of the end from here."""

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from chatapp import events
 from chatapp.models import Message
+from chatapp.protocol import ReplyFinished
 from chatapp.services import reply_rows, stop_requests
 from chatapp.services.redis_reply_logs import RedisReplyLogs
 from chatapp.services.reply_logs import MemoryReplyLogs, ReplyLogs
@@ -53,10 +54,14 @@ def launch(
     *,
     received_at: float,
     while_written: Callable[[ReplyRun], Awaitable[None]],
+    before_told: Callable[[ReplyFinished], Awaitable[None]],
     after_end: Callable[[ReplyRun], Awaitable[None]],
 ) -> None:
-    """Begins to write a reply whose row is committed. `after_end` is called once its row has its end."""
-    run = ReplyRun(reply, received_at=received_at)
+    """Begins to write a reply whose row is committed.
+
+    `before_told` is called when its end is stored and nobody has heard of it, `after_end` when everybody may have.
+    """
+    run = ReplyRun(reply, received_at=received_at, before_told=before_told)
     _runs[reply.pk] = run
     logs().publish(run.log)
     tasks.spawn(_run(run, while_written, after_end), name=f"reply {reply.pk}")

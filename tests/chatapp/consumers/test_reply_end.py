@@ -281,9 +281,10 @@ async def test_a_channel_layer_that_is_down_does_not_cost_the_sender_the_reply(
 
     tab = await open_tab(ann)
     caplog.set_level("CRITICAL", "chatapp.events")
-    monkeypatch.setattr(events, "get_channel_layer", DeadLayer)
-
-    await tab.say("Are you there?", assistant_id=assistant.pk)
-    finished = await tab.until("reply.finished")
+    with monkeypatch.context() as patch:
+        patch.setattr(events, "get_channel_layer", DeadLayer)
+        await tab.say("Are you there?", assistant_id=assistant.pk)
+        finished = await tab.until("reply.finished")
+        await in_time(running_replies.tasks.join(timeout_seconds=5))
 
     assert finished["status"] == "complete"
