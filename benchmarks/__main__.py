@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import django
 
-from benchmarks import first_token, replay, resume, sockets, start
+from benchmarks import first_token, join, replay, resume, sockets, start
 from tests.servers import MissingServerError
 
 
@@ -35,6 +35,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "decision": _decision,
     "first-token": first_token.run,
     "hostile": _hostile,
+    "join": join.run,
     "replay": replay.run,
     "resume": resume.run,
     "sockets": sockets.run,

@@ -10,7 +10,10 @@ from tests.servers.chat_server import ChatServer
 from tests.servers.redis_server import RedisServer
 from tests.servers.tabs import calls, make_ready, open_tab
 
-WARM_UP_SECONDS = 2.0
+WARM_UP_SECONDS = 4.0
+STALLED_SECONDS = 40.0
+"""Far beyond any bound for a prompt of this size, and still within a warm-up's own time-out."""
+
 LATER_THAN_JOINING_BEGINS_SECONDS = 1.2
 
 
@@ -60,6 +63,24 @@ async def test_a_request_joins_a_warm_up_that_another_process_leads(servers):
     assert reply["arrived_at"] >= warm_up["arrived_at"] + WARM_UP_SECONDS
     assert finished["usage"]["cache_read_tokens"] >= 0.99 * warm_up["usage"]["cache_creation_input_tokens"]
     assert servers[0].query("SELECT outcome FROM warmcache_warmup ORDER BY started_at")[-1] == ("joined",)
+
+
+async def test_a_warm_up_of_another_process_that_stalls_holds_a_request_no_longer_than_the_bound(servers):
+    await make_ready(servers[1])
+    servers[0].simulator.fault(kind="slow", match="warm_up", seconds=STALLED_SECONDS)
+    async with open_tab(servers[0]) as types, open_tab(servers[1], "bob") as sends:
+        await types.send("typing.started", chars=1)
+        await types.wait_for("warmth", state="warming")
+        await asyncio.sleep(LATER_THAN_JOINING_BEGINS_SECONDS)
+
+        await sends.say("What is a prompt cache?")
+        started = await sends.wait_for("reply.started")
+        finished = await sends.wait_for("reply.finished")
+
+    reply = next(call for call in calls(servers[0]) if not call["is_warm_up"])
+    assert (started["warmth"], finished["status"], finished["warmth"]) == ("joined", "complete", "raced")
+    assert reply["usage"]["cache_read_input_tokens"] == 0
+    assert finished["ttft_ms"] < 1000 * STALLED_SECONDS / 2
 
 
 async def test_without_redis_a_reply_still_comes_and_warming_resumes_by_itself(servers, redis_server: RedisServer):

@@ -151,9 +151,7 @@ class ChatServer:
             ANTHROPIC_API_KEY=self.simulator.api_key,
             ANTHROPIC_BASE_URL=self.simulator.url,
             # An instant simulator teaches that nothing is worth warming.
-            WARMCACHE_LEARNS="0",
-            **redis,
-            **self._environment,
+            **{"WARMCACHE_LEARNS": "0", **redis, **self._environment},
         )
 
     def start(self) -> None:
