@@ -24,10 +24,11 @@ from tests.servers.chat_server import ChatServer
 IDLE_SOCKETS = 1_000
 CONNECTS_AT_ONCE = 1_000
 STALLED_SOCKETS = 10
-REPLY_CHARACTERS = 1_500_000
-# Some ten seconds for it, so that those who open it late still read it as it comes.
+REPLY_CHARACTERS = 300_000
+# Some seconds for it, so that those who open it late still read it as it comes.
 REPLY_TOKENS_PER_SECOND = 30_000
-STALL_PATIENCE_SECONDS = 25.0
+# By then the server must have given up on them.
+STALL_SECONDS = 17.0
 FLOOD_PER_SECOND = 5_000
 FLOOD_SECONDS = 10.0
 DATABASE_STALL_SECONDS = 3.0
@@ -39,6 +40,7 @@ Socket = websockets.ClientConnection
 def run() -> None:
     with tempfile.TemporaryDirectory() as folder:
         with ChatServer(database_url=f"sqlite:///{folder}/db.sqlite3") as server:
+            server.query("UPDATE chatapp_assistant SET max_output_tokens = 128000 RETURNING id")
             for part in (idle, storm, stalled, flood, stall):
                 asyncio.run(part(server))
 
@@ -81,24 +83,26 @@ async def storm(server: ChatServer) -> None:
 async def stalled(server: ChatServer) -> None:
     """A reader that reads, and ten that do not, of one long reply."""
     await ask_for_long_reply(server, readers=0)
+    start = memory_kib(server)
+    _, alone = await ask_for_long_reply(server, readers=0)
+    needed_anyway = alone - start
     async with watch_latency(server) as calm:
         await asyncio.sleep(2)
     before = memory_kib(server)
     async with watch_latency(server) as busy:
-        closed_after, most = await ask_for_long_reply(server, readers=STALLED_SOCKETS)
-    growth = (most - before) / 1024
-    codes = sorted({str(code) for _, code in closed_after})
-    slowest = max(seconds for seconds, _ in closed_after)
+        found, most = await ask_for_long_reply(server, readers=STALLED_SOCKETS)
+    growth = (most - before - needed_anyway) / STALLED_SOCKETS / 1024
+    codes = sorted({str(code) for code in found})
     print(
-        f"stalled: {STALLED_SOCKETS} readers of {REPLY_CHARACTERS / 2**20:.1f} MiB, {growth:.1f} MiB growth in all, "
-        f"closed with {', '.join(codes)} after {slowest:.1f} s at most; "
+        f"stalled: {STALLED_SOCKETS} readers of {REPLY_CHARACTERS / 2**10:.0f} KiB, {growth:.2f} MiB growth each, "
+        f"closed with {', '.join(codes)} after {STALL_SECONDS:.0f} s; "
         f"ping of others p99 {percentile(calm, 99):.0f} ms before, {percentile(busy, 99):.0f} ms meanwhile",
         flush=True,
     )
 
 
-async def ask_for_long_reply(server: ChatServer, *, readers: int) -> tuple[list[tuple[float, int | None]], int]:
-    """When each stalled reader was closed and how, and the most memory that the server had."""
+async def ask_for_long_reply(server: ChatServer, *, readers: int) -> tuple[list[int | None], int]:
+    """What each stalled reader hears when it reads again, and the most memory that the server had."""
     server.simulator.script(text="long " * (REPLY_CHARACTERS // 5), tokens_per_second=REPLY_TOKENS_PER_SECOND)
     most = 0
     async with contextlib.AsyncExitStack() as stack:
@@ -109,14 +113,13 @@ async def ask_for_long_reply(server: ChatServer, *, readers: int) -> tuple[list[
             await tell(sleeper, "conversation.open", conversation_id=created["conversation_id"])
         began = time.monotonic()
         finished = asyncio.create_task(until(teller, "reply.finished"))
-        while readers and time.monotonic() - began < STALL_PATIENCE_SECONDS:
+        while time.monotonic() - began < (STALL_SECONDS if readers else PATIENCE_SECONDS):
             most = max(most, memory_kib(server))
-            if finished.done() and connections(server) <= 3:
+            if finished.done() and not readers:
                 break
             await asyncio.sleep(0.1)
-        seconds = time.monotonic() - began
         await finished
-        return [(seconds, await close_code(sleeper)) for sleeper in sleepers], most
+        return [await close_code(sleeper) for sleeper in sleepers], most
 
 
 async def flood(server: ChatServer) -> None:
@@ -238,15 +241,6 @@ def cpu_seconds(server: ChatServer) -> float:
     assert server.process is not None
     fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100
-
-
-def connections(server: ChatServer) -> int:
-    """TCP connections that the server's side holds open."""
-    assert server.process is not None
-    local = f":{server.port:04X}"
-    lines = Path(f"/proc/{server.process.pid}/net/tcp").read_text().splitlines()[1:]
-    rows = [line.split() for line in lines]
-    return sum(1 for row in rows if row[1].endswith(local) and row[3] == "01")
 
 
 def percentile(seconds: list[float], percent: int) -> float:

@@ -15,16 +15,17 @@ from typing import Any
 
 from daphne.server import Server  # noqa: F401  first of all that imports Twisted: it installs the asyncio reactor
 from daphne.ws_protocol import WebSocketProtocol
+from twisted.internet import reactor
 
 from chatapp.protocol import CLOSE_TOO_SLOW
 
 WINDOW_BYTES = 256 * 1024
 PING_BYTES = 64 * 1024
 """A ping follows so many bytes at the latest."""
-UNTIMED_BYTES = 16 * 1024
+UNTIMED_BYTES = 64 * 1024
 """So little may stay unread for longer: the server's ordinary pings will find out whether anybody is there."""
 TOO_SLOW_SECONDS = 15.0
-LINGER_SECONDS = 5.0
+LINGER_SECONDS = 10.0
 """A peer that was too slow may still read its last frames and the close code."""
 
 MAX_WAITING_MESSAGES = 32
@@ -116,7 +117,7 @@ class PacedSocket(WebSocketProtocol):
     def onConnect(self, request: Any) -> Any:  # noqa: N802
         self.proof = ReadProof(time.monotonic)
         self._news: asyncio.Event | None = None
-        self._is_too_slow = False
+        self._is_too_slow = self._has_lingered = False
         return super().onConnect(request)
 
     def input_queue(self) -> InputQueue:
@@ -141,7 +142,8 @@ class PacedSocket(WebSocketProtocol):
         self._wake()
 
     def onClose(self, wasClean: bool, code: int, reason: str) -> None:  # noqa: N802, N803
-        super().onClose(wasClean, code, reason)
+        if not self._is_too_slow:
+            super().onClose(wasClean, code, reason)
         self._wake()
 
     def check_timeouts(self) -> None:
@@ -150,23 +152,26 @@ class PacedSocket(WebSocketProtocol):
         if self.state != self.STATE_OPEN or self.proof.unproven_bytes < UNTIMED_BYTES:
             return
         if self.proof.waiting_seconds >= TOO_SLOW_SECONDS:
-            self._is_too_slow = True
-            self.serverClose(CLOSE_TOO_SLOW)
-            self._wake()
+            self._give_up()
         elif self.proof.loose_bytes:
             self._ask()
 
     def onCloseHandshakeTimeout(self) -> None:  # noqa: N802
-        """A peer that was too slow will not answer the close frame either, but may read it later."""
-        if not self._is_too_slow:
+        """A peer that was too slow answers no close frame either, but may come back to read it: it is left the time."""
+        if not self._is_too_slow or self._has_lingered:
             super().onCloseHandshakeTimeout()
             return
-        self.closeHandshakeTimeoutCall = None
-        self.wasClean = False
-        if self.state != self.STATE_CLOSED:
-            connection: Any = self.transport
-            self.dropConnection(abort=False)
-            asyncio.get_running_loop().call_later(LINGER_SECONDS, connection.abortConnection)
+        self._has_lingered = True
+        timers: Any = reactor
+        self.closeHandshakeTimeoutCall = timers.callLater(LINGER_SECONDS, self.onCloseHandshakeTimeout)
+
+    def _give_up(self) -> None:
+        """The application is done with this socket now, however long the connection lingers."""
+        self._is_too_slow = self.muted = True
+        self.serverClose(CLOSE_TOO_SLOW)
+        self.server.protocol_disconnected(self)
+        self.application_queue.put_nowait({"type": "websocket.disconnect", "code": CLOSE_TOO_SLOW})
+        self._wake()
 
     def _ask(self) -> None:
         if self.state == self.STATE_OPEN:
