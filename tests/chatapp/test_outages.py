@@ -5,13 +5,17 @@ import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import pytest
 import websockets
 
 from tests.servers.chat_server import ChatServer
+from tests.servers.fault_proxy import FaultProxy
+from tests.servers.postgres_server import PostgresServer
 from tests.servers.redis_server import RedisServer
 
 PATIENCE_SECONDS = 40.0
@@ -110,3 +114,70 @@ async def test_redis_away_for_a_moment_costs_no_socket_and_no_reply(servers, red
 @pytest.mark.soak
 async def test_redis_away_for_ten_seconds_costs_no_socket_and_no_reply(servers, redis_server: RedisServer):
     await live_through_an_outage(servers, redis_server, 10.0)
+
+
+TEXT = "What was begun goes on without its database. " * 40
+
+
+@pytest.fixture(scope="module")
+def postgres_wire(postgres_server: PostgresServer) -> Iterator[tuple[FaultProxy, str]]:
+    """A wire to PostgreSQL that can be cut, and the address of a new database at its end."""
+    address = urlsplit(postgres_server.create_database())
+    folder = Path(parse_qs(address.query)["host"][0])
+    with FaultProxy(folder / ".s.PGSQL.5432") as wire:
+        yield wire, f"postgresql://postgres@127.0.0.1:{wire.port}{address.path}"
+
+
+@pytest.fixture(scope="module")
+def on_postgres(postgres_wire: tuple[FaultProxy, str]) -> Iterator[ChatServer]:
+    with ChatServer(database_url=postgres_wire[1]) as server:
+        yield server
+
+
+async def live_without_a_database(server: ChatServer, wire: FaultProxy, seconds: float) -> None:
+    """A reply is written and another tab is open while the database is away."""
+    before = server.query("SELECT count(*) FROM chatapp_message")[0][0]
+    server.simulator.reset()
+    server.simulator.script(text=TEXT, tokens_per_second=len(TEXT) / 4 / (seconds + 1))
+    async with open_tab(server) as mine, open_tab(server) as other:
+        conversation_id = (await mine.say("Begin."))["conversation_id"]
+        first = await mine.until("reply.delta")
+        wire.cut(stay_cut=True)
+        try:
+            for _ in range(round(seconds)):
+                await other.send("ping")
+                await other.until("pong")
+                await asyncio.sleep(1.0)
+        finally:
+            wire.mend()
+        texts, finished = await rest_of_reply(mine)
+        await other.send("conversation.open", conversation_id=conversation_id)
+        state = await other.until("conversation.state")
+        await mine.say("And now?", conversation_id=conversation_id)
+        await mine.until("reply.finished")
+        stored = server.query("SELECT count(*) FROM chatapp_message")[0][0]
+
+    assert (finished["status"], first["text"] + texts) == ("complete", TEXT)
+    assert [(m["status"], m["text"]) for m in state["messages"]][1:] == [("complete", TEXT)]
+    assert stored == before + 4
+
+
+async def rest_of_reply(tab: Tab) -> tuple[str, dict[str, Any]]:
+    """The text that still comes, and the last frame."""
+    texts = []
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            frame: dict[str, Any] = json.loads(await tab.socket.recv())
+            if frame["type"] == "reply.delta":
+                texts.append(frame["text"])
+            elif frame["type"] == "reply.finished":
+                return "".join(texts), frame
+
+
+async def test_postgresql_away_for_a_moment_costs_no_socket_no_text_and_no_row(on_postgres, postgres_wire):
+    await live_without_a_database(on_postgres, postgres_wire[0], 2.0)
+
+
+@pytest.mark.soak
+async def test_postgresql_away_for_ten_seconds_costs_no_socket_no_text_and_no_row(on_postgres, postgres_wire):
+    await live_without_a_database(on_postgres, postgres_wire[0], 10.0)

@@ -13,6 +13,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Self
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -23,8 +24,9 @@ DRIP_BYTES = 64
 class FaultProxy:
     """Passes bytes on, both ways, as long as nothing is wrong. Its methods may be called from any thread."""
 
-    def __init__(self, target_port: int) -> None:
-        self._target_port = target_port
+    def __init__(self, target: int | Path) -> None:
+        """To a port of this machine, or to the path of a Unix socket."""
+        self._target = target
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fault proxy", daemon=True)
         self._links: set[_Link] = set()
@@ -116,7 +118,7 @@ class FaultProxy:
             _reset(near)
             return
         try:
-            far_reader, far = await asyncio.open_connection("127.0.0.1", self._target_port)
+            far_reader, far = await self._reach()
         except OSError:
             _reset(near)
             return
@@ -130,6 +132,11 @@ class FaultProxy:
         finally:
             self._links.discard(link)
             link.close()
+
+    async def _reach(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self._target, Path):
+            return await asyncio.open_unix_connection(self._target)
+        return await asyncio.open_connection("127.0.0.1", self._target)
 
     async def _pass_on(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         while data := await source.read(DRIP_BYTES if self._bytes_per_second else CHUNK_BYTES):
