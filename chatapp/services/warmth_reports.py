@@ -49,6 +49,11 @@ class WarmthReports:
         await self._tasks.close()
 
     async def _follow(self, draft: Draft, attempt: Attempt) -> None:
+        last = self._last.get(draft)
+        if last is not None and last.state == "warm" and attempt.decision.reason == "in_flight":
+            # The look-up behind this may be older than the end that was reported meanwhile.
+            await self._report(draft, await self._watch.warmth(draft))
+            return
         await self._report(draft, attempt.warmth)
         if attempt.finished is not None and draft not in self._awaited:
             self._awaited.add(draft)
