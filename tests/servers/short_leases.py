@@ -1,0 +1,7 @@
+"""The product's settings, with leases that a test can wait for the end of."""
+
+from chatapp.settings import *  # noqa: F403
+from chatapp.settings import WARMCACHE as PRODUCT
+
+LEASE_SECONDS = 8.0
+WARMCACHE = {**PRODUCT, "LEASE_SECONDS": LEASE_SECONDS}
