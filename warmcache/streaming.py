@@ -25,7 +25,7 @@ from warmcache.leading import RequestLead
 from warmcache.models import Arm
 from warmcache.records import Origin, Settlement
 from warmcache.runtime import Runtime
-from warmcache.visits import Visit
+from warmcache.visits import Visit, places_before
 from warmcache.warming import pause_for_real_traffic
 from warmcache.warmth import Flight, believed, flight_for, is_warm, left_entries, record_warm
 
@@ -157,7 +157,8 @@ class ResponseStream:
         """This request is the send that the signs of its visit were about."""
         if self._visit_ended_at is None:
             now = self._visit_ended_at = self._runtime.clock.now()
-            self._visit = self._runtime.visits.meet(self._origin.subject, self._request.prefix.hashes, now)
+            places = places_before(self._request.prefix)
+            self._visit = self._runtime.visits.meet(self._origin.subject, places, now)
 
     async def _one_try(self) -> AsyncIterator[StreamEvent]:
         started_at = self._runtime.clock.now()

@@ -1,13 +1,16 @@
 """Visits: one person at one place, from the first sign of a message to its send, or to the end of what was warmed.
 
-A place is the deepest `prefix_hash` of what would be sent. Kept in memory, bounded, by the process that sees the
-signs. What comes of each sign teaches its forecast; the lot that holds a visit out is drawn once.
+A place is the `prefix_hash` of what lies before the message: its draft belongs to the visit. Kept in memory, bounded,
+by the process that sees the signs. What comes of each sign teaches its forecast; the lot that holds a visit out is
+drawn once.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from warmcache.core.prefix import Layer, Prefix
 
 SIGN_LIFETIME_SECONDS = 300.0
 """A send after this is no longer what a warm-up at the sign was for."""
@@ -62,6 +65,27 @@ class Visit:
             self.intent, self.numbers, self.decided_at = intent, numbers, now
 
 
+def place_of(prefix: Prefix) -> str:
+    """Where a sign with this prefix is seen: an attachment does not begin another visit."""
+    points = [point for point in prefix.breakpoints if point.layer is not Layer.DRAFT] or prefix.breakpoints
+    return points[-1].prefix_hash if points else ""
+
+
+def places_before(prefix: Prefix) -> tuple[str, ...]:
+    """The places that a request with this prefix goes on from, the nearest first.
+
+    A conversation may have grown since the sign. What it shares with others is no place of its own: the same person
+    may have a new chat open beside it.
+    """
+    by_layer = {point.layer: point for point in prefix.breakpoints}
+    conversation, shared = by_layer.get(Layer.CONVERSATION), by_layer.get(Layer.SHARED)
+    if conversation is not None:
+        shared_tokens = shared.prefix_tokens if shared is not None else 0
+        return tuple(p.prefix_hash for p in conversation.look_back if p.prefix_tokens > shared_tokens)
+    point = shared or by_layer.get(Layer.DRAFT)
+    return (point.prefix_hash,) if point is not None else ()
+
+
 class Visits:
     """The visits that are under way in this process."""
 
@@ -84,13 +108,15 @@ class Visits:
         return visit
 
     def meet(self, subject: str, places: Sequence[str], now: float) -> Visit | None:
-        """The visit that this request ends, if there was one: its signs were followed by a send."""
+        """The visits that this request ends: their signs were followed by a send. Gives the one of the first place
+        that was still under way."""
+        met = None
         for place in places:
             visit = self._by_place.pop((subject, place), None)
             if visit is not None:
                 self._end(visit, now, sent=True)
-                return visit if visit.signs else None
-        return None
+                met = met or (visit if visit.signs else None)
+        return met
 
     def expire(self, now: float) -> None:
         """Teaches the signs that nothing followed, and forgets visits without a living one. Oldest first, a part."""

@@ -28,7 +28,7 @@ from warmcache.guards import Accounts, Reservation, stop_reason
 from warmcache.models import Outcome
 from warmcache.records import Origin
 from warmcache.runtime import Runtime
-from warmcache.visits import Occasion, Visit
+from warmcache.visits import Occasion, Visit, place_of
 from warmcache.warmth import Warmth, left_entries, record_warm, warmth_of
 
 logger = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ def _visit(runtime: Runtime, prefix: Prefix, occasion: Occasion, now: float) -> 
     if occasion.intent in WEIGHED_ELSEWHERE or prefix.deepest is None:
         return None
     name = forecast_name(occasion.intent, occasion.chars)
-    place = prefix.deepest.prefix_hash
+    place = place_of(prefix)
     return runtime.visits.note(occasion.subject, place, label=occasion.label, name=name, now=now)
 
 

@@ -3,7 +3,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warmcache.visits import MAX_VISITS, SIGN_LIFETIME_SECONDS, Visits
+from warmcache import services
+from warmcache.core.prefix import Prompt
+from warmcache.testing import FakeClock, FakeRuntime, fake_runtime, make_prefix, make_prompt, make_turn
+from warmcache.visits import MAX_VISITS, SIGN_LIFETIME_SECONDS, Visits, place_of, places_before
 
 
 class Lessons:
@@ -113,6 +116,82 @@ def test_memory_is_bounded() -> None:
     assert visits.meet("ann", ["0"], 1) is None
     assert visits.meet("ann", ["1"], 1) is not None
     assert len(lessons.taken) == 1
+
+
+def test_one_request_ends_every_visit_that_it_goes_on_from() -> None:
+    visits, lessons = visits_and_lessons()
+    near = note(visits, "typing", 100, place="after the reply")
+    note(visits, "typing", 90, place="before the reply")
+
+    assert visits.meet("ann", ["after the reply", "before the reply"], 110) is near
+    assert lessons.taken == [("typing", True, 10), ("typing", True, 20)]
+
+
+def test_an_attachment_does_not_begin_another_visit() -> None:
+    assert place_of(make_prefix(turns=1, draft_tokens=2000)) == place_of(make_prefix(turns=1))
+    assert place_of(make_prefix(draft_tokens=2000)) == place_of(make_prefix())
+
+
+def test_a_place_is_found_again_after_the_conversation_has_grown() -> None:
+    begun, grown = make_prefix(turns=1), make_prefix(turns=2)
+
+    assert places_before(grown)[0] == place_of(grown)
+    assert place_of(begun) in places_before(grown)
+    assert place_of(make_prefix()) not in places_before(grown)
+    assert places_before(make_prefix()) == (place_of(make_prefix()),)
+
+
+def test_a_prompt_of_nothing_but_an_attachment_has_a_place() -> None:
+    prefix = make_prefix(system_tokens=0, draft_tokens=2000)
+
+    assert places_before(prefix) == (place_of(prefix),)
+
+
+async def send(prompt: Prompt) -> None:
+    async with services.stream_response(
+        prompt, make_turn(), max_tokens=9, label="desk", subject="ann", place="chat"
+    ) as response:
+        [event async for event in response]
+
+
+async def sign(prompt: Prompt, intent: str, chars: int | None = None) -> None:
+    attempt = await services.prewarm_prefix(prompt, intent=intent, label="desk", subject="ann", chars=chars)
+    if attempt.finished is not None:
+        await attempt.finished()
+
+
+def seen_of(fake: FakeRuntime, name: str) -> tuple[float, float]:
+    forecast = fake.runtime.learning.forecasts("desk").intent(name)
+    return round(forecast.sent, 2), round(forecast.unsent, 2)
+
+
+async def test_a_new_chat_in_another_tab_is_not_what_a_message_to_a_conversation_ends() -> None:
+    async with fake_runtime(clock=FakeClock(), has_database=False, learns=True) as fake:
+        await sign(make_prompt(), "open")
+        await sign(make_prompt(turns=1), "typing", chars=1)
+        fake.clock.advance(4)
+
+        await send(make_prompt(turns=1))
+        fake.clock.advance(SIGN_LIFETIME_SECONDS)
+        fake.runtime.visits.expire(fake.clock.now())
+
+        assert seen_of(fake, "typing") == (1.0, 0.0)
+        assert seen_of(fake, "open") == (0.0, 1.0)
+
+
+async def test_whoever_attaches_after_the_first_key_is_one_visit_with_one_lot() -> None:
+    draws = iter([0.1, 0.9])
+    async with fake_runtime(clock=FakeClock(), has_database=False, learns=True, holdout_share=0.5) as fake:
+        fake.runtime.random = lambda: next(draws)
+        await sign(make_prompt(turns=1), "typing", chars=1)
+        fake.clock.advance(2)
+        await sign(make_prompt(turns=1, draft_tokens=2000), "attach")
+        fake.clock.advance(4)
+
+        await send(make_prompt(turns=1, draft_tokens=2000))
+
+        assert fake.provider.warm_up_count == 0
+        assert (seen_of(fake, "typing"), seen_of(fake, "attach")) == ((1.0, 0.0), (1.0, 0.0))
 
 
 signs = st.tuples(st.sampled_from(["typing", "typing_20", "open"]), st.integers(0, 40))
