@@ -134,9 +134,13 @@ async def _after_end(run: ReplyRun) -> None:
     await events.announce_conversation(run.user_id, run.conversation_id)
 
 
-async def after_given_up(reply: Message) -> None:
+async def offer_queue_behind(reply: Message) -> None:
     """A reply was ended for a process that died: what waits behind it is offered to its sender."""
     await in_database_thread(sent_messages.may_go_on, reply.pk, reply.conversation_id)
+
+
+async def tell_of_end(reply: Message) -> None:
+    """After the end of a reply that another process had begun."""
     await events.announce_conversation(reply.conversation.user_id, reply.conversation_id)
 
 

@@ -53,20 +53,22 @@ class _Silence:
 
 
 class ReplyWatch:
-    """One per process. `written` are the replies that it writes now; `after_end` is called for each one that it ended
-    for a dead owner, before their readers hear of it."""
+    """One per process. `written` are the replies that it writes now. For each one that it ended for a dead owner
+    `before_told` is called before its readers hear of it, and `after_end` afterwards."""
 
     def __init__(
         self,
         *,
         written: Mapping[UUID, Writing],
         logs: ReplyLogs,
+        before_told: Callable[[Message], Awaitable[None]],
         after_end: Callable[[Message], Awaitable[None]],
         lease_seconds: float,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._written = written
         self._logs = logs
+        self._before_told = before_told
         self._after_end = after_end
         self._lease_seconds = lease_seconds
         self._monotonic = monotonic
@@ -181,9 +183,10 @@ class ReplyWatch:
             return
         logger.warning("Reply %s was given up by its process; it is %s", reply.pk, finished.status)
         try:
-            await self._after_end(reply)
+            await self._before_told(reply)
         finally:
             await self._logs.end(reply.pk, finished)
+        await self._after_end(reply)
 
     async def _end_replicas(self, rows: Mapping[UUID, Streaming]) -> None:
         """Where a log was cut off from its writer, its readers hear of the end from here."""

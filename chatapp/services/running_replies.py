@@ -39,10 +39,18 @@ def logs() -> ReplyLogs:
     return _logs
 
 
-async def begin(after_end: Callable[[Message], Awaitable[None]]) -> None:
+async def begin(
+    *, before_told: Callable[[Message], Awaitable[None]], after_end: Callable[[Message], Awaitable[None]]
+) -> None:
     """At the start of a server: from now on this process says that it lives, and looks after the replies of those
-    that do not. `after_end` is called for each reply that it ended for a dead owner."""
-    watch = ReplyWatch(written=_runs, logs=logs(), after_end=after_end, lease_seconds=settings.REPLY_LEASE_SECONDS)
+    that do not. Both are called for each reply that it ended for a dead owner, as in `launch`."""
+    watch = ReplyWatch(
+        written=_runs,
+        logs=logs(),
+        before_told=before_told,
+        after_end=after_end,
+        lease_seconds=settings.REPLY_LEASE_SECONDS,
+    )
     if not settings.REDIS_URL:
         await watch.end_all()
     _housekeepers.spawn(watch.look_forever(), name="watch")

@@ -50,13 +50,20 @@ class World:
         self.watch = ReplyWatch(
             written=self.written,
             logs=self.logs,
-            after_end=self._note_end,
+            before_told=self._note_end,
+            after_end=self._note_told,
             lease_seconds=LEASE_SECONDS,
             monotonic=self.clock.now,
         )
 
     async def _note_end(self, reply: Message) -> None:
+        log = await self.logs.find(reply.pk)
+        assert log is None or log.finished is None or log.finished.status == "complete"
         self.ended.append(reply.pk)
+
+    async def _note_told(self, reply: Message) -> None:
+        log = await self.logs.find(reply.pk)
+        assert log is None or log.is_finished or log.epoch != reply.epoch
 
     async def look(self, *, seconds: float = 1.0) -> None:
         """Once a second, for so long."""
