@@ -96,6 +96,8 @@ class ResponseStream:
         self._ended: StreamEnded | None = None
         self._has_blocks = False
         self._output_characters = 0
+        self._is_timed = False
+        """Whether this try has taught the model's speed."""
         self._ttft_ms: int | None = None
         self._joined: Flight | None = None
         self._raced: Flight | None = None
@@ -151,6 +153,7 @@ class ResponseStream:
                 logger.info("Trying again in %.1f s after %s", pause_seconds, error.code)
                 await self._upstream.aclose()
                 self._spent, self._began, self._output_characters = self._usage(), None, 0
+                self._is_timed = False
                 await asyncio.sleep(pause_seconds)
 
     def _meet_visit(self) -> None:
@@ -182,6 +185,9 @@ class ResponseStream:
                     await self._remember(event.usage, started_at)
                     await self._lead.give_back()
                 case BlockBegan():
+                    if event.kind == "thinking":
+                        # What is thought may never be shown, and is no part of reading the prompt.
+                        self._teach_speed(started_at)
                     # Until something is in it, the next try may begin it again.
                     held = event
                     continue
@@ -214,15 +220,19 @@ class ResponseStream:
             await record_warm(self._runtime, prefix, started_at)
 
     def _note_delta(self, delta: BlockDelta, started_at: float) -> None:
-        if self._output_characters == 0 and self._began is not None:
-            self._teach_speed(self._began.usage, self._runtime.clock.now() - started_at)
+        self._teach_speed(started_at)
         self._output_characters += len(delta.text)
         if self._ttft_ms is None and delta.kind == "text":
             self._ttft_ms = self._since_ms(self._called_at)
 
-    def _teach_speed(self, usage: Usage, seconds: float) -> None:
+    def _teach_speed(self, started_at: float) -> None:
+        """At the first token of a try, and no more."""
+        if self._is_timed or self._began is None:
+            return
+        self._is_timed = True
         if self._runtime.provider.capabilities.reports_cache_writes:
-            self._runtime.learning.saw_call(self._request.prefix.model, usage, seconds)
+            seconds = self._runtime.clock.now() - started_at
+            self._runtime.learning.saw_call(self._request.prefix.model, self._began.usage, seconds)
 
     async def _join(self) -> None:
         """Waits for whoever writes this prefix right now, if that is better than going, once and never for long; leads

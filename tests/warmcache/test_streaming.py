@@ -1,16 +1,17 @@
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from warmcache import services
 from warmcache.core.errors import StreamBroken, UpstreamError, UpstreamRefused, UpstreamUnavailable
-from warmcache.core.ports import BlockDelta, StreamEnded, StreamEvent
+from warmcache.core.ports import BlockBegan, BlockDelta, BlockEnded, BlockSigned, StreamBegan, StreamEnded, StreamEvent
 from warmcache.core.prefix import Prompt
 from warmcache.records import Origin
 from warmcache.streaming import ResponseStream
-from warmcache.testing import FakeClock, FakeRuntime, fake_runtime, make_prompt, make_turn
+from warmcache.testing import MODEL, FakeClock, FakeProvider, FakeRuntime, fake_runtime, make_prompt, make_turn
 
 
 def request(fake: FakeRuntime, prompt: Prompt | None = None) -> ResponseStream:
@@ -455,3 +456,26 @@ async def test_a_try_that_broke_off_is_billed_and_tells_what_was_found(fake: Fak
     assert result.usage.cache_write_tokens > 0
     assert result.usage.cache_read_tokens >= result.usage.cache_write_tokens
     assert result.settlement.warmth == "cold"
+
+
+class Thinker(FakeProvider):
+    """Needs a second to read and half a minute to think, of which it shows nothing."""
+
+    async def _events(self, number: int, trouble: Any) -> AsyncGenerator[StreamEvent, None]:
+        clock = self._clock
+        clock.advance(1)
+        async for event in super()._events(number, trouble):
+            if isinstance(event, BlockBegan):
+                yield BlockBegan(index=0, kind="thinking")
+                clock.advance(30)
+                yield BlockSigned(index=0, signature="signed")
+                yield BlockEnded(index=0)
+            yield event if isinstance(event, StreamBegan | StreamEnded) else replace(event, index=1)
+
+
+async def test_thinking_that_is_not_shown_does_not_teach_that_reading_is_slow(clock: FakeClock) -> None:
+    async with fake_runtime(clock=clock, provider=Thinker(clock=clock), has_database=False, learns=True) as fake:
+        for _ in range(20):
+            await read(services.stream_response(make_prompt(), make_turn(), max_tokens=100))
+
+        assert fake.runtime.learning.forecasts("").prefill(MODEL).round_trip_seconds < 2
