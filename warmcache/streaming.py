@@ -217,7 +217,7 @@ class ResponseStream:
             with contextlib.suppress(StoreUnavailable):
                 await self._runtime.store.forget(prefix.hashes)
         if left_entries(self._runtime, usage):
-            await record_warm(self._runtime, prefix, started_at)
+            await record_warm(self._runtime, prefix, started_at, usage)
 
     def _note_delta(self, delta: BlockDelta, started_at: float) -> None:
         self._teach_speed(started_at)

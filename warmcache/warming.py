@@ -315,7 +315,6 @@ class _WarmUp:
             runtime.learning.saw_call(prefix.model, answer.usage, duration_ms / 1000)
         runtime.answers.note(answer.response_id, prefix, self._origin, was_warm_up=True, at=self._started_at)
         rates = runtime.rates(prefix.model, answer.usage.total_input_tokens)
-        await self._settle(answer.usage, request_cost_usd(answer.usage, rates) if rates else None)
         runtime.ledger.post(
             lambda: records.finish_warm_up(
                 self._facts,
@@ -326,11 +325,13 @@ class _WarmUp:
                 response_id=answer.response_id,
             )
         )
+        # Behind the row: what was billed is known, whatever becomes of the store or of this task.
+        await self._settle(answer.usage, request_cost_usd(answer.usage, rates) if rates else None)
         if not left_entries(runtime, answer.usage):
             self._record_failure(Outcome.FAILED, "not_cacheable", answer.request_id)
             await self._remember_as_uncacheable(deepest.prefix_hash)
             return Warmth(state=WarmthState.SKIPPED, reason="not_cacheable", prefix_tokens=prefix.prefix_tokens)
-        await record_warm(runtime, prefix, self._started_at)
+        await record_warm(runtime, prefix, self._started_at, answer.usage)
         return Warmth(
             state=WarmthState.WARM,
             prefix_tokens=answer.usage.cached_tokens or prefix.prefix_tokens,

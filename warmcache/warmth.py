@@ -1,19 +1,23 @@
 """What is believed of a prefix, and what the provider's answers teach about it."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from warmcache.core.catalog import facts_for
 from warmcache.core.errors import StoreUnavailable
+from warmcache.core.keeping import SHORT_TTL_SECONDS
 from warmcache.core.policy import WarmthState, believed_warmth, is_expiring, standing_refusal
 from warmcache.core.ports import Sighting
-from warmcache.core.prefix import Prefix
+from warmcache.core.prefix import Breakpoint, Prefix
 from warmcache.core.usage import Usage
 from warmcache.runtime import Runtime
 
 logger = logging.getLogger(__name__)
+
+ROUNDING = 1.01
+"""A layer's end is estimated: within one per cent of what was read it counts as read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,21 +95,38 @@ def left_entries(runtime: Runtime, usage: Usage) -> bool:
     return usage.cached_tokens > 0 or not runtime.provider.capabilities.reports_cache_writes
 
 
-async def record_warm(runtime: Runtime, prefix: Prefix, started_at: float) -> None:
+async def record_warm(runtime: Runtime, prefix: Prefix, started_at: float, usage: Usage) -> None:
     """The provider has written or read these entries for a request that STARTED at `started_at`.
 
     Without the store they are only not remembered: no request may fail for that.
     """
     minimum = facts_for(prefix.model).min_prefix_tokens
-    expires_at_by_hash = {
-        point.prefix_hash: started_at + point.ttl_seconds
-        for point in prefix.breakpoints
-        if point.prefix_tokens >= minimum
-    }
+    points = [point for point in prefix.breakpoints if point.prefix_tokens >= minimum]
     try:
-        await runtime.store.record_warm(expires_at_by_hash)
+        lifetimes = await _lifetimes(runtime, points, started_at, usage)
+        await runtime.store.record_warm({name: started_at + seconds for name, seconds in lifetimes.items()})
     except StoreUnavailable:
-        logger.warning("The store is down: %d warm layers are not remembered", len(expires_at_by_hash))
+        logger.warning("The store is down: %d warm layers are not remembered", len(points))
+
+
+async def _lifetimes(
+    runtime: Runtime, points: Sequence[Breakpoint], started_at: float, usage: Usage
+) -> dict[str, float]:
+    """Seconds per hash. An entry that was only read lives on for what it was WRITTEN with, whatever this request asks.
+
+    Only the hour is in doubt: an entry that had more than five minutes left was written for one.
+    """
+    lifetimes: dict[str, float] = {point.prefix_hash: point.ttl_seconds for point in points}
+    estimated = points[-1].prefix_tokens if points else 0
+    read_tokens = estimated * usage.cache_read_tokens / usage.cached_tokens if usage.cached_tokens else 0.0
+    doubtful = [p for p in points if p.ttl_seconds > SHORT_TTL_SECONDS and p.prefix_tokens <= read_tokens * ROUNDING]
+    if doubtful:
+        sightings = await runtime.store.look_up([point.prefix_hash for point in doubtful])
+        for point in doubtful:
+            known_until = sightings.get(point.prefix_hash, Sighting()).expires_at or 0.0
+            if known_until - started_at <= SHORT_TTL_SECONDS:
+                lifetimes[point.prefix_hash] = SHORT_TTL_SECONDS
+    return lifetimes
 
 
 def believed(prefix: Prefix, sightings: Mapping[str, Sighting], now: float) -> Warmth:
