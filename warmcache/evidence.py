@@ -8,8 +8,8 @@ from django.db import transaction
 from django.db.models import Q
 
 from warmcache.core.forecast import Forecasts
-from warmcache.models import LearnedEvidence, UsageRecord
-from warmcache.records import at
+from warmcache.models import LearnedEvidence
+from warmcache.records import answered, at
 
 SILENCE_HORIZON_SECONDS = 7200.0
 """A request without a successor for so long has told all that a plan asks: its silence is counted that far."""
@@ -43,7 +43,7 @@ def _count_silences(row: LearnedEvidence, known: Forecasts, now: float) -> None:
     if since is not None and (until - since).total_seconds() < COUNT_SILENCES_EVERY_SECONDS:
         return
     horizon = timedelta(seconds=SILENCE_HORIZON_SECONDS)
-    ended = UsageRecord.objects.filter(upstream=row.upstream, label=row.label, started_at__lt=until)
+    ended = answered(row.label, row.upstream).filter(started_at__lt=until)
     if since is not None:
         ended = ended.filter(started_at__gte=since)
     silent = ended.filter(Q(followed_at=None)).order_by("started_at")
@@ -51,4 +51,4 @@ def _count_silences(row: LearnedEvidence, known: Forecasts, now: float) -> None:
     for _, asked_tool in counted:
         gaps = known.after_tool_use if asked_tool else known.after_reply
         gaps.observe(horizon.total_seconds(), returned=False)
-    row.silence_counted_until = until if len(counted) < MAX_SILENCES else counted[-1][0]
+    row.silence_counted_until = until if len(counted) < MAX_SILENCES else counted[-1][0] + timedelta(microseconds=1)

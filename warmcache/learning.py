@@ -40,25 +40,23 @@ class Learning:
 
     def saw_sign(self, label: str, name: str, *, sent: bool, lead_seconds: float = 0.0) -> None:
         """What came of an intent; `name` as `policy.forecast_name` gives it."""
-        if self._is_on and name:
+        if name:
             for forecasts in self._both(label):
                 intent: IntentForecast = forecasts.intent(name)
                 intent.observe(sent=sent, lead_seconds=lead_seconds)
 
     def saw_return(self, label: str, seconds: float, *, asked_tool: bool) -> None:
         """The next request of a place, so long after the one before it."""
-        if self._is_on:
-            since = min(seconds, evidence.SILENCE_HORIZON_SECONDS)
-            for forecasts in self._both(label):
-                gaps = forecasts.after_tool_use if asked_tool else forecasts.after_reply
-                # A silence beyond the horizon was counted up to it when it was still going on.
-                gaps.observe(seconds, returned=True, since=since if seconds > since else 0.0)
+        since = min(seconds, evidence.SILENCE_HORIZON_SECONDS)
+        for forecasts in self._both(label):
+            gaps = forecasts.after_tool_use if asked_tool else forecasts.after_reply
+            # A silence beyond the horizon was counted up to it when it was still going on.
+            gaps.observe(seconds, returned=True, since=since if seconds > since else 0.0)
 
     def saw_arrival(self, label: str, seconds: float) -> None:
         """A request, so long after the one before it, whoever sent them."""
-        if self._is_on:
-            for forecasts in self._both(label):
-                forecasts.arrivals.observe(seconds, returned=True)
+        for forecasts in self._both(label):
+            forecasts.arrivals.observe(seconds, returned=True)
 
     def saw_call(self, model: str, usage: Usage, seconds: float) -> None:
         """One call, from its start to its first token, or to its end where it makes none."""
@@ -86,7 +84,7 @@ class Learning:
 
     def _take(self, stored: dict[str, dict[str, Any]]) -> None:
         self._speed = self._loaded(LearnedEvidence.SPEED, stored.pop(LearnedEvidence.SPEED, {}))
-        for label in set(self._known) | set(stored):
+        for label in [*self._known, *(label for label in stored if label not in self._known)][:MAX_LABELS]:
             self._known[label] = self._with_speed(self._loaded(label, stored.get(label, {})))
 
     def _loaded(self, label: str, stored: dict[str, Any]) -> Forecasts:
@@ -97,8 +95,12 @@ class Learning:
             forecasts.absorb(self._fresh[label])
         return forecasts
 
-    def _both(self, label: str) -> tuple[Forecasts, Forecasts]:
-        return self.forecasts(label), self._fresh.setdefault(label, Forecasts())
+    def _both(self, label: str) -> tuple[Forecasts, ...]:
+        """Where something seen under this label is noted: nowhere where nothing is learned, or no label more."""
+        known = self.forecasts(label)
+        if not self._is_on or label not in self._known:
+            return ()
+        return known, self._fresh.setdefault(label, Forecasts())
 
     def _with_speed(self, forecasts: Forecasts) -> Forecasts:
         forecasts.prefills = self._speed.prefills

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from warmcache import lines
 from warmcache.core.economics import Rates
@@ -19,6 +19,9 @@ from warmcache.models import Arm, LostWrites, Outcome, SkipCount, UsageRecord, W
 
 _MAX_PROVIDER_WORD = 80
 """The column's width: an id of the provider's that is longer must not cost the row."""
+
+CONVERSING = (UsageRecord.Purpose.REPLY, UsageRecord.Purpose.TOOL_ROUND)
+"""Requests that go on with a conversation and use its layers; a title or a compaction has a prompt of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +105,7 @@ class Settlement:
     silence: Silence | None = None
     """None for the first request of a place."""
     arrival_seconds: float | None = None
-    """Since the request before it under the same label, whoever sent it; None for the first."""
+    """Since the request before it under the same label, whoever sent it; None for the first, and for a title."""
 
 
 def at(epoch_seconds: float) -> datetime:
@@ -204,13 +207,20 @@ def record_request(facts: RequestFacts) -> Settlement:
     return settlement
 
 
+def answered(label: str, upstream: str) -> QuerySet[UsageRecord]:
+    """Requests after which somebody may come back. A title is followed by nothing, and a failure is no reply."""
+    rows = UsageRecord.objects.filter(upstream=upstream, label=label, purpose__in=CONVERSING)
+    return rows.exclude(status="failed")
+
+
 def _end_silence(facts: RequestFacts) -> Silence | None:
     """Finds the request that this one follows: its deepest entry is one of those that this prefix looks back to."""
+    if facts.purpose not in CONVERSING:
+        return None
     started_at = at(facts.started_at)
     earlier = (
-        UsageRecord.objects.filter(
-            upstream=facts.origin.upstream,
-            label=facts.origin.label,
+        answered(facts.origin.label, facts.origin.upstream)
+        .filter(
             subject=facts.origin.subject,
             prefix_hash__in=facts.prefix.hashes,
             followed_at=None,
@@ -227,8 +237,12 @@ def _end_silence(facts: RequestFacts) -> Silence | None:
 
 
 def _since_last_arrival(facts: RequestFacts) -> float | None:
+    if facts.purpose not in CONVERSING:
+        return None
     started_at = at(facts.started_at)
-    of_label = UsageRecord.objects.filter(upstream=facts.origin.upstream, label=facts.origin.label)
+    of_label = UsageRecord.objects.filter(
+        upstream=facts.origin.upstream, label=facts.origin.label, purpose__in=CONVERSING
+    )
     last = of_label.filter(started_at__lt=started_at).order_by("-started_at").values_list("started_at", flat=True)
     return (started_at - earlier).total_seconds() if (earlier := last.first()) is not None else None
 

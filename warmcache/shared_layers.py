@@ -24,10 +24,9 @@ from warmcache.core.shared_layers import (
 )
 from warmcache.models import UsageRecord
 from warmcache.prices import price_list
-from warmcache.records import at
+from warmcache.records import CONVERSING, at
 
 SECONDS_PER_DAY = 24 * SECONDS_PER_HOUR
-USERS_OF_THE_LAYER = (UsageRecord.Purpose.REPLY, UsageRecord.Purpose.TOOL_ROUND)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +76,7 @@ def outline_of(prefix: Prefix) -> Outline:
 
 def arrivals_at(now: float, labels: Sequence[str], *, upstream: str) -> dict[str, Arrivals]:
     """How often each label's layer was used, told from the ledger. Two queries for all of them."""
-    records = UsageRecord.objects.filter(upstream=upstream, purpose__in=USERS_OF_THE_LAYER, started_at__lte=at(now))
+    records = UsageRecord.objects.filter(upstream=upstream, purpose__in=CONVERSING, started_at__lte=at(now))
     first = records.aggregate(first=Min("started_at"))["first"]
     age_seconds = now - first.timestamp() if first is not None else 0.0
     same_hours = [now - days * SECONDS_PER_DAY for days in range(1, SAME_HOUR_DAYS + 1)]

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from warmcache import evidence, services
+from warmcache import learning as learnings
+from warmcache.core.errors import UpstreamRefused
 from warmcache.core.forecast import Forecasts
 from warmcache.core.prefix import Turn
 from warmcache.core.usage import Usage
@@ -64,6 +66,22 @@ class TestMemory:
 
         assert learning.forecasts("desk").intent("typing").sample_size == 0
         assert learning.forecasts("desk").after_reply.observed_returns == 0
+
+    def test_labels_beyond_the_bound_are_decided_with_the_priors_and_cost_no_memory(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(learnings, "MAX_LABELS", 3)
+        learning = Learning(upstream="simulator")
+        for number in range(9):
+            learning.saw_sign(f"user {number}", "typing", sent=False)
+            learning.saw_return(f"user {number}", 10, asked_tool=False)
+            learning.saw_arrival(f"user {number}", 10)
+        fresh = set(learning._fresh)
+        learning._take({f"stored {number}": {} for number in range(9)})
+
+        assert fresh == {"user 0", "user 1", "user 2"}
+        assert len(learning._known) == 3
+        assert learning.forecasts("user 8").intent("typing").sample_size == 0
 
 
 @pytest.mark.django_db
@@ -189,6 +207,43 @@ class TestFromTheLedger:
             gaps = fake.runtime.learning.forecasts("").after_reply.to_dict()
             assert sum(gaps["silence"]) == pytest.approx(evidence.SILENCE_HORIZON_SECONDS)
             assert sum(gaps["returns"]) == 0
+
+    async def test_titles_and_failures_are_no_replies_that_nobody_came_back_to(self, clock: FakeClock) -> None:
+        async with fake_runtime(clock=clock, learns=True) as fake:
+            await self.reply(make_prompt(name="left", turns=1), "Hello?")
+            clock.advance(5)
+            async with services.stream_response(
+                make_prompt(name="title", turns=1), make_turn("Name it"), max_tokens=9, purpose="title", subject="ann"
+            ) as title:
+                [event async for event in title]
+            fake.provider.fail(UpstreamRefused("request_refused", "no"))
+            with pytest.raises(UpstreamRefused):
+                await self.reply(make_prompt(name="refused", turns=1), "Hello?")
+            clock.advance(evidence.SILENCE_HORIZON_SECONDS + 1)
+            fake.runtime.learning.saw_sign("", "typing", sent=False)
+            await fake.runtime.learning.exchange(fake.runtime.ledger, clock.now())
+
+            gaps = fake.runtime.learning.forecasts("").after_reply.to_dict()
+            assert sum(gaps["silence"]) == pytest.approx(evidence.SILENCE_HORIZON_SECONDS)
+            assert title.result is not None
+            assert title.result.settlement.arrival_seconds is None
+
+    async def test_silences_that_are_counted_in_parts_are_counted_once(
+        self, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(evidence, "MAX_SILENCES", 2)
+        async with fake_runtime(clock=clock, learns=True) as fake:
+            for number in range(3):
+                await self.reply(make_prompt(name=str(number), turns=1), "Hello?")
+                clock.advance(1)
+            clock.advance(evidence.SILENCE_HORIZON_SECONDS + 1)
+            for _ in range(3):
+                fake.runtime.learning.saw_sign("", "typing", sent=False)
+                await fake.runtime.learning.exchange(fake.runtime.ledger, clock.now())
+                clock.advance(90)
+
+            gaps = fake.runtime.learning.forecasts("").after_reply.to_dict()
+            assert sum(gaps["silence"]) == pytest.approx(3 * evidence.SILENCE_HORIZON_SECONDS)
 
     async def test_a_visit_that_was_held_out_is_told_from_one_that_was_warmed(self, clock: FakeClock) -> None:
         async with fake_runtime(clock=clock, holdout_share=0.5) as fake:
