@@ -101,7 +101,12 @@ class Ledger:
                 self.post(write)
             raise LedgerBehind(BEHIND)
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        await self._queue.put(_Write(call=write, done=done, is_kept=is_kept))
+        try:
+            await self._queue.put(_Write(call=write, done=done, is_kept=is_kept))
+        except asyncio.CancelledError:
+            if is_kept:
+                self._drop("has a full queue")
+            raise
         if self._is_closed:
             # There was no room before the end, and nobody reads the queue after it: make room for the next in line.
             self.close()

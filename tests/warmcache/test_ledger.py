@@ -82,6 +82,21 @@ async def test_a_full_queue_drops_counts_and_says_so(
     assert "full queue; 3 writes dropped" in caplog.text
 
 
+async def test_a_kept_write_that_found_no_room_before_its_owner_had_to_go_on_is_counted(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledgers, "MAX_PENDING_WRITES", 1)
+    ledger = Ledger(clock=clock)
+    ledger.post(lambda: None)
+
+    for is_kept in (True, False):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await ledger.perform(lambda: None, is_kept=is_kept)
+
+    assert (ledger.dropped_writes, ledger.waiting_writes) == (1, 1)
+
+
 async def test_whoever_waits_is_told_when_the_ledger_closes(
     clock: FakeClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
