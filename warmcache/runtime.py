@@ -4,10 +4,12 @@ import asyncio
 import logging
 import os
 import random
+import threading
 import time
 import weakref
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 from django.utils.module_loading import import_string
@@ -197,6 +199,11 @@ async def close_runtime() -> None:
     runtime = _by_loop.pop(asyncio.get_running_loop(), None)
     if runtime is not None:
         await runtime.close()
+
+
+def import_provider_soon() -> None:
+    """The SDK takes most of a second to import: not at the cost of the first person's first reply."""
+    threading.Thread(target=import_module, args=("warmcache.provider",), name="import of the SDK", daemon=True).start()
 
 
 def _messages_provider(config: Config) -> Provider:

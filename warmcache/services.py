@@ -167,6 +167,7 @@ async def start() -> None:
     process (an admin action) works on its runtime too. See `warmcache.bridge`. Where shared layers are to be kept warm
     that begins now, otherwise everything begins with the first call."""
     runtimes.adopt_loop()
+    runtimes.import_provider_soon()
     policy = await in_database_thread(lambda: policy_in_force(get_config(), read_row()))
     if policy.is_enabled and policy.keeps_shared_layers:
         runtimes.get_runtime()
