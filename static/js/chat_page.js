@@ -111,9 +111,11 @@ export class ChatPage {
     else notices.say(NO_CONNECTION)
   }
 
+  /** Goes to the branch where a reply is being written. */
   showRunning() {
-    const { session, notices } = this.#parts
-    if (!session.select(session.runningReplyId)) notices.say(NO_CONNECTION)
+    const { session, keeper, notices } = this.#parts
+    if (session.select(session.runningReplyId)) keeper.jumpToEnd()
+    else notices.say(NO_CONNECTION)
   }
 
   /** Takes a waiting message back, to go on writing it or to drop it. */

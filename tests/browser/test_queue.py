@@ -10,7 +10,7 @@ from tests.browser.chat_page import ChatPage
 from tests.servers.chat_server import SimulatorControl
 
 HoldBreath = Callable[[], AbstractContextManager[None]]
-LONG = {"text": "One ship after another. " * 12, "tokens_per_second": 300}
+LONG = {"text": "One ship after another. " * 60, "tokens_per_second": 150}
 
 
 def waiting(chat: ChatPage) -> Locator:

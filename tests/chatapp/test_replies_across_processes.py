@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 import websockets
 
+from tests.chatapp.held_replies import breath_held
 from tests.chatapp.live_tabs import LiveTab, delete_conversation, open_tab, shown_text
 from tests.chatapp.sockets import eventually
 from tests.servers.chat_server import ChatServer
@@ -80,6 +81,44 @@ async def test_a_tab_on_another_process_sees_a_reply_live_and_whole(servers: Clu
     assert there.of_reply(finished["reply_id"]) == here.of_reply(finished["reply_id"])
     started = [[f for f in t.frames if f["type"] == "reply.started"][-1] for t in (here, there)]
     assert started[0] == started[1]
+
+
+async def test_a_message_sent_to_another_process_waits_for_the_reply_and_is_sent_once(servers: Cluster) -> None:
+    simulator = servers[0].simulator
+    simulator.script(tokens=300, tokens_per_second=100)
+    async with open_tab(servers[0]) as here, open_tab(servers[1]) as there:
+        started = await here.begin_reply()
+        with breath_held(simulator):
+            await there.open(started["conversation_id"])
+            for text in ("Second", "Third"):
+                await there.say(text, conversation_id=started["conversation_id"])
+                await there.until("message.queued")
+
+        for tab in (here, there):
+            while len([f for f in tab.frames if f["type"] == "reply.finished"]) < 3:
+                await tab.read()
+        async with open_tab(servers[1]) as later:
+            state = await later.open(started["conversation_id"])
+
+    assert [m["text"] for m in state["messages"] if m["role"] == "user"] == ["A question", "Second", "Third"]
+    assert state["conversation"]["queue"] == []
+
+
+async def test_behind_a_reply_whose_process_was_killed_a_message_is_offered_and_not_sent(servers: Cluster) -> None:
+    victim, survivor = servers
+    async with open_tab(victim) as here, open_tab(survivor) as there:
+        started = await begin_long_reply(here)
+        await there.open(started["conversation_id"])
+        await there.say("Second", conversation_id=started["conversation_id"])
+        await there.until("message.queued")
+
+        await asyncio.to_thread(victim.kill)
+        await there.until("reply.finished", status="interrupted")
+        while not (state := await there.open(started["conversation_id"]))["conversation"]["queue"][0]["is_held"]:
+            pass
+
+    assert [(q["text"], q["is_held"]) for q in state["conversation"]["queue"]] == [("Second", True)]
+    assert len(state["messages"]) == 2
 
 
 async def test_at_every_frame_boundary_another_process_gives_exactly_the_rest(servers: Cluster) -> None:

@@ -17,8 +17,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 async def begin_reply(tab: Tab, simulator, **place) -> dict:
-    """A reply that shows its first words and takes a moment for the rest; gives its `reply.started`."""
-    simulator.script(tokens=60, tokens_per_second=300)
+    """A reply that shows its first words and can be held up before the rest comes; gives its `reply.started`."""
+    simulator.script(tokens=200, tokens_per_second=150)
     await tab.say("The first", **place)
     started = await tab.until("reply.started")
     await tab.until("reply.delta")
@@ -195,7 +195,7 @@ async def test_a_held_message_that_is_released_while_a_reply_runs_waits_for_its_
     await tab.send("reply.stop", reply_id=started["reply_id"])
     await tab.until("reply.finished")
     await queue_of(tab, 1, is_held=True)
-    simulator.script(tokens=60, tokens_per_second=300)
+    simulator.script(tokens=200, tokens_per_second=150)
     await tab.say("Between", **place)
     await tab.until("reply.delta")
 
