@@ -9,6 +9,8 @@ from warmcache.checks import STORE_METHODS
 from warmcache.core.errors import StoreUnavailable, UpstreamRefused, UpstreamUnavailable
 from warmcache.core.ports import Capabilities
 from warmcache.core.prefix import Layer, Prefix, Prompt
+from warmcache.database import in_database_thread
+from warmcache.models import WarmUp
 from warmcache.stores.memory import MemoryWarmthStore
 from warmcache.testing import FakeClock, FakeProvider, FakeRuntime, fake_runtime, make_prompt, make_turn
 
@@ -379,3 +381,22 @@ async def test_another_key_or_another_provider_shares_no_warmth(fake: FakeRuntim
     fake.runtime.config = replace(fake.runtime.config, api_key="another")
 
     assert (await services.warmth_of(services.outline(make_prompt()))).state == "cold"
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_what_was_billed_is_known_even_if_the_process_ends_while_the_guards_are_told(clock: FakeClock) -> None:
+    async with fake_runtime(clock=clock) as fake:
+        is_telling = asyncio.Event()
+
+        async def tell(*_: object, **__: object) -> None:
+            is_telling.set()
+            await asyncio.Event().wait()
+
+        fake.runtime.guards.settle = tell  # type: ignore[method-assign]
+        await services.prewarm_prefix(make_prompt(), intent="typing")
+        async with asyncio.timeout(5):
+            await is_telling.wait()
+
+    row = await in_database_thread(WarmUp.objects.get)
+    assert row.cost_usd is not None and row.cost_usd > 0
+    assert row.cache_write_tokens > 0
