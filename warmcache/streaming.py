@@ -321,7 +321,7 @@ class ResponseStream:
         return ceiling * self._jitter()
 
     async def _record(self, error: BaseException | None) -> None:
-        usage = self._usage()
+        usage, found = self._usage(), self._found
         status = _status(error, has_ended=self._ended is not None)
         request_id = self._began.request_id if self._began else getattr(error, "request_id", "")
         facts = records.RequestFacts(
@@ -335,9 +335,10 @@ class ResponseStream:
             status=status,
             error_code=getattr(error, "code", "") if status != "stopped" else "",
             request_id=request_id,
-            found=self._found,
+            found=found,
             usage=usage,
-            rates=self._runtime.rates(self._request.prefix.model, usage.total_input_tokens) if usage else None,
+            # Each try has its own price: together they would fall into the tier of larger prompts.
+            rates=self._runtime.rates(self._request.prefix.model, found.total_input_tokens) if found else None,
             joined_id=self._joined.warm_up_id if self._joined else None,
             raced_id=self._raced.warm_up_id if self._raced else None,
             waited_ms=round(self._waited_seconds * 1000),

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from warmcache import services
+from warmcache.core.economics import Rates
 from warmcache.core.errors import StreamBroken, UpstreamError, UpstreamRefused, UpstreamUnavailable
 from warmcache.core.ports import BlockBegan, BlockDelta, BlockEnded, BlockSigned, StreamBegan, StreamEnded, StreamEvent
 from warmcache.core.prefix import Prompt
@@ -456,6 +457,23 @@ async def test_a_try_that_broke_off_is_billed_and_tells_what_was_found(fake: Fak
     assert result.usage.cache_write_tokens > 0
     assert result.usage.cache_read_tokens >= result.usage.cache_write_tokens
     assert result.settlement.warmth == "cold"
+
+
+async def test_two_tries_are_billed_as_two_prompts_and_not_as_one_large_one(fake: FakeRuntime) -> None:
+    prompt, priced_for = make_prompt(), []
+    known = fake.runtime.rates
+
+    def rates(model: str, tokens: int) -> Rates | None:
+        priced_for.append(tokens)
+        return known(model, tokens)
+
+    fake.provider.fail(StreamBroken("stream_cut", "cut"), after_pieces=0)
+    response = request(fake, prompt)
+    fake.runtime.rates = rates
+    await read(response)
+
+    assert response.result is not None and response.result.usage is not None
+    assert max(priced_for) < response.result.usage.total_input_tokens
 
 
 class Thinker(FakeProvider):
