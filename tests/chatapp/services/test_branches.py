@@ -3,7 +3,7 @@
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatapp import access
@@ -38,6 +38,7 @@ def ids(messages: list[Message]) -> list[UUID]:
 shapes = st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=25)
 
 
+@settings(deadline=None)
 @given(shapes, st.integers(0, 30))
 def test_every_branch_is_a_path_from_a_first_message_to_an_end(shape, chosen):
     messages = tree_of_shape(shape)
@@ -53,6 +54,7 @@ def test_every_branch_is_a_path_from_a_first_message_to_an_end(shape, chosen):
     assert not any(tree.parent_of(other) == branch[-1] for other in ids(messages) if branch)
 
 
+@settings(deadline=None)
 @given(shapes)
 def test_every_message_is_on_some_branch_and_among_its_own_versions(shape):
     messages = tree_of_shape(shape)
