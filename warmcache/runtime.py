@@ -68,6 +68,8 @@ class Runtime:
     """Epoch seconds; the provider asked for less traffic, or refused the key."""
     warm_up_slots: asyncio.Semaphore = field(init=False)
     _housekeepers: TaskOwner = field(default_factory=lambda: TaskOwner("warmcache"))
+    _starters: TaskOwner = field(default_factory=lambda: TaskOwner("warmcache"))
+    """Those who begin warm-ups by themselves."""
 
     def __post_init__(self) -> None:
         self.warm_up_slots = asyncio.Semaphore(self.config.max_concurrent_warm_ups)
@@ -87,12 +89,13 @@ class Runtime:
         self._housekeepers.spawn(self._keep_house(), name="housekeeping")
         self._housekeepers.spawn(self.leases.renew_forever(), name="leases")
         self._housekeepers.spawn(self.policy.watch_forever(), name="policy")
-        self._housekeepers.spawn(self.timers.run_forever(), name="timers")
+        self._starters.spawn(self.timers.run_forever(), name="timers")
         for companion in _companions:
-            self._housekeepers.spawn(companion(self), name=companion.__name__)
+            self._starters.spawn(companion(self), name=companion.__name__)
 
     async def close(self) -> None:
         """Ends what is in flight, flushes the ledger, closes connections."""
+        await self._starters.close()
         await self.tasks.close()
         try:
             async with asyncio.timeout(CLOSE_PATIENCE_SECONDS):
@@ -112,11 +115,22 @@ class Runtime:
     async def _keep_house(self) -> None:
         await self.ledger.flush()  # the last process may have left rows that nobody came for
         while True:
-            await self.learning.exchange(self.ledger, self.clock.now())
+            await self._do(self._learn)
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
-            self.visits.expire(self.clock.now())
-            await self.guards.note_missed()
-            await self.ledger.flush()
+            await self._do(self.guards.note_missed)
+            await self._do(self.ledger.flush)
+
+    async def _do(self, chore: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """What goes wrong in one must not end the others: rows would wait for ever."""
+        try:
+            await chore()
+        except Exception:
+            logger.exception("Housekeeping goes on without %s", chore.__qualname__)
+
+    async def _learn(self) -> None:
+        now = self.clock.now()
+        self.visits.expire(now)
+        await self.learning.exchange(self.ledger, now)
 
 
 _companions: list[Callable[[Runtime], Coroutine[Any, Any, None]]] = []

@@ -94,6 +94,53 @@ async def test_housekeeping_flushes_by_itself(clock: FakeClock, monkeypatch: pyt
         await flushed.wait()
 
 
+async def test_a_chore_that_fails_does_not_keep_rows_from_being_written(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    flushes, is_flushed = [], asyncio.Event()
+
+    async def fail(self: object, *_: object) -> None:
+        raise ValueError("not what an older process has written")
+
+    async def flush(self: object) -> None:
+        flushes.append(1)
+        if len(flushes) > 2:
+            is_flushed.set()
+
+    monkeypatch.setattr(runtimes, "HOUSEKEEPING_SECONDS", 0.001)
+    monkeypatch.setattr("warmcache.ledger.Ledger.flush", flush)
+    monkeypatch.setattr("warmcache.learning.Learning.exchange", fail)
+    monkeypatch.setattr("warmcache.guards.Guards.note_missed", fail)
+
+    async with asyncio.timeout(5):
+        runtime = build_runtime(Config(secret="test"), provider=FakeProvider(clock=clock), clock=clock)
+        runtime.start()
+        await is_flushed.wait()
+        monkeypatch.undo()
+        runtime.ledger.close()
+        await runtime._housekeepers.close()
+        await runtime._starters.close()
+
+    assert "Housekeeping goes on without" in caplog.text
+
+
+async def test_nothing_begins_by_itself_while_the_end_is_written_down(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running: list[int] = []
+
+    async def drain(self: object) -> None:
+        running.append(len(fake.runtime._starters))
+
+    monkeypatch.setattr("warmcache.ledger.Ledger.drain", drain)
+
+    async with fake_runtime(clock=clock, has_database=False) as fake:
+        before = len(fake.runtime._starters)
+
+    assert before > 0
+    assert running == [0]
+
+
 async def test_an_owner_keeps_its_tasks_and_reports_their_errors(caplog: pytest.LogCaptureFixture) -> None:
     owner = TaskOwner("owner")
 
