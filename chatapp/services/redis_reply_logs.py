@@ -15,19 +15,18 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
-from chatapp.protocol import BlockView, ReplyFinished
-from chatapp.services.reply_log import MAX_HELD_BYTES, LogFrame, ReplyHead, ReplyLog, Snapshot
-from chatapp.services.reply_logs import KEPT_SECONDS, MemoryReplyLogs, Replicas, replica_of
+from chatapp.protocol import ReplyFinished
+from chatapp.services.reply_log import MAX_HELD_BYTES, ReplyHead, ReplyLog, Snapshot
+from chatapp.services.reply_logs import MemoryReplyLogs, Replicas, replica_of
+from chatapp.services.reply_stream import LAST, Entry, StreamMirror, apply_entries, base_in, encoded, seq_of
 from warmcache.tasks import TaskOwner
 
 logger = logging.getLogger(__name__)
@@ -43,33 +42,9 @@ REST_SECONDS = 1.0
 
 COMMAND_SECONDS = 2.0
 MAX_CONNECTIONS = 8
-MAX_ENTRIES = 30_000
 MAX_ENTRIES_PER_READ = 1_000
-EXPIRY_RENEWED_SECONDS = 60.0
-
-FIRST = "0-0"
-LAST = 10**15
-"""In place of `seq` in the id of a reply's last entry."""
-
-REFUSED_ID = "equal or smaller"
-"""What Redis says of an entry whose id does not come after the last one."""
 
 FAILURES = (RedisError, OSError)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Base:
-    """A reply up to a `seq`, as an entry holds it."""
-
-    head: ReplyHead
-    seq: int
-    blocks: list[BlockView]
-
-
-_encoder = msgspec.json.Encoder()
-_frames_decoder = msgspec.json.Decoder(list[LogFrame])
-_base_decoder = msgspec.json.Decoder(Base)
-Entry = tuple[bytes, dict[bytes, bytes]]
 
 
 class RedisReplyLogs:
@@ -87,7 +62,7 @@ class RedisReplyLogs:
         self._monotonic = monotonic
         self._max_held_bytes = max_held_bytes
         self._memory = MemoryReplyLogs(monotonic=monotonic)
-        self._mirrors: dict[UUID, _Mirror] = {}
+        self._mirrors: dict[UUID, StreamMirror] = {}
         self._replicas = Replicas(monotonic)
         self._stand_ins: set[UUID] = set()
         self._has_news = asyncio.Event()
@@ -110,7 +85,7 @@ class RedisReplyLogs:
         self._begin()
         self._memory.publish(log)
         self._replicas.drop(log.reply_id)
-        self._mirrors[log.reply_id] = _Mirror(log, self._key(log.reply_id), self._max_held_bytes, self._monotonic)
+        self._mirrors[log.reply_id] = StreamMirror(log, self._key(log.reply_id), self._max_held_bytes, self._monotonic)
         log.on_change = self._has_news.set
         self._has_news.set()
 
@@ -130,12 +105,12 @@ class RedisReplyLogs:
             newest = await self._redis.xrevrange(self._key(reply_id), count=1)
         except FAILURES:
             return None
-        return _seq_of(newest[0]) if newest else None
+        return seq_of(newest[0]) if newest else None
 
     async def end(self, reply_id: UUID, finished: ReplyFinished) -> None:
         try:
             await self._redis.xadd(
-                self._key(reply_id), {"frames": _encoder.encode([finished])}, id=f"{LAST}-0", nomkstream=True
+                self._key(reply_id), {"frames": encoded([finished])}, id=f"{LAST}-0", nomkstream=True
             )
         except ResponseError:
             """It has an end."""
@@ -214,10 +189,10 @@ class RedisReplyLogs:
         for reply_id in [reply_id for reply_id, mirror in self._mirrors.items() if mirror.is_done()]:
             del self._mirrors[reply_id]
 
-    async def _ask_how_far(self, mirrors: Iterable["_Mirror"]) -> None:
+    async def _ask_how_far(self, mirrors: Iterable[StreamMirror]) -> None:
         for mirror in mirrors:
             newest = await self._redis.xrevrange(mirror.key, count=1)
-            mirror.resume(_seq_of(newest[0]) if newest else None)
+            mirror.resume(seq_of(newest[0]) if newest else None)
 
     # The readers' side
 
@@ -250,19 +225,19 @@ class RedisReplyLogs:
             return
         by_key = {self._key(log.reply_id).encode(): log for log in replicas}
         for key, entries in await self._redis.xread(places, count=MAX_ENTRIES_PER_READ) or ():
-            _apply(entries, by_key[key])
+            apply_entries(entries, by_key[key])
 
     async def _load(self, reply_id: UUID) -> ReplyLog | None:
         entries: list[Entry] = await self._redis.xrange(self._key(reply_id))
         first = next((index for index, (_, fields) in enumerate(entries) if b"base" in fields), None)
         if first is None:
             return None
-        base = _base_decoder.decode(entries[first][1][b"base"])
+        base = base_in(entries[first])
         if base.head.reply_id != reply_id:
             logger.error("Redis gave reply %s for reply %s", base.head.reply_id, reply_id)
             return None
         log = replica_of(base.head, Snapshot(seq=base.seq, blocks=base.blocks))
-        _apply(entries[first + 1 :], log)
+        apply_entries(entries[first + 1 :], log)
         return None if log.is_abandoned else log
 
     def _adopt(self, found: ReplyLog) -> ReplyLog:
@@ -277,131 +252,3 @@ class RedisReplyLogs:
         self._replicas.put(found)
         self._want()
         return found
-
-
-class _Mirror:
-    """How far one log of this process has come in Redis."""
-
-    def __init__(self, log: ReplyLog, key: str, max_held_bytes: int, monotonic: Callable[[], float]) -> None:
-        self.key = key
-        self.is_unsure = False
-        """After a failure: some of what was sent may have arrived."""
-        self.is_settled = True
-        self._log = log
-        self._max_held_bytes = max_held_bytes
-        self._monotonic = monotonic
-        self._written_seq: int | None = None
-        """None: there is no stream."""
-        self._queued_seq = 0
-        self._bases: list[int] = []
-        self._bytes_since_base = 0
-        self._expiry_renewed_at: float | None = None
-        self._finished_at: float | None = None
-        self._is_fenced = False
-
-    def has_news(self) -> bool:
-        if self._is_fenced or not self._log.warmth_is_known.is_set():
-            return False
-        return self._written_seq is None or self._log.seq > self._written_seq
-
-    def is_done(self) -> bool:
-        """Nothing is left to write; or there was no Redis to write it to for as long as it would have kept it."""
-        if self._is_fenced:
-            return True
-        if not self._log.is_finished:
-            return self._log.is_abandoned
-        if self._finished_at is None:
-            self._finished_at = self._monotonic()
-        is_old = self._monotonic() - self._finished_at > KEPT_SECONDS
-        return is_old or (not self.is_unsure and not self.has_news())
-
-    def resume(self, newest_seq: int | None) -> None:
-        """Takes up again where the stream ends, None where there is none."""
-        self.is_unsure = False
-        if newest_seq is None:
-            self._written_seq = None
-        elif newest_seq >= LAST:
-            self._written_seq = self._log.seq
-            self._is_fenced = not self._log.is_finished
-        elif self._written_seq is not None:
-            self._written_seq = newest_seq
-
-    def queue(self, pipeline: Any) -> int:
-        """Puts the commands that bring the stream up to date into the pipeline, and gives their number."""
-        before = len(pipeline)
-        log = self._log
-        place = 0 if self._written_seq is None else self._written_seq
-        if not log.leads_on_from(place):
-            # The last frame of an ended reply is news even where its content is not.
-            place = log.seq - 1 if log.is_finished else log.seq
-        if self._written_seq is None:
-            pipeline.delete(self.key)
-            self._bases.clear()
-            self._expiry_renewed_at = None
-        if self._written_seq is None or place > self._written_seq:
-            self._add_base(pipeline, place, is_new=self._written_seq is None)
-        if frames := log.frames_after(place):
-            encoded = _encoder.encode(frames)
-            self._bytes_since_base += len(encoded)
-            self._add(pipeline, {"frames": encoded}, f"{LAST if log.is_finished else log.seq}-0")
-        if self._bytes_since_base > self._max_held_bytes and not log.is_finished:
-            self._add_base(pipeline, log.seq)
-        self._renew_expiry(pipeline)
-        self._queued_seq = log.seq
-        return len(pipeline) - before
-
-    def settle(self, answers: Sequence[Any]) -> None:
-        """What Redis has said to the commands."""
-        self.is_settled = False
-        if failure := next((answer for answer in answers if isinstance(answer, Exception)), None):
-            if REFUSED_ID not in str(failure):
-                raise failure
-            # It had arrived before, or the log was ended by somebody else.
-            self.is_unsure = True
-        elif None in answers:
-            self._written_seq = None
-        else:
-            self._written_seq = self._queued_seq
-            self.is_settled = True
-
-    def _add_base(self, pipeline: Any, seq: int, *, is_new: bool = False) -> None:
-        base = Base(head=self._log.head, seq=seq, blocks=self._log.blocks() if seq else [])
-        self._add(pipeline, {"base": _encoder.encode(base)}, f"{seq}-1", is_new=is_new)
-        self._bases.append(seq)
-        self._bytes_since_base = 0
-        if len(self._bases) > 2:
-            # The stretch before last is what no reader may be behind.
-            pipeline.xtrim(self.key, minid=f"{self._bases[-2]}-1", approximate=False)
-            del self._bases[:-2]
-
-    def _add(self, pipeline: Any, fields: dict[str, bytes], entry_id: str, *, is_new: bool = False) -> None:
-        pipeline.xadd(self.key, fields, id=entry_id, maxlen=MAX_ENTRIES, nomkstream=not is_new)
-
-    def _renew_expiry(self, pipeline: Any) -> None:
-        now, renewed_at = self._monotonic(), self._expiry_renewed_at
-        if self._log.is_finished or renewed_at is None or now - renewed_at > EXPIRY_RENEWED_SECONDS:
-            pipeline.pexpire(self.key, round(KEPT_SECONDS * 1000))
-            self._expiry_renewed_at = now
-
-
-def _apply(entries: Iterable[Entry], log: ReplyLog) -> None:
-    """Brings a replica up to date; one that cannot follow is abandoned, and its readers begin anew."""
-    for _, fields in entries:
-        if log.is_finished or log.is_abandoned:
-            return
-        if b"base" in fields:
-            base = _base_decoder.decode(fields[b"base"])
-            if base.head.epoch == log.epoch and base.seq > log.seq:
-                log.jump(Snapshot(seq=base.seq, blocks=base.blocks))
-            continue
-        for frame in _frames_decoder.decode(fields[b"frames"]):
-            is_end_too_early = isinstance(frame, ReplyFinished) and frame.seq <= log.seq
-            if frame.epoch != log.epoch or frame.seq > log.seq + 1 or is_end_too_early:
-                log.abandon()
-                return
-            if frame.seq == log.seq + 1:
-                log.append(frame)
-
-
-def _seq_of(entry: Entry) -> int:
-    return int(entry[0].split(b"-")[0])
