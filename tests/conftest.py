@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any, TypeVar
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.db import connection
@@ -21,6 +22,11 @@ END_OTHER_CONNECTIONS = """
     WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
 Made = TypeVar("Made")
+
+# Machines are busy: no example fails for its slowness. Where others wait for the result, every run tries the same ones.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.register_profile("same-each-time", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("same-each-time" if os.environ.get("CI") else "patient")
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server_process", "start_chat_server"}
 
 
