@@ -58,7 +58,8 @@ class Client:
 
     def __str__(self) -> str:
         replies = {name: (reply.status, reply.epoch, reply.seq) for name, reply in self.replies.items()}
-        return f"{self.name}: {len(self.acked)} acked, {self.connections} connections, {replies}, {self.anomalies}, {list(self.heard)}"
+        found = f"{replies}, {self.anomalies}, last heard {list(self.heard)}"
+        return f"{self.name}: {len(self.acked)} acked, {self.connections} connections, {found}"
 
     async def run(self, messages: int) -> None:
         """Sends so many messages, one after another, each as soon as the reply before it has ended."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from tests.servers.chat_server import ChatServer
 from tests.servers.fault_proxy import FaultProxy
+from tests.servers.postgres_server import PostgresServer
 from tests.servers.redis_server import RedisServer
 
 Fault = Callable[[], Awaitable[None]]
@@ -20,21 +21,20 @@ class Nemesis:
     servers: Sequence[ChatServer]
     wires: Sequence[FaultProxy]
     redis: RedisServer
+    postgres: PostgresServer
     rng: random.Random
-    restart_database: Callable[[], None] | None = None
     done: Counter[str] = field(default_factory=Counter)
 
     async def rage(self, faults: int) -> None:
         """So many faults, then peace."""
         choices: list[tuple[float, str, Fault]] = [
-            (0.40, "cut", self._cut),
+            (0.35, "cut", self._cut),
             (0.20, "half-open", self._freeze),
             (0.10, "slow", self._slow),
             (0.15, "kill -9", self._kill_server),
             (0.10, "redis", self._restart_redis),
+            (0.10, "postgresql", self._restart_postgres),
         ]
-        if self.restart_database is not None:
-            choices.append((0.05, "postgresql", self._restart_database))
         weights = [weight for weight, _, _ in choices]
         for _ in range(faults):
             _, name, fault = self.rng.choices(choices, weights)[0]
@@ -72,6 +72,5 @@ class Nemesis:
         await asyncio.sleep(self.rng.uniform(0.1, 1.0))
         await asyncio.to_thread(self.redis.start)
 
-    async def _restart_database(self) -> None:
-        assert self.restart_database is not None
-        await asyncio.to_thread(self.restart_database)
+    async def _restart_postgres(self) -> None:
+        await asyncio.to_thread(self.postgres.restart)

@@ -14,6 +14,7 @@ from tests.durability.client import Client
 from tests.durability.nemesis import Nemesis
 from tests.servers.chat_server import ChatServer
 from tests.servers.fault_proxy import FaultProxy
+from tests.servers.postgres_server import PostgresServer
 from tests.servers.redis_server import RedisServer
 
 CLIENTS = 8
@@ -26,22 +27,28 @@ REPLY = {"tokens": 120, "tokens_per_second": 120, "ttft_seconds": 0.05}
 
 
 @pytest.fixture(scope="module")
-def servers(new_database, _redis: RedisServer) -> Iterator[tuple[ChatServer, ChatServer]]:
+def servers(postgres_server: PostgresServer, _redis: RedisServer) -> Iterator[tuple[ChatServer, ChatServer]]:
     options = {"redis_url": _redis.url, "environment": {"REPLY_LEASE_SECONDS": LEASE_SECONDS}}
-    with ChatServer(database_url=new_database(), users=NAMES, **options) as first:
+    with ChatServer(database_url=postgres_server.create_database(), users=NAMES, **options) as first:
         with ChatServer(database_url=first.database_url, beside=first, **options) as second:
             yield first, second
 
 
 async def history(
-    servers: tuple[ChatServer, ChatServer], redis: RedisServer, *, seed: int, messages: int, faults: int
+    servers: tuple[ChatServer, ChatServer],
+    redis: RedisServer,
+    postgres: PostgresServer,
+    *,
+    seed: int,
+    messages: int,
+    faults: int,
 ) -> Counter[str]:
     """One run of all clients under faults; raises with every violation found, and gives the faults done."""
     rng = random.Random(seed)
     servers[0].simulator.call("POST", "script", {**REPLY, "times": 10 * CLIENTS * messages})
     with ExitStack() as stack:
         wires = [stack.enter_context(FaultProxy(server.port)) for server in servers]
-        nemesis = Nemesis(servers=servers, wires=wires, redis=redis, rng=rng)
+        nemesis = Nemesis(servers=servers, wires=wires, redis=redis, postgres=postgres, rng=rng)
         clients = [
             Client(
                 name=name,
@@ -68,16 +75,20 @@ async def history(
     return nemesis.done
 
 
-async def test_a_few_histories_under_faults_keep_every_promise(servers, _redis: RedisServer) -> None:
+async def test_a_few_histories_under_faults_keep_every_promise(
+    servers, _redis: RedisServer, postgres_server: PostgresServer
+) -> None:
     for seed in (1, 2):
-        await history(servers, _redis, seed=seed, messages=2, faults=5)
+        await history(servers, _redis, postgres_server, seed=seed, messages=2, faults=5)
 
 
 @pytest.mark.soak
-async def test_two_hundred_histories_under_a_thousand_faults_keep_every_promise(servers, _redis: RedisServer) -> None:
+async def test_two_hundred_histories_under_a_thousand_faults_keep_every_promise(
+    servers, _redis: RedisServer, postgres_server: PostgresServer
+) -> None:
     histories, first = int(os.environ.get("HISTORIES", "200")), int(os.environ.get("FIRST_SEED", "1000"))
     done: Counter[str] = Counter()
     for seed in range(first, first + histories):
-        done += await history(servers, _redis, seed=seed, messages=2, faults=5)
+        done += await history(servers, _redis, postgres_server, seed=seed, messages=2, faults=5)
         print(f"history {seed - first + 1}: {done.total()} faults so far, {dict(done)}", flush=True)  # noqa: T201
     assert done.total() >= 5 * histories

