@@ -20,6 +20,8 @@ from warmcache.core.policy import (
     believed_warmth,
     decide,
     forecast_name,
+    has_little_left,
+    is_covered,
 )
 from warmcache.core.ports import Answer
 from warmcache.core.prefix import Prefix, Prompt, Request
@@ -37,6 +39,9 @@ LONGEST_PAUSE_SECONDS = 3600.0
 """A provider that asks for more is asked again after this."""
 
 ROW_PATIENCE_SECONDS = 1.0
+
+MAX_UNDER_WAY = 200
+"""Warm-ups of one process that are at the provider or wait for their turn, each with its prompt in memory."""
 
 PAUSING_CODES = {"rate_limited", "overloaded", "spend_limit", "key_refused"}
 
@@ -123,7 +128,9 @@ async def prewarm(runtime: Runtime, prompt: Prompt, occasion: Occasion) -> Attem
     if decision.action is Action.SKIP:
         return skipped_attempt(runtime, prefix, decision)
     warm_up_id = uuid4()
-    admitted = await _claim_and_reserve(runtime, prefix, decision, occasion, warm_up_id)
+    admitted: Reservation | str = "busy"
+    if len(runtime.tasks) < MAX_UNDER_WAY:
+        admitted = await _claim_and_reserve(runtime, prefix, decision, occasion, warm_up_id)
     if isinstance(admitted, str):
         runtime.ledger.count_skip(label=occasion.label, intent=occasion.intent, reason=admitted)
         return skipped_attempt(runtime, prefix, _skip(admitted, prefix))
@@ -237,7 +244,7 @@ class _WarmUp:
             await self._give_back()
 
     async def _wait_for_turn(self) -> str | None:
-        """Returns with a free slot and the leases of all cold layers, or with the reason why there are none."""
+        """Returns with a free slot and the leases of all cold layers, or with the reason why nothing is to be sent."""
         try:
             async with asyncio.timeout(self._runtime.config.warm_up_patience_seconds):
                 while (blocker := await self._claim_shared_layers()) is not None:
@@ -245,12 +252,18 @@ class _WarmUp:
                         blocker, timeout_seconds=_longest_seconds(self._runtime)
                     )
                 await self._runtime.warm_up_slots.acquire()
+                self._has_slot = True
+                return "already_warm" if await self._was_overtaken() else None
         except TimeoutError:
             return "busy"
         except StoreUnavailable:
             return "store_unavailable"
-        self._has_slot = True
-        return None
+
+    async def _was_overtaken(self) -> bool:
+        """Whether the person's own request, which waits for no turn, has written the prefix in the meantime."""
+        prefix, now = self._request.prefix, self._runtime.clock.now()
+        live = believed_warmth(prefix, await self._runtime.store.look_up(prefix.hashes), now)[-1]
+        return is_covered(prefix, live) and not has_little_left(live, now)
 
     async def _claim_shared_layers(self) -> str | None:
         """Cold layers that others share are written once: by us, or by whoever holds the prefix_hash returned.
@@ -282,7 +295,8 @@ class _WarmUp:
     def _not_sent(self, reason: str) -> Warmth:
         """No row: the provider has seen nothing of it."""
         self._runtime.ledger.count_skip(label=self._origin.label, intent=self._intent, reason=reason)
-        return Warmth(state=WarmthState.SKIPPED, reason=reason, prefix_tokens=self._request.prefix.prefix_tokens)
+        state = WarmthState.WARM if reason == "already_warm" else WarmthState.SKIPPED
+        return Warmth(state=state, reason=reason, prefix_tokens=self._request.prefix.prefix_tokens)
 
     async def _send(self) -> Warmth:
         runtime = self._runtime

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from warmcache import services
+from warmcache import services, warming
 from warmcache.checks import STORE_METHODS
 from warmcache.core.errors import StoreUnavailable, UpstreamRefused, UpstreamUnavailable
 from warmcache.core.ports import Capabilities
@@ -220,6 +220,40 @@ async def test_a_warm_up_that_waits_too_long_for_its_turn_is_not_sent(clock: Fak
         assert skip_reasons(fake) == {"busy"}
         assert (await leader.finished()).state == "warm"
         assert (await warm(make_prompt(system_tokens=3000))).state == "warm"
+
+
+async def test_a_warm_up_that_a_request_has_overtaken_is_not_sent(clock: FakeClock) -> None:
+    async with fake_runtime(clock=clock, has_database=False, max_concurrent_warm_ups=1) as fake:
+        fake.provider.hold_warm_ups()
+        await services.prewarm_prefix(make_prompt(name="first", turns=1, system_tokens=0), intent="typing")
+        await fake.provider.warm_ups_in_flight()
+        prompt = make_prompt(name="second", turns=1, system_tokens=0)
+        waiting = await services.prewarm_prefix(prompt, intent="typing", subject="ann")
+        async with services.stream_response(prompt, make_turn(), max_tokens=9) as response:
+            [event async for event in response]
+
+        fake.provider.release_warm_ups()
+        assert waiting.finished is not None
+        end = await waiting.finished()
+
+        assert (end.state, fake.provider.warm_up_count) == ("warm", 1)
+        assert "already_warm" in skip_reasons(fake)
+        assert await leases_of(fake, prompt) == []
+
+
+async def test_only_so_many_prompts_wait_in_memory_for_their_turn(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warming, "MAX_UNDER_WAY", 2)
+    async with fake_runtime(clock=clock, has_database=False, max_concurrent_warm_ups=1) as fake:
+        fake.provider.hold_warm_ups()
+        attempts = [
+            await services.prewarm_prefix(make_prompt(name=name, turns=1, system_tokens=0), intent="typing")
+            for name in "abc"
+        ]
+        fake.provider.release_warm_ups()
+
+        assert [attempt.warmth.reason for attempt in attempts] == [None, None, "busy"]
 
 
 async def test_a_bug_in_a_provider_frees_the_prefix_and_the_slot(

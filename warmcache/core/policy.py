@@ -158,6 +158,21 @@ def is_expiring(expires_at: float, ttl_seconds: int, now: float) -> bool:
     return expires_at - now < REFRESH_BELOW_FRACTION * ttl_seconds
 
 
+def has_little_left(deepest: LayerWarmth, now: float) -> bool:
+    """Whether what is live of a prefix may expire before it is read."""
+    return deepest.expires_at is not None and is_expiring(deepest.expires_at, deepest.breakpoint.ttl_seconds, now)
+
+
+def is_covered(prefix: Prefix, deepest: LayerWarmth) -> bool:
+    """Live, and what is not yet in the cache is too short to be worth a call of its own.
+
+    After a reply only that reply is uncached: the next request writes it in passing.
+    """
+    if deepest.expires_at is None:
+        return False
+    return prefix.prefix_tokens - deepest.hot_tokens < facts_for(prefix.model).min_prefix_tokens
+
+
 def standing_refusal(prefix: Prefix, limits: Limits, capabilities: Capabilities) -> str | None:
     """The reason why this prefix is not warmed whatever is in the cache, or None."""
     if not limits.is_enabled:
@@ -198,15 +213,14 @@ class _Weighing:
             return self._skip("not_cacheable")
         if self._seen.lease_owner is not None:
             return self._skip("in_flight")
-        is_covered = self._is_covered()
-        expires_at = self._deepest.expires_at
-        if is_covered and expires_at is not None and not self._is_expiring(expires_at):
+        covered = is_covered(self._prefix, self._deepest)
+        if covered and not has_little_left(self._deepest, self._now):
             return self._skip("already_warm")
         outlook = self._outlook(self._intent)
         worth = self._worth(outlook)
         reason = self._reason_to_skip(outlook, worth)
         if reason is not None:
-            return self._skip("already_warm" if is_covered and reason == "not_worth_it" else reason, worth)
+            return self._skip("already_warm" if covered and reason == "not_worth_it" else reason, worth)
         return replace(self._skip(self._reason_to_warm(), worth), action=Action.WARM)
 
     def _reason_to_skip(self, outlook: Outlook, worth: Worth) -> str | None:
@@ -219,18 +233,6 @@ class _Weighing:
         if not worth.is_worth_it:
             return "not_worth_it"
         return "not_yet" if self._waits(outlook, worth.cost_usd) else None
-
-    def _is_covered(self) -> bool:
-        """Live, and what is not yet in the cache is too short to be worth a call of its own.
-
-        After a reply only that reply is uncached: the next request writes it in passing.
-        """
-        if self._deepest.expires_at is None:
-            return False
-        return self._prefix.prefix_tokens - self._deepest.hot_tokens < facts_for(self._prefix.model).min_prefix_tokens
-
-    def _is_expiring(self, expires_at: float) -> bool:
-        return is_expiring(expires_at, self._deepest.breakpoint.ttl_seconds, self._now)
 
     def _outlook(self, intent: str) -> Outlook:
         hot_tokens, expires_at = self._deepest.hot_tokens, self._deepest.expires_at
