@@ -13,6 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TypeVar
 
+from warmcache.core.policy import WEIGHED_ELSEWHERE
 from warmcache.core.settlement import BEST_FIRST
 from warmcache.core.statistics import Interval, difference_of_means, median_interval, ratio_of, share_interval
 
@@ -274,8 +275,10 @@ def _extra_usd(treated: Sequence[RequestRow], held_out: Sequence[RequestRow], wa
 
 
 def _forecasts(warm_ups: Sequence[WarmUpRow]) -> list[Forecast]:
-    """Told by the deepest layer: a shared one is read by requests of other people."""
-    settled = [row for row in warm_ups if row.send_chance is not None and row.lines]
+    """Told by the deepest layer: a shared one is read by requests of other people. What a person asked for, or another
+    plan weighed, was not sent for the chance that its row has."""
+    weighed = [row for row in warm_ups if row.send_chance is not None and row.intent not in WEIGHED_ELSEWHERE]
+    settled = [row for row in weighed if row.lines]
     settled = [row for row in settled if row.lines[-1].outcome not in NOT_SENT]
     forecasts = []
     for (upstream, intent), rows in _grouped(settled, lambda row: (row.upstream, row.intent)):

@@ -190,6 +190,8 @@ class TestForecast:
 
     def test_warm_ups_that_nobody_weighed_are_not_judged(self) -> None:
         assert report([replace(WARM_UP, send_chance=None)]).forecasts == []
+        for intent in ("manual", "keep", "turn_finished"):
+            assert report([replace(WARM_UP, intent=intent)]).forecasts == []
 
 
 class TestWaits:
