@@ -164,19 +164,28 @@ async def _claim_and_reserve(
     refusal = await _claim_deepest(runtime, prefix, warm_up_id)
     if refusal is not None:
         return refusal
+    accounts, cost_usd = _accounts(runtime, prefix, occasion), decision.cost_usd or Decimal(0)
+    admitting = asyncio.ensure_future(runtime.guards.admit(accounts, cost_usd=cost_usd, policy=runtime.policy.current))
     admitted: Reservation | str = "store_unavailable"
     try:
-        admitted = await runtime.guards.admit(
-            _accounts(runtime, prefix, occasion),
-            cost_usd=decision.cost_usd or Decimal(0),
-            policy=runtime.policy.current,
-        )
+        admitted = await asyncio.shield(admitting)
     except StoreUnavailable:
         pass
+    except asyncio.CancelledError:
+        # It may be granted all the same, and nobody else would know.
+        runtime.tasks.spawn(_refund(runtime, admitting), name="refund")
+        raise
     finally:
         if isinstance(admitted, str):
             await runtime.leases.give_back([prefix.breakpoints[-1].prefix_hash], owner=str(warm_up_id))
     return admitted
+
+
+async def _refund(runtime: Runtime, admitting: asyncio.Future[Reservation | str]) -> None:
+    with contextlib.suppress(StoreUnavailable):
+        admitted = await admitting
+        if isinstance(admitted, Reservation):
+            await runtime.guards.refund(admitted)
 
 
 async def _claim_deepest(runtime: Runtime, prefix: Prefix, warm_up_id: UUID) -> str | None:

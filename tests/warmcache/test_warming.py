@@ -7,11 +7,13 @@ import pytest
 from warmcache import services, warming
 from warmcache.checks import STORE_METHODS
 from warmcache.core.errors import StoreUnavailable, UpstreamRefused, UpstreamUnavailable
+from warmcache.core.guards import Claim, Refusal
 from warmcache.core.ports import Capabilities
 from warmcache.core.prefix import Layer, Prefix, Prompt
 from warmcache.database import in_database_thread
 from warmcache.models import WarmUp
 from warmcache.stores.memory import MemoryWarmthStore
+from warmcache.stores.memory_allowances import MemoryAllowances
 from warmcache.testing import FakeClock, FakeProvider, FakeRuntime, fake_runtime, make_prompt, make_turn
 
 
@@ -239,6 +241,32 @@ async def test_a_warm_up_that_a_request_has_overtaken_is_not_sent(clock: FakeClo
         assert (end.state, fake.provider.warm_up_count) == ("warm", 1)
         assert "already_warm" in skip_reasons(fake)
         assert await leases_of(fake, prompt) == []
+
+
+async def test_whoever_gives_up_while_the_guards_decide_leaves_nothing_reserved(fake: FakeRuntime) -> None:
+    is_asked, may_answer = asyncio.Event(), asyncio.Event()
+    allowances = MemoryAllowances(clock=fake.clock)
+    reserve = allowances.reserve
+
+    async def reserve_slowly(claims: Sequence[Claim]) -> Refusal | None:
+        refusal = await reserve(claims)
+        is_asked.set()
+        await may_answer.wait()
+        return refusal
+
+    allowances.reserve = reserve_slowly  # type: ignore[method-assign]
+    fake.runtime.guards._allowances = allowances
+    asking = asyncio.create_task(services.prewarm_prefix(make_prompt(), intent="typing", subject="ann"))
+    await is_asked.wait()
+    asking.cancel()
+    await asyncio.wait({asking})
+    may_answer.set()
+    await fake.runtime.tasks.join(timeout_seconds=5)
+
+    assert asking.cancelled()
+    assert {spent for spent, _ in allowances._sums.values()} == {0}
+    assert not any(name.startswith("subject:") for name in allowances._trusts)
+    assert await leases_of(fake, make_prompt()) == []
 
 
 async def test_only_so_many_prompts_wait_in_memory_for_their_turn(
