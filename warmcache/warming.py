@@ -9,6 +9,7 @@ from decimal import Decimal
 from uuid import UUID, uuid4
 
 from warmcache import records
+from warmcache.admitting import claim_and_reserve
 from warmcache.core.catalog import facts_for
 from warmcache.core.economics import request_cost_usd
 from warmcache.core.errors import StoreUnavailable, UpstreamError
@@ -130,7 +131,8 @@ async def prewarm(runtime: Runtime, prompt: Prompt, occasion: Occasion) -> Attem
     warm_up_id = uuid4()
     admitted: Reservation | str = "busy"
     if len(runtime.tasks) < MAX_UNDER_WAY:
-        admitted = await _claim_and_reserve(runtime, prefix, decision, occasion, warm_up_id)
+        accounts, cost_usd = _accounts(runtime, prefix, occasion), decision.cost_usd or Decimal(0)
+        admitted = await claim_and_reserve(runtime, prefix, accounts, cost_usd=cost_usd, owner=str(warm_up_id))
     if isinstance(admitted, str):
         runtime.ledger.count_skip(label=occasion.label, intent=occasion.intent, reason=admitted)
         return skipped_attempt(runtime, prefix, _skip(admitted, prefix))
@@ -155,47 +157,6 @@ async def _end_of(runtime: Runtime, task: asyncio.Task[Warmth]) -> Warmth:
         async with asyncio.timeout(ROW_PATIENCE_SECONDS):
             await runtime.ledger.perform(lambda: None)
     return warmth
-
-
-async def _claim_and_reserve(
-    runtime: Runtime, prefix: Prefix, decision: Decision, occasion: Occasion, warm_up_id: UUID
-) -> Reservation | str:
-    """The lease and what the guards ask for, or the reason to skip. Whoever gets no lease reserves nothing."""
-    refusal = await _claim_deepest(runtime, prefix, warm_up_id)
-    if refusal is not None:
-        return refusal
-    accounts, cost_usd = _accounts(runtime, prefix, occasion), decision.cost_usd or Decimal(0)
-    admitting = asyncio.ensure_future(runtime.guards.admit(accounts, cost_usd=cost_usd, policy=runtime.policy.current))
-    admitted: Reservation | str = "store_unavailable"
-    try:
-        admitted = await asyncio.shield(admitting)
-    except StoreUnavailable:
-        pass
-    except asyncio.CancelledError:
-        # It may be granted all the same, and nobody else would know.
-        runtime.tasks.spawn(_refund(runtime, admitting), name="refund")
-        raise
-    finally:
-        if isinstance(admitted, str):
-            await runtime.leases.give_back([prefix.breakpoints[-1].prefix_hash], owner=str(warm_up_id))
-    return admitted
-
-
-async def _refund(runtime: Runtime, admitting: asyncio.Future[Reservation | str]) -> None:
-    with contextlib.suppress(StoreUnavailable):
-        admitted = await admitting
-        if isinstance(admitted, Reservation):
-            await runtime.guards.refund(admitted)
-
-
-async def _claim_deepest(runtime: Runtime, prefix: Prefix, warm_up_id: UUID) -> str | None:
-    """Makes this warm-up the leader of its prefix; the reason to skip where it cannot be."""
-    deepest_hash = prefix.breakpoints[-1].prefix_hash
-    try:
-        is_ours = await runtime.leases.claim(deepest_hash, owner=str(warm_up_id))
-    except StoreUnavailable:
-        return "store_unavailable"
-    return None if is_ours else "in_flight"
 
 
 def skipped_attempt(runtime: Runtime, prefix: Prefix, decision: Decision) -> Attempt:
