@@ -157,8 +157,8 @@ class ResponseStream:
                 await asyncio.sleep(pause_seconds)
 
     def _meet_visit(self) -> None:
-        """This request is the send that the signs of its visit were about."""
-        if self._visit_ended_at is None:
+        """A reply is asked for by the send that the signs of its visit were about; a tool round by a program."""
+        if self._visit_ended_at is None and self._purpose == "reply":
             now = self._visit_ended_at = self._runtime.clock.now()
             places = places_before(self._request.prefix)
             self._visit = self._runtime.visits.meet(self._origin.subject, places, now)

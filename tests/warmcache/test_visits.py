@@ -147,9 +147,9 @@ def test_a_prompt_of_nothing_but_an_attachment_has_a_place() -> None:
     assert places_before(prefix) == (place_of(prefix),)
 
 
-async def send(prompt: Prompt) -> None:
+async def send(prompt: Prompt, purpose: str = "reply") -> None:
     async with services.stream_response(
-        prompt, make_turn(), max_tokens=9, label="desk", subject="ann", place="chat"
+        prompt, make_turn(), max_tokens=9, purpose=purpose, label="desk", subject="ann", place="chat"
     ) as response:
         [event async for event in response]
 
@@ -177,6 +177,17 @@ async def test_a_new_chat_in_another_tab_is_not_what_a_message_to_a_conversation
 
         assert seen_of(fake, "typing") == (1.0, 0.0)
         assert seen_of(fake, "open") == (0.0, 1.0)
+
+
+async def test_a_tool_round_is_not_the_message_that_a_person_was_typing() -> None:
+    async with fake_runtime(clock=FakeClock(), has_database=False, learns=True) as fake:
+        await sign(make_prompt(turns=1), "typing", chars=1)
+
+        await send(make_prompt(turns=1), purpose="tool_round")
+        before = seen_of(fake, "typing")
+        await send(make_prompt(turns=1))
+
+        assert (before, seen_of(fake, "typing")) == ((0.0, 0.0), (1.0, 0.0))
 
 
 async def test_whoever_attaches_after_the_first_key_is_one_visit_with_one_lot() -> None:
