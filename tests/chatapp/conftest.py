@@ -14,6 +14,7 @@ from chatapp.services import lifecycle, reply_run
 from tests.chatapp.sockets import Tab, cookie_of, sign_in
 from tests.factories import make_assistant, make_user
 from tests.servers.chat_server import SimulatorControl
+from warmcache import operator_policy, runtime
 from warmcache.database import in_database_thread
 from warmcache.simulator_process import SimulatorProcess
 
@@ -85,7 +86,9 @@ async def open_tab(quiet_process, simulator) -> AsyncIterator[Callable[[User], A
 
 @pytest.fixture
 def queries(monkeypatch) -> list[str]:
-    """SQL statements of all threads, in order, without the control of transactions."""
+    """SQL statements of all threads, in order, without the control of transactions and what is due by the clock."""
+    monkeypatch.setattr(runtime, "HOUSEKEEPING_SECONDS", 3600)
+    monkeypatch.setattr(operator_policy, "REFRESH_SECONDS", 3600)
     statements: list[str] = []
     execute = CursorWrapper.execute
 

@@ -62,13 +62,19 @@ async def test_fifty_people_who_type_to_one_assistant_pay_for_one_cache_write(
         await tab.disconnect()
 
 
+async def housekeeping_begun() -> None:
+    """What a runtime asks of the database at its start: it is queued behind the first flush, before the end of it."""
+    await warmcache.flush()
+    await warmcache.flush()
+
+
 async def test_a_key_press_that_leads_to_nothing_costs_no_query_and_no_hashing(
     open_tab, ann, assistant, queries, monkeypatch, no_buckets
 ):
     tab = await open_tab(ann)
     await type_in(tab, assistant_id=assistant.pk)
     await tab.until("warmth", state="warm")
-    await warmcache.flush()
+    await housekeeping_begun()
     hashed, in_thread = [], []
     canonical_bytes, in_database = prefix.canonical_bytes, typing.in_database_thread
     monkeypatch.setattr(prefix, "canonical_bytes", lambda value: hashed.append(value) or canonical_bytes(value))
@@ -87,6 +93,7 @@ async def test_a_key_press_to_an_assistant_that_is_too_short_costs_nothing_eithe
     await type_in(tab, assistant_id=short.pk)
     skipped = await tab.until("warmth")
     await tab.read_all()
+    await housekeeping_begun()
     queries.clear()
 
     await type_in(tab, 50, assistant_id=short.pk)
