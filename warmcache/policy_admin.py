@@ -23,14 +23,14 @@ class WarmPolicyForm(ModelForm):  # type: ignore[type-arg]
     """Refuses what has no meaning, and says of each field what stands behind it when it is empty."""
 
     intents = forms.MultipleChoiceField(
-        label="intents that warm",
+        label="Intents that warm",
         choices=Intent.choices,
         widget=forms.CheckboxSelectMultiple,
         required=False,
         error_messages={"invalid_choice": "%(value)s is no intent."},
     )
     holdout_share = forms.FloatField(
-        label="hold-out share",
+        label="Hold-out share",
         min_value=0,
         max_value=1,
         required=False,

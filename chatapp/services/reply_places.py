@@ -61,9 +61,16 @@ async def place_for(cursor: Cursor | None, messages: Collection[Message], runnin
     if cursor is not None and log is not None:
         if not log.is_finished and log.seq < cursor.after_seq:
             await log.reach(cursor.after_seq, timeout_seconds=CATCH_UP_SECONDS)
-        if log.leads_on_from(cursor.after_seq):
+        if log.leads_on_from(cursor.after_seq) and not _heard_what_was_lost(log, cursor):
             return Place(log=log, after_seq=cursor.after_seq, is_gap=True)
     return None if running is None else Place(log=running, after_seq=running.seq, is_gap=False)
+
+
+def _heard_what_was_lost(log: ReplyLog, cursor: Cursor) -> bool:
+    """A process tells its own readers a frame before any other can know it. Where it died in between, another one has
+    ended the reply under that frame's very `seq`: whoever is there already knows another frame by that name."""
+    end = log.finished
+    return end is not None and end.status == "interrupted" and cursor.after_seq >= end.seq
 
 
 async def _log_at(cursor: Cursor | None, messages: Collection[Message], running: ReplyLog | None) -> ReplyLog | None:

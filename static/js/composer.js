@@ -14,6 +14,7 @@ export class Composer {
   #onTyped
   #isRunning = false
   #isBlocked = false
+  #hasRestored = false
   #attachments = { count: 0, isBusy: false }
   #limits = null
 
@@ -39,11 +40,14 @@ export class Composer {
     return this.#input.value
   }
 
-  /** Puts a text there that the person did not type now. */
+  /** Puts a text there that the person did not type now; what was typed before this page could listen stays. */
   restore(text) {
-    this.#input.value = text
+    const early = this.#hasRestored ? "" : this.#input.value
+    this.#hasRestored = true
+    this.#input.value = text.endsWith(early) ? text : text + early
     this.#grow()
     this.#show()
+    if (this.#input.value !== text) this.#changed()
   }
 
   /** The `limits` of `ready`. */

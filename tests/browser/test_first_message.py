@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.chat_page import QUESTION, ChatPage
 from tests.servers.chat_server import ChatServer, SimulatorControl
@@ -111,3 +111,19 @@ def _assert_one_warm_up_paid(simulator: SimulatorControl) -> None:
     warmed_tokens = warm_up["usage"]["cache_creation_input_tokens"]
     assert warmed_tokens > 1024
     assert real["usage"]["cache_read_input_tokens"] >= 0.99 * warmed_tokens
+
+
+def test_what_is_typed_before_the_page_can_listen_is_kept(chat: ChatPage) -> None:
+    held: list[Route] = []
+    chat.page.route(re.compile(r"/js/main\b"), lambda route: held.append(route))
+    chat.page.goto(chat.page.url, wait_until="commit")
+    chat.type("Which ships")
+
+    held[0].continue_()
+    chat.page.unroute_all()
+    chat.wait_until_ready()
+    chat.type(" lie here?")
+
+    expect(chat.box).to_have_value("Which ships lie here?")
+    chat.page.reload()
+    expect(chat.box).to_have_value("Which ships lie here?")
