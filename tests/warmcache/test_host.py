@@ -103,7 +103,9 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     lent = Path(importlib.metadata.distribution("django").locate_file(""))
     (site_packages / "lent.pth").write_text(f"{lent}\n")
     blocking = (ROOT / "tests" / "host" / "blocking.py").read_text()
-    (site_packages / "sitecustomize.py").write_text(f"{blocking}\n\nblock{FOREIGN!r}\n")
+    # Not as `sitecustomize`: distributions have one of their own, which comes first.
+    (site_packages / "no_foreigners.py").write_text(f"{blocking}\n\nblock{FOREIGN!r}\n")
+    (site_packages / "no_foreigners.pth").write_text("import no_foreigners\n")
     return python
 
 

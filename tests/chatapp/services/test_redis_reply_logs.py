@@ -169,12 +169,12 @@ async def test_an_end_that_misses_frames_makes_readers_begin_anew(owner, reader)
 
 async def test_how_far_a_log_has_come_is_asked_anew(owner, reader) -> None:
     log = new_log()
-    owner.publish(log)
 
     async def last_seq() -> int | None:
         return await reader.last_seq(log.reply_id)
 
     assert await last_seq() is None
+    owner.publish(log)
     write(log, 7)
 
     async def is_seven() -> bool:
