@@ -13,6 +13,18 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from chatapp.protocol_views import (
+    AssistantView,
+    AttachmentView,
+    ConversationView,
+    Count,
+    Cursor,
+    ErrorView,
+    MessageView,
+    ReplyView,
+    UsageView,
+)
+
 PROTOCOL_VERSION = 1
 MAX_FRAME_BYTES = 256 * 1024
 MAX_TEXT_CHARS = 100_000
@@ -30,7 +42,6 @@ CLOSE_ABUSE = 4409
 CLOSE_RESTARTING = 4412
 CLOSE_LIFETIME = 4413
 
-Count = Annotated[int, Meta(ge=0, le=10_000_000)]
 AssistantId = Annotated[int, Meta(ge=1, le=2**63 - 1)] | Annotated[str, Meta(pattern="^[0-9]{1,18}\\Z")]
 ReplyStatus = Literal["complete", "stopped", "interrupted", "failed"]
 AttachmentIds = Annotated[list[UUID], Meta(max_length=MAX_ATTACHMENTS)]
@@ -45,122 +56,6 @@ class FrameError(Exception):
         self.message = message
         self.ref = ref
         self.retryable = retryable
-
-
-# Parts of frames
-
-
-class Cursor(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a reader has come in one reply: the last `seq` it has, in that `epoch`."""
-
-    reply_id: UUID
-    epoch: str
-    after_seq: Count
-
-
-class UsageView(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens of one real request, as the provider billed them."""
-
-    input_tokens: int
-    cache_read_tokens: int
-    cache_write_tokens: int
-    output_tokens: int
-
-
-class ErrorView(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a reply failed, in words a person can act on."""
-
-    code: str
-    message: str
-    retryable: bool
-
-
-class BlockView(msgspec.Struct, frozen=True, kw_only=True):
-    """One content block of a reply so far. `kind` is `text`, `thinking` or `tool_input`."""
-
-    block: int
-    kind: str
-    name: str
-    text: str
-    state: Literal["start", "stop"]
-
-
-class AttachmentView(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that goes with a message."""
-
-    id: UUID
-    name: str
-
-
-class QueuedView(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that waits for the end of the running reply, or was left behind by one that ended badly."""
-
-    message_id: UUID
-    client_message_id: UUID
-    text: str
-    chars: int
-    edit_of: UUID | None
-    is_held: bool
-    created_at: datetime
-
-
-class ConversationView(msgspec.Struct, frozen=True, kw_only=True):
-    """`branch` is a message that the shown branch goes through; it ends at the newest message below that one."""
-
-    id: UUID
-    title: str
-    assistant_id: int
-    created_at: datetime
-    updated_at: datetime
-    branch: UUID | None = None
-    queue: list[QueuedView] = []
-    deleted: bool = False
-
-
-class AssistantView(msgspec.Struct, frozen=True, kw_only=True):
-    id: int
-    name: str
-    slug: str
-    model: str
-    description: str
-
-
-class MessageView(msgspec.Struct, frozen=True, kw_only=True):
-    """A stored message. The reply's own fields are null on a person's message.
-
-    `siblings` are all versions of it, this one included, from the oldest to the newest.
-    """
-
-    id: UUID
-    role: Literal["user", "assistant"]
-    parent_id: UUID | None
-    siblings: list[UUID]
-    text: str
-    attachments: list[str]
-    blocks: list[BlockView]
-    status: str
-    client_message_id: UUID | None
-    created_at: datetime
-    model: str | None
-    stop_reason: str | None
-    error: ErrorView | None
-    usage: UsageView | None
-    warmth: str | None
-    ttft_ms: int | None
-    cost_usd: str | None
-    warm_up_id: UUID | None
-
-
-class ReplyView(msgspec.Struct, frozen=True, kw_only=True):
-    """The running reply, whole up to `seq`. Empty `blocks` with `recovered` true: the gap follows as frames."""
-
-    reply_id: UUID
-    parent_id: UUID
-    epoch: str
-    seq: int
-    model: str
-    warmth: str
-    blocks: list[BlockView]
 
 
 # Browser to server

@@ -7,7 +7,6 @@ import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID, uuid4
@@ -20,7 +19,7 @@ from warmcache.core.policy import WarmthState
 from warmcache.core.ports import BlockBegan, BlockDelta, Sighting, StreamBegan, StreamEnded, StreamEvent
 from warmcache.core.prefix import Json, Prefix, Prompt
 from warmcache.core.usage import Usage
-from warmcache.core.worth import weigh_joining
+from warmcache.joining import wait_bound_seconds
 from warmcache.leading import RequestLead
 from warmcache.models import Arm
 from warmcache.records import Origin, Settlement
@@ -265,37 +264,7 @@ class ResponseStream:
         return flight
 
     def _wait_bound_seconds(self, flight: Flight) -> float | None:
-        """As the rule says; a real request's call is never too young: many at once would each pay for a write."""
-        if flight.warm_up_id is None:
-            prefill = self._runtime.learning.forecasts(self._origin.label).prefill(self._request.prefix.model)
-            oldest = self._runtime.clock.now() - prefill.round_trip_seconds
-            flight = replace(flight, started_at=min(flight.started_at, oldest))
-        return self._join_bound_seconds(flight)
-
-    def _join_bound_seconds(self, flight: Flight) -> float | None:
-        """How long at most to wait for this flight; None: going at once is better. See `worth.weigh_joining`."""
-        prefix = self._request.prefix
-        prefill = self._runtime.learning.forecasts(self._origin.label).prefill(prefix.model)
-        hot_tokens = flight.prefix_tokens - flight.cold_tokens
-        after_tokens = prefix.prefix_tokens - flight.prefix_tokens
-        trip_seconds = prefill.round_trip_seconds
-        warm_seconds = prefill.ttft_seconds(uncached_tokens=after_tokens, cached_tokens=flight.prefix_tokens)
-        rates = self._runtime.rates(prefix.model, prefix.prefix_tokens)
-        choice = weigh_joining(
-            elapsed_seconds=self._runtime.clock.now() - flight.started_at,
-            warm_up_seconds=prefill.ttft_seconds(uncached_tokens=flight.cold_tokens, cached_tokens=hot_tokens),
-            round_trip_seconds=trip_seconds,
-            read_seconds=max(0.0, warm_seconds - trip_seconds),
-            go_seconds=prefill.ttft_seconds(
-                uncached_tokens=flight.cold_tokens + after_tokens, cached_tokens=hot_tokens
-            ),
-            cold_tokens=flight.cold_tokens,
-            write_usd_per_token=rates.cache_write_5m if rates else Decimal(0),
-            read_usd_per_token=rates.cache_read if rates else Decimal(0),
-            value_of_second_usd=self._runtime.policy.current.value_of_second_usd,
-            bound_factor=self._runtime.config.join_bound_factor,
-        )
-        return choice.bound_seconds if choice.joins else None
+        return wait_bound_seconds(self._runtime, self._request.prefix, flight, label=self._origin.label)
 
     async def _look_up(self) -> Mapping[str, Sighting]:
         try:

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from chatapp import events
 from chatapp.models import Assistant, Conversation, Message, User
-from chatapp.protocol import AssistantView, ConversationView, QueuedView
+from chatapp.protocol_views import AssistantView, ConversationView, QueuedView
 
 MAX_TITLE_CHARACTERS = 60
 

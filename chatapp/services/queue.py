@@ -10,15 +10,8 @@ from django.utils import timezone
 
 from chatapp import access
 from chatapp.models import Attachment, Conversation, Message, QueuedMessage, User
-from chatapp.protocol import (
-    MAX_QUEUED_TEXT_CHARS,
-    AttachmentView,
-    FrameError,
-    MessageQueued,
-    MessageSend,
-    MessageWithdrawn,
-    QueuedView,
-)
+from chatapp.protocol import MAX_QUEUED_TEXT_CHARS, FrameError, MessageQueued, MessageSend, MessageWithdrawn
+from chatapp.protocol_views import AttachmentView, QueuedView
 from chatapp.services.limits import LIMITS
 
 LONGEST_TURN = timedelta(seconds=10)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from chatapp.protocol import BlockView
+from chatapp.protocol_views import BlockView
 from warmcache.core.ports import BlockBegan, BlockSigned
 
 

@@ -11,7 +11,8 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
-from chatapp.protocol import BlockView, ReplyBlock, ReplyDelta, ReplyFinished
+from chatapp.protocol import ReplyBlock, ReplyDelta, ReplyFinished
+from chatapp.protocol_views import BlockView
 
 LogFrame = ReplyDelta | ReplyBlock | ReplyFinished
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from chatapp.models import Message
-from chatapp.protocol import Cursor, ReplyView
+from chatapp.protocol_views import Cursor, ReplyView
 from chatapp.services import running_replies
 from chatapp.services.reply_content import block_views
 from chatapp.services.reply_log import ReplyHead, ReplyLog, Snapshot

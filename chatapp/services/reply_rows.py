@@ -19,7 +19,8 @@ from uuid import UUID, uuid4
 from django.db.models import QuerySet
 
 from chatapp.models import Conversation, Message
-from chatapp.protocol import ErrorView, ReplyFinished, ReplyStatus, UsageView
+from chatapp.protocol import ReplyFinished, ReplyStatus
+from chatapp.protocol_views import ErrorView, UsageView
 from chatapp.services.reply_log import new_epoch
 
 STREAMING = Message.Status.STREAMING

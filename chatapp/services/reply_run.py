@@ -11,7 +11,8 @@ from django.db import Error as DatabaseTrouble
 from django.utils import timezone
 
 from chatapp.models import Message
-from chatapp.protocol import ErrorView, ReplyBlock, ReplyDelta, ReplyFinished, ReplyStatus, UsageView
+from chatapp.protocol import ReplyBlock, ReplyDelta, ReplyFinished, ReplyStatus
+from chatapp.protocol_views import ErrorView, UsageView
 from chatapp.services import prompts, reply_rows, returns
 from chatapp.services.reply_content import ReplyContent, storable
 from chatapp.services.reply_log import ReplyHead, ReplyLog, new_epoch

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from chatapp.protocol import BlockView, ReplyFinished
+from chatapp.protocol import ReplyFinished
+from chatapp.protocol_views import BlockView
 from chatapp.services.reply_log import LogFrame, ReplyHead, ReplyLog, Snapshot
 from chatapp.services.reply_logs import KEPT_SECONDS
 

@@ -6,15 +6,8 @@ from uuid import UUID
 
 from chatapp import access
 from chatapp.models import Assistant, Conversation, Message, User
-from chatapp.protocol import (
-    ConversationState,
-    ConversationView,
-    Cursor,
-    MessageCreated,
-    MessageView,
-    QueuedView,
-    ReplyFinished,
-)
+from chatapp.protocol import ConversationState, MessageCreated, ReplyFinished
+from chatapp.protocol_views import ConversationView, Cursor, MessageView, QueuedView
 from chatapp.services import queue, reply_places, reply_rows
 from chatapp.services.branches import MessageTree, tree_of
 from chatapp.services.conversations import assistant_view, conversation_view

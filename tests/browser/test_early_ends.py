@@ -1,8 +1,5 @@
 """Replies that are stopped, declined or cut off: what had arrived stays, and words say what happened."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-
 from playwright.sync_api import expect
 
 from tests.browser.chat_page import QUESTION, ChatPage
@@ -56,21 +53,3 @@ def test_a_reply_cut_in_the_middle_keeps_its_beginning(chat: ChatPage, simulator
     assert chat.reply_body.inner_text() == kept
     expect(chat.reply).to_contain_text("cut off")
     expect(chat.again).to_be_visible()
-
-
-def test_a_person_may_write_but_not_send_while_a_reply_runs(
-    chat: ChatPage, simulator: SimulatorControl, held_breath: Callable[[], AbstractContextManager[None]]
-) -> None:
-    simulator.script(**SLOWLY)
-    chat.send()
-    chat.wait_for_words()
-
-    with held_breath():
-        chat.send("Already the next question")
-        expect(chat.send_button).to_be_hidden()
-        expect(chat.questions).to_have_count(1)
-    chat.stop_button.click()
-    chat.wait_for_status("stopped")
-
-    expect(chat.box).to_have_value("Already the next question")
-    expect(chat.send_button).to_be_enabled()

@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings
 
 import chatapp
-from chatapp import protocol
+from chatapp import protocol, protocol_views
 from chatapp.services import limits, reply_log, reply_logs
 from warmcache.core import errors
 
@@ -19,7 +19,7 @@ CLIENT_FRAMES = {frame.__struct_config__.tag: frame for frame in protocol.Client
 SERVER_FRAMES = {frame.__struct_config__.tag: frame for frame in protocol.ServerFrame.__subclasses__()}
 PARTS = {
     name: part
-    for name, part in vars(protocol).items()
+    for name, part in (vars(protocol) | vars(protocol_views)).items()
     if isinstance(part, type)
     and issubclass(part, msgspec.Struct)
     and not issubclass(part, protocol.ClientFrame | protocol.ServerFrame)

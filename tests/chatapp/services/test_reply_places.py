@@ -3,7 +3,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from chatapp.models import Message
-from chatapp.protocol import Cursor, ReplyBlock, ReplyDelta, ReplyFinished
+from chatapp.protocol import ReplyBlock, ReplyDelta, ReplyFinished
+from chatapp.protocol_views import Cursor
 from chatapp.services.reply_log import ReplyHead, ReplyLog
 from chatapp.services.reply_places import place_for
 

@@ -1,0 +1,123 @@
+"""Parts of frames: a message, a reply so far, a conversation, as the page shows them."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+Count = Annotated[int, Meta(ge=0, le=10_000_000)]
+
+
+class Cursor(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a reader has come in one reply: the last `seq` it has, in that `epoch`."""
+
+    reply_id: UUID
+    epoch: str
+    after_seq: Count
+
+
+class UsageView(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens of one real request, as the provider billed them."""
+
+    input_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    output_tokens: int
+
+
+class ErrorView(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a reply failed, in words a person can act on."""
+
+    code: str
+    message: str
+    retryable: bool
+
+
+class BlockView(msgspec.Struct, frozen=True, kw_only=True):
+    """One content block of a reply so far. `kind` is `text`, `thinking` or `tool_input`."""
+
+    block: int
+    kind: str
+    name: str
+    text: str
+    state: Literal["start", "stop"]
+
+
+class AttachmentView(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that goes with a message."""
+
+    id: UUID
+    name: str
+
+
+class QueuedView(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that waits for the end of the running reply, or was left behind by one that ended badly."""
+
+    message_id: UUID
+    client_message_id: UUID
+    text: str
+    chars: int
+    edit_of: UUID | None
+    is_held: bool
+    created_at: datetime
+
+
+class ConversationView(msgspec.Struct, frozen=True, kw_only=True):
+    """`branch` is a message that the shown branch goes through; it ends at the newest message below that one."""
+
+    id: UUID
+    title: str
+    assistant_id: int
+    created_at: datetime
+    updated_at: datetime
+    branch: UUID | None = None
+    queue: list[QueuedView] = []
+    deleted: bool = False
+
+
+class AssistantView(msgspec.Struct, frozen=True, kw_only=True):
+    id: int
+    name: str
+    slug: str
+    model: str
+    description: str
+
+
+class MessageView(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored message. The reply's own fields are null on a person's message.
+
+    `siblings` are all versions of it, this one included, from the oldest to the newest.
+    """
+
+    id: UUID
+    role: Literal["user", "assistant"]
+    parent_id: UUID | None
+    siblings: list[UUID]
+    text: str
+    attachments: list[str]
+    blocks: list[BlockView]
+    status: str
+    client_message_id: UUID | None
+    created_at: datetime
+    model: str | None
+    stop_reason: str | None
+    error: ErrorView | None
+    usage: UsageView | None
+    warmth: str | None
+    ttft_ms: int | None
+    cost_usd: str | None
+    warm_up_id: UUID | None
+
+
+class ReplyView(msgspec.Struct, frozen=True, kw_only=True):
+    """The running reply, whole up to `seq`. Empty `blocks` with `recovered` true: the gap follows as frames."""
+
+    reply_id: UUID
+    parent_id: UUID
+    epoch: str
+    seq: int
+    model: str
+    warmth: str
+    blocks: list[BlockView]
