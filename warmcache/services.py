@@ -48,12 +48,14 @@ __all__ = [
 ]
 
 MANUAL_PATIENCE_SECONDS = 20.0
+MAX_WORD_CHARS = 80
+"""Of `label`, `subject` and `place`; what is longer is cut off."""
 
 
 def outline(prompt: Prompt, *, label: str = "") -> Prefix:
     """The cacheable part of a prompt without its content: a few hundred bytes that `consider_prefix` can be asked
     again and again. Hashes the whole prompt, so keep it until the prompt changes."""
-    return runtimes.get_runtime().build(prompt, None, label=label).prefix
+    return runtimes.get_runtime().build(prompt, None, label=_fit(label)).prefix
 
 
 async def warmth_of(prefix: Prefix) -> Warmth:
@@ -69,7 +71,7 @@ async def consider_prefix(
     For hot paths: no SQL, no hashing, one look-up in the store. Parameters as there.
     """
     runtime = runtimes.get_runtime()
-    occasion = Occasion(intent=intent, label=label, subject=subject, chars=chars)
+    occasion = Occasion(intent=intent, label=_fit(label), subject=_fit(subject), chars=chars)
     decision = await warming.consider(runtime, prefix, occasion)
     return warming.skipped_attempt(runtime, prefix, decision) if decision.action is Action.SKIP else None
 
@@ -85,7 +87,7 @@ async def prewarm_prefix(
     than the first key. Never raises because the provider fails: `attempt.finished` then gives a `Warmth` with state
     `failed` and the reason.
     """
-    occasion = Occasion(intent=intent, label=label, subject=subject, place=place, chars=chars)
+    occasion = Occasion(intent=intent, label=_fit(label), subject=_fit(subject), place=_fit(place), chars=chars)
     return await warming.prewarm(runtimes.get_runtime(), prompt, occasion)
 
 
@@ -117,7 +119,7 @@ def stream_response(
     runtime = runtimes.get_runtime()
     refreshing.cancel(runtime, place)
     upstream = runtime.provider.capabilities.upstream
-    origin = Origin(label=label, subject=subject, upstream=upstream, place=place)
+    origin = Origin(label=_fit(label), subject=_fit(subject), upstream=upstream, place=_fit(place))
     return ResponseStream(runtime, prompt, turn, max_tokens=max_tokens, purpose=purpose, origin=origin)
 
 
@@ -129,9 +131,9 @@ def schedule_refresh(place: str, load: Load, *, after: Result, label: str = "", 
     """
     if after.started_at and after.usage is not None:
         rest = Rest(
-            place=place,
-            label=label,
-            subject=subject,
+            place=_fit(place),
+            label=_fit(label),
+            subject=_fit(subject),
             prefix=after.prefix,
             load=load,
             silent_since=after.started_at,
@@ -159,7 +161,7 @@ async def holder_of(label: str) -> str | None:
 
 def cancel_refresh(place: str) -> None:
     """Nobody will come back to this place."""
-    refreshing.cancel(runtimes.get_runtime(), place)
+    refreshing.cancel(runtimes.get_runtime(), _fit(place))
 
 
 async def start() -> None:
@@ -181,3 +183,8 @@ async def flush() -> None:
 async def close() -> None:
     """Flushes, ends background tasks and closes connections of the running event loop; call it at shutdown."""
     await runtimes.close_runtime()
+
+
+def _fit(word: str) -> str:
+    """As much as the ledger's columns hold: a longer word of the host must not cost the row."""
+    return word[:MAX_WORD_CHARS]

@@ -569,3 +569,18 @@ async def test_recording_a_request_takes_a_fixed_number_of_queries(fake: FakeRun
     await in_database_thread(write)
 
     assert len([sql for sql in counted if sql.startswith(("SELECT", "INSERT", "UPDATE"))]) == 4
+
+
+async def test_words_of_the_host_that_are_too_long_are_cut_and_cost_no_row(fake: FakeRuntime) -> None:
+    words = {"label": "l" * 200, "subject": "s" * 200, "place": "p" * 200}
+    await warm(**words)
+    async with services.stream_response(make_prompt(), make_turn(), max_tokens=10, **words) as response:
+        async for _ in response:
+            pass
+    await services.flush()
+
+    def stored() -> list[tuple[str, str, str]]:
+        columns = ("label", "subject", "place")
+        return [*WarmUp.objects.values_list(*columns), *UsageRecord.objects.values_list(*columns)]
+
+    assert await in_database_thread(stored) == [("l" * 80, "s" * 80, "p" * 80)] * 2
