@@ -1,3 +1,4 @@
+import { backoffDelayMs } from "./backoff.js"
 import {
   branchSelect, conversationOpen, isAbout, queueSend, queueWithdraw, replyRegenerate, replyStop,
 } from "./protocol.js"
@@ -22,6 +23,9 @@ export class ConversationSession {
   #buffer = null
   #isOpening = false
   #lastSeq = 0
+  #timers
+  #random
+  #refusals = 0
   #withdrawing = new Map()
   #handlers = {
     "conversation.state": (frame) => this.#state(frame),
@@ -29,16 +33,17 @@ export class ConversationSession {
     "message.created": (frame) => this.#messageCreated(frame),
     "message.queued": (frame) => this.#messageQueued(frame),
     "message.withdrawn": (frame) => this.#messageWithdrawn(frame),
-    // What was refused may have been what we wait for.
-    error: () => (this.#isOpening = false),
+    error: (frame) => this.#refused(frame),
     "reply.started": (frame) => this.#replyStarted(frame),
     "reply.delta": (frame) => this.#replyFrame(frame, () => this.#view.replyDelta(frame)),
     "reply.block": (frame) => this.#replyFrame(frame, () => this.#view.replyBlock(frame)),
     "reply.finished": (frame) => this.#replyFrame(frame, () => this.#replyFinished(frame)),
   }
 
-  /** `send(frame)` may refuse when there is no connection; `connected()` makes up for it. */
-  constructor({ scope, send, outbox, view }) {
+  /** `send(frame)` may refuse when there is no connection; `connected()` makes up for it. `random` gives [0, 1). */
+  constructor({ scope, send, outbox, view, timers, random }) {
+    this.#timers = timers
+    this.#random = random
     this.#scope = scope
     this.#send = send
     this.#outbox = outbox
@@ -114,10 +119,21 @@ export class ConversationSession {
     this.#isOpening = this.#send(conversationOpen(this.#scope, this.cursor))
   }
 
+  // What was refused may have been the state that we wait for: a server whose database is away has it later.
+  #refused({ retryable }) {
+    if (this.#isOpening && retryable) {
+      const scope = this.#scope
+      const askAgain = () => scope === this.#scope && !this.#isOpening && this.#ask()
+      this.#timers.set(askAgain, backoffDelayMs(this.#refusals++, this.#random))
+    }
+    this.#isOpening = false
+  }
+
   #state(frame) {
     const about = { conversation_id: frame.conversation?.id, assistant_id: frame.assistant.id }
     if (!isAbout(about, this.#scope)) return
     this.#isOpening = false
+    this.#refusals = 0
     for (const message of frame.messages) this.#outbox.acknowledge(message.client_message_id)
     const isContinued = this.#continues(frame)
     if (!isContinued) this.#run(frame.reply === null ? null : StreamBuffer.fromSnapshot(frame.reply))

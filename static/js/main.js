@@ -148,7 +148,9 @@ const view = new ConversationView({
   uploads, tray,
   onFirstState: () => (document.documentElement.dataset.ready = "true"),
 })
-const session = new ConversationSession({ scope: scopeFor(config.conversation_id), send, outbox, view })
+const session = new ConversationSession({
+  scope: scopeFor(config.conversation_id), send, outbox, view, timers, random: Math.random,
+})
 const page = new ChatPage({
   session, socket, outbox, drafts, typing, acks, meter, warmth, view, list, composer, keeper, sidebar, header,
   navigation, requests, notices, drawer, connectionNotice, uploads, announcer,

@@ -128,6 +128,8 @@ class Client:
             async for text in socket:
                 frame = json.loads(text)
                 self._take(frame)
+                if frame["type"] == "error" and frame["retryable"] and self._socket is None:
+                    return  # the state was refused: as the page, ask again in a moment
                 if frame["type"] == "conversation.state":
                     self._socket = socket
                 self._heard.set()

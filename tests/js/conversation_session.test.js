@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 
 import { ConversationSession } from "../../static/js/conversation_session.js"
-import { CONVERSATION, delta, finished, QUESTION, REPLY } from "./fakes.js"
+import { CONVERSATION, delta, FakeTime, finished, QUESTION, REPLY } from "./fakes.js"
 
 const SCOPE = { conversationId: CONVERSATION, assistantId: null }
 const NEW_CHAT = { conversationId: null, assistantId: 1 }
@@ -66,8 +66,11 @@ function makeSession({ scope = SCOPE, pending = {}, isSending = false } = {}) {
     },
     isSendingTo: () => isSending,
   }
-  const session = new ConversationSession({ scope, view, outbox, send: (frame) => sent.push(frame) > 0 })
-  return { session, sent, view, acknowledged }
+  const time = new FakeTime()
+  const session = new ConversationSession({
+    scope, view, outbox, send: (frame) => sent.push(frame) > 0, timers: time.timers, random: () => 0,
+  })
+  return { session, sent, view, acknowledged, time }
 }
 
 function makeRunningSession() {
@@ -312,4 +315,48 @@ test("a refusal says that the message cannot be taken back any more", () => {
   assert.equal(session.refused(OTHER), false)
   session.connected()
   assert.equal(sent.filter(({ type }) => type === "queue.withdraw").length, 1)
+})
+
+const REFUSED = { type: "error", code: "internal_error", message: "", ref: CONVERSATION, retryable: true }
+const asked = (sent) => sent.filter(({ type }) => type === "conversation.open").length
+
+test("a state that the server cannot give now is asked for again, until it comes", () => {
+  const { session, sent, time } = makeSession()
+  session.connected()
+  session.take(REFUSED)
+  time.advance(499)
+  assert.equal(asked(sent), 1)
+  time.advance(1)
+  assert.equal(asked(sent), 2)
+
+  session.take(REFUSED)
+  time.advance(500)
+  session.take(state())
+  time.advance(60_000)
+
+  assert.equal(asked(sent), 3)
+})
+
+test("what is refused for good, or is another command, is not asked again", () => {
+  const { session, sent, time } = makeSession()
+  session.connected()
+  session.take({ ...REFUSED, retryable: false })
+  time.advance(60_000)
+  session.connected()
+  session.take(state())
+  session.take(REFUSED)
+  time.advance(60_000)
+
+  assert.equal(asked(sent), 2)
+})
+
+test("a conversation that is no longer shown is not asked for again", () => {
+  const { session, sent, time } = makeSession()
+  session.connected()
+  session.take(REFUSED)
+  session.open(NEW_CHAT)
+  session.take({ ...state(), conversation: null })
+  time.advance(60_000)
+
+  assert.equal(asked(sent), 2)
 })
