@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import pytest
 
+from tests.servers import PATIENCE_SECONDS
 from tests.servers.fault_proxy import FaultProxy
 
 
@@ -37,7 +38,7 @@ def wire(echo: int) -> Iterator[FaultProxy]:
 
 
 def connect(wire: FaultProxy) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", wire.port), timeout=10)
+    return socket.create_connection(("127.0.0.1", wire.port), timeout=PATIENCE_SECONDS)
 
 
 def said_back(connection: socket.socket, data: bytes) -> bytes:
@@ -85,7 +86,7 @@ def test_a_frozen_wire_tells_nobody_and_loses_nothing(wire: FaultProxy) -> None:
             connection.recv(1)
 
         wire.mend()
-        connection.settimeout(10)
+        connection.settimeout(PATIENCE_SECONDS)
         assert connection.recv(3) == b"two"
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import clean_environment
 from tests.servers.ports import free_port
 
@@ -71,7 +72,7 @@ def test_make_run_prints_one_line_with_a_link_and_ends_on_ctrl_c(tmp_path: Path)
         assert demo.stdout is not None
         line = demo.stdout.readline()
         os.killpg(demo.pid, signal.SIGINT)
-        rest, _ = demo.communicate(timeout=30)
+        rest, _ = demo.communicate(timeout=PATIENCE_SECONDS)
     finally:
         if demo.poll() is None:
             os.killpg(demo.pid, signal.SIGKILL)

@@ -6,10 +6,12 @@ import psycopg
 import pytest
 import redis
 
+from tests.servers import PATIENCE_SECONDS
+
 
 def status(url: str, cookie: str = "") -> int:
     request = urllib.request.Request(url, headers={"Cookie": cookie})
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
         return answer.status
 
 

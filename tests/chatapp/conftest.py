@@ -13,6 +13,7 @@ from chatapp.models import Assistant, User
 from chatapp.services import lifecycle, reply_run
 from tests.chatapp.sockets import Tab, cookie_of, sign_in
 from tests.factories import make_assistant, make_user
+from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import SimulatorControl
 from warmcache import operator_policy, runtime
 from warmcache.database import in_database_thread
@@ -25,7 +26,7 @@ LONG_DOCUMENT = "".join(f"Paragraph {n} tells how the cache of prompts is kept w
 @pytest.fixture(scope="session")
 def _simulator() -> Iterator[SimulatorControl]:
     with SimulatorProcess(profile="instant", noise=0.0) as process:
-        process.wait_ready()
+        process.wait_ready(PATIENCE_SECONDS)
         yield SimulatorControl(process)
 
 

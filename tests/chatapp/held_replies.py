@@ -1,8 +1,5 @@
 """Replies that begin and then hang, so that a test can do things in the middle of them."""
 
-import os
-import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,22 +24,23 @@ async def reply_row(reply_id: str) -> Message:
     return await in_database_thread(Message.objects.get, pk=reply_id)
 
 
-async def until_hung_up(simulator: SimulatorControl) -> float:
-    """Seconds until the newest request's client has gone, as the simulator saw it."""
-    begun = time.monotonic()
+async def until_hung_up(simulator: SimulatorControl) -> None:
+    """The newest request's client has gone, as the simulator saw it."""
 
     async def is_hung_up() -> bool:
         return simulator.requests()[-1]["hung_up"]
 
     await eventually(is_hung_up)
-    return time.monotonic() - begun
+
+
+def hold_next_reply(simulator: SimulatorControl) -> None:
+    """It begins to show its text, and the rest comes at the end of `breath_held`."""
+    simulator.script(tokens=200)
+    simulator.fault(kind="stall", where="after_first_token", match="reply", after_tokens=64)
 
 
 @contextmanager
 def breath_held(simulator: SimulatorControl) -> Iterator[None]:
-    """The API says nothing meanwhile, and afterwards goes on where it was."""
-    os.kill(simulator.process.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(simulator.process.pid, signal.SIGCONT)
+    """The reply that is held says nothing meanwhile, and afterwards goes on where it was."""
+    yield
+    simulator.release()

@@ -10,10 +10,8 @@ from uuid import uuid4
 
 import websockets
 
+from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import ChatServer
-
-PATIENCE_SECONDS = 60.0
-"""No frame of these tests takes long; only a test that fails waits for this."""
 
 
 class LiveTab:
@@ -79,7 +77,11 @@ class LiveTab:
 async def open_tab(server: ChatServer, user: str = "ann") -> AsyncIterator[LiveTab]:
     headers = {"Cookie": server.users[user].cookie}
     async with websockets.connect(
-        server.socket_url, origin=server.url, additional_headers=headers, open_timeout=PATIENCE_SECONDS
+        server.socket_url,
+        origin=server.url,
+        additional_headers=headers,
+        open_timeout=PATIENCE_SECONDS,
+        ping_timeout=PATIENCE_SECONDS,
     ) as socket:
         tab = LiveTab(socket, server)
         await tab.until("ready")

@@ -14,11 +14,10 @@ from django.contrib.sessions.backends.db import SessionStore
 
 from chatapp.asgi import application
 from chatapp.models import User
+from tests.servers import PATIENCE_SECONDS
 
 HOST = "localhost:8000"
 ORIGIN = f"http://{HOST}"
-PATIENCE_SECONDS = 30.0
-"""No frame of these tests takes long; only a test that fails waits for this."""
 
 
 class SocketClosedError(Exception):

@@ -18,6 +18,7 @@ from django.urls import reverse
 
 from chatapp.models import Assistant, User
 from tests.factories import make_assistant, make_user
+from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import ChatServer
 from warmcache import sync
 from warmcache.conf import Config
@@ -144,7 +145,9 @@ def press_warm_now_over_http(server: ChatServer, slug: str) -> str:
     """The page that follows."""
     url = f"{server.url}/admin/chatapp/assistant/"
     cookie = server.users["root"].cookie
-    with urllib.request.urlopen(urllib.request.Request(url, headers={"Cookie": cookie}), timeout=20) as page:
+    with urllib.request.urlopen(
+        urllib.request.Request(url, headers={"Cookie": cookie}), timeout=PATIENCE_SECONDS
+    ) as page:
         token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.read().decode())
         csrf_cookie = page.headers["set-cookie"].split(";")[0]
     assert token is not None
@@ -153,7 +156,7 @@ def press_warm_now_over_http(server: ChatServer, slug: str) -> str:
     data = urllib.parse.urlencode(form).encode()
     cookies = [cookie, *cookies_of_redirect(urllib.request.Request(url, data, headers))]
     with urllib.request.urlopen(
-        urllib.request.Request(url, headers={"Cookie": "; ".join(cookies)}), timeout=20
+        urllib.request.Request(url, headers={"Cookie": "; ".join(cookies)}), timeout=PATIENCE_SECONDS
     ) as page:
         return str(page.read().decode())
 
@@ -166,7 +169,7 @@ class NoRedirect(urllib.request.HTTPRedirectHandler):
 def cookies_of_redirect(request: urllib.request.Request) -> list[str]:
     """One of them carries the message to the next page."""
     with pytest.raises(urllib.error.HTTPError) as answer:
-        urllib.request.build_opener(NoRedirect).open(request, timeout=40)
+        urllib.request.build_opener(NoRedirect).open(request, timeout=PATIENCE_SECONDS)
     with answer.value as redirect:
         assert redirect.code == 302
         return [line.split(";")[0] for line in redirect.headers.get_all("set-cookie", [])]
@@ -175,7 +178,9 @@ def cookies_of_redirect(request: urllib.request.Request) -> list[str]:
 async def first_warmth(server: ChatServer, slug: str) -> dict[str, Any]:
     headers = {"Cookie": server.users["ann"].cookie}
     frame = {"type": "typing.started", "assistant_id": server.assistants[slug], "chars": 1}
-    async with websockets.connect(server.socket_url, origin=server.url, additional_headers=headers) as socket:
+    async with websockets.connect(
+        server.socket_url, origin=server.url, additional_headers=headers, open_timeout=PATIENCE_SECONDS
+    ) as socket:
         await socket.send(json.dumps(frame))
         async for text in socket:
             told: dict[str, Any] = json.loads(text)
@@ -188,7 +193,7 @@ async def test_on_the_real_server_it_happens_where_sockets_hear_of_it(live_serve
     server = live_server_process
 
     page = await asyncio.to_thread(press_warm_now_over_http, server, "warmcache-guide")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         warmth = await first_warmth(server, "warmcache-guide")
 
     assert "is warm: about" in page or "was warm already: about" in page

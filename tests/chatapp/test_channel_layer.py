@@ -9,9 +9,9 @@ import pytest
 
 from chatapp import channel_layer
 from chatapp.channel_layer import NEWS_MISSED, SteadyPubSubLayer
+from tests.servers import PATIENCE_SECONDS
 from tests.servers.redis_server import RedisServer
 
-PATIENCE_SECONDS = 20.0
 EVENT = {"type": "session.ended"}
 
 

@@ -11,19 +11,23 @@ from uuid import uuid4
 import websockets
 
 from chatapp.protocol import CLOSE_RESTARTING
+from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import ChatServer
 
 SOCKETS = 100
 REPLIES = 20
 TEXT = "What was begun is brought to its end. " * 40
 SECONDS_FOR_TEXT = 4.0
-PATIENCE_SECONDS = 60.0
 
 
 async def open_socket(server: ChatServer, stack: AsyncExitStack, user: str) -> websockets.ClientConnection:
     headers = {"Cookie": server.users[user].cookie}
     connecting = websockets.connect(
-        server.socket_url, origin=server.url, additional_headers=headers, ping_interval=None, open_timeout=60
+        server.socket_url,
+        origin=server.url,
+        additional_headers=headers,
+        ping_interval=None,
+        open_timeout=PATIENCE_SECONDS,
     )
     socket = await stack.enter_async_context(connecting)
     await next_of(socket, "ready")

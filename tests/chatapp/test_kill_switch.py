@@ -10,9 +10,9 @@ from typing import Any
 
 import websockets
 
+from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import ChatServer
 
-PATIENCE_SECONDS = 60.0
 BETWEEN_LOOKS_SECONDS = 0.1
 
 
@@ -24,7 +24,9 @@ class NoRedirect(urllib.request.HTTPRedirectHandler):
 def switch_off_in_the_admin(server: ChatServer) -> None:
     url = f"{server.url}/admin/warmcache/warmpolicy/add/"
     cookie = server.users["root"].cookie
-    with urllib.request.urlopen(urllib.request.Request(url, headers={"Cookie": cookie}), timeout=10) as page:
+    with urllib.request.urlopen(
+        urllib.request.Request(url, headers={"Cookie": cookie}), timeout=PATIENCE_SECONDS
+    ) as page:
         token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.read().decode())
         csrf_cookie = page.headers["set-cookie"].split(";")[0]
     assert token is not None
@@ -34,7 +36,7 @@ def switch_off_in_the_admin(server: ChatServer) -> None:
         {"Cookie": f"{cookie}; {csrf_cookie}", "Origin": server.url, "Referer": url},
     )
     try:
-        urllib.request.build_opener(NoRedirect).open(request, timeout=10)
+        urllib.request.build_opener(NoRedirect).open(request, timeout=PATIENCE_SECONDS)
     except urllib.error.HTTPError as answer:
         assert answer.code == 302
 
@@ -43,7 +45,9 @@ async def warmth_after_a_key(server: ChatServer) -> tuple[str, str | None]:
     """How the warmth of a new chat ends up after one typing frame on a fresh socket."""
     headers = {"Cookie": server.users["ann"].cookie}
     frame = {"type": "typing.started", "assistant_id": server.assistants["warmcache-guide"], "chars": 1}
-    async with websockets.connect(server.socket_url, origin=server.url, additional_headers=headers) as socket:
+    async with websockets.connect(
+        server.socket_url, origin=server.url, additional_headers=headers, open_timeout=PATIENCE_SECONDS
+    ) as socket:
         await socket.send(json.dumps(frame))
         async for text in socket:
             told = json.loads(text)

@@ -13,12 +13,11 @@ from uuid import uuid4
 import pytest
 import websockets
 
+from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import ChatServer
 from tests.servers.fault_proxy import FaultProxy
 from tests.servers.postgres_server import PostgresServer
 from tests.servers.redis_server import RedisServer
-
-PATIENCE_SECONDS = 40.0
 
 
 class Tab:
@@ -44,7 +43,11 @@ class Tab:
 async def open_tab(server: ChatServer, conversation_id: str | None = None) -> AsyncIterator[Tab]:
     headers = {"Cookie": server.users["ann"].cookie}
     async with websockets.connect(
-        server.socket_url, origin=server.url, additional_headers=headers, ping_interval=None, open_timeout=20
+        server.socket_url,
+        origin=server.url,
+        additional_headers=headers,
+        ping_interval=None,
+        open_timeout=PATIENCE_SECONDS,
     ) as socket:
         tab = Tab(socket)
         await tab.until("ready")

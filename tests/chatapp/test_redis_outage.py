@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import ChatServer
 from tests.servers.redis_server import RedisServer
 from tests.servers.tabs import LiveTab, calls, make_ready, open_tab, open_tabs
@@ -71,7 +72,7 @@ async def test_redis_that_stops_and_starts_breaks_no_reply_and_warming_resumes_b
 
 
 async def until_some_have_ended(chats: list[Chat], count: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while sum(len(chat.ends) for chat in chats) < count:  # noqa: ASYNC110 - told by frames of many sockets
             await asyncio.sleep(0.005)
 
@@ -80,7 +81,7 @@ async def require_warming_resumes(server: ChatServer) -> None:
     """Within the time that a page needs to connect anew, and without anybody's help."""
     server.simulator.call("POST", "evict", {})
     before = sum(call["is_warm_up"] for call in calls(server))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while sum(call["is_warm_up"] for call in calls(server)) == before:
             async with open_tab(server, "bob", assistant="python-reference") as tab:
                 await tab.send("typing.started", chars=1)

@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 import websockets
 
-from tests.chatapp.held_replies import breath_held
+from tests.chatapp.held_replies import breath_held, hold_next_reply
 from tests.chatapp.live_tabs import LiveTab, delete_conversation, open_tab, shown_text
 from tests.chatapp.sockets import eventually
 from tests.servers.chat_server import ChatServer
@@ -85,7 +85,7 @@ async def test_a_tab_on_another_process_sees_a_reply_live_and_whole(servers: Clu
 
 async def test_a_message_sent_to_another_process_waits_for_the_reply_and_is_sent_once(servers: Cluster) -> None:
     simulator = servers[0].simulator
-    simulator.script(tokens=300, tokens_per_second=100)
+    hold_next_reply(simulator)
     async with open_tab(servers[0]) as here, open_tab(servers[1]) as there:
         started = await here.begin_reply()
         with breath_held(simulator):

@@ -20,9 +20,9 @@ from websockets.sync.client import ClientConnection, connect
 from chatapp.listening import ListenError, listen, url_of
 from chatapp.protocol import CLOSE_RESTARTING
 from chatapp.server import MESSAGE_BYTES
+from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import ROOT, ChatServer, clean_environment
 
-PATIENCE_SECONDS = 30.0
 UVICORN_RESTARTING = 1012
 
 
@@ -30,8 +30,10 @@ UVICORN_RESTARTING = 1012
 def open_socket(server: ChatServer, name: str = "ann") -> Iterator[ClientConnection]:
     """Signed in, and past `ready`."""
     headers = {"Cookie": server.users[name].cookie}
-    with connect(server.socket_url, additional_headers=headers, origin=server.url, proxy=None) as connection:
-        connection.recv(timeout=10)
+    with connect(
+        server.socket_url, additional_headers=headers, origin=server.url, proxy=None, open_timeout=PATIENCE_SECONDS
+    ) as connection:
+        connection.recv(timeout=PATIENCE_SECONDS)
         yield connection
 
 
@@ -43,7 +45,7 @@ def wait_until(is_so: Callable[[], bool]) -> None:
 
 
 def status_of(server: ChatServer, path: str, **headers: str) -> int:
-    client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_SECONDS)
     try:
         client.request("GET", path, headers=headers)
         return client.getresponse().status
@@ -52,7 +54,7 @@ def status_of(server: ChatServer, path: str, **headers: str) -> int:
 
 
 def test_no_answer_names_the_server(live_server_process):
-    client = http.client.HTTPConnection("127.0.0.1", live_server_process.port, timeout=10)
+    client = http.client.HTTPConnection("127.0.0.1", live_server_process.port, timeout=PATIENCE_SECONDS)
     client.request("GET", "/healthz")
     response = client.getresponse()
     response.read()
@@ -73,11 +75,11 @@ def test_a_message_over_the_server_s_limit_ends_only_its_own_socket(live_server_
         connection.send("x" * (MESSAGE_BYTES + 1))
         with pytest.raises(ConnectionClosed):
             while True:
-                connection.recv(timeout=10)
+                connection.recv(timeout=PATIENCE_SECONDS)
 
         other.send('{"type": "ping"}')
 
-        assert '"pong"' in other.recv(timeout=10)
+        assert '"pong"' in other.recv(timeout=PATIENCE_SECONDS)
 
 
 def close_code_of(connection: ClientConnection) -> int | None:
@@ -189,7 +191,7 @@ def test_a_second_signal_ends_it_at_once_though_replies_are_still_being_put_to_r
     for expected in ("ready", "draining"):
         assert process.stdout.readline().strip() == expected
         process.send_signal(signal.SIGTERM)
-    _, stderr = process.communicate(timeout=20)
+    _, stderr = process.communicate(timeout=PATIENCE_SECONDS)
 
     assert (process.returncode, stderr) == (0, "")
 
@@ -223,7 +225,7 @@ def test_a_listening_socket_queues_connections_at_once(host):
     except ListenError:
         pytest.skip("this machine has no IPv6")
 
-    with listener, socket.create_connection(listener.getsockname()[:2], timeout=5):
+    with listener, socket.create_connection(listener.getsockname()[:2], timeout=PATIENCE_SECONDS):
         assert url_of(listener).startswith("http://[::1]:" if ":" in host else "http://127.0.0.1:")
 
 

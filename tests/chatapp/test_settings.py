@@ -9,6 +9,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from chatapp import settings as readers
+from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import clean_environment
 
 
@@ -105,7 +106,7 @@ def test_processes_that_start_at_once_agree_on_one_key(tmp_path):
         for _ in range(4)
     ]
 
-    keys = {child.communicate(timeout=60)[0] for child in children}
+    keys = {child.communicate(timeout=PATIENCE_SECONDS)[0] for child in children}
 
     assert len(keys) == 1
 
@@ -131,7 +132,7 @@ def test_a_command_with_a_bad_setting_ends_with_one_sentence(name, value):
         env=clean_environment(**{name: value}),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
 

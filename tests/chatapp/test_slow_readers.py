@@ -12,20 +12,26 @@ import websockets
 
 from chatapp.paced_socket import WINDOW_BYTES
 from chatapp.protocol import CLOSE_TOO_SLOW
+from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import ChatServer
 
 pytestmark = pytest.mark.soak
 TEXT = "Somebody reads this, and somebody does not. " * (WINDOW_BYTES // 40)
 """Longer than the window, and less than the simulated model's longest reply."""
 GONE_AFTER_SECONDS = 17.0
-PATIENCE_SECONDS = 60.0
 
 
 @asynccontextmanager
 async def open_socket(server: ChatServer, **options: Any) -> AsyncIterator[websockets.ClientConnection]:
     headers = {"Cookie": server.users["ann"].cookie}
     async with websockets.connect(
-        server.socket_url, origin=server.url, additional_headers=headers, max_size=None, ping_interval=None, **options
+        server.socket_url,
+        origin=server.url,
+        additional_headers=headers,
+        max_size=None,
+        ping_interval=None,
+        open_timeout=PATIENCE_SECONDS,
+        **options,
     ) as socket:
         await until(socket, "ready")
         yield socket

@@ -19,7 +19,7 @@ from tests.servers.redis_server import RedisServer
 
 CLIENTS = 8
 NAMES = tuple(f"client{number}" for number in range(CLIENTS))
-QUIET_SECONDS = 60.0
+QUIET_SECONDS = 120.0
 LEASE_SECONDS = "2"
 """Of a reply's owner; shorter than in production, so that histories are short."""
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from tests.servers import PATIENCE_SECONDS
 from tests.servers.ports import free_port
 from warmcache.simulator_process import SimulatorProcess
 
@@ -62,6 +63,10 @@ class SimulatorControl:
     def fault(self, **fault: Any) -> None:
         self.call("POST", "faults", fault)
 
+    def release(self) -> None:
+        """Every call that stalls now goes on."""
+        self.call("POST", "release")
+
     def script(self, **reply: Any) -> None:
         self.call("POST", "script", reply)
 
@@ -81,7 +86,7 @@ class SimulatorControl:
         body = None if data is None else json.dumps(data).encode()
         headers = {"content-type": "application/json"}
         request = urllib.request.Request(f"{self.url}/simulator/{name}", body, headers, method=method)
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
             return json.loads(answer.read() or b"null")
 
 
@@ -133,7 +138,7 @@ class ChatServer:
         if self._beside is not None:
             self.simulator = self._beside.simulator
         elif self._own_simulator is not None:
-            self._own_simulator.wait_ready()
+            self._own_simulator.wait_ready(PATIENCE_SECONDS)
             self.simulator = SimulatorControl(self._own_simulator)
             self._prepare()
         self.start()
@@ -185,14 +190,14 @@ class ChatServer:
             return 0
         if process.poll() is None:
             process.send_signal(signal_number)
-        _, rest = process.communicate(timeout=30)
+        _, rest = process.communicate(timeout=PATIENCE_SECONDS)
         self.log += rest
         return process.returncode
 
     def query(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Looks into the server's database past the server; `?` stands for a parameter."""
         if self.database_url.startswith("sqlite"):
-            with sqlite3.connect(self.database_url.removeprefix("sqlite:///"), timeout=10) as connection:
+            with sqlite3.connect(self.database_url.removeprefix("sqlite:///"), timeout=PATIENCE_SECONDS) as connection:
                 return connection.execute(sql, parameters).fetchall()
         import psycopg
 

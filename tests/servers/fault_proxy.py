@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+from tests.servers import PATIENCE_SECONDS
+
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 CHUNK_BYTES = 16 * 1024
 DRIP_BYTES = 64
@@ -49,13 +51,13 @@ class FaultProxy:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(PATIENCE_SECONDS)
         return self
 
     def __exit__(self, *exc: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(PATIENCE_SECONDS)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(PATIENCE_SECONDS)
         self._loop.close()
 
     def cut(self, *, stay_cut: bool = False) -> None:
@@ -82,7 +84,8 @@ class FaultProxy:
             done.set()
 
         self._loop.call_soon_threadsafe(run)
-        done.wait(10)
+        if not done.wait(PATIENCE_SECONDS):
+            raise TimeoutError("the wire does not answer")
 
     def _cut(self, *, stay_cut: bool) -> None:
         self._refuses = stay_cut

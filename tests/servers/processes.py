@@ -3,6 +3,8 @@
 import time
 from pathlib import Path
 
+from tests.servers import PATIENCE_SECONDS
+
 
 def is_running(pid: int) -> bool:
     """False also for one that has ended and only waits to be noticed by its parent."""
@@ -24,7 +26,7 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
-def wait_until_gone(pid: int, seconds: float = 10.0) -> bool:
+def wait_until_gone(pid: int, seconds: float = PATIENCE_SECONDS) -> bool:
     """Whether it has ended before the time is up."""
     deadline = time.monotonic() + seconds
     while is_running(pid) and time.monotonic() < deadline:

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 from typing import Self
 
-from tests.servers import MissingServerError
+from tests.servers import PATIENCE_SECONDS, MissingServerError
 from tests.servers.ports import free_port, wait_until_listening
 
 
@@ -66,7 +66,7 @@ class RedisServer:
     def _end(self, signal_number: signal.Signals) -> None:
         if self._process is not None:
             self._process.send_signal(signal_number)
-            self._process.wait(10)
+            self._process.wait(PATIENCE_SECONDS)
             self._process = None
 
     def __enter__(self) -> Self:

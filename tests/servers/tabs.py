@@ -9,10 +9,8 @@ from uuid import uuid4
 
 import websockets
 
+from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import ChatServer
-
-PATIENCE_SECONDS = 30.0
-"""No frame of these tests takes long; only a test that fails waits for this."""
 
 OPENING_AT_ONCE = 20
 
@@ -52,7 +50,13 @@ async def open_tab(
     server: ChatServer, user: str = "ann", *, assistant: str = "warmcache-guide"
 ) -> AsyncIterator[LiveTab]:
     headers = {"Cookie": server.users[user].cookie}
-    async with websockets.connect(server.socket_url, origin=server.url, additional_headers=headers) as socket:
+    async with websockets.connect(
+        server.socket_url,
+        origin=server.url,
+        additional_headers=headers,
+        open_timeout=PATIENCE_SECONDS,
+        ping_timeout=PATIENCE_SECONDS,
+    ) as socket:
         tab = LiveTab(socket, server.assistants[assistant])
         await tab.wait_for("ready")
         yield tab

@@ -3,6 +3,7 @@
 POST   /simulator/faults     one fault, or {"faults": [...]}; fields and kinds in `faults.py`
 GET    /simulator/faults     the faults still waiting
 DELETE /simulator/faults     forget them
+POST   /simulator/release    every call that stalls now goes on
 GET    /simulator/requests   the journal: ?limit=20 newest, ?after=7 only later numbers, ?bodies=0 without bodies
 DELETE /simulator/requests   empty it
 POST   /simulator/script     one scripted reply, or {"replies": [...]}; fields in `scripts.py`
@@ -37,6 +38,7 @@ def add_control_routes(app: web.Application, simulator: Simulator) -> None:
         ("POST", "faults", control.add_faults),
         ("GET", "faults", control.list_faults),
         ("DELETE", "faults", control.clear_faults),
+        ("POST", "release", control.release),
         ("GET", "requests", control.list_requests),
         ("DELETE", "requests", control.clear_requests),
         ("POST", "script", control.add_scripts),
@@ -68,6 +70,10 @@ class _Control:
 
     async def clear_faults(self, request: web.Request) -> web.StreamResponse:
         self._simulator.faults.clear()
+        return web.json_response({})
+
+    async def release(self, request: web.Request) -> web.StreamResponse:
+        self._simulator.faults.release()
         return web.json_response({})
 
     async def list_requests(self, request: web.Request) -> web.StreamResponse:

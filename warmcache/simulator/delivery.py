@@ -5,6 +5,7 @@ import json
 import math
 import socket
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,8 @@ class Delivery:
     exchange: Exchange
     started: float
     headers: dict[str, str]
+    released: asyncio.Event
+    """Ends a silence before its time."""
     fault: Fault | None = None
 
     async def wait_until(self, seconds: float) -> None:
@@ -169,15 +172,16 @@ class Delivery:
         return fault.kind != "stall"
 
     async def _stall(self, stream: web.StreamResponse | None) -> None:
-        """Silence, or pings only, for the fault's time; then the call goes on."""
+        """Silence, or pings only, for the fault's time or until it is released; then the call goes on."""
         fault = self.fault
         if fault is None:
             return
         until = _now() + (_FOR_EVER_SECONDS if fault.seconds is None else fault.seconds)
         pause = fault.ping_seconds or math.inf
-        while (left := until - _now()) > 0:
-            await asyncio.sleep(min(left, pause))
-            if stream is not None and pause < left:
+        while (left := until - _now()) > 0 and not self.released.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.released.wait(), min(left, pause))
+            if stream is not None and pause < left and not self.released.is_set():
                 await stream.write(sse.PING)
 
 

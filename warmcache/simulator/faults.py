@@ -9,7 +9,8 @@ server_error      500
 overloaded        529
 status            the given `status`
 reset             TCP reset before any byte of the response
-stall             silence for `seconds` (for ever without), with a ping every `ping_seconds` if given
+stall             silence for `seconds` (for ever without), with a ping every `ping_seconds` if given; at most until
+                  the calls that stall are released
 slow              the response begins `seconds` later
 cut               TCP reset in the middle
 error_event       an `error` event in the middle (529 on a call that does not stream)
@@ -19,6 +20,7 @@ zero_counters     nothing is read, nothing written: both counters are 0
 evict             all entries are evicted just before the call
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -120,6 +122,8 @@ class FaultQueue:
 
     def __init__(self) -> None:
         self._waiting: list[Fault] = []
+        self.released = asyncio.Event()
+        """Ends the silences of the calls that come before it is set; later ones have another."""
 
     def add(self, fault: Fault) -> None:
         """Queue a fault; `times: 0` queues nothing."""
@@ -146,6 +150,11 @@ class FaultQueue:
     def clear(self) -> None:
         """Let everything go well again."""
         self._waiting.clear()
+
+    def release(self) -> None:
+        """Every call that stalls now goes on."""
+        self.released.set()
+        self.released = asyncio.Event()
 
 
 def _rate_limited(fault: Fault) -> ApiError:

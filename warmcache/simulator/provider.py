@@ -154,7 +154,9 @@ class Simulator:
             raise invalid("anthropic-version: header is required")
         if version not in API_VERSIONS:
             raise invalid(f'anthropic-version: "{version}" is not a valid version')
-        return Delivery(request=request, exchange=exchange, started=started, headers={}), at
+        return Delivery(
+            request=request, exchange=exchange, started=started, headers={}, released=self.faults.released
+        ), at
 
     def _check_key(self, key: str) -> None:
         if not key:

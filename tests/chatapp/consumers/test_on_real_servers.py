@@ -12,10 +12,10 @@ import pytest
 import websockets
 
 from chatapp.services.limits import LIMITS
+from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import ChatServer
 
 AN_ID = "0b7e4b1c-95b3-4a6a-9d2e-0d4f7f4f9e11"
-PATIENCE_SECONDS = 30.0
 LONGER_THAN_A_WINDOW = "Nothing is lost on the way. " * (LIMITS["window_bytes"] // 24)
 
 
@@ -31,7 +31,7 @@ async def open_socket(server: ChatServer, user: str = "ann") -> AsyncIterator[we
     """Past `ready`."""
     headers = {"Cookie": server.users[user].cookie}
     async with websockets.connect(
-        server.socket_url, origin=server.url, additional_headers=headers, max_size=None, open_timeout=20
+        server.socket_url, origin=server.url, additional_headers=headers, max_size=None, open_timeout=PATIENCE_SECONDS
     ) as socket:
         await until(socket, "ready")
         yield socket
@@ -69,20 +69,22 @@ def text_of(frames: list[dict[str, Any]]) -> str:
 @pytest.mark.parametrize("origin", [None, "null", "http://evil.example"])
 async def test_a_foreign_origin_meets_http_403(server: ChatServer, origin):
     with pytest.raises(websockets.InvalidStatus) as refused:
-        await websockets.connect(server.socket_url, origin=origin)
+        await websockets.connect(server.socket_url, origin=origin, open_timeout=PATIENCE_SECONDS)
 
     assert refused.value.response.status_code == 403
 
 
 async def test_a_stranger_hears_4401(server: ChatServer):
-    async with websockets.connect(server.socket_url, origin=server.url) as socket:
+    async with websockets.connect(server.socket_url, origin=server.url, open_timeout=PATIENCE_SECONDS) as socket:
         assert await close_code(socket) == 4401
 
 
 async def test_signing_out_closes_the_socket(server: ChatServer, new_session):
     cookie = new_session(server)
     headers = {"Cookie": cookie}
-    async with websockets.connect(server.socket_url, origin=server.url, additional_headers=headers) as socket:
+    async with websockets.connect(
+        server.socket_url, origin=server.url, additional_headers=headers, open_timeout=PATIENCE_SECONDS
+    ) as socket:
         await socket.recv()
         async with aiohttp.ClientSession(headers=headers) as browser:
             page = await (await browser.get(f"{server.url}/")).text()

@@ -8,7 +8,7 @@ import pytest
 
 from chatapp.models import Attachment, Message, QueuedMessage
 from chatapp.services import lifecycle, limits, queue, replies, sent_messages
-from tests.chatapp.held_replies import begin_held_reply, breath_held
+from tests.chatapp.held_replies import begin_held_reply, breath_held, hold_next_reply
 from tests.chatapp.sockets import Tab, eventually
 from tests.factories import make_conversation, make_message
 from warmcache.database import in_database_thread
@@ -17,8 +17,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 async def begin_reply(tab: Tab, simulator, **place) -> dict:
-    """A reply that shows its first words and can be held up before the rest comes; gives its `reply.started`."""
-    simulator.script(tokens=200, tokens_per_second=150)
+    """A reply that shows its first words, and the rest at the end of `breath_held`; gives its `reply.started`."""
+    hold_next_reply(simulator)
     await tab.say("The first", **place)
     started = await tab.until("reply.started")
     await tab.until("reply.delta")
@@ -195,7 +195,7 @@ async def test_a_held_message_that_is_released_while_a_reply_runs_waits_for_its_
     await tab.send("reply.stop", reply_id=started["reply_id"])
     await tab.until("reply.finished")
     await queue_of(tab, 1, is_held=True)
-    simulator.script(tokens=200, tokens_per_second=150)
+    hold_next_reply(simulator)
     await tab.say("Between", **place)
     await tab.until("reply.delta")
 

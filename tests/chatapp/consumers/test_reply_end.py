@@ -1,5 +1,7 @@
 """How replies end that nobody stops: with the process, with their chat, and in the database."""
 
+import threading
+
 import pytest
 
 from chatapp import events
@@ -9,6 +11,7 @@ from chatapp.services import conversations, lifecycle, reply_rows, reply_run, ru
 from tests.chatapp.held_replies import begin_held_reply, reply_row, until_hung_up
 from tests.chatapp.sockets import eventually, in_time, reply_text
 from tests.factories import make_conversation, make_message
+from tests.servers import PATIENCE_SECONDS
 from warmcache.database import in_database_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -79,7 +82,7 @@ async def test_deleting_the_chat_in_the_middle_hangs_up_and_leaves_nothing(
     open_tab, ann, assistant, simulator, monkeypatch
 ):
     monkeypatch.setattr(reply_run, "CHECKPOINT_SECONDS", 0.05)
-    simulator.script(tokens=4000, tokens_per_second=500)
+    simulator.script(tokens=4000, tokens_per_second=100)
     tab = await open_tab(ann)
     await tab.say("A question", assistant_id=assistant.pk)
     started = await tab.until("reply.started")
@@ -89,7 +92,7 @@ async def test_deleting_the_chat_in_the_middle_hangs_up_and_leaves_nothing(
     await in_database_thread(conversations.delete, conversation)
     deleted = await tab.until("conversation.updated")
     await until_hung_up(simulator)
-    await in_time(running_replies.tasks.join(timeout_seconds=5))
+    await in_time(running_replies.tasks.join(timeout_seconds=PATIENCE_SECONDS))
 
     assert deleted["conversation"]["deleted"] is True
     assert not await in_database_thread(Message.objects.exists)
@@ -111,7 +114,7 @@ async def test_deleting_the_chat_before_its_reply_began_makes_no_request(
 
     await tab.say("A question", assistant_id=assistant.pk)
     await tab.until("message.created")
-    await in_time(running_replies.tasks.join(timeout_seconds=5))
+    await in_time(running_replies.tasks.join(timeout_seconds=PATIENCE_SECONDS))
 
     assert simulator.requests() == []
     assert not await in_database_thread(Message.objects.exists)
@@ -159,22 +162,29 @@ async def test_an_end_that_cannot_be_stored_at_once_is_tried_again(
 
 async def test_a_checkpoint_that_cannot_be_stored_costs_nothing(open_tab, ann, assistant, simulator, monkeypatch):
     monkeypatch.setattr(reply_run, "CHECKPOINT_SECONDS", 0.05)
-    checkpoint, failures = reply_rows.checkpoint, iter([OSError("down"), OSError("still down")])
+    checkpoint, failures, stored = reply_rows.checkpoint, [OSError("down"), OSError("still down")], []
 
     def flaky(claim, columns, *, now):
-        if (failure := next(failures, None)) is not None:
-            raise failure
+        if failures:
+            raise failures.pop()
+        stored.append(columns["text"])
         return checkpoint(claim, columns, now=now)
 
+    async def is_stored() -> bool:
+        return bool(stored)
+
     monkeypatch.setattr(reply_rows, "checkpoint", flaky)
-    simulator.script(tokens=400, tokens_per_second=500)
+    simulator.script(tokens=4000, tokens_per_second=100)
     tab = await open_tab(ann)
 
     await tab.say("A question", assistant_id=assistant.pk)
-    finished = await tab.until("reply.finished")
+    started = await tab.until("reply.started")
+    await eventually(is_stored)
+    await tab.send("reply.stop", reply_id=started["reply_id"])
+    await tab.until("reply.finished", status="stopped")
 
-    assert (await reply_row(finished["reply_id"])).text == reply_text(tab.frames)
-    assert next(failures, None) is None
+    assert (await reply_row(started["reply_id"])).text == reply_text(tab.frames)
+    assert reply_text(tab.frames).startswith(stored[0]) and stored[0]
 
 
 async def test_what_no_database_can_hold_is_replaced_and_the_reply_goes_on(open_tab, ann, assistant, simulator):
@@ -229,14 +239,17 @@ async def test_a_reply_that_nobody_writes_any_more_does_not_lock_its_conversatio
 
 
 async def test_whoever_watches_a_reply_that_nobody_writes_any_more_is_told_its_end(
-    open_tab, ann, assistant, simulator, short_lease
+    open_tab, ann, assistant, simulator, short_lease, monkeypatch
 ):
+    streaming, is_looking = reply_rows.streaming, threading.Event()
+    monkeypatch.setattr(reply_rows, "streaming", lambda: streaming() if is_looking.is_set() else [])
     await lifecycle.startup()
     orphan = await make_orphan(ann, assistant)
     tab = await open_tab(ann)
 
     await tab.send("conversation.open", conversation_id=orphan.conversation_id)
     state = await tab.until("conversation.state")
+    is_looking.set()
     finished = await tab.until("reply.finished")
 
     assert state["reply"]["reply_id"] == finished["reply_id"] == str(orphan.pk)
@@ -285,6 +298,6 @@ async def test_a_channel_layer_that_is_down_does_not_cost_the_sender_the_reply(
         patch.setattr(events, "get_channel_layer", DeadLayer)
         await tab.say("Are you there?", assistant_id=assistant.pk)
         finished = await tab.until("reply.finished")
-        await in_time(running_replies.tasks.join(timeout_seconds=5))
+        await in_time(running_replies.tasks.join(timeout_seconds=PATIENCE_SECONDS))
 
     assert finished["status"] == "complete"

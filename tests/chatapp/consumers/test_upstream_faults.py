@@ -1,6 +1,7 @@
 """Whatever the provider does, a reply ends with `reply.finished`, keeps its text, and the next one works."""
 
 import socket
+from collections.abc import Callable
 
 import pytest
 
@@ -46,18 +47,26 @@ def no_pause_between_tries(monkeypatch):
 
 
 @pytest.fixture
-def expect(simulator, settings):
-    """Queues a fault. Where it is silence, time-outs become such that a test can wait for them, and no others do: a
-    busy machine is silent, too."""
+def give_up_soon(settings) -> Callable[[str], None]:
+    """Makes one time-out such that a test can wait for it, and no other: a busy machine is silent, too."""
 
-    def queue(**fault) -> None:
-        if fault["kind"] == "stall":
-            names = ("FIRST_EVENT", "IDLE", "THINKING", "WARM_UP")
-            short = {f"{name}_TIMEOUT_SECONDS": 0.8 for name in names}
-            settings.WARMCACHE = {**settings.WARMCACHE, **short}
-        simulator.fault(**fault)
+    def shorten(name: str) -> None:
+        settings.WARMCACHE = {**settings.WARMCACHE, f"{name}_TIMEOUT_SECONDS": 1.0}
 
-    return queue
+    return shorten
+
+
+@pytest.fixture
+def all_goes_well(simulator, settings) -> Callable[[], None]:
+    """What a test has spoiled is mended, and nobody is given up soon."""
+    usual = settings.WARMCACHE
+
+    def mend() -> None:
+        simulator.call("DELETE", "faults")
+        simulator.call("DELETE", "script")
+        settings.WARMCACHE = usual
+
+    return mend
 
 
 async def ask(tab: Tab, text: str = "A question", **place) -> dict:
@@ -65,9 +74,7 @@ async def ask(tab: Tab, text: str = "A question", **place) -> dict:
     return await tab.until("reply.finished")
 
 
-async def assert_the_next_message_works(tab: Tab, simulator) -> None:
-    simulator.call("DELETE", "faults")
-    simulator.call("DELETE", "script")
+async def assert_the_next_message_works(tab: Tab) -> None:
     conversation_id = tab.of_type("message.created")[0]["conversation_id"]
     finished = await ask(tab, "And now?", conversation_id=conversation_id)
     assert finished["status"] == "complete"
@@ -75,10 +82,12 @@ async def assert_the_next_message_works(tab: Tab, simulator) -> None:
 
 @pytest.mark.parametrize("name", BEFORE)
 async def test_a_fault_before_the_first_token_ends_the_reply_in_words(
-    open_tab, ann, assistant, simulator, expect, name
+    open_tab, ann, assistant, simulator, give_up_soon, all_goes_well, name
 ):
     fault, status, code, is_retryable = BEFORE[name]
-    expect(match="reply", **fault)
+    simulator.fault(match="reply", **fault)
+    if fault["kind"] == "stall":
+        give_up_soon("FIRST_EVENT")
     tab = await open_tab(ann)
 
     finished = await ask(tab, assistant_id=assistant.pk)
@@ -94,16 +103,19 @@ async def test_a_fault_before_the_first_token_ends_the_reply_in_words(
     assert 1 <= len(simulator.requests()) <= 3
     await warmcache.flush()
     assert (await in_database_thread(UsageRecord.objects.get)).error_code == code
-    await assert_the_next_message_works(tab, simulator)
+    all_goes_well()
+    await assert_the_next_message_works(tab)
 
 
 @pytest.mark.parametrize("name", AFTER)
 async def test_a_fault_after_the_first_token_keeps_what_has_come(
-    open_tab, ann, assistant, simulator, expect, name, frame_per_delta
+    open_tab, ann, assistant, simulator, give_up_soon, all_goes_well, name, frame_per_delta
 ):
     fault, code = AFTER[name]
     simulator.script(tokens=400)
-    expect(match="reply", where="after_first_token", after_tokens=64, **fault)
+    simulator.fault(match="reply", where="after_first_token", after_tokens=64, **fault)
+    if code == "stream_stalled":
+        give_up_soon("IDLE")
     tab = await open_tab(ann)
 
     finished = await ask(tab, assistant_id=assistant.pk)
@@ -116,7 +128,8 @@ async def test_a_fault_after_the_first_token_keeps_what_has_come(
     assert len(shown) > 100
     assert len(simulator.requests()) == 1
     assert finished["ttft_ms"] is not None
-    await assert_the_next_message_works(tab, simulator)
+    all_goes_well()
+    await assert_the_next_message_works(tab)
 
 
 @pytest.mark.parametrize("name", ["server error", "overloaded", "reset"])
@@ -132,11 +145,15 @@ async def test_one_fault_before_the_first_token_is_not_even_noticed(open_tab, an
 
 
 @pytest.mark.parametrize("name", BEFORE)
-async def test_a_warm_up_that_fails_says_so_and_breaks_no_reply(open_tab, ann, assistant, expect, name):
+async def test_a_warm_up_that_fails_says_so_and_breaks_no_reply(
+    open_tab, ann, assistant, simulator, give_up_soon, name
+):
     fault, _, code, _ = BEFORE[name]
     if fault.get("where") == "before_first_token":
         fault, code = {"kind": "cut"}, "unreachable"
-    expect(match="warm_up", **{**fault, "times": 1})
+    simulator.fault(match="warm_up", **{**fault, "times": 1})
+    if fault["kind"] == "stall":
+        give_up_soon("WARM_UP")
     tab = await open_tab(ann)
     await tab.send("typing.started", assistant_id=assistant.pk, chars=1)
     failed = await tab.until("warmth", state="failed")
@@ -165,8 +182,9 @@ async def test_a_provider_that_is_not_there_is_told(open_tab, ann, assistant, se
     assert (finished["status"], finished["error"]["retryable"]) == ("failed", True)
 
 
-async def test_a_reply_does_not_wait_for_ever_for_a_stalled_warm_up(open_tab, ann, assistant, expect):
-    expect(kind="stall", where="before_headers", match="warm_up")
+async def test_a_reply_does_not_wait_for_ever_for_a_stalled_warm_up(open_tab, ann, assistant, simulator, give_up_soon):
+    simulator.fault(kind="stall", where="before_headers", match="warm_up")
+    give_up_soon("WARM_UP")
     tab = await open_tab(ann)
     await tab.send("typing.started", assistant_id=assistant.pk, chars=1)
     await tab.until("warmth", state="warming")

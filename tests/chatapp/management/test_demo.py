@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from chatapp.listening import listen
+from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import clean_environment
 from tests.servers.processes import children_of, is_running, wait_until_gone
 
@@ -56,7 +57,7 @@ def demo(database) -> Iterator[Demo]:
 
 def sentence_of(process: subprocess.Popen[str]) -> str:
     """What a failed start says: one line on stderr, nothing on stdout, exit code 1."""
-    stdout, stderr = process.communicate(timeout=30)
+    stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, stdout, stderr.count("\n")) == (1, "", 1), stderr
     return stderr
 
@@ -67,10 +68,10 @@ def test_the_printed_link_works_at_once_and_leads_into_the_chat(demo):
     url = found[0].split()[1]
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
 
-    with browser.open(url, timeout=10) as answer:
+    with browser.open(url, timeout=PATIENCE_SECONDS) as answer:
         token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', answer.read().decode())[1]
     form = urllib.parse.urlencode({"csrfmiddlewaretoken": token}).encode()
-    with browser.open(url, form, timeout=10) as answer:
+    with browser.open(url, form, timeout=PATIENCE_SECONDS) as answer:
         page = answer.read().decode()
 
     assert answer.url == f"{found[1]}/"
@@ -85,7 +86,7 @@ def test_ctrl_c_is_quiet_and_leaves_nothing_running(demo, signal_number):
     children = children_of(process.pid)
 
     os.killpg(process.pid, signal_number)
-    stdout, stderr = process.communicate(timeout=20)
+    stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
 
     assert LINE.fullmatch(line)
     assert (process.returncode, stdout, stderr) == (0, "", "")
@@ -100,7 +101,7 @@ def test_ctrl_c_before_the_link_is_quiet_too(demo):
     children = children_of(process.pid)
 
     os.killpg(process.pid, signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=20)
+    stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
 
     assert stderr == ""
     # The one without the link, the other where it came just before.
@@ -125,7 +126,7 @@ def test_a_second_start_adds_a_link_and_nothing_else(demo, database):
         process = demo()
         assert LINE.fullmatch(process.stdout.readline())
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=PATIENCE_SECONDS)
 
     with sqlite3.connect(database) as connection:
         (counts,) = connection.execute(
@@ -157,7 +158,7 @@ def test_a_locked_database_is_told(demo, database):
     process = demo()
     process.stdout.readline()
     process.terminate()
-    process.communicate(timeout=20)
+    process.communicate(timeout=PATIENCE_SECONDS)
     holder = sqlite3.connect(database)
     holder.execute("BEGIN EXCLUSIVE")
     try:
@@ -176,7 +177,7 @@ def test_a_nonsense_setting_of_warmcache_is_told(demo):
 
 def test_a_simulator_that_does_not_start_is_told(demo):
     process = demo(SIMULATOR_PROFILE="no-such-profile")
-    stdout, stderr = process.communicate(timeout=30)
+    stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
 
     assert (process.returncode, stdout) == (1, "")
     assert "The simulator ended at once" in stderr.splitlines()[-1]
@@ -187,6 +188,6 @@ def test_a_simulator_that_runs_already_is_told_from_the_real_api(demo):
     from warmcache.simulator_process import SimulatorProcess
 
     with SimulatorProcess(profile="instant") as simulator:
-        process = demo(ANTHROPIC_BASE_URL=simulator.wait_ready(), ANTHROPIC_API_KEY="sk-invalid")
+        process = demo(ANTHROPIC_BASE_URL=simulator.wait_ready(PATIENCE_SECONDS), ANTHROPIC_API_KEY="sk-invalid")
 
         assert "simulated replies" in process.stdout.readline()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from chatapp.listening import listen
+from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import clean_environment
 from tests.servers.processes import children_of, wait_until_gone
 
@@ -42,7 +43,7 @@ def test_without_a_key_the_simulator_answers_and_that_is_said(migrated):
     lines = [process.stderr.readline() for _ in range(2)]
     children = children_of(process.pid)
     process.send_signal(signal.SIGTERM)
-    stdout, rest = process.communicate(timeout=20)
+    stdout, rest = process.communicate(timeout=PATIENCE_SECONDS)
 
     assert lines[0] == "Simulated replies: no API key is set, so a simulator answers.\n"
     assert re.fullmatch(r"Serving http://127\.0\.0\.1:\d+\n", lines[1])
@@ -53,7 +54,7 @@ def test_without_a_key_the_simulator_answers_and_that_is_said(migrated):
 
 def test_a_database_without_its_tables_is_told(environment):
     process = serve(environment, "--port", "0")
-    stdout, stderr = process.communicate(timeout=20)
+    stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
 
     assert (process.returncode, stdout) == (1, "")
     assert re.fullmatch(r"The database lacks \d+ migrations: run `python manage.py migrate` first\.\n", stderr)
@@ -62,7 +63,7 @@ def test_a_database_without_its_tables_is_told(environment):
 def test_others_may_reach_it_only_with_a_key_of_its_own(environment):
     del environment["SECRET_KEY"]
     process = serve(environment, "--host", "0.0.0.0", "--port", "0")  # noqa: S104
-    stdout, stderr = process.communicate(timeout=20)
+    stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
 
     assert process.returncode == 1
     assert stderr.startswith("Listening on 0.0.0.0 needs a SECRET_KEY of your own in the environment")
@@ -72,7 +73,7 @@ def test_others_may_reach_it_only_with_a_key_of_its_own(environment):
 def test_a_taken_port_ends_it_with_one_sentence(environment):
     with listen("127.0.0.1", 0) as taken:
         process = serve(environment, "--port", str(taken.getsockname()[1]))
-        _, stderr = process.communicate(timeout=20)
+        _, stderr = process.communicate(timeout=PATIENCE_SECONDS)
 
     assert process.returncode == 1
     assert re.fullmatch(r"Port \d+ is taken by another program: .*\n", stderr)
@@ -81,7 +82,7 @@ def test_a_taken_port_ends_it_with_one_sentence(environment):
 def test_a_database_that_cannot_be_reached_ends_it_with_one_sentence(environment):
     environment["DATABASE_URL"] = "postgres://nobody:secret@127.0.0.1:9/nothing"
     process = serve(environment, "--port", "0")
-    _, stderr = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=PATIENCE_SECONDS)
 
     assert process.returncode == 1
     assert stderr.startswith("The database nothing at 127.0.0.1 cannot be used")

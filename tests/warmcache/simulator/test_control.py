@@ -1,3 +1,4 @@
+import asyncio
 import base64
 from typing import Any
 
@@ -185,3 +186,22 @@ async def test_a_web_page_cannot_reach_the_control_endpoints(served, headers: di
         response = await session.get(f"{served.url}/simulator/requests", headers=headers)
 
     assert response.status == 403
+
+
+async def test_what_stalls_goes_on_when_it_is_released_and_what_stalls_later_does_not(served, eventually):
+    client = served.client()
+    for _ in range(2):
+        await served.control("POST", "faults", {"kind": "stall", "where": "before_headers"})
+    held = asyncio.create_task(client.messages.create(**CALL))
+    await eventually(lambda: len(served.simulator.journal.newest(None)) == 1)
+
+    await served.control("POST", "release", {})
+    answer = await held
+    later = asyncio.create_task(client.messages.create(**CALL))
+    await eventually(lambda: len(served.simulator.journal.newest(None)) == 2)
+    await asyncio.wait({later}, timeout=0.1)
+
+    assert answer.stop_reason == "end_turn"
+    assert not later.done()
+    await served.control("POST", "release", {})
+    assert (await later).stop_reason == "end_turn"
