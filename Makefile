@@ -1,7 +1,8 @@
 # `make run` and `make test` are all that a newcomer needs; `make help` tells the rest.
 PYTHON ?= python3
 PY := .venv/bin/python
-PYTEST := $(PY) -m pytest
+# Where others wait for the result, a test that failed runs once more, and the summary names each that needed it.
+PYTEST := $(PY) -m pytest $(if $(CI),--reruns 1 -rR)
 LINTED := chatapp warmcache tests deploy manage.py $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
