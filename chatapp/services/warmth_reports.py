@@ -17,6 +17,7 @@ Send = Callable[[ServerFrame], Awaitable[object]]
 
 MAX_REMEMBERED = 32
 STATES_WITH_REASON = {"skipped", "failed"}
+STATES_WITH_END = {"warm", "expiring"}
 
 
 class WarmthReports:
@@ -95,7 +96,9 @@ class WarmthReports:
 
 
 def _frame(draft: Draft, warmth: Warmth) -> WarmthFrame:
-    expires_at = None if warmth.expires_at is None else datetime.fromtimestamp(warmth.expires_at, tz=UTC)
+    # A warm-up is in flight for a moment longer than what it wrote is believed in.
+    end = warmth.expires_at if warmth.state in STATES_WITH_END else None
+    expires_at = None if end is None else datetime.fromtimestamp(end, tz=UTC)
     return WarmthFrame(
         conversation_id=draft.conversation_id or UNSET,
         assistant_id=draft.assistant_id or UNSET,

@@ -55,7 +55,7 @@ def bob(transactional_db) -> User:
 
 
 @pytest.fixture
-async def quiet_process(caplog) -> AsyncIterator[logging.Logger]:
+async def quiet_process(caplog, transactional_db) -> AsyncIterator[logging.Logger]:
     """After the test the process is shut down as a server is; no task may be left, and no error in the log."""
     await get_channel_layer().flush()
     others = asyncio.all_tasks()

@@ -37,6 +37,23 @@ def test_lists_open_and_search_without_showing_what_people_wrote(client, convers
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("model", MODELS)
+def test_a_pattern_in_the_address_is_refused_before_the_database_sees_it(client, operator, model):
+    refused = client.get(reverse(f"admin:chatapp_{model}_changelist"), {"id__regex": "["})
+
+    assert refused.status_code == 400
+
+
+@pytest.mark.django_db
+def test_the_newest_message_comes_first(client, conversation):
+    newest = make_message(conversation, "the last one")
+
+    page = client.get(reverse("admin:chatapp_message_changelist"))
+
+    assert page.context["cl"].result_list[0] == newest
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize("model", ["conversation", "message", "attachment"])
 def test_what_people_wrote_cannot_be_changed_or_invented(client, conversation, model):
     row = {

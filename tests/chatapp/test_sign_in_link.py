@@ -56,6 +56,20 @@ def test_the_link_needs_the_token_of_its_own_page(link):
     assert sign_in_links.consume(link.token, now=timezone.now()) == link.user
 
 
+def test_a_second_press_in_a_page_from_before_the_sign_in_says_where_to_go(link):
+    client = local_client(enforce_csrf_checks=True)
+    client.get(f"/sign-in/{link.token}/")
+    token = client.cookies["csrftoken"].value
+    client.post(f"/sign-in/{link.token}/", {"csrfmiddlewaretoken": token})
+
+    again = client.post(f"/sign-in/{link.token}/", {"csrfmiddlewaretoken": token})
+
+    assert "_auth_user_id" in client.session
+    assert again.status_code == 403
+    assert b"This page was out of date" in again.content
+    assert b'href="/"' in again.content
+
+
 def test_an_old_link_lets_nobody_in(client, link):
     SignInLink.objects.update(created_at=timezone.now() - SignInLink.LIFETIME - timedelta(seconds=1))
 

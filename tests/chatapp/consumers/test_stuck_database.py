@@ -8,6 +8,7 @@ import pytest
 
 from chatapp import access
 from tests.factories import make_conversation
+from tests.servers import PATIENCE_SECONDS
 from warmcache.database import in_database_thread
 
 
@@ -19,7 +20,7 @@ def stuck(monkeypatch) -> Iterator[dict[UUID, threading.Event]]:
 
     def held(user, conversation_id, **options):
         if conversation_id in gates:
-            gates[conversation_id].wait(30)
+            gates[conversation_id].wait(PATIENCE_SECONDS)
         return real(user, conversation_id, **options)
 
     monkeypatch.setattr(access, "conversation_for_user", held)
