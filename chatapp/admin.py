@@ -26,10 +26,21 @@ from warmcache.words import reason_text
 admin.site.site_header = "Warmcache"
 admin.site.site_title = "Warmcache"
 admin.site.index_title = "Administration"
-admin.site.register(User, UserAdmin)
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class NoPatterns(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Takes no regular expression from the address: one that the database cannot read would be an error of ours."""
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        return not lookup.endswith("regex") and super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
+
+
+@admin.register(User)
+class PeopleAdmin(NoPatterns, UserAdmin):  # type: ignore[type-arg]
+    """Django's own."""
+
+
+class ReadOnlyAdmin(NoPatterns):
     """Shown, and deleted one by one where a person asks for it; never written by hand."""
 
     # Also because the boxes that select rows are labelled with their titles.
@@ -50,7 +61,7 @@ class DocumentInline(admin.StackedInline):  # type: ignore[type-arg]
 
 
 @admin.register(Assistant)
-class AssistantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class AssistantAdmin(NoPatterns):
     list_display = ("name", "model", "thinking", "shared_ttl", "document_count", "is_default", "updated_at")
     list_filter = ("model", "is_default")
     search_fields = ("name", "slug", "description", "model")
@@ -161,6 +172,7 @@ class MessageAdmin(ReadOnlyAdmin):
     list_filter = ("role", "status", "warmth", "model", "created_at")
     search_fields = ("id", "conversation__id", "conversation__user__username", "request_id", "error_code")
     date_hierarchy = "created_at"
+    ordering = ("-created_at", "-pk")
     show_full_result_count = False
 
 

@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 
 from warmcache import policy_admin, records  # noqa: F401 - the first registers a page of its own
-from warmcache.models import LostWrites, Outcome, SkipCount, UsageRecord, WarmUp, WarmUpLine
+from warmcache.models import Intent, LostWrites, Outcome, SkipCount, UsageRecord, WarmUp, WarmUpLine
 from warmcache.reporting.figures import report_of
 from warmcache.reporting.rows import read_evidence
 from warmcache.reporting.text import lines as report_lines
@@ -36,6 +36,13 @@ LINE_HEADINGS = (
     "settled by",
 )
 
+DECIDED_OTHERWISE: dict[str, str] = {
+    Intent.TURN_FINISHED: "weighed again by when people come back after a reply",
+    Intent.KEEP: "weighed again by what it costs to hold a layer that everybody shares",
+    Intent.MANUAL: "asked for by hand",
+}
+"""The intents of `WEIGHED_ELSEWHERE`: their net value may be negative here, and the warm-up still right."""
+
 TABLE = "<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>"
 
 
@@ -45,6 +52,10 @@ class LedgerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     actions = None
     list_per_page = 50
     show_full_result_count = False
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        """No patterns in the address: one that the database cannot read would be an error of ours."""
+        return not lookup.endswith("regex") and super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -130,6 +141,13 @@ class WarmUpAdmin(RequestAdmin):
         ),
         ("At the provider", {"fields": ("request_id", "response_id")}),
     )
+
+    @admin.display(description="as the policy believed it")
+    def weighed(self, row: WarmUp | UsageRecord) -> SafeString | str:
+        numbers, otherwise = super().weighed(row), DECIDED_OTHERWISE.get(row.intent)
+        if otherwise is None or not row.numbers:
+            return numbers
+        return format_html("{}<p>These did not decide: this warm-up was {}.</p>", numbers, otherwise)
 
     @admin.display(description="outcome", ordering="outcome")
     def outcome_word(self, row: WarmUp) -> str:

@@ -1,9 +1,12 @@
 """The operator's pages: they open, they show no text of a conversation in lists, and they keep to the policy."""
 
+from datetime import timedelta
+
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
-from chatapp.models import Assistant, Attachment, Document, User
+from chatapp.models import Assistant, Attachment, Document, Message, User
 from tests.factories import make_assistant, make_conversation, make_message, make_user
 
 MODELS = ("assistant", "conversation", "message", "attachment", "user")
@@ -47,6 +50,7 @@ def test_a_pattern_in_the_address_is_refused_before_the_database_sees_it(client,
 @pytest.mark.django_db
 def test_the_newest_message_comes_first(client, conversation):
     newest = make_message(conversation, "the last one")
+    Message.objects.filter(pk=newest.pk).update(created_at=timezone.now() + timedelta(hours=1))
 
     page = client.get(reverse("admin:chatapp_message_changelist"))
 

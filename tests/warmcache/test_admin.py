@@ -16,6 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from warmcache.admin import dollars, seconds
+from warmcache.core.policy import WEIGHED_ELSEWHERE
 from warmcache.models import LostWrites, Outcome, SkipCount, UsageRecord, WarmUp, WarmUpLine
 
 pytestmark = pytest.mark.django_db
@@ -190,6 +191,31 @@ def test_the_list_can_be_narrowed(admin_client: Client, query: dict[str, str], c
 
     assert shown_rows(html) == count
     assert totals(html).startswith(f"{count} warm-up")
+
+
+@pytest.mark.parametrize("list_name", [WARM_UPS, REQUESTS, SKIPS])
+def test_a_pattern_in_the_address_is_refused_before_the_database_sees_it(admin_client: Client, list_name: str) -> None:
+    refused = admin_client.get(reverse(list_name), {"label__regex": "["})
+
+    assert refused.status_code == 400
+
+
+@pytest.mark.parametrize("intent", sorted(WEIGHED_ELSEWHERE))
+def test_numbers_that_did_not_decide_say_so(admin_client: Client, intent: str) -> None:
+    warm_up = make_warm_up(intent=intent, numbers={"net_usd": "-0.0028"})
+
+    text = words(page(admin_client, "admin:warmcache_warmup_change", warm_up.pk))
+
+    assert "net usd -0.0028 These did not decide: this warm-up was" in text
+
+
+def test_numbers_that_decided_stand_alone(admin_client: Client) -> None:
+    warm_up = make_warm_up(intent="typing", numbers={"net_usd": "0.0028"})
+
+    text = words(page(admin_client, "admin:warmcache_warmup_change", warm_up.pk))
+
+    assert "net usd 0.0028" in text
+    assert "did not decide" not in text
 
 
 def test_a_warm_up_shows_its_lines_and_the_requests_that_met_it(admin_client: Client) -> None:
