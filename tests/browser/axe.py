@@ -18,10 +18,14 @@ def violations(page: Page) -> list[str]:
     """One line for each element that breaks a rule."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(SOURCE)
-    page.evaluate(SETTLED)
+    wait_for_animations(page)
     options = {"runOnly": {"type": "tag", "values": TAGS}, "resultTypes": ["violations"]}
     found: list[dict[str, Any]] = page.evaluate(RUN, options)
     return [f"{rule['id']}: {node['html'][:160]} {_why(node)}" for rule in found for node in rule["nodes"]]
+
+
+def wait_for_animations(page: Page) -> None:
+    page.evaluate(SETTLED)
 
 
 def _why(node: dict[str, Any]) -> str:

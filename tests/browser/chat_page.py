@@ -1,12 +1,16 @@
 """The chat as a person meets it: what can be seen and done, by the page's own test hooks."""
 
 import re
+import time
 from collections.abc import Callable, Sequence
 
 from playwright.sync_api import Locator, Page, expect
 
+from tests.servers import PATIENCE_SECONDS
+
 QUESTION = "Which ships lie in the harbour today?"
 LETTER = re.compile(r"\w")
+POLL_MS = 50
 
 REMEMBER = """
 (element, attribute) => {
@@ -20,6 +24,14 @@ REMEMBER = """
   return key
 }
 """
+
+
+# Says that the network is back as long as the page does not try by itself, and whether there is a connection.
+WAKE = """() => {
+  const { state } = document.querySelector("[data-testid=connection-status]").dataset
+  if (state === "waiting") dispatchEvent(new Event("online"))
+  return state === "ready"
+}"""
 
 
 class ChatPage:
@@ -85,6 +97,17 @@ class ChatPage:
     def reload(self) -> None:
         self.page.reload()
         self.wait_until_ready()
+
+    def wait_until(self, is_so: Callable[[], object], what: str) -> None:
+        """For what the page alone cannot tell; `what` names it in the failure."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not is_so():
+            assert time.monotonic() < deadline, f"never happened: {what}"
+            self.page.wait_for_timeout(POLL_MS)
+
+    def reconnect(self) -> None:
+        """As when the network is back."""
+        self.page.wait_for_function(WAKE, polling=POLL_MS)
 
     def texts(self) -> Sequence[str]:
         """The questions' and replies' words, in order; without buttons, facts and authors."""

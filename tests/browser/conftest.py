@@ -1,20 +1,18 @@
 """One real server for the whole folder. Each test has people and assistants of its own, so that cold is cold."""
 
 import json
-import os
-import re
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from tests.browser import patient_settings
 from tests.browser.chat_page import ChatPage
+from tests.browser.held_replies import HoldReply, hold_reply
 from tests.browsers import TIMEOUT_MS, Chromium, Contexts
 from tests.servers.chat_server import ROOT, ChatServer, LiveUser, SimulatorControl, clean_environment
 
@@ -30,7 +28,8 @@ def _server(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFa
     collected = {"STATIC_ROOT": str(tmp_path_factory.mktemp("static"))}
     command = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"]
     subprocess.run(command, cwd=ROOT, env=clean_environment(**collected), check=True)
-    with ChatServer(database_url=new_database(), users=("ann", "root"), environment=collected) as server:
+    environment = {**collected, "DJANGO_SETTINGS_MODULE": patient_settings.__name__}
+    with ChatServer(database_url=new_database(), users=("ann", "root"), environment=environment) as server:
         yield server
 
 
@@ -47,8 +46,8 @@ def _population(_server: ChatServer) -> dict[str, Iterator[Any]]:
 @pytest.fixture
 def server(_server: ChatServer) -> Iterator[ChatServer]:
     """The server; what a test dictated to its simulator is forgotten at the test's end."""
-    _server.simulator.reset()
     yield _server
+    _server.simulator.release()
     _server.simulator.reset()
 
 
@@ -129,12 +128,8 @@ def _empty(context: BrowserContext) -> None:
 
 @pytest.fixture
 def forgive(contexts: Contexts) -> Callable[[str], None]:
-    """Takes complaints of the console back that match a pattern: those that the test has brought about itself."""
-
-    def forget(pattern: str) -> None:
-        contexts.complaints[:] = [text for text in contexts.complaints if not re.search(pattern, text)]
-
-    return forget
+    """Lets complaints of the console pass that match a pattern: those that the test brings about itself."""
+    return contexts.forgive
 
 
 @pytest.fixture
@@ -184,15 +179,6 @@ def open_admin(server: ChatServer, open_page: Callable[..., Any]) -> Callable[[s
 
 
 @pytest.fixture
-def held_breath(simulator: SimulatorControl) -> Callable[[], AbstractContextManager[None]]:
-    """`with held_breath(): ...`: the API says nothing meanwhile, and afterwards goes on where it was."""
-
-    @contextmanager
-    def hold() -> Iterator[None]:
-        os.kill(simulator.process.pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.kill(simulator.process.pid, signal.SIGCONT)
-
-    return hold
+def held_reply(simulator: SimulatorControl) -> HoldReply:
+    """`with held_reply(text): ...`: the next reply shows its first words, and the rest comes after the block."""
+    return lambda text: hold_reply(simulator, text)

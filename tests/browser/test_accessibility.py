@@ -1,7 +1,6 @@
 """For people who use a keyboard, a screen reader, a dark room: the rules of axe-core, and what no rule can see."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -9,6 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser import axe
 from tests.browser.chat_page import QUESTION, ChatPage
+from tests.browser.held_replies import HoldReply
 from tests.servers.chat_server import ChatServer, LiveUser, SimulatorControl
 
 TEXT = """## Ships
@@ -175,16 +175,13 @@ def test_the_menu_is_worked_by_keyboard_alone_and_gives_the_focus_back(answered:
     expect(opener).to_be_focused()
 
 
-def test_a_finished_answer_is_announced_once_and_tokens_never(
-    chat: ChatPage, simulator: SimulatorControl, held_breath: Callable[[], AbstractContextManager[None]]
-) -> None:
-    simulator.script(text="Three barges and a tug, **two** of them empty. " * 10, tokens_per_second=200)
+def test_a_finished_answer_is_announced_once_and_tokens_never(chat: ChatPage, held_reply: HoldReply) -> None:
     region = chat.page.locator("#announcements")
     said = chat.remember_changes(region)
 
-    chat.send()
-    chat.wait_for_words()
-    with held_breath():
+    with held_reply("Three barges and a tug, **two** of them empty. " * 10):
+        chat.send()
+        chat.wait_for_words()
         expect(chat.reply).to_have_attribute("aria-busy", "true")
         assert said() == [""]
     chat.wait_for_status("complete")

@@ -42,7 +42,7 @@ def test_a_file_is_read_ahead_and_goes_with_the_question(chat: ChatPage, simulat
     assert (document["title"], text["text"]) == ("notes.md", "Where does Anna lie?")
     assert warm_up["is_warm_up"]
     assert reply["usage"]["cache_read_input_tokens"] >= warm_up["usage"]["cache_creation_input_tokens"]
-    chat.page.reload()
+    chat.reload()
     expect(chat.questions.last.get_by_role("list", name="Attached")).to_have_text("notes.md")
 
 

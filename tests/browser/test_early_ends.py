@@ -3,16 +3,16 @@
 from playwright.sync_api import expect
 
 from tests.browser.chat_page import QUESTION, ChatPage
+from tests.browser.held_replies import begin_and_hang
 from tests.servers.chat_server import SimulatorControl
 
 WORDS = " ".join(f"word{number}" for number in range(200))
-SLOWLY = {"text": WORDS, "tokens_per_second": 20}
 
 
 def test_stop_keeps_the_text_and_says_so_and_try_again_makes_a_new_reply(
     chat: ChatPage, simulator: SimulatorControl
 ) -> None:
-    simulator.script(**SLOWLY)
+    begin_and_hang(simulator, WORDS)
     chat.send()
     chat.wait_for_words()
 
@@ -28,7 +28,7 @@ def test_stop_keeps_the_text_and_says_so_and_try_again_makes_a_new_reply(
     assert WORDS.startswith(kept)
     assert chat.texts() == [QUESTION, "Another try."]
     expect(chat.send_button).to_be_visible()
-    assert simulator.requests()[0]["hung_up"]
+    chat.wait_until(lambda: simulator.requests()[0]["hung_up"], "the call of the stopped reply is given up")
 
 
 def test_a_reply_that_the_model_declines_says_so(chat: ChatPage, simulator: SimulatorControl) -> None:

@@ -1,20 +1,10 @@
 """Replies that never begin: a person reads what happened and what can be done, never an error of the machinery."""
 
-from collections.abc import Iterator
-
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.chat_page import QUESTION, ChatPage
-from tests.servers.chat_server import ChatServer, SimulatorControl
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _refusals_are_forgotten(_server: ChatServer) -> Iterator[None]:
-    """After a refusal the server does not warm for a minute; a new process knows nothing of that."""
-    yield
-    _server.stop()
-    _server.start()
+from tests.servers.chat_server import SimulatorControl
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,7 @@ def test_what_is_typed_before_the_page_can_listen_is_kept(chat: ChatPage) -> Non
     chat.page.route(re.compile(r"/js/main\b"), lambda route: held.append(route))
     chat.page.goto(chat.page.url, wait_until="commit")
     chat.type("Which ships")
+    chat.wait_until(lambda: held, "the page asks for its script")
 
     held[0].continue_()
     chat.page.unroute_all()
@@ -125,5 +126,5 @@ def test_what_is_typed_before_the_page_can_listen_is_kept(chat: ChatPage) -> Non
     chat.type(" lie here?")
 
     expect(chat.box).to_have_value("Which ships lie here?")
-    chat.page.reload()
+    chat.reload()
     expect(chat.box).to_have_value("Which ships lie here?")

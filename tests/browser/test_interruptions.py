@@ -2,22 +2,22 @@
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.chat_page import QUESTION, ChatPage
+from tests.browser.held_replies import HoldReply, begin_and_hang
 from tests.servers.chat_server import ChatServer, LiveUser, SimulatorControl
 from tests.servers.fault_proxy import FaultProxy
 
 SENTENCES = [f"Sentence {number} names *ship {number}*, 世界 and ünïcode." for number in range(40)]
 TEXT = "\n\n".join(SENTENCES)
 SHOWN = TEXT.replace("*", "")
-SLOWLY = {"text": TEXT, "tokens_per_second": 300}
+STORED_BEGINNINGS = """
+    SELECT count(*) FROM chatapp_message WHERE status = 'streaming' AND text LIKE 'Sentence 0 %Sentence 2 %'
+"""
 CONNECTION_LOST = r"WebSocket connection|ERR_CONNECTION"
-
-HoldBreath = Callable[[], AbstractContextManager[None]]
 
 
 @pytest.fixture
@@ -40,14 +40,10 @@ def wired_chat(
     return chat
 
 
-def test_a_reload_in_the_middle_of_a_reply_shows_the_same_words(
-    chat: ChatPage, simulator: SimulatorControl, held_breath: HoldBreath
-) -> None:
-    simulator.script(**SLOWLY)
-    chat.send()
-    chat.wait_for_words()
-
-    with held_breath():
+def test_a_reload_in_the_middle_of_a_reply_shows_the_same_words(chat: ChatPage, held_reply: HoldReply) -> None:
+    with held_reply(TEXT):
+        chat.send()
+        chat.wait_for_words()
         chat.reload()
         expect(chat.reply).to_have_attribute("data-status", "streaming")
     chat.wait_for_status("complete")
@@ -57,16 +53,11 @@ def test_a_reload_in_the_middle_of_a_reply_shows_the_same_words(
 
 
 def test_a_second_tab_opened_in_the_middle_of_a_reply_shows_the_same_words(
-    chat: ChatPage,
-    simulator: SimulatorControl,
-    held_breath: HoldBreath,
-    second_tab: Callable[[ChatPage], ChatPage],
+    chat: ChatPage, held_reply: HoldReply, second_tab: Callable[[ChatPage], ChatPage]
 ) -> None:
-    simulator.script(**SLOWLY)
-    chat.send()
-    chat.wait_for_words()
-
-    with held_breath():
+    with held_reply(TEXT):
+        chat.send()
+        chat.wait_for_words()
         second = second_tab(chat)
         expect(second.reply).to_have_attribute("data-status", "streaming")
     for tab in (chat, second):
@@ -78,27 +69,32 @@ def test_a_second_tab_opened_in_the_middle_of_a_reply_shows_the_same_words(
 def test_a_wire_cut_in_the_middle_of_a_reply_costs_no_word_and_doubles_none(
     wired_chat: ChatPage,
     wire: FaultProxy,
-    simulator: SimulatorControl,
+    held_reply: HoldReply,
     forgive: Callable[[str], None],
 ) -> None:
-    simulator.script(**SLOWLY)
-    wired_chat.send()
+    forgive(CONNECTION_LOST)
     states = wired_chat.remember_changes(wired_chat.page.get_by_test_id("connection-status"), "data-state")
 
-    for sentence in (2, 6):
-        expect(wired_chat.reply_body).to_contain_text(f"Sentence {sentence} ")
+    with held_reply(TEXT):
+        wired_chat.send()
+        wired_chat.wait_for_words()
         wire.cut()
+        wired_chat.wait_until(lambda: states().count("ready") == 2, "it is connected again")
+        expect(wired_chat.reply).to_have_attribute("data-status", "streaming")
+    # The rest is on its way just now.
+    wire.cut()
+    wired_chat.wait_until(lambda: states().count("ready") == 3, "it is connected a third time")
     wired_chat.wait_for_status("complete")
 
     assert paragraphs(wired_chat) == SHOWN.split("\n\n")
     expect(wired_chat.messages).to_have_count(2)
     assert "waiting" in states()
-    forgive(CONNECTION_LOST)
 
 
 def test_a_message_sent_while_the_server_is_down_arrives_once_when_it_is_back(
     chat: ChatPage, server: ChatServer, simulator: SimulatorControl, forgive: Callable[[str], None]
 ) -> None:
+    forgive(CONNECTION_LOST)
     simulator.script(text="Here I am again.")
     text = "Sent into the dark"
     server.kill()
@@ -106,25 +102,25 @@ def test_a_message_sent_while_the_server_is_down_arrives_once_when_it_is_back(
     chat.send(text)
     expect(chat.questions).to_contain_text("Sending…")
     server.start()
-    chat.page.evaluate("dispatchEvent(new Event('online'))")
+    chat.reconnect()
     chat.wait_for_status("complete")
 
     assert chat.texts() == [text, "Here I am again."]
     assert server.query("SELECT count(*) FROM chatapp_message WHERE text = ?", text) == [(1,)]
-    forgive(CONNECTION_LOST)
 
 
 def test_a_reply_whose_server_died_says_so_and_keeps_its_beginning(
     chat: ChatPage, server: ChatServer, simulator: SimulatorControl, forgive: Callable[[str], None]
 ) -> None:
-    simulator.script(text=TEXT, tokens_per_second=100)
+    forgive(CONNECTION_LOST)
+    begin_and_hang(simulator, TEXT)
     chat.send()
-    # Two seconds into it: the server stores what has arrived every second.
-    expect(chat.reply_body).to_contain_text("Sentence 12 ")
+    chat.wait_for_words()
+    chat.wait_until(lambda: server.query(STORED_BEGINNINGS) == [(1,)], "what has arrived is stored")
 
     server.kill()
     server.start()
-    chat.page.evaluate("dispatchEvent(new Event('online'))")
+    chat.reconnect()
     chat.wait_for_status("interrupted")
 
     *kept, last = paragraphs(chat)
@@ -132,7 +128,6 @@ def test_a_reply_whose_server_died_says_so_and_keeps_its_beginning(
     assert TEXT.split("\n\n")[len(kept)].replace("*", "").startswith(last.replace("*", ""))
     assert kept
     expect(chat.again).to_be_visible()
-    forgive(CONNECTION_LOST)
 
 
 def test_a_draft_survives_a_reload_and_belongs_to_its_conversation(chat: ChatPage, simulator: SimulatorControl) -> None:
@@ -166,17 +161,17 @@ def test_signing_out_in_another_tab_leads_here_to_the_sign_in_page_and_keeps_the
 def test_words_typed_while_the_wire_is_cut_are_kept_and_the_page_says_that_it_reconnects(
     wired_chat: ChatPage, wire: FaultProxy, forgive: Callable[[str], None]
 ) -> None:
+    forgive(CONNECTION_LOST)
     status = wired_chat.page.get_by_test_id("connection-status")
 
     wire.cut(stay_cut=True)
     expect(status).to_contain_text("Reconnecting")
     wired_chat.type(QUESTION)
     wire.mend()
-    wired_chat.page.evaluate("dispatchEvent(new Event('online'))")
+    wired_chat.reconnect()
     expect(status).to_be_hidden()
 
     expect(wired_chat.box).to_have_value(QUESTION)
-    forgive(CONNECTION_LOST)
 
 
 def paragraphs(chat: ChatPage) -> list[str]:

@@ -5,7 +5,9 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser import axe
 from tests.browser.chat_page import ChatPage
+from tests.browser.held_replies import HoldReply
 from tests.servers.chat_server import LiveUser, SimulatorControl
 
 CODE = 'def greet(name: str) -> str:\n    return f"Hello {name}"  # said once\n'
@@ -57,11 +59,12 @@ def test_code_is_coloured_named_and_copied_exactly(answered: ChatPage) -> None:
     answered.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     frame = answered.reply_body.locator(".code")
     copy = frame.get_by_role("button")
+    said = answered.remember_changes(copy)
 
     expect(frame.locator(".hljs-keyword").first).to_have_text("def")
     expect(frame.locator("[data-part=language]")).to_have_text("python")
     copy.click()
-    expect(copy).to_have_text("Copied")
+    answered.wait_until(lambda: any("Copied" in text for text in said()), "it says that it was copied")
 
     assert answered.page.evaluate("navigator.clipboard.readText()") == CODE
     expect(copy).to_have_text("Copy")
@@ -69,9 +72,11 @@ def test_code_is_coloured_named_and_copied_exactly(answered: ChatPage) -> None:
 
 def test_the_whole_reply_is_copied_as_it_was_written(answered: ChatPage) -> None:
     answered.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    copy = answered.reply.locator(".reply__foot [data-part=copy]")
+    said = answered.remember_changes(copy)
 
-    answered.reply.locator(".reply__foot [data-part=copy]").click()
-    expect(answered.reply.locator(".reply__foot [data-part=copy]")).to_have_text("Copied")
+    copy.click()
+    answered.wait_until(lambda: any("Copied" in text for text in said()), "it says that it was copied")
 
     assert answered.page.evaluate("navigator.clipboard.readText()") == TEXT
 
@@ -81,6 +86,7 @@ def test_nothing_is_wider_than_the_screen(answered: ChatPage) -> None:
     for width in (320, 375, 768, 1280):
         answered.page.set_viewport_size({"width": width, "height": 800})
         answered.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        axe.wait_for_animations(answered.page)
         if not answered.page.evaluate(FITS):
             overflowing.append(width)
 
@@ -99,17 +105,18 @@ def test_thinking_and_tools_are_folded_away_and_can_be_opened(chat: ChatPage, si
 
 
 def test_a_reader_who_scrolled_up_is_left_there_until_the_jump(
-    open_chat: Callable[..., ChatPage], person: LiveUser, simulator: SimulatorControl
+    open_chat: Callable[..., ChatPage], person: LiveUser, held_reply: HoldReply
 ) -> None:
     chat = open_chat(person, viewport={"width": 700, "height": 400})
-    simulator.script(text="\n\n".join(f"Line {number}" for number in range(60)), tokens_per_second=200)
-    chat.send()
-    expect(chat.reply_body).to_contain_text("Line 25")
     pane = chat.page.locator("#messages-pane")
 
-    pane.hover()
-    chat.page.mouse.wheel(0, -10_000)
-    expect(chat.page.get_by_role("button", name="Jump to latest")).to_be_visible()
+    with held_reply("\n\n".join(f"Line {number}" for number in range(60))):
+        chat.send()
+        expect(chat.reply_body).to_contain_text("Line 15")
+        pane.hover()
+        chat.page.mouse.wheel(0, -10_000)
+        expect(chat.page.get_by_role("button", name="Jump to latest")).to_be_visible()
+        chat.wait_until(lambda: pane.evaluate("pane => pane.scrollTop") == 0, "the beginning is in view")
     chat.wait_for_status("complete")
     stayed_at = pane.evaluate("pane => pane.scrollTop")
     chat.page.get_by_role("button", name="Jump to latest").click()

@@ -77,13 +77,14 @@ class Alarm:
 
 
 def test_the_alarm_would_be_heard(chat: ChatPage, forgive: Callable[[str], None]) -> None:
+    forgive("violates the following Content Security Policy")
     alarm = Alarm(chat.page)
     call = "src => { canary(1); document.body.append(Object.assign(new Image(), { src })) }"
 
     chat.page.evaluate(call, f"https://{CANARY}/0")
+    chat.page.wait_for_function("alarms.length >= 2")
 
     assert {"script 1", f"policy img-src https://{CANARY}/0"} <= set(alarm.all_heard())
-    forgive("violates the following Content Security Policy")
 
 
 def test_hostile_text_in_pieces_of_any_size_is_only_ever_text(chat: ChatPage) -> None:

@@ -1,16 +1,15 @@
 """Messages that are sent while a reply runs: seen as waiting, taken back, and sent in their turn."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 
 from playwright.sync_api import Locator, expect
 
 from tests.browser import axe
 from tests.browser.chat_page import ChatPage
+from tests.browser.held_replies import HoldReply, begin_and_hang
 from tests.servers.chat_server import SimulatorControl
 
-HoldBreath = Callable[[], AbstractContextManager[None]]
-LONG = {"text": "One ship after another. " * 60, "tokens_per_second": 150}
+LONG = "One ship after another. " * 60
 
 
 def waiting(chat: ChatPage) -> Locator:
@@ -18,13 +17,12 @@ def waiting(chat: ChatPage) -> Locator:
 
 
 def test_a_message_waits_for_the_end_of_the_reply_and_then_is_sent(
-    chat: ChatPage, simulator: SimulatorControl, held_breath: HoldBreath, second_tab: Callable[[ChatPage], ChatPage]
+    chat: ChatPage, simulator: SimulatorControl, held_reply: HoldReply, second_tab: Callable[[ChatPage], ChatPage]
 ) -> None:
-    simulator.script(**LONG)
-    simulator.script(text="The answer to the second.")
-    chat.send("First")
-    chat.wait_for_words()
-    with held_breath():
+    with held_reply(LONG):
+        simulator.script(text="The answer to the second.")
+        chat.send("First")
+        chat.wait_for_words()
         chat.send("Second")
         expect(waiting(chat)).to_contain_text("Sent when this reply is done")
         expect(chat.box).to_have_value("")
@@ -39,13 +37,10 @@ def test_a_message_waits_for_the_end_of_the_reply_and_then_is_sent(
         expect(tab.replies).to_have_count(2)
 
 
-def test_a_waiting_message_goes_back_into_the_composer_or_away(
-    chat: ChatPage, simulator: SimulatorControl, held_breath: HoldBreath
-) -> None:
-    simulator.script(**LONG)
-    chat.send("First")
-    chat.wait_for_words()
-    with held_breath():
+def test_a_waiting_message_goes_back_into_the_composer_or_away(chat: ChatPage, held_reply: HoldReply) -> None:
+    with held_reply(LONG):
+        chat.send("First")
+        chat.wait_for_words()
         for text in ("Second", "Third"):
             chat.send(text)
             expect(waiting(chat).filter(has_text=text)).to_have_count(1)
@@ -61,17 +56,14 @@ def test_a_waiting_message_goes_back_into_the_composer_or_away(
     expect(chat.questions).to_have_count(1)
 
 
-def test_after_a_stop_what_waits_is_offered(
-    chat: ChatPage, simulator: SimulatorControl, held_breath: HoldBreath
-) -> None:
-    simulator.script(**LONG)
+def test_after_a_stop_what_waits_is_offered(chat: ChatPage, simulator: SimulatorControl) -> None:
+    begin_and_hang(simulator, LONG)
     chat.send("First")
     chat.wait_for_words()
-    with held_breath():
-        chat.send("Second")
-        expect(waiting(chat)).to_have_count(1)
-        chat.stop_button.click()
-        expect(waiting(chat)).to_contain_text("Not sent")
+    chat.send("Second")
+    expect(waiting(chat)).to_have_count(1)
+    chat.stop_button.click()
+    expect(waiting(chat)).to_contain_text("Not sent")
     simulator.script(text="Well, then.")
 
     waiting(chat).get_by_role("button", name="Send now").click()
