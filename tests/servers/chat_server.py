@@ -90,6 +90,10 @@ class SimulatorControl:
             return json.loads(answer.read() or b"null")
 
 
+_templates: dict[tuple[str, ...], tuple[str, bytes]] = {}
+"""By the names of the users: what `prepare` said, and the SQLite database that it left. It takes seconds each time."""
+
+
 class ChatServer:
     """`manage.py serve` on a database of its own. Several on one database and Redis make a cluster: give the second
     one the first as `beside`."""
@@ -144,10 +148,22 @@ class ChatServer:
         self.start()
 
     def _prepare(self) -> None:
-        command = [sys.executable, "-m", "tests.servers.prepare", *self._names]
-        made = json.loads(subprocess.check_output(command, cwd=ROOT, env=self.environment(), text=True))
+        made = json.loads(self._prepared_copy() if self.database_url.startswith("sqlite") else self._prepared())
         self.users = {name: LiveUser(**fields) for name, fields in made["users"].items()}
         self.assistants = made["assistants"]
+
+    def _prepared(self) -> str:
+        command = [sys.executable, "-m", "tests.servers.prepare", *self._names]
+        return subprocess.check_output(command, cwd=ROOT, env=self.environment(), text=True)
+
+    def _prepared_copy(self) -> str:
+        path = Path(self.database_url.removeprefix("sqlite:///"))
+        if self._names not in _templates:
+            said = self._prepared()
+            _templates[self._names] = said, path.read_bytes()
+        said, database = _templates[self._names]
+        path.write_bytes(database)
+        return said
 
     def environment(self) -> dict[str, str]:
         redis = {"REDIS_URL": self._redis_url} if self._redis_url else {}

@@ -11,6 +11,7 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatapp.settings")
     django.setup()
     from django.core.management import call_command
+    from django.db import connections
 
     from chatapp.demo import seeding
     from chatapp.models import Assistant
@@ -19,6 +20,8 @@ def main() -> None:
     seeding.seed()
     users = {name: make_user(name) for name in sys.argv[1:]}
     assistants = dict(Assistant.objects.values_list("slug", "pk"))
+    # The last one who closes SQLite's database leaves all of it in one file.
+    connections.close_all()
     json.dump({"users": users, "assistants": assistants}, sys.stdout)
 
 
