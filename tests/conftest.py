@@ -155,16 +155,7 @@ def live_server_process(new_database: Callable[[], str]) -> Iterator[ChatServer]
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Chromium]:
-    """The distribution's Chromium; each test opens contexts of its own with `chromium.open`."""
+    """The distribution's Chromium; each test opens contexts of its own: see `tests/browser`."""
     executable = _or_skip(chromium_executable)
     with Chromium(executable) as browser:
         yield browser
-
-
-@pytest.fixture
-def open_page(chromium: Chromium) -> Iterator[Callable[..., Any]]:
-    """Opens a page in a fresh context, as `open_page(server.url, user=server.users["ann"])`. At the end of the test
-    the console must hold no error and no report of the content security policy."""
-    with chromium.contexts() as contexts:
-        yield contexts.open_page
-        contexts.require_quiet_consoles()

@@ -16,7 +16,7 @@ from tests.browser.held_replies import HoldReply, hold_reply
 from tests.browsers import TIMEOUT_MS, Chromium, Contexts
 from tests.servers.chat_server import ROOT, ChatServer, LiveUser, SimulatorControl, clean_environment
 
-PEOPLE = 60
+PEOPLE = 120
 ASSISTANTS = 12
 
 expect.set_options(timeout=TIMEOUT_MS)

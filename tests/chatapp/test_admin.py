@@ -138,39 +138,3 @@ def test_the_admin_s_policy_leaves_out_what_its_scripts_cannot_keep(client, oper
     assert not {"trusted-types", "require-trusted-types-for"} & policy.keys()
     assert policy["script-src"] == "'self'"
     assert policy["img-src"] == "'self' data:"
-
-
-@pytest.mark.parametrize("color_scheme", ["light", "dark"])
-def test_the_browser_finds_nothing_to_report_on_admin_pages(live_server_process, open_page, color_scheme):
-    server = live_server_process
-    page = open_page(f"{server.url}/admin/", user=server.users["root"], color_scheme=color_scheme)
-    links = page.locator("#content-main .module a").evaluate_all("links => links.map(link => link.pathname)")
-    assistant = f"/admin/chatapp/assistant/{server.assistants['python-reference']}/change/"
-    assert "/admin/chatapp/assistant/add/" in links
-
-    for path in [*links, assistant, "/admin/password_change/"]:
-        response = page.goto(server.url + path, wait_until="load")
-        assert response.ok, path
-
-
-def test_the_admin_s_sign_in_page_keeps_to_the_policy(live_server_process, open_page):
-    page = open_page(f"{live_server_process.url}/admin/login/")
-
-    assert page.title() == "Log in | Warmcache"
-
-
-def test_documents_are_added_in_the_browser(live_server_process, open_page):
-    server = live_server_process
-    url = f"{server.url}/admin/chatapp/assistant/{server.assistants['small-talk']}/change/"
-    page = open_page(url, user=server.users["root"])
-
-    page.get_by_text("Documents", exact=True).first.click()
-    page.get_by_text("Add another Document").click()
-    page.fill("#id_documents-0-title", "Manners")
-    page.fill("#id_documents-0-text", "Be kind.")
-    page.get_by_role("button", name="Save", exact=True).click()
-    page.get_by_text("was changed successfully").wait_for()
-
-    assert server.query("SELECT title, text FROM chatapp_document WHERE title = ?", "Manners") == [
-        ("Manners", "Be kind.")
-    ]
