@@ -9,7 +9,8 @@ import sys
 import django
 from django.conf import settings
 
-LEASE_SECONDS = 5.0
+LEASE_SECONDS = 300.0
+"""So long that no machine is too slow to renew it."""
 ROUND_SECONDS = 0.1
 
 

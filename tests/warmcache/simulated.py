@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.servers import PATIENCE_SECONDS
 from warmcache.conf import Config
 from warmcache.provider import MessagesProvider
 from warmcache.simulator.app import create_app
@@ -48,7 +49,8 @@ async def simulated(profile: str = "instant", **entries: Any) -> AsyncIterator[S
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    config = Config(**{"upstream": "simulator", "api_key": "key", "base_url": url, "secret": "test", **entries})
+    given = {"api_key": "key", "secret": "test", "connect_timeout_seconds": PATIENCE_SECONDS, **entries}
+    config = Config(**{"upstream": "simulator", "base_url": url, **given})
     provider = MessagesProvider(config)
     try:
         yield Simulated(simulator=simulator, provider=provider, config=config, runner=runner)
@@ -59,6 +61,6 @@ async def simulated(profile: str = "instant", **entries: Any) -> AsyncIterator[S
 
 async def eventually(happened: Callable[[], bool]) -> None:
     """Waits for what the other side of a socket is about to do."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not happened():  # noqa: ASYNC110 - a socket sets no event
             await asyncio.sleep(0.002)

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from tests.servers import PATIENCE_SECONDS
 from warmcache.database import DATABASE_THREADS, in_database_thread
 
 
@@ -28,7 +29,7 @@ async def test_the_callers_context_comes_along() -> None:
 
 async def test_a_slow_query_does_not_hold_up_the_others() -> None:
     slow = threading.Event()
-    waiting = asyncio.create_task(in_database_thread(slow.wait, 5))
+    waiting = asyncio.create_task(in_database_thread(slow.wait, PATIENCE_SECONDS))
 
     assert await in_database_thread(lambda: "quick") == "quick"
     slow.set()
@@ -40,7 +41,7 @@ async def test_no_more_threads_than_a_pool_has_connections() -> None:
 
     def meet() -> None:
         names.add(threading.current_thread().name)
-        gate.wait(5)
+        gate.wait(PATIENCE_SECONDS)
 
     await asyncio.gather(*(in_database_thread(meet) for _ in range(2 * DATABASE_THREADS)))
 
@@ -52,14 +53,14 @@ async def test_a_caller_that_leaves_does_not_stop_the_write() -> None:
 
     def write() -> None:
         entered.set()
-        gate.wait(5)
+        gate.wait(PATIENCE_SECONDS)
         written.set()
 
     waiting = asyncio.create_task(in_database_thread(write))
-    assert await asyncio.to_thread(entered.wait, 5)
+    assert await asyncio.to_thread(entered.wait, PATIENCE_SECONDS)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
     gate.set()
 
-    assert await asyncio.to_thread(written.wait, 5)
+    assert await asyncio.to_thread(written.wait, PATIENCE_SECONDS)

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from django.db import connection
 
+from tests.servers import PATIENCE_SECONDS
 from warmcache import records
 from warmcache.core.errors import LedgerBehind
 from warmcache.core.usage import Usage
@@ -91,7 +92,7 @@ def post_warm_up(ledger: Ledger) -> None:
 
 
 async def until_behind(ledger: Ledger) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not ledger.is_behind:  # noqa: ASYNC110 - the driver's own patience decides when it gives up
             await asyncio.sleep(0.02)
 
@@ -109,7 +110,7 @@ async def test_no_row_is_lost_to_a_database_that_is_away_for_a_while(clock: Fake
     with pytest.raises(LedgerBehind):
         await ledger.perform(lambda: records.record_request(sent), is_kept=True)
     server.open_database()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await ledger.drain()
     writer.cancel()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.servers import PATIENCE_SECONDS
 from warmcache import services
 from warmcache.core.economics import request_cost_usd
 from warmcache.core.errors import StoreUnavailable, UpstreamUnavailable
@@ -398,7 +399,7 @@ class TestBreakers:
 
 
 async def pauses_told(fake: FakeRuntime) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while len(fake.runtime.tasks):  # noqa: ASYNC110
             await asyncio.sleep(0)
 

@@ -7,21 +7,19 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
+from tests.servers import PATIENCE_SECONDS
 from tests.servers.redis_server import RedisServer
 from warmcache import services
 from warmcache.core.prefix import Prompt
+from warmcache.stores import redis_link
 from warmcache.stores.redis import RedisWarmthStore
-from warmcache.stores.redis_link import REST_SECONDS
 from warmcache.testing import FakeClock, FakeRuntime, fake_runtime, make_prompt, make_turn
 
 SUBJECT = "ann@example.org"
 
 
 @pytest.fixture
-async def fake(
-    clock: FakeClock, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[FakeRuntime]:
-    monkeypatch.setattr("warmcache.runtime.HOUSEKEEPING_SECONDS", 3600.0)  # its commands are not a keystroke's
+async def fake(clock: FakeClock, redis_server: RedisServer) -> AsyncIterator[FakeRuntime]:
     store = RedisWarmthStore(clock=clock, url=redis_server.url)
     async with fake_runtime(clock=clock, store=store, has_database=False) as fakes:
         yield fakes
@@ -104,8 +102,12 @@ async def test_redis_holds_nobodys_name_and_no_word_of_a_label(fake: FakeRuntime
 
 
 async def test_without_redis_nothing_is_warmed_the_reply_comes_and_then_all_is_as_before(
-    fake: FakeRuntime, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+    fake: FakeRuntime,
+    redis_server: RedisServer,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(redis_link, "REST_SECONDS", 0.05)
     caplog.set_level(logging.CRITICAL, "warmcache")
     await warm(chat(0))
     redis_server.kill()
@@ -114,10 +116,9 @@ async def test_without_redis_nothing_is_warmed_the_reply_comes_and_then_all_is_a
         status = await send(chat(1))
     finally:
         redis_server.start()
-    await asyncio.sleep(REST_SECONDS)
 
     assert (during, status) == ("store_unavailable", "complete")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while (await warm(chat(2))).reason == "store_unavailable":  # noqa: ASYNC110
             await asyncio.sleep(0.1)
     assert (await warm(chat(2))).state == "warm"

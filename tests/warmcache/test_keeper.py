@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.servers import PATIENCE_SECONDS
 from warmcache import keeper as keepers
 from warmcache import services, shared_layers
 from warmcache.core.prefix import Prompt
@@ -217,7 +218,7 @@ async def test_a_round_that_fails_is_followed_by_another(
 
     monkeypatch.setattr(shared_layers, "_listings", [listed])
     running = asyncio.create_task(keepers.keep_forever(fake.runtime))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await fake.provider.warm_ups_in_flight()
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

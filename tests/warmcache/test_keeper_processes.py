@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 import redis
 
+from tests.servers import PATIENCE_SECONDS
 from tests.servers.redis_server import RedisServer
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS = 30.0
 HELD = "warmcache:lease:keeper:guide"
 
 
@@ -88,8 +88,11 @@ def test_one_of_two_processes_holds_a_layer_and_the_other_follows_when_it_is_kil
         warmed = first.lines.get(timeout=PATIENCE_SECONDS)
 
         first.kill()
+        left_behind = holder(client)
+        client.pexpire(HELD, 1)  # the lease's time is over
         wait_until(lambda: holder(client) == other.name)
 
+        assert left_behind == first.name
         # What the first one warmed lives for an hour: there is nothing to send.
         assert (name, warmed) == (first.name, "warmed")
         assert first.lines.empty()

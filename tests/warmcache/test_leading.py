@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.servers import PATIENCE_SECONDS
 from warmcache import services
 from warmcache.core.errors import StoreUnavailable, UpstreamUnavailable
 from warmcache.core.ports import StreamBegan
@@ -16,6 +17,9 @@ from warmcache.records import Origin
 from warmcache.stores.memory import MemoryWarmthStore
 from warmcache.streaming import ResponseStream
 from warmcache.testing import FakeClock, FakeRuntime, fake_runtime, make_prompt, make_turn
+
+PATIENT = 100.0
+"""A bound by the real clock that no slow machine reaches."""
 
 
 class CountingStore(MemoryWarmthStore):
@@ -38,7 +42,7 @@ def store(clock: FakeClock) -> CountingStore:
 
 @pytest.fixture
 async def fake(clock: FakeClock, store: CountingStore) -> AsyncIterator[FakeRuntime]:
-    async with fake_runtime(clock=clock, store=store, has_database=False) as fakes:
+    async with fake_runtime(clock=clock, store=store, has_database=False, join_bound_factor=PATIENT) as fakes:
         yield fakes
 
 
@@ -75,7 +79,7 @@ async def leases_of(fake: FakeRuntime, prompt: Prompt) -> dict[str, str | None]:
 
 
 async def until(condition: Any) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not condition():  # noqa: ASYNC110 - the other task sets no event
             await asyncio.sleep(0)
 
@@ -212,7 +216,7 @@ async def test_a_leader_that_stalls_holds_nobody_beyond_the_bound(clock: FakeClo
         stalled = asyncio.create_task(read(request(fake)))
         await until(lambda: fake.provider.reply_count == 1)
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             response = await read(request(fake, make_prompt(turns=1)))
 
         assert response.result is not None
@@ -274,7 +278,7 @@ async def test_a_request_that_meets_a_warm_up_in_a_queue_goes_at_once(clock: Fak
         await services.prewarm_prefix(queued, intent="typing")
         await settle()
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             response = await read(request(fake, queued))
 
         assert response.result is not None
@@ -291,13 +295,13 @@ async def test_a_store_that_dies_never_makes_a_request_wait(clock: FakeClock, me
         def __getattribute__(self, name: str) -> Any:
             return super().__getattribute__("_refuse" if name == method else name)
 
-    async with fake_runtime(clock=clock, store=Dying(clock=clock), has_database=False) as fake:
+    async with fake_runtime(clock=clock, store=Dying(clock=clock), has_database=False, join_bound_factor=0.9) as fake:
         fake.provider.hold_replies()
         reading = [asyncio.create_task(read(request(fake, make_prompt(name=f"{n}", turns=1)))) for n in range(3)]
         await settle()
         fake.provider.release_replies()
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             responses = await asyncio.gather(*reading)
 
         assert {response.result.status for response in responses if response.result} == {"complete"}
@@ -318,7 +322,7 @@ class TestLedger:
 
     @pytest.fixture
     async def fake(self, clock: FakeClock, transactional_db: None) -> AsyncIterator[FakeRuntime]:
-        async with fake_runtime(clock=clock) as fakes:
+        async with fake_runtime(clock=clock, join_bound_factor=PATIENT) as fakes:
             yield fakes
 
     async def test_a_request_that_followed_a_request_is_joined_and_points_at_no_warm_up(
@@ -348,7 +352,7 @@ class TestLedger:
         clock.advance(1)
         following = asyncio.create_task(read(request(fake, prompt)))
         await until(lambda: len(fake.runtime.tasks) == 1)
-        await asyncio.sleep(0.05)
+        await settle()
         waited = not following.done()
 
         next(iter(fake.runtime.tasks._tasks)).cancel()

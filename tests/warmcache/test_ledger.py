@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from django.db import IntegrityError, OperationalError
 
+from tests.servers import PATIENCE_SECONDS
 from warmcache import ledger as ledgers
 from warmcache import records
 from warmcache.core.errors import LedgerBehind, LedgerClosed
@@ -32,7 +33,7 @@ class Gate:
 
     def __call__(self) -> str:
         self.is_entered.set()
-        assert self._open.wait(5)
+        assert self._open.wait(PATIENCE_SECONDS)
         return "through"
 
     def open(self) -> None:
@@ -40,7 +41,7 @@ class Gate:
 
 
 async def entered(gate: Gate) -> None:
-    assert await asyncio.to_thread(gate.is_entered.wait, 5)
+    assert await asyncio.to_thread(gate.is_entered.wait, PATIENCE_SECONDS)
 
 
 async def test_writes_happen_in_the_order_in_which_they_were_posted(ledger: Ledger) -> None:
@@ -109,7 +110,7 @@ async def test_whoever_waits_is_told_when_the_ledger_closes(
     writer.cancel()
     await asyncio.wait({writer})
     ledger.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         ends = await asyncio.gather(*waiting, return_exceptions=True)
     gate.open()
 
@@ -176,7 +177,7 @@ async def test_a_flush_of_a_closed_ledger_ends(clock: FakeClock) -> None:
     ledger = Ledger(clock=clock)
     ledger.close()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await ledger.flush()
 
 

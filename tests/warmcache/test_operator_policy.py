@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
+from tests.servers import PATIENCE_SECONDS
 from warmcache import services
 from warmcache.conf import INTENTS, Config
 from warmcache.models import Intent, WarmPolicy
@@ -158,6 +159,6 @@ async def test_a_runtime_reads_the_row_of_its_database_again_and_again(clock: Fa
 
         await WarmPolicy.objects.acreate(is_enabled=False)
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while fake.runtime.policy.current.is_enabled:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)

@@ -1,6 +1,7 @@
 """The real provider against each trouble of the real simulator, over real sockets."""
 
 import asyncio
+import itertools
 import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from tests.servers import PATIENCE_SECONDS
 from tests.warmcache.simulated import Simulated, eventually, simulated
 from warmcache.conf import Config
 from warmcache.core.errors import StreamBroken, UpstreamError, UpstreamRefused, UpstreamUnavailable
@@ -27,13 +29,10 @@ from warmcache.testing import KEY, make_prompt, make_turn
 
 WARM_UP = build_request(make_prompt(), None, KEY)
 REQUEST = build_request(make_prompt(), make_turn(), KEY)
-IMPATIENT = {
-    "first_event_timeout_seconds": 0.5,
-    "idle_timeout_seconds": 0.5,
-    "thinking_timeout_seconds": 0.5,
-    "warm_up_timeout_seconds": 0.5,
-}
-"""For stalls only: a slow machine must not look like one."""
+NO_ANSWER = {"first_event_timeout_seconds": 0.3, "warm_up_timeout_seconds": 0.3}
+SILENT = {"idle_timeout_seconds": 0.3, "thinking_timeout_seconds": 0.3, "warm_up_timeout_seconds": 0.3}
+SILENT_AFTER_TEXT = {"idle_timeout_seconds": 2.0}
+"""Impatience for stalls only, and only where they strike: a slow machine must not look like one."""
 
 
 @pytest.fixture
@@ -43,8 +42,16 @@ async def side() -> AsyncIterator[Simulated]:
 
 
 @pytest.fixture
-async def impatient_side() -> AsyncIterator[Simulated]:
-    async with simulated(**IMPATIENT) as running:
+async def deaf_side() -> AsyncIterator[Simulated]:
+    """For stalls before the answer."""
+    async with simulated(**NO_ANSWER) as running:
+        yield running
+
+
+@pytest.fixture
+async def silent_side() -> AsyncIterator[Simulated]:
+    """For stalls in the middle."""
+    async with simulated(**SILENT) as running:
         yield running
 
 
@@ -60,7 +67,7 @@ async def read(provider: MessagesProvider, request: Request = REQUEST) -> list[S
 
 
 async def failure_of(work: Any) -> UpstreamError:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         with pytest.raises(UpstreamError) as raised:
             await work
     return raised.value
@@ -179,14 +186,14 @@ class TestTroubleBeforeTheAnswer:
     async def test_it_is_told_as_what_it_is_and_the_call_is_made_once(
         self,
         side: Simulated,
-        impatient_side: Simulated,
+        deaf_side: Simulated,
         is_warm_up: bool,
         kind: str,
         more: dict[str, Any],
         error_class: type[UpstreamError],
         code: str,
     ) -> None:
-        side = impatient_side if kind == "stall" else side
+        side = deaf_side if kind == "stall" else side
         side.next_fault(kind, **more)
 
         error = await failure_of(side.provider.prewarm(WARM_UP) if is_warm_up else read(side.provider))
@@ -194,7 +201,8 @@ class TestTroubleBeforeTheAnswer:
         assert (type(error), error.code) == (error_class, code)
         assert error.message.endswith(".")
         assert "req_" in error.request_id or kind in ("reset", "stall")
-        assert len(side.exchanges) == 1
+        # Who is short of time may give up before the call has arrived.
+        assert len(side.exchanges) == 1 or (kind == "stall" and not side.exchanges)
 
     async def test_retry_after_is_handed_on(self, side: Simulated) -> None:
         side.next_fault("rate_limited", retry_after=7)
@@ -257,20 +265,19 @@ class TestTroubleInTheMiddle:
         ],
     )
     @pytest.mark.parametrize("where", ["before_first_token", "after_first_token"])
-    async def test_what_has_come_stays_and_the_end_is_no_success(
-        self, side: Simulated, impatient_side: Simulated, kind: str, code: str, where: str
-    ) -> None:
-        side = impatient_side if kind == "stall" else side
-        side.next_fault(kind, where=where)
-        side.next_replies("A reply that is long enough to be broken in its middle, which takes a sentence or two. " * 5)
+    async def test_what_has_come_stays_and_the_end_is_no_success(self, kind: str, code: str, where: str) -> None:
+        impatience = SILENT if where == "before_first_token" else SILENT_AFTER_TEXT
         events: list[StreamEvent] = []
 
-        async def collect() -> None:
+        async def collect(side: Simulated) -> None:
             async with side.provider.stream(REQUEST, max_tokens=300) as stream:
                 async for event in stream:
                     events.append(event)
 
-        error = await failure_of(collect())
+        async with simulated(**impatience if kind == "stall" else {}) as side:
+            side.next_fault(kind, where=where)
+            side.next_replies("A reply that is long enough to be broken in its middle, by a sentence or two. " * 5)
+            error = await failure_of(collect(side))
 
         assert (type(error), error.code) == (StreamBroken, code)
         assert error.is_retryable
@@ -288,24 +295,25 @@ class TestTroubleInTheMiddle:
         ],
     )
     async def test_a_warm_up_that_breaks_off_says_so(
-        self, side: Simulated, impatient_side: Simulated, kind: str, more: dict[str, Any], code: str
+        self, side: Simulated, silent_side: Simulated, kind: str, more: dict[str, Any], code: str
     ) -> None:
-        side = impatient_side if kind == "stall" else side
+        side = silent_side if kind == "stall" else side
         side.next_fault(kind, **more)
 
         assert (await failure_of(side.provider.prewarm(WARM_UP))).code == code
 
-    async def test_pings_do_not_keep_a_stalled_stream_alive(self, impatient_side: Simulated) -> None:
-        impatient_side.next_fault("stall", where="after_first_token", ping_seconds=0.05)
-        impatient_side.next_replies("A reply that is long enough to be broken in its middle. " * 9)
+    async def test_pings_do_not_keep_a_stalled_stream_alive(self, silent_side: Simulated) -> None:
+        silent_side.next_fault("stall", where="after_first_token", ping_seconds=0.05)
+        silent_side.next_replies("A reply that is long enough to be broken in its middle. " * 9)
 
-        assert (await failure_of(read(impatient_side.provider))).code == "stream_stalled"
+        assert (await failure_of(read(silent_side.provider))).code == "stream_stalled"
 
-    async def test_a_reply_that_never_ends_is_ended(self) -> None:
-        async with simulated(profile="haiku", total_timeout_seconds=0.8) as side:
-            side.next_replies("On and on. " * 500, tokens_per_second=100)
+    async def test_a_reply_that_never_ends_is_ended(self, side: Simulated, monkeypatch: pytest.MonkeyPatch) -> None:
+        moments = itertools.chain([0.0], itertools.count(590.0))
+        monkeypatch.setattr("warmcache.provider._monotonic", lambda: next(moments))
+        side.next_replies("On and on. " * 500, tokens_per_second=100)
 
-            error = await failure_of(read(side.provider))
+        error = await failure_of(read(side.provider))
 
         assert (type(error), error.code) == (StreamBroken, "timed_out")
 
@@ -342,7 +350,7 @@ class TestLeaving:
             await eventually(lambda: side.exchanges[0].hung_up)
 
     async def test_two_hundred_cancelled_streams_leave_the_pool_as_good_as_new(self) -> None:
-        async with simulated(profile="haiku") as side:
+        async with simulated() as side:
             side.next_replies("Word by word by word. " * 50, times=200, tokens_per_second=20)
 
             async def leave_in_the_middle(number: int) -> None:

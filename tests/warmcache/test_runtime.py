@@ -3,6 +3,7 @@ import threading
 
 import pytest
 
+from tests.servers import PATIENCE_SECONDS
 from warmcache import runtime as runtimes
 from warmcache import services
 from warmcache.conf import Config
@@ -74,7 +75,7 @@ async def test_a_ledger_that_hangs_does_not_keep_the_process_from_ending(
     monkeypatch.setattr(runtimes, "CLOSE_PATIENCE_SECONDS", 0.01)
     monkeypatch.setattr("warmcache.ledger.Ledger.flush", hang)
 
-    async with asyncio.timeout(5), fake_runtime(clock=clock, has_database=False) as fake:
+    async with asyncio.timeout(PATIENCE_SECONDS), fake_runtime(clock=clock, has_database=False) as fake:
         pass
 
     assert fake.provider.is_closed
@@ -84,13 +85,14 @@ async def test_a_ledger_that_hangs_does_not_keep_the_process_from_ending(
 async def test_housekeeping_flushes_by_itself(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     flushed = asyncio.Event()
 
-    async def flush(self: object) -> None:
+    async def flush(self: object) -> bool:
         flushed.set()
+        return True
 
     monkeypatch.setattr(runtimes, "HOUSEKEEPING_SECONDS", 0.001)
     monkeypatch.setattr("warmcache.ledger.Ledger.flush", flush)
 
-    async with fake_runtime(clock=clock, has_database=False), asyncio.timeout(5):
+    async with fake_runtime(clock=clock, has_database=False), asyncio.timeout(PATIENCE_SECONDS):
         await flushed.wait()
 
 
@@ -112,7 +114,7 @@ async def test_a_chore_that_fails_does_not_keep_rows_from_being_written(
     monkeypatch.setattr("warmcache.learning.Learning.exchange", fail)
     monkeypatch.setattr("warmcache.guards.Guards.note_missed", fail)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         runtime = build_runtime(Config(secret="test"), provider=FakeProvider(clock=clock), clock=clock)
         runtime.start()
         await is_flushed.wait()

@@ -28,6 +28,7 @@ from hypothesis.stateful import (
 )
 from redis import Redis
 
+from tests.servers import PATIENCE_SECONDS
 from tests.servers.redis_server import RedisServer
 from warmcache.conf import Config
 from warmcache.core.errors import StoreUnavailable, UpstreamUnavailable
@@ -213,7 +214,7 @@ class Cluster:
 
     async def require_leases_as_granted(self) -> None:
         """Once what is on its way to the store has arrived there."""
-        for _ in range(1000):
+        for _ in range(round(PATIENCE_SECONDS / 0.005)):
             granted = {name: owner for name in self.witness.held if (owner := self.witness.holder(name))}
             seen = await self.holders()
             if seen == granted:
@@ -223,9 +224,9 @@ class Cluster:
 
     async def close(self) -> None:
         self.provider.release_warm_ups()
-        await asyncio.wait_for(asyncio.gather(*self.sending, return_exceptions=True), timeout=30)
+        await asyncio.wait_for(asyncio.gather(*self.sending, return_exceptions=True), timeout=PATIENCE_SECONDS)
         for process in self.running:
-            await process.tasks.join(timeout_seconds=30)
+            await process.tasks.join(timeout_seconds=PATIENCE_SECONDS)
         await self.pass_time(20)
         self.clock.advance(3601)
         await self.sweep()

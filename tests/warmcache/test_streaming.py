@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.servers import PATIENCE_SECONDS
 from warmcache import services
 from warmcache.core.economics import Rates
 from warmcache.core.errors import StreamBroken, UpstreamError, UpstreamRefused, UpstreamUnavailable
@@ -51,9 +52,15 @@ async def start_warm_up(fake: FakeRuntime, prompt: Prompt | None = None) -> serv
 
 
 async def until(condition: Any) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not condition():  # noqa: ASYNC110 - the other task sets no event
             await asyncio.sleep(0)
+
+
+async def settle() -> None:
+    """Lets every task go as far as it can."""
+    for _ in range(30):
+        await asyncio.sleep(0)
 
 
 class TestReading:
@@ -244,7 +251,7 @@ class TestJoining:
         clock.advance(1)
         response = request(fake)
         reading = asyncio.create_task(read(response))
-        await asyncio.sleep(0.01)
+        await settle()
         assert fake.provider.reply_count == 0
 
         clock.advance(2)
@@ -275,7 +282,7 @@ class TestJoining:
             clock.advance(1.06)
             response = request(fake)
 
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await read(response)
 
             assert response.result is not None
@@ -288,7 +295,7 @@ class TestJoining:
         clock.advance(1)
         response = request(fake)
         reading = asyncio.create_task(read(response))
-        await asyncio.sleep(0.01)
+        await settle()
 
         next(iter(fake.runtime.tasks._tasks)).cancel()
         await reading
@@ -303,7 +310,7 @@ class TestJoining:
         clock.advance(1)
         response = request(fake)
 
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await read(response)
 
         assert response.result is not None
@@ -330,7 +337,7 @@ class TestJoining:
         attempt = await start_warm_up(fake)
         clock.advance(1)
         reading = asyncio.create_task(read(request(fake)))
-        await asyncio.sleep(0.01)
+        await settle()
 
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -12,6 +12,7 @@ from threading import Event
 
 import pytest
 
+from tests.servers import PATIENCE_SECONDS
 from warmcache import services, sync
 from warmcache.conf import Config
 from warmcache.core.errors import UpstreamUnavailable
@@ -155,11 +156,11 @@ def test_closing_ends_a_response_in_another_thread(fake):
 
     with ThreadPoolExecutor(1) as threads:
         reading = threads.submit(reader)
-        assert begun.wait(10)
+        assert begun.wait(PATIENCE_SECONDS)
         sync.close()
 
         with pytest.raises(RuntimeError, match="closed during this response"):
-            reading.result(10)
+            reading.result(PATIENCE_SECONDS)
     assert UsageRecord.objects.get().status == "stopped"
 
 
@@ -187,7 +188,7 @@ def test_every_service_has_a_blocking_twin():
 def test_parent_and_child_of_a_fork_have_loops_of_their_own_and_the_end_flushes_both(tmp_path):
     database = tmp_path / "host.sqlite3"
     with SimulatorProcess(profile="instant", noise=0) as simulator:
-        simulator.wait_ready()
+        simulator.wait_ready(PATIENCE_SECONDS)
         environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(ROOT),
@@ -196,7 +197,13 @@ def test_parent_and_child_of_a_fork_have_loops_of_their_own_and_the_end_flushes_
             "ANTHROPIC_BASE_URL": simulator.base_url,
             "ANTHROPIC_API_KEY": simulator.api_key,
         }
-        subprocess.run([sys.executable, "-m", "tests.host.forked"], cwd=ROOT, env=environment, check=True, timeout=180)
+        subprocess.run(
+            [sys.executable, "-m", "tests.host.forked"],
+            cwd=ROOT,
+            env=environment,
+            check=True,
+            timeout=4 * PATIENCE_SECONDS,
+        )
 
     with sqlite3.connect(database) as connection:
         skips = connection.execute("SELECT label, reason FROM warmcache_skipcount").fetchall()

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from tests.servers import PATIENCE_SECONDS
 from warmcache.tasks import TaskOwner
 from warmcache.testing import FakeClock
 from warmcache.timers import MAX_RUNNING, Timer, Timers
@@ -143,7 +144,7 @@ async def test_by_itself_it_fires_as_time_goes_on(timers: Timers, clock: FakeClo
     await asyncio.sleep(0)
     timers.set("a", Timer(at=clock.now(), action=action))
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await done.wait()
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.servers import PATIENCE_SECONDS
 from warmcache import services, warming
 from warmcache.checks import STORE_METHODS
 from warmcache.core.errors import StoreUnavailable, UpstreamRefused, UpstreamUnavailable
@@ -94,10 +95,10 @@ async def test_a_conversation_and_its_draft_that_are_cold_together_do_not_wait_f
 
     # The draft comes first to the shared layer, the conversation holds the layer between the two.
     attempts = [await services.prewarm_prefix(prompt, intent="attach") for prompt in (with_draft, conversation)]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await fake.provider.warm_ups_in_flight()
     fake.provider.release_warm_ups()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         ends = [await attempt.finished() for attempt in attempts if attempt.finished]
 
     assert [end.state for end in ends] == ["warm", "warm"]
@@ -109,7 +110,7 @@ async def test_an_assistant_below_the_minimum_does_not_make_its_conversations_qu
     prompts = [make_prompt(system_tokens=100, name=f"chat {number}", turns=2) for number in range(3)]
 
     attempts = [await services.prewarm_prefix(prompt, intent="typing") for prompt in prompts]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await fake.provider.warm_ups_in_flight(3)
 
     fake.provider.release_warm_ups()
@@ -208,14 +209,15 @@ async def test_no_more_warm_ups_are_at_the_provider_than_allowed(clock: FakeCloc
 
 
 async def test_a_warm_up_that_waits_too_long_for_its_turn_is_not_sent(clock: FakeClock) -> None:
-    async with fake_runtime(
-        clock=clock, has_database=False, max_concurrent_warm_ups=1, warm_up_patience_seconds=0.01
-    ) as fake:
+    async with fake_runtime(clock=clock, has_database=False, max_concurrent_warm_ups=1) as fake:
         fake.provider.hold_warm_ups()
         leader = await services.prewarm_prefix(make_prompt(), intent="typing")
         await fake.provider.warm_ups_in_flight()
+        patient = fake.runtime.config
 
+        fake.runtime.config = replace(patient, warm_up_patience_seconds=0.01)
         warmth = await warm(make_prompt(system_tokens=3000))
+        fake.runtime.config = patient
         fake.provider.release_warm_ups()
 
         assert (warmth.state, warmth.reason) == ("skipped", "busy")
@@ -261,7 +263,7 @@ async def test_whoever_gives_up_while_the_guards_decide_leaves_nothing_reserved(
     asking.cancel()
     await asyncio.wait({asking})
     may_answer.set()
-    await fake.runtime.tasks.join(timeout_seconds=5)
+    await fake.runtime.tasks.join(timeout_seconds=PATIENCE_SECONDS)
 
     assert asking.cancelled()
     assert {spent for spent, _ in allowances._sums.values()} == {0}
@@ -456,7 +458,7 @@ async def test_what_was_billed_is_known_even_if_the_process_ends_while_the_guard
 
         fake.runtime.guards.settle = tell  # type: ignore[method-assign]
         await services.prewarm_prefix(make_prompt(), intent="typing")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await is_telling.wait()
 
     row = await in_database_thread(WarmUp.objects.get)

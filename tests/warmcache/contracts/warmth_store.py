@@ -5,8 +5,16 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from tests.servers import PATIENCE_SECONDS
 from warmcache.core.ports import WarmthStore
 from warmcache.testing import FakeClock
+
+
+async def asked(store: WarmthStore) -> None:
+    """Lets those who have begun to wait ask first: a server answers later who asks later."""
+    for _ in range(3):
+        await asyncio.sleep(0.01)
+        await store.look_up(["a"])
 
 
 class WarmthStoreContract:
@@ -29,21 +37,21 @@ class WarmthStoreContract:
         assert await store.look_up([]) == {}
 
     async def test_only_one_of_many_claims_a_prefix(self, store: WarmthStore) -> None:
-        claims = await asyncio.gather(*(store.claim("a", owner=f"worker-{n}", ttl_seconds=5) for n in range(50)))
+        claims = await asyncio.gather(*(store.claim("a", owner=f"worker-{n}", ttl_seconds=60) for n in range(50)))
 
         assert claims.count(True) == 1
 
     async def test_claims_of_different_prefixes_do_not_meet(self, store: WarmthStore) -> None:
-        assert await store.claim("a", owner="x", ttl_seconds=5)
-        assert await store.claim("b", owner="y", ttl_seconds=5)
+        assert await store.claim("a", owner="x", ttl_seconds=60)
+        assert await store.claim("b", owner="y", ttl_seconds=60)
 
     async def test_not_even_the_holder_claims_twice(self, store: WarmthStore) -> None:
-        await store.claim("a", owner="x", ttl_seconds=5)
+        await store.claim("a", owner="x", ttl_seconds=60)
 
-        assert not await store.claim("a", owner="x", ttl_seconds=5)
+        assert not await store.claim("a", owner="x", ttl_seconds=60)
 
     async def test_a_lease_shows_who_holds_it(self, store: WarmthStore) -> None:
-        await store.claim("a", owner="x y", ttl_seconds=5)
+        await store.claim("a", owner="x y", ttl_seconds=60)
 
         seen = (await store.look_up(["a"]))["a"]
 
@@ -53,8 +61,8 @@ class WarmthStoreContract:
     async def test_a_lease_shows_since_when_its_holder_s_call_is_under_way(
         self, store: WarmthStore, clock: FakeClock
     ) -> None:
-        await store.claim("a", owner="x", ttl_seconds=5)
-        await store.claim("b", owner="y", ttl_seconds=5)
+        await store.claim("a", owner="x", ttl_seconds=60)
+        await store.claim("b", owner="y", ttl_seconds=60)
         clock.advance(1)
 
         await store.begin(["a", "b", "nobody's"], owner="x")
@@ -67,17 +75,17 @@ class WarmthStoreContract:
     async def test_a_call_that_begins_does_not_lengthen_its_lease(
         self, store: WarmthStore, pass_time: Callable[[float], Awaitable[None]]
     ) -> None:
-        await store.claim("a", owner="x", ttl_seconds=5)
-        await pass_time(4)
+        await store.claim("a", owner="x", ttl_seconds=60)
+        await pass_time(50)
         await store.begin(["a"], owner="x")
 
-        await pass_time(1.1)
+        await pass_time(10.1)
 
         assert await store.look_up(["a"]) == {}
 
     async def test_a_claim_can_say_at_once_that_the_call_begins(self, store: WarmthStore, clock: FakeClock) -> None:
-        assert await store.claim("a", owner="x", ttl_seconds=5, begins=True)
-        assert not await store.claim("a", owner="y", ttl_seconds=5, begins=True)
+        assert await store.claim("a", owner="x", ttl_seconds=60, begins=True)
+        assert not await store.claim("a", owner="y", ttl_seconds=60, begins=True)
 
         seen = (await store.look_up(["a"]))["a"]
 
@@ -87,45 +95,45 @@ class WarmthStoreContract:
         self, store: WarmthStore, clock: FakeClock, pass_time: Callable[[float], Awaitable[None]]
     ) -> None:
         for name in ("a", "b"):
-            await store.claim(name, owner="x 1", ttl_seconds=5, begins=True)
-        await store.claim("c", owner="y", ttl_seconds=5)
+            await store.claim(name, owner="x 1", ttl_seconds=60, begins=True)
+        await store.claim("c", owner="y", ttl_seconds=60)
         called_at = (await store.look_up(["a"]))["a"].called_at
-        await pass_time(4)
+        await pass_time(50)
 
-        await store.renew({"a": "x 1", "b": "x 1", "c": "x 1", "nobody's": "x 1"}, ttl_seconds=5)
-        await pass_time(4)
+        await store.renew({"a": "x 1", "b": "x 1", "c": "x 1", "nobody's": "x 1"}, ttl_seconds=60)
+        await pass_time(50)
 
         seen = await store.look_up(["a", "b", "c", "nobody's"])
         assert {name: sighting.lease_owner for name, sighting in seen.items()} == {"a": "x 1", "b": "x 1"}
         assert seen["a"].called_at == called_at
 
     async def test_renewing_nothing_is_allowed(self, store: WarmthStore) -> None:
-        await store.renew({}, ttl_seconds=5)
+        await store.renew({}, ttl_seconds=60)
 
     async def test_a_lease_that_has_ended_is_not_brought_back(
         self, store: WarmthStore, pass_time: Callable[[float], Awaitable[None]]
     ) -> None:
-        await store.claim("a", owner="x", ttl_seconds=2)
-        await pass_time(2.1)
+        await store.claim("a", owner="x", ttl_seconds=20)
+        await pass_time(20.1)
 
-        await store.renew({"a": "x"}, ttl_seconds=5)
+        await store.renew({"a": "x"}, ttl_seconds=60)
 
-        assert await store.claim("a", owner="y", ttl_seconds=5)
+        assert await store.claim("a", owner="y", ttl_seconds=60)
 
     async def test_a_released_lease_can_be_claimed_again(self, store: WarmthStore) -> None:
-        await store.claim("a", owner="x", ttl_seconds=5)
+        await store.claim("a", owner="x", ttl_seconds=60)
         await store.release("a", owner="x")
 
         assert await store.look_up(["a"]) == {}
-        assert await store.claim("a", owner="y", ttl_seconds=5)
+        assert await store.claim("a", owner="y", ttl_seconds=60)
 
     async def test_a_lease_can_be_released_by_its_holder_only(self, store: WarmthStore) -> None:
-        await store.claim("a", owner="worker-1", ttl_seconds=5)
+        await store.claim("a", owner="worker-1", ttl_seconds=60)
 
         for stranger in ("worker", "worker-", "worker-10", "worker-1 ", ""):
             await store.release("a", owner=stranger)
 
-        assert not await store.claim("a", owner="y", ttl_seconds=5)
+        assert not await store.claim("a", owner="y", ttl_seconds=60)
 
     async def test_releasing_what_nobody_holds_does_nothing(self, store: WarmthStore) -> None:
         await store.release("a", owner="x")
@@ -135,31 +143,33 @@ class WarmthStoreContract:
     async def test_a_lease_ends_by_itself(
         self, store: WarmthStore, pass_time: Callable[[float], Awaitable[None]]
     ) -> None:
-        await store.claim("a", owner="x", ttl_seconds=5)
+        await store.claim("a", owner="x", ttl_seconds=60)
 
-        await pass_time(5.1)
+        await pass_time(60.1)
 
         assert await store.look_up(["a"]) == {}
-        assert await store.claim("a", owner="y", ttl_seconds=5)
+        assert await store.claim("a", owner="y", ttl_seconds=60)
 
     async def test_a_late_release_does_not_take_the_lease_of_the_next_holder(
         self, store: WarmthStore, pass_time: Callable[[float], Awaitable[None]]
     ) -> None:
-        await store.claim("a", owner="x", ttl_seconds=5)
-        await pass_time(5.1)
-        await store.claim("a", owner="y", ttl_seconds=5)
+        await store.claim("a", owner="x", ttl_seconds=60)
+        await pass_time(60.1)
+        await store.claim("a", owner="y", ttl_seconds=60)
 
         await store.release("a", owner="x")
 
-        assert not await store.claim("a", owner="z", ttl_seconds=5)
+        assert not await store.claim("a", owner="z", ttl_seconds=60)
 
     async def test_nobody_waits_for_what_nobody_holds(self, store: WarmthStore) -> None:
-        assert await store.wait_until_released("a", timeout_seconds=5)
+        assert await store.wait_until_released("a", timeout_seconds=PATIENCE_SECONDS)
 
     async def test_all_who_wait_go_on_when_the_lease_is_released(self, store: WarmthStore) -> None:
         await store.claim("a", owner="x", ttl_seconds=60)
-        waiting = [asyncio.create_task(store.wait_until_released("a", timeout_seconds=10)) for _ in range(20)]
-        await asyncio.sleep(0.05)
+        waiting = [
+            asyncio.create_task(store.wait_until_released("a", timeout_seconds=PATIENCE_SECONDS)) for _ in range(20)
+        ]
+        await asked(store)
 
         await store.release("a", owner="x")
 
@@ -167,11 +177,11 @@ class WarmthStoreContract:
 
     async def test_one_who_leaves_and_one_who_comes_at_the_same_moment_do_not_meet(self, store: WarmthStore) -> None:
         await store.claim("a", owner="x", ttl_seconds=60)
-        leaves = asyncio.create_task(store.wait_until_released("a", timeout_seconds=10))
-        await asyncio.sleep(0.05)
+        leaves = asyncio.create_task(store.wait_until_released("a", timeout_seconds=PATIENCE_SECONDS))
+        await asked(store)
         leaves.cancel()
-        comes = asyncio.create_task(store.wait_until_released("a", timeout_seconds=10))
-        await asyncio.sleep(0.05)
+        comes = asyncio.create_task(store.wait_until_released("a", timeout_seconds=PATIENCE_SECONDS))
+        await asked(store)
 
         await store.release("a", owner="x")
 
@@ -180,8 +190,10 @@ class WarmthStoreContract:
 
     async def test_who_waits_for_one_holder_does_not_wait_for_the_next(self, store: WarmthStore) -> None:
         await store.claim("a", owner="x", ttl_seconds=60)
-        waiting = [asyncio.create_task(store.wait_until_released("a", timeout_seconds=10)) for _ in range(3)]
-        await asyncio.sleep(0.05)
+        waiting = [
+            asyncio.create_task(store.wait_until_released("a", timeout_seconds=PATIENCE_SECONDS)) for _ in range(3)
+        ]
+        await asked(store)
 
         await store.release("a", owner="x")
         await store.claim("a", owner="y", ttl_seconds=60)
@@ -189,12 +201,16 @@ class WarmthStoreContract:
         assert await asyncio.gather(*waiting) == [True] * 3
         assert not await store.wait_until_released("a", timeout_seconds=0.02)
 
-    async def test_waiting_goes_on_while_the_holder_renews(self, store: WarmthStore) -> None:
-        await store.claim("a", owner="x", ttl_seconds=0.8)
-        waiting = asyncio.create_task(store.wait_until_released("a", timeout_seconds=10))
-        await asyncio.sleep(0.02)
+    async def test_waiting_goes_on_while_the_holder_renews(
+        self, store: WarmthStore, pass_time: Callable[[float], Awaitable[None]]
+    ) -> None:
+        await store.claim("a", owner="x", ttl_seconds=60)
+        waiting = asyncio.create_task(store.wait_until_released("a", timeout_seconds=PATIENCE_SECONDS))
+        await asked(store)
+        await pass_time(50)
         await store.renew({"a": "x"}, ttl_seconds=60)
-        await asyncio.sleep(1.0)
+        await pass_time(50)
+        await asyncio.sleep(0.6)  # longer than a store may take to look again
         has_ended = waiting.done()
 
         await store.release("a", owner="x")
@@ -209,8 +225,10 @@ class WarmthStoreContract:
 
     async def test_a_waiter_that_leaves_changes_nothing_for_the_others(self, store: WarmthStore) -> None:
         await store.claim("a", owner="x", ttl_seconds=60)
-        leaves, stays = (asyncio.create_task(store.wait_until_released("a", timeout_seconds=10)) for _ in range(2))
-        await asyncio.sleep(0.05)
+        leaves, stays = (
+            asyncio.create_task(store.wait_until_released("a", timeout_seconds=PATIENCE_SECONDS)) for _ in range(2)
+        )
+        await asked(store)
 
         leaves.cancel()
         await asyncio.sleep(0)
@@ -221,10 +239,10 @@ class WarmthStoreContract:
     async def test_a_warm_entry_is_seen_until_it_expires(
         self, store: WarmthStore, clock: FakeClock, pass_time: Callable[[float], Awaitable[None]]
     ) -> None:
-        expires_at = clock.now() + 2
+        expires_at = clock.now() + 20
         await store.record_warm({"a": expires_at, "b": expires_at + 100})
         seen = await store.look_up(["a", "b", "c"])
-        await pass_time(2.1)
+        await pass_time(20.1)
 
         assert {name: sighting.expires_at for name, sighting in seen.items()} == {
             "a": pytest.approx(expires_at),
@@ -257,7 +275,7 @@ class WarmthStoreContract:
 
     async def test_forgetting_takes_the_warmth_and_leaves_the_lease(self, store: WarmthStore, clock: FakeClock) -> None:
         await store.record_warm({"a": clock.now() + 300, "b": clock.now() + 300})
-        await store.claim("a", owner="x", ttl_seconds=5)
+        await store.claim("a", owner="x", ttl_seconds=60)
 
         await store.forget(["a", "never seen"])
 
@@ -268,9 +286,9 @@ class WarmthStoreContract:
     async def test_what_cannot_be_cached_is_marked_for_a_while(
         self, store: WarmthStore, pass_time: Callable[[float], Awaitable[None]]
     ) -> None:
-        await store.record_uncacheable("a", ttl_seconds=2)
+        await store.record_uncacheable("a", ttl_seconds=20)
         marked = (await store.look_up(["a"]))["a"].is_uncacheable
-        await pass_time(2.1)
+        await pass_time(20.1)
 
         assert marked
         assert await store.look_up(["a"]) == {}
@@ -278,11 +296,11 @@ class WarmthStoreContract:
     async def test_a_stop_is_seen_under_its_name_until_it_ends(
         self, store: WarmthStore, pass_time: Callable[[float], Awaitable[None]]
     ) -> None:
-        await store.stop("all", reason="budget", ttl_seconds=2)
-        await store.stop("all", reason="user_budget", ttl_seconds=2)
+        await store.stop("all", reason="budget", ttl_seconds=20)
+        await store.stop("all", reason="user_budget", ttl_seconds=20)
         seen = await store.look_up(["a"], stops=["all", "other"])
         unasked = await store.look_up(["all"])
-        await pass_time(2.1)
+        await pass_time(20.1)
 
         assert {name: sighting.stopped_for for name, sighting in seen.items()} == {"all": "user_budget"}
         assert unasked == {}
@@ -302,8 +320,8 @@ class WarmthStoreContract:
 
     async def test_warmth_a_lease_and_a_mark_stand_side_by_side(self, store: WarmthStore, clock: FakeClock) -> None:
         await store.record_warm({"a": clock.now() + 300})
-        await store.claim("a", owner="x", ttl_seconds=5)
-        await store.record_uncacheable("a", ttl_seconds=5)
+        await store.claim("a", owner="x", ttl_seconds=60)
+        await store.record_uncacheable("a", ttl_seconds=60)
 
         seen = (await store.look_up(["a"]))["a"]
 

@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 from anthropic import AsyncAnthropic
 
+from tests.servers import PATIENCE_SECONDS
 from warmcache.core.catalog import facts_for
 from warmcache.simulator.app import create_app
 from warmcache.simulator.engine import Engine
@@ -39,7 +40,7 @@ class Served:
     clients: list[AsyncAnthropic] = field(default_factory=list)
 
     def client(self, **options: Any) -> AsyncAnthropic:
-        options = {"api_key": "key", "base_url": self.url, "max_retries": 0, "timeout": 10, **options}
+        options = {"api_key": "key", "base_url": self.url, "max_retries": 0, "timeout": PATIENCE_SECONDS, **options}
         self.clients.append(AsyncAnthropic(**options))
         return self.clients[-1]
 
@@ -122,7 +123,7 @@ def eventually() -> Callable[[Callable[[], bool]], Awaitable[None]]:
     """Waits for something that another task is about to do."""
 
     async def wait(happened: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not happened():  # noqa: ASYNC110 - the other side of a socket sets no event here
                 await asyncio.sleep(0.005)
 

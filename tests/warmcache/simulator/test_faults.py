@@ -6,6 +6,7 @@ import anthropic
 import httpx2
 import pytest
 
+from tests.servers import PATIENCE_SECONDS
 from warmcache.simulator.faults import KINDS, BadFaultError, FaultQueue, read_fault
 
 CALL: dict[str, Any] = {
@@ -168,14 +169,27 @@ async def test_a_stream_can_end_cleanly_without_message_stop(served):
 @pytest.mark.parametrize("where", ["before_headers", "before_first_token", "after_first_token"])
 async def test_a_stall_lasts_until_the_reader_gives_up(served, eventually, where: str):
     await served.control("POST", "faults", {"kind": "stall", "where": where})
-    client = served.client(timeout=httpx2.Timeout(5, read=0.1))
+    reading = asyncio.create_task(streamed(served.client()))
+    await eventually(lambda: [exchange.fault for exchange in served.simulator.journal.newest()] == ["stall"])
+    (exchange,) = served.simulator.journal.newest()
+    is_after_text = where == "after_first_token"
+    await eventually(lambda: "first_token" in exchange.timings_ms or not is_after_text)
+    await asyncio.wait({reading}, timeout=0.05)
+    was_waiting = not reading.done()
+
+    reading.cancel()
+
+    await eventually(lambda: exchange.hung_up)
+    assert was_waiting
+    assert ("first_token" in exchange.timings_ms) is is_after_text
+
+
+async def test_a_stall_is_a_time_out_to_the_sdk(served):
+    await served.control("POST", "faults", {"kind": "stall"})
+    client = served.client(timeout=httpx2.Timeout(PATIENCE_SECONDS, read=0.05))
 
     with pytest.raises((httpx2.ReadTimeout, anthropic.APITimeoutError)):
         await streamed(client)
-
-    (exchange,) = served.simulator.journal.newest()
-    await eventually(lambda: exchange.hung_up)
-    assert ("first_token" in exchange.timings_ms) is (where == "after_first_token")
 
 
 async def test_a_stall_that_ends_lets_the_reply_go_on(served):
@@ -190,24 +204,30 @@ async def test_a_stall_that_ends_lets_the_reply_go_on(served):
 
 
 async def test_pings_can_drip_through_a_stall(served):
-    await served.control("POST", "faults", {"kind": "stall", "seconds": 0.1, "ping_seconds": 0.01})
+    await served.control("POST", "faults", {"kind": "stall", "ping_seconds": 0.01})
     client = served.client()
+    lines: list[str] = []
 
     async with client.messages.with_streaming_response.create(**CALL, stream=True) as response:
-        raw = "".join([line + "\n" async for line in response.iter_lines()])
+        async for line in response.iter_lines():
+            lines.append(line)
+            if lines.count("event: ping") == 3:
+                served.simulator.faults.release()
 
-    before_the_first_token = raw[: raw.index("content_block_delta")]
-    assert before_the_first_token.count("event: ping") > 2
-    assert "event: message_stop" in raw
+    assert lines[: lines.index("event: content_block_delta")].count("event: ping") >= 3
+    assert "event: message_stop" in lines
 
 
-async def test_a_stalled_warm_up_keeps_its_caller_waiting(served):
+async def test_a_stalled_warm_up_keeps_its_caller_waiting(served, eventually):
     await served.control("POST", "faults", {"kind": "stall", "match": "warm_up"})
     client = served.client()
+    warming = asyncio.create_task(client.messages.create(**WARM_UP))
+    await eventually(lambda: [exchange.fault for exchange in served.simulator.journal.newest()] == ["stall"])
 
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(client.messages.create(**WARM_UP), 0.1)
+    await asyncio.wait({warming}, timeout=0.05)
 
+    assert not warming.done()
+    warming.cancel()
     assert await client.messages.create(**WARM_UP)
 
 
@@ -248,7 +268,7 @@ async def test_a_warm_up_that_is_refused_for_overload_leaves_no_entry(served):
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_every_fault_passes_and_the_call_after_it_goes_well(served, kind: str):
-    client = served.client(timeout=httpx2.Timeout(5, read=0.2))
+    client = served.client()
     await served.control("POST", "faults", {"kind": kind, "seconds": 0.01})
 
     with contextlib.suppress(anthropic.APIError, httpx2.TransportError, ValueError):

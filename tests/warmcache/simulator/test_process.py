@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import PATIENCE_SECONDS
+
 ROOT = Path(__file__).resolve().parents[3]
 FLAGS = ("--profile", "instant", "--noise", "0")
 
@@ -29,13 +31,13 @@ def test_it_says_ready_serves_and_ends_with_its_standard_input():
     with started("--exit-with-stdin") as (process, line):
         word, url = line.split()
         with pytest.raises(urllib.error.HTTPError) as caught:
-            urllib.request.urlopen(f"{url}/v1/models", timeout=5)  # noqa: S310 - our own child
+            urllib.request.urlopen(f"{url}/v1/models", timeout=PATIENCE_SECONDS)  # noqa: S310 - our own child
         caught.value.close()
         process.stdin.close()
 
         assert word == "READY"
         assert caught.value.code == 401
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE_SECONDS) == 0
         assert (process.stdout.read(), process.stderr.read()) == ("", "")
 
 
@@ -44,7 +46,7 @@ def test_a_signal_ends_it_without_a_word(number: signal.Signals):
     with started() as (process, _):
         process.send_signal(number)
 
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE_SECONDS) == 0
         assert process.stderr.read() == ""
 
 
@@ -55,7 +57,7 @@ def test_a_child_outlives_ctrl_c_until_its_parent_lets_go():
             process.wait(0.3)
         process.stdin.close()
 
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE_SECONDS) == 0
         assert process.stderr.read() == ""
 
 
@@ -63,7 +65,7 @@ def test_a_taken_port_is_one_clear_sentence():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         with started("--port", port, ready=False) as (process, _):
-            output, errors = process.communicate(timeout=10)
+            output, errors = process.communicate(timeout=PATIENCE_SECONDS)
 
     assert process.returncode == 1
     assert output == ""
@@ -75,7 +77,7 @@ def test_a_taken_port_is_one_clear_sentence():
 @pytest.mark.parametrize("flags", [("--profile", "warp"), ("--port", "70000"), ("--noise", "loud"), ("--fast",)])
 def test_a_bad_flag_is_one_clear_sentence(flags: tuple[str, ...]):
     with started(*flags, ready=False) as (process, _):
-        output, errors = process.communicate(timeout=10)
+        output, errors = process.communicate(timeout=PATIENCE_SECONDS)
 
     assert process.returncode == 2
     assert output == ""

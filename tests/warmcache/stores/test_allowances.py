@@ -140,7 +140,11 @@ STEPS = st.one_of(
 Step = list[Claim] | list[Change] | float
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(steps=st.lists(STEPS, max_size=25))
 def test_memory_and_redis_give_the_same_answers(redis_server: RedisServer, steps: list[Step]) -> None:
     async def both() -> None:

@@ -5,6 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from tests.servers import PATIENCE_SECONDS
 from tests.warmcache.contracts.warmth_store import WarmthStoreContract
 from warmcache.stores.memory import MemoryWarmthStore
 from warmcache.testing import FakeClock
@@ -24,8 +25,23 @@ async def test_a_waiter_is_not_held_beyond_the_lease_of_a_holder_that_is_gone(cl
 
     clock.advance(0.1)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert await waiting
+
+
+async def test_a_waiter_looks_again_when_the_lease_would_have_ended_and_waits_on(clock: FakeClock) -> None:
+    store = MemoryWarmthStore(clock=clock)
+    await store.claim("a", owner="x", ttl_seconds=0.05)
+    waiting = asyncio.create_task(store.wait_until_released("a", timeout_seconds=PATIENCE_SECONDS))
+    await asyncio.sleep(0)
+    await store.renew({"a": "x"}, ttl_seconds=60)
+    await asyncio.sleep(0.1)
+    has_ended = waiting.done()
+
+    await store.release("a", owner="x")
+
+    assert not has_ended
+    assert await waiting
 
 
 async def test_memory_is_bounded_and_the_oldest_goes_first(clock: FakeClock) -> None:
@@ -55,7 +71,7 @@ async def test_a_lease_that_gives_way_to_newer_ones_wakes_those_who_wait_for_it(
     for name in "ab":
         await store.claim(name, owner="x", ttl_seconds=60)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert await waiting
 
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from redis.asyncio import Redis
 
+from tests.servers import PATIENCE_SECONDS
 from tests.servers.redis_server import RedisServer
 from tests.warmcache.contracts.warmth_store import WarmthStoreContract
 from warmcache.core.errors import StoreUnavailable
@@ -49,7 +50,7 @@ async def test_a_lease_taken_in_one_process_is_held_in_all(
 ) -> None:
     stores = (store, other_store)
 
-    claims = await asyncio.gather(*(s.claim("a", owner=f"{n}", ttl_seconds=5) for n in range(25) for s in stores))
+    claims = await asyncio.gather(*(s.claim("a", owner=f"{n}", ttl_seconds=60) for n in range(25) for s in stores))
 
     assert claims.count(True) == 1
 
@@ -58,7 +59,9 @@ async def test_a_release_in_one_process_wakes_those_who_wait_in_another(
     store: RedisWarmthStore, other_store: RedisWarmthStore
 ) -> None:
     await store.claim("a", owner="x", ttl_seconds=60)
-    waiting = [asyncio.create_task(other_store.wait_until_released("a", timeout_seconds=20)) for _ in range(5)]
+    waiting = [
+        asyncio.create_task(other_store.wait_until_released("a", timeout_seconds=PATIENCE_SECONDS)) for _ in range(5)
+    ]
     await asyncio.sleep(0.1)
 
     await store.release("a", owner="x")
@@ -80,10 +83,10 @@ async def test_nothing_but_times_ids_and_marks_is_stored(
     store: RedisWarmthStore, redis_server: RedisServer, clock: FakeClock
 ) -> None:
     await store.record_warm({"a": clock.now() + 60})
-    await store.claim("a", owner="warm-up-1", ttl_seconds=5)
-    await store.claim("b", owner="warm-up-2", ttl_seconds=5)
+    await store.claim("a", owner="warm-up-1", ttl_seconds=60)
+    await store.claim("b", owner="warm-up-2", ttl_seconds=60)
     await store.begin(["b"], owner="warm-up-2")
-    await store.record_uncacheable("a", ttl_seconds=5)
+    await store.record_uncacheable("a", ttl_seconds=60)
 
     async with Redis.from_url(redis_server.url, decode_responses=True) as redis:
         stored = {key: await redis.get(key) async for key in redis.scan_iter()}
@@ -99,20 +102,21 @@ async def test_nothing_but_times_ids_and_marks_is_stored(
 
 
 async def test_without_redis_every_call_says_so_quickly_and_it_recovers_by_itself(
-    redis_server: RedisServer, clock: FakeClock, caplog: pytest.LogCaptureFixture
+    redis_server: RedisServer, clock: FakeClock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(redis_link, "REST_SECONDS", 0.05)
     caplog.set_level(logging.CRITICAL, "warmcache.stores.redis")
     store = RedisWarmthStore(clock=clock, url=redis_server.url)
     await store.look_up(["a"])
     calls: list[Callable[[], Awaitable[object]]] = [
         lambda: store.look_up(["a"]),
-        lambda: store.claim("a", owner="x", ttl_seconds=5),
+        lambda: store.claim("a", owner="x", ttl_seconds=60),
         lambda: store.begin(["a"], owner="x"),
-        lambda: store.renew({"a": "x"}, ttl_seconds=5),
+        lambda: store.renew({"a": "x"}, ttl_seconds=60),
         lambda: store.release("a", owner="x"),
         lambda: store.wait_until_released("a", timeout_seconds=5),
         lambda: store.record_warm({"a": clock.now() + 60}),
-        lambda: store.record_uncacheable("a", ttl_seconds=5),
+        lambda: store.record_uncacheable("a", ttl_seconds=60),
         lambda: store.forget(["a"]),
     ]
     redis_server.kill()
@@ -124,12 +128,12 @@ async def test_without_redis_every_call_says_so_quickly_and_it_recovers_by_itsel
         redis_server.start()
     await until_it_answers(store)
 
-    assert await store.claim("a", owner="x", ttl_seconds=5)
+    assert await store.claim("a", owner="x", ttl_seconds=60)
     await store.aclose()
 
 
 async def until_it_answers(store: RedisWarmthStore) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             with contextlib.suppress(StoreUnavailable):
                 await store.look_up(["a"])
@@ -140,16 +144,17 @@ async def until_it_answers(store: RedisWarmthStore) -> None:
 async def test_a_redis_that_hangs_costs_one_wait_and_then_nothing(
     redis_server: RedisServer, clock: FakeClock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(redis_link, "REST_SECONDS", 0.05)
     caplog.set_level(logging.CRITICAL, "warmcache.stores.redis_link")
-    monkeypatch.setattr(redis_link, "COMMAND_TIMEOUT_SECONDS", 0.3)
     store = RedisWarmthStore(clock=clock, url=redis_server.url)
     await store.look_up(["a"])
     redis_server.freeze()
     try:
+        monkeypatch.setattr(redis_link, "COMMAND_TIMEOUT_SECONDS", 0.3)
         first = await asyncio.gather(*(store.look_up(["a"]) for _ in range(100)), return_exceptions=True)
-        later = await asyncio.wait_for(
-            asyncio.gather(*(store.look_up(["a"]) for _ in range(100)), return_exceptions=True), timeout=0.2
-        )
+        monkeypatch.setattr(redis_link, "COMMAND_TIMEOUT_SECONDS", 10 * PATIENCE_SECONDS)  # nobody waits for it now
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            later = await asyncio.gather(*(store.look_up(["a"]) for _ in range(100)), return_exceptions=True)
     finally:
         redis_server.thaw()
     await until_it_answers(store)
@@ -161,11 +166,19 @@ async def test_a_redis_that_hangs_costs_one_wait_and_then_nothing(
 async def test_time_in_which_the_loop_was_held_up_does_not_count_against_redis(
     store: RedisWarmthStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_link, "COMMAND_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(redis_link, "COMMAND_TIMEOUT_SECONDS", 0.2)
+    answered = asyncio.Event()
+
+    async def answer_late(keys: list[str]) -> list[None]:
+        asyncio.get_running_loop().call_later(0.1, answered.set)
+        await answered.wait()
+        return [None] * len(keys)
+
+    monkeypatch.setattr(store._redis, "mget", answer_late)
     looking = asyncio.create_task(store.look_up(["a"]))
     await asyncio.sleep(0)
 
-    time.sleep(0.8)  # noqa: ASYNC251 - as a process that is short of time
+    time.sleep(0.3)  # noqa: ASYNC251 - as a process that is short of time
 
     assert await looking == {}
 
@@ -182,7 +195,7 @@ async def test_who_waits_while_redis_restarts_is_told(
     caplog.set_level(logging.CRITICAL, "warmcache.stores.redis")
     store = RedisWarmthStore(clock=clock, url=redis_server.url)
     await store.claim("a", owner="x", ttl_seconds=60)
-    waiting = asyncio.create_task(store.wait_until_released("a", timeout_seconds=20))
+    waiting = asyncio.create_task(store.wait_until_released("a", timeout_seconds=PATIENCE_SECONDS))
     await asyncio.sleep(0.1)
     redis_server.kill()
     try:
