@@ -24,8 +24,9 @@ END_OTHER_CONNECTIONS = """
 Made = TypeVar("Made")
 
 # Machines are busy: no example fails for its slowness. Where others wait for the result, every run tries the same ones.
-hypothesis.settings.register_profile("patient", deadline=None)
-hypothesis.settings.register_profile("same-each-time", deadline=None, derandomize=True)
+PATIENT = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile("patient", PATIENT)
+hypothesis.settings.register_profile("same-each-time", PATIENT, derandomize=True)
 hypothesis.settings.load_profile("same-each-time" if os.environ.get("CI") else "patient")
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server_process", "start_chat_server"}
 
