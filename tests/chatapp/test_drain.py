@@ -17,7 +17,8 @@ from tests.servers.chat_server import ChatServer
 SOCKETS = 100
 REPLIES = 20
 TEXT = "What was begun is brought to its end. " * 40
-SECONDS_FOR_TEXT = 4.0
+HELD = {"kind": "stall", "where": "after_first_token", "match": "reply", "after_tokens": 64}
+"""Until it is released."""
 
 
 async def open_socket(server: ChatServer, stack: AsyncExitStack, user: str) -> websockets.ClientConnection:
@@ -55,8 +56,8 @@ async def rest_of(socket: websockets.ClientConnection) -> tuple[list[dict[str, A
 
 async def test_every_reply_ends_whole_and_every_socket_hears_where_to_go(start_chat_server):
     server = start_chat_server()
-    tokens_per_second = len(TEXT) / 4 / SECONDS_FOR_TEXT
-    server.simulator.script(text=TEXT, tokens_per_second=tokens_per_second, times=REPLIES)
+    server.simulator.script(text=TEXT, times=REPLIES)
+    server.simulator.fault(**HELD, times=REPLIES)
     async with AsyncExitStack() as stack:
         readers = [await open_socket(server, stack, "ann") for _ in range(REPLIES)]
         idlers = [await open_socket(server, stack, "bob") for _ in range(SOCKETS - REPLIES)]
@@ -67,6 +68,8 @@ async def test_every_reply_ends_whole_and_every_socket_hears_where_to_go(start_c
         firsts = await asyncio.gather(*(next_of(reader, "reply.delta") for reader in readers))
 
         os.kill(server.process.pid, signal.SIGTERM)
+        await asyncio.wait(listening, return_when=asyncio.FIRST_COMPLETED)
+        server.simulator.release()
         ends = [*await asyncio.gather(*map(rest_of, readers)), *await asyncio.gather(*listening)]
     exit_code = await asyncio.to_thread(server.stop)
 

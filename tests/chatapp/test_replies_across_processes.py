@@ -31,6 +31,9 @@ BLOCKS = [
     {"type": "text", "text": f"I look it up: é🙂 {WORDS}"},
     {"type": "tool_use", "name": "look_up", "input": {"words": WORDS}},
 ]
+IN_THE_TEXT_TOKENS = 200
+"""Behind the thinking, and before the end of the text."""
+
 Cluster = tuple[ChatServer, ChatServer]
 
 
@@ -152,12 +155,14 @@ async def test_at_every_frame_boundary_another_process_gives_exactly_the_rest(se
 async def test_a_tab_that_comes_to_another_process_without_a_cursor_ends_with_the_same_content(
     servers: Cluster,
 ) -> None:
-    servers[0].simulator.script(blocks=BLOCKS, tokens_per_second=200)
+    servers[0].simulator.script(blocks=BLOCKS, tokens_per_second=400)
+    servers[0].simulator.fault(kind="stall", where="after_first_token", match="reply", after_tokens=IN_THE_TEXT_TOKENS)
     async with open_tab(servers[0]) as here, open_tab(servers[1]) as there:
         await here.say("Hello", assistant_id=servers[0].assistants["warmcache-guide"])
         started = await here.until("reply.started")
         await here.until("reply.delta", kind="text")
         state = await there.open(started["conversation_id"])
+        servers[0].simulator.release()
         await here.until("reply.finished")
         await there.until("reply.finished")
 
@@ -203,7 +208,7 @@ async def test_a_chat_that_is_deleted_in_another_process_hangs_up(servers: Clust
 async def test_while_redis_restarts_local_readers_read_on_and_the_others_miss_nothing(
     servers: Cluster, redis_server: RedisServer
 ) -> None:
-    servers[0].simulator.script(tokens=800, tokens_per_second=200)
+    servers[0].simulator.script(tokens=800, tokens_per_second=100)
     async with open_tab(servers[0]) as here, open_tab(servers[1]) as there:
         started = await here.begin_reply()
         await there.open(started["conversation_id"], {"reply_id": started["reply_id"], "epoch": "", "after_seq": 0})

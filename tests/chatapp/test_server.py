@@ -138,13 +138,15 @@ def test_while_a_reply_holds_the_drain_it_says_so_takes_no_new_socket_and_a_seco
 
 def test_a_drain_lets_replies_end_and_their_readers_hear_it_before_they_are_sent_elsewhere(start_chat_server):
     server = start_chat_server()
-    server.simulator.fault(kind="slow", match="reply", seconds=1.5)
+    server.simulator.fault(kind="stall", match="reply", where="before_headers")
     with open_socket(server) as reader:
         ask(reader, "Is there time for this?")
         frames_until(reader, "message.created")
         wait_until(lambda: len(server.simulator.requests()) > 0)
 
         os.kill(server.process.pid, signal.SIGTERM)
+        wait_until(lambda: status_of(server, "/readyz") == 503)
+        server.simulator.release()
         finished = frames_until(reader, "reply.finished")[-1]
         code = close_code_of(reader)
         exit_code = server.stop()

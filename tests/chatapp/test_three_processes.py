@@ -11,7 +11,7 @@ import pytest
 from tests.servers import short_leases
 from tests.servers.chat_server import ChatServer
 from tests.servers.redis_server import RedisServer
-from tests.servers.tabs import LiveTab, calls, make_ready, open_tabs
+from tests.servers.tabs import calls, make_ready, open_tabs, type_until_warm
 from warmcache.stores.redis import POLL_SECONDS
 
 PROCESSES = 3
@@ -19,10 +19,7 @@ SOCKETS_EACH = 100
 CALL_SECONDS = 4.0
 """Longer than three hundred frames take to arrive, so that all of them are in time to do it twice."""
 
-HELD_SECONDS = 60.0
-"""Longer than the test: a call that ends with its process."""
-
-LOADED_MACHINE_SECONDS = 10.0
+LOADED_MACHINE_SECONDS = 40.0
 TYPING_REPEAT_SECONDS = 2.0
 """As `ready` tells the pages."""
 
@@ -50,22 +47,6 @@ def writes(server: ChatServer) -> list[int]:
     return [written for written in tokens if written]
 
 
-async def type_until_warm(tab: LiveTab) -> None:
-    """As a page does: says again and again that somebody is typing."""
-
-    async def type_on() -> None:
-        for chars in range(1, 1000):
-            await tab.send("typing.started", chars=chars)
-            await asyncio.sleep(TYPING_REPEAT_SECONDS)
-
-    typing = asyncio.create_task(type_on())
-    try:
-        await tab.wait_for("warmth", state="warm")
-    finally:
-        typing.cancel()
-        await asyncio.gather(typing, return_exceptions=True)
-
-
 async def test_three_hundred_sockets_of_three_processes_that_type_at_once_cause_one_write(
     servers: Sequence[ChatServer],
 ) -> None:
@@ -85,11 +66,15 @@ async def test_when_the_leader_is_killed_in_mid_call_another_takes_over_within_t
     servers: Sequence[ChatServer],
 ) -> None:
     leading, *others = servers
-    leading.simulator.fault(kind="slow", match="warm_up", seconds=HELD_SECONDS)
+    leading.simulator.fault(kind="stall", where="before_headers", match="warm_up")
     async with open_tabs([leading], "ann", each=1) as ((leader,),), open_tabs(others, "bob", each=2) as tabs_by_server:
         await leader.send("typing.started", chars=1)
         await leader.wait_for("warmth", state="warming")
-        waiting = [asyncio.create_task(type_until_warm(tab)) for tabs in tabs_by_server for tab in tabs]
+        waiting = [
+            asyncio.create_task(type_until_warm(tab, repeat_seconds=TYPING_REPEAT_SECONDS))
+            for tabs in tabs_by_server
+            for tab in tabs
+        ]
         while not calls(leading):  # noqa: ASYNC110 - another process's
             await asyncio.sleep(0.02)
 

@@ -113,9 +113,9 @@ class Client:
             wire.socket_url,
             origin=wire.url,  # type: ignore[arg-type]
             additional_headers={"Cookie": self.user.cookie},
-            open_timeout=5,
+            open_timeout=20,
             ping_interval=PING_SECONDS,
-            ping_timeout=2 * PING_SECONDS,
+            ping_timeout=10 * PING_SECONDS,
             close_timeout=0.2,
         ) as socket:
             self.connections += 1

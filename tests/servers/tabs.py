@@ -45,6 +45,22 @@ class LiveTab:
                 return frame
 
 
+async def type_until_warm(tab: LiveTab, *, repeat_seconds: float = 0.5) -> None:
+    """As a page does: says again and again that somebody is typing."""
+
+    async def type_on() -> None:
+        for chars in range(1, 1000):
+            await tab.send("typing.started", chars=chars)
+            await asyncio.sleep(repeat_seconds)
+
+    typing = asyncio.create_task(type_on())
+    try:
+        await tab.wait_for("warmth", state="warm")
+    finally:
+        typing.cancel()
+        await asyncio.gather(typing, return_exceptions=True)
+
+
 @asynccontextmanager
 async def open_tab(
     server: ChatServer, user: str = "ann", *, assistant: str = "warmcache-guide"
