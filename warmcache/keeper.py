@@ -102,7 +102,7 @@ class Keeper:
         return ours
 
     async def _forecast(self, layers: Sequence[SharedLayer]) -> None:
-        """Decides anew where a decision is missing or old."""
+        """Decides anew where a decision is missing or old; one not to hold is counted once."""
         now = self._runtime.clock.now()
         due = [layer for layer in layers if self._is_undecided(layer.label, now)]
         if not due:
@@ -124,17 +124,16 @@ class Keeper:
                 value_of_second_usd=self._runtime.policy.current.value_of_second_usd,
             )
             self._held[layer.label] = _Held(outline=outline, forecast=forecast, decided_at=now)
+            if not forecast.should_hold:
+                reason = forecast.reason or "holding_does_not_pay"
+                self._runtime.ledger.count_skip(label=layer.label, intent=Intent.KEEP, reason=reason)
 
     def _is_undecided(self, label: str, now: float) -> bool:
         held = self._held.get(label)
         return held is None or now - held.decided_at >= FORECAST_SECONDS
 
     async def _tend(self, layer: SharedLayer, held: _Held) -> None:
-        if not held.forecast.should_hold:
-            reason = held.forecast.reason or "holding_does_not_pay"
-            if held.decided_at == self._runtime.clock.now():
-                self._runtime.ledger.count_skip(label=layer.label, intent=Intent.KEEP, reason=reason)
-        elif await self._is_due(held):
+        if held.forecast.should_hold and await self._is_due(held):
             await self._warm(layer)
 
     async def _is_due(self, held: _Held) -> bool:

@@ -1,6 +1,7 @@
 """Shared layers: held by one process at a time, only where it pays, warmed only when nobody else did it."""
 
 import asyncio
+import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -125,6 +126,18 @@ async def test_where_it_does_not_pay_nothing_is_sent_and_the_reason_is_counted_o
     counted = {(label, intent, reason): n for (_, label, intent, reason), n in fake.runtime.ledger._skips.items()}
     assert fake.provider.sent == []
     assert counted == {("guide", "keep", "holding_does_not_pay"): 1}
+
+
+async def test_the_reason_is_counted_by_a_clock_that_does_not_stand_still(
+    keeper: Keeper, fake: FakeRuntime, shared: Shared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared.arrivals["guide"] = QUIET
+    moments = itertools.count(fake.clock.now())
+    monkeypatch.setattr(fake.clock, "now", lambda: float(next(moments)))
+
+    await keeper.take_turn()
+
+    assert [reason for (_, _, _, reason) in fake.runtime.ledger._skips] == ["holding_does_not_pay"]
 
 
 async def test_overnight_it_lets_go(keeper: Keeper, fake: FakeRuntime, shared: Shared, clock: FakeClock) -> None:
