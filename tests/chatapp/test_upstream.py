@@ -94,7 +94,8 @@ def test_an_address_on_this_machine_tells_what_it_is(settings, endpoint, headers
     assert endpoint.seen == [("/v1/models?limit=1", "sk-test")]
 
 
-def test_an_address_on_this_machine_where_nobody_listens_counts_as_a_local_model(settings):
+def test_an_address_on_this_machine_where_nobody_listens_counts_as_a_local_model(settings, monkeypatch):
+    monkeypatch.setattr(upstream, "LOCAL_START_SECONDS", 0.2)
     settings.ANTHROPIC_API_KEY = "sk-test"
     settings.ANTHROPIC_BASE_URL = "http://127.0.0.1:9"
 

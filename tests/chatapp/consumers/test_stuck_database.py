@@ -24,6 +24,7 @@ def stuck(monkeypatch) -> Iterator[dict[UUID, threading.Event]]:
         return real(user, conversation_id, **options)
 
     monkeypatch.setattr(access, "conversation_for_user", held)
+    monkeypatch.setattr("chatapp.signed_in_socket.PONG_SECONDS", 0.1)
     yield gates
     for gate in gates.values():
         gate.set()
