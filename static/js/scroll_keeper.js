@@ -31,8 +31,9 @@ export class ScrollKeeper {
     else if (distance <= NEAR_END_PX) this.#follow(true)
   }
 
-  /** Content or pane changed their size. */
+  /** Content or pane changed their size. Where all is in sight there is no end to go back to, and nothing to scroll. */
   resized() {
+    if (this.#pane.scrollHeight <= this.#pane.clientHeight) this.#follow(true)
     if (this.#isFollowing) this.#toEnd()
   }
 

@@ -81,6 +81,19 @@ test("content that shrinks is no scrolling up", () => {
   assert.deepEqual(changes, [])
 })
 
+test("where all has come in sight, what comes next is followed", () => {
+  const { pane, keeper, changes, scrollTo } = makeKeeper()
+  scrollTo(100)
+
+  pane.scrollHeight = 400
+  keeper.resized()
+  pane.scrollHeight = 900
+  keeper.resized()
+
+  assert.equal(pane.scrollTop, 500)
+  assert.deepEqual(changes, [false, true])
+})
+
 test("jumping to the end follows from then on", () => {
   const { pane, keeper, changes, scrollTo } = makeKeeper()
   scrollTo(0)
