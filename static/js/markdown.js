@@ -9,6 +9,7 @@ markdown.linkify.set({ fuzzyLink: false, fuzzyEmail: false, fuzzyIP: false })
 markdown.validateLink = (address) => safeHref(address) !== null
 markdown.core.ruler.push("visible_link_text", cleanLinkTexts)
 markdown.core.ruler.push("heading_outline", nestHeadings)
+markdown.core.ruler.push("task_boxes", drawTaskBoxes)
 markdown.renderer.rules.image = imageAsLink
 markdown.renderer.rules.th_open = markdown.renderer.rules.td_open = cellWithClass
 
@@ -35,6 +36,15 @@ function nestHeadings({ tokens, env }) {
     if (token.type === "heading_open" || token.type === "heading_close") token.tag = `h${Math.min(6, above.length + 1)}`
   }
   env.headings = above
+}
+
+// A task of a list gets a box that can be seen and read out, and not pressed: the text is the model's.
+function drawTaskBoxes({ tokens }) {
+  for (const [index, { type, children }] of tokens.entries()) {
+    const [first] = children ?? []
+    if (type !== "inline" || first?.type !== "text" || tokens[index - 2]?.type !== "list_item_open") continue
+    first.content = first.content.replace(/^\[([ xX])\](?=\s)/, (_, mark) => (mark === " " ? "☐" : "☑"))
+  }
 }
 
 // An image is a request to somebody else's server, and its address can carry away what it likes.

@@ -107,3 +107,16 @@ test("a code block tells its language and whether it is closed", () => {
   assert.deepEqual([open.language, open.isOpenFence, open.code], ["python", true, "print(1)\n"])
   assert.deepEqual([closed.language, closed.isOpenFence, closed.code], ["python", false, "print(1)\n"])
 })
+
+test("a task of a list shows whether it is done", () => {
+  const html = render("- [ ] open\n- [x] *done*\n- [z] no task\n- [x](https://example.org) a link")
+
+  assert.match(html, /<li>☐ open<\/li>/)
+  assert.match(html, /<li>☑ <em>done<\/em><\/li>/)
+  assert.match(html, /<li>\[z\] no task<\/li>/)
+  assert.match(html, /<li><a [^>]*>x<\/a> a link<\/li>/)
+})
+
+test("brackets outside a list are what they are", () => {
+  assert.match(render("[x] marks the spot"), /<p>\[x\] marks the spot<\/p>/)
+})
