@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.core.management import BaseCommand, get_commands, load_command_class
 
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import clean_environment
@@ -48,12 +49,12 @@ def test_every_make_target_of_the_readme_exists(target: str) -> None:
 
 @pytest.mark.parametrize("words", MANAGE_COMMANDS, ids=lambda words: words[0])
 def test_every_management_command_of_the_readme_takes_the_flags_it_shows(words: list[str]) -> None:
-    command = [sys.executable, "manage.py", words[0], "--help"]
+    app = get_commands()[words[0]]
+    command = app if isinstance(app, BaseCommand) else load_command_class(app, words[0])
 
-    told = subprocess.run(command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True)
+    told = command.create_parser("manage.py", words[0]).format_help()
 
-    assert told.returncode == 0, told.stderr
-    assert [flag for flag in words if flag.startswith("--") and flag not in told.stdout] == []
+    assert [flag for flag in words if flag.startswith("--") and flag not in told] == []
 
 
 @pytest.mark.skipif(

@@ -3,10 +3,12 @@
 import http.cookiejar
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -29,30 +31,51 @@ def database(tmp_path) -> Path:
     return tmp_path / "db.sqlite3"
 
 
+def start_demo(database: Path, **changes: str) -> subprocess.Popen[str]:
+    """`manage.py demo`, in a process group of its own as a terminal would."""
+    facts = {"DATABASE_URL": f"sqlite:///{database}", "PORT": "0", "SIMULATOR_PROFILE": "instant"}
+    return subprocess.Popen(
+        [sys.executable, "manage.py", "demo"],
+        cwd=ROOT,
+        env=clean_environment(**{**facts, **changes}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    )
+
+
 @pytest.fixture
 def demo(database) -> Iterator[Demo]:
-    """Starts `manage.py demo`, in a process group of its own as a terminal would."""
+    """Starts it, as often as one likes; each ends with the test."""
     started: list[subprocess.Popen[str]] = []
 
     def start(**changes: str) -> subprocess.Popen[str]:
-        facts = {"DATABASE_URL": f"sqlite:///{database}", "PORT": "0", "SIMULATOR_PROFILE": "instant"}
-        process = subprocess.Popen(
-            [sys.executable, "manage.py", "demo"],
-            cwd=ROOT,
-            env=clean_environment(**{**facts, **changes}),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            process_group=0,
-        )
-        started.append(process)
-        return process
+        started.append(start_demo(database, **changes))
+        return started[-1]
 
     yield start
     for process in started:
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+@pytest.fixture(scope="module")
+def left_by_a_demo(tmp_path_factory) -> Path:
+    """The database of one that printed its link and ended."""
+    database = tmp_path_factory.mktemp("demo") / "db.sqlite3"
+    with start_demo(database) as process:
+        assert LINE.fullmatch(process.stdout.readline())
+        process.terminate()
+        process.communicate(timeout=PATIENCE_SECONDS)
+    return database
+
+
+@pytest.fixture
+def known_database(database, left_by_a_demo) -> Path:
+    """Not the first start on it, which takes a while."""
+    return Path(shutil.copy(left_by_a_demo, database))
 
 
 def sentence_of(process: subprocess.Popen[str]) -> str:
@@ -80,7 +103,7 @@ def test_the_printed_link_works_at_once_and_leads_into_the_chat(demo):
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_is_quiet_and_leaves_nothing_running(demo, signal_number):
+def test_ctrl_c_is_quiet_and_leaves_nothing_running(demo, known_database, signal_number):
     process = demo()
     line = process.stdout.readline()
     children = children_of(process.pid)
@@ -97,7 +120,7 @@ def test_ctrl_c_is_quiet_and_leaves_nothing_running(demo, signal_number):
 def test_ctrl_c_before_the_link_is_quiet_too(demo):
     process = demo()
     while not children_of(process.pid) and process.poll() is None:
-        pass
+        time.sleep(0.01)
     children = children_of(process.pid)
 
     os.killpg(process.pid, signal.SIGINT)
@@ -109,7 +132,7 @@ def test_ctrl_c_before_the_link_is_quiet_too(demo):
     assert all(wait_until_gone(child) for child in children)
 
 
-def test_a_killed_demo_takes_the_simulator_along(demo):
+def test_a_killed_demo_takes_the_simulator_along(demo, known_database):
     process = demo()
     process.stdout.readline()
     (simulator,) = children_of(process.pid)
@@ -121,14 +144,13 @@ def test_a_killed_demo_takes_the_simulator_along(demo):
     assert wait_until_gone(simulator)
 
 
-def test_a_second_start_adds_a_link_and_nothing_else(demo, database):
-    for _ in range(2):
-        process = demo()
-        assert LINE.fullmatch(process.stdout.readline())
-        process.terminate()
-        process.communicate(timeout=PATIENCE_SECONDS)
+def test_a_second_start_adds_a_link_and_nothing_else(demo, known_database):
+    process = demo()
+    assert LINE.fullmatch(process.stdout.readline())
+    process.terminate()
+    process.communicate(timeout=PATIENCE_SECONDS)
 
-    with sqlite3.connect(database) as connection:
+    with sqlite3.connect(known_database) as connection:
         (counts,) = connection.execute(
             "SELECT (SELECT count(*) FROM chatapp_signinlink), (SELECT count(*) FROM chatapp_user),"
             " (SELECT count(*) FROM chatapp_assistant)"
@@ -154,15 +176,11 @@ def test_a_damaged_database_is_told(demo, database):
     assert f"The database {database} is damaged" in sentence_of(demo())
 
 
-def test_a_locked_database_is_told(demo, database):
-    process = demo()
-    process.stdout.readline()
-    process.terminate()
-    process.communicate(timeout=PATIENCE_SECONDS)
-    holder = sqlite3.connect(database)
+def test_a_locked_database_is_told(demo, known_database):
+    holder = sqlite3.connect(known_database)
     holder.execute("BEGIN EXCLUSIVE")
     try:
-        assert f"The database {database} is locked by another program" in sentence_of(demo())
+        assert f"The database {known_database} is locked by another program" in sentence_of(demo())
     finally:
         holder.close()
 
@@ -184,7 +202,7 @@ def test_a_simulator_that_does_not_start_is_told(demo):
     assert "Traceback" not in stderr
 
 
-def test_a_simulator_that_runs_already_is_told_from_the_real_api(demo):
+def test_a_simulator_that_runs_already_is_told_from_the_real_api(demo, known_database):
     from warmcache.simulator_process import SimulatorProcess
 
     with SimulatorProcess(profile="instant") as simulator:
