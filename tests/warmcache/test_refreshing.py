@@ -146,6 +146,18 @@ async def test_a_request_that_begins_during_the_refresh_ends_the_series(fake: Fa
     assert len(fake.runtime.timers) == 0
 
 
+async def test_a_request_cancels_the_refresh_of_a_place_whose_name_is_too_long(fake: FakeRuntime, host: Host) -> None:
+    response, name = await host.reply(), "conversation " * 20
+    assert response.result is not None
+    services.schedule_refresh(name, host.load, after=response.result)
+    waiting = len(fake.runtime.timers)
+
+    assert host.prompt is not None
+    services.stream_response(host.prompt, make_turn(), max_tokens=100, place=name)
+
+    assert len(fake.runtime.timers) == waiting - 1
+
+
 async def test_who_types_meanwhile_has_renewed_it_and_the_decision_waits_for_the_new_end(
     fake: FakeRuntime, host: Host
 ) -> None:

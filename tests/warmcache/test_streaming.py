@@ -91,6 +91,15 @@ class TestReading:
         assert response.result is not None
         assert response.result.ttft_ms == 500
 
+    async def test_a_clock_that_is_set_back_makes_no_time_negative(self, fake: FakeRuntime, clock: FakeClock) -> None:
+        response = request(fake)
+        async with response:
+            async for _ in response:
+                clock.advance(-60)
+
+        assert response.result is not None
+        assert (response.result.ttft_ms, response.result.status) == (0, "complete")
+
     async def test_leaving_early_closes_the_upstream_call_at_once(self, fake: FakeRuntime) -> None:
         response = request(fake)
 

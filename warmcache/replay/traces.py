@@ -1,16 +1,18 @@
 """Recorded request timing, read from tables of numbers. The columns are described beside the tables.
 
-Three sources: `claude_code` (agent sessions without a common clock), `mooncake_conversation` (one hour of a chat
-service) and `burstgpt_v2_sample` (campus chat, of which only arrivals and message sizes are taken: its prompts are
-rebuilt as an append-only chat with a system prompt of a chosen size).
+Three sources are known: `claude_code` (agent sessions without a common clock), `mooncake_conversation` (one hour of a
+chat service) and `burstgpt_v2_sample` (campus chat). Every table with the same columns is read by what it holds:
+without `t_s` its conversations share no clock; without `shared_prefix_tokens`, as in `burstgpt_v2_sample`, only
+arrivals and message sizes are taken, and its prompts are rebuilt as an append-only chat with a system prompt of a
+chosen size.
 """
 
-import csv
-import gzip
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from warmcache.replay.trace_files import Row, TraceUnreadable, path_of, reading, rows_of
 
 CLAUDE_CODE = "claude_code"
 BURSTGPT = "burstgpt_v2_sample"
@@ -19,15 +21,18 @@ SOURCES = (CLAUDE_CODE, BURSTGPT, MOONCAKE)
 
 BLOCK_TOKENS = {CLAUDE_CODE: 64, MOONCAKE: 512}
 """Granularity at which common prefixes were measured: a shorter remainder is a common prefix too."""
+OTHER_BLOCK_TOKENS = 64
+"""The same where it is not known."""
+
+SHORT_NAMES = {BURSTGPT: "burstgpt", MOONCAKE: "mooncake"}
 
 SILENCE_AFTER_CAPTURE_SECONDS = 7200.0
 """Where the end of observation is unknown: refreshes for a person who never comes back must be paid."""
 
 DECODE_TOKENS_PER_SECOND = 60.0
 
-
-class TraceMissing(Exception):
-    """A table is not where it was looked for."""
+UNKNOWN_MESSAGE_TOKENS = 30
+"""Of a message in a table that tells the size of none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,47 +81,61 @@ class Trace:
         return sum(len(conversation.requests) for conversation in self.conversations)
 
 
+def must_be_rebuilt(directory: Path, source: str) -> bool:
+    """Whether a table does not tell what its prompts have in common; raises `TraceError`."""
+    path = path_of(directory, source)
+    with reading(path):
+        return not any(row["shared_prefix_tokens"] for row in rows_of(path))
+
+
 def read_trace(directory: Path, source: str, *, system_tokens: int = 0, seed: int = 1) -> Trace:
-    """One source. `system_tokens` is the rebuilt system prompt of `burstgpt_v2_sample`; raises `TraceMissing`."""
-    path = directory / f"{source}.csv.gz"
-    if not path.is_file():
-        raise TraceMissing(f"There is no trace {path.name} in {directory}.")
-    with gzip.open(path, "rt", newline="") as lines:
-        grouped = _by_conversation(csv.DictReader(lines))
-    if source == BURSTGPT:
-        conversations = _rebuilt_chats(grouped, system_tokens, seed)
-        name = f"burstgpt S={system_tokens // 1000}k"
-    else:
-        conversations = [_conversation(source, rows) for rows in grouped.values()]
-        name = "mooncake" if source == MOONCAKE else source
-    return Trace(name=name, has_common_clock=source != CLAUDE_CODE, conversations=tuple(conversations))
+    """One table. `system_tokens` is the system prompt of one that must be rebuilt; raises `TraceError`."""
+    path = path_of(directory, source)
+    with reading(path):
+        grouped = _by_conversation(path)
+        rows = list(grouped.values())
+        name = SHORT_NAMES.get(source, source)
+        if any(row["shared_prefix_tokens"] for one in rows for row in one):
+            block_tokens = BLOCK_TOKENS.get(rows[0][0].get("source") or source, OTHER_BLOCK_TOKENS)
+            conversations = [_conversation(one, block_tokens) for one in rows]
+        else:
+            conversations = _rebuilt_chats(grouped, system_tokens, seed)
+            name = f"{name} S={system_tokens // 1000}k"
+        has_common_clock = all(one[0]["t_s"] for one in rows)
+    return Trace(name=name, has_common_clock=has_common_clock, conversations=tuple(conversations))
 
 
-def _by_conversation(rows: Iterable[dict[str, str]]) -> dict[str, list[dict[str, str]]]:
-    grouped: dict[str, list[dict[str, str]]] = {}
-    for row in rows:
+def _by_conversation(path: Path) -> dict[str, list[Row]]:
+    grouped: dict[str, list[Row]] = {}
+    for row in rows_of(path):
         grouped.setdefault(row["conversation_id"], []).append(row)
+    if not grouped:
+        raise TraceUnreadable(f"{path} holds no requests.")
     return grouped
 
 
-def _conversation(source: str, rows: Sequence[dict[str, str]]) -> TracedConversation:
+def _conversation(rows: Sequence[Row], block_tokens: int) -> TracedConversation:
     shared = int(rows[0]["static_prefix_tokens"] or 0)
     start = float(rows[0]["t_s"] or 0)
     requests: list[TracedRequest] = []
     for index, row in enumerate(rows):
         following = rows[index + 1]["trigger"] if index + 1 < len(rows) else ""
         before = requests[-1] if requests else None
-        requests.append(_request(row, following, start, _kept(row, before, BLOCK_TOKENS[source], shared)))
-    ended = rows[0]["obs_end_s"]
+        requests.append(_request(row, following, start, _kept(row, before, block_tokens, shared)))
     return TracedConversation(
         conversation_id=rows[0]["conversation_id"],
         shared_tokens=min(shared, requests[0].prompt_tokens - 1),
         requests=tuple(requests),
-        silent_until=start + float(ended) if ended else requests[-1].at + SILENCE_AFTER_CAPTURE_SECONDS,
+        silent_until=_silent_until(rows, start, requests),
     )
 
 
-def _request(row: dict[str, str], following: str, start: float, kept: int) -> TracedRequest:
+def _silent_until(rows: Sequence[Row], start: float, requests: Sequence[TracedRequest]) -> float:
+    ended = rows[0]["obs_end_s"]
+    return start + float(ended) if ended else requests[-1].at + SILENCE_AFTER_CAPTURE_SECONDS
+
+
+def _request(row: Row, following: str, start: float, kept: int) -> TracedRequest:
     at = float(row["arrival_s"])
     output = int(row["output_tokens"] or 0)
     ended = float(row["reply_end_s"]) if row["reply_end_s"] else at + 1 + output / DECODE_TOKENS_PER_SECOND
@@ -133,7 +152,7 @@ def _request(row: dict[str, str], following: str, start: float, kept: int) -> Tr
     )
 
 
-def _kept(row: dict[str, str], before: TracedRequest | None, block_tokens: int, shared: int) -> int:
+def _kept(row: Row, before: TracedRequest | None, block_tokens: int, shared: int) -> int:
     """Of the previous prompt and its reply. A reply that the next prompt has no room for was left out or cut."""
     if before is None:
         return shared
@@ -144,26 +163,26 @@ def _kept(row: dict[str, str], before: TracedRequest | None, block_tokens: int, 
     return before.history_tokens if room > before.history_tokens else min(before.prompt_tokens, room - 1)
 
 
-def _rebuilt_chats(grouped: dict[str, list[dict[str, str]]], system_tokens: int, seed: int) -> list[TracedConversation]:
+def _rebuilt_chats(grouped: dict[str, list[Row]], system_tokens: int, seed: int) -> list[TracedConversation]:
     known = [int(row["user_tokens_est"]) for rows in grouped.values() for row in rows if row["user_tokens_est"]]
+    known = known or [UNKNOWN_MESSAGE_TOKENS]
     chats = []
     for conversation_id, rows in grouped.items():
         draw = random.Random(f"{seed}:{conversation_id}:messages")  # noqa: S311 - a repeatable draw, not a secret
         history = system_tokens
         requests = []
-        start = float(rows[0]["t_s"])
+        start = float(rows[0]["t_s"] or 0)
         for row in rows:
             message = int(row["user_tokens_est"]) if row["user_tokens_est"] else draw.choice(known)
             request = _request({**row, "input_tokens": str(history + max(1, message))}, "user", start, history)
             requests.append(replace(request, message_tokens=message))
             history = request.history_tokens
-        silent_until = start + float(rows[0]["obs_end_s"])
         chats.append(
             TracedConversation(
                 conversation_id=conversation_id,
                 shared_tokens=system_tokens,
                 requests=tuple(requests),
-                silent_until=silent_until,
+                silent_until=_silent_until(rows, start, requests),
             )
         )
     return chats

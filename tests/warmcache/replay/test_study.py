@@ -1,7 +1,5 @@
 """From recorded tables to rows, the picture and the command."""
 
-import csv
-import gzip
 import json
 import xml.etree.ElementTree as ElementTree
 from decimal import Decimal
@@ -10,46 +8,18 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from tests.warmcache.replay.traffic import MODEL, rates
+from tests.warmcache.replay.traffic import MODEL, rates, write
 from warmcache.core.statistics import Bootstrap, interval, percentile
 from warmcache.prices import rates_for
 from warmcache.replay.charts import chart
 from warmcache.replay.people import Habits
 from warmcache.replay.study import Block, Cell, Study
 from warmcache.replay.tables import sweep, table, verdicts
-from warmcache.replay.traces import BURSTGPT, CLAUDE_CODE, MOONCAKE, TraceMissing, read_trace
+from warmcache.replay.trace_files import TraceMissing
+from warmcache.replay.traces import BURSTGPT, CLAUDE_CODE, MOONCAKE, read_trace
 
 POLICIES = ("never", "always-on-typing", "on-open", "keepalive-3", "1h", "ours", "oracle")
 REAL_TRACES = Path(__file__).parents[4] / "shared" / "data" / "traces"
-COLUMNS = (
-    "source",
-    "conversation_id",
-    "user_id",
-    "turn",
-    "trigger",
-    "t_s",
-    "arrival_s",
-    "reply_end_s",
-    "gap_prev_request_s",
-    "gap_prev_reply_s",
-    "input_tokens",
-    "output_tokens",
-    "shared_prefix_tokens",
-    "static_prefix_tokens",
-    "user_tokens_est",
-    "user_chars",
-    "model",
-    "ttft_s",
-    "obs_end_s",
-    "flags",
-)
-
-
-def write(path: Path, rows: list[dict[str, object]]) -> None:
-    with gzip.open(path, "wt", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 @pytest.fixture

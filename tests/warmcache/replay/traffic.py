@@ -1,6 +1,9 @@
 """Small hand-made traces."""
 
+import csv
+import gzip
 from decimal import Decimal
+from pathlib import Path
 
 from warmcache.core.catalog import facts_for
 from warmcache.core.economics import Rates
@@ -23,6 +26,31 @@ RATES = Rates(
     cache_write_1h=Decimal("4e-6"),
     version="test",
 )
+
+
+COLUMNS = (
+    "source",
+    "conversation_id",
+    "user_id",
+    "turn",
+    "trigger",
+    "t_s",
+    "arrival_s",
+    "reply_end_s",
+    "gap_prev_request_s",
+    "gap_prev_reply_s",
+    "input_tokens",
+    "output_tokens",
+    "shared_prefix_tokens",
+    "static_prefix_tokens",
+    "user_tokens_est",
+    "user_chars",
+    "model",
+    "ttft_s",
+    "obs_end_s",
+    "flags",
+)
+"""Of a table of requests."""
 
 
 def rates(model: str, tokens: int) -> Rates:
@@ -78,3 +106,11 @@ def scene(*parts: tuple[TracedConversation, list[Intent]], is_shared: bool = Tru
 
 def replay(played: Scene, policy: Policy, **known) -> list[Outcome]:
     return Replay(played, policy, model=MODEL, rates=rates, profile=PROFILE, **known).run()
+
+
+def write(path: Path, rows: list[dict[str, object]]) -> None:
+    """A table of requests; what a row leaves out is unknown."""
+    with gzip.open(path, "wt", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, restval="")
+        writer.writeheader()
+        writer.writerows(rows)

@@ -19,7 +19,8 @@ from warmcache.replay.people import Habits
 from warmcache.replay.policies import fixed_policy
 from warmcache.replay.study import BASELINE, ORACLE, OURS, Block, Cell, Study
 from warmcache.replay.tables import as_json, sweep, table, verdicts
-from warmcache.replay.traces import BURSTGPT, SOURCES
+from warmcache.replay.trace_files import TraceError, name_of, tables_in
+from warmcache.replay.traces import SOURCES, must_be_rebuilt
 from warmcache.simulator.latency import AUTO, PROFILES
 
 DEFAULT_TRACES = Path("..") / "shared" / "data" / "traces"
@@ -50,9 +51,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Lists are given with spaces between their parts."""
-        parser.add_argument("--traces", type=Path, default=DEFAULT_TRACES, metavar="DIR")
+        parser.add_argument(
+            "--traces", type=Path, default=DEFAULT_TRACES, metavar="DIR", help="a folder of tables, or one table"
+        )
         parser.add_argument("--policies", nargs="+", default=list(POLICIES), help="also keepalive-N")
-        parser.add_argument("--sources", nargs="+", default=list(SOURCES), choices=SOURCES)
+        parser.add_argument(
+            "--sources", nargs="+", metavar="NAME", help="tables in the folder, without .csv.gz (default: all)"
+        )
         parser.add_argument("--models", nargs="+", default=list(MODELS))
         parser.add_argument(
             "--profiles",
@@ -61,8 +66,8 @@ class Command(BaseCommand):
             choices=[AUTO, *PROFILES],
             help=f"latency; {AUTO}: the model's own. A profile after the first is run with the first model only",
         )
-        parser.add_argument("--value-of-second", nargs="+", type=float, default=[0.01, 0.05, 0.20], metavar="USD")
-        parser.add_argument("--abandonment", nargs="+", type=float, default=[0.13], metavar="SHARE")
+        parser.add_argument("--value-of-second", nargs="+", type=_price, default=[0.01, 0.05, 0.20], metavar="USD")
+        parser.add_argument("--abandonment", nargs="+", type=_share, default=[0.13], metavar="SHARE")
         parser.add_argument(
             "--no-sweep", action="store_true", help="leave out the section on what is assumed of people"
         )
@@ -72,9 +77,13 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Prints the table; raises `CommandError` where there is nothing to read."""
-        self._check(options)
-        main, varied = list(_main_jobs(options)), [] if options["no_sweep"] else list(_sweep_jobs(options))
-        blocks = list(_run_all([*main, *varied]))
+        try:
+            _find_tables(options)
+            self._check(options)
+            main, varied = list(_main_jobs(options)), [] if options["no_sweep"] else list(_sweep_jobs(options))
+            blocks = list(_run_all([*main, *varied]))
+        except TraceError as error:
+            raise CommandError(str(error)) from error
         shown, swept = blocks[: len(main)], blocks[len(main) :]
         for line in itertools.chain(table(shown), verdicts(shown), sweep(swept) if swept else ()):
             self.stdout.write(line)
@@ -84,11 +93,9 @@ class Command(BaseCommand):
             options["svg"].write_text(_picture(shown, options["value_of_second"]), encoding="utf-8")
 
     def _check(self, options: dict[str, Any]) -> None:
-        missing = [name for name in options["sources"] if not (options["traces"] / f"{name}.csv.gz").is_file()]
-        if missing:
-            raise CommandError(
-                f"There is no {missing[0]}.csv.gz in {options['traces']}: give the folder with --traces."
-            )
+        for file in filter(None, (options["json"], options["svg"])):
+            if file.is_dir() or not os.access(file.parent, os.W_OK):
+                raise CommandError(f"{file} cannot be written: name a file in a folder that takes one.")
         for name in options["policies"]:
             if name not in (OURS, ORACLE):
                 try:
@@ -100,12 +107,44 @@ class Command(BaseCommand):
             raise CommandError(f"There is no price for {unpriced[0]}.")
 
 
+def _price(text: str) -> float:
+    """Of a second, in US dollars."""
+    return _number(text, most=1_000_000)
+
+
+def _share(text: str) -> float:
+    """People who begin to type begin anew until they send: with a share of 1 none ever would."""
+    return _number(text, most=0.9)
+
+
+def _number(text: str, *, most: float) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number from 0 to {most:g}")
+    return number
+
+
+def _find_tables(options: dict[str, Any]) -> None:
+    """Settles which tables are read; raises `TraceError` for one that cannot be."""
+    if options["traces"].is_file():
+        options["sources"] = [name_of(options["traces"]) or options["traces"].name]
+        options["traces"] = options["traces"].parent
+    if not options["sources"]:
+        options["sources"] = tables_in(options["traces"], known=SOURCES)
+    if not options["sources"]:
+        raise TraceError(f"There is no table of requests in {options['traces']}: give the folder with --traces.")
+    options["rebuilt"] = {name for name in options["sources"] if must_be_rebuilt(options["traces"], name)}
+
+
 def _cells(options: dict[str, Any]) -> Iterator[tuple[str, int, str, str]]:
     """(source, system tokens, model, profile)."""
     pairs = [(model, options["profiles"][0]) for model in options["models"]]
     pairs += [(options["models"][0], profile) for profile in options["profiles"][1:]]
     for source in options["sources"]:
-        for system_tokens in SYSTEM_TOKENS if source == BURSTGPT else (0,):
+        for system_tokens in SYSTEM_TOKENS if source in options["rebuilt"] else (0,):
             for model, profile in pairs:
                 yield source, system_tokens, model, profile
 
@@ -138,7 +177,7 @@ def _sweep_jobs(options: dict[str, Any]) -> Iterator[Job]:
                 directory=options["traces"],
                 cell=Cell(
                     source=source,
-                    system_tokens=SYSTEM_TOKENS[-1] if source == BURSTGPT else 0,
+                    system_tokens=SYSTEM_TOKENS[-1] if source in options["rebuilt"] else 0,
                     model=options["models"][0],
                     profile=options["profiles"][0],
                     habits=habits,
