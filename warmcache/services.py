@@ -117,7 +117,7 @@ def stream_response(
     `place` is the host's name of the conversation, as in `schedule_refresh`: what was due there is cancelled.
     """
     runtime = runtimes.get_runtime()
-    refreshing.cancel(runtime, place)
+    refreshing.cancel(runtime, _fit(place))
     upstream = runtime.provider.capabilities.upstream
     origin = Origin(label=_fit(label), subject=_fit(subject), upstream=upstream, place=_fit(place))
     return ResponseStream(runtime, prompt, turn, max_tokens=max_tokens, purpose=purpose, origin=origin)

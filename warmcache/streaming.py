@@ -246,7 +246,7 @@ class ResponseStream:
         has_ended = False
         with contextlib.suppress(StoreUnavailable):
             has_ended = await self._runtime.store.wait_until_released(flight.prefix_hash, timeout_seconds=bound_seconds)
-        self._waited_seconds = self._runtime.clock.now() - self._called_at
+        self._waited_seconds = max(0.0, self._runtime.clock.now() - self._called_at)
         if not has_ended:
             self._raced = flight
             return
@@ -385,7 +385,8 @@ class ResponseStream:
             self._runtime.learning.saw_return(self._origin.label, silence.seconds, asked_tool=silence.asked_tool)
 
     def _since_ms(self, moment: float) -> int:
-        return round((self._runtime.clock.now() - moment) * 1000)
+        # A wall clock may be set back, and no column holds less than nothing.
+        return max(0, round((self._runtime.clock.now() - moment) * 1000))
 
 
 def _status(error: BaseException | None, *, has_ended: bool) -> str:

@@ -374,7 +374,8 @@ class _WarmUp:
         )
 
     def _duration_ms(self) -> int:
-        return round((self._runtime.clock.now() - self._started_at) * 1000)
+        # A wall clock may be set back, and no column holds less than nothing.
+        return max(0, round((self._runtime.clock.now() - self._started_at) * 1000))
 
 
 def pause_for_real_traffic(runtime: Runtime, error: UpstreamError) -> None:

@@ -181,6 +181,22 @@ async def test_a_request_that_waited_for_it_makes_it_joined(fake: FakeRuntime, c
     assert response.result.settlement.warm_up_id == row.pk
 
 
+async def test_a_clock_that_is_set_back_costs_no_row(fake: FakeRuntime, clock: FakeClock) -> None:
+    fake.provider.hold_warm_ups()
+    attempt = await services.prewarm_prefix(make_prompt(), intent="typing")
+    await fake.provider.warm_ups_in_flight()
+    clock.advance(-60)
+    fake.provider.release_warm_ups()
+    assert attempt.finished is not None
+    await attempt.finished()
+    async with services.stream_response(make_prompt(), make_turn(), max_tokens=100) as response:
+        async for _ in response:
+            clock.advance(-1)
+
+    assert [row.duration_ms for row in await rows()] == [0]
+    assert [(row.duration_ms, row.ttft_ms) for row in await rows(UsageRecord)] == [(0, 0)]
+
+
 async def test_a_request_that_went_before_it_was_done_makes_it_raced(fake: FakeRuntime, clock: FakeClock) -> None:
     fake.provider.hold_warm_ups()
     attempt = await services.prewarm_prefix(make_prompt(), intent="typing")
@@ -527,6 +543,8 @@ async def test_a_database_that_fails_for_a_while_costs_neither_the_reply_nor_a_r
     fake: FakeRuntime, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(ledgers, "FLUSH_PATIENCE_SECONDS", 0.01)
+    # On a slow machine so many tries fit into this test that the write itself would be given up as broken.
+    monkeypatch.setattr(ledgers, "MAX_FAILURES_WHILE_UP", 10**9)
 
     def broken(*_: Any, **__: Any) -> None:
         raise OperationalError("the disk is full")
