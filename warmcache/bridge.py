@@ -18,8 +18,10 @@ def call(function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs:
     """The result of an async function, which runs where this process's runtime is.
 
     That is the event loop which an async server has adopted, otherwise the one of `warmcache.sync`. The loop that
-    Django makes for a synchronous request under an async middleware is neither: it ends with the request.
+    Django makes for a synchronous request under an async middleware is neither: it ends with the request. Raises
+    `RuntimeError` in an event loop's own thread, which would wait for itself.
     """
+    sync.refuse_in_event_loop()
     loop = runtimes.home_loop()
     if loop is None:
         return sync.run(function, *args, **kwargs)

@@ -129,7 +129,8 @@ if hasattr(os, "register_at_fork"):
 getattr(threading, "_register_atexit", atexit.register)(close)
 
 
-def _refuse_in_event_loop() -> None:
+def refuse_in_event_loop() -> None:
+    """Raises `RuntimeError` where an event loop runs: whatever blocks there would hold up all of it."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -142,7 +143,7 @@ def _blocking(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        _refuse_in_event_loop()
+        refuse_in_event_loop()
         return _loop_thread().run(function(*args, **kwargs))
 
     return call
@@ -209,11 +210,11 @@ class BlockingStream:
         return self._stream.result if self._stream is not None else None
 
     def __enter__(self) -> Self:
-        _refuse_in_event_loop()
+        refuse_in_event_loop()
         return self
 
     def __iter__(self) -> Iterator[StreamEvent]:
-        _refuse_in_event_loop()
+        refuse_in_event_loop()
         if self._runner is not None:
             raise RuntimeError("A response can be iterated once.")
         self._runner = _loop_thread()
