@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 READY = "READY "
-START_SECONDS = 15.0
+START_SECONDS = 60.0
 STOP_SECONDS = 2.0
 
 

@@ -153,7 +153,7 @@ async def test_after_a_reply_one_decision_is_due_near_expiry_and_nothing_is_sent
 
     place = f"conversation {created['conversation_id']}"
     due_at, now = get_runtime().timers.due_at(f"refresh {place}"), get_runtime().clock.now()
-    assert due_at is not None and 240 < due_at - now <= 270
+    assert due_at is not None and 200 < due_at - now <= 270
     assert [r["is_warm_up"] for r in simulator.requests()] == [False]
 
 
