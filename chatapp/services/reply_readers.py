@@ -47,9 +47,8 @@ class ReplyReaders:
             self._known.popitem(last=False)
 
     async def resume(self, log: ReplyLog, *, after_seq: int) -> None:
-        """Follows a reply behind the cursor; an earlier reader of it on this socket ends first."""
-        earlier = self._by_reply.pop(log.reply_id, None)
-        if earlier is not None:
+        """Follows a reply behind the cursor; every earlier reader of it on this socket ends first."""
+        while (earlier := self._by_reply.pop(log.reply_id, None)) is not None:
             earlier.cancel()
             await asyncio.wait({earlier})
         self._spawn(log.reply_id, self._follow(log, after_seq))
