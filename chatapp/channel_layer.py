@@ -202,6 +202,8 @@ class SteadyShard:
             raise ConnectionError("no answer")
         finally:
             self._pubsub = None
+            # What was still on its way on this connection comes on no other.
+            self._echoes.clear()
             await pubsub.aclose()
 
     def _take(self, name: str, data: bytes) -> None:

@@ -147,3 +147,17 @@ async def test_an_outage_is_told_once_and_so_is_its_end(layers, redis_comes_back
         "Redis cannot be reached",
         "Redis is back: the channel layer listens again.",
     ]
+
+
+async def test_an_echo_that_was_lost_with_its_connection_swallows_no_later_event(layers, no_spread, caplog):
+    caplog.set_level(logging.CRITICAL, "chatapp.channel_layer")
+    here = await join(layers[0])
+    layer = layers[0]._get_layer()
+    (shard,) = layer._shards
+    shard._echoes[layer._get_group_channel_name("people"), layers[0].serialize(EVENT)] += 1
+
+    shard._pubsub = None
+    assert await here.next() == NEWS_MISSED
+    await layers[1].group_send("people", EVENT)
+
+    assert await here.next() == EVENT
