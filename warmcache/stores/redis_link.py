@@ -81,7 +81,7 @@ class RedisLink:
         is_back = False
         while not is_back:
             await asyncio.sleep(REST_SECONDS)
-            with contextlib.suppress(RedisError, OSError):
+            with contextlib.suppress(Exception):  # whatever it is: only an answer says that Redis is back
                 async with awake_timeout(COMMAND_TIMEOUT_SECONDS):
                     await self.redis.ping()
                 is_back = True

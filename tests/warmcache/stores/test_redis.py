@@ -132,6 +132,34 @@ async def test_without_redis_every_call_says_so_quickly_and_it_recovers_by_itsel
     await store.aclose()
 
 
+async def test_trouble_of_any_kind_while_redis_is_away_does_not_end_the_waiting_for_it(
+    store: RedisWarmthStore,
+    redis_server: RedisServer,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(redis_link, "REST_SECONDS", 0.05)
+    caplog.set_level(logging.CRITICAL, "warmcache.stores.redis_link")
+    troubles = [EOFError("half an answer"), ValueError("no answer of Redis")]
+    ping = store._redis.ping
+
+    async def failing_at_first() -> object:
+        if troubles:
+            raise troubles.pop()
+        return await ping()
+
+    monkeypatch.setattr(store._redis, "ping", failing_at_first)
+    redis_server.kill()
+    try:
+        with pytest.raises(StoreUnavailable):
+            await store.look_up(["a"])
+    finally:
+        redis_server.start()
+
+    await until_it_answers(store)
+    assert troubles == []
+
+
 async def until_it_answers(store: RedisWarmthStore) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
