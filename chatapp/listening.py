@@ -18,6 +18,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         listener.bind((host.strip("[]"), port))
         listener.listen(BACKLOG)
+    except OverflowError:
+        listener.close()
+        raise ListenError(f"{port} is no port: use a number from 0 to 65535.") from None
     except OSError as error:
         listener.close()
         raise ListenError(_why_not(host, port, error)) from None

@@ -1,9 +1,17 @@
 """WebSocket paths."""
 
+from typing import Any
+
 from channels.routing import URLRouter
-from django.urls import path
+from django.urls import path, re_path
 
 from chatapp.consumers import ChatConsumer
 from chatapp.origin import SameOriginOnly
 
-websocket_application = SameOriginOnly(URLRouter([path("ws/chat/", ChatConsumer.as_asgi())]))
+
+async def refuse(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """HTTP 403. Without it anybody's wrong path would be an HTTP 500 and a traceback in the log."""
+    await send({"type": "websocket.close"})
+
+
+websocket_application = SameOriginOnly(URLRouter([path("ws/chat/", ChatConsumer.as_asgi()), re_path(r"", refuse)]))
