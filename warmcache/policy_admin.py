@@ -94,6 +94,17 @@ class WarmPolicyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return HttpResponseRedirect(reverse("admin:warmcache_warmpolicy_add"))
         return super().changelist_view(request, extra_context)
 
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Without the button that would lead to a second row, which there cannot be."""
+        context = {**(extra_context or {}), "show_save_and_add_another": False}
+        return super().changeform_view(request, object_id, form_url, context)
+
     def save_model(self, request: HttpRequest, obj: WarmPolicy, form: Any, change: bool) -> None:
         if not change:
             obj.pk = THE_ROW

@@ -85,6 +85,7 @@ const picker = new AssistantPicker({ root: byId("welcome"), onChosen: (id) => pa
 const keeper = new ScrollKeeper({
   pane: byId("messages-pane"),
   onFollowing: (isFollowing) => (byId("jump-to-latest").hidden = isFollowing),
+  isEmpty: () => list.isEmpty,
 })
 const list = new MessageList({
   root: byId("messages"),

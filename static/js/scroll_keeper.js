@@ -3,16 +3,18 @@ const NEAR_END_PX = 24
 
 /**
  * Follows the newest words only while the reader is at the end. `pane` is what scrolls (`scrollTop`,
- * `scrollHeight`, `clientHeight`).
+ * `scrollHeight`, `clientHeight`). While `isEmpty()`, before the first message, what is to be read begins at the top.
  */
 export class ScrollKeeper {
   #pane
   #onFollowing
+  #isEmpty
   #isFollowing = true
   #lastTop = 0
 
-  constructor({ pane, onFollowing }) {
+  constructor({ pane, onFollowing, isEmpty = () => false }) {
     this.#pane = pane
+    this.#isEmpty = isEmpty
     this.#onFollowing = onFollowing
   }
 
@@ -22,6 +24,7 @@ export class ScrollKeeper {
 
   /** The pane was scrolled, by the reader or by us. Going up by any amount means: let me read. */
   scrolled() {
+    if (this.#isEmpty()) return
     const { scrollTop } = this.#pane
     const isUp = scrollTop < this.#lastTop
     const distance = this.#distanceToEnd()
@@ -33,6 +36,7 @@ export class ScrollKeeper {
 
   /** Content or pane changed their size. Where all is in sight there is no end to go back to, and nothing to scroll. */
   resized() {
+    if (this.#isEmpty()) return
     if (this.#pane.scrollHeight <= this.#pane.clientHeight) this.#follow(true)
     if (this.#isFollowing) this.#toEnd()
   }
@@ -43,7 +47,7 @@ export class ScrollKeeper {
   }
 
   #toEnd() {
-    this.#pane.scrollTop = this.#pane.scrollHeight
+    this.#pane.scrollTop = this.#isEmpty() ? 0 : this.#pane.scrollHeight
     this.#lastTop = this.#pane.scrollTop
   }
 

@@ -94,6 +94,26 @@ test("where all has come in sight, what comes next is followed", () => {
   assert.deepEqual(changes, [false, true])
 })
 
+test("before the first message the page is read from its top, and at the reader's own pace", () => {
+  const pane = new FakePane()
+  const changes = []
+  let isEmpty = true
+  const keeper = new ScrollKeeper({ pane, onFollowing: (is) => changes.push(is), isEmpty: () => isEmpty })
+  pane.scrollTop = 600
+
+  keeper.jumpToEnd()
+  const atFirst = pane.scrollTop
+  pane.scrollTop = 200
+  keeper.scrolled()
+  keeper.resized()
+  const onceRead = pane.scrollTop
+  isEmpty = false
+  keeper.jumpToEnd()
+
+  assert.deepEqual([atFirst, onceRead, pane.scrollTop], [0, 200, 600])
+  assert.deepEqual(changes, [])
+})
+
 test("jumping to the end follows from then on", () => {
   const { pane, keeper, changes, scrollTo } = makeKeeper()
   scrollTo(0)

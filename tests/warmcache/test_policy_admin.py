@@ -54,6 +54,13 @@ def test_there_is_exactly_one_row_and_nobody_deletes_it(admin_client: Client) ->
     assert list(WarmPolicy.objects.values_list("pk", flat=True)) == [THE_ROW]
 
 
+def test_the_page_offers_no_second_row(admin_client: Client) -> None:
+    html = admin_client.get(reverse(ADD)).content.decode()
+
+    assert 'name="_save"' in html
+    assert 'name="_addanother"' not in html
+
+
 def test_an_empty_page_leaves_everything_to_the_settings(admin_client: Client) -> None:
     save(admin_client)
 
