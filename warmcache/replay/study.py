@@ -21,6 +21,9 @@ from warmcache.replay.traces import Trace, TracedConversation, read_trace
 
 BASELINE = "never"
 OURS = "ours"
+INFORMED = "informed"
+"""Ours, on a second pass: it knows how often people come back, and not who does. What the oracle has beyond it is
+foresight; what it has beyond ours is what had to be learned."""
 ORACLE = "oracle"
 MEASURABLE_SECONDS = 60.0
 """With less than this to be saved in all, by anybody, a comparison of seconds says nothing."""
@@ -143,13 +146,16 @@ class Study:
         )
 
     def _runs(self) -> list[_Run]:
-        fixed = [name for name in self._policies if name not in (OURS, ORACLE, BASELINE)]
+        fixed = [name for name in self._policies if name not in (OURS, INFORMED, ORACLE, BASELINE)]
         runs = [_Run(name, None, []) for name in (BASELINE, *fixed)]
         players: list[tuple[_Run, Policy, Ours | None]] = [(run, fixed_policy(run.policy), None) for run in runs]
-        if OURS in self._policies:
-            for value in self._values:
+        for value in self._values:
+            if OURS in self._policies:
                 ours = self._ours(value)
                 players.append((_Run(OURS, value, []), ours, ours))
+            if INFORMED in self._policies:
+                informed = self._informed(value)
+                players.append((_Run(INFORMED, value, []), informed, informed))
         planned = self._planned_runs()
         for scene in self._scenes():
             for run, policy, learner in players:
@@ -165,6 +171,13 @@ class Study:
             value_of_second_usd=Decimal(str(value)),
             has_common_clock=self._trace.has_common_clock,
         )
+
+    def _informed(self, value: float) -> Ours:
+        """Has been through all of it once."""
+        ours = self._ours(value)
+        for scene in self._scenes():
+            self._play(scene, ours, ours)
+        return ours
 
     def _planned_runs(self) -> list[tuple[_Run, int]]:
         """With a common clock the lifetime of the shared layer is one choice for all: both are tried."""

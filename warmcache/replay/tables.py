@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from warmcache.core.statistics import Interval
-from warmcache.replay.study import BASELINE, ORACLE, OURS, Block, Row
+from warmcache.replay.study import BASELINE, INFORMED, ORACLE, OURS, Block, Row
 
 HEAD = (
     f"{'policy':<17}{'TTFT p50':>9}{'p95':>7}{'mean':>7}  {'seconds saved':>24}  {'dollars extra':>26}"
@@ -69,7 +69,7 @@ def _verdict(block: Block, ours: Row, target: float) -> str:
         row.policy
         for row in block.rows
         if row.value_of_second_usd == value
-        and row.policy not in (OURS, ORACLE)
+        and row.policy not in (OURS, INFORMED, ORACLE)
         and row.extra_usd.value < ours.extra_usd.value
         and row.saved_seconds.value > ours.saved_seconds.value
     ]
@@ -88,7 +88,11 @@ def _missing(block: Block, ours: Row) -> str:
     if oracle is None:
         return ""
     missing, unread = oracle.net_usd.value - ours.net_usd.value, ours.wasted_usd - oracle.wasted_usd
-    return f"; ${missing:.2f} less, of it ${unread:.2f} for warm-ups that nobody came back to read"
+    told = f"; ${missing:.2f} less, of it ${unread:.2f} for warm-ups that nobody came back to read"
+    informed = block.row(INFORMED, ours.value_of_second_usd)
+    if informed is None or informed.share_of_oracle is None:
+        return told
+    return f"{told}; {informed.share_of_oracle:.0%} if the rates were known beforehand"
 
 
 def sweep(blocks: Sequence[Block]) -> Iterator[str]:

@@ -98,6 +98,17 @@ def test_a_missing_table_is_named(tmp_path):
         read_trace(tmp_path, MOONCAKE)
 
 
+def test_on_a_second_pass_ours_knows_the_rates_and_the_verdict_says_what_that_is_worth(traces):
+    cell = Cell(source=CLAUDE_CODE, model=MODEL, profile="auto")
+
+    block = Study(traces, cell, policies=("never", "ours", "informed", "oracle"), values=(0.01,), rates=rates).run()
+    told = list(verdicts([block], target=1.0))[-1]
+
+    ours, informed, oracle = (block.row(name, 0.01) for name in ("ours", "informed", "oracle"))
+    assert ours.net_usd.value < informed.net_usd.value < oracle.net_usd.value
+    assert f"{informed.share_of_oracle:.0%} if the rates were known beforehand" in told
+
+
 def test_a_study_gives_the_same_numbers_again_and_others_for_another_seed(traces):
     first = study(traces)
 

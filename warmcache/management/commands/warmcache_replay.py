@@ -17,7 +17,7 @@ from warmcache.prices import rates_for
 from warmcache.replay.charts import chart
 from warmcache.replay.people import Habits
 from warmcache.replay.policies import fixed_policy
-from warmcache.replay.study import BASELINE, ORACLE, OURS, Block, Cell, Study
+from warmcache.replay.study import BASELINE, INFORMED, ORACLE, OURS, Block, Cell, Study
 from warmcache.replay.tables import as_json, sweep, table, verdicts
 from warmcache.replay.trace_files import TraceError, name_of, tables_in
 from warmcache.replay.traces import SOURCES, must_be_rebuilt
@@ -54,7 +54,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--traces", type=Path, default=DEFAULT_TRACES, metavar="DIR", help="a folder of tables, or one table"
         )
-        parser.add_argument("--policies", nargs="+", default=list(POLICIES), help="also keepalive-N")
+        parser.add_argument(
+            "--policies",
+            nargs="+",
+            default=list(POLICIES),
+            help=f"also keepalive-N, and {INFORMED}: {OURS} on a second pass, with all rates known",
+        )
         parser.add_argument(
             "--sources", nargs="+", metavar="NAME", help="tables in the folder, without .csv.gz (default: all)"
         )
@@ -97,7 +102,7 @@ class Command(BaseCommand):
             if file.is_dir() or not os.access(file.parent, os.W_OK):
                 raise CommandError(f"{file} cannot be written: name a file in a folder that takes one.")
         for name in options["policies"]:
-            if name not in (OURS, ORACLE):
+            if name not in (OURS, INFORMED, ORACLE):
                 try:
                     fixed_policy(name)
                 except ValueError as error:
