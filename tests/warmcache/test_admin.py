@@ -44,7 +44,7 @@ def make_warm_up(**values: Any) -> WarmUp:
             "duration_ms": 1234,
             "request_id": "req_1",
             "started_at": NOW,
-            "estimated_expires_at": NOW + timedelta(minutes=5),
+            "estimated_expires_at": NOW + timedelta(days=1),  # the machine may come to it late
             **values,
         }
     )
