@@ -59,6 +59,8 @@ def test_a_table_may_lie_there_unpacked(tmp_path):
         (gzip.compress(b"a,b\n1,2\n"), "no column conversation_id"),
         (gzip.compress(b"\xff\xfe\n"), "cannot be read"),
     ],
+    # An archive bears the time of its making: named by their bytes, no two processes would agree on these tests.
+    ids=("no archive", "cut off", "other columns", "no UTF-8"),
 )
 def test_what_is_no_table_is_told_in_a_sentence(tmp_path, content, words):
     (tmp_path / "claude_code.csv.gz").write_bytes(content)
