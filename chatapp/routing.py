@@ -14,4 +14,8 @@ async def refuse(scope: dict[str, Any], receive: Any, send: Any) -> None:
     await send({"type": "websocket.close"})
 
 
-websocket_application = SameOriginOnly(URLRouter([path("ws/chat/", ChatConsumer.as_asgi()), re_path(r"", refuse)]))
+# Django's types know of views alone; `URLRouter` takes ASGI applications.
+anywhere_else: Any = refuse
+websocket_application = SameOriginOnly(
+    URLRouter([path("ws/chat/", ChatConsumer.as_asgi()), re_path(r"", anywhere_else)])
+)
