@@ -18,6 +18,7 @@ from tests.servers.chat_server import SimulatorControl
 from warmcache import operator_policy, runtime
 from warmcache.database import in_database_thread
 from warmcache.simulator_process import SimulatorProcess
+from warmcache.testing import FakeClock
 
 PATIENCES = (
     "chatapp.channel_layer.COMMAND_SECONDS",
@@ -48,6 +49,12 @@ def machine_may_be_slow(monkeypatch) -> None:
     """In this process; tests of these limits set them themselves."""
     for name in PATIENCES:
         monkeypatch.setattr(name, PATIENCE_SECONDS)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Of moments that floating point holds exactly, as far as tests add to them."""
+    return FakeClock(now=100.0)
 
 
 @pytest.fixture(scope="session")

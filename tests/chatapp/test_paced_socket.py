@@ -5,24 +5,12 @@ from typing import Any
 import pytest
 
 from chatapp.paced_socket import MAX_WAITING_CHARACTERS, MAX_WAITING_MESSAGES, InputQueue, ReadProof
-
-
-class FakeClock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
+from warmcache.testing import FakeClock
 
 
 @pytest.fixture
 def proof(clock: FakeClock) -> ReadProof:
-    return ReadProof(clock)
+    return ReadProof(clock.now)
 
 
 def test_what_was_sent_is_on_its_way_until_a_ping_behind_it_is_answered(proof):
@@ -60,10 +48,10 @@ def test_a_pong_that_nobody_asked_for_says_nothing(proof):
 
 def test_time_counts_from_the_oldest_byte_without_proof(proof, clock):
     proof.sent(1)
-    clock.now += 3
+    clock.advance(3)
     ping = proof.ask()
     proof.sent(1)
-    clock.now += 2
+    clock.advance(2)
     before = proof.waiting_seconds
 
     proof.answered(ping)
@@ -74,7 +62,7 @@ def test_time_counts_from_the_oldest_byte_without_proof(proof, clock):
 def test_nothing_waits_where_all_is_proven(proof, clock):
     proof.sent(1)
     proof.answered(proof.ask())
-    clock.now += 60
+    clock.advance(60)
 
     assert proof.waiting_seconds == 0
 

@@ -15,30 +15,17 @@ HINTS = {
 }
 
 
-class FakeClock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
 def test_a_bucket_gives_its_capacity_and_then_its_rate(clock):
-    bucket = TokenBucket(capacity=3, per_second=2, clock=clock)
+    bucket = TokenBucket(capacity=3, per_second=2, clock=clock.now)
 
     assert [bucket.take() for _ in range(4)] == [True, True, True, False]
-    clock.now += 0.5
+    clock.advance(0.5)
     assert [bucket.take() for _ in range(2)] == [True, False]
 
 
 def test_a_bucket_never_holds_more_than_its_capacity(clock):
-    bucket = TokenBucket(capacity=3, per_second=2, clock=clock)
-    clock.now += 3600
+    bucket = TokenBucket(capacity=3, per_second=2, clock=clock.now)
+    clock.advance(3600)
 
     assert [bucket.take() for _ in range(4)] == [True, True, True, False]
 
@@ -46,7 +33,7 @@ def test_a_bucket_never_holds_more_than_its_capacity(clock):
 @pytest.mark.parametrize("name", HINTS)
 def test_excess_hints_are_dropped_and_cost_commands_nothing(clock, name):
     frame, burst = HINTS[name]
-    buckets = SocketBuckets(clock)
+    buckets = SocketBuckets(clock.now)
 
     admitted = [buckets.admits(frame) for _ in range(burst + 5)]
 
@@ -55,40 +42,40 @@ def test_excess_hints_are_dropped_and_cost_commands_nothing(clock, name):
 
 
 def test_a_command_too_many_is_refused_with_its_ref(clock):
-    buckets = SocketBuckets(clock)
+    buckets = SocketBuckets(clock.now)
     for _ in range(LIMITS["command_burst"]):
         assert buckets.admits(COMMAND)
 
     with pytest.raises(protocol.FrameError) as refused:
         buckets.admits(COMMAND)
-    clock.now += 1 / LIMITS["commands_per_second"]
+    clock.advance(1 / LIMITS["commands_per_second"])
 
     assert (refused.value.code, refused.value.ref, refused.value.retryable) == ("rate_limited", AN_ID, True)
     assert buckets.admits(COMMAND)
 
 
 def test_the_last_strike_closes_and_old_ones_fade(clock):
-    buckets = SocketBuckets(clock)
+    buckets = SocketBuckets(clock.now)
 
     assert all(buckets.strike() for _ in range(STRIKES_TO_CLOSE))
     assert not buckets.strike()
-    clock.now += 1
+    clock.advance(1)
     assert [buckets.strike() for _ in range(LIMITS["commands_per_second"] + 1)][-1] is False
 
 
 def test_a_fast_typist_never_meets_the_bucket(clock):
     from chatapp.services.limits import TIMINGS
 
-    buckets = SocketBuckets(clock)
+    buckets = SocketBuckets(clock.now)
     for _ in range(1000):
-        clock.now += TIMINGS["typing_repeat_ms"] / 1000
+        clock.advance(TIMINGS["typing_repeat_ms"] / 1000)
         assert buckets.admits(protocol.TypingStarted())
 
 
 def test_a_page_that_acks_at_the_told_pace_never_meets_the_bucket(clock):
     from chatapp.services.limits import TIMINGS
 
-    buckets = SocketBuckets(clock)
+    buckets = SocketBuckets(clock.now)
     for _ in range(1000):
-        clock.now += TIMINGS["ack_interval_ms"] / 1000
+        clock.advance(TIMINGS["ack_interval_ms"] / 1000)
         assert buckets.admits(protocol.ReplySeen(reply_id=AN_ID, seq=1))

@@ -7,37 +7,25 @@ import pytest
 
 from chatapp.services import send_window
 from chatapp.services.send_window import ACK_BYTES, LATE_SECONDS, TOO_SLOW_SECONDS, WINDOW_BYTES, SendWindow
+from warmcache.testing import FakeClock
 
 REPLY, OTHER = uuid4(), uuid4()
 KIB = 1024
 
 
-class FakeClock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
 @pytest.fixture
 def window(clock: FakeClock) -> SendWindow:
     """Of a page that acknowledges."""
-    made = SendWindow(clock)
+    made = SendWindow(clock.now)
     made.seen(REPLY, 0)
     return made
 
 
 def test_a_client_that_never_acknowledged_is_not_counted(clock):
-    window = SendWindow(clock)
+    window = SendWindow(clock.now)
     for seq in range(100):
         window.sent(REPLY, seq, 64 * KIB)
-    clock.now += 3600
+    clock.advance(3600)
 
     assert window.is_open
     assert window.unacked_bytes == 0
@@ -67,16 +55,16 @@ def test_an_ack_speaks_for_its_own_reply_alone(window):
 
 def test_more_than_an_ack_is_due_for_may_not_lie_for_long(window, clock):
     window.sent(REPLY, 1, ACK_BYTES + 1)
-    clock.now += LATE_SECONDS - 0.1
+    clock.advance(LATE_SECONDS - 0.1)
     was_open = window.is_open
-    clock.now += 0.1
+    clock.advance(0.1)
 
     assert (was_open, window.is_open) == (True, False)
 
 
 def test_the_rest_of_a_hidden_tab_may_lie_there_for_ever(window, clock):
     window.sent(REPLY, 1, ACK_BYTES)
-    clock.now += 3600
+    clock.advance(3600)
 
     assert window.is_open
 
@@ -109,7 +97,7 @@ async def test_who_waits_for_too_long_is_told_so(window, clock, monkeypatch):
 
 async def test_patience_is_counted_from_the_oldest_frame(window, clock):
     window.sent(REPLY, 1, WINDOW_BYTES + 1)
-    clock.now += TOO_SLOW_SECONDS
+    clock.advance(TOO_SLOW_SECONDS)
 
     assert not await window.has_room()
 
@@ -117,7 +105,7 @@ async def test_patience_is_counted_from_the_oldest_frame(window, clock):
 async def test_a_moving_window_is_never_too_slow(window, clock):
     for seq in range(1, 60):
         window.sent(REPLY, seq, WINDOW_BYTES // 4)
-        clock.now += 1.0
+        clock.advance(1.0)
         window.seen(REPLY, seq - 1)
 
         assert await window.has_room()
