@@ -45,16 +45,17 @@ def _conversation_ttl(silence: GapForecast, prices: Rates | None, *, refreshes: 
         stakes = KeepStakes(refresh=1.0, loss=float(prices.cache_write_5m - prices.cache_read) / read)
         extra = NEW_SHARE * float(prices.cache_write_1h - prices.cache_write_5m) / read
         return "1h" if long_ttl_gain(stakes, silence.survival) > extra else "5m"
-    return _without_refreshes(silence, prices, new_share=NEW_SHARE)
+    return ttl_without_refreshes(silence, prices, new_share=NEW_SHARE)
 
 
 def _shared_ttl(arrivals: GapForecast, prices: Rates | None) -> Ttl:
     if prices is None or not arrivals.is_representative:
         return "5m"
-    return _without_refreshes(arrivals, prices, new_share=0.0)
+    return ttl_without_refreshes(arrivals, prices, new_share=0.0)
 
 
-def _without_refreshes(silence: GapForecast, prices: Rates, *, new_share: float) -> Ttl:
+def ttl_without_refreshes(silence: GapForecast, prices: Rates, *, new_share: float) -> Ttl:
+    """The cheaper lifetime where nothing is renewed but by requests. `new_share`: of a turn, in parts of the prefix."""
     pays = long_ttl_pays(
         late_share=silence.survival(SHORT_TTL_SECONDS),
         very_late_share=silence.survival(LONG_TTL_SECONDS),

@@ -35,21 +35,39 @@ def stakes_of(prefix: RestingPrefix, forecasts: Forecasts, rates: Rates, *, valu
     Not for an hour: what is in the cache already would keep the lifetime it was written with.
     """
     read = prefix.live_tokens * rates.cache_read
-    value = float(value_of_second_usd)
-    loss = _loss(prefix, 0, forecasts, rates, value)
-    held_loss = min(loss, _loss(prefix, prefix.held_tokens, forecasts, rates, value))
+    loss, held_loss = (
+        lapse_usd(
+            forecasts,
+            rates,
+            model=prefix.model,
+            tokens=prefix.tokens,
+            live_tokens=live_tokens,
+            asks_tool=prefix.asks_tool,
+            value_of_second_usd=value_of_second_usd,
+        )
+        for live_tokens in (0, prefix.held_tokens)
+    )
     return KeepStakes(
         refresh=float(read + prefix.missing_tokens * rates.cache_write_5m),
         loss=loss,
-        held_loss=held_loss if prefix.held_tokens else None,
+        held_loss=min(loss, held_loss) if prefix.held_tokens else None,
     )
 
 
-def _loss(prefix: RestingPrefix, held_tokens: int, forecasts: Forecasts, rates: Rates, value: float) -> float:
-    """Dollars lost when somebody returns and only `held_tokens` are live: the second write, and the wait."""
-    exposed = max(0, prefix.tokens - held_tokens)
+def lapse_usd(
+    forecasts: Forecasts,
+    rates: Rates,
+    *,
+    model: str,
+    tokens: int,
+    live_tokens: int,
+    asks_tool: bool,
+    value_of_second_usd: Decimal,
+) -> float:
+    """Dollars lost, in all, when somebody returns and only so much is live: the second write, and the wait."""
+    exposed, value = max(0, tokens - live_tokens), float(value_of_second_usd)
     money = float(exposed * (rates.cache_write_5m - rates.cache_read))
-    seconds = 0.0 if prefix.asks_tool else _wait_worth(prefix.model, exposed, held_tokens, forecasts, rates, value)
+    seconds = 0.0 if asks_tool else _wait_worth(model, exposed, live_tokens, forecasts, rates, value)
     return (money + seconds) * forecasts.kept.mean
 
 

@@ -5,22 +5,21 @@ from decimal import Decimal
 
 from warmcache.core.economics import Rates, RateSource
 from warmcache.core.forecast import Forecasts, ShareForecast
-from warmcache.core.gaps import GapForecast
+from warmcache.core.gaps import ARRIVALS, GapForecast
 from warmcache.core.intents import SURER_INTENT, outlook_of, waits_for_surer
 from warmcache.core.keeping import (
     LONG_TTL_SECONDS,
     SHORT_TTL_SECONDS,
     KeepStakes,
     long_ttl_gain,
-    long_ttl_pays,
     plan_keeping,
 )
+from warmcache.core.lifetimes import ttl_without_refreshes
+from warmcache.core.prefix import TTL_SECONDS
+from warmcache.core.stakes import lapse_usd
 from warmcache.core.worth import LayerStake, Outlook, Worth, layer_stakes, weigh, weigh_joining
 from warmcache.replay.people import IntentKind
 from warmcache.replay.policies import Meeting, View
-
-_ARRIVALS = ((60.0, 0.6), (300.0, 0.3), (3600.0, 0.05))
-"""Silence of a whole assistant: somebody else usually comes within the hour. Assumed."""
 
 _PLAN_AGE = 200
 """Changes of a forecast after which plans that were derived from it are made anew."""
@@ -45,7 +44,7 @@ class Ours:
         self._value = value_of_second_usd
         self._has_common_clock = has_common_clock
         self._plans: dict[tuple[float, ...], float] = {}
-        self._arrivals = GapForecast(_ARRIVALS)
+        self._arrivals = GapForecast(ARRIVALS)
         self._last_arrival: float | None = None
         self._shared_ttl = LONG_TTL_SECONDS if has_common_clock else SHORT_TTL_SECONDS
         self._reply_tokens = _REPLY_TOKENS
@@ -135,24 +134,15 @@ class Ours:
         )
 
     def _loss(self, tokens: int, live_tokens: int, asks_tool: bool, rates: Rates) -> float:
-        """Dollars lost, in all, when somebody returns and only so much is live: the second write, and the wait.
-
-        Of the wait, a warm-up at the first key would save a part where that pays.
-        """
-        exposed = max(0, tokens - live_tokens)
-        money = float(exposed * (rates.cache_write_5m - rates.cache_read))
-        seconds = 0.0 if asks_tool else self._wait_worth(exposed, live_tokens, rates)
-        return (money + seconds) * self.forecasts.kept.mean
-
-    def _wait_worth(self, cold_tokens: int, cached_tokens: int, rates: Rates) -> float:
-        typing, prefill = self.forecasts.intent(IntentKind.TYPING), self.forecasts.prefill(self._model)
-        saved = prefill.saved_seconds(cold_tokens, cached_tokens=cached_tokens)
-        value = float(self._value)
-        recovered = value * typing.saved_seconds(saved, round_trip_seconds=prefill.round_trip_seconds)
-        chance = typing.send_chance
-        read, write = float(rates.cache_read), float(rates.cache_write_5m)
-        warm_up = read * (cold_tokens + cached_tokens) + (1 / chance - 1) * write * cold_tokens
-        return value * saved - max(0.0, recovered - warm_up)
+        return lapse_usd(
+            self.forecasts,
+            rates,
+            model=self._model,
+            tokens=tokens,
+            live_tokens=live_tokens,
+            asks_tool=asks_tool,
+            value_of_second_usd=self._value,
+        )
 
     def request_ttl(self, view: View, new_tokens: int) -> int:
         """An hour for the new tokens, where that is cheaper than refreshing when the silence comes."""
@@ -247,18 +237,9 @@ class Ours:
         self._reply_tokens += (reply_tokens - self._reply_tokens) / _REPLIES_REMEMBERED
 
     def _choose_shared_ttl(self) -> None:
-        rates, silence = self._rates(self._model, 1), self._arrivals.survival
-        if rates is None or not self._arrivals.is_representative:
-            return
-        pays = long_ttl_pays(
-            late_share=silence(SHORT_TTL_SECONDS),
-            very_late_share=silence(LONG_TTL_SECONDS),
-            new_share=0.0,
-            write=float(rates.cache_write_5m / rates.input),
-            long_write=float(rates.cache_write_1h / rates.input),
-            read=float(rates.cache_read / rates.input),
-        )
-        self._shared_ttl = LONG_TTL_SECONDS if pays else SHORT_TTL_SECONDS
+        rates = self._rates(self._model, 1)
+        if rates is not None and self._arrivals.is_representative:
+            self._shared_ttl = TTL_SECONDS[ttl_without_refreshes(self._arrivals, rates, new_share=0.0)]
 
 
 def _coarse(value: float) -> float:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from warmcache.core.keeping import LONG_TTL_SECONDS, SHORT_TTL_SECONDS
-from warmcache.replay.joining import join_bound_seconds
+from warmcache.replay.join_rule import join_bound_seconds
 from warmcache.replay.people import IntentKind
 
 JOIN_AFTER_SECONDS = 0.5

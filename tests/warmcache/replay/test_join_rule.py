@@ -1,6 +1,6 @@
 import pytest
 
-from warmcache.replay.joining import expected_warm_up_seconds, join_bound_seconds
+from warmcache.replay.join_rule import expected_warm_up_seconds, join_bound_seconds
 
 
 def bound(elapsed_seconds: float, prefix_tokens: int = 50_000) -> float | None:
