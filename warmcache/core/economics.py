@@ -37,12 +37,3 @@ def request_cost_usd(usage: Usage, rates: Rates) -> Decimal:
         + usage.cache_write_1h_tokens * rates.cache_write_1h
         + usage.output_tokens * rates.output
     )
-
-
-def warm_up_cost_usd(*, hot_tokens: int, cold_tokens_by_ttl: dict[int, int], rates: Rates) -> Decimal:
-    """What a warm-up costs that reads `hot_tokens` and writes the rest; keys of the dict are TTLs in seconds."""
-    written = sum(
-        (tokens * rates.cache_write(ttl_seconds) for ttl_seconds, tokens in cold_tokens_by_ttl.items()),
-        Decimal(0),
-    )
-    return hot_tokens * rates.cache_read + written
