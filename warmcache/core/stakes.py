@@ -80,4 +80,5 @@ def _wait_worth(
     spared = value * typing.saved_seconds(saved, round_trip_seconds=prefill.round_trip_seconds)
     read, write = float(rates.cache_read), float(rates.cache_write_5m)
     warm_up = read * (cold_tokens + cached_tokens) + (1 / typing.send_chance - 1) * write * cold_tokens
-    return value * saved - max(0.0, spared - warm_up)
+    # What is spared is told from a rounded wait, and so may be a hair more than the wait itself.
+    return max(0.0, value * saved - max(0.0, spared - warm_up))

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from warmcache.core.economics import Rates
@@ -64,6 +64,7 @@ def test_what_others_hold_is_not_lost() -> None:
     held=st.integers(1, 500_000),
     value=st.decimals(0, 1, places=3),
 )
+@example(live=1000, missing=0, held=964, value=Decimal("0.636"))
 def test_holding_a_part_never_makes_a_lapse_dearer(live: int, missing: int, held: int, value: Decimal) -> None:
     prefix = resting(live_tokens=live, missing_tokens=missing, held_tokens=min(held, live))
 
