@@ -46,6 +46,9 @@ def _population(_server: ChatServer) -> dict[str, Iterator[Any]]:
 @pytest.fixture
 def server(_server: ChatServer) -> Iterator[ChatServer]:
     """The server; what a test dictated to its simulator is forgotten at the test's end."""
+    if _server.process is None:
+        # A test that failed may have left it dead.
+        _server.start()
     yield _server
     _server.simulator.release()
     _server.simulator.reset()

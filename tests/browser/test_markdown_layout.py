@@ -110,13 +110,16 @@ def test_a_reader_who_scrolled_up_is_left_there_until_the_jump(
     chat = open_chat(person, viewport={"width": 700, "height": 400})
     pane = chat.page.locator("#messages-pane")
 
+    def is_at_the_beginning() -> bool:
+        chat.page.mouse.wheel(0, -10_000)
+        return bool(pane.evaluate("pane => pane.scrollTop") == 0)
+
     with held_reply("\n\n".join(f"Line {number}" for number in range(60))):
         chat.send()
         expect(chat.reply_body).to_contain_text("Line 15")
         pane.hover()
-        chat.page.mouse.wheel(0, -10_000)
+        chat.wait_until(is_at_the_beginning, "the beginning is in view")
         expect(chat.page.get_by_role("button", name="Jump to latest")).to_be_visible()
-        chat.wait_until(lambda: pane.evaluate("pane => pane.scrollTop") == 0, "the beginning is in view")
     chat.wait_for_status("complete")
     stayed_at = pane.evaluate("pane => pane.scrollTop")
     chat.page.get_by_role("button", name="Jump to latest").click()
