@@ -72,6 +72,16 @@ class LiveTab:
                 seen.add(frame["seq"])
         return found
 
+    def blocks_of(self, finished: dict[str, Any]) -> dict[int, str]:
+        """What the newest `conversation.state`, and the frames that follow what it says, add up to."""
+        state = [frame for frame in self.frames if frame["type"] == "conversation.state"][-1]
+        begun = state["reply"] or {"blocks": state["messages"][-1]["blocks"], "seq": finished["seq"]}
+        blocks: dict[int, str] = {block["block"]: block["text"] for block in begun["blocks"]}
+        for frame in self.of_reply(finished["reply_id"]):
+            if frame["type"] == "reply.delta" and frame["seq"] > begun["seq"]:
+                blocks[frame["block"]] = blocks.get(frame["block"], "") + frame["text"]
+        return blocks
+
 
 @asynccontextmanager
 async def open_tab(server: ChatServer, user: str = "ann") -> AsyncIterator[LiveTab]:
@@ -82,6 +92,8 @@ async def open_tab(server: ChatServer, user: str = "ann") -> AsyncIterator[LiveT
         additional_headers=headers,
         open_timeout=PATIENCE_SECONDS,
         ping_timeout=PATIENCE_SECONDS,
+        # Who has no time to look at frames still takes them.
+        max_queue=None,
     ) as socket:
         tab = LiveTab(socket, server)
         await tab.until("ready")

@@ -7,9 +7,10 @@ import sqlite3
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any, Literal, Self
 
 from tests.servers import PATIENCE_SECONDS
@@ -124,6 +125,7 @@ class ChatServer:
         self._redis_url = redis_url
         self._environment = environment or {}
         self.process: subprocess.Popen[str] | None = None
+        self._listener: Thread | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -189,8 +191,15 @@ class ChatServer:
         for line in self.process.stderr:
             self.log += line
             if line.startswith("Serving ") or "Uvicorn running on" in line:
+                self._listener = Thread(target=self._take_down, args=(self.process.stderr,), daemon=True)
+                self._listener.start()
                 return
         raise AssertionError(f"the server did not start:\n{self.log}")
+
+    def _take_down(self, lines: Iterable[str]) -> None:
+        # A server whose words nobody reads stands still once the pipe is full.
+        for line in lines:
+            self.log += line
 
     def kill(self) -> None:
         """As a crash would: SIGKILL."""
@@ -206,8 +215,11 @@ class ChatServer:
             return 0
         if process.poll() is None:
             process.send_signal(signal_number)
-        _, rest = process.communicate(timeout=PATIENCE_SECONDS)
-        self.log += rest
+        process.wait(PATIENCE_SECONDS)
+        if self._listener is not None:
+            self._listener.join(PATIENCE_SECONDS)
+        if process.stderr is not None:
+            process.stderr.close()
         return process.returncode
 
     def query(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:

@@ -72,6 +72,8 @@ async def open_tab(
         additional_headers=headers,
         open_timeout=PATIENCE_SECONDS,
         ping_timeout=PATIENCE_SECONDS,
+        # Who has no time to look at frames still takes them.
+        max_queue=None,
     ) as socket:
         tab = LiveTab(socket, server.assistants[assistant])
         await tab.wait_for("ready")
