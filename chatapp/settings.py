@@ -114,6 +114,8 @@ SECRET_KEY = os.environ.get("SECRET_KEY") or local_secret_key()
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 PORT = int(number_from_env("PORT", default=8000, least=0, most=65535))
+# What asks `/metrics` with this bearer token is answered; without one, only people who may read the ledger are.
+METRICS_TOKEN = os.environ.get("METRICS_TOKEN", "").strip()
 REDIS_URL = url_from_env("REDIS_URL", schemes=("redis", "rediss", "unix"))
 # A process that was silent for so long has died: another one ends its replies.
 REPLY_LEASE_SECONDS = number_from_env("REPLY_LEASE_SECONDS", default=15, least=1, most=600)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 from asgiref.sync import async_to_sync
+from django.conf import settings
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import LoginView, LogoutView
@@ -16,10 +17,12 @@ from django.shortcuts import redirect, render
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.crypto import constant_time_compare
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from chatapp import access, events, upstream
+from chatapp import metrics as prometheus
 from chatapp.forms import RenameForm
 from chatapp.health import health
 from chatapp.models import Assistant, Conversation, User
@@ -150,6 +153,16 @@ def readyz(request: HttpRequest) -> HttpResponse:
     return HttpResponse(f"{trouble or 'ok'}\n", content_type="text/plain", status=503 if trouble else 200)
 
 
+@never_cache
+@require_GET
+def metrics(request: HttpRequest) -> HttpResponse:
+    """For Prometheus: with the bearer token of `METRICS_TOKEN`, or for people who may read the ledger in the admin."""
+    if not _may_read_metrics(request):
+        told = "Ask with the bearer token that METRICS_TOKEN sets, or sign in as staff that may view warm-ups.\n"
+        return HttpResponse(told, content_type="text/plain", status=401, headers={"WWW-Authenticate": "Bearer"})
+    return HttpResponse(prometheus.exposition(), content_type=prometheus.CONTENT_TYPE)
+
+
 @require_GET
 def favicon(request: HttpRequest) -> HttpResponse:
     """For browsers that ask here before they have read a page."""
@@ -158,6 +171,14 @@ def favicon(request: HttpRequest) -> HttpResponse:
 
 def _signed_in(request: HttpRequest) -> User:
     return cast(User, request.user)
+
+
+def _may_read_metrics(request: HttpRequest) -> bool:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and settings.METRICS_TOKEN:
+        return constant_time_compare(token.strip(), settings.METRICS_TOKEN)
+    user = request.user
+    return user.is_active and user.is_staff and user.has_perm("warmcache.view_warmup")
 
 
 def _conversation_or_404(user: User, conversation_id: UUID) -> Conversation:

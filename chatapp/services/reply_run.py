@@ -13,7 +13,7 @@ from django.utils import timezone
 from chatapp.models import Message
 from chatapp.protocol import ReplyBlock, ReplyDelta, ReplyFinished, ReplyStatus
 from chatapp.protocol_views import ErrorView, UsageView
-from chatapp.services import prompts, reply_rows, returns
+from chatapp.services import prompts, reply_metrics, reply_rows, returns
 from chatapp.services.reply_content import ReplyContent, storable
 from chatapp.services.reply_log import ReplyHead, ReplyLog, new_epoch
 from warmcache import services as warmcache
@@ -240,6 +240,7 @@ class ReplyRun:
         if not await self._write_row(finished):
             self.log.abandon()
             return
+        reply_metrics.saw_reply(finished, model=self.model)
         try:
             if self._before_told is not None:
                 await self._before_told(finished)
