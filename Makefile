@@ -20,7 +20,7 @@ serve:  ## the production server, without the demo's content and link
 test: setup check  ## every test: Node, then SQLite with Redis and Chromium, then PostgreSQL
 	.venv/bin/node --test tests/js/*.test.js
 	$(PYTEST) -m "not browser and not soak" -n 2 --dist loadfile
-	$(PYTEST) -m "browser and not soak"
+	$(PYTEST) tests/browser -m "not soak" -n 2 --dist loadfile
 	$(PY) -m tests.servers postgres $(PYTEST) -m "not browser and not soak" --database-only -n 2 --dist loadfile
 
 check: setup  ## what can be checked without running: style, types, layers, migrations
