@@ -1,6 +1,8 @@
 """The one socket of a tab: a frame comes in, a service is called, a frame goes out."""
 
+import logging
 from collections import OrderedDict
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -8,10 +10,13 @@ from chatapp import access, events, protocol
 from chatapp.models import QueuedMessage
 from chatapp.services import conversations, limits, queue, replies, reply_places, running_replies, states
 from chatapp.services.reply_readers import ReplyReaders
+from chatapp.services.reply_run import DATABASE_TROUBLE
 from chatapp.services.typing import Draft, TypingWatch
 from chatapp.services.warmth_reports import WarmthReports
 from chatapp.signed_in_socket import SignedInSocket
 from warmcache.database import in_database_thread
+
+logger = logging.getLogger(__name__)
 
 
 class ChatConsumer(SignedInSocket):
@@ -110,9 +115,16 @@ class ChatConsumer(SignedInSocket):
         """The frames of a reply do not lead on from what this socket has: the state, and then the rest or the end."""
         if conversation_id not in self.opened:
             return
-        opened = await states.open_conversation(self.user, conversation_id, None)
+        try:
+            opened = await states.open_conversation(self.user, conversation_id, None)
+            end = await states.end_of(self.user, reply_id) if opened.log is None else None
+        except DATABASE_TROUBLE as error:
+            logger.warning("What became of reply %s is told later: %s", reply_id, error)
+            lost = {"type": "reply.lost", "conversation_id": str(conversation_id), "message_id": str(reply_id)}
+            self.make_up(reply_id, partial(self.hear, self.reply_lost, lost))
+            return
         await self.show(opened)
-        if opened.log is None and (end := await states.end_of(self.user, reply_id)) is not None:
+        if end is not None:
             await self.send_frame(end)
 
     async def select(self, frame: protocol.BranchSelect) -> None:
@@ -156,6 +168,10 @@ class ChatConsumer(SignedInSocket):
         if conversation_id in self.opened:
             await self.read_reply(conversation_id, UUID(event["message_id"]))
 
+    async def reply_lost(self, event: dict[str, Any]) -> None:
+        """What `begin_anew` could not do at once."""
+        await self.begin_anew(UUID(event["conversation_id"]), UUID(event["message_id"]))
+
     async def conversation_updated(self, event: events.ConversationEvent) -> None:
         conversation_id = UUID(event["conversation_id"])
         self.watch.forget(conversation_id)
@@ -173,9 +189,15 @@ class ChatConsumer(SignedInSocket):
         await self.send_frame(protocol.ConversationUpdated(conversation=conversations.deleted_view(conversation_id)))
 
     async def news_missed(self, event: dict[str, Any]) -> None:
-        """The channel layer was away. What the page shows is read again; a reply that it reads brings its own end."""
+        """The channel layer was away."""
         await self.is_signed_in(max_age_seconds=0)
-        if self.opened and not self.is_reading and not self.is_closing:
+        await self.read_again(event)
+
+    async def read_again(self, event: dict[str, Any]) -> None:
+        """What the page shows; a reply that it reads comes to its end first."""
+        if self.is_reading:
+            self.make_up_news()
+        elif self.opened and not self.is_closing:
             await self.show(await states.open_conversation(self.user, next(reversed(self.opened)), None))
 
     async def session_ended(self, event: dict[str, Any]) -> None:

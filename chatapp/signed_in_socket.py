@@ -1,5 +1,6 @@
 """A signed-in socket: who is at the other end, which frames it may send, what it is refused."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -15,7 +16,8 @@ from chatapp.health import health
 from chatapp.models import User
 from chatapp.services import limits, open_sockets, sessions
 from chatapp.services.buckets import SocketBuckets
-from chatapp.services.lanes import Lane
+from chatapp.services.lanes import Job, Lane
+from chatapp.services.reply_run import DATABASE_TROUBLE
 from chatapp.services.send_window import SendWindow
 from warmcache.conf import get_config
 from warmcache.database import in_database_thread
@@ -33,6 +35,9 @@ PONG_SECONDS = 1.0
 LAST_WORK_SECONDS = 5.0
 """What a browser sent just before it went away is still done, for so long."""
 
+MAKE_UP_SECONDS = 2.0
+"""After the database did not answer, until what it was asked for is asked for again."""
+
 HINTS = protocol.TypingStarted | protocol.TypingStopped | protocol.ReplySeen
 TAKEN_WHILE_DRAINING = protocol.ConversationOpen | protocol.ReplyStop | protocol.ReplySeen | protocol.Ping
 
@@ -49,11 +54,14 @@ class SignedInSocket(AsyncWebsocketConsumer):
         super().__init__(*args, **kwargs)
         self.is_ready = False
         self.is_closing = False
+        self.is_gone = False
         self.session_checked_at = time.monotonic()
         self.buckets = SocketBuckets(time.monotonic)
         self.window = SendWindow(time.monotonic)
         self.lane = Lane("socket")
         self.pongs = TaskOwner("socket")
+        self.to_make_up: dict[object, Job] = {}
+        self.make_up_timer: asyncio.TimerHandle | None = None
 
     async def begin(self) -> None:
         """Called once, before `ready` is sent."""
@@ -63,6 +71,9 @@ class SignedInSocket(AsyncWebsocketConsumer):
 
     async def take(self, frame: protocol.ClientFrame) -> None:
         """Takes a frame; raises `FrameError` or `access.NotFound` for what is refused."""
+
+    async def read_again(self, event: dict[str, Any]) -> None:
+        """Something has happened that this socket was not told of: shows what there is now."""
 
     @property
     def is_working(self) -> bool:
@@ -91,8 +102,26 @@ class SignedInSocket(AsyncWebsocketConsumer):
                 await handler(event)
         except access.NotFound:
             pass
+        except DATABASE_TROUBLE as error:
+            logger.warning("An event of type %s is made up for later: %s", event["type"], error)
+            self.make_up_news()
         except Exception:
             logger.exception("An event of type %s failed", event["type"])
+
+    def make_up_news(self) -> None:
+        self.make_up("news", partial(self.hear, self.read_again, {"type": "news.missed"}))
+
+    def make_up(self, key: object, job: Job) -> None:
+        """Does `job` in its turn, a little later; once for a key, however often it is asked."""
+        self.to_make_up[key] = job
+        if self.make_up_timer is None and not (self.is_closing or self.is_gone):
+            self.make_up_timer = asyncio.get_running_loop().call_later(MAKE_UP_SECONDS, self._make_up_now)
+
+    def _make_up_now(self) -> None:
+        self.make_up_timer = None
+        jobs, self.to_make_up = self.to_make_up, {}
+        for job in jobs.values():
+            self.lane.put(job)
 
     async def connect(self) -> None:
         self.session_key = sessions.session_key_in(self.scope["headers"])
@@ -117,6 +146,9 @@ class SignedInSocket(AsyncWebsocketConsumer):
 
     async def disconnect(self, code: int) -> None:
         open_sockets.discard(self)
+        self.is_gone = True
+        if self.make_up_timer is not None:
+            self.make_up_timer.cancel()
         await self.lane.close(timeout_seconds=LAST_WORK_SECONDS)
         await self.pongs.close()
         if self.is_ready:
