@@ -1,6 +1,7 @@
 """Fixtures for every test: a database that threads can share, real servers, and a real browser."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any, TypeVar
@@ -36,6 +37,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell that starts us in the background lets us, and every process that we start, ignore Ctrl-C.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # A key or a Redis in the developer's shell must not be spent or emptied by tests.
     settings.ANTHROPIC_API_KEY = settings.ANTHROPIC_BASE_URL = settings.REDIS_URL = ""
     settings.WARMCACHE = {
