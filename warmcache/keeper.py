@@ -9,14 +9,15 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
 from warmcache.core.errors import StoreUnavailable
 from warmcache.core.keeping import refresh_at
 from warmcache.core.ports import Sighting, WarmthStore
-from warmcache.core.shared_layers import SharedForecast
+from warmcache.core.shared_layers import Arrivals, SharedForecast
 from warmcache.database import in_database_thread
 from warmcache.models import Intent
 from warmcache.runtime import Runtime
@@ -79,7 +80,8 @@ class Keeper:
         self._held = {label: held for label, held in self._held.items() if label in self._labels}
         await self._forecast([layers[label] for label in self._labels])
         for label in sorted(self._held):
-            await self._tend(layers[label], self._held[label])
+            with _alone_in_its_failure(label):
+                await self._tend(layers[label], self._held[label])
 
     async def give_up(self) -> None:
         """Another process may hold them at once."""
@@ -107,26 +109,29 @@ class Keeper:
         due = [layer for layer in layers if self._is_undecided(layer.label, now)]
         if not due:
             return
-        config = self._runtime.config
         labels = [layer.label for layer in due]
-        arrivals = await in_database_thread(arrivals_at, now, labels, upstream=config.upstream)
+        arrivals = await in_database_thread(arrivals_at, now, labels, upstream=self._runtime.config.upstream)
         for layer in due:
-            prompt = await in_database_thread(layer.load)
-            self._held.pop(layer.label, None)
-            if prompt is None:
-                continue
-            outline = outline_of(self._runtime.build(alone(prompt), None, label=layer.label).prefix)
-            forecast = forecast_of(
-                outline,
-                arrivals[layer.label],
-                config=config,
-                forecasts=self._runtime.learning.forecasts(layer.label),
-                value_of_second_usd=self._runtime.policy.current.value_of_second_usd,
-            )
-            self._held[layer.label] = _Held(outline=outline, forecast=forecast, decided_at=now)
-            if not forecast.should_hold:
-                reason = forecast.reason or "holding_does_not_pay"
-                self._runtime.ledger.count_skip(label=layer.label, intent=Intent.KEEP, reason=reason)
+            with _alone_in_its_failure(layer.label):
+                await self._decide(layer, arrivals[layer.label], now)
+
+    async def _decide(self, layer: SharedLayer, arrivals: Arrivals, now: float) -> None:
+        prompt = await in_database_thread(layer.load)
+        self._held.pop(layer.label, None)
+        if prompt is None:
+            return
+        outline = outline_of(self._runtime.build(alone(prompt), None, label=layer.label).prefix)
+        forecast = forecast_of(
+            outline,
+            arrivals,
+            config=self._runtime.config,
+            forecasts=self._runtime.learning.forecasts(layer.label),
+            value_of_second_usd=self._runtime.policy.current.value_of_second_usd,
+        )
+        self._held[layer.label] = _Held(outline=outline, forecast=forecast, decided_at=now)
+        if not forecast.should_hold:
+            reason = forecast.reason or "holding_does_not_pay"
+            self._runtime.ledger.count_skip(label=layer.label, intent=Intent.KEEP, reason=reason)
 
     def _is_undecided(self, label: str, now: float) -> bool:
         held = self._held.get(label)
@@ -160,6 +165,15 @@ class Keeper:
         )
         if attempt.finished is not None:
             await attempt.finished()
+
+
+@contextmanager
+def _alone_in_its_failure(label: str) -> Iterator[None]:
+    """A layer that the host cannot load keeps none of the others from being held."""
+    try:
+        yield
+    except Exception:
+        logger.exception("The shared layer %r could not be tended; the next round tries again", label)
 
 
 async def keep_forever(runtime: Runtime) -> None:

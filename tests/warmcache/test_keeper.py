@@ -240,6 +240,18 @@ async def test_a_round_that_fails_is_followed_by_another(
     assert await holders(fake.runtime.store, ["guide"]) == {}
 
 
+async def test_a_layer_that_cannot_be_loaded_keeps_none_of_the_others_cold(
+    keeper: Keeper, fake: FakeRuntime, shared: Shared, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = SharedLayer(label="a broken one", load=lambda: 1 / 0)
+    monkeypatch.setattr(shared_layers, "_listings", [lambda: [broken, *shared.listed()]])
+
+    await keeper.take_turn()
+
+    assert fake.provider.warm_up_count == 1
+    assert "a broken one" in caplog.text
+
+
 def test_a_label_that_two_listings_name_is_kept_once(monkeypatch: pytest.MonkeyPatch) -> None:
     layer = SharedLayer(label="a", load=lambda: None)
     monkeypatch.setattr(shared_layers, "_listings", [lambda: [layer], lambda: [layer]])
