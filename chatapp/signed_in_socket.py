@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -38,6 +39,13 @@ LAST_WORK_SECONDS = 5.0
 MAKE_UP_SECONDS = 2.0
 """After the database did not answer, until what it was asked for is asked for again."""
 
+LIFETIME_SECONDS = 12 * 3600.0
+"""Of a socket, give or take a tenth, so that those of one restart do not end together. A page of yesterday comes back
+with today's timings, to whatever process has the fewest."""
+
+LAST_REPLY_SECONDS = 5.0
+"""Between looks whether a socket that is due still reads a reply."""
+
 HINTS = protocol.TypingStarted | protocol.TypingStopped | protocol.ReplySeen
 TAKEN_WHILE_DRAINING = protocol.ConversationOpen | protocol.ReplyStop | protocol.ReplySeen | protocol.Ping
 
@@ -62,6 +70,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
         self.pongs = TaskOwner("socket")
         self.to_make_up: dict[object, Job] = {}
         self.make_up_timer: asyncio.TimerHandle | None = None
+        self.lifetime_timer: asyncio.TimerHandle | None = None
 
     async def begin(self) -> None:
         """Called once, before `ready` is sent."""
@@ -133,6 +142,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
         self.user = user
         await self.begin()
         self.is_ready = True
+        self._live_for(LIFETIME_SECONDS * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
         open_sockets.add(self)
         await self.send_frame(
             protocol.Ready(
@@ -144,11 +154,22 @@ class SignedInSocket(AsyncWebsocketConsumer):
             )
         )
 
+    def _live_for(self, seconds: float) -> None:
+        self.lifetime_timer = asyncio.get_running_loop().call_later(seconds, self._grow_old)
+
+    def _grow_old(self) -> None:
+        """A reply is heard to its end before the socket ends."""
+        if self.is_reading:
+            self._live_for(LAST_REPLY_SECONDS)
+        elif not self.is_closing:
+            self.lane.put(partial(self.close, protocol.CLOSE_LIFETIME))
+
     async def disconnect(self, code: int) -> None:
         open_sockets.discard(self)
         self.is_gone = True
-        if self.make_up_timer is not None:
-            self.make_up_timer.cancel()
+        for timer in (self.make_up_timer, self.lifetime_timer):
+            if timer is not None:
+                timer.cancel()
         await self.lane.close(timeout_seconds=LAST_WORK_SECONDS)
         await self.pongs.close()
         if self.is_ready:

@@ -8,9 +8,10 @@ from django.contrib.sessions.models import Session
 from django.test import AsyncClient
 from django.utils import timezone
 
-from chatapp import events, protocol
+from chatapp import events, protocol, signed_in_socket
 from chatapp.models import User
-from chatapp.services import limits
+from chatapp.services import limits, open_sockets
+from tests.chatapp.held_replies import begin_held_reply
 from tests.chatapp.sockets import SocketClosedError, Tab, cookie_of, sign_in
 from warmcache.database import in_database_thread
 
@@ -111,6 +112,32 @@ async def test_a_socket_that_is_being_closed_takes_and_sends_nothing_more(open_t
 
     assert tab.of_type("pong", "message.created", "error") == []
     assert not await in_database_thread(ann.conversations.exists)
+
+
+async def test_a_socket_ends_with_its_lifetime_and_may_come_back(open_tab, ann, monkeypatch):
+    monkeypatch.setattr(signed_in_socket, "LIFETIME_SECONDS", 0.05)
+    tab = await open_tab(ann)
+
+    code = await tab.until_closed()
+    monkeypatch.setattr(signed_in_socket, "LIFETIME_SECONDS", 3600)
+    again = await open_tab(ann)
+
+    assert code == 4413
+    assert again.ready["user"]["username"] == "ann"
+
+
+async def test_a_socket_that_reads_a_reply_hears_its_end_first(open_tab, ann, assistant, simulator, monkeypatch):
+    monkeypatch.setattr(signed_in_socket, "LAST_REPLY_SECONDS", 0.05)
+    tab = await open_tab(ann)
+    await begin_held_reply(tab, simulator, assistant_id=assistant.pk)
+    (socket,) = open_sockets.listed()
+    socket._grow_old()
+
+    simulator.release()
+    finished = await tab.until("reply.finished")
+    code = await tab.until_closed()
+
+    assert (finished["status"], code) == ("complete", 4413)
 
 
 async def test_a_session_that_ended_unannounced_is_noticed_by_the_next_ping(open_tab, ann, let_time_pass):
