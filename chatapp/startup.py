@@ -44,6 +44,8 @@ def one_sentence_errors() -> Iterator[None]:
 def sentence_about_database(error: DatabaseError) -> str:
     """What is wrong with the database, and what to do."""
     what = " ".join(str(error).split()).rstrip(".")
+    if "no such table" in what or ("relation" in what and "does not exist" in what):
+        return "The database lacks tables that this version needs: run `python manage.py migrate` first."
     database = connection.settings_dict
     if connection.vendor != "sqlite":
         place = f"{database['NAME']} at {database['HOST'] or 'its socket'}"

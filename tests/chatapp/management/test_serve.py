@@ -52,6 +52,15 @@ def test_without_a_key_the_simulator_answers_and_that_is_said(migrated):
     assert all(wait_until_gone(child) for child in children)
 
 
+def test_a_command_that_finds_no_tables_says_what_to_run(environment):
+    told = subprocess.run(
+        [sys.executable, "manage.py", "warmcache_report"], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+
+    assert (told.returncode, told.stdout) == (1, "")
+    assert told.stderr == "The database lacks tables that this version needs: run `python manage.py migrate` first.\n"
+
+
 def test_a_database_without_its_tables_is_told(environment):
     process = serve(environment, "--port", "0")
     stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
