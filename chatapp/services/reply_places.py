@@ -63,7 +63,10 @@ async def place_for(cursor: Cursor | None, messages: Collection[Message], runnin
             await log.reach(cursor.after_seq, timeout_seconds=CATCH_UP_SECONDS)
         if log.leads_on_from(cursor.after_seq) and not _heard_what_was_lost(log, cursor):
             return Place(log=log, after_seq=cursor.after_seq, is_gap=True)
-    return None if running is None else Place(log=running, after_seq=running.seq, is_gap=False)
+    if running is None:
+        return None
+    # The last frame of a reply that has ended is followed: somebody has to say so.
+    return Place(log=running, after_seq=running.seq - int(running.is_finished), is_gap=False)
 
 
 def _heard_what_was_lost(log: ReplyLog, cursor: Cursor) -> bool:

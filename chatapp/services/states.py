@@ -15,6 +15,9 @@ from chatapp.services.reply_content import block_views
 from chatapp.services.reply_log import ReplyLog
 from warmcache.database import in_database_thread
 
+LOOKS = 3
+"""At rows and log together. Bounded, as the end of a row may have been lost: then the log alone tells it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
@@ -48,13 +51,13 @@ async def open_conversation(user: User, conversation_id: UUID, cursor: Cursor | 
 
     With a cursor in the running reply's own epoch only the gap follows, as frames; otherwise the snapshot is whole.
     """
-    loaded = await in_database_thread(_load, user, conversation_id)
-    running = await _running_in(loaded)
-    if running is not None and running.is_finished:
-        # It ended between the query and now: its row is written before its log ends.
+    for _ in range(LOOKS):
         loaded = await in_database_thread(_load, user, conversation_id)
         running = await _running_in(loaded)
-    place = await reply_places.place_for(cursor, loaded.tree.messages, running)
+        place = await reply_places.place_for(cursor, loaded.tree.messages, running)
+        if running is None or not running.is_finished:
+            break
+        # It ended between the query and now. Its row is written before its log ends: the next look finds the end.
     return Opened(
         state=ConversationState(
             conversation=conversation_view(loaded.conversation, loaded.queue),

@@ -59,6 +59,16 @@ async def test_who_was_told_a_frame_that_died_with_its_process_begins_anew() -> 
     assert not await is_gap(ended_log(status="interrupted"), 4)
 
 
+async def test_who_begins_anew_at_a_reply_that_has_ended_is_told_of_its_end() -> None:
+    log = ended_log(status="interrupted")
+    reply = Message(pk=log.reply_id, role=Message.Role.ASSISTANT)
+
+    place = await place_for(Cursor(reply_id=log.reply_id, epoch=EPOCH, after_seq=9), [reply], log)
+
+    assert place is not None
+    assert [frame.status async for frame in place.log.follow(place.after_seq)] == ["interrupted"]
+
+
 async def test_a_cursor_of_another_reply_opens_nothing() -> None:
     log = ended_log(status="complete")
     other = Message(pk=UUID(int=1), role=Message.Role.ASSISTANT)
