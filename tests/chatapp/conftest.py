@@ -11,6 +11,7 @@ from django.db.backends.utils import CursorWrapper
 
 from chatapp.models import Assistant, User
 from chatapp.services import lifecycle, reply_run
+from tests import patience
 from tests.chatapp.sockets import Tab, cookie_of, sign_in
 from tests.factories import make_assistant, make_user
 from tests.servers import PATIENCE_SECONDS
@@ -21,24 +22,15 @@ from warmcache.simulator_process import SimulatorProcess
 from warmcache.testing import FakeClock
 
 PATIENCES = (
+    *patience.PATIENCES,
     "chatapp.channel_layer.COMMAND_SECONDS",
     "chatapp.services.redis_reply_logs.COMMAND_SECONDS",
     "chatapp.services.running_replies.SHUTDOWN_PATIENCE_SECONDS",
     "chatapp.signed_in_socket.LAST_WORK_SECONDS",
     "chatapp.signed_in_socket.PONG_SECONDS",
     "chatapp.upstream.LOCAL_PROBE_SECONDS",
-    "warmcache.ledger.FLUSH_PATIENCE_SECONDS",
-    "warmcache.leases.CLOSE_PATIENCE_SECONDS",
-    "warmcache.operator_policy.FIRST_READ_PATIENCE_SECONDS",
-    "warmcache.runtime.CLOSE_PATIENCE_SECONDS",
-    "warmcache.services.MANUAL_PATIENCE_SECONDS",
-    "warmcache.stores.redis.COMMAND_TIMEOUT_SECONDS",
-    "warmcache.stores.redis_link.COMMAND_TIMEOUT_SECONDS",
-    "warmcache.streaming.RECORD_PATIENCE_SECONDS",
-    "warmcache.sync.CLOSE_PATIENCE_SECONDS",
-    "warmcache.warming.ROW_PATIENCE_SECONDS",
 )
-"""What gives up by the real clock: a machine that is short of time must not look like a server that is away."""
+"""The same of the chat."""
 
 LONG_DOCUMENT = "".join(f"Paragraph {n} tells how the cache of prompts is kept warm, and why.\n\n" for n in range(400))
 """Well above every model's shortest prefix that can be cached."""

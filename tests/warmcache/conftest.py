@@ -2,22 +2,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.patience import PATIENCES
 from tests.servers import PATIENCE_SECONDS
 from warmcache.testing import FakeClock, FakeRuntime, fake_runtime
 
-PATIENCES = (
-    "warmcache.ledger.FLUSH_PATIENCE_SECONDS",
-    "warmcache.leases.CLOSE_PATIENCE_SECONDS",
-    "warmcache.operator_policy.FIRST_READ_PATIENCE_SECONDS",
-    "warmcache.runtime.CLOSE_PATIENCE_SECONDS",
-    "warmcache.services.MANUAL_PATIENCE_SECONDS",
-    "warmcache.stores.redis.COMMAND_TIMEOUT_SECONDS",
-    "warmcache.stores.redis_link.COMMAND_TIMEOUT_SECONDS",
-    "warmcache.streaming.RECORD_PATIENCE_SECONDS",
-    "warmcache.sync.CLOSE_PATIENCE_SECONDS",
-    "warmcache.warming.ROW_PATIENCE_SECONDS",
-)
-"""What gives up by the real clock: a machine that is short of time must not look like a server that is away."""
 HOUR = 3600.0
 
 
