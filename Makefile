@@ -18,7 +18,7 @@ serve:  ## the production server, without the demo's content and link
 	@$(PYTHON) deploy/install.py && exec $(PY) manage.py serve
 
 test: setup check  ## every test: Node, then SQLite with Redis and Chromium, then PostgreSQL
-	.venv/bin/node --test tests/js/*.test.js
+	.venv/bin/node --test tests/js/*.test.js tests/js/*/*.test.js
 	$(PYTEST) -m "not browser and not soak" -n 2 --dist loadfile
 	$(PYTEST) tests/browser -m "not soak" -n 2 --dist loadfile
 	$(PY) -m tests.servers postgres $(PYTEST) -m "not browser and not soak" --database-only -n 2 --dist loadfile

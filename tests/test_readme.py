@@ -109,7 +109,7 @@ def test_the_table_of_reasons_holds_every_reason_to_skip() -> None:
 
 def test_the_page_has_words_for_every_reason_of_the_table() -> None:
     told = set(re.findall(r"`([a-z_]+)`", README.split("| reason | meaning |")[1].split("\n\n")[0]))
-    words = (ROOT / "static/js/warmth_words.js").read_text()
+    words = (ROOT / "static/js/text/warmth_words.js").read_text()
 
     assert told - set(re.findall(r"^  ([a-z_]+): ", words, re.MULTILINE)) == set()
 

@@ -1,41 +1,42 @@
 // Wiring only: builds the parts, hands them to each other, and starts. What a part does is in its own file.
-import { AckPacer } from "./ack_pacer.js"
-import { Announcer } from "./announcer.js"
-import { AssistantPicker } from "./assistant_picker.js"
-import { AttachmentRequests } from "./attachment_requests.js"
-import { AttachmentTray } from "./attachment_tray.js"
-import { AttachmentUploads } from "./attachment_uploads.js"
-import { ChatPage } from "./chat_page.js"
-import { CodeHighlighter } from "./code_highlighter.js"
-import { Composer } from "./composer.js"
+import { AckPacer } from "./transport/ack_pacer.js"
+import { Announcer } from "./views/announcer.js"
+import { AssistantPicker } from "./views/assistant_picker.js"
+import { AttachmentRequests } from "./transport/attachment_requests.js"
+import { AttachmentTray } from "./views/attachment_tray.js"
+import { AttachmentUploads } from "./state/attachment_uploads.js"
+import { ChatPage } from "./page/chat_page.js"
+import { CodeHighlighter } from "./views/code_highlighter.js"
+import { Composer } from "./views/composer.js"
 import { config, scopeFor } from "./config.js"
-import { ConnectionNotice } from "./connection_notice.js"
-import { ConversationHeader } from "./conversation_header.js"
-import { ConversationMenu } from "./conversation_menu.js"
-import { ConversationRequests } from "./conversation_requests.js"
-import { ConversationSession } from "./conversation_session.js"
-import { ConversationView } from "./conversation_view.js"
-import { byId, part } from "./dom.js"
-import { Drafts } from "./drafts.js"
-import { Drawer } from "./drawer.js"
-import { MessageList } from "./message_list.js"
-import { Navigation } from "./navigation.js"
-import { Notices } from "./notices.js"
-import { Outbox } from "./outbox.js"
-import { replySeen } from "./protocol.js"
-import { RenderScheduler } from "./render_scheduler.js"
-import { QueueView } from "./queue_view.js"
-import { ScrollKeeper } from "./scroll_keeper.js"
-import { isPlainClick, Sidebar } from "./sidebar.js"
-import { ChatSocket } from "./socket.js"
-import { StoredValues } from "./stored_values.js"
-import { afterPaint, browserTimers as timers, monotonicNow, wallNow } from "./timing.js"
-import { TtftMeter } from "./ttft_meter.js"
-import { TypingTracker } from "./typing_tracker.js"
-import { newUuid } from "./uuid.js"
-import { WarmthBadge } from "./warmth_badge.js"
-import { WarmthClock } from "./warmth_clock.js"
+import { ConnectionNotice } from "./views/connection_notice.js"
+import { ConversationHeader } from "./views/conversation_header.js"
+import { ConversationMenu } from "./views/conversation_menu.js"
+import { ConversationRequests } from "./transport/conversation_requests.js"
+import { ConversationSession } from "./state/conversation_session.js"
+import { ConversationView } from "./views/conversation_view.js"
+import { byId, part } from "./views/dom.js"
+import { Drafts } from "./state/drafts.js"
+import { Drawer } from "./views/drawer.js"
+import { MessageList } from "./views/message_list.js"
+import { Navigation } from "./page/navigation.js"
+import { Notices } from "./views/notices.js"
+import { Outbox } from "./state/outbox.js"
+import { replySeen } from "./transport/protocol.js"
+import { RenderScheduler } from "./state/render_scheduler.js"
+import { QueueView } from "./views/queue_view.js"
+import { ScrollKeeper } from "./state/scroll_keeper.js"
+import { isPlainClick, Sidebar } from "./views/sidebar.js"
+import { ChatSocket } from "./transport/socket.js"
+import { StoredValues } from "./state/stored_values.js"
+import { afterPaint, browserTimers as timers, monotonicNow, wallNow } from "./page/timing.js"
+import { TtftMeter } from "./state/ttft_meter.js"
+import { TypingTracker } from "./state/typing_tracker.js"
+import { newUuid } from "./state/uuid.js"
+import { WarmthBadge } from "./views/warmth_badge.js"
+import { WarmthClock } from "./state/warmth_clock.js"
 
+const fetch = (...request) => globalThis.fetch(...request)
 const stored = (kind) => new StoredValues({ open: () => localStorage, prefix: `warmcache:${kind}:${config.user.id}` })
 
 // Transport: the socket, and what decides when something is sent over it
@@ -80,7 +81,7 @@ const connectionNotice = new ConnectionNotice({ element: byId("connection-status
 const badge = new WarmthBadge({ root: byId("warmth") })
 const warmth = new WarmthClock({ clock: wallNow, timers, onChange: (now) => badge.show(now) })
 const navigation = new Navigation({ urls: config.urls, onArrive: (id) => page.arriveAt(scopeFor(id)) })
-const requests = new ConversationRequests({ base: config.urls.conversation, csrfToken: config.csrf_token })
+const requests = new ConversationRequests({ base: config.urls.conversation, csrfToken: config.csrf_token, fetch })
 const picker = new AssistantPicker({ root: byId("welcome"), onChosen: (id) => page.chooseAssistant(id) })
 const keeper = new ScrollKeeper({
   pane: byId("messages-pane"),
@@ -110,7 +111,7 @@ const composer = new Composer({
   onStop: () => session.stop(),
 })
 const uploads = new AttachmentUploads({
-  requests: new AttachmentRequests({ url: config.urls.attachments, csrfToken: config.csrf_token }),
+  requests: new AttachmentRequests({ url: config.urls.attachments, csrfToken: config.csrf_token, fetch }),
   maxBytes: config.attachments.max_bytes,
   maxCount: config.attachments.max_count,
   onChange: (scope) => page.attachmentsChanged(scope),

@@ -124,3 +124,20 @@ export const finished = (seq, fields = {}) => ({
   type: "reply.finished", reply_id: REPLY, epoch: "e1", seq, status: "complete", stop_reason: "end_turn", error: null,
   usage: null, warmth: "hit", ttft_ms: 400, cost_usd: "0.01", warm_up_id: null, ...fields,
 })
+
+/** Answers every request with the same response, `{ ok, type, body }`, or with an error. `calls` are `{ url, options }`. */
+export class FakeFetch {
+  calls = []
+  #answer
+
+  constructor(answer) {
+    this.#answer = answer
+  }
+
+  fetch = async (url, options) => {
+    this.calls.push({ url, options })
+    if (this.#answer instanceof Error) throw this.#answer
+    const { ok, type = "", body = null } = this.#answer
+    return { ok, headers: new Headers({ "Content-Type": type }), json: async () => body }
+  }
+}
