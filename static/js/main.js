@@ -1,40 +1,41 @@
 // Wiring only: builds the parts, hands them to each other, and starts. What a part does is in its own file.
-import { AckPacer } from "./transport/ack_pacer.js"
-import { Announcer } from "./views/announcer.js"
-import { AssistantPicker } from "./views/assistant_picker.js"
-import { AttachmentRequests } from "./transport/attachment_requests.js"
-import { AttachmentTray } from "./views/attachment_tray.js"
-import { AttachmentUploads } from "./state/attachment_uploads.js"
-import { ChatPage } from "./page/chat_page.js"
-import { CodeHighlighter } from "./views/code_highlighter.js"
-import { Composer } from "./views/composer.js"
+
 import { config, scopeFor } from "./config.js"
-import { ConnectionNotice } from "./views/connection_notice.js"
-import { ConversationHeader } from "./views/conversation_header.js"
-import { ConversationMenu } from "./views/conversation_menu.js"
-import { ConversationRequests } from "./transport/conversation_requests.js"
-import { ConversationSession } from "./state/conversation_session.js"
-import { ConversationView } from "./views/conversation_view.js"
-import { byId, part } from "./views/dom.js"
-import { Drafts } from "./state/drafts.js"
-import { Drawer } from "./views/drawer.js"
-import { MessageList } from "./views/message_list.js"
+import { ChatPage } from "./page/chat_page.js"
 import { Navigation } from "./page/navigation.js"
-import { Notices } from "./views/notices.js"
+import { afterPaint, monotonicNow, browserTimers as timers, wallNow } from "./page/timing.js"
+import { AttachmentUploads } from "./state/attachment_uploads.js"
+import { ConversationSession } from "./state/conversation_session.js"
+import { Drafts } from "./state/drafts.js"
 import { Outbox } from "./state/outbox.js"
-import { replySeen } from "./transport/protocol.js"
 import { RenderScheduler } from "./state/render_scheduler.js"
-import { QueueView } from "./views/queue_view.js"
 import { ScrollKeeper } from "./state/scroll_keeper.js"
-import { isPlainClick, Sidebar } from "./views/sidebar.js"
-import { ChatSocket } from "./transport/socket.js"
 import { StoredValues } from "./state/stored_values.js"
-import { afterPaint, browserTimers as timers, monotonicNow, wallNow } from "./page/timing.js"
 import { TtftMeter } from "./state/ttft_meter.js"
 import { TypingTracker } from "./state/typing_tracker.js"
 import { newUuid } from "./state/uuid.js"
-import { WarmthBadge } from "./views/warmth_badge.js"
 import { WarmthClock } from "./state/warmth_clock.js"
+import { AckPacer } from "./transport/ack_pacer.js"
+import { AttachmentRequests } from "./transport/attachment_requests.js"
+import { ConversationRequests } from "./transport/conversation_requests.js"
+import { replySeen } from "./transport/protocol.js"
+import { ChatSocket } from "./transport/socket.js"
+import { Announcer } from "./views/announcer.js"
+import { AssistantPicker } from "./views/assistant_picker.js"
+import { AttachmentTray } from "./views/attachment_tray.js"
+import { CodeHighlighter } from "./views/code_highlighter.js"
+import { Composer } from "./views/composer.js"
+import { ConnectionNotice } from "./views/connection_notice.js"
+import { ConversationHeader } from "./views/conversation_header.js"
+import { ConversationMenu } from "./views/conversation_menu.js"
+import { ConversationView } from "./views/conversation_view.js"
+import { byId, part } from "./views/dom.js"
+import { Drawer } from "./views/drawer.js"
+import { MessageList } from "./views/message_list.js"
+import { Notices } from "./views/notices.js"
+import { QueueView } from "./views/queue_view.js"
+import { isPlainClick, Sidebar } from "./views/sidebar.js"
+import { WarmthBadge } from "./views/warmth_badge.js"
 
 const fetch = (...request) => globalThis.fetch(...request)
 const stored = (kind) => new StoredValues({ open: () => localStorage, prefix: `warmcache:${kind}:${config.user.id}` })
@@ -146,16 +147,53 @@ const drawer = new Drawer({
 
 // The conversation, and what everything means for it
 const view = new ConversationView({
-  list, queue, elsewhere: byId("elsewhere"), header, picker, composer, keeper, announcer, meter, sidebar, navigation, outbox, drafts,
-  uploads, tray,
+  list,
+  queue,
+  elsewhere: byId("elsewhere"),
+  header,
+  picker,
+  composer,
+  keeper,
+  announcer,
+  meter,
+  sidebar,
+  navigation,
+  outbox,
+  drafts,
+  uploads,
+  tray,
   onFirstState: () => (document.documentElement.dataset.ready = "true"),
 })
 const session = new ConversationSession({
-  scope: scopeFor(config.conversation_id), send, outbox, view, timers, random: Math.random,
+  scope: scopeFor(config.conversation_id),
+  send,
+  outbox,
+  view,
+  timers,
+  random: Math.random,
 })
 const page = new ChatPage({
-  session, socket, outbox, drafts, typing, acks, meter, warmth, view, list, composer, keeper, sidebar, header,
-  navigation, requests, notices, drawer, connectionNotice, uploads, announcer,
+  session,
+  socket,
+  outbox,
+  drafts,
+  typing,
+  acks,
+  meter,
+  warmth,
+  view,
+  list,
+  composer,
+  keeper,
+  sidebar,
+  header,
+  navigation,
+  requests,
+  notices,
+  drawer,
+  connectionNotice,
+  uploads,
+  announcer,
   newChat: scopeFor(null),
   signIn: () => location.assign(`${config.urls.sign_in ?? "/accounts/login/"}?next=${location.pathname}`),
 })

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict"
-import { test } from "node:test"
-
 import { readdirSync, readFileSync } from "node:fs"
+import { test } from "node:test"
 
 // From the top to the bottom: a module may import from its own room and from those below it.
 const ROOMS = ["page", "views", "state", "text", "transport"]
@@ -19,8 +18,20 @@ const withoutComments = (source) => source.replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm,
 test("every module is in a room, but for the two at the top", () => {
   const entries = readdirSync(MODULES, { withFileTypes: true })
 
-  assert.deepEqual(entries.filter((entry) => entry.isDirectory()).map(({ name }) => name).sort(), [...ROOMS].sort())
-  assert.deepEqual(entries.filter((entry) => entry.isFile()).map(({ name }) => name).sort(), ["config.js", "main.js"])
+  assert.deepEqual(
+    entries
+      .filter((entry) => entry.isDirectory())
+      .map(({ name }) => name)
+      .sort(),
+    [...ROOMS].sort(),
+  )
+  assert.deepEqual(
+    entries
+      .filter((entry) => entry.isFile())
+      .map(({ name }) => name)
+      .sort(),
+    ["config.js", "main.js"],
+  )
 })
 
 test("a room imports only from the rooms below it", () => {
@@ -28,12 +39,17 @@ test("a room imports only from the rooms below it", () => {
   for (const [height, room] of ROOMS.entries()) {
     for (const name of modulesOf(room)) {
       const imported = [...sourceOf(room, name).matchAll(/from "\.\.\/(\w+)\//g)].map(([, other]) => other)
-      found.push(...imported.map((other) => ({ name: `${room}/${name}`, other, isBelow: ROOMS.indexOf(other) > height })))
+      found.push(
+        ...imported.map((other) => ({ name: `${room}/${name}`, other, isBelow: ROOMS.indexOf(other) > height })),
+      )
     }
   }
 
   assert.ok(found.length > 10)
-  assert.deepEqual(found.filter(({ isBelow }) => !isBelow), [])
+  assert.deepEqual(
+    found.filter(({ isBelow }) => !isBelow),
+    [],
+  )
 })
 
 test("state, text and transport know no page, and each of their modules has a test", () => {

@@ -45,7 +45,10 @@ export class AttachmentUploads {
   remove(scope, key) {
     const entry = this.entries(scope).find((each) => each.key === key)
     if (entry === undefined) return
-    this.#set(scope, this.entries(scope).filter((each) => each.key !== key))
+    this.#set(
+      scope,
+      this.entries(scope).filter((each) => each.key !== key),
+    )
     if (entry.id !== null) this.#requests.remove(entry.id)
   }
 
@@ -90,7 +93,11 @@ export class AttachmentUploads {
     const change = id === null ? { state: "failed", message } : { state: "ready", id, name }
     const entries = this.entries(scope).map((each) => (each.key === key ? { ...each, ...change } : each))
     this.#set(scope, entries)
-    if (id !== null) this.#onReady(scope, entries.find((each) => each.key === key))
+    if (id !== null)
+      this.#onReady(
+        scope,
+        entries.find((each) => each.key === key),
+      )
   }
 
   #refusal(scope, file) {

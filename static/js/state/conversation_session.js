@@ -1,6 +1,12 @@
 import { backoffDelayMs } from "../transport/backoff.js"
 import {
-  branchSelect, conversationOpen, isAbout, queueSend, queueWithdraw, replyRegenerate, replyStop,
+  branchSelect,
+  conversationOpen,
+  isAbout,
+  queueSend,
+  queueWithdraw,
+  replyRegenerate,
+  replyStop,
 } from "../transport/protocol.js"
 import { StreamBuffer } from "./stream_buffer.js"
 

@@ -14,28 +14,31 @@ markdown.renderer.rules.image = imageAsLink
 markdown.renderer.rules.th_open = markdown.renderer.rules.td_open = cellWithClass
 
 function cleanLinkTexts({ tokens }) {
-  for (const { children } of tokens) {
-    let depth = 0
-    for (const token of children ?? []) {
-      if (token.type === "link_open") depth += 1
-      else if (token.type === "link_close") depth -= 1
-      else if (depth > 0) Object.assign(token, { content: withoutInvisible(token.content), meta: { isInLink: true } })
-    }
+  for (const { children } of tokens) cleanTextsInside(children ?? [])
+}
+
+function cleanTextsInside(inline) {
+  let depth = 0
+  for (const token of inline) {
+    if (token.type === "link_open") depth += 1
+    else if (token.type === "link_close") depth -= 1
+    else if (depth > 0) Object.assign(token, { content: withoutInvisible(token.content), meta: { isInLink: true } })
   }
 }
 
 // Headings are levelled by how they nest, below the page's own title: a reply may begin with any of them.
 function nestHeadings({ tokens, env }) {
   const above = [...(env.headings ?? [])]
-  for (const token of tokens) {
-    if (token.type === "heading_open") {
-      const rank = Number(token.tag.slice(1))
-      while (above.length > 0 && above.at(-1) >= rank) above.pop()
-      above.push(rank)
-    }
-    if (token.type === "heading_open" || token.type === "heading_close") token.tag = `h${Math.min(6, above.length + 1)}`
+  for (const token of tokens.filter(({ type }) => type === "heading_open" || type === "heading_close")) {
+    if (token.type === "heading_open") goBelow(above, Number(token.tag.slice(1)))
+    token.tag = `h${Math.min(6, above.length + 1)}`
   }
   env.headings = above
+}
+
+function goBelow(above, rank) {
+  while (above.at(-1) >= rank) above.pop()
+  above.push(rank)
 }
 
 // A task of a list gets a box that can be seen and read out, and not pressed: the text is the model's.
@@ -57,7 +60,7 @@ function imageAsLink(tokens, index) {
 }
 
 // markdown-it aligns table cells by a style attribute, which the content security policy refuses.
-function cellWithClass(tokens, index, options, env, renderer) {
+function cellWithClass(tokens, index, options, _env, renderer) {
   const cell = tokens[index]
   const side = /text-align:(left|right|center)/.exec(cell.attrGet("style") ?? "")?.[1]
   cell.attrs = side === undefined ? null : [["class", `cell--${side}`]]

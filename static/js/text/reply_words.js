@@ -2,10 +2,16 @@
 
 const WARMTH = {
   hit: ["warm", "The prompt was warmed before you sent: its start was read from the cache."],
-  joined: ["joined a warm-up", "A warm-up was still running when you sent; the reply waited for it and read from the cache."],
+  joined: [
+    "joined a warm-up",
+    "A warm-up was still running when you sent; the reply waited for it and read from the cache.",
+  ],
   raced: ["raced a warm-up", "You sent before the warm-up was done, and waiting would not have been faster."],
   cold: ["cold", "Nothing had been warmed for this reply."],
-  held_out: ["held out", "Left cold on purpose: a small random share of replies is not warmed, to measure what warming is worth."],
+  held_out: [
+    "held out",
+    "Left cold on purpose: a small random share of replies is not warmed, to measure what warming is worth.",
+  ],
 }
 
 const ENDINGS = {
@@ -63,7 +69,10 @@ const costFact = (costUsd) => ({
 
 function usageFact(usage) {
   const [read, written, uncached, out] = [
-    usage.cache_read_tokens, usage.cache_write_tokens, usage.input_tokens, usage.output_tokens,
+    usage.cache_read_tokens,
+    usage.cache_write_tokens,
+    usage.input_tokens,
+    usage.output_tokens,
   ].map(tokens)
   return {
     short: `${read} tokens cached, ${written} written, ${uncached} uncached`,

@@ -23,7 +23,10 @@ export class CodeHighlighter {
   }
 
   async #get() {
-    this.#library ??= this.#load().then((module) => module.default, () => null)
+    this.#library ??= this.#load().then(
+      (module) => module.default,
+      () => null,
+    )
     return this.#library
   }
 }

@@ -1,5 +1,5 @@
-import { part, setText, show } from "./dom.js"
 import { charsTooMany } from "../text/text_limit.js"
+import { part, setText, show } from "./dom.js"
 
 const HINT = "Enter sends, Shift+Enter begins a new line"
 const HINT_WHILE_RUNNING = "Enter sends it when the reply is done"

@@ -1,5 +1,5 @@
-import { setText, show } from "./dom.js"
 import { connectionText } from "../text/connection_words.js"
+import { setText, show } from "./dom.js"
 
 // Most reconnects are done before a person would notice; a flash of text would only worry them.
 const PATIENCE_MS = 1_200

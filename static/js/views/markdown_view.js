@@ -1,6 +1,6 @@
+import { MarkdownStream } from "../text/markdown_stream.js"
 import { copiesOnClick } from "./clipboard.js"
 import { fromTemplate, part } from "./dom.js"
-import { MarkdownStream } from "../text/markdown_stream.js"
 import { proseFragment } from "./sanitizer.js"
 
 /** A growing Markdown text in the page. Settled blocks are drawn once; only the tail is drawn again. */

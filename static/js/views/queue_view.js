@@ -1,5 +1,5 @@
-import { fromTemplate, part, setText, show } from "./dom.js"
 import { queuedText, queueStates } from "../text/queue_words.js"
+import { fromTemplate, part, setText, show } from "./dom.js"
 
 /** Messages that wait for their turn, under the running reply and in the order in which they will be sent. */
 export class QueueView {

@@ -1,8 +1,8 @@
+import { endingText, mayTryAgain, replyFacts } from "../text/reply_words.js"
 import { copiesOnClick } from "./clipboard.js"
 import { fromTemplate, part, setText, show } from "./dom.js"
 import { MarkdownView } from "./markdown_view.js"
 import { PlainBlockView } from "./plain_block_view.js"
-import { endingText, mayTryAgain, replyFacts } from "../text/reply_words.js"
 import { VersionSwitch } from "./version_switch.js"
 
 /** One reply in the page: streamed, restored from a snapshot, or whole. */

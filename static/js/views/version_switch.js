@@ -10,7 +10,10 @@ export class VersionSwitch {
   constructor({ onSelect }) {
     this.#onSelect = onSelect
     this.element = fromTemplate("versions-template")
-    for (const [name, step] of [["previous", -1], ["next", 1]]) {
+    for (const [name, step] of [
+      ["previous", -1],
+      ["next", 1],
+    ]) {
       part(this.element, name).addEventListener("click", () => this.#go(step))
     }
   }

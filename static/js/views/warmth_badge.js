@@ -1,5 +1,5 @@
-import { part, setText } from "./dom.js"
 import { describeWarmth } from "../text/warmth_words.js"
+import { part, setText } from "./dom.js"
 
 /** Shows a warmth beside the composer; what it means is a tooltip away. */
 export class WarmthBadge {

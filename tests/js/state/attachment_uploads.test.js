@@ -52,9 +52,10 @@ test("what the server refuses says why and does not go with the message", async 
   uploads.add(SCOPE, [FILE])
   await answer(0, { message: "This PDF cannot be read." })
 
-  assert.deepEqual(uploads.entries(SCOPE).map(({ state, message }) => [state, message]), [
-    ["failed", "This PDF cannot be read."],
-  ])
+  assert.deepEqual(
+    uploads.entries(SCOPE).map(({ state, message }) => [state, message]),
+    [["failed", "This PDF cannot be read."]],
+  )
   assert.deepEqual([ready, uploads.ids(SCOPE), uploads.isBusy(SCOPE)], [[], [], false])
 })
 
@@ -63,12 +64,14 @@ test("what is too large or too much is refused before it is sent", () => {
 
   uploads.add(SCOPE, [{ name: "film.txt", size: 2 ** 20 + 1 }, FILE, { ...FILE, name: "more.md" }])
 
-  assert.deepEqual(asked.map(({ file }) => file.name), ["notes.md"])
-  assert.deepEqual(uploads.entries(SCOPE).map(({ message }) => message), [
-    "A file may have at most 1 MB.",
-    null,
-    "At most 1 files go with one message.",
-  ])
+  assert.deepEqual(
+    asked.map(({ file }) => file.name),
+    ["notes.md"],
+  )
+  assert.deepEqual(
+    uploads.entries(SCOPE).map(({ message }) => message),
+    ["A file may have at most 1 MB.", null, "At most 1 files go with one message."],
+  )
 })
 
 test("what is taken back is forgotten by the server, also when it was still on its way", async () => {

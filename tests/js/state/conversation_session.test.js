@@ -9,18 +9,34 @@ const NEW_CHAT = { conversationId: null, assistantId: 1 }
 const ASSISTANT = { id: 1, name: "Python", model: "a-model" }
 
 const STARTED = {
-  type: "reply.started", reply_id: REPLY, parent_id: QUESTION, conversation_id: CONVERSATION, epoch: "e1", model: "m",
+  type: "reply.started",
+  reply_id: REPLY,
+  parent_id: QUESTION,
+  conversation_id: CONVERSATION,
+  epoch: "e1",
+  model: "m",
   warmth: "hit",
 }
 
 const state = (fields = {}) => ({
-  type: "conversation.state", conversation: { id: CONVERSATION, title: "" }, assistant: ASSISTANT, messages: [],
-  reply: null, recovered: false, ...fields,
+  type: "conversation.state",
+  conversation: { id: CONVERSATION, title: "" },
+  assistant: ASSISTANT,
+  messages: [],
+  reply: null,
+  recovered: false,
+  ...fields,
 })
 
 const running = (fields = {}) => ({
-  reply_id: REPLY, parent_id: QUESTION, epoch: "e1", seq: 3, model: "m", warmth: "hit",
-  blocks: [{ block: 0, kind: "text", name: "", text: "so far", state: "start" }], ...fields,
+  reply_id: REPLY,
+  parent_id: QUESTION,
+  epoch: "e1",
+  seq: 3,
+  model: "m",
+  warmth: "hit",
+  blocks: [{ block: 0, kind: "text", name: "", text: "so far", state: "start" }],
+  ...fields,
 })
 
 /** Writes down what it is told, as one line each. */
@@ -68,7 +84,12 @@ function makeSession({ scope = SCOPE, pending = {}, isSending = false } = {}) {
   }
   const time = new FakeTime()
   const session = new ConversationSession({
-    scope, view, outbox, send: (frame) => sent.push(frame) > 0, timers: time.timers, random: () => 0,
+    scope,
+    view,
+    outbox,
+    send: (frame) => sent.push(frame) > 0,
+    timers: time.timers,
+    random: () => 0,
   })
   return { session, sent, view, acknowledged, time }
 }
@@ -107,7 +128,11 @@ test("a hole is healed by opening again from the last good frame, asked for once
 
   assert.equal(view.text, "abcde")
   assert.deepEqual(sent.slice(1), [
-    { type: "conversation.open", conversation_id: CONVERSATION, cursor: { reply_id: REPLY, epoch: "e1", after_seq: 2 } },
+    {
+      type: "conversation.open",
+      conversation_id: CONVERSATION,
+      cursor: { reply_id: REPLY, epoch: "e1", after_seq: 2 },
+    },
   ])
 })
 
@@ -177,7 +202,13 @@ test("the first message of a new chat gives it its id", () => {
   const pending = { "client-1": { scope: NEW_CHAT, text: "Hi" } }
   const { session, view } = makeSession({ scope: NEW_CHAT, pending })
 
-  session.take({ type: "message.created", client_message_id: "client-1", message_id: QUESTION, conversation_id: CONVERSATION, text: "Hi" })
+  session.take({
+    type: "message.created",
+    client_message_id: "client-1",
+    message_id: QUESTION,
+    conversation_id: CONVERSATION,
+    text: "Hi",
+  })
   session.take(STARTED)
 
   assert.equal(session.scope.conversationId, CONVERSATION)
@@ -187,7 +218,13 @@ test("the first message of a new chat gives it its id", () => {
 test("another tab's new chat does not take this one over", () => {
   const { session, view } = makeSession({ scope: NEW_CHAT })
 
-  session.take({ type: "message.created", client_message_id: "other", message_id: QUESTION, conversation_id: CONVERSATION, text: "Hi" })
+  session.take({
+    type: "message.created",
+    client_message_id: "other",
+    message_id: QUESTION,
+    conversation_id: CONVERSATION,
+    text: "Hi",
+  })
 
   assert.equal(session.scope.conversationId, null)
   assert.deepEqual(view.told, [])
@@ -223,7 +260,9 @@ test("without a connection a hole is asked for again once there is one", () => {
   const sent = []
   const line = { isConnected: false }
   const session = new ConversationSession({
-    scope: SCOPE, view: new FakeView(), outbox: { acknowledge: () => null },
+    scope: SCOPE,
+    view: new FakeView(),
+    outbox: { acknowledge: () => null },
     send: (frame) => line.isConnected && sent.push(frame) > 0,
   })
   session.open(SCOPE)
@@ -236,7 +275,8 @@ test("without a connection a hole is asked for again once there is one", () => {
 
 const OTHER = "44444444-4444-4444-8444-444444444444"
 const updated = (fields = {}) => ({
-  type: "conversation.updated", conversation: { id: CONVERSATION, branch: null, queue: [], deleted: false, ...fields },
+  type: "conversation.updated",
+  conversation: { id: CONVERSATION, branch: null, queue: [], deleted: false, ...fields },
 })
 
 test("a branch that is not shown here is asked for, once", () => {
@@ -247,7 +287,10 @@ test("a branch that is not shown here is asked for, once", () => {
   session.take(updated({ branch: OTHER }))
   session.take(updated({ branch: OTHER }))
 
-  assert.deepEqual(sent.map(({ type }) => type), ["conversation.open"])
+  assert.deepEqual(
+    sent.map(({ type }) => type),
+    ["conversation.open"],
+  )
 })
 
 test("a branch that our own message is about to begin is not asked for", () => {
@@ -264,7 +307,10 @@ test("news of a message whose place is not shown here asks for the branch", () =
 
   session.take({ ...created, message_id: REPLY, parent_id: OTHER })
 
-  assert.deepEqual(sent.map(({ type }) => type), ["conversation.open"])
+  assert.deepEqual(
+    sent.map(({ type }) => type),
+    ["conversation.open"],
+  )
 })
 
 test("choosing a version hands over the cursor of the running reply, which goes on", () => {
@@ -276,9 +322,7 @@ test("choosing a version hands over the cursor of the running reply, which goes 
   for (const frame of [delta(3, "c"), delta(4, "d")]) session.take(frame)
 
   const cursor = { reply_id: REPLY, epoch: "e1", after_seq: 2 }
-  assert.deepEqual(sent.slice(1), [
-    { type: "branch.select", conversation_id: CONVERSATION, message_id: OTHER, cursor },
-  ])
+  assert.deepEqual(sent.slice(1), [{ type: "branch.select", conversation_id: CONVERSATION, message_id: OTHER, cursor }])
   assert.equal(view.text, "abcd")
 })
 
@@ -294,7 +338,12 @@ test("a message that waits is off our hands, and its place in the queue is shown
 
 test("taking a message back is asked for again after a lost connection, and its text goes to the composer once", () => {
   const { session, sent, view } = makeSession()
-  const withdrawn = { type: "message.withdrawn", client_message_id: "c", message_id: OTHER, conversation_id: CONVERSATION }
+  const withdrawn = {
+    type: "message.withdrawn",
+    client_message_id: "c",
+    message_id: OTHER,
+    conversation_id: CONVERSATION,
+  }
 
   session.withdraw(OTHER, { isWanted: true })
   session.connected()

@@ -28,7 +28,10 @@ test("a message goes out at once and waits until it is acknowledged", () => {
 
   const entry = outbox.add({ scope: SCOPE, text: "Hello" })
 
-  assert.deepEqual(sent.map(({ client_message_id, text }) => [client_message_id, text]), [["message-1", "Hello"]])
+  assert.deepEqual(
+    sent.map(({ client_message_id, text }) => [client_message_id, text]),
+    [["message-1", "Hello"]],
+  )
   assert.equal(entry.state, "sending")
   assert.equal(outbox.acknowledge("message-1").text, "Hello")
   assert.equal(outbox.has("message-1"), false)
@@ -42,7 +45,10 @@ test("without a connection nothing is lost: messages go out in order once there 
   line.isConnected = true
   outbox.connected()
 
-  assert.deepEqual(sent.map(({ text }) => text), ["one", "two"])
+  assert.deepEqual(
+    sent.map(({ text }) => text),
+    ["one", "two"],
+  )
 })
 
 test("after a reconnect a message is sent again under the same id", () => {
@@ -52,7 +58,10 @@ test("after a reconnect a message is sent again under the same id", () => {
   outbox.disconnected()
   outbox.connected()
 
-  assert.deepEqual(sent.map(({ client_message_id }) => client_message_id), ["message-1", "message-1"])
+  assert.deepEqual(
+    sent.map(({ client_message_id }) => client_message_id),
+    ["message-1", "message-1"],
+  )
 })
 
 test("an acknowledged message is not sent again", () => {
@@ -91,8 +100,14 @@ test("a refused message is kept and can be tried again under the same id", () =>
   outbox.fail("message-1", "Too many messages.")
   outbox.retry("message-1")
 
-  assert.deepEqual(changes.map(([, state]) => state), ["failed", "sending"])
-  assert.deepEqual(sent.map(({ client_message_id }) => client_message_id), ["message-1", "message-1"])
+  assert.deepEqual(
+    changes.map(([, state]) => state),
+    ["failed", "sending"],
+  )
+  assert.deepEqual(
+    sent.map(({ client_message_id }) => client_message_id),
+    ["message-1", "message-1"],
+  )
 })
 
 test("a failed message is not sent behind the person's back", () => {
@@ -114,10 +129,13 @@ test("a reload finds what was on its way, and sends it under the same id", () =>
   const { outbox, sent } = makeOutbox({ storage, time })
   outbox.connected()
 
-  assert.deepEqual(sent.map(({ client_message_id, text }) => [client_message_id, text]), [
-    ["message-1", "one"],
-    ["message-2", "two"],
-  ])
+  assert.deepEqual(
+    sent.map(({ client_message_id, text }) => [client_message_id, text]),
+    [
+      ["message-1", "one"],
+      ["message-2", "two"],
+    ],
+  )
 })
 
 test("what was left behind long ago waits for the person's word", () => {
@@ -166,5 +184,8 @@ test("files go with their message, also from an outbox that knew none", () => {
   again.outbox.connected()
 
   assert.deepEqual(sent[0].attachment_ids, ["file-1"])
-  assert.deepEqual(again.sent.map(({ attachment_ids }) => attachment_ids), [["file-1"], []])
+  assert.deepEqual(
+    again.sent.map(({ attachment_ids }) => attachment_ids),
+    [["file-1"], []],
+  )
 })

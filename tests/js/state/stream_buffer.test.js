@@ -14,7 +14,10 @@ test("deltas become the text of their block", () => {
   )
 
   assert.deepEqual(outcomes, ["applied", "applied", "applied"])
-  assert.deepEqual(buffer.blocks.map(({ kind, text }) => `${kind}: ${text}`), ["text: Hello", "thinking: think"])
+  assert.deepEqual(
+    buffer.blocks.map(({ kind, text }) => `${kind}: ${text}`),
+    ["text: Hello", "thinking: think"],
+  )
 })
 
 test("a frame that was seen is dropped", () => {
@@ -49,7 +52,9 @@ test("another epoch is a hole, whatever its number", () => {
 
 test("a snapshot is gone on with from its own number", () => {
   const snapshot = {
-    reply_id: REPLY, epoch: "e2", seq: 7,
+    reply_id: REPLY,
+    epoch: "e2",
+    seq: 7,
     blocks: [{ block: 0, kind: "text", name: "", text: "so far", state: "start" }],
   }
   const buffer = StreamBuffer.fromSnapshot(snapshot)
@@ -69,7 +74,15 @@ test("the cursor says how far this page has come", () => {
 
 test("blocks keep their name and state", () => {
   const buffer = makeBuffer()
-  const block = { type: "reply.block", reply_id: REPLY, epoch: "e1", block: 0, kind: "tool_input", name: "look_up", data: null }
+  const block = {
+    type: "reply.block",
+    reply_id: REPLY,
+    epoch: "e1",
+    block: 0,
+    kind: "tool_input",
+    name: "look_up",
+    data: null,
+  }
 
   buffer.apply({ ...block, seq: 1, state: "start" })
   buffer.apply(delta(2, "{}", { kind: "tool_input" }))

@@ -4,7 +4,10 @@ import { test } from "node:test"
 import { newUuid } from "../../../static/js/state/uuid.js"
 
 test("an id is a UUID of version 4", () => {
-  assert.equal(newUuid((bytes) => bytes.fill(0xff)), "ffffffff-ffff-4fff-bfff-ffffffffffff")
+  assert.equal(
+    newUuid((bytes) => bytes.fill(0xff)),
+    "ffffffff-ffff-4fff-bfff-ffffffffffff",
+  )
   assert.match(newUuid(), /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
   assert.notEqual(newUuid(), newUuid())
 })

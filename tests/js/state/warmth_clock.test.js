@@ -33,7 +33,10 @@ test("the last minutes count down once a second", () => {
 
   time.advance(3_000)
 
-  assert.deepEqual(shown.map(({ leftMs }) => leftMs), [10_000, 9_000, 8_000, 7_000])
+  assert.deepEqual(
+    shown.map(({ leftMs }) => leftMs),
+    [10_000, 9_000, 8_000, 7_000],
+  )
 })
 
 test("an hour is not counted in seconds", () => {
@@ -83,7 +86,13 @@ test("another conversation begins cold, and coming back finds what was known", (
   time.advance(10_000)
   clock.show(SCOPE)
 
-  assert.deepEqual(shown.slice(1).map(({ state, leftMs }) => [state, leftMs]), [["cold", null], ["warm", 50_000]])
+  assert.deepEqual(
+    shown.slice(1).map(({ state, leftMs }) => [state, leftMs]),
+    [
+      ["cold", null],
+      ["warm", 50_000],
+    ],
+  )
 })
 
 test("what has ended meanwhile is not shown as warm on coming back", () => {

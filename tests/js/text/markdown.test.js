@@ -3,10 +3,14 @@ import { test } from "node:test"
 
 import { parseBlocks } from "../../../static/js/text/markdown.js"
 
-const render = (source) => parseBlocks(source, { references: {} }).map(({ html }) => html).join("")
+const render = (source) =>
+  parseBlocks(source, { references: {} })
+    .map(({ html }) => html)
+    .join("")
 
 // What must never come out of Markdown, before any sanitiser has seen it.
-const DANGEROUS = /<(script|iframe|object|embed|img|svg|math|style|form|input|base|meta|link|video|audio|source)\b|<[^>]*\s(on\w+|style|src|srcset|formaction|background|ping)\s*=|href="(?!https?:|mailto:)/i
+const DANGEROUS =
+  /<(script|iframe|object|embed|img|svg|math|style|form|input|base|meta|link|video|audio|source)\b|<[^>]*\s(on\w+|style|src|srcset|formaction|background|ping)\s*=|href="(?!https?:|mailto:)/i
 
 const ATTACKS = [
   "<script>alert(1)</script>",
@@ -37,7 +41,7 @@ const ATTACKS = [
   '![x](https://evil.example/"onerror="alert(1))',
   '[x](https://good.example "onmouseover=alert(1)")',
   '[x](https://good.example/"onmouseover="alert(1))',
-  "```\"onload=alert(1)\n</code></pre><script>alert(1)</script>\n```",
+  '```"onload=alert(1)\n</code></pre><script>alert(1)</script>\n```',
   "```js <img src=x onerror=alert(1)>\ncode\n```",
   "`<img src=x onerror=alert(1)>`",
   "| a |\n|:--|\n| <img src=x onerror=alert(1)> |",
@@ -46,7 +50,7 @@ const ATTACKS = [
   "> <script>alert(1)</script>",
   "- <img src=x onerror=alert(1)>",
   "https://evil.example/<script>alert(1)</script>",
-  '[x]: javascript:alert(1)\n\n[x]',
+  "[x]: javascript:alert(1)\n\n[x]",
 ]
 
 for (const attack of ATTACKS) {
@@ -96,7 +100,10 @@ test("a whole address is a link, a file name is not", () => {
 test("a cell's alignment is a class, because styles are refused", () => {
   const html = render("| a | b | c |\n|:--|:-:|--:|\n| 1 | 2 | 3 |")
 
-  assert.match(html, /<td class="cell--left">1<\/td>\n<td class="cell--center">2<\/td>\n<td class="cell--right">3<\/td>/)
+  assert.match(
+    html,
+    /<td class="cell--left">1<\/td>\n<td class="cell--center">2<\/td>\n<td class="cell--right">3<\/td>/,
+  )
   assert.doesNotMatch(html, /style/)
 })
 

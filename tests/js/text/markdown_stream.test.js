@@ -54,8 +54,35 @@ for (const [name, source] of Object.entries(SAMPLES)) {
 
 test("character by character, two thousand made-up texts come out as if read at once", () => {
   const parts = [
-    "a", "1. ", "2. ", "- ", "\n", "\n\n", "# ", "### ", "## ", "> ", "```", "```py\n", "|a|b|\n|--|:-:|\n|1|2|", "***", "---", "  ",
-    "    ", "=", "[x]: http://e.com\n", "[x] ", "word ", "`", "~~~\n", "1", "*b*", "\t", "+", "\\", "1) ",
+    "a",
+    "1. ",
+    "2. ",
+    "- ",
+    "\n",
+    "\n\n",
+    "# ",
+    "### ",
+    "## ",
+    "> ",
+    "```",
+    "```py\n",
+    "|a|b|\n|--|:-:|\n|1|2|",
+    "***",
+    "---",
+    "  ",
+    "    ",
+    "=",
+    "[x]: http://e.com\n",
+    "[x] ",
+    "word ",
+    "`",
+    "~~~\n",
+    "1",
+    "*b*",
+    "\t",
+    "+",
+    "\\",
+    "1) ",
   ]
   const random = seededRandom(7)
   const pick = (count) => Math.floor(random() * count)

@@ -24,7 +24,9 @@ test("only what this page measured counts from the press", () => {
 })
 
 test("the whole cost is told without empty digits", () => {
-  const longs = ["0.02281500", "1.00", "3"].map((costUsd) => replyFacts({ ttftMs: null, usage: null, costUsd, warmth: null })[0].long)
+  const longs = ["0.02281500", "1.00", "3"].map(
+    (costUsd) => replyFacts({ ttftMs: null, usage: null, costUsd, warmth: null })[0].long,
+  )
 
   assert.deepEqual(longs, ["$0.022815 for this reply.", "$1 for this reply.", "$3 for this reply."])
 })
@@ -45,7 +47,11 @@ test("each warmth has words and an explanation", () => {
 
 test("small costs keep digits that say something", () => {
   assert.deepEqual(["0", "0.00000300", "0.00842100", "0.0999", "1.5"].map(costText), [
-    "$0", "under $0.0001", "$0.0084", "$0.0999", "$1.50",
+    "$0",
+    "under $0.0001",
+    "$0.0084",
+    "$0.0999",
+    "$1.50",
   ])
 })
 

@@ -10,7 +10,13 @@ test("long times are told in minutes, the last ones by the second", () => {
   const texts = [59.6 * MINUTE, 12 * MINUTE, 5 * MINUTE, 5 * MINUTE - 1000, 69_000, 9_001, 0].map(timeLeftText)
 
   assert.deepEqual(texts, [
-    "about 60 min", "about 12 min", "about 5:00", "about 4:59", "about 1:09", "about 0:10", "about 0:00",
+    "about 60 min",
+    "about 12 min",
+    "about 5:00",
+    "about 4:59",
+    "about 1:09",
+    "about 0:10",
+    "about 0:00",
   ])
 })
 
@@ -44,9 +50,19 @@ test("a reason that this page does not know is shown as it is written", () => {
 
 test("each reason of the protocol has words of its own", () => {
   const reasons = [
-    "below_minimum_tokens", "already_warm", "in_flight", "over_cost_cap", "warming_off", "not_cacheable",
-    "structured_output", "manual_thinking", "endpoint_without_prewarm", "store_unavailable", "upstream_limited",
-    "rate_limited", "overloaded",
+    "below_minimum_tokens",
+    "already_warm",
+    "in_flight",
+    "over_cost_cap",
+    "warming_off",
+    "not_cacheable",
+    "structured_output",
+    "manual_thinking",
+    "endpoint_without_prewarm",
+    "store_unavailable",
+    "upstream_limited",
+    "rate_limited",
+    "overloaded",
   ]
 
   for (const reason of reasons) assert.notEqual(reasonText(reason), reason.replaceAll("_", " "))

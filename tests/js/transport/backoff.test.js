@@ -4,8 +4,14 @@ import { test } from "node:test"
 import { backoffDelayMs } from "../../../static/js/transport/backoff.js"
 
 test("the first wait lies between half a second and a second", () => {
-  assert.equal(backoffDelayMs(0, () => 0), 500)
-  assert.equal(backoffDelayMs(0, () => 1), 1000)
+  assert.equal(
+    backoffDelayMs(0, () => 0),
+    500,
+  )
+  assert.equal(
+    backoffDelayMs(0, () => 1),
+    1000,
+  )
 })
 
 test("the reach doubles with each attempt and ends at thirty seconds", () => {
@@ -15,5 +21,8 @@ test("the reach doubles with each attempt and ends at thirty seconds", () => {
 })
 
 test("even a late attempt may come soon, so that all pages together spread over the whole reach", () => {
-  assert.equal(backoffDelayMs(20, () => 0), 500)
+  assert.equal(
+    backoffDelayMs(20, () => 0),
+    500,
+  )
 })

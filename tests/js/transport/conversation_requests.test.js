@@ -4,8 +4,7 @@ import { test } from "node:test"
 import { ConversationRequests } from "../../../static/js/transport/conversation_requests.js"
 import { CONVERSATION, FakeFetch } from "../fakes.js"
 
-const requestsOver = (server) =>
-  new ConversationRequests({ base: "/c/", csrfToken: "token", fetch: server.fetch })
+const requestsOver = (server) => new ConversationRequests({ base: "/c/", csrfToken: "token", fetch: server.fetch })
 
 test("a new name is posted to the conversation with the page's token", async () => {
   const server = new FakeFetch({ ok: true })

@@ -9,13 +9,18 @@ const NEW_CHAT = { conversationId: null, assistantId: 3 }
 
 test("a frame about a conversation names only the conversation", () => {
   assert.deepEqual(protocol.typingStarted(CONVERSATION_SCOPE, 5), {
-    type: "typing.started", conversation_id: CONVERSATION, chars: 5, attachment_ids: [],
+    type: "typing.started",
+    conversation_id: CONVERSATION,
+    chars: 5,
+    attachment_ids: [],
   })
 })
 
 test("a frame about a new chat names its assistant", () => {
   assert.deepEqual(protocol.conversationOpen(NEW_CHAT), {
-    type: "conversation.open", conversation_id: null, assistant_id: 3,
+    type: "conversation.open",
+    conversation_id: null,
+    assistant_id: 3,
   })
 })
 
