@@ -8,7 +8,7 @@ from uuid import UUID
 
 from chatapp import access, events, protocol
 from chatapp.models import QueuedMessage
-from chatapp.services import conversations, limits, queue, replies, reply_places, running_replies, states
+from chatapp.services import conversations, history, limits, queue, replies, reply_places, running_replies, states
 from chatapp.services.reply_readers import ReplyReaders
 from chatapp.services.reply_run import DATABASE_TROUBLE
 from chatapp.services.typing import Draft, TypingWatch
@@ -59,6 +59,8 @@ class ChatConsumer(SignedInSocket):
                 await self.send_message(frame)
             case protocol.BranchSelect():
                 await self.select(frame)
+            case protocol.HistoryLoad():
+                await self.send_frame(await in_database_thread(history.load, self.user, frame))
             case protocol.ReplySeen():
                 await replies.note_seen(self.user, frame.reply_id, browser_ttft_ms=frame.ttft_ms)
             case protocol.Ping():

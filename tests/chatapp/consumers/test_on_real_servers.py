@@ -12,8 +12,10 @@ import pytest
 import websockets
 
 from chatapp.services.limits import LIMITS
+from tests.frame_parts import FrameJoiner
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import ChatServer
+from tests.servers.long_chat import long_chat
 
 AN_ID = "0b7e4b1c-95b3-4a6a-9d2e-0d4f7f4f9e11"
 LONGER_THAN_A_WINDOW = "Nothing is lost on the way. " * (LIMITS["window_bytes"] // 24)
@@ -48,9 +50,11 @@ async def say(socket: websockets.ClientConnection, text: str) -> None:
 async def until(socket: websockets.ClientConnection, kind: str) -> list[dict[str, Any]]:
     """All frames up to the first of this type."""
     frames: list[dict[str, Any]] = []
+    joiner = FrameJoiner()
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not frames or frames[-1]["type"] != kind:
-            frames.append(json.loads(await socket.recv()))
+            if (frame := joiner.take(str(await socket.recv()))) is not None:
+                frames.append(frame)
     return frames
 
 
@@ -165,3 +169,15 @@ async def test_a_flood_of_any_frames_is_closed_as_abuse(server: ChatServer):
         await until(other, "pong")
 
     assert code == 4409
+
+
+@pytest.mark.parametrize(("messages", "characters"), [(23, 99_900), (2_000, 500)])
+async def test_a_conversation_past_the_limit_for_incoming_messages_opens(server, messages, characters):
+    conversation_id = long_chat(server, "ann", messages=messages, characters=characters)
+
+    async with open_socket(server) as socket:
+        await tell(socket, "conversation.open", conversation_id=conversation_id)
+        state = (await until(socket, "conversation.state"))[-1]
+
+    assert state["messages"][-1]["text"].startswith(f"Message {messages - 1} ")
+    assert state["earlier"] + len(state["messages"]) == messages
