@@ -33,6 +33,7 @@ export class ConversationSession {
   #random
   #refusals = 0
   #withdrawing = new Map()
+  #branch = null
   #handlers = {
     "conversation.state": (frame) => this.#state(frame),
     "conversation.updated": (frame) => this.#updated(frame.conversation),
@@ -140,6 +141,7 @@ export class ConversationSession {
     if (!isAbout(about, this.#scope)) return
     this.#isOpening = false
     this.#refusals = 0
+    this.#branch = frame.conversation?.branch ?? null
     for (const message of frame.messages) this.#outbox.acknowledge(message.client_message_id)
     const isContinued = this.#continues(frame)
     if (!isContinued) this.#run(frame.reply === null ? null : StreamBuffer.fromSnapshot(frame.reply))
@@ -155,7 +157,10 @@ export class ConversationSession {
     if (id !== this.#scope.conversationId || deleted) return
     this.#view.queueChanged(queue)
     const isOnItsWay = this.#isOpening || this.#outbox.isSendingTo(this.#scope)
-    if (branch !== null && !this.#view.shows(branch) && !isOnItsWay) this.#ask()
+    // The message that names the branch may stand further up than the page reaches.
+    const isShown = branch === null || branch === this.#branch || this.#view.shows(branch)
+    if (!isShown && !isOnItsWay) this.#ask()
+    else if (isShown) this.#branch = branch
   }
 
   // `recovered` means that the frames after our cursor follow: what we have is the beginning, and right.
@@ -172,7 +177,8 @@ export class ConversationSession {
       this.#view.conversationBegan(frame.conversation_id, entry)
     }
     if (frame.conversation_id !== this.#scope.conversationId) return
-    if (!this.#view.messageCreated(frame) && !this.#isOpening) this.#ask()
+    if (this.#view.messageCreated(frame)) this.#branch = frame.message_id
+    else if (!this.#isOpening) this.#ask()
   }
 
   #messageQueued(frame) {
@@ -191,7 +197,8 @@ export class ConversationSession {
     const isKnown = frame.reply_id === this.runningReplyId && frame.epoch === this.#buffer.epoch
     if (frame.conversation_id !== this.#scope.conversationId || isKnown) return
     this.#run(new StreamBuffer({ replyId: frame.reply_id, epoch: frame.epoch }))
-    if (!this.#view.replyStarted(frame, { isContinued: false }) && !this.#isOpening) this.#ask()
+    if (this.#view.replyStarted(frame, { isContinued: false })) this.#branch = frame.reply_id
+    else if (!this.#isOpening) this.#ask()
   }
 
   #replyFrame(frame, show) {

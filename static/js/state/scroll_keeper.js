@@ -9,11 +9,14 @@ export class ScrollKeeper {
   #pane
   #onFollowing
   #isEmpty
+  #onNearStart
   #isFollowing = true
   #lastTop = 0
 
-  constructor({ pane, onFollowing, isEmpty = () => false }) {
+  /** `onNearStart()`: the reader goes up, and less than a screen is left above. */
+  constructor({ pane, onFollowing, onNearStart = () => {}, isEmpty = () => false }) {
     this.#pane = pane
+    this.#onNearStart = onNearStart
     this.#isEmpty = isEmpty
     this.#onFollowing = onFollowing
   }
@@ -32,6 +35,15 @@ export class ScrollKeeper {
     if (distance <= 1) this.#follow(true)
     else if (isUp) this.#follow(false)
     else if (distance <= NEAR_END_PX) this.#follow(true)
+    if (isUp && scrollTop <= this.#pane.clientHeight) this.#onNearStart()
+  }
+
+  /** `change()` puts something above what is read, which stays where it is. */
+  keepInPlace(change) {
+    const fromEnd = this.#pane.scrollHeight - this.#pane.scrollTop
+    change()
+    this.#pane.scrollTop = this.#pane.scrollHeight - fromEnd
+    this.#lastTop = this.#pane.scrollTop
   }
 
   /** Content or pane changed their size. Where all is in sight there is no end to go back to, and nothing to scroll. */

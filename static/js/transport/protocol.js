@@ -55,6 +55,13 @@ export function branchSelect({ conversationId }, messageId, cursor = null) {
   return cursor === null ? frame : { ...frame, cursor }
 }
 
+/** `anchor`: `{ before }` for what stands before a message. */
+export const historyLoad = (conversationId, anchor) => ({
+  type: "history.load",
+  conversation_id: conversationId,
+  ...anchor,
+})
+
 export const replyStop = (replyId) => ({ type: "reply.stop", reply_id: replyId })
 
 export const replyRegenerate = (replyId) => ({ type: "reply.regenerate", reply_id: replyId })

@@ -1,4 +1,5 @@
 import { backoffDelayMs } from "./backoff.js"
+import { FrameJoiner } from "./frame_joiner.js"
 import { CloseCode, mayReconnectAfter, parseFrame, ping } from "./protocol.js"
 
 // Longer than the slowest healthy handshake after a restart, when everybody comes back at once.
@@ -27,8 +28,9 @@ export class ChatSocket {
   #deadTimer = null
   #timings = null
   #lastFrameAt = 0
+  #joiner = null
 
-  /** `connect()` opens and gives a WebSocket; `onFrame(frame, bytes)` gets every server frame, `ready` included. */
+  /** `connect()` opens and gives a WebSocket; `onFrame(frame, bytes)` gets every whole server frame, `ready` included. */
   constructor({ connect, clock, timers, random, onFrame, onStatus }) {
     this.#connect = connect
     this.#clock = clock
@@ -42,10 +44,16 @@ export class ChatSocket {
     return this.#state === "ready"
   }
 
+  /** No connection will come back. */
+  get isEnded() {
+    return this.#state === "ended"
+  }
+
   start() {
     this.#clearTimers()
     const socket = this.#connect()
     this.#socket = socket
+    this.#joiner = new FrameJoiner()
     this.#become("connecting")
     this.#deadTimer = this.#timers.set(() => this.#drop(), HANDSHAKE_TIMEOUT_MS)
     socket.onmessage = (event) => socket === this.#socket && this.#received(event.data)
@@ -66,12 +74,13 @@ export class ChatSocket {
   }
 
   #received(data) {
-    const frame = parseFrame(data)
-    if (frame === null) return
+    const received = parseFrame(data)
+    if (received === null) return
     this.#lastFrameAt = this.#clock()
-    if (frame.type === "ready") this.#becomeReady(frame)
+    if (received.type === "ready") this.#becomeReady(received)
     if (this.isReady) this.#expectLife()
-    if (frame.type !== "pong") this.#onFrame(frame, data.length)
+    const whole = this.#joiner.take(received, data.length)
+    if (whole !== null && whole.frame.type !== "pong") this.#onFrame(whole.frame, whole.bytes)
   }
 
   #becomeReady({ timings }) {

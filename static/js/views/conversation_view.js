@@ -1,3 +1,4 @@
+import { earlierText, firstWords } from "../text/conversation_words.js"
 import { endingOf } from "./message_list.js"
 
 /**
@@ -10,10 +11,11 @@ export class ConversationView {
   #isStateShown = false
   #runningReplyId = null
   #chosen = null
+  #hasAsked = false
 
   /**
    * `parts`: `list`, `queue`, `elsewhere`, `header`, `picker`, `composer`, `keeper`, `announcer`, `meter`, `sidebar`,
-   * `navigation`, `outbox`, `drafts`, `uploads`, `tray` and `onFirstState()`.
+   * `navigation`, `outbox`, `drafts`, `earlier`, `uploads`, `tray` and `onFirstState()`.
    */
   constructor(parts) {
     this.#parts = parts
@@ -21,11 +23,12 @@ export class ConversationView {
 
   /** Before the server has answered: the draft can be gone on with at once. */
   opening(scope) {
-    const { sidebar, header, composer, drafts, picker, list, queue, outbox } = this.#parts
+    const { sidebar, header, composer, drafts, picker, list, queue, outbox, earlier } = this.#parts
     this.#conversationId = scope.conversationId
     this.#isStateShown = false
     this.#chosen = null
     list.clear()
+    earlier.show(scope)
     queue.show([])
     for (const entry of outbox.entriesFor(scope)) list.showWaiting(entry)
     picker.show(scope.conversationId === null && list.isEmpty)
@@ -39,11 +42,12 @@ export class ConversationView {
 
   /** Says whether the reply `keepReplyId` is known here, and goes on. */
   stateShown(frame, { keepReplyId }) {
-    const { list, queue, header, sidebar, picker, keeper, outbox, onFirstState } = this.#parts
+    const { list, queue, header, sidebar, picker, keeper, outbox, earlier, onFirstState } = this.#parts
     const conversationId = frame.conversation?.id ?? null
     const isFirst = !this.#isStateShown
     this.#isStateShown = true
-    const isKept = list.showConversation(frame, { keepReplyId })
+    const { keepsReply, keepsEarlier } = list.showConversation(frame, { keepReplyId })
+    if (!keepsEarlier) earlier.show({ conversationId, oldestId: frame.messages[0]?.id, count: frame.earlier })
     queue.show(frame.conversation?.queue ?? [])
     header.showAssistant(frame.assistant)
     if (frame.conversation !== null) sidebar.update(frame.conversation)
@@ -57,7 +61,21 @@ export class ConversationView {
     else if (this.#chosen !== null) this.#showChosen()
     else keeper.resized()
     onFirstState()
-    return isKept
+    return keepsReply
+  }
+
+  /** Somebody has pressed for earlier messages, and wants to hear when they are there. */
+  askForEarlier() {
+    this.#hasAsked = this.#parts.earlier.want()
+  }
+
+  /** Earlier messages have come: they go above what is read. */
+  historyPage(frame) {
+    const { list, keeper, earlier, announcer } = this.#parts
+    keeper.keepInPlace(() => earlier.take(frame) && list.prepend(frame.messages))
+    if (this.#hasAsked) announcer.say(earlierText(frame.messages.length))
+    this.#hasAsked = false
+    if (this.#chosen !== null) this.#showChosen()
   }
 
   /** The files of the draft. */
@@ -95,12 +113,14 @@ export class ConversationView {
 
   /** Says whether it could be shown: not where the branch that it follows is not on this page. */
   messageCreated(frame) {
-    const { list, queue, picker, keeper, meter } = this.#parts
+    const { list, queue, picker, keeper, meter, earlier } = this.#parts
     meter.becameMessage(frame.client_message_id, frame.message_id)
     queue.drop(frame.message_id)
     const outcome = list.messageCreated(frame)
     picker.show(false)
     if (outcome === "shown") this.awaitReply()
+    // It is another version of the first message: nothing stands before it.
+    if (outcome === "shown" && frame.parent_id === null) earlier.show({ conversationId: frame.conversation_id })
     this.#showBlocked()
     keeper.resized()
     return outcome !== "lost"
@@ -200,10 +220,12 @@ export class ConversationView {
 
   // Where the view stood when the person chose, with the arrow that they used.
   #showChosen() {
-    const { list, announcer } = this.#parts
+    const { list, announcer, earlier } = this.#parts
     const { messageId, step } = this.#chosen
-    this.#chosen = null
     const place = list.focusVersion(messageId, step)
+    // Further up than the newest part reaches, it comes with an earlier one.
+    if (place === null && earlier.want()) return
+    this.#chosen = null
     if (place !== null) announcer.say(place)
   }
 
@@ -219,10 +241,3 @@ export class ConversationView {
 }
 
 const joined = (...texts) => texts.filter((text) => text !== "").join("\n\n")
-
-const TITLE_CHARS = 60
-
-function firstWords(text) {
-  const line = text.trim().split("\n")[0]
-  return line.length > TITLE_CHARS ? `${line.slice(0, TITLE_CHARS - 1)}…` : line
-}

@@ -42,20 +42,29 @@ export class MessageList {
   }
 
   /**
-   * A whole conversation from `conversation.state`. The reply `keepReplyId` is known already and goes on, whether or
-   * not it is on the branch; says whether it does. Those that have ended stay as they are, so that a reconnect
-   * disturbs nobody who reads.
+   * The newest part of a conversation, from `conversation.state`. The reply `keepReplyId` is known already and goes on,
+   * whether or not it is on the branch. Those that have ended stay as they are, and so do earlier messages where the
+   * part follows them, so that a reconnect disturbs nobody who reads. Says what stayed: `{ keepsReply, keepsEarlier }`.
    */
   showConversation({ messages, assistant }, { keepReplyId = null } = {}) {
     this.#assistantName = assistant.name
     const mayStay = (view) => view.isEnded || view.replyId === keepReplyId
     const staying = [...this.#replies].filter(([, view]) => mayStay(view))
+    const above = this.#before(messages[0])
     this.#replies = new Map(staying)
-    this.#users = []
+    this.#users = this.#users.filter(({ element }) => above?.includes(element))
     this.#awaited = null
+    for (const element of this.#hidden.values()) element.hidden = false
     this.#hidden.clear()
-    this.#root.replaceChildren(...messages.map((message) => this.#elementFor(message)))
-    return keepReplyId !== null && this.#replies.has(keepReplyId)
+    const elements = messages.map((message) => this.#elementFor(message))
+    for (const element of [...this.#root.children]) if (!above?.includes(element)) element.remove()
+    this.#root.append(...elements)
+    return { keepsReply: keepReplyId !== null && this.#replies.has(keepReplyId), keepsEarlier: above !== null }
+  }
+
+  /** Earlier messages of the branch, from `history.page`: above all others. */
+  prepend(messages) {
+    this.#root.prepend(...messages.map((message) => this.#elementFor(message)))
   }
 
   /** A message that is on its way (an outbox entry) or whose delivery changed. */
@@ -144,6 +153,14 @@ export class MessageList {
     if (element !== undefined && parent !== null) parent.after(element)
     else if (element !== undefined) this.#root.prepend(element)
     return leaving.length > 0 ? versions : (own?.siblings ?? [])
+  }
+
+  // The messages that stand before this one, or null where it is not here.
+  #before(message) {
+    const first = message === undefined ? null : this.#element(message.id)
+    if (first === null) return null
+    const children = [...this.#root.children]
+    return children.slice(0, children.indexOf(first)).filter(({ dataset }) => dataset.messageId !== undefined)
   }
 
   #standInFor({ clientMessageId, editOf }, view) {

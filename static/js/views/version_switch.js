@@ -40,6 +40,8 @@ export class VersionSwitch {
     const arrow = part(this.element, first)
     const target = arrow.disabled ? part(this.element, second) : arrow
     target.focus({ preventScroll: true })
+    // Where it is in sight the view stands still.
+    this.element.scrollIntoView({ block: "nearest" })
     return this.element.ariaLabel
   }
 

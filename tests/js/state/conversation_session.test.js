@@ -293,6 +293,32 @@ test("a branch that is not shown here is asked for, once", () => {
   )
 })
 
+test("a branch named by a message above the page is shown already", () => {
+  const { session, sent } = makeSession()
+  const conversation = { id: CONVERSATION, title: "", branch: "m3" }
+  session.connected()
+  session.take(state({ conversation, messages: [{ id: "m99", client_message_id: null }] }))
+
+  session.take({ type: "conversation.updated", conversation: { ...conversation, queue: [] } })
+
+  assert.equal(sent.length, 1)
+})
+
+test("a branch that another device goes back to is asked for", () => {
+  const { session, sent } = makeSession()
+  const conversation = { id: CONVERSATION, title: "", branch: "m3" }
+  session.connected()
+  session.take(state({ conversation, messages: [{ id: "m99", client_message_id: null }] }))
+  session.take({ type: "message.created", conversation_id: CONVERSATION, message_id: "m100", parent_id: "m99" })
+
+  session.take({ type: "conversation.updated", conversation: { ...conversation, queue: [] } })
+
+  assert.deepEqual(
+    sent.map(({ type }) => type),
+    ["conversation.open", "conversation.open"],
+  )
+})
+
 test("a branch that our own message is about to begin is not asked for", () => {
   const { session, sent } = makeSession({ isSending: true })
 

@@ -21,13 +21,18 @@ class FakePane {
 function makeKeeper() {
   const pane = new FakePane()
   const changes = []
-  const keeper = new ScrollKeeper({ pane, onFollowing: (isFollowing) => changes.push(isFollowing) })
+  const nearStart = []
+  const keeper = new ScrollKeeper({
+    pane,
+    onFollowing: (isFollowing) => changes.push(isFollowing),
+    onNearStart: () => nearStart.push(pane.scrollTop),
+  })
   keeper.jumpToEnd()
   const scrollTo = (top) => {
     pane.scrollTop = top
     keeper.scrolled()
   }
-  return { pane, keeper, changes, scrollTo }
+  return { pane, keeper, changes, nearStart, scrollTo }
 }
 
 test("new words are followed while the reader is at the end", () => {
@@ -122,4 +127,34 @@ test("jumping to the end follows from then on", () => {
 
   assert.equal(pane.scrollTop, 600)
   assert.deepEqual(changes, [false, true])
+})
+
+test("what is put above leaves the reader where he is, and the end is not followed", () => {
+  const { pane, keeper, scrollTo } = makeKeeper()
+  scrollTo(100)
+
+  keeper.keepInPlace(() => (pane.scrollHeight += 700))
+  keeper.scrolled()
+
+  assert.equal(pane.scrollTop, 800)
+  assert.equal(keeper.isFollowing, false)
+})
+
+test("what is put above a reader at the end leaves him there", () => {
+  const { pane, keeper } = makeKeeper()
+
+  keeper.keepInPlace(() => (pane.scrollHeight += 700))
+
+  assert.equal(pane.scrollTop, 1300)
+  assert.equal(keeper.isFollowing, true)
+})
+
+test("the start is near when a reader goes up to the last screen, and not when the page itself scrolls", () => {
+  const { pane, keeper, nearStart, scrollTo } = makeKeeper()
+  pane.scrollHeight = 2000
+  keeper.resized()
+
+  for (const top of [1000, 401, 400, 401, 200, 300]) scrollTo(top)
+
+  assert.deepEqual(nearStart, [400, 200])
 })

@@ -174,3 +174,33 @@ test("words of a connection that was given up are not heard any more", () => {
 
   assert.deepEqual(frames, ["ready"])
 })
+
+test("a frame in parts is one frame, and a new connection knows nothing of an old one's parts", () => {
+  const { connections, frames, time } = startReadySocket()
+  const text = JSON.stringify({ type: "conversation.state" })
+  const part = (number, piece) => ({ type: "frame.part", frame: 1, part: number, parts: 2, text: piece })
+
+  connections[0].receives(part(1, text.slice(0, 10)))
+  connections[0].isClosedWith(1006)
+  time.advance(1_000)
+  connections[1].receives(READY)
+  connections[1].receives(part(1, text.slice(0, 5)))
+  connections[1].receives(part(2, text.slice(5)))
+
+  assert.deepEqual(frames, ["ready", "ready", "conversation.state"])
+})
+
+test("a socket has ended when the server says that coming back is useless", () => {
+  const { socket, connections } = startReadySocket()
+
+  connections[0].isClosedWith(1006)
+  assert.equal(socket.isEnded, false)
+})
+
+test("a socket that is signed out has ended", () => {
+  const { socket, connections } = startReadySocket()
+
+  connections[0].isClosedWith(4401)
+
+  assert.equal(socket.isEnded, true)
+})
