@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from chatapp.protocol import ReplyBlock, ReplyDelta, ReplyFinished
-from chatapp.services.reply_log import LogFrame, ReplyHead, ReplyLog, new_epoch
+from chatapp.replies.log import LogFrame, ReplyHead, ReplyLog, new_epoch
 
 KINDS = ("thinking", "text", "tool_input")
 

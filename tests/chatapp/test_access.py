@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from chatapp import access
+from chatapp.conversations import access
 from chatapp.models import Attachment
 from tests.factories import make_assistant, make_conversation, make_message
 

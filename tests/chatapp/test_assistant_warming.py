@@ -24,7 +24,7 @@ from warmcache import sync
 from warmcache.conf import Config
 from warmcache.core.errors import UpstreamRefused
 from warmcache.models import WarmPolicy, WarmUp
-from warmcache.runtime import build_runtime, install_runtime
+from warmcache.runtime.wiring import build_runtime, install_runtime
 from warmcache.testing import FakeClock, FakeProvider
 
 LONG_DOCUMENT = "".join(f"Paragraph {n} tells how the cache of prompts is kept warm, and why.\n\n" for n in range(400))
@@ -91,7 +91,7 @@ def test_what_is_not_warmed_is_told_in_words(client, operator, assistant, provid
 
 
 async def _reread_policy() -> None:
-    from warmcache.runtime import get_runtime
+    from warmcache.runtime.wiring import get_runtime
 
     await get_runtime().policy.refresh()
 

@@ -10,8 +10,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
+from chatapp.conversations import attachments
 from chatapp.models import Attachment, User
-from chatapp.services import attachments
 from tests.factories import make_assistant, make_conversation, make_message, make_user
 
 URL = "/attachments/"
@@ -135,7 +135,7 @@ def test_no_more_pdfs_are_read_at_once_than_there_is_room_for(client, ann, monke
 
 
 def test_the_reader_of_pdfs_may_have_so_much_and_no_more():
-    from chatapp import pdf_text
+    from chatapp.conversations import pdf_text
 
     code = (
         f"import sys; sys.argv = ['x', '1']; exec(open({pdf_text.__file__!r}).read().split('if __name__')[0]); "

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from chatapp import channel_layer
-from chatapp.channel_layer import NEWS_MISSED, SteadyPubSubLayer
+from chatapp.socket import channel_layer
+from chatapp.socket.channel_layer import NEWS_MISSED, SteadyPubSubLayer
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.redis_server import RedisServer
 
@@ -81,7 +81,7 @@ async def test_who_has_left_the_group_hears_no_more(layers):
 
 
 async def test_without_redis_sockets_open_and_hear_their_own_process(layers, redis_comes_back, caplog):
-    caplog.set_level(logging.CRITICAL, "chatapp.channel_layer")
+    caplog.set_level(logging.CRITICAL, "chatapp.socket.channel_layer")
     redis_comes_back.kill()
 
     here, there = [await join(layer) for layer in layers]
@@ -94,7 +94,7 @@ async def test_without_redis_sockets_open_and_hear_their_own_process(layers, red
 async def test_when_redis_is_back_everybody_is_told_to_look_and_hears_again(
     layers, redis_comes_back, no_spread, caplog
 ):
-    caplog.set_level(logging.CRITICAL, "chatapp.channel_layer")
+    caplog.set_level(logging.CRITICAL, "chatapp.socket.channel_layer")
     here, there = [await join(layer) for layer in layers]
     redis_comes_back.kill()
     await layers[0].group_send("people", EVENT)
@@ -119,7 +119,7 @@ async def test_when_redis_is_back_everybody_is_told_to_look_and_hears_again(
 async def test_a_socket_that_opened_meanwhile_is_subscribed_when_redis_is_back(
     layers, redis_comes_back, no_spread, caplog
 ):
-    caplog.set_level(logging.CRITICAL, "chatapp.channel_layer")
+    caplog.set_level(logging.CRITICAL, "chatapp.socket.channel_layer")
     await join(layers[0])
     redis_comes_back.kill()
     late = await join(layers[0])
@@ -132,7 +132,7 @@ async def test_a_socket_that_opened_meanwhile_is_subscribed_when_redis_is_back(
 
 
 async def test_an_outage_is_told_once_and_so_is_its_end(layers, redis_comes_back, no_spread, caplog):
-    caplog.set_level(logging.WARNING, "chatapp.channel_layer")
+    caplog.set_level(logging.WARNING, "chatapp.socket.channel_layer")
     here = await join(layers[0])
     redis_comes_back.kill()
     for _ in range(20):
@@ -142,7 +142,7 @@ async def test_an_outage_is_told_once_and_so_is_its_end(layers, redis_comes_back
     while await here.next() != NEWS_MISSED:
         pass
 
-    told = [record.getMessage() for record in caplog.records if record.name == "chatapp.channel_layer"]
+    told = [record.getMessage() for record in caplog.records if record.name == "chatapp.socket.channel_layer"]
     assert [message.split(" (")[0] for message in told] == [
         "Redis cannot be reached",
         "Redis is back: the channel layer listens again.",
@@ -150,7 +150,7 @@ async def test_an_outage_is_told_once_and_so_is_its_end(layers, redis_comes_back
 
 
 async def test_an_echo_that_was_lost_with_its_connection_swallows_no_later_event(layers, no_spread, caplog):
-    caplog.set_level(logging.CRITICAL, "chatapp.channel_layer")
+    caplog.set_level(logging.CRITICAL, "chatapp.socket.channel_layer")
     here = await join(layers[0])
     layer = layers[0]._get_layer()
     (shard,) = layer._shards

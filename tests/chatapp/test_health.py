@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from django.db import DatabaseError, connection
 
-from chatapp.health import Health, health
+from chatapp.process.health import Health, health
 
 
 class FakeChild:

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from chatapp import lifespan
-from chatapp.services import lifecycle
+from chatapp.process import lifecycle, lifespan
 
 
 async def live(monkeypatch: pytest.MonkeyPatch, *, startup: Any) -> list[str]:

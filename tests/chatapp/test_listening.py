@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatapp.listening import ListenError, listen
+from chatapp.server.listening import ListenError, listen
 
 
 @pytest.mark.parametrize("port", [70_000, -1])

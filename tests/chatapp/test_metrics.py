@@ -13,8 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from chatapp.models import User
 from chatapp.protocol import ReplyFinished
-from chatapp.protocol_views import UsageView
-from chatapp.services import reply_metrics
+from chatapp.protocol.views import UsageView
+from chatapp.replies import metrics
 from warmcache.models import LostWrites, SkipCount, WarmUp
 
 TOKEN = "a-long-word"
@@ -107,7 +107,7 @@ def test_a_database_that_is_down_costs_only_what_it_knows(read, monkeypatch):
     def fail(*_args, **_options):
         raise DatabaseError("gone")
 
-    monkeypatch.setattr("chatapp.metrics.Ledger._read", fail)
+    monkeypatch.setattr("chatapp.process.metrics.Ledger._read", fail)
 
     told = read()
 
@@ -119,7 +119,7 @@ def test_a_reply_is_counted_with_its_warmth_its_wait_its_tokens_and_its_cost(rea
     model = f"model-{uuid4()}"  # counters live as long as the process
     for status, warmth, ttft_ms in (("complete", "hit", 800), ("failed", "cold", None)):
         usage = UsageView(input_tokens=5, cache_read_tokens=60_000, cache_write_tokens=7, output_tokens=11)
-        reply_metrics.saw_reply(
+        metrics.saw_reply(
             ReplyFinished(
                 reply_id=uuid4(),
                 epoch="1",
@@ -151,13 +151,13 @@ def test_a_reply_is_counted_with_its_warmth_its_wait_its_tokens_and_its_cost(rea
 @pytest.mark.django_db(transaction=True)
 async def test_a_reply_over_a_socket_is_counted_once(open_tab, ann, assistant):
     labels = {"model": assistant.model, "status": "complete", "warmth": "cold"}
-    before = reply_metrics.registry.get_sample_value("warmcache_replies_total", labels) or 0
+    before = metrics.registry.get_sample_value("warmcache_replies_total", labels) or 0
     tab = await open_tab(ann)
 
     await tab.say("Count this", assistant_id=assistant.pk)
     await tab.until("reply.finished")
 
-    assert reply_metrics.registry.get_sample_value("warmcache_replies_total", labels) == before + 1
+    assert metrics.registry.get_sample_value("warmcache_replies_total", labels) == before + 1
 
 
 def test_every_name_says_whose_it_is_and_every_metric_what_it_means(client, settings):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatapp.origin import is_allowed_origin
+from chatapp.socket.origin import is_allowed_origin
 from tests.chatapp.sockets import HOST, ORIGIN, SocketClosedError, Tab
 
 FOREIGN_ORIGINS = {

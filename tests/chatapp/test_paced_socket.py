@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chatapp.paced_socket import MAX_WAITING_CHARACTERS, MAX_WAITING_MESSAGES, InputQueue, ReadProof
+from chatapp.server.paced_socket import MAX_WAITING_CHARACTERS, MAX_WAITING_MESSAGES, InputQueue, ReadProof
 from warmcache.testing import FakeClock
 
 

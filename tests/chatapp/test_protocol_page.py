@@ -1,4 +1,4 @@
-"""PROTOCOL.md says what protocol.py is: every frame, field, code, timing and limit, and no other."""
+"""PROTOCOL.md says what protocol/frames.py is: every frame, field, code, timing and limit, and no other."""
 
 import ast
 import re
@@ -9,8 +9,9 @@ import pytest
 from django.conf import settings
 
 import chatapp
-from chatapp import protocol, protocol_views
-from chatapp.services import limits, reply_log, reply_logs
+from chatapp import protocol
+from chatapp.protocol import limits, views
+from chatapp.replies import log, logs
 from warmcache.core import errors
 
 ROOT = Path(chatapp.__file__).parent
@@ -19,7 +20,7 @@ CLIENT_FRAMES = {frame.__struct_config__.tag: frame for frame in protocol.Client
 SERVER_FRAMES = {frame.__struct_config__.tag: frame for frame in protocol.ServerFrame.__subclasses__()}
 PARTS = {
     name: part
-    for name, part in (vars(protocol) | vars(protocol_views)).items()
+    for name, part in (vars(protocol) | vars(views)).items()
     if isinstance(part, type)
     and issubclass(part, msgspec.Struct)
     and not issubclass(part, protocol.ClientFrame | protocol.ServerFrame)
@@ -91,7 +92,7 @@ def test_every_word_of_a_closed_list_stands_on_the_page():
 
 def test_every_close_code_stands_on_the_page_and_reserved_ones_are_not_sent():
     constants = {name: code for name, code in vars(protocol).items() if name.startswith("CLOSE_")}
-    sources = "".join(path.read_text() for path in modules() if path.name != "protocol.py")
+    sources = "".join(path.read_text() for path in modules() if path.name != "frames.py")
     told = {int(cells[0]): cells for cells in rows(section("Close codes"))}
 
     assert set(told) == set(constants.values())
@@ -112,7 +113,7 @@ def test_every_error_code_that_the_chat_gives_stands_on_the_page():
 
 
 def test_the_provider_gives_no_code_that_its_errors_do_not_name():
-    provider = ROOT.parent / "warmcache" / "provider.py"
+    provider = ROOT.parent / "warmcache" / "upstream" / "anthropic.py"
     given = string_arguments(provider, "UpstreamRefused", "UpstreamUnavailable", "StreamBroken")
     told = {cells[0] for cells in rows(section("Errors"))}
 
@@ -141,8 +142,8 @@ def test_every_timing_and_limit_stands_on_the_page_with_its_value(head, values):
 
 def test_the_numbers_in_the_text_are_the_code_s():
     assert f"{limits.STRIKES_TO_CLOSE + 1}st in a row" in PAGE
-    assert f"the last {reply_logs.MAX_ENDED_LOGS} that ended, for {reply_logs.KEPT_SECONDS // 60} minutes" in PAGE
-    assert f"the newest {reply_log.MAX_HELD_BYTES // 1024} KiB of each" in PAGE
+    assert f"the last {logs.MAX_ENDED_LOGS} that ended, for {logs.KEPT_SECONDS // 60} minutes" in PAGE
+    assert f"the newest {log.MAX_HELD_BYTES // 1024} KiB of each" in PAGE
     assert f"has moved for {settings.REPLY_LEASE_SECONDS:.0f} s" in PAGE
     assert f"may have {limits.LIMITS['open_conversations']} conversations open" in PAGE
     assert f"at most {protocol.MAX_ATTACHMENTS}" in PAGE

@@ -3,7 +3,7 @@
 import pytest
 from channels.testing import WebsocketCommunicator
 
-from chatapp.routing import websocket_application
+from chatapp.socket.routing import websocket_application
 from tests.chatapp.sockets import HOST, ORIGIN
 
 

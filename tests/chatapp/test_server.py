@@ -17,9 +17,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from chatapp.listening import ListenError, listen, url_of
 from chatapp.protocol import CLOSE_RESTARTING
-from chatapp.server import MESSAGE_BYTES
+from chatapp.server.daphne_server import MESSAGE_BYTES
+from chatapp.server.listening import ListenError, listen, url_of
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import ROOT, ChatServer, clean_environment
 

@@ -10,8 +10,8 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from chatapp.accounts import sign_in_links
 from chatapp.models import SignInLink
-from chatapp.services import sign_in_links
 from tests.factories import make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -8,8 +8,8 @@ from threading import Thread
 
 import pytest
 
-from chatapp import upstream
-from chatapp.health import health
+from chatapp.process import upstream
+from chatapp.process.health import health
 from warmcache.conf import get_config
 
 Serve = Callable[..., str]

@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from chatapp.models import Conversation
-from chatapp.protocol_views import ConversationView
+from chatapp.protocol.views import ConversationView
 from tests.factories import make_assistant, make_conversation, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -20,13 +20,13 @@ def tell(line: str) -> None:
 
 
 async def main(redis_url: str) -> None:
-    from warmcache import keeper, shared_layers
     from warmcache.core.shared_layers import Arrivals
     from warmcache.models import WarmPolicy
     from warmcache.operator_policy import PolicyWatch
-    from warmcache.runtime import SystemClock
+    from warmcache.runtime.wiring import SystemClock
     from warmcache.stores.redis import RedisWarmthStore
     from warmcache.testing import FakeProvider, fake_runtime, make_prompt
+    from warmcache.warmups import keeper, shared_layers
 
     keeper.LEASE_SECONDS = LEASE_SECONDS
     keeper.arrivals_at = lambda now, labels, upstream: dict.fromkeys(labels, Arrivals(recent=9))

@@ -15,7 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from warmcache.admin import dollars, seconds
+from warmcache.admin.ledger import dollars, seconds
 from warmcache.core.policy import WEIGHED_ELSEWHERE
 from warmcache.models import LostWrites, Outcome, SkipCount, UsageRecord, WarmUp, WarmUpLine
 

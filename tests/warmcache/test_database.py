@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from tests.servers import PATIENCE_SECONDS
-from warmcache.database import DATABASE_THREADS, in_database_thread
+from warmcache.background.database import DATABASE_THREADS, in_database_thread
 
 
 async def test_it_runs_outside_the_event_loops_thread_and_gives_the_result() -> None:

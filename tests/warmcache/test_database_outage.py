@@ -9,13 +9,13 @@ import pytest
 from django.db import connection
 
 from tests.servers import PATIENCE_SECONDS
-from warmcache import records
+from warmcache.background.database import in_database_thread
 from warmcache.core.errors import LedgerBehind
 from warmcache.core.usage import Usage
-from warmcache.database import in_database_thread
-from warmcache.ledger import Ledger
+from warmcache.ledger import rows
+from warmcache.ledger.rows import Origin, RequestFacts, WarmUpFacts
+from warmcache.ledger.writer import Ledger
 from warmcache.models import UsageRecord, WarmUp
-from warmcache.records import Origin, RequestFacts, WarmUpFacts
 from warmcache.testing import FakeClock, make_prefix
 
 pytestmark = [
@@ -85,9 +85,9 @@ def request() -> RequestFacts:
 
 def post_warm_up(ledger: Ledger) -> None:
     facts, usage = warm_up(), Usage(cache_write_tokens=5000)
-    ledger.post(lambda: records.insert_warm_up(facts))
+    ledger.post(lambda: rows.insert_warm_up(facts))
     ledger.post(
-        lambda: records.finish_warm_up(facts, usage=usage, rates=None, duration_ms=5, request_id="r", response_id="m")
+        lambda: rows.finish_warm_up(facts, usage=usage, rates=None, duration_ms=5, request_id="r", response_id="m")
     )
 
 
@@ -108,7 +108,7 @@ async def test_no_row_is_lost_to_a_database_that_is_away_for_a_while(clock: Fake
         post_warm_up(ledger)
     await until_behind(ledger)
     with pytest.raises(LedgerBehind):
-        await ledger.perform(lambda: records.record_request(sent), is_kept=True)
+        await ledger.perform(lambda: rows.record_request(sent), is_kept=True)
     server.open_database()
     async with asyncio.timeout(PATIENCE_SECONDS):
         await ledger.drain()

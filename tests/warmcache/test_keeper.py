@@ -8,17 +8,18 @@ from typing import Any
 import pytest
 
 from tests.servers import PATIENCE_SECONDS
-from warmcache import keeper as keepers
-from warmcache import services, shared_layers
+from warmcache import services
 from warmcache.core.prefix import Prompt
 from warmcache.core.shared_layers import Arrivals
-from warmcache.keeper import Keeper, holders
-from warmcache.layer_report import report_on
 from warmcache.models import UsageRecord, WarmPolicy
 from warmcache.operator_policy import PolicyWatch
-from warmcache.runtime import Runtime
-from warmcache.shared_layers import SharedLayer, arrivals_at, registered_layers
+from warmcache.runtime.wiring import Runtime
 from warmcache.testing import FakeClock, FakeRuntime, make_prompt, make_turn
+from warmcache.warmups import keeper as keepers
+from warmcache.warmups import shared_layers
+from warmcache.warmups.keeper import Keeper, holders
+from warmcache.warmups.layer_report import report_on
+from warmcache.warmups.shared_layers import SharedLayer, arrivals_at, registered_layers
 
 BUSY = Arrivals(recent=9, recent_hours=3, same_hour=21, same_hours=7)
 ROUND = 30.0

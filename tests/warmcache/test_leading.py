@@ -8,14 +8,14 @@ import pytest
 
 from tests.servers import PATIENCE_SECONDS
 from warmcache import services
+from warmcache.background.database import in_database_thread
 from warmcache.core.errors import StoreUnavailable, UpstreamUnavailable
 from warmcache.core.ports import StreamBegan
 from warmcache.core.prefix import Layer, Prompt
-from warmcache.database import in_database_thread
+from warmcache.ledger.rows import Origin
 from warmcache.models import UsageRecord, WarmUp
-from warmcache.records import Origin
+from warmcache.requests.stream import ResponseStream
 from warmcache.stores.memory import MemoryWarmthStore
-from warmcache.streaming import ResponseStream
 from warmcache.testing import FakeClock, FakeRuntime, fake_runtime, make_prompt, make_turn
 
 PATIENT = 100.0

@@ -5,17 +5,18 @@ from typing import Any
 
 import pytest
 
-from warmcache import evidence, services
-from warmcache import learning as learnings
+from warmcache import services
+from warmcache.background.database import in_database_thread
 from warmcache.core.errors import UpstreamRefused
 from warmcache.core.forecast import Forecasts
 from warmcache.core.prefix import Turn
 from warmcache.core.usage import Usage
-from warmcache.database import in_database_thread
-from warmcache.learning import Learning
-from warmcache.ledger import Ledger
+from warmcache.learned import forecasts as learnings
+from warmcache.learned import rows as evidence
+from warmcache.learned.forecasts import Learning
+from warmcache.ledger.rows import Silence
+from warmcache.ledger.writer import Ledger
 from warmcache.models import LearnedEvidence, UsageRecord
-from warmcache.records import Silence
 from warmcache.testing import FakeClock, fake_runtime, make_prompt, make_turn
 
 NOW = 1_800_000_000.0

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from warmcache import services
+from warmcache.cache.leases import LeaseKeeper
 from warmcache.core.errors import StoreUnavailable
-from warmcache.leases import LeaseKeeper
 from warmcache.stores.memory import MemoryWarmthStore
 from warmcache.testing import FakeClock, fake_runtime, make_prompt
 
@@ -130,7 +130,7 @@ async def test_a_claim_that_is_cancelled_after_it_was_granted_is_given_back(cloc
 
 
 async def test_a_store_that_is_down_ends_nothing(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.CRITICAL, "warmcache.leases")
+    caplog.set_level(logging.CRITICAL, "warmcache.cache.leases")
 
     class Dying(MemoryWarmthStore):
         async def release(self, prefix_hash: str, *, owner: str) -> None:

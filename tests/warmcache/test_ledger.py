@@ -6,17 +6,17 @@ import pytest
 from django.db import IntegrityError, OperationalError
 
 from tests.servers import PATIENCE_SECONDS
-from warmcache import ledger as ledgers
-from warmcache import records
 from warmcache.core.errors import LedgerBehind, LedgerClosed
-from warmcache.ledger import Ledger
+from warmcache.ledger import rows
+from warmcache.ledger import writer as ledgers
+from warmcache.ledger.writer import Ledger
 from warmcache.testing import FakeClock
 
 
 @pytest.fixture
 async def ledger(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ledger]:
     """A ledger that writes into lists instead of a database."""
-    monkeypatch.setattr(records, "sweep", lambda now: 0)
+    monkeypatch.setattr(rows, "sweep", lambda now: 0)
     ledger = Ledger(clock=clock)
     writer = asyncio.create_task(ledger.write_forever())
     yield ledger
@@ -149,7 +149,7 @@ async def test_skips_are_bounded_and_flushed_once(
     ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flushed: list[dict[tuple[float, str, str, str], int]] = []
-    monkeypatch.setattr(records, "add_skip_counts", flushed.append)
+    monkeypatch.setattr(rows, "add_skip_counts", flushed.append)
     monkeypatch.setattr(ledgers, "MAX_SKIP_COUNTERS", 2)
     for label in ("a", "b", "c", "a"):
         ledger.count_skip(label=label, intent="typing", reason="already_warm")
@@ -224,7 +224,7 @@ async def struck(
     clock: FakeClock, outage: Outage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> AsyncIterator[Ledger]:
     """A ledger whose database is down."""
-    monkeypatch.setattr(records, "sweep", lambda now: outage.strike())
+    monkeypatch.setattr(rows, "sweep", lambda now: outage.strike())
     monkeypatch.setattr(ledgers, "FLUSH_PATIENCE_SECONDS", 0.01)
     monkeypatch.setattr(ledgers, "ping", outage.strike)
     ledger = Ledger(clock=clock, sleep=outage.sleep)
@@ -345,7 +345,7 @@ async def test_what_was_lost_is_written_down_once_the_database_is_back(
     ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     told: list[tuple[float, int]] = []
-    monkeypatch.setattr(records, "add_lost_writes", lambda minute, count: told.append((minute, count)))
+    monkeypatch.setattr(rows, "add_lost_writes", lambda minute, count: told.append((minute, count)))
     for _ in range(2):
         ledger.post(lambda: 1 // 0)
     await ledger.perform(lambda: None)

@@ -11,8 +11,8 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
+from warmcache.admin.policy import THE_ROW
 from warmcache.models import WarmPolicy
-from warmcache.policy_admin import THE_ROW
 
 pytestmark = pytest.mark.django_db
 

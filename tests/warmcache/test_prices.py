@@ -7,7 +7,7 @@ import pytest
 from warmcache.conf import Config, read_config
 from warmcache.core.economics import request_cost_usd
 from warmcache.core.usage import Usage
-from warmcache.prices import price_list, rates_for
+from warmcache.upstream.prices import price_list, rates_for
 
 LISTED = price_list(Config())
 

@@ -24,8 +24,8 @@ from warmcache.core.ports import (
 )
 from warmcache.core.prefix import Request, build_request
 from warmcache.core.usage import Usage
-from warmcache.provider import MessagesProvider, usage_of
 from warmcache.testing import KEY, make_prompt, make_turn
+from warmcache.upstream.anthropic import MessagesProvider, usage_of
 
 WARM_UP = build_request(make_prompt(), None, KEY)
 REQUEST = build_request(make_prompt(), make_turn(), KEY)
@@ -310,7 +310,7 @@ class TestTroubleInTheMiddle:
 
     async def test_a_reply_that_never_ends_is_ended(self, side: Simulated, monkeypatch: pytest.MonkeyPatch) -> None:
         moments = itertools.chain([0.0], itertools.count(590.0))
-        monkeypatch.setattr("warmcache.provider._monotonic", lambda: next(moments))
+        monkeypatch.setattr("warmcache.upstream.anthropic._monotonic", lambda: next(moments))
         side.next_replies("On and on. " * 500, tokens_per_second=100)
 
         error = await failure_of(read(side.provider))

@@ -4,12 +4,12 @@ import threading
 import pytest
 
 from tests.servers import PATIENCE_SECONDS
-from warmcache import runtime as runtimes
 from warmcache import services
+from warmcache.background.tasks import TaskOwner
 from warmcache.conf import Config
-from warmcache.runtime import build_runtime, close_runtime, get_runtime, install_runtime
+from warmcache.runtime import wiring as runtimes
+from warmcache.runtime.wiring import build_runtime, close_runtime, get_runtime, install_runtime
 from warmcache.stores.memory import MemoryWarmthStore
-from warmcache.tasks import TaskOwner
 from warmcache.testing import FakeClock, FakeProvider, FakeRuntime, fake_runtime, make_prefix, make_prompt
 
 CONFIG = Config(upstream="simulator", secret="test")
@@ -73,7 +73,7 @@ async def test_a_ledger_that_hangs_does_not_keep_the_process_from_ending(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(runtimes, "CLOSE_PATIENCE_SECONDS", 0.01)
-    monkeypatch.setattr("warmcache.ledger.Ledger.flush", hang)
+    monkeypatch.setattr("warmcache.ledger.writer.Ledger.flush", hang)
 
     async with asyncio.timeout(PATIENCE_SECONDS), fake_runtime(clock=clock, has_database=False) as fake:
         pass
@@ -90,7 +90,7 @@ async def test_housekeeping_flushes_by_itself(clock: FakeClock, monkeypatch: pyt
         return True
 
     monkeypatch.setattr(runtimes, "HOUSEKEEPING_SECONDS", 0.001)
-    monkeypatch.setattr("warmcache.ledger.Ledger.flush", flush)
+    monkeypatch.setattr("warmcache.ledger.writer.Ledger.flush", flush)
 
     async with fake_runtime(clock=clock, has_database=False), asyncio.timeout(PATIENCE_SECONDS):
         await flushed.wait()
@@ -110,9 +110,9 @@ async def test_a_chore_that_fails_does_not_keep_rows_from_being_written(
             is_flushed.set()
 
     monkeypatch.setattr(runtimes, "HOUSEKEEPING_SECONDS", 0.001)
-    monkeypatch.setattr("warmcache.ledger.Ledger.flush", flush)
-    monkeypatch.setattr("warmcache.learning.Learning.exchange", fail)
-    monkeypatch.setattr("warmcache.guards.Guards.note_missed", fail)
+    monkeypatch.setattr("warmcache.ledger.writer.Ledger.flush", flush)
+    monkeypatch.setattr("warmcache.learned.forecasts.Learning.exchange", fail)
+    monkeypatch.setattr("warmcache.cache.guards.Guards.note_missed", fail)
 
     async with asyncio.timeout(PATIENCE_SECONDS):
         runtime = build_runtime(Config(secret="test"), provider=FakeProvider(clock=clock), clock=clock)
@@ -134,7 +134,7 @@ async def test_nothing_begins_by_itself_while_the_end_is_written_down(
     async def drain(self: object) -> None:
         running.append(len(fake.runtime._starters))
 
-    monkeypatch.setattr("warmcache.ledger.Ledger.drain", drain)
+    monkeypatch.setattr("warmcache.ledger.writer.Ledger.drain", drain)
 
     async with fake_runtime(clock=clock, has_database=False) as fake:
         before = len(fake.runtime._starters)

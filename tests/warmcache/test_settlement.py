@@ -11,18 +11,19 @@ from uuid import uuid4
 import pytest
 from django.db import OperationalError, connection
 
-from warmcache import ledger as ledgers
-from warmcache import records, services
+from warmcache import services
+from warmcache.background.database import in_database_thread
 from warmcache.core.economics import request_cost_usd
 from warmcache.core.errors import StreamBroken, UpstreamUnavailable
 from warmcache.core.ports import BlockDelta
 from warmcache.core.prefix import Prompt
 from warmcache.core.usage import Usage
-from warmcache.database import in_database_thread
+from warmcache.ledger import rows as records
+from warmcache.ledger import writer as ledgers
+from warmcache.ledger.rows import Origin, RequestFacts, at
 from warmcache.models import Outcome, SkipCount, UsageRecord, WarmUp, WarmUpLine
-from warmcache.prices import rates_for
-from warmcache.records import Origin, RequestFacts, at
 from warmcache.testing import FakeClock, FakeRuntime, fake_runtime, make_prefix, make_prompt, make_turn
+from warmcache.upstream.prices import rates_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -543,7 +544,7 @@ async def test_a_database_that_fails_for_a_while_costs_neither_the_reply_nor_a_r
     fake: FakeRuntime, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(ledgers, "FLUSH_PATIENCE_SECONDS", 0.01)
-    monkeypatch.setattr("warmcache.warming.ROW_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr("warmcache.warmups.warm_up.ROW_PATIENCE_SECONDS", 0.1)
     # On a slow machine so many tries fit into this test that the write itself would be given up as broken.
     monkeypatch.setattr(ledgers, "MAX_FAILURES_WHILE_UP", 10**9)
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.processes import is_running, wait_until_gone
-from warmcache.simulator_process import SimulatorError, SimulatorProcess
+from warmcache.upstream.simulator_process import SimulatorError, SimulatorProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -60,7 +60,7 @@ def test_silence_is_told_after_the_time_given(tmp_path, monkeypatch):
 
 def test_it_leaves_with_a_parent_that_is_killed():
     script = (
-        "import time\nfrom warmcache.simulator_process import SimulatorProcess\n"
+        "import time\nfrom warmcache.upstream.simulator_process import SimulatorProcess\n"
         f"child = SimulatorProcess(profile='instant')\nchild.wait_ready({PATIENCE_SECONDS})\n"
         f"print(child.pid, flush=True)\ntime.sleep({10 * PATIENCE_SECONDS})"
     )

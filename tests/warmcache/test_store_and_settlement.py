@@ -30,18 +30,18 @@ from redis import Redis
 
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.redis_server import RedisServer
+from warmcache.cache.visits import Occasion
 from warmcache.conf import Config
 from warmcache.core.errors import StoreUnavailable, UpstreamUnavailable
 from warmcache.core.ports import WarmthStore
+from warmcache.ledger.rows import Origin
 from warmcache.models import Outcome, UsageRecord, WarmUp, WarmUpLine
-from warmcache.records import Origin
-from warmcache.runtime import Runtime, build_runtime
+from warmcache.requests.stream import ResponseStream
+from warmcache.runtime.wiring import Runtime, build_runtime
 from warmcache.stores.memory import MemoryWarmthStore
 from warmcache.stores.redis import RedisWarmthStore
-from warmcache.streaming import ResponseStream
 from warmcache.testing import FakeClock, FakeProvider, make_prompt, make_turn
-from warmcache.visits import Occasion
-from warmcache.warming import prewarm
+from warmcache.warmups.warm_up import prewarm
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -11,8 +11,8 @@ from warmcache.core.economics import Rates
 from warmcache.core.errors import StreamBroken, UpstreamError, UpstreamRefused, UpstreamUnavailable
 from warmcache.core.ports import BlockBegan, BlockDelta, BlockEnded, BlockSigned, StreamBegan, StreamEnded, StreamEvent
 from warmcache.core.prefix import Prompt
-from warmcache.records import Origin
-from warmcache.streaming import ResponseStream
+from warmcache.ledger.rows import Origin
+from warmcache.requests.stream import ResponseStream
 from warmcache.testing import MODEL, FakeClock, FakeProvider, FakeRuntime, fake_runtime, make_prompt, make_turn
 
 
@@ -200,7 +200,7 @@ class TestRetry:
 
     async def test_a_short_retry_after_is_honoured(self, fake: FakeRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
         slept: list[float] = []
-        monkeypatch.setattr("warmcache.streaming.asyncio.sleep", _recording(slept))
+        monkeypatch.setattr("warmcache.requests.stream.asyncio.sleep", _recording(slept))
         fake.provider.fail(UpstreamUnavailable("rate_limited", "no", retry_after_seconds=7))
 
         await read(request(fake))
@@ -224,7 +224,7 @@ class TestRetry:
 
     async def test_pauses_grow_and_are_jittered(self, fake: FakeRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
         slept: list[float] = []
-        monkeypatch.setattr("warmcache.streaming.asyncio.sleep", _recording(slept))
+        monkeypatch.setattr("warmcache.requests.stream.asyncio.sleep", _recording(slept))
         fake.provider.fail(UpstreamUnavailable("overloaded", "no"), times=2)
         response = request(fake)
         response._jitter = lambda: 0.5
@@ -412,7 +412,7 @@ class TestLedgerTrouble:
 
         with monkeypatch.context() as patch:
             patch.setattr(fake.runtime.ledger, "perform", hang)
-            patch.setattr("warmcache.streaming.RECORD_PATIENCE_SECONDS", 0.01)
+            patch.setattr("warmcache.requests.stream.RECORD_PATIENCE_SECONDS", 0.01)
             await read(response)
 
         assert response.result is not None

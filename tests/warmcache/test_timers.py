@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from tests.servers import PATIENCE_SECONDS
-from warmcache.tasks import TaskOwner
+from warmcache.background.tasks import TaskOwner
+from warmcache.background.timers import MAX_RUNNING, Timer, Timers
 from warmcache.testing import FakeClock
-from warmcache.timers import MAX_RUNNING, Timer, Timers
 
 
 @pytest.fixture

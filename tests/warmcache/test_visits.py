@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warmcache import services
+from warmcache.cache.visits import MAX_VISITS, SIGN_LIFETIME_SECONDS, Visits, place_of, places_before
 from warmcache.core.prefix import Prompt
 from warmcache.testing import FakeClock, FakeRuntime, fake_runtime, make_prefix, make_prompt, make_turn
-from warmcache.visits import MAX_VISITS, SIGN_LIFETIME_SECONDS, Visits, place_of, places_before
 
 
 class Lessons:

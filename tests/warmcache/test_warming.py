@@ -5,17 +5,18 @@ from dataclasses import replace
 import pytest
 
 from tests.servers import PATIENCE_SECONDS
-from warmcache import services, warming
+from warmcache import services
+from warmcache.background.database import in_database_thread
 from warmcache.checks import STORE_METHODS
 from warmcache.core.errors import StoreUnavailable, UpstreamRefused, UpstreamUnavailable
 from warmcache.core.guards import Claim, Refusal
 from warmcache.core.ports import Capabilities
 from warmcache.core.prefix import Layer, Prefix, Prompt
-from warmcache.database import in_database_thread
 from warmcache.models import WarmUp
 from warmcache.stores.memory import MemoryWarmthStore
 from warmcache.stores.memory_allowances import MemoryAllowances
 from warmcache.testing import FakeClock, FakeProvider, FakeRuntime, fake_runtime, make_prompt, make_turn
+from warmcache.warmups import warm_up
 
 
 async def warm(prompt: Prompt, intent: str = "typing") -> services.Warmth:
@@ -274,7 +275,7 @@ async def test_whoever_gives_up_while_the_guards_decide_leaves_nothing_reserved(
 async def test_only_so_many_prompts_wait_in_memory_for_their_turn(
     clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(warming, "MAX_UNDER_WAY", 2)
+    monkeypatch.setattr(warm_up, "MAX_UNDER_WAY", 2)
     async with fake_runtime(clock=clock, has_database=False, max_concurrent_warm_ups=1) as fake:
         fake.provider.hold_warm_ups()
         attempts = [
@@ -335,7 +336,7 @@ async def test_a_live_prefix_is_considered_without_sql_and_without_hashing(
     def forbidden(*_: object, **__: object) -> None:
         raise AssertionError("the hot path must not do this")
 
-    for place in ("warmcache.ledger.in_database_thread", "warmcache.core.prefix.canonical_bytes"):
+    for place in ("warmcache.ledger.writer.in_database_thread", "warmcache.core.prefix.canonical_bytes"):
         monkeypatch.setattr(place, forbidden)
     monkeypatch.setattr("warmcache.core.prefix.hmac.digest", forbidden)
     attempts = [await services.consider_prefix(prefix, intent="typing") for _ in range(100)]

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from chatapp import protocol
 from chatapp.models import Conversation, Message
-from chatapp.services import buckets, limits
-from warmcache.database import in_database_thread
+from chatapp.protocol import limits
+from chatapp.socket import buckets
+from warmcache.background.database import in_database_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -97,7 +98,7 @@ async def test_a_failure_of_our_own_is_an_error_frame_and_a_log_line(open_tab, a
     def broken(*arguments):
         raise RuntimeError("broken on purpose")
 
-    monkeypatch.setattr("chatapp.services.states.assistant_view", broken)
+    monkeypatch.setattr("chatapp.socket.conversation_states.assistant_view", broken)
     tab = await open_tab(ann)
 
     await tab.send("conversation.open")

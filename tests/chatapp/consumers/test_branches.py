@@ -7,7 +7,7 @@ import pytest
 from chatapp.models import Attachment, Message
 from tests.chatapp.held_replies import begin_held_reply
 from tests.chatapp.sockets import Tab
-from warmcache.database import in_database_thread
+from warmcache.background.database import in_database_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -8,12 +8,14 @@ from django.contrib.sessions.models import Session
 from django.test import AsyncClient
 from django.utils import timezone
 
-from chatapp import events, protocol, signed_in_socket
+from chatapp import events, protocol
 from chatapp.models import User
-from chatapp.services import limits, open_sockets
+from chatapp.process import open_sockets
+from chatapp.protocol import limits
+from chatapp.socket import session
 from tests.chatapp.held_replies import begin_held_reply
 from tests.chatapp.sockets import SocketClosedError, Tab, cookie_of, sign_in
-from warmcache.database import in_database_thread
+from warmcache.background.database import in_database_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,7 +32,7 @@ async def refusal_of(cookie: str) -> int:
 @pytest.fixture
 def let_time_pass(monkeypatch):
     """The next frame finds the last look at the session too old."""
-    monkeypatch.setattr("chatapp.signed_in_socket.SESSION_CHECK_SECONDS", -1.0)
+    monkeypatch.setattr("chatapp.socket.session.SESSION_CHECK_SECONDS", -1.0)
 
 
 async def test_ready_tells_who_you_are_and_what_you_may_do(open_tab, ann):
@@ -115,11 +117,11 @@ async def test_a_socket_that_is_being_closed_takes_and_sends_nothing_more(open_t
 
 
 async def test_a_socket_ends_with_its_lifetime_and_may_come_back(open_tab, ann, monkeypatch):
-    monkeypatch.setattr(signed_in_socket, "LIFETIME_SECONDS", 0.05)
+    monkeypatch.setattr(session, "LIFETIME_SECONDS", 0.05)
     tab = await open_tab(ann)
 
     code = await tab.until_closed()
-    monkeypatch.setattr(signed_in_socket, "LIFETIME_SECONDS", 3600)
+    monkeypatch.setattr(session, "LIFETIME_SECONDS", 3600)
     again = await open_tab(ann)
 
     assert code == 4413
@@ -127,7 +129,7 @@ async def test_a_socket_ends_with_its_lifetime_and_may_come_back(open_tab, ann, 
 
 
 async def test_a_socket_that_reads_a_reply_hears_its_end_first(open_tab, ann, assistant, simulator, monkeypatch):
-    monkeypatch.setattr(signed_in_socket, "LAST_REPLY_SECONDS", 0.05)
+    monkeypatch.setattr(session, "LAST_REPLY_SECONDS", 0.05)
     tab = await open_tab(ann)
     await begin_held_reply(tab, simulator, assistant_id=assistant.pk)
     (socket,) = open_sockets.listed()

@@ -7,7 +7,7 @@ import pytest
 
 from chatapp.models import Attachment, Conversation, Message
 from tests.factories import make_conversation, make_message
-from warmcache.database import in_database_thread
+from warmcache.background.database import in_database_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -84,7 +84,7 @@ async def test_a_socket_that_could_not_open_a_chat_hears_nothing_of_it(
         raise OSError("the database is away for a moment")
 
     with monkeypatch.context() as patch:
-        patch.setattr("chatapp.services.states.open_conversation", broken)
+        patch.setattr("chatapp.socket.conversation_states.open_conversation", broken)
         await his.send("conversation.open", conversation_id=created["conversation_id"])
         await his.until("error", code="internal_error")
     caplog.clear()

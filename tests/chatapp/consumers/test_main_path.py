@@ -7,8 +7,8 @@ import pytest
 from chatapp.models import Message
 from tests.chatapp.sockets import Tab, reply_text
 from warmcache import services as warmcache
+from warmcache.background.database import in_database_thread
 from warmcache.core import prefix
-from warmcache.database import in_database_thread
 from warmcache.models import UsageRecord, WarmUp
 
 pytestmark = pytest.mark.django_db(transaction=True)

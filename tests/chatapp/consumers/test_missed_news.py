@@ -5,18 +5,19 @@ import asyncio
 import pytest
 from django.db import OperationalError
 
-from chatapp import access, signed_in_socket
-from chatapp.services import reply_places, states
+from chatapp.conversations import access
+from chatapp.replies import resume
+from chatapp.socket import conversation_states, session
 from tests.chatapp.sockets import eventually
 from tests.factories import make_conversation
-from warmcache.database import in_database_thread
+from warmcache.background.database import in_database_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch) -> None:
-    monkeypatch.setattr(signed_in_socket, "MAKE_UP_SECONDS", 0.01)
+    monkeypatch.setattr(session, "MAKE_UP_SECONDS", 0.01)
 
 
 def fails_first(function, *, times: int, calls: list[object] | None = None):
@@ -46,7 +47,9 @@ async def two_tabs(open_tab, ann, assistant):
 async def test_a_message_that_could_not_be_read_is_shown_when_it_can(open_tab, ann, assistant, monkeypatch):
     conversation, writer, listener = await two_tabs(open_tab, ann, assistant)
     monkeypatch.setattr(access, "message_in", fails_first(access.message_in, times=1))
-    monkeypatch.setattr(states, "open_conversation", fails_first(states.open_conversation, times=2))
+    monkeypatch.setattr(
+        conversation_states, "open_conversation", fails_first(conversation_states.open_conversation, times=2)
+    )
 
     await writer.say("Do they hear of this?", conversation_id=conversation.pk)
     shown = await listener.until("conversation.state")
@@ -60,8 +63,8 @@ async def test_the_end_of_a_reply_whose_log_is_gone_is_told_when_the_database_an
     open_tab, ann, assistant, monkeypatch
 ):
     conversation, writer, listener = await two_tabs(open_tab, ann, assistant)
-    monkeypatch.setattr(reply_places, "log_for", no_log)
-    monkeypatch.setattr(states, "end_of", fails_first(states.end_of, times=2))
+    monkeypatch.setattr(resume, "log_for", no_log)
+    monkeypatch.setattr(conversation_states, "end_of", fails_first(conversation_states.end_of, times=2))
 
     await writer.say("How does it end?", conversation_id=conversation.pk)
     finished = await listener.until("reply.finished")
@@ -74,7 +77,7 @@ async def no_log(reply_id, *, user_id):
 
 
 async def test_a_tab_that_has_gone_away_asks_for_nothing_more(open_tab, ann, assistant, monkeypatch):
-    monkeypatch.setattr(signed_in_socket, "MAKE_UP_SECONDS", 0.05)
+    monkeypatch.setattr(session, "MAKE_UP_SECONDS", 0.05)
     conversation, writer, listener = await two_tabs(open_tab, ann, assistant)
     asked: list[object] = []
 
@@ -82,7 +85,7 @@ async def test_a_tab_that_has_gone_away_asks_for_nothing_more(open_tab, ann, ass
         return bool(asked)
 
     monkeypatch.setattr(access, "message_in", fails_first(access.message_in, times=1000))
-    monkeypatch.setattr(states, "open_conversation", fails_first(lambda *_: None, times=1000, calls=asked))
+    monkeypatch.setattr(conversation_states, "open_conversation", fails_first(lambda *_: None, times=1000, calls=asked))
 
     await writer.say("Who is there?", conversation_id=conversation.pk)
     await eventually(has_asked)

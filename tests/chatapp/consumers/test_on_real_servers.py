@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 import websockets
 
-from chatapp.services.limits import LIMITS
+from chatapp.protocol.limits import LIMITS
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import ChatServer
 

@@ -5,11 +5,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from chatapp.conversations import conversations
 from chatapp.protocol import encode
-from chatapp.services import conversations, running_replies
+from chatapp.replies import registry
 from tests.chatapp.sockets import Tab, eventually, reply_text
 from tests.factories import make_assistant, make_conversation, make_message
-from warmcache.database import in_database_thread
+from warmcache.background.database import in_database_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -306,10 +307,10 @@ async def test_an_ended_reply_keeps_its_frames_and_lets_its_run_go(uninterrupted
     await uninterrupted.read_all()
 
     async def is_let_go():
-        return not running_replies.is_written_here(reply_id)
+        return not registry.is_written_here(reply_id)
 
     await eventually(is_let_go)
-    log = await running_replies.logs().find(reply_id)
+    log = await registry.logs().find(reply_id)
 
     assert log is not None
     assert [json.loads(encode(frame)) for frame in log.frames_after(0)] == uninterrupted.of_type(

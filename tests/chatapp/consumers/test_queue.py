@@ -7,11 +7,13 @@ from uuid import uuid4
 import pytest
 
 from chatapp.models import Attachment, Message, QueuedMessage
-from chatapp.services import lifecycle, limits, queue, replies, sent_messages
+from chatapp.process import lifecycle
+from chatapp.protocol import limits
+from chatapp.replies import actions, pending, sent_messages
 from tests.chatapp.held_replies import begin_held_reply, breath_held, hold_next_reply
 from tests.chatapp.sockets import Tab, eventually
 from tests.factories import make_conversation, make_message
-from warmcache.database import in_database_thread
+from warmcache.background.database import in_database_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -262,13 +264,13 @@ async def test_of_many_that_look_for_the_next_message_exactly_one_finds_it(quiet
 async def test_a_process_that_is_about_to_end_leaves_the_queue_to_the_one_that_the_page_comes_to(
     open_tab, ann, assistant, simulator, monkeypatch
 ):
-    monkeypatch.setattr(replies, "_is_leaving", asyncio.Event())
+    monkeypatch.setattr(actions, "_is_leaving", asyncio.Event())
     tab = await open_tab(ann)
     started = await begin_reply(tab, simulator, assistant_id=assistant.pk)
     with breath_held(simulator):
         await tab.say("The second", conversation_id=started["conversation_id"])
         await tab.until("message.queued")
-    replies.leave_the_queue()
+    actions.leave_the_queue()
     await ended(tab, 1)
     await tab.read_all()
     before = await in_database_thread(questions)
@@ -283,7 +285,7 @@ async def test_a_process_that_is_about_to_end_leaves_the_queue_to_the_one_that_t
 async def test_what_a_dead_process_left_in_the_queue_long_ago_is_not_sent_behind_anybody_s_back(
     open_tab, ann, assistant, simulator, monkeypatch
 ):
-    monkeypatch.setattr(replies, "_send_next", _nobody)
+    monkeypatch.setattr(actions, "_send_next", _nobody)
     tab = await open_tab(ann)
     started = await begin_reply(tab, simulator, assistant_id=assistant.pk)
     with breath_held(simulator):
@@ -292,8 +294,8 @@ async def test_what_a_dead_process_left_in_the_queue_long_ago_is_not_sent_behind
     await ended(tab, 1)
     await tab.read_all()
 
-    monkeypatch.setattr(queue, "LONGEST_TURN", timedelta(0))
-    monkeypatch.setattr(queue, "STALE_AFTER", timedelta(0))
+    monkeypatch.setattr(pending, "LONGEST_TURN", timedelta(0))
+    monkeypatch.setattr(pending, "STALE_AFTER", timedelta(0))
     await tab.send("conversation.open", conversation_id=started["conversation_id"])
     state = await tab.until("conversation.state")
 
@@ -303,7 +305,7 @@ async def test_what_a_dead_process_left_in_the_queue_long_ago_is_not_sent_behind
 async def test_a_message_behind_those_that_were_left_sends_them_first(open_tab, ann, assistant, simulator, monkeypatch):
     tab = await open_tab(ann)
     with monkeypatch.context() as patch:
-        patch.setattr(replies, "_send_next", _nobody)
+        patch.setattr(actions, "_send_next", _nobody)
         started = await begin_reply(tab, simulator, assistant_id=assistant.pk)
         with breath_held(simulator):
             await tab.say("Left behind", conversation_id=started["conversation_id"])

@@ -5,14 +5,16 @@ import threading
 import pytest
 
 from chatapp import events
-from chatapp.health import health
+from chatapp.conversations import conversations
 from chatapp.models import Conversation, Message
-from chatapp.services import conversations, lifecycle, reply_rows, reply_run, running_replies
+from chatapp.process import lifecycle
+from chatapp.process.health import health
+from chatapp.replies import registry, rows, run
 from tests.chatapp.held_replies import begin_held_reply, reply_row, until_hung_up
 from tests.chatapp.sockets import eventually, in_time, reply_text
 from tests.factories import make_conversation, make_message
 from tests.servers import PATIENCE_SECONDS
-from warmcache.database import in_database_thread
+from warmcache.background.database import in_database_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -46,7 +48,7 @@ async def test_a_message_on_its_way_at_shutdown_is_not_left_streaming(open_tab, 
 async def test_a_process_that_cannot_wait_still_stores_how_far_a_reply_came(
     open_tab, ann, assistant, simulator, monkeypatch
 ):
-    monkeypatch.setattr(running_replies, "SHUTDOWN_PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(registry, "SHUTDOWN_PATIENCE_SECONDS", 0)
     tab = await open_tab(ann)
     started = await begin_held_reply(tab, simulator, assistant_id=assistant.pk)
 
@@ -56,7 +58,7 @@ async def test_a_process_that_cannot_wait_still_stores_how_far_a_reply_came(
     row = await reply_row(started["reply_id"])
     assert row.status == finished["status"] == "interrupted"
     assert row.text == reply_text(tab.frames)
-    assert not running_replies.is_written_here(row.pk)
+    assert not registry.is_written_here(row.pk)
 
 
 async def test_what_a_dead_process_left_is_interrupted_at_the_next_start(quiet_process, ann, assistant):
@@ -81,7 +83,7 @@ async def test_what_a_dead_process_left_is_interrupted_at_the_next_start(quiet_p
 async def test_deleting_the_chat_in_the_middle_hangs_up_and_leaves_nothing(
     open_tab, ann, assistant, simulator, monkeypatch
 ):
-    monkeypatch.setattr(reply_run, "CHECKPOINT_SECONDS", 0.05)
+    monkeypatch.setattr(run, "CHECKPOINT_SECONDS", 0.05)
     simulator.script(tokens=4000, tokens_per_second=100)
     tab = await open_tab(ann)
     await tab.say("A question", assistant_id=assistant.pk)
@@ -92,7 +94,7 @@ async def test_deleting_the_chat_in_the_middle_hangs_up_and_leaves_nothing(
     await in_database_thread(conversations.delete, conversation)
     deleted = await tab.until("conversation.updated")
     await until_hung_up(simulator)
-    await in_time(running_replies.tasks.join(timeout_seconds=PATIENCE_SECONDS))
+    await in_time(registry.tasks.join(timeout_seconds=PATIENCE_SECONDS))
 
     assert deleted["conversation"]["deleted"] is True
     assert not await in_database_thread(Message.objects.exists)
@@ -103,18 +105,18 @@ async def test_deleting_the_chat_in_the_middle_hangs_up_and_leaves_nothing(
 async def test_deleting_the_chat_before_its_reply_began_makes_no_request(
     open_tab, ann, assistant, simulator, monkeypatch
 ):
-    load = reply_run._load
+    load = run._load
 
     def load_after_deletion(reply):
         conversations.delete(Conversation.objects.get(pk=reply.conversation_id))
         return load(reply)
 
-    monkeypatch.setattr(reply_run, "_load", load_after_deletion)
+    monkeypatch.setattr(run, "_load", load_after_deletion)
     tab = await open_tab(ann)
 
     await tab.say("A question", assistant_id=assistant.pk)
     await tab.until("message.created")
-    await in_time(running_replies.tasks.join(timeout_seconds=PATIENCE_SECONDS))
+    await in_time(registry.tasks.join(timeout_seconds=PATIENCE_SECONDS))
 
     assert simulator.requests() == []
     assert not await in_database_thread(Message.objects.exists)
@@ -123,7 +125,7 @@ async def test_deleting_the_chat_before_its_reply_began_makes_no_request(
 async def test_text_before_a_silence_is_stored_within_the_checkpoint_s_time(
     open_tab, ann, assistant, simulator, monkeypatch
 ):
-    monkeypatch.setattr(reply_run, "CHECKPOINT_SECONDS", 0.05)
+    monkeypatch.setattr(run, "CHECKPOINT_SECONDS", 0.05)
     tab = await open_tab(ann)
     started = await begin_held_reply(tab, simulator, assistant_id=assistant.pk)
 
@@ -142,27 +144,27 @@ async def test_text_before_a_silence_is_stored_within_the_checkpoint_s_time(
 async def test_an_end_that_cannot_be_stored_at_once_is_tried_again(
     open_tab, ann, assistant, simulator, monkeypatch, quiet_process, caplog
 ):
-    monkeypatch.setattr(reply_run, "FIRST_WRITE_PAUSE_SECONDS", 0.01)
-    finish, failures = reply_rows.finish, iter([OSError("down"), OSError("still down")])
+    monkeypatch.setattr(run, "FIRST_WRITE_PAUSE_SECONDS", 0.01)
+    finish, failures = rows.finish, iter([OSError("down"), OSError("still down")])
 
     def flaky(claim, columns):
         if (failure := next(failures, None)) is not None:
             raise failure
         return finish(claim, columns)
 
-    monkeypatch.setattr(reply_rows, "finish", flaky)
+    monkeypatch.setattr(rows, "finish", flaky)
     tab = await open_tab(ann)
 
     await tab.say("A question", assistant_id=assistant.pk)
     finished = await tab.until("reply.finished")
 
     assert (await reply_row(finished["reply_id"])).status == finished["status"] == "complete"
-    assert len([r for r in caplog.records if r.name == reply_run.__name__]) == 2
+    assert len([r for r in caplog.records if r.name == run.__name__]) == 2
 
 
 async def test_a_checkpoint_that_cannot_be_stored_costs_nothing(open_tab, ann, assistant, simulator, monkeypatch):
-    monkeypatch.setattr(reply_run, "CHECKPOINT_SECONDS", 0.05)
-    checkpoint, failures, stored = reply_rows.checkpoint, [OSError("down"), OSError("still down")], []
+    monkeypatch.setattr(run, "CHECKPOINT_SECONDS", 0.05)
+    checkpoint, failures, stored = rows.checkpoint, [OSError("down"), OSError("still down")], []
 
     def flaky(claim, columns, *, now):
         if failures:
@@ -173,7 +175,7 @@ async def test_a_checkpoint_that_cannot_be_stored_costs_nothing(open_tab, ann, a
     async def is_stored() -> bool:
         return bool(stored)
 
-    monkeypatch.setattr(reply_rows, "checkpoint", flaky)
+    monkeypatch.setattr(rows, "checkpoint", flaky)
     simulator.script(tokens=4000, tokens_per_second=100)
     tab = await open_tab(ann)
 
@@ -241,8 +243,8 @@ async def test_a_reply_that_nobody_writes_any_more_does_not_lock_its_conversatio
 async def test_whoever_watches_a_reply_that_nobody_writes_any_more_is_told_its_end(
     open_tab, ann, assistant, simulator, short_lease, monkeypatch
 ):
-    streaming, is_looking = reply_rows.streaming, threading.Event()
-    monkeypatch.setattr(reply_rows, "streaming", lambda: streaming() if is_looking.is_set() else [])
+    streaming, is_looking = rows.streaming, threading.Event()
+    monkeypatch.setattr(rows, "streaming", lambda: streaming() if is_looking.is_set() else [])
     await lifecycle.startup()
     orphan = await make_orphan(ann, assistant)
     tab = await open_tab(ann)
@@ -298,6 +300,6 @@ async def test_a_channel_layer_that_is_down_does_not_cost_the_sender_the_reply(
         patch.setattr(events, "get_channel_layer", DeadLayer)
         await tab.say("Are you there?", assistant_id=assistant.pk)
         finished = await tab.until("reply.finished")
-        await in_time(running_replies.tasks.join(timeout_seconds=PATIENCE_SECONDS))
+        await in_time(registry.tasks.join(timeout_seconds=PATIENCE_SECONDS))
 
     assert finished["status"] == "complete"

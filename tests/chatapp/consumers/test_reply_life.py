@@ -8,13 +8,14 @@ import pytest
 
 from chatapp import events
 from chatapp.models import Message
-from chatapp.services import reply_run, running_replies
+from chatapp.replies import registry
+from chatapp.replies import run as reply_run
 from tests.chatapp.held_replies import begin_held_reply, reply_row, until_hung_up
 from tests.chatapp.sockets import in_time, reply_text
 from tests.factories import make_conversation, make_message
 from tests.servers import PATIENCE_SECONDS
 from warmcache import services as warmcache
-from warmcache.database import in_database_thread
+from warmcache.background.database import in_database_thread
 from warmcache.models import UsageRecord
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -28,7 +29,7 @@ async def test_a_reply_goes_on_without_any_socket(open_tab, ann, assistant, simu
     await tab.until("reply.delta")
 
     await tab.disconnect()
-    await in_time(running_replies.tasks.join(timeout_seconds=PATIENCE_SECONDS))
+    await in_time(registry.tasks.join(timeout_seconds=PATIENCE_SECONDS))
     later = await open_tab(ann)
     await later.send("conversation.open", conversation_id=started["conversation_id"])
     state = await later.until("conversation.state")
@@ -43,7 +44,7 @@ async def test_a_socket_that_dies_before_the_ack_leaves_a_message_with_its_reply
     tab = await open_tab(ann)
     await tab.say("Sent with the last breath", assistant_id=assistant.pk)
     await tab.disconnect()
-    await in_time(running_replies.tasks.join(timeout_seconds=PATIENCE_SECONDS))
+    await in_time(registry.tasks.join(timeout_seconds=PATIENCE_SECONDS))
 
     rows = await in_database_thread(lambda: list(Message.objects.values_list("role", "status")))
 

@@ -7,10 +7,10 @@ import pytest
 
 from chatapp.models import Attachment, Conversation, Message
 from chatapp.protocol import MAX_FRAME_BYTES, MAX_TEXT_CHARS
-from chatapp.services import replies
+from chatapp.replies import actions
 from tests.chatapp.sockets import Tab, reply_text
 from tests.factories import make_conversation, make_message
-from warmcache.database import in_database_thread
+from warmcache.background.database import in_database_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -291,7 +291,7 @@ async def test_a_sender_hears_of_its_reply_even_if_the_channel_layer_loses_the_e
     async def lost(conversation_id, reply_id):
         """As a full channel loses it."""
 
-    monkeypatch.setattr(replies.events, "announce_reply", lost)
+    monkeypatch.setattr(actions.events, "announce_reply", lost)
     tab = await open_tab(ann)
 
     await tab.say("Hello", assistant_id=assistant.pk)

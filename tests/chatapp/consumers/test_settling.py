@@ -8,7 +8,7 @@ from chatapp.models import Assistant, Conversation, User
 from tests.chatapp.sockets import Tab
 from tests.factories import make_conversation, make_message
 from warmcache import services as warmcache
-from warmcache.database import in_database_thread
+from warmcache.background.database import in_database_thread
 from warmcache.models import UsageRecord, WarmUp
 
 pytestmark = pytest.mark.django_db(transaction=True)

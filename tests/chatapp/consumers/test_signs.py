@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from chatapp.models import Attachment
-from chatapp.services import returns, states
+from chatapp.socket import conversation_states
+from chatapp.warming import returns
 from tests.chatapp.sockets import Tab
 from tests.factories import make_assistant, make_conversation, make_message
 from warmcache import services as warmcache
-from warmcache.database import in_database_thread
+from warmcache.background.database import in_database_thread
 from warmcache.models import SkipCount, WarmUp
-from warmcache.runtime import get_runtime
+from warmcache.runtime.wiring import get_runtime
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -74,7 +75,7 @@ async def test_opening_what_is_warm_costs_the_queries_of_its_state_and_no_more(
     await tab.read_all()
     await warmcache.flush()
     queries.clear()
-    await states.open_conversation(ann, conversation.pk, None)
+    await conversation_states.open_conversation(ann, conversation.pk, None)
     needed = shapes(queries)
     queries.clear()
 

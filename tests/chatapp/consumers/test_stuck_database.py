@@ -6,10 +6,10 @@ from uuid import UUID
 
 import pytest
 
-from chatapp import access
+from chatapp.conversations import access
 from tests.factories import make_conversation
 from tests.servers import PATIENCE_SECONDS
-from warmcache.database import in_database_thread
+from warmcache.background.database import in_database_thread
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def stuck(monkeypatch) -> Iterator[dict[UUID, threading.Event]]:
         return real(user, conversation_id, **options)
 
     monkeypatch.setattr(access, "conversation_for_user", held)
-    monkeypatch.setattr("chatapp.signed_in_socket.PONG_SECONDS", 0.1)
+    monkeypatch.setattr("chatapp.socket.session.PONG_SECONDS", 0.1)
     yield gates
     for gate in gates.values():
         gate.set()

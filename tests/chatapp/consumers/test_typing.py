@@ -5,16 +5,19 @@ from decimal import Decimal
 
 import pytest
 
-from chatapp.services import buckets, limits, prompts, typing
+from chatapp.conversations import prompts
+from chatapp.protocol import limits
+from chatapp.socket import buckets
+from chatapp.warming import typing
 from tests.chatapp.sockets import Tab, cookie_of, sign_in
 from tests.factories import make_assistant, make_conversation, make_message
-from warmcache import runtime
 from warmcache import services as warmcache
+from warmcache.background.database import in_database_thread
 from warmcache.conf import get_config
 from warmcache.core import prefix
-from warmcache.database import in_database_thread
 from warmcache.models import SkipCount, UsageRecord, WarmUp
-from warmcache.runtime import build_runtime, install_runtime
+from warmcache.runtime import wiring
+from warmcache.runtime.wiring import build_runtime, install_runtime
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -182,7 +185,7 @@ class MovableClock:
 
     def __init__(self) -> None:
         self.ahead_seconds = 0.0
-        self._system = runtime.SystemClock()
+        self._system = wiring.SystemClock()
 
     def now(self) -> float:
         return self._system.now() + self.ahead_seconds

@@ -8,7 +8,7 @@ import pytest
 from chatapp.models import Message
 from tests.chatapp.sockets import Tab, reply_text
 from warmcache import services as warmcache
-from warmcache.database import in_database_thread
+from warmcache.background.database import in_database_thread
 from warmcache.models import UsageRecord, WarmUp
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -43,7 +43,7 @@ AFTER = {
 
 @pytest.fixture(autouse=True)
 def no_pause_between_tries(monkeypatch):
-    monkeypatch.setattr("warmcache.streaming.FIRST_BACKOFF_SECONDS", 0.0)
+    monkeypatch.setattr("warmcache.requests.stream.FIRST_BACKOFF_SECONDS", 0.0)
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from contextlib import aclosing
 
 import pytest
 
-from chatapp.services.reply_log import LogFrame, LogGap, ReplyLog, Snapshot
-from chatapp.services.reply_logs import ReplyLogs
+from chatapp.replies.log import LogFrame, LogGap, ReplyLog, Snapshot
+from chatapp.replies.logs import ReplyLogs
 from tests.chatapp.reply_frames import append_next, finished, new_log, write
 from tests.chatapp.sockets import eventually, in_time
 

@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatapp import access
+from chatapp.conversations import access, branches, prompts
+from chatapp.conversations.branches import MessageTree
 from chatapp.models import Message
-from chatapp.services import branches, prompts
-from chatapp.services.branches import MessageTree
 from tests.factories import make_conversation, make_message, make_user
 from warmcache.core.prefix import Prompt
 

@@ -3,8 +3,8 @@
 import pytest
 
 from chatapp import protocol
-from chatapp.services.buckets import SocketBuckets, TokenBucket
-from chatapp.services.limits import LIMITS, STRIKES_TO_CLOSE
+from chatapp.protocol.limits import LIMITS, STRIKES_TO_CLOSE
+from chatapp.socket.buckets import SocketBuckets, TokenBucket
 
 AN_ID = "0b7e4b1c-95b3-4a6a-9d2e-0d4f7f4f9e11"
 COMMAND = protocol.ReplyStop(reply_id=AN_ID)
@@ -64,7 +64,7 @@ def test_the_last_strike_closes_and_old_ones_fade(clock):
 
 
 def test_a_fast_typist_never_meets_the_bucket(clock):
-    from chatapp.services.limits import TIMINGS
+    from chatapp.protocol.limits import TIMINGS
 
     buckets = SocketBuckets(clock.now)
     for _ in range(1000):
@@ -73,7 +73,7 @@ def test_a_fast_typist_never_meets_the_bucket(clock):
 
 
 def test_a_page_that_acks_at_the_told_pace_never_meets_the_bucket(clock):
-    from chatapp.services.limits import TIMINGS
+    from chatapp.protocol.limits import TIMINGS
 
     buckets = SocketBuckets(clock.now)
     for _ in range(1000):

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from chatapp.process import draining, open_sockets
+from chatapp.process.draining import REPLIES_SECONDS, SPREAD_SECONDS
 from chatapp.protocol import CLOSE_RESTARTING
-from chatapp.services import draining, open_sockets, running_replies
-from chatapp.services.draining import REPLIES_SECONDS, SPREAD_SECONDS
+from chatapp.replies import registry
 
 
 class World:
@@ -17,8 +18,8 @@ class World:
         self.now = 0.0
         self.replies_end_at: list[float] = []
         self.interrupted_at: float | None = None
-        monkeypatch.setattr(running_replies, "count", lambda: len(self.running()))
-        monkeypatch.setattr(running_replies, "interrupt_all", self.interrupt_all)
+        monkeypatch.setattr(registry, "count", lambda: len(self.running()))
+        monkeypatch.setattr(registry, "interrupt_all", self.interrupt_all)
 
     def running(self) -> list[float]:
         return [end for end in self.replies_end_at if end > self.now]
@@ -134,7 +135,7 @@ async def test_a_socket_that_fails_to_close_does_not_keep_the_others(world, capl
         async def close(self, code: int) -> None:
             raise RuntimeError("gone")
 
-    caplog.set_level(logging.CRITICAL, "chatapp.services.draining")
+    caplog.set_level(logging.CRITICAL, "chatapp.process.draining")
     broken, other = Broken(world), Socket(world)
 
     await world.drain()

@@ -4,9 +4,9 @@ from uuid import UUID
 
 import pytest
 
-from chatapp.services import reply_logs
-from chatapp.services.reply_log import ReplyLog
-from chatapp.services.reply_logs import KEPT_SECONDS, MemoryReplyLogs
+from chatapp.replies import logs as reply_logs
+from chatapp.replies.log import ReplyLog
+from chatapp.replies.logs import KEPT_SECONDS, MemoryReplyLogs
 from tests.chatapp.reply_frames import finished, new_log, write
 from tests.chatapp.services.reply_logs_contract import ReplyLogsContract
 from warmcache.testing import FakeClock

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chatapp.conversations import branches, prompts
 from chatapp.models import Attachment, Message
-from chatapp.services import branches, prompts, states
+from chatapp.socket import conversation_states
 from tests.factories import make_assistant, make_conversation, make_message, make_user
 from warmcache.core.prefix import Layer, PrefixKey, build_request
 
@@ -51,7 +52,7 @@ def test_what_the_page_shows_as_history_is_what_is_sent(conversation, rounds):
 
     warmed = prompts.prompt_for_next_message(conversation)
     prompt, turn = prompts.prompt_and_turn(question)
-    shown = [states.message_view(m, [m.pk]) for m in branches.branch_of(conversation)]
+    shown = [conversation_states.message_view(m, [m.pk]) for m in branches.branch_of(conversation)]
 
     visible = [(m.role, m.text) for m in shown if m.text.strip()]
     assert said_in(prompt) + [("user", turn[0]["text"])] == visible

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 import pytest
 from redis.asyncio import Redis
 
-from chatapp.services import redis_reply_logs
-from chatapp.services.redis_reply_logs import LAST, RedisReplyLogs
-from chatapp.services.reply_log import LogGap
-from chatapp.services.reply_logs import KEPT_SECONDS
+from chatapp.replies import redis_logs
+from chatapp.replies.log import LogGap
+from chatapp.replies.logs import KEPT_SECONDS
+from chatapp.replies.redis_logs import LAST, RedisReplyLogs
 from tests.chatapp.reply_frames import append_next, finished, new_log, write
 from tests.chatapp.services.reply_logs_contract import ReplyLogsContract, found, read
 from tests.chatapp.sockets import eventually, in_time
@@ -31,7 +31,7 @@ async def process(redis_server: RedisServer, **options: int) -> AsyncIterator[Re
 
 @pytest.fixture(autouse=True)
 def soon_back(monkeypatch) -> None:
-    monkeypatch.setattr(redis_reply_logs, "REST_SECONDS", 0.05)
+    monkeypatch.setattr(redis_logs, "REST_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ async def test_what_an_owner_that_was_given_up_says_is_refused(owner, reader, re
 
     write(log, 10)
     log.append(finished(log))
-    await asyncio.sleep(3 * redis_reply_logs.WRITE_SECONDS)
+    await asyncio.sleep(3 * redis_logs.WRITE_SECONDS)
 
     assert [frame.seq for frame in await in_time(read(seen))] == list(range(1, 12))
     newest = await redis.xrevrange(key_of(log), count=1)

@@ -4,9 +4,9 @@ import pytest
 
 from chatapp.models import Message
 from chatapp.protocol import ReplyBlock, ReplyDelta, ReplyFinished
-from chatapp.protocol_views import Cursor
-from chatapp.services.reply_log import ReplyHead, ReplyLog
-from chatapp.services.reply_places import place_for
+from chatapp.protocol.views import Cursor
+from chatapp.replies.log import ReplyHead, ReplyLog
+from chatapp.replies.resume import place_for
 
 EPOCH = "epoch"
 

@@ -4,7 +4,7 @@ import asyncio
 from uuid import UUID
 
 from chatapp.protocol import ServerFrame
-from chatapp.services.reply_readers import ReplyReaders
+from chatapp.replies.readers import ReplyReaders
 from tests.chatapp.reply_frames import delta, new_log
 
 

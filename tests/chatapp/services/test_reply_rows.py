@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from chatapp.models import Conversation, Message
-from chatapp.services import reply_rows
-from chatapp.services.reply_rows import Claim, Streaming
+from chatapp.replies import rows as reply_rows
+from chatapp.replies.rows import Claim, Streaming
 from tests.chatapp.reply_frames import finished, new_log
 from tests.factories import make_conversation, make_message
 

@@ -9,13 +9,13 @@ import pytest
 from django.db import OperationalError
 
 from chatapp.models import Message
-from chatapp.services import reply_rows
-from chatapp.services.reply_log import ReplyLog
-from chatapp.services.reply_logs import MemoryReplyLogs
-from chatapp.services.reply_watch import ReplyWatch
+from chatapp.replies import rows
+from chatapp.replies.log import ReplyLog
+from chatapp.replies.logs import MemoryReplyLogs
+from chatapp.replies.takeover import ReplyWatch
 from tests.chatapp.reply_frames import finished, new_log, write
 from tests.factories import make_conversation, make_message
-from warmcache.database import in_database_thread
+from warmcache.background.database import in_database_thread
 from warmcache.testing import FakeClock
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -75,7 +75,7 @@ class World:
         def stored() -> Message:
             conversation = make_conversation()
             now = datetime.now(UTC)
-            reply = reply_rows.begin(conversation, make_message(conversation), owner=owner, now=now)
+            reply = rows.begin(conversation, make_message(conversation), owner=owner, now=now)
             Message.objects.filter(pk=reply.pk).update(**columns)
             reply.refresh_from_db()
             return reply
@@ -100,7 +100,7 @@ async def row(reply: Message) -> Message:
 
 
 async def beat(reply: Message) -> None:
-    await in_database_thread(reply_rows.beat, [reply.pk], now=datetime.now(UTC))
+    await in_database_thread(rows.beat, [reply.pk], now=datetime.now(UTC))
 
 
 async def test_a_reply_is_given_up_after_a_whole_lease_of_silence_and_not_before(world) -> None:
@@ -196,7 +196,7 @@ async def test_looks_that_fail_count_for_nothing(world, monkeypatch) -> None:
 
     await world.look(seconds=LEASE_SECONDS - 1)
     with monkeypatch.context() as patch:
-        patch.setattr(reply_rows, "streaming", away)
+        patch.setattr(rows, "streaming", away)
         await world.look(seconds=10)
     await world.look(seconds=LEASE_SECONDS - 1)
 
@@ -225,7 +225,7 @@ async def test_of_many_watchers_one_ends_a_reply(world) -> None:
 
 
 async def test_a_reply_is_left_alone_by_the_process_that_writes_it_and_kept_alive(world) -> None:
-    reply = await world.begin(reply_rows.PROCESS)
+    reply = await world.begin(rows.PROCESS)
     world.written[reply.pk] = Written()
     watcher = World()
 
@@ -237,7 +237,7 @@ async def test_a_reply_is_left_alone_by_the_process_that_writes_it_and_kept_aliv
 
 
 async def test_a_row_that_its_process_does_not_write_is_given_up_by_that_process_too(world) -> None:
-    reply = await world.begin(reply_rows.PROCESS)
+    reply = await world.begin(rows.PROCESS)
 
     await world.look(seconds=LEASE_SECONDS + 2)
 
@@ -249,7 +249,7 @@ async def test_a_stop_that_was_asked_for_elsewhere_is_obeyed_at_the_next_look(wo
     for each in (reply, other):
         world.written[each.pk] = Written()
 
-    await in_database_thread(reply_rows.request_stop, reply.pk, now=datetime.now(UTC))
+    await in_database_thread(rows.request_stop, reply.pk, now=datetime.now(UTC))
     await world.look()
 
     assert world.written[reply.pk].is_stopped
@@ -276,7 +276,7 @@ async def test_readers_whose_log_was_cut_off_hear_of_the_end_from_the_row(world)
     await world.look(seconds=2)
     columns: Mapping[str, Any] = {"status": "complete", "text": text, "log_seq": 151}
 
-    await in_database_thread(reply_rows.finish, reply_rows.claim_of(reply), columns)
+    await in_database_thread(rows.finish, rows.claim_of(reply), columns)
     await world.look(seconds=3)
 
     assert stand_in.finished is not None
@@ -290,7 +290,7 @@ async def test_readers_whose_log_lacks_text_begin_anew(world) -> None:
     await world.look(seconds=2)
 
     columns: Mapping[str, Any] = {"status": "complete", "text": "More than they have"}
-    await in_database_thread(reply_rows.finish, reply_rows.claim_of(reply), columns)
+    await in_database_thread(rows.finish, rows.claim_of(reply), columns)
     await world.look(seconds=3)
 
     assert stand_in.is_abandoned

@@ -6,12 +6,12 @@ import pytest
 from django.utils import timezone
 
 from chatapp.models import Message
-from chatapp.protocol_views import Cursor
-from chatapp.services import reply_rows, running_replies
-from chatapp.services.reply_log import ReplyLog
-from chatapp.services.states import Opened, open_conversation
+from chatapp.protocol.views import Cursor
+from chatapp.replies import registry, rows
+from chatapp.replies.log import ReplyLog
+from chatapp.socket.conversation_states import Opened, open_conversation
 from tests.factories import make_assistant, make_conversation, make_message, make_user
-from warmcache.database import in_database_thread
+from warmcache.background.database import in_database_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -21,22 +21,22 @@ def reply() -> Message:
     """A reply of a process that has died, stored up to frame 3."""
     conversation = make_conversation(make_user("ann"), make_assistant())
     question = make_message(conversation, "Why?")
-    row = reply_rows.begin(conversation, question, owner="a dead process", now=timezone.now())
-    reply_rows.checkpoint(reply_rows.claim_of(row), {"text": "Because", "log_seq": 3}, now=timezone.now())
+    row = rows.begin(conversation, question, owner="a dead process", now=timezone.now())
+    rows.checkpoint(rows.claim_of(row), {"text": "Because", "log_seq": 3}, now=timezone.now())
     return Message.objects.select_related("conversation__user").get(pk=row.pk)
 
 
 def end_row(reply: Message) -> None:
     """As another process does that takes the owner for dead."""
-    reply_rows.finish(
-        reply_rows.claim_of(reply),
+    rows.finish(
+        rows.claim_of(reply),
         {"status": "interrupted", "error_code": "server_restarted", "log_seq": 4, "finished_at": timezone.now()},
     )
 
 
 def end_log(log: ReplyLog, reply: Message) -> None:
     reply.status = "interrupted"
-    log.append(reply_rows.finished_frame(reply, epoch=log.epoch, seq=log.seq + 1))
+    log.append(rows.finished_frame(reply, epoch=log.epoch, seq=log.seq + 1))
 
 
 async def opened_ahead_of_the_log(reply: Message) -> Opened:
@@ -64,7 +64,7 @@ async def test_a_reply_that_ends_while_a_page_waits_for_its_log_is_not_shown_as_
 
     assert await told_of(opened) == ["interrupted"]
     assert opened.state.reply is None
-    await running_replies.interrupt_all()
+    await registry.interrupt_all()
 
 
 async def test_a_reply_whose_row_has_lost_its_end_is_ended_by_its_log(reply, monkeypatch):
@@ -73,7 +73,7 @@ async def test_a_reply_whose_row_has_lost_its_end_is_ended_by_its_log(reply, mon
             end_log(log, reply)
 
     monkeypatch.setattr(ReplyLog, "reach", ends_meanwhile)
-    head_only = running_replies.logs().stand_in
+    head_only = registry.logs().stand_in
 
     def the_same_log(head, snapshot):
         log = logs.get(head.reply_id) or head_only(head, snapshot)
@@ -81,10 +81,10 @@ async def test_a_reply_whose_row_has_lost_its_end_is_ended_by_its_log(reply, mon
         return log
 
     logs: dict[Any, ReplyLog] = {}
-    monkeypatch.setattr(running_replies.logs(), "stand_in", the_same_log)
+    monkeypatch.setattr(registry.logs(), "stand_in", the_same_log)
 
     opened = await opened_ahead_of_the_log(reply)
 
     assert opened.state.messages[-1].status == "streaming"
     assert await told_of(opened) == ["interrupted"]
-    await running_replies.interrupt_all()
+    await registry.interrupt_all()

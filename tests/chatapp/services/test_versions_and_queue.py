@@ -8,10 +8,11 @@ from django.utils import timezone
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from chatapp.conversations import branches
 from chatapp.models import Conversation, Message, QueuedMessage
 from chatapp.protocol import FrameError, MessageSend
-from chatapp.services import branches, queue, sent_messages
-from chatapp.services.limits import LIMITS
+from chatapp.protocol.limits import LIMITS
+from chatapp.replies import pending, sent_messages
 from tests.factories import make_assistant
 
 pytestmark = pytest.mark.django_db
@@ -67,7 +68,7 @@ class Chat:
         self._end(["stopped", "interrupted", "failed"][number % 3])
 
     def go_on(self, number: int) -> None:
-        free = queue.next_in(self.conversation_id)
+        free = pending.next_in(self.conversation_id)
         is_running = self.running is not None
 
         following = sent_messages.store_next(self.conversation_id)
@@ -81,11 +82,11 @@ class Chat:
     def withdraw(self, number: int) -> None:
         if self.queue:
             message_id = self.queue.pop(number % len(self.queue))
-            assert queue.withdraw(self.user, message_id).text != ""
+            assert pending.withdraw(self.user, message_id).text != ""
 
     def release(self, number: int) -> None:
         if self.queue:
-            queue.release(self.user, self.queue[number % len(self.queue)])
+            pending.release(self.user, self.queue[number % len(self.queue)])
 
     # What is true at any time
 
@@ -106,7 +107,7 @@ class Chat:
         assert [message.role for message in branch] == ["user", "assistant"] * (len(branch) // 2)
 
     def the_queue_keeps_its_order_and_at_most_one_reply_runs(self) -> None:
-        assert [queued.message_id for queued in queue.waiting_in(self.conversation_id)] == self.queue
+        assert [queued.message_id for queued in pending.waiting_in(self.conversation_id)] == self.queue
         assert Message.objects.filter(conversation=self.conversation_id, status="streaming").count() <= 1
 
     # How
@@ -123,7 +124,7 @@ class Chat:
         return found[number % len(found)]
 
     def _send(self, **place: UUID) -> None:
-        must_wait = self.running is not None or queue.next_in(self.conversation_id) is not None
+        must_wait = self.running is not None or pending.next_in(self.conversation_id) is not None
         frame = self.frame(str(self.sent), conversation_id=self.conversation_id, **place)
         try:
             taken = sent_messages.store(self.user, frame)
@@ -141,7 +142,7 @@ class Chat:
         if reply is None:
             return
         Message.objects.filter(pk=reply.pk).update(status=status, finished_at=timezone.now())
-        is_free = queue.next_in(self.conversation_id) is not None
+        is_free = pending.next_in(self.conversation_id) is not None
 
         may_go_on = sent_messages.may_go_on(reply.pk, self.conversation_id)
 

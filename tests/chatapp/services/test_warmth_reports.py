@@ -3,8 +3,8 @@
 import pytest
 
 from chatapp.protocol import Warmth as WarmthFrame
-from chatapp.services.typing import Draft
-from chatapp.services.warmth_reports import WarmthReports
+from chatapp.warming.typing import Draft
+from chatapp.warming.warmth_reports import WarmthReports
 from warmcache.core.policy import WarmthState
 from warmcache.services import Warmth
 

@@ -13,16 +13,7 @@ from warmcache.core.statistics import (
     ratio_of,
     share_interval,
 )
-from warmcache.reporting.figures import (
-    ENOUGH,
-    Evidence,
-    LineRow,
-    Report,
-    RequestRow,
-    SkipRow,
-    WarmUpRow,
-    report_of,
-)
+from warmcache.report.figures import ENOUGH, Evidence, LineRow, Report, RequestRow, SkipRow, WarmUpRow, report_of
 
 NOW = datetime(2027, 1, 2, tzinfo=UTC)
 READ = LineRow(outcome="hit", cost_usd=Decimal("0.03"), written_tokens=3000, credited_tokens=3000)

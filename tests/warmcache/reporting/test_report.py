@@ -10,8 +10,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from warmcache.models import LostWrites, SkipCount, UsageRecord, WarmUp, WarmUpLine
-from warmcache.reporting.figures import report_of
-from warmcache.reporting.rows import read_evidence
+from warmcache.report.figures import report_of
+from warmcache.report.rows import read_evidence
 
 pytestmark = pytest.mark.django_db
 
