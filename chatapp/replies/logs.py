@@ -21,7 +21,7 @@ IDLE_SECONDS = 10.0
 
 
 class ReplyLogs(Protocol):
-    """The logs that one process can reach. `tests/chatapp/services/reply_logs_contract.py` says what each one does."""
+    """The logs that one process can reach. `tests/chatapp/replies/logs_contract.py` says what each one does."""
 
     def publish(self, log: ReplyLog) -> None:
         """Takes a log that this process is about to write; from now on it is found."""

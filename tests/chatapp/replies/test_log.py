@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from chatapp.replies.log import LogGap, ReplyLog
-from tests.chatapp.reply_frames import append_next, block, delta, finished, new_log, write
+from tests.chatapp.replies.reply_frames import append_next, block, delta, finished, new_log, write
 from tests.chatapp.sockets import in_time
 
 

@@ -12,7 +12,7 @@ from tests.servers import PATIENCE_SECONDS
 from tests.servers.processes import is_running, wait_until_gone
 from warmcache.upstream.simulator_process import SimulatorError, SimulatorProcess
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_it_answers_with_its_own_key_only():

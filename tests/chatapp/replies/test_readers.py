@@ -5,7 +5,7 @@ from uuid import UUID
 
 from chatapp.protocol import ServerFrame
 from chatapp.replies.readers import ReplyReaders
-from tests.chatapp.reply_frames import delta, new_log
+from tests.chatapp.replies.reply_frames import delta, new_log
 
 
 class Page:

@@ -7,8 +7,8 @@ import pytest
 from chatapp.replies import logs as reply_logs
 from chatapp.replies.log import ReplyLog
 from chatapp.replies.logs import KEPT_SECONDS, MemoryReplyLogs
-from tests.chatapp.reply_frames import finished, new_log, write
-from tests.chatapp.services.reply_logs_contract import ReplyLogsContract
+from tests.chatapp.replies.logs_contract import ReplyLogsContract
+from tests.chatapp.replies.reply_frames import finished, new_log, write
 from warmcache.testing import FakeClock
 
 

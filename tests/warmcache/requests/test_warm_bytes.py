@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.warmcache.raw_json import elements, members
+from tests.warmcache.requests.raw_json import elements, members
 from tests.warmcache.simulated import Simulated, simulated
 from warmcache.core.catalog import facts_for
 from warmcache.core.ports import StreamBegan, StreamEnded

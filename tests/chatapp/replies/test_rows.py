@@ -13,7 +13,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 from chatapp.models import Conversation, Message
 from chatapp.replies import rows as reply_rows
 from chatapp.replies.rows import Claim, Streaming
-from tests.chatapp.reply_frames import finished, new_log
+from tests.chatapp.replies.reply_frames import finished, new_log
 from tests.factories import make_conversation, make_message
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -7,7 +7,7 @@ import pytest
 
 from chatapp.replies.log import LogFrame, LogGap, ReplyLog, Snapshot
 from chatapp.replies.logs import ReplyLogs
-from tests.chatapp.reply_frames import append_next, finished, new_log, write
+from tests.chatapp.replies.reply_frames import append_next, finished, new_log, write
 from tests.chatapp.sockets import eventually, in_time
 
 FRAMES = 300

@@ -12,8 +12,8 @@ from chatapp.replies import redis_logs
 from chatapp.replies.log import LogGap
 from chatapp.replies.logs import KEPT_SECONDS
 from chatapp.replies.redis_logs import LAST, RedisReplyLogs
-from tests.chatapp.reply_frames import append_next, finished, new_log, write
-from tests.chatapp.services.reply_logs_contract import ReplyLogsContract, found, read
+from tests.chatapp.replies.logs_contract import ReplyLogsContract, found, read
+from tests.chatapp.replies.reply_frames import append_next, finished, new_log, write
 from tests.chatapp.sockets import eventually, in_time
 from tests.servers.redis_server import RedisServer
 

@@ -1,4 +1,4 @@
-"""One process that takes part in keeping a shared layer: `python -m tests.warmcache.keeper_process REDIS_URL`.
+"""One process that takes part in keeping a shared layer: `python -m tests.warmcache.warmups.keeper_process REDIS_URL`.
 
 Without a database. Prints its keeper's name, then a line for each warm-up that it sends; ends when it is killed.
 """

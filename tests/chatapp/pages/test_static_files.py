@@ -13,7 +13,7 @@ import pytest
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import clean_environment
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def get(url: str, **headers: str) -> tuple[int, Message, bytes]:

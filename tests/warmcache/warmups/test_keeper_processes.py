@@ -17,7 +17,7 @@ import redis
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.redis_server import RedisServer
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 HELD = "warmcache:lease:keeper:guide"
 
 
@@ -26,7 +26,7 @@ class KeeperProcess:
 
     def __init__(self, redis_url: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.warmcache.keeper_process", redis_url],
+            [sys.executable, "-m", "tests.warmcache.warmups.keeper_process", redis_url],
             cwd=ROOT,
             env={name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"},
             stdout=subprocess.PIPE,

@@ -13,7 +13,7 @@ from chatapp.replies import rows
 from chatapp.replies.log import ReplyLog
 from chatapp.replies.logs import MemoryReplyLogs
 from chatapp.replies.takeover import ReplyWatch
-from tests.chatapp.reply_frames import finished, new_log, write
+from tests.chatapp.replies.reply_frames import finished, new_log, write
 from tests.factories import make_conversation, make_message
 from warmcache.background.database import in_database_thread
 from warmcache.testing import FakeClock
