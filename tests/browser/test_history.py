@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator, expect
 
-from chatapp.services.history import PART_MESSAGES
+from chatapp.socket.history import PART_MESSAGES
 from tests.browser.chat_page import ChatPage
 from tests.servers.chat_server import ChatServer, LiveUser, SimulatorControl
 from tests.servers.long_chat import long_chat
