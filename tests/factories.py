@@ -40,10 +40,12 @@ def make_message(conversation: Conversation, text: str = "Hello", **fields: Any)
 def make_talk(conversation: Conversation, texts: Sequence[str], *, after: Message | None = None) -> list[Message]:
     """A person and the assistant by turns, each message below the one before."""
     talk: list[Message] = []
+    # In the past: whatever the test makes next is newer.
+    now = timezone.now()
     for number, text in enumerate(texts):
         parent = talk[-1] if talk else after
         of_reply = {"role": Message.Role.ASSISTANT, "model": conversation.assistant.model} if number % 2 else {}
-        created_at = timezone.now() + timedelta(milliseconds=number)
+        created_at = now - timedelta(milliseconds=len(texts) - number)
         said = {**_said(conversation, text), **of_reply}
         talk.append(Message(parent_id=parent.pk if parent else None, created_at=created_at, **said))
     return Message.objects.bulk_create(talk, batch_size=100)
