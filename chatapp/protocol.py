@@ -24,6 +24,12 @@ from chatapp.protocol_views import (
     ReplyView,
     UsageView,
 )
+from chatapp.protocol_words import ErrorCode, ReplyStatus
+from warmcache.core.failures import Failure
+from warmcache.core.outcomes import RequestWarmth, WarmthState
+from warmcache.core.ports import BlockKind
+from warmcache.core.reasons import Reason
+from warmcache.core.upstreams import Upstream
 
 PROTOCOL_VERSION = 1
 MAX_FRAME_BYTES = 256 * 1024
@@ -43,14 +49,13 @@ CLOSE_RESTARTING = 4412
 CLOSE_LIFETIME = 4413
 
 AssistantId = Annotated[int, Meta(ge=1, le=2**63 - 1)] | Annotated[str, Meta(pattern="^[0-9]{1,18}\\Z")]
-ReplyStatus = Literal["complete", "stopped", "interrupted", "failed"]
 AttachmentIds = Annotated[list[UUID], Meta(max_length=MAX_ATTACHMENTS)]
 
 
 class FrameError(Exception):
     """A frame from the browser that cannot be taken. `code` and `message` go back in an `error` frame."""
 
-    def __init__(self, code: str, message: str, ref: str | None = None, *, retryable: bool = False) -> None:
+    def __init__(self, code: ErrorCode, message: str, ref: str | None = None, *, retryable: bool = False) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
@@ -152,7 +157,7 @@ class Ready(ServerFrame, frozen=True, kw_only=True, tag="ready"):
     user: dict[str, Any]
     timings: dict[str, int]
     limits: dict[str, int]
-    upstream: Literal["anthropic", "simulator", "local"]
+    upstream: Upstream
 
 
 class ConversationState(ServerFrame, frozen=True, kw_only=True, tag="conversation.state"):
@@ -170,8 +175,8 @@ class ConversationUpdated(ServerFrame, frozen=True, kw_only=True, tag="conversat
 class Warmth(ServerFrame, frozen=True, kw_only=True, tag="warmth"):
     """What we believe of a prefix. One of `conversation_id` and `assistant_id` is set, as in the frame answered."""
 
-    state: Literal["cold", "warming", "warm", "expiring", "skipped", "failed"]
-    reason: str | None
+    state: WarmthState
+    reason: Reason | Failure | None
     prefix_tokens: int
     estimated_expires_at: datetime | None
     conversation_id: UUID | UnsetType = UNSET
@@ -210,14 +215,14 @@ class ReplyStarted(ServerFrame, frozen=True, kw_only=True, tag="reply.started"):
     conversation_id: UUID
     epoch: str
     model: str
-    warmth: str
+    warmth: RequestWarmth
 
 
 class ReplyDelta(ServerFrame, frozen=True, kw_only=True, tag="reply.delta"):
     reply_id: UUID
     epoch: str
     seq: int
-    kind: Literal["text", "thinking", "tool_input"]
+    kind: BlockKind
     block: int
     text: str
 
@@ -227,7 +232,7 @@ class ReplyBlock(ServerFrame, frozen=True, kw_only=True, tag="reply.block"):
     epoch: str
     seq: int
     block: int
-    kind: Literal["text", "thinking", "tool_input"]
+    kind: BlockKind
     name: str
     state: Literal["start", "stop"]
     data: dict[str, Any] | None
@@ -241,14 +246,14 @@ class ReplyFinished(ServerFrame, frozen=True, kw_only=True, tag="reply.finished"
     stop_reason: str | None
     error: ErrorView | None
     usage: UsageView | None
-    warmth: str
+    warmth: RequestWarmth
     ttft_ms: int | None
     cost_usd: str | None
     warm_up_id: UUID | None
 
 
 class Error(ServerFrame, frozen=True, kw_only=True, tag="error"):
-    code: str
+    code: ErrorCode
     message: str
     ref: str | None
     retryable: bool
@@ -272,7 +277,7 @@ def decode(text: str) -> AnyClientFrame:
     raw = _utf8(text)
     if len(raw) > MAX_FRAME_BYTES:
         words = f"A frame may hold at most {MAX_FRAME_BYTES // 1024} KiB of text."
-        raise FrameError("message_too_large", words, _ref_in(raw))
+        raise FrameError(ErrorCode.MESSAGE_TOO_LARGE, words, _ref_in(raw))
     try:
         frame = _decoder.decode(raw)
     except msgspec.ValidationError as error:
@@ -297,17 +302,17 @@ def _utf8(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        raise FrameError("bad_text", "The frame holds half a character (a lone surrogate).") from None
+        raise FrameError(ErrorCode.BAD_TEXT, "The frame holds half a character (a lone surrogate).") from None
 
 
 def _check_text(frame: MessageSend) -> None:
     ref = str(frame.client_message_id)
     if "\0" in frame.text:
-        raise FrameError("bad_text", "The text holds a NUL character, which cannot be stored.", ref)
+        raise FrameError(ErrorCode.BAD_TEXT, "The text holds a NUL character, which cannot be stored.", ref)
     if len(frame.text) > MAX_TEXT_CHARS:
-        raise FrameError("message_too_large", f"A message may hold at most {MAX_TEXT_CHARS:,} characters.", ref)
+        raise FrameError(ErrorCode.MESSAGE_TOO_LARGE, f"A message may hold at most {MAX_TEXT_CHARS:,} characters.", ref)
     if not frame.text.strip() and not frame.attachment_ids:
-        raise FrameError("empty_message", "Write something before sending.", ref)
+        raise FrameError(ErrorCode.EMPTY_MESSAGE, "Write something before sending.", ref)
 
 
 def _unreadable(raw: bytes) -> FrameError:
@@ -315,25 +320,25 @@ def _unreadable(raw: bytes) -> FrameError:
     try:
         found = json.loads(raw)
     except (ValueError, RecursionError):
-        return FrameError("bad_json", "The frame is not valid JSON.")
+        return FrameError(ErrorCode.BAD_JSON, "The frame is not valid JSON.")
     try:
         json.dumps(found, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         ref = found.get("client_message_id") if isinstance(found, dict) else None
         ref = ref if isinstance(ref, str) and len(ref) <= MAX_REF_CHARS and ref.isascii() else None
-        return FrameError("bad_text", "The text holds half a character (a lone surrogate).", ref)
+        return FrameError(ErrorCode.BAD_TEXT, "The text holds half a character (a lone surrogate).", ref)
     except (ValueError, RecursionError):
         pass
-    return FrameError("bad_json", "The frame is not valid JSON.")
+    return FrameError(ErrorCode.BAD_JSON, "The frame is not valid JSON.")
 
 
 def _refused(raw: bytes, reason: str) -> FrameError:
     """A well-formed JSON text that is not one of our frames: unknown type, or a field that is missing or wrong."""
     if "$.type" in reason or "Object missing required field `type`" in reason:
-        return FrameError("unknown_type", f"Unknown frame type. {_shortened(reason)}")
+        return FrameError(ErrorCode.UNKNOWN_TYPE, f"Unknown frame type. {_shortened(reason)}")
     if reason.startswith("Expected `object`"):
-        return FrameError("bad_frame", "A frame is a JSON object with a `type`.")
-    return FrameError("bad_field", _shortened(reason), _ref_in(raw))
+        return FrameError(ErrorCode.BAD_FRAME, "A frame is a JSON object with a `type`.")
+    return FrameError(ErrorCode.BAD_FIELD, _shortened(reason), _ref_in(raw))
 
 
 def _shortened(reason: str) -> str:

@@ -39,8 +39,10 @@ from warmcache.core.guards import (
     Undo,
     money_units,
 )
+from warmcache.core.intents import Intent
 from warmcache.core.ports import Clock, Sighting, WarmthStore
 from warmcache.core.prefix import Layer, Prefix
+from warmcache.core.reasons import Reason
 from warmcache.core.usage import Usage
 from warmcache.operator_policy import OperatorPolicy
 
@@ -52,7 +54,7 @@ READ_FRACTION = 0.9
 SPENT_STOP_SECONDS = 2.0
 """A spent budget is asked again after this: the operator may have raised it."""
 
-PLANNED_INTENTS = frozenset({"keep", "turn_finished"})
+PLANNED_INTENTS = frozenset({Intent.KEEP, Intent.TURN_FINISHED})
 """They renew the same prefix again and again unread, as often as their own plan says."""
 
 LONGEST_UPSTREAM_PAUSE_SECONDS = 3600.0
@@ -108,7 +110,7 @@ class Guards:
             longest_pause_seconds=LONGEST_UPSTREAM_PAUSE_SECONDS,
         )
 
-    def accounts(self, prefix: Prefix, *, intent: str, label: str, subject: str) -> Accounts:
+    def accounts(self, prefix: Prefix, *, intent: Intent, label: str, subject: str) -> Accounts:
         deepest = prefix.deepest
         return Accounts(
             subject=self._subject(subject),
@@ -119,7 +121,7 @@ class Guards:
             is_planned=intent in PLANNED_INTENTS,
         )
 
-    async def admit(self, accounts: Accounts, *, cost_usd: Decimal, policy: OperatorPolicy) -> Reservation | str:
+    async def admit(self, accounts: Accounts, *, cost_usd: Decimal, policy: OperatorPolicy) -> Reservation | Reason:
         """The reservation, or the reason to skip. Raises `StoreUnavailable`: what cannot be counted is not spent."""
         money = money_units(cost_usd)
         charges = self._charges(accounts, money, policy)
@@ -210,7 +212,7 @@ class Guards:
         """No process warms at this provider for so long. Then one alone does, and the others if it gets through."""
         with contextlib.suppress(StoreUnavailable):
             name = f"upstream:{self._upstream}"
-            await self._store.stop(name, reason="upstream_limited", ttl_seconds=seconds)
+            await self._store.stop(name, reason=Reason.UPSTREAM_LIMITED, ttl_seconds=seconds)
             await self._allowances.settle([Strike(account=name, terms=self._upstream_terms)])
 
     async def _stop(self, accounts: Accounts, refusal: Refusal) -> None:
@@ -218,7 +220,7 @@ class Guards:
         claim, seconds = refusal.claim, SPENT_STOP_SECONDS
         name = claim.account
         if isinstance(claim, Charge):
-            name = accounts.subject if claim.reason == "user_budget" else accounts.budget
+            name = accounts.subject if claim.reason is Reason.USER_BUDGET else accounts.budget
         elif refusal.until is not None:
             seconds = refusal.until - self._clock.now()
         if seconds > 0:
@@ -226,18 +228,24 @@ class Guards:
                 await self._store.stop(name, reason=claim.reason, ttl_seconds=seconds)
 
     def _upstream_draw(self, accounts: Accounts) -> Draw:
-        return Draw(account=accounts.upstream, terms=self._upstream_terms, reason="upstream_limited", is_counted=False)
+        return Draw(
+            account=accounts.upstream, terms=self._upstream_terms, reason=Reason.UPSTREAM_LIMITED, is_counted=False
+        )
 
     def _charges(self, accounts: Accounts, money: int, policy: OperatorPolicy) -> tuple[Charge, ...]:
         """Nobody can spend at midnight what is left of two days: each day has its own accounts."""
         day = int(self._clock.now() // DAY_SECONDS)
         all_together = _charges_of_day(
-            f"{accounts.budget}:{day}", money, policy.daily_usd, policy.daily_warm_ups, reason="budget"
+            f"{accounts.budget}:{day}", money, policy.daily_usd, policy.daily_warm_ups, reason=Reason.BUDGET
         )
         if not accounts.subject:
             return all_together
         own = _charges_of_day(
-            f"{accounts.subject}:{day}", money, policy.user_daily_usd, policy.user_daily_warm_ups, reason="user_budget"
+            f"{accounts.subject}:{day}",
+            money,
+            policy.user_daily_usd,
+            policy.user_daily_warm_ups,
+            reason=Reason.USER_BUDGET,
         )
         return (*own, *all_together)
 
@@ -249,7 +257,7 @@ class Guards:
         return hashlib.blake2b(text, key=self._secret[:64], digest_size=DIGEST_BYTES).hexdigest()
 
 
-def stop_reason(accounts: Accounts, sightings: Mapping[str, Sighting]) -> str | None:
+def stop_reason(accounts: Accounts, sightings: Mapping[str, Sighting]) -> Reason | None:
     """Why nothing is warmed here for a while, as a look-up with these stops has shown."""
     for name in accounts.stops:
         sighting = sightings.get(name)
@@ -262,13 +270,13 @@ def _draws(accounts: Accounts) -> list[Draw]:
     draws, is_planned = [], accounts.is_planned
     if accounts.subject:
         terms = PLANNED_TERMS if is_planned else SUBJECT_TERMS
-        draws.append(Draw(account=accounts.subject, terms=terms, reason="no_credit"))
+        draws.append(Draw(account=accounts.subject, terms=terms, reason=Reason.NO_CREDIT))
     if accounts.key:
-        draws.append(Draw(account=accounts.key, terms=KEY_TERMS, reason="breaker_open", is_counted=not is_planned))
-    return [*draws, Draw(account=accounts.label, terms=LABEL_TERMS, reason="breaker_open", is_counted=False)]
+        draws.append(Draw(account=accounts.key, terms=KEY_TERMS, reason=Reason.BREAKER_OPEN, is_counted=not is_planned))
+    return [*draws, Draw(account=accounts.label, terms=LABEL_TERMS, reason=Reason.BREAKER_OPEN, is_counted=False)]
 
 
-def _charges_of_day(name: str, money: int, most_usd: Decimal, most: int, *, reason: str) -> tuple[Charge, ...]:
+def _charges_of_day(name: str, money: int, most_usd: Decimal, most: int, *, reason: Reason) -> tuple[Charge, ...]:
     return (
         Charge(account=f"{name}:count", amount=1, limit=most, reason=reason),
         Charge(account=f"{name}:money", amount=money, limit=money_units(most_usd), reason=reason),

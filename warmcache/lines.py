@@ -16,10 +16,11 @@ from django.db.models import Q, QuerySet
 
 from warmcache.core.catalog import facts_for
 from warmcache.core.economics import Rates
+from warmcache.core.outcomes import Outcome
 from warmcache.core.prefix import Breakpoint, Prefix
 from warmcache.core.settlement import MET, Line, Span, credit_of, outcome_of, split_bill, summary
 from warmcache.core.usage import Usage
-from warmcache.models import Outcome, WarmUp, WarmUpLine
+from warmcache.models import WarmUp, WarmUpLine
 
 MAX_SETTLED_AT_ONCE = 500
 """Open lines that one request may settle, the deepest and newest first: on a busy assistant every warm-up renews the
@@ -231,7 +232,7 @@ def _outcome(line: WarmUpLine, reading: Reading) -> Outcome | None:
     if not _line(line).is_billed and line.warm_up.duration_ms == 0:
         return None
     outcome = outcome_of(_line(line), read_tokens=reading.read_tokens)
-    if outcome == "evicted":
+    if outcome is Outcome.EVICTED:
         return Outcome.DIVERGED if reading.miss_reason in _OTHER_BYTES else Outcome.EVICTED
     return (Outcome.JOINED if has_joined else Outcome.HIT) if outcome else None
 
@@ -276,11 +277,11 @@ def _lock(warm_up_ids: Iterable[UUID]) -> None:
 
 def _sum_up(warm_up_ids: Iterable[UUID], now: datetime) -> None:
     """Brings the warm-ups' own outcomes up to their lines'. A call that failed stays failed."""
-    lines: dict[UUID, list[tuple[str, int]]] = defaultdict(list)
+    lines: dict[UUID, list[tuple[Outcome, int]]] = defaultdict(list)
     rows = WarmUpLine.objects.filter(warm_up__in=list(warm_up_ids)).order_by("warm_up", "position")
     for warm_up_id, outcome, written_tokens in rows.values_list("warm_up_id", "outcome", "written_tokens"):
-        lines[warm_up_id].append((outcome, written_tokens))
-    by_outcome: dict[str, list[UUID]] = defaultdict(list)
+        lines[warm_up_id].append((Outcome(outcome), written_tokens))
+    by_outcome: dict[Outcome, list[UUID]] = defaultdict(list)
     for warm_up_id, found in lines.items():
         by_outcome[summary(found)].append(warm_up_id)
     for outcome, summed_up in by_outcome.items():

@@ -38,6 +38,7 @@ from warmcache.core.ports import (
     StreamEvent,
 )
 from warmcache.core.prefix import Request
+from warmcache.core.upstreams import Upstream
 from warmcache.core.usage import Usage
 
 logger = logging.getLogger(__name__)
@@ -58,8 +59,8 @@ class MessagesProvider:
         self.capabilities = Capabilities(
             upstream=config.upstream,
             accepts_zero_max_tokens=config.accepts_zero_max_tokens,
-            reports_cache_writes=config.upstream != "local",
-            accepts_diagnostics=config.upstream != "local",
+            reports_cache_writes=config.upstream is not Upstream.LOCAL,
+            accepts_diagnostics=config.upstream is not Upstream.LOCAL,
         )
         self._config = config
         self._client = AsyncAnthropic(

@@ -12,10 +12,13 @@ from django.db.models import F, QuerySet
 
 from warmcache import lines
 from warmcache.core.economics import Rates
+from warmcache.core.intents import Intent
+from warmcache.core.outcomes import Arm, Outcome, RequestWarmth
 from warmcache.core.prefix import Prefix
+from warmcache.core.reasons import Reason
 from warmcache.core.settlement import total_cost_usd
 from warmcache.core.usage import Usage
-from warmcache.models import Arm, LostWrites, Outcome, SkipCount, UsageRecord, WarmUp
+from warmcache.models import LostWrites, SkipCount, UsageRecord, WarmUp
 
 _MAX_PROVIDER_WORD = 80
 """The column's width: an id of the provider's that is longer must not cost the row."""
@@ -42,8 +45,8 @@ class WarmUpFacts:
     id: UUID
     origin: Origin
     prefix: Prefix
-    intent: str
-    reason: str
+    intent: Intent
+    reason: Reason
     """Why the policy said yes."""
     started_at: float
     numbers: dict[str, Any] = field(default_factory=dict)
@@ -78,9 +81,9 @@ class RequestFacts:
     followed_request: bool = False
     """It waited for another real request, which wrote what it needed."""
     asked_tool: bool = False
-    arm: str = ""
-    """Of the visit that it ended: `treated`, `held_out`, or empty outside the experiment."""
-    intent: str = ""
+    arm: Arm = Arm.NONE
+    """Of the visit that it ended."""
+    intent: Intent | None = None
     """At which the policy had said warm in that visit."""
     lead_ms: int | None = None
     numbers: dict[str, Any] = field(default_factory=dict)
@@ -97,9 +100,9 @@ class Silence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """What a real request found: `warmth` is `hit`, `joined`, `raced`, `cold` or `held_out`."""
+    """What a real request found."""
 
-    warmth: str
+    warmth: RequestWarmth
     warm_up_id: UUID | None
     cost_usd: Decimal | None
     silence: Silence | None = None
@@ -181,7 +184,7 @@ def record_request(facts: RequestFacts) -> Settlement:
         silence=silence,
         arrival_seconds=_since_last_arrival(facts),
     )
-    has_missed = findings.has_missed or settlement.warmth == "cold"
+    has_missed = findings.has_missed or settlement.warmth is RequestWarmth.COLD
     UsageRecord.objects.create(
         id=facts.id,
         **_origin_columns(facts.origin, facts.prefix),
@@ -200,7 +203,7 @@ def record_request(facts: RequestFacts) -> Settlement:
         waited_ms=facts.waited_ms,
         asked_tool=facts.asked_tool,
         arm=facts.arm,
-        intent=facts.intent,
+        intent=facts.intent or "",
         lead_ms=facts.lead_ms,
         numbers=facts.numbers,
     )
@@ -300,16 +303,17 @@ def _place(facts: RequestFacts) -> lines.Place | None:
     return lines.Place(upstream=origin.upstream, label=origin.label, subject=origin.subject, name=origin.place)
 
 
-def _warmth_found(facts: RequestFacts) -> str:
+def _warmth_found(facts: RequestFacts) -> RequestWarmth:
     """What the request met, told by what it really read: `hit`, `joined`, `raced` or `cold`; or `held_out`."""
     if facts.arm == Arm.HELD_OUT:
-        return "held_out"
+        return RequestWarmth.HELD_OUT
     if facts.raced_id is not None:
-        return "raced"
+        return RequestWarmth.RACED
     usage = facts.found or Usage()
     if usage.cache_read_tokens == 0 or usage.cache_read_tokens < usage.cache_write_tokens:
-        return "cold"
-    return "joined" if facts.joined_id is not None or facts.followed_request else "hit"
+        return RequestWarmth.COLD
+    has_joined = facts.joined_id is not None or facts.followed_request
+    return RequestWarmth.JOINED if has_joined else RequestWarmth.HIT
 
 
 def _origin_columns(origin: Origin, prefix: Prefix) -> dict[str, Any]:

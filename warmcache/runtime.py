@@ -24,7 +24,6 @@ from warmcache.guards import Guards
 from warmcache.learning import Learning
 from warmcache.leases import LeaseKeeper
 from warmcache.ledger import Ledger
-from warmcache.models import Intent
 from warmcache.operator_policy import PolicyWatch
 from warmcache.prices import price_list
 from warmcache.tasks import TaskOwner
@@ -80,8 +79,8 @@ class Runtime:
 
     def build(self, prompt: Prompt, turn: Sequence[Json] | None, *, label: str) -> Request:
         """The request for `prompt` and the person's `turn`, or the warm-up (None), with every open lifetime chosen."""
-        refreshes = Intent.TURN_FINISHED in self.policy.current.intents
-        prompt = with_lifetimes(prompt, self.learning.forecasts(label), self.rates, refreshes=refreshes)
+        intents = self.policy.current.intents
+        prompt = with_lifetimes(prompt, self.learning.forecasts(label), self.rates, intents=intents)
         return build_request(prompt, turn, self.config.prefix_key)
 
     def start(self) -> None:

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from warmcache import keeper, refreshing, shared_layers, warming, warmth
 from warmcache import runtime as runtimes
 from warmcache.conf import get_config
+from warmcache.core.decide import Action, Decision
 from warmcache.core.errors import StoreUnavailable
-from warmcache.core.policy import Action, Decision
+from warmcache.core.intents import Intent
 from warmcache.core.prefix import Json, Prefix, Prompt
 from warmcache.database import in_database_thread
-from warmcache.models import Intent
 from warmcache.operator_policy import policy_in_force, read_row
 from warmcache.records import Origin
 from warmcache.refreshing import Load, Rest
@@ -71,7 +71,7 @@ async def consider_prefix(
     For hot paths: no SQL, no hashing, one look-up in the store. Parameters as there.
     """
     runtime = runtimes.get_runtime()
-    occasion = Occasion(intent=intent, label=_fit(label), subject=_fit(subject), chars=chars)
+    occasion = Occasion(intent=Intent(intent), label=_fit(label), subject=_fit(subject), chars=chars)
     decision = await warming.consider(runtime, prefix, occasion)
     return warming.skipped_attempt(runtime, prefix, decision) if decision.action is Action.SKIP else None
 
@@ -87,7 +87,7 @@ async def prewarm_prefix(
     than the first key. Never raises because the provider fails: `attempt.finished` then gives a `Warmth` with state
     `failed` and the reason.
     """
-    occasion = Occasion(intent=intent, label=_fit(label), subject=_fit(subject), place=_fit(place), chars=chars)
+    occasion = Occasion(intent=Intent(intent), label=_fit(label), subject=_fit(subject), place=_fit(place), chars=chars)
     return await warming.prewarm(runtimes.get_runtime(), prompt, occasion)
 
 

@@ -15,16 +15,15 @@ from warmcache import records
 from warmcache.answers import EarlierAnswer
 from warmcache.core.catalog import facts_for
 from warmcache.core.errors import LedgerBehind, StoreUnavailable, StreamBroken, UpstreamError, UpstreamUnavailable
-from warmcache.core.policy import WarmthState
+from warmcache.core.outcomes import Arm, RequestWarmth, WarmthState
 from warmcache.core.ports import BlockBegan, BlockDelta, Sighting, StreamBegan, StreamEnded, StreamEvent
 from warmcache.core.prefix import Json, Prefix, Prompt
 from warmcache.core.usage import Usage
 from warmcache.joining import wait_bound_seconds
 from warmcache.leading import RequestLead
-from warmcache.models import Arm
 from warmcache.records import Origin, Settlement
 from warmcache.runtime import Runtime
-from warmcache.visits import Visit, places_before
+from warmcache.visits import Visit, visit_keys_before
 from warmcache.warming import pause_for_real_traffic
 from warmcache.warmth import Flight, believed, flight_for, is_warm, left_entries, record_warm
 
@@ -106,19 +105,20 @@ class ResponseStream:
         self._visit: Visit | None = None
         self._visit_ended_at: float | None = None
 
-    async def expected_warmth(self) -> str:
+    async def expected_warmth(self) -> RequestWarmth:
         """What this request will probably find, known before the call: `hit`, `joined`, `raced`, `cold`, `held_out`."""
         self._meet_visit()
         if self._visit is not None and self._visit.arm == Arm.HELD_OUT:
-            return Arm.HELD_OUT.value
+            return RequestWarmth.HELD_OUT
         sightings = await self._look_up()
         flight = self._flight_in(sightings)
         if flight is not None and self._wait_bound_seconds(flight) is not None:
-            return "joined"
+            return RequestWarmth.JOINED
         if flight is not None and flight.warm_up_id is not None:
-            return "raced"
+            return RequestWarmth.RACED
         state = believed(self._request.prefix, sightings, self._runtime.clock.now()).state
-        return "hit" if state in (WarmthState.WARM, WarmthState.EXPIRING) else "cold"
+        is_live = state in (WarmthState.WARM, WarmthState.EXPIRING)
+        return RequestWarmth.HIT if is_live else RequestWarmth.COLD
 
     async def __aenter__(self) -> Self:
         return self
@@ -159,8 +159,8 @@ class ResponseStream:
         """A reply is asked for by the send that the signs of its visit were about; a tool round by a program."""
         if self._visit_ended_at is None and self._purpose == "reply":
             now = self._visit_ended_at = self._runtime.clock.now()
-            places = places_before(self._request.prefix)
-            self._visit = self._runtime.visits.meet(self._origin.subject, places, now)
+            keys = visit_keys_before(self._request.prefix)
+            self._visit = self._runtime.visits.meet(self._origin.subject, keys, now)
 
     async def _one_try(self) -> AsyncIterator[StreamEvent]:
         started_at = self._runtime.clock.now()

@@ -5,12 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from warmcache.core.beliefs import believed_warmth, is_expiring, situation_of
 from warmcache.core.catalog import facts_for
+from warmcache.core.decide import standing_refusal
 from warmcache.core.errors import StoreUnavailable
-from warmcache.core.keeping import SHORT_TTL_SECONDS
-from warmcache.core.policy import WarmthState, believed_warmth, is_expiring, standing_refusal
+from warmcache.core.failures import Failure
+from warmcache.core.outcomes import WarmthState
 from warmcache.core.ports import Sighting
 from warmcache.core.prefix import Breakpoint, Prefix
+from warmcache.core.reasons import Reason
+from warmcache.core.ttl import SHORT_TTL_SECONDS
 from warmcache.core.usage import Usage
 from warmcache.runtime import Runtime
 
@@ -25,7 +29,7 @@ class Warmth:
     """What is believed of a prefix, to be shown. `expires_at` is estimated, in epoch seconds."""
 
     state: WarmthState
-    reason: str | None = None
+    reason: Reason | Failure | None = None
     prefix_tokens: int = 0
     expires_at: float | None = None
 
@@ -46,13 +50,14 @@ class Flight:
 
 async def warmth_of(runtime: Runtime, prefix: Prefix) -> Warmth:
     """What is believed right now, without deciding anything; `skipped` where it would never be warmed."""
-    refusal = standing_refusal(prefix, runtime.policy.current.limits, runtime.provider.capabilities)
+    cold = situation_of(prefix, {}, runtime.clock.now())
+    refusal = standing_refusal(cold, runtime.policy.current.limits, runtime.provider.capabilities)
     if refusal is not None:
         return Warmth(state=WarmthState.SKIPPED, reason=refusal, prefix_tokens=prefix.prefix_tokens)
     try:
         sightings = await runtime.store.look_up(prefix.hashes)
     except StoreUnavailable:
-        return Warmth(state=WarmthState.COLD, reason="store_unavailable", prefix_tokens=prefix.prefix_tokens)
+        return Warmth(state=WarmthState.COLD, reason=Reason.STORE_UNAVAILABLE, prefix_tokens=prefix.prefix_tokens)
     return believed(prefix, sightings, runtime.clock.now())
 
 
@@ -136,7 +141,7 @@ def believed(prefix: Prefix, sightings: Mapping[str, Sighting], now: float) -> W
     deepest = believed_warmth(prefix, sightings, now)[-1]
     tokens = prefix.prefix_tokens
     if sightings.get(deepest.breakpoint.prefix_hash, Sighting()).lease_owner is not None:
-        return Warmth(state=WarmthState.WARMING, reason="in_flight", prefix_tokens=tokens)
+        return Warmth(state=WarmthState.WARMING, reason=Reason.IN_FLIGHT, prefix_tokens=tokens)
     if deepest.expires_at is None or deepest.hot_tokens < tokens / 2:
         return Warmth(state=WarmthState.COLD, prefix_tokens=tokens)
     expiring = is_expiring(deepest.expires_at, deepest.breakpoint.ttl_seconds, now)

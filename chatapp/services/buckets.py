@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from chatapp import protocol
+from chatapp.protocol_words import ErrorCode
 from chatapp.services.limits import LIMITS, STRIKES_TO_CLOSE
 
 
@@ -55,7 +56,7 @@ class SocketBuckets:
                 return self._acks.take()
         if not self._commands.take():
             raise protocol.FrameError(
-                "rate_limited",
+                ErrorCode.RATE_LIMITED,
                 "Too many requests at once. Wait a moment.",
                 protocol.ref_of(frame),
                 retryable=True,

@@ -13,6 +13,7 @@ from django.utils import timezone
 from chatapp import events
 from chatapp.models import Message
 from chatapp.protocol import ReplyFinished
+from chatapp.protocol_words import ReplyStatus
 from chatapp.services import reply_rows, stop_requests
 from chatapp.services.redis_reply_logs import RedisReplyLogs
 from chatapp.services.reply_logs import MemoryReplyLogs, ReplyLogs
@@ -132,7 +133,7 @@ async def interrupt_all() -> None:
     """At shutdown: every running reply ends as `interrupted`, with its text stored."""
     global _logs
     for run in list(_runs.values()):
-        run.stop("interrupted")
+        run.stop(ReplyStatus.INTERRUPTED)
     await tasks.join(timeout_seconds=SHUTDOWN_PATIENCE_SECONDS)
     await tasks.close()
     await _housekeepers.close()

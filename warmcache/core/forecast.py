@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from warmcache.core.gaps import AFTER_REPLY, AFTER_TOOL_USE, ARRIVALS, GapForecast
+from warmcache.core.intents import Sign
 from warmcache.core.prefill import PrefillForecast
 
 LEAD_EDGES = (0.0, *(0.25 * 1.4**n for n in range(22)))
@@ -29,12 +30,12 @@ class IntentPrior:
 
 
 INTENT_PRIORS: Mapping[str, IntentPrior] = {
-    "open": IntentPrior(send_chance=0.35, lead_seconds=25.0),
-    "typing": IntentPrior(send_chance=0.85, lead_seconds=8.0),
-    "typing_20": IntentPrior(send_chance=0.93, lead_seconds=5.0),
-    "attach": IntentPrior(send_chance=0.85, lead_seconds=20.0),
+    Sign.OPEN: IntentPrior(send_chance=0.35, lead_seconds=25.0),
+    Sign.TYPING: IntentPrior(send_chance=0.85, lead_seconds=8.0),
+    Sign.TYPING_20: IntentPrior(send_chance=0.93, lead_seconds=5.0),
+    Sign.ATTACH: IntentPrior(send_chance=0.85, lead_seconds=20.0),
 }
-"""Published: 13 % of typed comments are never sent. The rest is assumed. `typing_20`: twenty characters typed."""
+"""Published: 13 % of typed comments are never sent. The rest is assumed."""
 
 _UNKNOWN_INTENT = IntentPrior(send_chance=0.5, lead_seconds=8.0)
 
@@ -207,6 +208,10 @@ class Forecasts:
         self.tool_use = ShareForecast(0.1)
         """Replies that ask for a tool."""
         self.prefills: dict[str, PrefillForecast] = {}
+
+    def silence(self, *, asks_tool: bool) -> GapForecast:
+        """Of what comes back: the person, or a program that was asked for a tool."""
+        return self.after_tool_use if asks_tool else self.after_reply
 
     def intent(self, name: str) -> IntentForecast:
         """The forecast of one intent, made on first use."""

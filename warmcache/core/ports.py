@@ -7,9 +7,10 @@ from typing import Any, Literal, Protocol
 
 from warmcache.core.guards import Change, Claim, Expectation, Refusal
 from warmcache.core.prefix import Request
+from warmcache.core.reasons import Reason
+from warmcache.core.upstreams import Upstream
 from warmcache.core.usage import Usage
 
-Upstream = Literal["anthropic", "simulator", "local"]
 BlockKind = Literal["text", "thinking", "tool_input"]
 
 
@@ -129,7 +130,7 @@ class Sighting:
     """Since when the holder's call is at the provider, epoch seconds; None while it waits for its turn."""
     is_uncacheable: bool = False
     """A warm-up came back with both cache counters 0."""
-    stopped_for: str | None = None
+    stopped_for: Reason | None = None
     """The reason for which nothing is warmed under this name for a while."""
 
 
@@ -169,7 +170,7 @@ class WarmthStore(Protocol):
     async def look_up(self, hashes: Sequence[str], *, stops: Sequence[str] = ()) -> Mapping[str, Sighting]:
         """Only hashes and names of stops of which something is known. Costs at most one round trip."""
 
-    async def stop(self, name: str, *, reason: str, ttl_seconds: float) -> None:
+    async def stop(self, name: str, *, reason: Reason, ttl_seconds: float) -> None:
         """Nothing is warmed under this name for a while. The last word counts."""
 
     async def lift(self, names: Sequence[str]) -> None:

@@ -21,12 +21,10 @@ from typing import Any, Literal
 
 from warmcache.core.catalog import facts_for
 from warmcache.core.estimates import block_size
+from warmcache.core.reasons import Reason
+from warmcache.core.ttl import TTL_SECONDS, Ttl, TtlChoice
 
 Json = Mapping[str, Any]
-Ttl = Literal["5m", "1h"]
-TtlChoice = Literal["auto", "5m", "1h"]
-"""`auto`: chosen from what was learned (`core/lifetimes.py`), five minutes until then. Hashes do not depend on it."""
-TTL_SECONDS: dict[Ttl, int] = {"5m": 300, "1h": 3600}
 
 PLACEHOLDER_TEXT = "warmup"
 """The user turn of a warm-up. It comes after the last breakpoint, so it is in no cache entry."""
@@ -101,7 +99,7 @@ class Prefix:
 
     model: str
     breakpoints: tuple[Breakpoint, ...]
-    obstacle: str | None = None
+    obstacle: Reason | None = None
     """Why the API refuses `max_tokens: 0` for this prompt, as a skip reason; None where it does not."""
 
     @property
@@ -175,18 +173,18 @@ def canonical_bytes(value: Any) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def obstacle_to_prewarming(prompt: Prompt) -> str | None:
+def obstacle_to_prewarming(prompt: Prompt) -> Reason | None:
     """Why the API refuses this prompt with `max_tokens: 0`, or None.
 
     Whether the shared layer could be warmed without the refused parameter differs by model and is not published, so
     nothing is guessed: such a prompt is not warmed at all.
     """
     if prompt.output_format is not None:
-        return "structured_output"
+        return Reason.STRUCTURED_OUTPUT
     if (prompt.thinking or {}).get("type") == "enabled":
-        return "manual_thinking"
+        return Reason.MANUAL_THINKING
     if (prompt.tool_choice or {}).get("type") in {"any", "tool"}:
-        return "forced_tool_choice"
+        return Reason.FORCED_TOOL_CHOICE
     return None
 
 

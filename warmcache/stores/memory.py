@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from warmcache.conf import Config
 from warmcache.core.ports import Allowances, Clock, Sighting
+from warmcache.core.reasons import Reason
 from warmcache.stores.memory_allowances import MemoryAllowances
 
 MAX_ENTRIES = 10_000
@@ -31,7 +32,7 @@ class MemoryWarmthStore:
         self._warm_until: dict[str, float] = {}
         self._uncacheable_until: dict[str, float] = {}
         self._leases: dict[str, _Lease] = {}
-        self._stops: dict[str, tuple[str, float]] = {}
+        self._stops: dict[str, tuple[Reason, float]] = {}
         self._allowances = MemoryAllowances(clock=clock)
 
     @classmethod
@@ -48,9 +49,9 @@ class MemoryWarmthStore:
         now = self._clock.now()
         found: dict[str, Sighting] = {}
         for name in stops:
-            reason, until = self._stops.get(name, ("", now))
-            if until > now:
-                found[name] = Sighting(stopped_for=reason)
+            stop = self._stops.get(name)
+            if stop is not None and stop[1] > now:
+                found[name] = Sighting(stopped_for=stop[0])
         for prefix_hash in hashes:
             sighting = self._sighting(prefix_hash, now)
             if sighting != _NOTHING:
@@ -109,7 +110,7 @@ class MemoryWarmthStore:
         self._uncacheable_until[prefix_hash] = self._clock.now() + ttl_seconds
         self._bound(self._uncacheable_until)
 
-    async def stop(self, name: str, *, reason: str, ttl_seconds: float) -> None:
+    async def stop(self, name: str, *, reason: Reason, ttl_seconds: float) -> None:
         self._stops.pop(name, None)
         self._stops[name] = (reason, self._clock.now() + ttl_seconds)
         self._bound(self._stops)

@@ -24,6 +24,7 @@ from redis.retry import Retry
 
 from warmcache.conf import Config
 from warmcache.core.ports import Allowances, Clock, Sighting
+from warmcache.core.reasons import Reason
 from warmcache.stores.redis_allowances import RedisAllowances
 from warmcache.stores.redis_link import COMMAND_TIMEOUT_SECONDS, RedisLink
 
@@ -110,7 +111,9 @@ class RedisWarmthStore:
         async with self._link.command():
             values = await self._redis.mget([*keys, *(self._key("stop", name) for name in stops)])
         reasons = zip(stops, values[len(keys) :], strict=True)
-        found = {name: Sighting(stopped_for=_text(reason)) for name, reason in reasons if reason is not None}
+        found = {
+            name: Sighting(stopped_for=Reason.of_stop(_text(reason))) for name, reason in reasons if reason is not None
+        }
         for index, prefix_hash in enumerate(hashes):
             warm, lease, nothing = values[3 * index : 3 * index + 3]
             if warm is not None or lease is not None or nothing is not None:
@@ -168,7 +171,7 @@ class RedisWarmthStore:
         async with self._link.command():
             await self._redis.set(self._key("nothing", prefix_hash), "1", px=round(ttl_seconds * 1000))
 
-    async def stop(self, name: str, *, reason: str, ttl_seconds: float) -> None:
+    async def stop(self, name: str, *, reason: Reason, ttl_seconds: float) -> None:
         async with self._link.command():
             await self._redis.set(self._key("stop", name), reason, px=max(1, round(ttl_seconds * 1000)))
 
