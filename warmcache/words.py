@@ -12,9 +12,9 @@ from warmcache.core.wording import Worded
 _WORDS = {str(member): member.words for kind in (Failure, Reason) for member in kind}
 
 
-def reason_text(reason: str) -> str:
+def reason_text(stored: str) -> str:
     """Why something was not warmed, or failed, for the operator. A word of an older version is shown as written."""
-    return gettext(_WORDS[reason]) if reason in _WORDS else reason.replace("_", " ")
+    return gettext(_WORDS[stored]) if stored in _WORDS else stored.replace("_", " ")
 
 
 def choices_of(kind: Iterable[Worded]) -> list[tuple[str, str | Promise]]:
