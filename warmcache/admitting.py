@@ -27,7 +27,7 @@ async def claim_and_reserve(
     except StoreUnavailable:
         pass
     finally:
-        if isinstance(admitted, Reason):
+        if not isinstance(admitted, Reservation):
             await runtime.leases.give_back([deepest_hash], owner=owner)
     return admitted
 

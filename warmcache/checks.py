@@ -49,7 +49,7 @@ def _store_problems(config: Config) -> Iterable[CheckMessage]:
 
 
 def _key_problems(config: Config) -> Iterable[CheckMessage]:
-    if config.upstream is not Upstream.ANTHROPIC:
+    if config.upstream != Upstream.ANTHROPIC:
         return
     if not config.api_key:
         yield Warning(
@@ -67,7 +67,7 @@ def _key_problems(config: Config) -> Iterable[CheckMessage]:
 
 
 def _cap_problems(config: Config) -> Iterable[CheckMessage]:
-    if config.enabled and config.upstream is not Upstream.LOCAL and config.max_cost_per_warm_up_usd == 0:
+    if config.enabled and config.upstream != Upstream.LOCAL and config.max_cost_per_warm_up_usd == 0:
         yield Warning(
             "WARMCACHE['MAX_COST_PER_WARM_UP_USD'] is 0: nothing will ever be warmed.",
             hint="Set a cap above 0, or WARMCACHE['ENABLED'] to False.",

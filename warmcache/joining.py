@@ -3,7 +3,7 @@
 from dataclasses import replace
 from decimal import Decimal
 
-from warmcache.core.prefill import PrefillForecast
+from warmcache.core.forecast.prefill import PrefillForecast
 from warmcache.core.prefix import Prefix
 from warmcache.core.worth import JoinChoice, weigh_joining
 from warmcache.runtime import Runtime

@@ -12,7 +12,7 @@ from django.utils.formats import date_format
 from django.utils.timezone import localtime
 
 from warmcache.conf import get_config
-from warmcache.core.forecast import Forecasts
+from warmcache.core.forecast.forecasts import Forecasts
 from warmcache.core.intents import Intent
 from warmcache.core.lifetimes import with_lifetimes
 from warmcache.core.prefix import build_request

@@ -8,7 +8,7 @@ import logging
 from typing import Any
 
 from warmcache import evidence
-from warmcache.core.forecast import Forecasts
+from warmcache.core.forecast.forecasts import Forecasts
 from warmcache.core.intents import Sign
 from warmcache.core.usage import Usage
 from warmcache.ledger import Ledger

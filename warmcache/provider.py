@@ -59,8 +59,8 @@ class MessagesProvider:
         self.capabilities = Capabilities(
             upstream=config.upstream,
             accepts_zero_max_tokens=config.accepts_zero_max_tokens,
-            reports_cache_writes=config.upstream is not Upstream.LOCAL,
-            accepts_diagnostics=config.upstream is not Upstream.LOCAL,
+            reports_cache_writes=config.upstream != Upstream.LOCAL,
+            accepts_diagnostics=config.upstream != Upstream.LOCAL,
         )
         self._config = config
         self._client = AsyncAnthropic(

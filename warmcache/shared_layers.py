@@ -12,7 +12,7 @@ from decimal import Decimal
 from django.db.models import Count, Min, Q, QuerySet
 
 from warmcache.conf import Config
-from warmcache.core.forecast import Forecasts
+from warmcache.core.forecast.forecasts import Forecasts
 from warmcache.core.prefix import Breakpoint, Layer, Prefix, Prompt
 from warmcache.core.reasons import Reason
 from warmcache.core.shared_layers import (

@@ -125,7 +125,7 @@ async def prewarm(runtime: Runtime, prompt: Prompt, occasion: Occasion) -> Attem
     if len(runtime.tasks) < MAX_UNDER_WAY:
         accounts, cost_usd = _accounts(runtime, prefix, occasion), decision.cost_usd or Decimal(0)
         admitted = await claim_and_reserve(runtime, prefix, accounts, cost_usd=cost_usd, owner=str(warm_up_id))
-    if isinstance(admitted, Reason):
+    if not isinstance(admitted, Reservation):
         runtime.ledger.count_skip(label=occasion.label, intent=occasion.intent, reason=admitted)
         return skipped_attempt(runtime, prefix, _skip(admitted, prefix))
     upstream = runtime.provider.capabilities.upstream

@@ -8,7 +8,7 @@ import pytest
 from warmcache import evidence, services
 from warmcache import learning as learnings
 from warmcache.core.errors import UpstreamRefused
-from warmcache.core.forecast import Forecasts
+from warmcache.core.forecast.forecasts import Forecasts
 from warmcache.core.prefix import Turn
 from warmcache.core.usage import Usage
 from warmcache.database import in_database_thread

@@ -13,15 +13,7 @@ from tests.servers import PATIENCE_SECONDS
 from tests.warmcache.simulated import Simulated, eventually, simulated
 from warmcache.conf import Config
 from warmcache.core.errors import StreamBroken, UpstreamError, UpstreamRefused, UpstreamUnavailable
-from warmcache.core.ports import (
-    BlockBegan,
-    BlockDelta,
-    BlockEnded,
-    BlockSigned,
-    StreamBegan,
-    StreamEnded,
-    StreamEvent,
-)
+from warmcache.core.ports import BlockBegan, BlockDelta, BlockEnded, BlockSigned, StreamBegan, StreamEnded, StreamEvent
 from warmcache.core.prefix import Request, build_request
 from warmcache.core.usage import Usage
 from warmcache.provider import MessagesProvider, usage_of

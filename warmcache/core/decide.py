@@ -10,8 +10,8 @@ from typing import Any
 
 from warmcache.core.beliefs import Situation
 from warmcache.core.economics import RateSource
-from warmcache.core.forecast import Forecasts
-from warmcache.core.intents import ON_AT_FIRST, SURER_SIGN, Intent, Sign, sign_of
+from warmcache.core.forecast.forecasts import Forecasts
+from warmcache.core.intents import ON_AT_FIRST, SURER_SIGN, WEIGHED_ELSEWHERE, Intent, Sign, sign_of
 from warmcache.core.outcomes import WarmthState
 from warmcache.core.outlook import outlook_of, waits_for_surer
 from warmcache.core.ports import Capabilities
@@ -175,7 +175,7 @@ class _Weighing:
             return Reason.UNKNOWN_PRICE
         if worth.cost_usd > self._limits.max_cost_usd:
             return Reason.OVER_COST_CAP
-        if self._intent.is_weighed_elsewhere:
+        if self._intent in WEIGHED_ELSEWHERE:
             return None
         if not worth.is_worth_it:
             return Reason.NOT_WORTH_IT

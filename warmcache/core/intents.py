@@ -13,13 +13,9 @@ class Intent(Worded):
     KEEP = "keep", gettext_noop("keep warm")
     MANUAL = "manual", gettext_noop("by hand")
 
-    @property
-    def is_weighed_elsewhere(self) -> bool:
-        """A person asked for it, or the plan for the time near expiry has weighed it: gates only."""
-        return self in WEIGHED_ELSEWHERE
-
 
 WEIGHED_ELSEWHERE = frozenset({Intent.MANUAL, Intent.KEEP, Intent.TURN_FINISHED})
+"""A person asked for it, or the plan for the time near expiry has weighed it (`core/stakes.py`): gates only."""
 
 ON_AT_FIRST = frozenset(Intent) - {Intent.OPEN}
 """Opening a page is too seldom followed by a message to pay for most."""
@@ -44,7 +40,7 @@ _SIGNS = {Intent.OPEN: Sign.OPEN, Intent.TYPING: Sign.TYPING, Intent.ATTACH: Sig
 
 def sign_of(intent: Intent, chars: int | None = None) -> Sign | None:
     """The sign that an intent gives, with so many characters typed; None where no person gives one."""
-    if intent is Intent.TYPING and chars is not None and chars >= SURE_TYPING_CHARS:
+    if intent == Intent.TYPING and chars is not None and chars >= SURE_TYPING_CHARS:
         return Sign.TYPING_20
     return _SIGNS.get(intent)
 

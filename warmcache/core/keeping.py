@@ -53,8 +53,6 @@ class KeepPlan:
     """TTL of the refresh to send; None: let it lapse."""
     reason: Reason
     value: float
-    return_chance: float
-    """Of a return in the window that this step adds."""
 
     @property
     def refreshes(self) -> bool:
@@ -85,14 +83,12 @@ def plan_keeping(
         after = stakes.upgrade_holds * holds + (1 - stakes.upgrade_holds) * fails
         costs[LONG_TTL_SECONDS] = alive * stakes.upgrade + after
     ttl = min(costs, key=costs.__getitem__)
-    chance = (survival(now + left_seconds) - survival(now + ttl)) / alive if alive > 0 else 0.0
     if alive <= 0 or costs[ttl] >= stopping:
-        return KeepPlan(ttl_seconds=None, reason=Reason.RETURN_UNLIKELY, value=0.0, return_chance=chance)
+        return KeepPlan(ttl_seconds=None, reason=Reason.RETURN_UNLIKELY, value=0.0)
     return KeepPlan(
         ttl_seconds=ttl,
         reason=Reason.RETURN_EXPECTED if ttl == ttl_seconds else Reason.RETURN_WITHIN_THE_HOUR,
         value=(stopping - costs[ttl]) / alive,
-        return_chance=chance,
     )
 
 

@@ -9,17 +9,10 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from warmcache.core.economics import Rates, RateSource
-from warmcache.core.forecast import Forecasts
-from warmcache.core.gaps import GapForecast
+from warmcache.core.forecast.forecasts import Forecasts
+from warmcache.core.forecast.gaps import GapForecast
 from warmcache.core.intents import Intent
-from warmcache.core.keeping import (
-    REFRESH_AT_FRACTION,
-    KeepStakes,
-    Survival,
-    cost_after_touch,
-    lapse_cost,
-    plan_keeping,
-)
+from warmcache.core.keeping import REFRESH_AT_FRACTION, KeepStakes, Survival, cost_after_touch, lapse_cost, plan_keeping
 from warmcache.core.prefix import Prompt
 from warmcache.core.ttl import LONG_TTL_SECONDS, SHORT_TTL_SECONDS, Ttl
 

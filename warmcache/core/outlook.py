@@ -6,7 +6,7 @@ send, and a sign with chance `q` is reached `z/q` times, so warming at each of t
 
 from decimal import Decimal
 
-from warmcache.core.forecast import Forecasts
+from warmcache.core.forecast.forecasts import Forecasts
 from warmcache.core.worth import Outlook
 
 _REACH_PRIOR, _REACH_WEIGHT = 0.85, 5.0

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from warmcache.core.economics import Rates
-from warmcache.core.forecast import Forecasts
+from warmcache.core.forecast.forecasts import Forecasts
 from warmcache.core.intents import Sign
 from warmcache.core.keeping import KeepPlan, KeepStakes, plan_keeping
 

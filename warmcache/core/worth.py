@@ -147,7 +147,6 @@ class JoinChoice:
     joins: bool
     reason: JoinReason
     gain_seconds: float
-    saved_usd: Decimal
     bound_seconds: float
     """How much longer to wait at most."""
 
@@ -185,7 +184,6 @@ def weigh_joining(
         joins=reason in (JoinReason.FASTER, JoinReason.CHEAPER),
         reason=reason,
         gain_seconds=gain,
-        saved_usd=saved,
         bound_seconds=max(0.0, bound),
     )
 

@@ -6,8 +6,9 @@ from decimal import Decimal
 from warmcache.core.beliefs import Situation
 from warmcache.core.decide import Action, Decision, Limits, decide
 from warmcache.core.economics import Rates, RateSource
-from warmcache.core.forecast import Forecasts, ShareForecast
-from warmcache.core.gaps import ARRIVALS, GapForecast
+from warmcache.core.forecast.forecasts import Forecasts
+from warmcache.core.forecast.gaps import ARRIVALS, GapForecast
+from warmcache.core.forecast.shares import ShareForecast
 from warmcache.core.intents import SURE_TYPING_CHARS, Intent, Sign, intent_of
 from warmcache.core.keeping import KeepStakes
 from warmcache.core.lifetimes import long_ttl_gain, ttl_without_refreshes

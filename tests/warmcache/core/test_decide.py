@@ -11,7 +11,7 @@ from warmcache.core.beliefs import REFRESH_BELOW_FRACTION, believed_warmth, situ
 from warmcache.core.catalog import facts_for
 from warmcache.core.decide import Action, Decision, Limits, decide
 from warmcache.core.economics import Rates
-from warmcache.core.forecast import Forecasts
+from warmcache.core.forecast.forecasts import Forecasts
 from warmcache.core.intents import WEIGHED_ELSEWHERE, Intent
 from warmcache.core.outcomes import WarmthState
 from warmcache.core.ports import Capabilities, Sighting

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warmcache.core.forecast import INTENT_PRIORS, Forecasts, IntentForecast, ShareForecast
-from warmcache.core.gaps import AFTER_REPLY, AFTER_TOOL_USE, GapForecast
-from warmcache.core.prefill import PrefillForecast
+from warmcache.core.forecast.forecasts import Forecasts
+from warmcache.core.forecast.gaps import AFTER_REPLY, AFTER_TOOL_USE, GapForecast
+from warmcache.core.forecast.prefill import PrefillForecast
+from warmcache.core.forecast.shares import ShareForecast
+from warmcache.core.forecast.signs import INTENT_PRIORS, IntentForecast
 
 TYPING = INTENT_PRIORS["typing"]
 

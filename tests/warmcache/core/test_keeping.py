@@ -5,12 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warmcache.core.keeping import (
-    KeepStakes,
-    is_too_late,
-    plan_keeping,
-    refresh_at,
-)
+from warmcache.core.keeping import KeepStakes, is_too_late, plan_keeping, refresh_at
 
 
 def test_a_refresh_is_due_at_nine_tenths_and_never_within_the_margin():

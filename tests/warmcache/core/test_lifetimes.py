@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from warmcache.core.economics import Rates
-from warmcache.core.forecast import Forecasts
+from warmcache.core.forecast.forecasts import Forecasts
 from warmcache.core.intents import Intent
 from warmcache.core.keeping import KeepStakes
 from warmcache.core.lifetimes import long_ttl_gain, long_ttl_pays, with_lifetimes

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from warmcache.core.economics import Rates
-from warmcache.core.prefill import PrefillForecast
+from warmcache.core.forecast.prefill import PrefillForecast
 from warmcache.core.shared_layers import (
     Arrivals,
     SharedForecast,
