@@ -8,12 +8,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import chatapp.protocol_words
 import pytest
 from django.core.management import call_command
 
-import chatapp.protocol_words
 from chatapp.management.commands import write_words
-from chatapp.protocol_words import ErrorCode
+from chatapp.protocol.words import ErrorCode
 from warmcache.core.failures import Failure
 from warmcache.core.reasons import TO_WARM, Reason
 from warmcache.core.wording import Worded, gettext_noop

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeVar
 
+from warmcache.background.database import in_database_thread
 from warmcache.conf import Config
 from warmcache.core.decide import Limits
 from warmcache.core.intents import Intent
-from warmcache.database import in_database_thread
 from warmcache.models import WarmPolicy
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from chatapp.protocol_words import ReplyStatus
+from chatapp.protocol.words import ReplyStatus
 from warmcache.core.failures import Failure
 from warmcache.core.outcomes import RequestWarmth, WarmthState
 from warmcache.core.reasons import TO_WARM, Reason
