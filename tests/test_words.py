@@ -8,10 +8,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import chatapp.protocol_words
 import pytest
 from django.core.management import call_command
 
+import chatapp.protocol.words
 from chatapp.management.commands import write_words
 from chatapp.protocol.words import ErrorCode
 from warmcache.core.failures import Failure
@@ -20,7 +20,7 @@ from warmcache.core.wording import Worded, gettext_noop
 from warmcache.words import reason_text
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = [*(ROOT / "warmcache/core").rglob("*.py"), Path(chatapp.protocol_words.__file__)]
+SOURCES = [*(ROOT / "warmcache/core").rglob("*.py"), Path(chatapp.protocol.words.__file__)]
 PRODUCT = [path for app in ("warmcache", "chatapp") for path in (ROOT / app).rglob("*.py")]
 NOT_OURS = {"signed_in_socket.py", "paced_socket.py", "protocol.py"}
 """Where `reason` is what a WebSocket is closed with, or what a decoder says of a frame."""

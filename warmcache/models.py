@@ -1,13 +1,16 @@
 """The ledger: one row per warm-up, one per real request, and counters of what was skipped."""
 
 import uuid
+from collections.abc import Iterable
 
 from django.db import models
 from django.db.models import Q
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy
 
 from warmcache.core.intents import Intent
 from warmcache.core.outcomes import Arm, Outcome
-from warmcache.words import choices_of
+from warmcache.core.wording import Worded
 
 __all__ = [
     "Arm",
@@ -21,6 +24,11 @@ __all__ = [
     "WarmUp",
     "WarmUpLine",
 ]
+
+
+def choices_of(kind: Iterable[Worded]) -> list[tuple[str, str | Promise]]:
+    """Of a field of a model or form: the words are translated when they are shown."""
+    return [(str(member), gettext_lazy(member.words)) for member in kind]
 
 
 class TokenCounts(models.Model):
@@ -193,6 +201,16 @@ class UsageRecord(RequestRecord):
 
     def __str__(self) -> str:
         return f"{self.purpose} {self.label} {self.started_at:%Y-%m-%d %H:%M:%S}"
+
+
+CONVERSING = (UsageRecord.Purpose.REPLY, UsageRecord.Purpose.TOOL_ROUND)
+"""Requests that go on with a conversation and use its layers; a title or a compaction has a prompt of its own."""
+
+
+def answered(label: str, upstream: str) -> models.QuerySet[UsageRecord]:
+    """Requests after which somebody may come back. A title is followed by nothing, and a failure is no reply."""
+    rows = UsageRecord.objects.filter(upstream=upstream, label=label, purpose__in=CONVERSING)
+    return rows.exclude(status="failed")
 
 
 class SkipCount(models.Model):

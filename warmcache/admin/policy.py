@@ -11,9 +11,8 @@ from django.urls import reverse
 
 from warmcache.conf import Config, get_config
 from warmcache.core.intents import Intent
-from warmcache.models import WarmPolicy
+from warmcache.models import WarmPolicy, choices_of
 from warmcache.operator_policy import read_row
-from warmcache.words import choices_of
 
 THE_ROW = 1
 """Its primary key: two operators who add it at the same moment write the same row."""

@@ -1,6 +1,6 @@
 """Closed sets: words of which no other is valid, each with what people are told.
 
-In English, which is also the id of a translation: whoever shows the words translates them (`warmcache/words.py`).
+In English, which is also the id of a translation: whoever shows the words translates them (`words.py`, `models.py`).
 """
 
 from enum import StrEnum

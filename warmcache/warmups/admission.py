@@ -8,7 +8,7 @@ from warmcache.cache.guards import Accounts, Reservation
 from warmcache.core.errors import StoreUnavailable
 from warmcache.core.prefix import Prefix
 from warmcache.core.reasons import Reason
-from warmcache.runtime.wiring import Runtime
+from warmcache.runtime.state import Runtime
 
 
 async def claim_and_reserve(

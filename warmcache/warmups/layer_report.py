@@ -15,10 +15,10 @@ from warmcache.conf import get_config
 from warmcache.core.forecast.forecasts import Forecasts
 from warmcache.core.intents import Intent
 from warmcache.core.lifetimes import with_lifetimes
+from warmcache.core.moments import at
 from warmcache.core.prefix import build_request
 from warmcache.core.shared_layers import SECONDS_PER_MONTH, SharedForecast, SharedOption
 from warmcache.core.ttl import LONG_TTL_SECONDS
-from warmcache.ledger.rows import at
 from warmcache.models import LearnedEvidence, WarmUp
 from warmcache.operator_policy import policy_in_force, read_row
 from warmcache.upstream.prices import price_list

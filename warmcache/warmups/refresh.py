@@ -22,7 +22,7 @@ from warmcache.core.ports import Sighting
 from warmcache.core.prefix import Prefix, Prompt
 from warmcache.core.reasons import Reason
 from warmcache.core.stakes import RestingPrefix, plan_refresh
-from warmcache.runtime.wiring import Runtime
+from warmcache.runtime.state import Runtime
 from warmcache.warmups.warm_up import consider, prewarm
 
 INTENT = Intent.TURN_FINISHED
