@@ -13,6 +13,7 @@ from warmcache.core.outcomes import Arm, Outcome
 from warmcache.core.wording import Worded
 
 __all__ = [
+    "CONVERSING",
     "Arm",
     "Intent",
     "LearnedEvidence",
@@ -23,6 +24,8 @@ __all__ = [
     "WarmPolicy",
     "WarmUp",
     "WarmUpLine",
+    "answered",
+    "choices_of",
 ]
 
 
