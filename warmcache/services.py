@@ -83,9 +83,9 @@ async def prewarm_prefix(
 ) -> Attempt:
     """Decides whether to warm `prompt` now, and if so sends the warm-up in the background.
 
-    `intent` is one of `warmcache.models.Intent`, anything else a `ValueError`; `label` (which product, which assistant) and `subject` (for whom) are
-    the host's words and are stored with the row, as is `place` (which conversation): a request of the same place tells
-    when its bytes were not those that were warmed. `chars` says how much is typed: twenty characters are a surer sign
+    `intent` is one of `warmcache.models.Intent`, anything else a `ValueError`. `label` (which product, which assistant)
+    and `subject` (for whom) are the host's words and are stored with the row, as is `place` (which conversation): a
+    request of the same place tells when its bytes were not those that were warmed. `chars` says how much is typed: twenty characters are a surer sign
     than the first key. Never raises because the provider fails: `attempt.finished` then gives a `Warmth` with state
     `failed` and the reason.
     """
