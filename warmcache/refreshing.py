@@ -13,7 +13,7 @@ from warmcache.core.errors import StoreUnavailable
 from warmcache.core.keeping import KeepPlan, is_too_late, plan_keeping, refresh_at
 from warmcache.core.policy import Action, LayerWarmth, WarmthState, believed_warmth
 from warmcache.core.ports import Sighting
-from warmcache.core.prefix import Prefix, Prompt
+from warmcache.core.prefix import AnyPrompt, Prefix
 from warmcache.core.stakes import RestingPrefix, stakes_of
 from warmcache.database import in_database_thread
 from warmcache.runtime import Runtime
@@ -29,7 +29,7 @@ MARGIN_SECONDS = 20.0
 TOUCHED_SECONDS = 5.0
 """An expiry that lies so much later than ours is somebody else's touch, and not a difference of clocks."""
 
-Load = Callable[[], Prompt | None]
+Load = Callable[[], AnyPrompt | None]
 """The prompt that the next message of a place would follow, or None where the place is gone. Called in a thread that
 may use the database."""
 

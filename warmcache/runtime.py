@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any
 
@@ -19,7 +19,7 @@ from warmcache.conf import Config, get_config
 from warmcache.core.economics import RateSource
 from warmcache.core.lifetimes import with_lifetimes
 from warmcache.core.ports import Clock, Provider, WarmthStore
-from warmcache.core.prefix import Json, Prompt, Request, build_request
+from warmcache.core.prefix import AnyPrompt, Json, PreparedPrompt, Request, build, prepare
 from warmcache.guards import Guards
 from warmcache.learning import Learning
 from warmcache.leases import LeaseKeeper
@@ -78,11 +78,15 @@ class Runtime:
         self.visits = Visits(teaches=self.learning.saw_sign)
         self.timers = Timers(clock=self.clock, tasks=self.tasks)
 
-    def build(self, prompt: Prompt, turn: Sequence[Json] | None, *, label: str) -> Request:
+    def build(self, prompt: AnyPrompt, turn: Sequence[Json] | None, *, label: str) -> Request:
         """The request for `prompt` and the person's `turn`, or the warm-up (None), with every open lifetime chosen."""
+        key = self.config.prefix_key
+        prepared = prompt if isinstance(prompt, PreparedPrompt) else prepare(prompt, key)
+        if prepared.key != key:
+            prepared = prepared.with_key(key)
         refreshes = Intent.TURN_FINISHED in self.policy.current.intents
-        prompt = with_lifetimes(prompt, self.learning.forecasts(label), self.rates, refreshes=refreshes)
-        return build_request(prompt, turn, self.config.prefix_key)
+        settings = with_lifetimes(prepared.settings, self.learning.forecasts(label), self.rates, refreshes=refreshes)
+        return build(replace(prepared, settings=settings), turn)
 
     def start(self) -> None:
         self._housekeepers.spawn(self.ledger.write_forever(), name="ledger")

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from warmcache import keeper, refreshing, shared_layers, warming, warmth
 from warmcache import runtime as runtimes
 from warmcache.conf import get_config
+from warmcache.core import prefix as prefixes
 from warmcache.core.errors import StoreUnavailable
 from warmcache.core.policy import Action, Decision
-from warmcache.core.prefix import Json, Prefix, Prompt
+from warmcache.core.prefix import AnyPrompt, Json, Prefix, PreparedPrompt, Prompt
 from warmcache.database import in_database_thread
 from warmcache.models import Intent
 from warmcache.operator_policy import policy_in_force, read_row
@@ -38,6 +39,7 @@ __all__ = [
     "flush",
     "holder_of",
     "outline",
+    "prepare_prompt",
     "prewarm_prefix",
     "register_shared_layers",
     "schedule_refresh",
@@ -52,9 +54,15 @@ MAX_WORD_CHARS = 80
 """Of `label`, `subject` and `place`; what is longer is cut off."""
 
 
-def outline(prompt: Prompt, *, label: str = "") -> Prefix:
+def prepare_prompt(prompt: Prompt) -> PreparedPrompt:
+    """`prompt` encoded, to be kept and grown (`with_turns`, `with_draft`): whatever takes a prompt takes it too, and
+    encodes and hashes only what it has not seen. For any thread. See `warmcache.core.prefix.PreparedPrompt`."""
+    return prefixes.prepare(prompt, get_config().prefix_key)
+
+
+def outline(prompt: AnyPrompt, *, label: str = "") -> Prefix:
     """The cacheable part of a prompt without its content: a few hundred bytes that `consider_prefix` can be asked
-    again and again. Hashes the whole prompt, so keep it until the prompt changes."""
+    again and again. Hashes all of a prompt that is not prepared, so keep it until the prompt changes."""
     return runtimes.get_runtime().build(prompt, None, label=_fit(label)).prefix
 
 
@@ -77,7 +85,7 @@ async def consider_prefix(
 
 
 async def prewarm_prefix(
-    prompt: Prompt, *, intent: str, label: str = "", subject: str = "", place: str = "", chars: int | None = None
+    prompt: AnyPrompt, *, intent: str, label: str = "", subject: str = "", place: str = "", chars: int | None = None
 ) -> Attempt:
     """Decides whether to warm `prompt` now, and if so sends the warm-up in the background.
 
@@ -91,7 +99,7 @@ async def prewarm_prefix(
     return await warming.prewarm(runtimes.get_runtime(), prompt, occasion)
 
 
-async def warm_now(prompt: Prompt, *, label: str = "", subject: str = "") -> Warmth:
+async def warm_now(prompt: AnyPrompt, *, label: str = "", subject: str = "") -> Warmth:
     """Warms `prompt` because a person asked for it (intent `manual`): every gate but the worth holds. Waits for the
     end, though not for long: a call that takes longer goes on by itself, and the state is `warming`."""
     attempt = await prewarm_prefix(prompt, intent=Intent.MANUAL, label=label, subject=subject)
@@ -103,7 +111,7 @@ async def warm_now(prompt: Prompt, *, label: str = "", subject: str = "") -> War
 
 
 def stream_response(
-    prompt: Prompt,
+    prompt: AnyPrompt,
     turn: Sequence[Json],
     *,
     max_tokens: int,

@@ -17,7 +17,7 @@ from warmcache.core.catalog import facts_for
 from warmcache.core.errors import LedgerBehind, StoreUnavailable, StreamBroken, UpstreamError, UpstreamUnavailable
 from warmcache.core.policy import WarmthState
 from warmcache.core.ports import BlockBegan, BlockDelta, Sighting, StreamBegan, StreamEnded, StreamEvent
-from warmcache.core.prefix import Json, Prefix, Prompt
+from warmcache.core.prefix import AnyPrompt, Json, Prefix
 from warmcache.core.usage import Usage
 from warmcache.joining import wait_bound_seconds
 from warmcache.leading import RequestLead
@@ -70,7 +70,7 @@ class ResponseStream:
     def __init__(
         self,
         runtime: Runtime,
-        prompt: Prompt,
+        prompt: AnyPrompt,
         turn: Sequence[Json],
         *,
         max_tokens: int,

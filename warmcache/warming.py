@@ -25,7 +25,7 @@ from warmcache.core.policy import (
     is_covered,
 )
 from warmcache.core.ports import Answer
-from warmcache.core.prefix import Prefix, Prompt, Request
+from warmcache.core.prefix import AnyPrompt, Prefix, Request
 from warmcache.core.usage import Usage
 from warmcache.guards import Accounts, Reservation, stop_reason
 from warmcache.models import Outcome
@@ -121,7 +121,7 @@ def _skip(reason: str, prefix: Prefix) -> Decision:
     return Decision(action=Action.SKIP, reason=reason, prefix_tokens=prefix.prefix_tokens)
 
 
-async def prewarm(runtime: Runtime, prompt: Prompt, occasion: Occasion) -> Attempt:
+async def prewarm(runtime: Runtime, prompt: AnyPrompt, occasion: Occasion) -> Attempt:
     """Decides, and if it pays sends the warm-up in a task of the runtime; never raises for the provider's sake."""
     request = runtime.build(prompt, None, label=occasion.label)
     prefix = request.prefix
