@@ -227,7 +227,7 @@ class ReplyBlock(ServerFrame, frozen=True, kw_only=True, tag="reply.block"):
     epoch: str
     seq: int
     block: int
-    kind: Literal["text", "thinking", "tool_input"]
+    kind: Literal["text", "thinking", "tool_input", "other"]
     name: str
     state: Literal["start", "stop"]
     data: dict[str, Any] | None
