@@ -1,1 +1,1 @@
-"""Speaking to the provider: what goes over the wire, and how it is read."""
+"""The provider's side: the Messages API, its prices, its answers so far, a simulator to run beside it."""

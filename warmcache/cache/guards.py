@@ -1,0 +1,314 @@
+"""The guards around a warm-up: credits, budgets and breakers, shared by all processes of one store.
+
+    before the call     `admit`: one step takes a credit and reserves the cost, or names what refuses
+    after it            `settle` with what was billed, or `refund` where nothing came of it
+    a real request      `note_request`: gives a credit back; tells which warm-ups were read, which should have been
+    now and then        `note_missed`: warm-ups that nobody came for
+
+What refuses leaves a stop, which the next look-up of the store shows: on the path of a keystroke a guard costs no
+command of its own. Subjects, labels and upstreams are known to the store by keyed digests only.
+"""
+
+import contextlib
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from warmcache.conf import Config
+from warmcache.core.catalog import facts_for
+from warmcache.core.errors import StoreUnavailable
+from warmcache.core.guards import (
+    DAY_SECONDS,
+    DEFECT_STRIKES,
+    KEY_TERMS,
+    LABEL_TERMS,
+    PLANNED_TERMS,
+    SUBJECT_TERMS,
+    Adjust,
+    Change,
+    Charge,
+    Claim,
+    Draw,
+    Expectation,
+    Pay,
+    Refusal,
+    Strike,
+    Terms,
+    Undo,
+    money_units,
+)
+from warmcache.core.ports import Clock, Sighting, WarmthStore
+from warmcache.core.prefix import Layer, Prefix
+from warmcache.core.usage import Usage
+
+logger = logging.getLogger(__name__)
+
+READ_FRACTION = 0.9
+"""A request has read a layer if it read at least this part of it: where a layer ends is estimated."""
+
+SPENT_STOP_SECONDS = 2.0
+"""A spent budget is asked again after this: the operator may have raised it."""
+
+PLANNED_INTENTS = frozenset({"keep", "turn_finished"})
+"""They renew the same prefix again and again unread, as often as their own plan says."""
+
+LONGEST_UPSTREAM_PAUSE_SECONDS = 3600.0
+"""Of the pauses that double for as long as each first warm-up after one meets the provider's limit again."""
+
+DIGEST_BYTES = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accounts:
+    """Where one occasion to warm counts; each is also the name of a stop."""
+
+    subject: str
+    """Empty where the host names nobody: then there is no guard per subject."""
+    key: str
+    label: str
+    upstream: str
+    budget: str
+    is_planned: bool = False
+    """Then one more of the same prefix that nobody has read yet is no reason to wait."""
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """Of all of them, in the order in which they give the reason."""
+        names = (self.upstream, self.subject, self.key, self.label, self.budget)
+        return tuple(name for name in names if name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """What was taken for one warm-up, to be settled or refunded once."""
+
+    accounts: Accounts
+    charges: tuple[Charge, ...]
+    money: int
+    """Reserved in each account of dollars, in units of `core.guards.money_units`."""
+
+
+class Budgets(Protocol):
+    """What the operator allows for a UTC day; money in US dollars."""
+
+    @property
+    def daily_usd(self) -> Decimal: ...
+    @property
+    def daily_warm_ups(self) -> int: ...
+    @property
+    def user_daily_usd(self) -> Decimal: ...
+    @property
+    def user_daily_warm_ups(self) -> int: ...
+
+
+class Guards:
+    """Of one event loop. Its methods raise `StoreUnavailable` only where they say so."""
+
+    def __init__(self, *, store: WarmthStore, clock: Clock, config: Config) -> None:
+        key = config.prefix_key
+        self._store = store
+        self._allowances = store.make_allowances()
+        self._clock = clock
+        self._secret = key.secret
+        self._upstream = self._digest("upstream", key.upstream)
+        self._late_seconds = config.total_timeout_seconds
+        self._upstream_terms = Terms(
+            free=1,
+            first_pause_seconds=config.pause_after_limit_seconds,
+            longest_pause_seconds=LONGEST_UPSTREAM_PAUSE_SECONDS,
+        )
+
+    def accounts(self, prefix: Prefix, *, intent: str, label: str, subject: str) -> Accounts:
+        deepest = prefix.deepest
+        return Accounts(
+            subject=self._subject(subject),
+            key=f"key:{deepest.prefix_hash}" if deepest else "",
+            label=f"label:{self._digest(label, intent)}",
+            upstream=f"upstream:{self._upstream}",
+            budget=f"budget:{self._upstream}",
+            is_planned=intent in PLANNED_INTENTS,
+        )
+
+    async def admit(self, accounts: Accounts, *, cost_usd: Decimal, policy: Budgets) -> Reservation | str:
+        """The reservation, or the reason to skip. Raises `StoreUnavailable`: what cannot be counted is not spent."""
+        money = money_units(cost_usd)
+        charges = self._charges(accounts, money, policy)
+        claims: list[Claim] = [self._upstream_draw(accounts), *_draws(accounts), *charges]
+        refusal = await self._allowances.reserve(claims)
+        if refusal is None:
+            return Reservation(accounts=accounts, charges=charges, money=money)
+        await self._stop(accounts, refusal)
+        return refusal.claim.reason
+
+    async def settle(
+        self, reservation: Reservation, *, billed_usd: Decimal | None, expectations: Sequence[Expectation]
+    ) -> None:
+        """The call has succeeded. Without a known price the reserved cost stands."""
+        upstream = reservation.accounts.upstream
+        changes: list[Change] = [Pay(account=upstream)]
+        if billed_usd is not None:
+            change = money_units(billed_usd) - reservation.money
+            changes += [Adjust(account=charge.account, amount=change) for charge in _of_money(reservation)]
+        with contextlib.suppress(StoreUnavailable):
+            await self._allowances.settle(changes)
+            await self._allowances.expect(expectations)
+            await self._store.lift([upstream])
+
+    async def refund(self, reservation: Reservation, *, may_be_billed: bool = False) -> None:
+        """Nothing came of it. A call that was given up half-way may be billed all the same: its cost stays reserved.
+
+        The prefix keeps its strike, so that a call that fails each time is not tried at each key.
+        """
+        kept = {charge.account for charge in _of_money(reservation)} if may_be_billed else set()
+        returned = [charge for charge in reservation.charges if charge.account not in kept]
+        changes: list[Change] = [Adjust(account=charge.account, amount=-charge.amount) for charge in returned]
+        subject = reservation.accounts.subject
+        with contextlib.suppress(StoreUnavailable):
+            if subject:
+                changes.append(Undo(account=subject, terms=SUBJECT_TERMS))
+                await self._store.lift([subject])
+            await self._allowances.settle(changes)
+
+    def expectations(self, accounts: Accounts, prefix: Prefix, *, usage: Usage, started_at: float) -> list[Expectation]:
+        """The layers that a warm-up with this usage has written, and its deepest: somebody should read them."""
+        if not prefix.breakpoints:
+            return []
+        deepest, scale = prefix.breakpoints[-1], usage.cached_tokens / max(1, prefix.prefix_tokens)
+        shortest = max(
+            facts_for(prefix.model).min_prefix_tokens, usage.cache_read_tokens / (scale * READ_FRACTION or 1)
+        )
+        written = [point for point in prefix.breakpoints if point is deepest or point.prefix_tokens >= shortest]
+        return [
+            Expectation(
+                prefix_hash=point.prefix_hash,
+                tokens=round(point.prefix_tokens * scale),
+                readable_at=self._clock.now(),
+                expires_at=started_at + point.ttl_seconds,
+                missed_at=started_at + point.ttl_seconds + self._late_seconds,
+                is_deepest=point is deepest,
+                is_shared=point.layer is Layer.SHARED,
+                subject_account=accounts.subject,
+                key_account=accounts.key,
+                label_account=accounts.label,
+            )
+            for point in written
+        ]
+
+    async def note_request(
+        self, prefix: Prefix, *, subject: str, earns_credit: bool, found: Usage, started_at: float
+    ) -> None:
+        """A real request was answered; `found` is what it read and wrote."""
+        own = self._subject(subject)
+        changes: list[Change] = [Pay(account=own)] if own and earns_credit else []
+        try:
+            for expectation in await self._allowances.take_met(prefix.hashes, started_at=started_at):
+                changes += _verdict(expectation, found, own)
+            await self._allowances.settle(changes)
+            await self._store.lift([change.account for change in changes if isinstance(change, Pay)])
+        except StoreUnavailable:
+            logger.warning("The store is down: a request earns no credit and tells no guard what it has read")
+
+    async def note_missed(self) -> None:
+        """Counts warm-ups that no request came for in time."""
+        with contextlib.suppress(StoreUnavailable):
+            missed = await self._allowances.take_missed()
+            await self._allowances.settle(
+                [Strike(account=e.label_account, terms=LABEL_TERMS) for e in missed if e.is_deepest]
+            )
+
+    async def pause_upstream(self, seconds: float) -> None:
+        """No process warms at this provider for so long. Then one alone does, and the others if it gets through."""
+        with contextlib.suppress(StoreUnavailable):
+            name = f"upstream:{self._upstream}"
+            await self._store.stop(name, reason="upstream_limited", ttl_seconds=seconds)
+            await self._allowances.settle([Strike(account=name, terms=self._upstream_terms)])
+
+    async def _stop(self, accounts: Accounts, refusal: Refusal) -> None:
+        """So that the next key costs one look-up and no more."""
+        claim, seconds = refusal.claim, SPENT_STOP_SECONDS
+        name = claim.account
+        if isinstance(claim, Charge):
+            name = accounts.subject if claim.reason == "user_budget" else accounts.budget
+        elif refusal.until is not None:
+            seconds = refusal.until - self._clock.now()
+        if seconds > 0:
+            with contextlib.suppress(StoreUnavailable):
+                await self._store.stop(name, reason=claim.reason, ttl_seconds=seconds)
+
+    def _upstream_draw(self, accounts: Accounts) -> Draw:
+        return Draw(account=accounts.upstream, terms=self._upstream_terms, reason="upstream_limited", is_counted=False)
+
+    def _charges(self, accounts: Accounts, money: int, policy: Budgets) -> tuple[Charge, ...]:
+        """Nobody can spend at midnight what is left of two days: each day has its own accounts."""
+        day = int(self._clock.now() // DAY_SECONDS)
+        all_together = _charges_of_day(
+            f"{accounts.budget}:{day}", money, policy.daily_usd, policy.daily_warm_ups, reason="budget"
+        )
+        if not accounts.subject:
+            return all_together
+        own = _charges_of_day(
+            f"{accounts.subject}:{day}",
+            money,
+            policy.user_daily_usd,
+            policy.user_daily_warm_ups,
+            reason="user_budget",
+        )
+        return (*own, *all_together)
+
+    def _subject(self, subject: str) -> str:
+        return f"subject:{self._digest('subject', subject)}" if subject else ""
+
+    def _digest(self, *words: str) -> str:
+        text = "\0".join(words).encode()
+        return hashlib.blake2b(text, key=self._secret[:64], digest_size=DIGEST_BYTES).hexdigest()
+
+
+def stop_reason(accounts: Accounts, sightings: Mapping[str, Sighting]) -> str | None:
+    """Why nothing is warmed here for a while, as a look-up with these stops has shown."""
+    for name in accounts.stops:
+        sighting = sightings.get(name)
+        if sighting is not None and sighting.stopped_for is not None:
+            return sighting.stopped_for
+    return None
+
+
+def _draws(accounts: Accounts) -> list[Draw]:
+    draws, is_planned = [], accounts.is_planned
+    if accounts.subject:
+        terms = PLANNED_TERMS if is_planned else SUBJECT_TERMS
+        draws.append(Draw(account=accounts.subject, terms=terms, reason="no_credit"))
+    if accounts.key:
+        draws.append(Draw(account=accounts.key, terms=KEY_TERMS, reason="breaker_open", is_counted=not is_planned))
+    return [*draws, Draw(account=accounts.label, terms=LABEL_TERMS, reason="breaker_open", is_counted=False)]
+
+
+def _charges_of_day(name: str, money: int, most_usd: Decimal, most: int, *, reason: str) -> tuple[Charge, ...]:
+    return (
+        Charge(account=f"{name}:count", amount=1, limit=most, reason=reason),
+        Charge(account=f"{name}:money", amount=money, limit=money_units(most_usd), reason=reason),
+    )
+
+
+def _of_money(reservation: Reservation) -> list[Charge]:
+    return [charge for charge in reservation.charges if charge.account.endswith(":money")]
+
+
+def _verdict(expectation: Expectation, found: Usage, own: str) -> list[Change]:
+    """Of one layer that this request could read. What it wrote in place of a read is a defect, not an expense."""
+    if found.cache_read_tokens >= READ_FRACTION * expectation.tokens:
+        paid = [expectation.label_account]
+        if expectation.is_deepest:
+            paid.append(expectation.key_account)
+        if expectation.is_shared and expectation.subject_account not in ("", own):
+            paid.append(expectation.subject_account)
+        return [Pay(account=account) for account in paid]
+    if found.cache_write_tokens == 0:
+        return []
+    key, label = expectation.key_account, expectation.label_account
+    return [
+        Strike(account=key, terms=KEY_TERMS, count=KEY_TERMS.free),
+        Strike(account=label, terms=LABEL_TERMS, count=DEFECT_STRIKES),
+    ]

@@ -1,0 +1,110 @@
+"""What the services share on one event loop: configuration, provider, store, ledger. Built on first use."""
+
+import asyncio
+import os
+import threading
+import time
+import weakref
+from importlib import import_module
+
+from django.utils.module_loading import import_string
+
+from warmcache.conf import Config, get_config
+from warmcache.core.ports import Clock, Provider, WarmthStore
+from warmcache.learned.forecasts import Learning
+from warmcache.ledger.writer import Ledger
+from warmcache.operator_policy import PolicyWatch
+from warmcache.runtime.state import Runtime
+from warmcache.upstream.prices import price_list
+
+
+class SystemClock:
+    def now(self) -> float:
+        return time.time()
+
+
+_by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Runtime] = weakref.WeakKeyDictionary()
+
+
+def get_runtime() -> Runtime:
+    """The runtime of the running event loop."""
+    loop = asyncio.get_running_loop()
+    runtime = _by_loop.get(loop)
+    if runtime is None:
+        runtime = _by_loop[loop] = build_runtime(get_config())
+        runtime.start()
+    return runtime
+
+
+def build_runtime(
+    config: Config,
+    *,
+    provider: Provider | None = None,
+    store: WarmthStore | None = None,
+    clock: Clock | None = None,
+) -> Runtime:
+    """A runtime with the given parts; the others as the configuration names them."""
+    clock = clock or SystemClock()
+    return Runtime(
+        config=config,
+        provider=provider or _messages_provider(config),
+        store=store or build_store(config, clock=clock),
+        clock=clock,
+        ledger=Ledger(clock=clock),
+        rates=price_list(config),
+        policy=PolicyWatch(config),
+        learning=Learning(upstream=config.upstream, is_on=config.learns),
+    )
+
+
+def build_store(config: Config, *, clock: Clock) -> WarmthStore:
+    """The store that the configuration names."""
+    store: WarmthStore = import_string(config.store_path).from_config(config, clock=clock)
+    return store
+
+
+def install_runtime(runtime: Runtime) -> None:
+    """Makes it the running loop's, for tests and for hosts that build their own. The loop must have none yet."""
+    loop = asyncio.get_running_loop()
+    if loop in _by_loop:
+        raise RuntimeError("This event loop has a runtime already; `await close_runtime()` first.")
+    _by_loop[loop] = runtime
+    runtime.start()
+
+
+_home: tuple[int, asyncio.AbstractEventLoop] | None = None
+"""With the process it is of: a fork leaves the loop behind."""
+
+
+def adopt_loop() -> None:
+    """Says that the running loop lives as long as this process, as a server's does: see `home_loop`."""
+    global _home
+    _home = (os.getpid(), asyncio.get_running_loop())
+
+
+def home_loop() -> asyncio.AbstractEventLoop | None:
+    """Where synchronous code of this process finds its runtime; None where no loop was adopted."""
+    if _home is None or _home[0] != os.getpid() or not _home[1].is_running():
+        return None
+    return _home[1]
+
+
+async def close_runtime() -> None:
+    """Closes the running loop's runtime, if it has one."""
+    runtime = _by_loop.pop(asyncio.get_running_loop(), None)
+    if runtime is not None:
+        await runtime.close()
+
+
+def import_provider_soon() -> None:
+    """The SDK takes most of a second to import: not at the cost of the first person's first reply."""
+    threading.Thread(
+        target=import_module, args=("warmcache.upstream.anthropic",), name="import of the SDK", daemon=True
+    ).start()
+
+
+def _messages_provider(config: Config) -> Provider:
+    # The SDK takes seconds to import; a server should listen before that.
+    from warmcache.upstream.anthropic import MessagesProvider
+
+    return MessagesProvider(config)

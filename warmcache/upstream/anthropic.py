@@ -1,0 +1,311 @@
+"""The Messages API over HTTP: real, simulated or local, told apart only by a `Capabilities` value.
+
+One client per event loop. The SDK's own retries are off: `requests/stream.py` owns retry and clocks. Importing this
+module takes seconds (the SDK), so `runtime/wiring.py` does it when the first provider is built, not at start-up.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import replace
+from typing import Any, cast
+
+import aiohttp
+import anthropic
+import httpx2
+from anthropic import AsyncAnthropic, AsyncStream, DefaultAioHttpClient
+from anthropic.types import Message
+
+from warmcache.conf import Config
+from warmcache.core.errors import (
+    StreamBroken,
+    UpstreamError,
+    UpstreamRefused,
+    UpstreamUnavailable,
+)
+from warmcache.core.ports import Answer, Capabilities, StreamEvent
+from warmcache.core.prefix import Request
+from warmcache.upstream.event_stream import ErrorReported, EventStream, usage_of
+from warmcache.upstream.patience import Patience
+
+logger = logging.getLogger(__name__)
+
+KEEP_ALIVE_SECONDS = 120
+"""The SDK drops idle connections after 5 s: whoever types for longer would pay a new TLS handshake on Enter."""
+
+DRAIN_SECONDS = 1.0
+"""After the last event: how long the end of the body may take before the connection is closed instead of kept."""
+
+TRANSPORT_ERRORS = (httpx2.TransportError, aiohttp.ClientError, ConnectionError, anthropic.APIConnectionError)
+
+
+class MessagesProvider:
+    """A `Provider` over the official SDK."""
+
+    def __init__(self, config: Config) -> None:
+        self.capabilities = Capabilities(
+            upstream=config.upstream,
+            accepts_zero_max_tokens=config.accepts_zero_max_tokens,
+            reports_cache_writes=config.upstream != "local",
+            accepts_diagnostics=config.upstream != "local",
+        )
+        self._config = config
+        self._client = AsyncAnthropic(
+            api_key=config.api_key,
+            base_url=config.base_url,
+            max_retries=0,
+            open_telemetry=False,
+            timeout=httpx2.Timeout(config.total_timeout_seconds, connect=config.connect_timeout_seconds),
+            http_client=DefaultAioHttpClient(
+                limits=httpx2.Limits(
+                    max_connections=1000, max_keepalive_connections=200, keepalive_expiry=KEEP_ALIVE_SECONDS
+                )
+            ),
+        )
+
+    async def prewarm(self, request: Request) -> Answer:
+        try:
+            async with asyncio.timeout(self._config.warm_up_timeout_seconds):
+                message = await self._create(request, None, max_tokens=0)
+            return Answer(
+                usage=usage_of(message.usage.model_dump()),
+                request_id=message._request_id or "",
+                response_id=message.id or "",
+            )
+        except TimeoutError:
+            raise UpstreamUnavailable("timed_out", "The warm-up took too long and was given up.") from None
+        except Exception as error:
+            raise as_upstream_error(error, has_begun=False) from error
+
+    @asynccontextmanager
+    async def stream(
+        self, request: Request, *, max_tokens: int, earlier_id: str | None = None
+    ) -> AsyncIterator[AsyncIterator[StreamEvent]]:
+        try:
+            async with asyncio.timeout(self._config.first_event_timeout_seconds):
+                response = await self._create(request, earlier_id, max_tokens=max_tokens, stream=True)
+        except TimeoutError:
+            raise UpstreamUnavailable("timed_out", "Claude did not begin to answer in time.") from None
+        except Exception as error:
+            raise as_upstream_error(error, has_begun=False) from error
+        try:
+            async with aclosing(_StreamReader(response, self._config).events()) as events:
+                yield events
+        finally:
+            await response.aclose()
+
+    async def aclose(self) -> None:
+        await self._client.close()
+
+    async def _create(self, request: Request, earlier_id: str | None, **options: Any) -> Any:
+        """Asks for diagnostics beside the request: they are no part of its prefix, and no byte of that depends on
+        them. The provider keeps a fingerprint only of requests that ask, so warm-ups ask too, about nothing."""
+        if not self.capabilities.accepts_diagnostics:
+            return await self._call(request, **options)
+        try:
+            return await self._call(request, diagnostics={"previous_message_id": earlier_id}, **options)
+        except anthropic.BadRequestError as error:
+            if "diagnostics" not in str(error.message):
+                raise
+            logger.warning("The endpoint does not take `diagnostics`; it is not asked again: %s", error.message)
+        self.capabilities = replace(self.capabilities, accepts_diagnostics=False)
+        return await self._call(request, **options)
+
+    async def _call(self, request: Request, **options: Any) -> Any:
+        """As `messages.create` does it, but with a body that is encoded already and, where it is streamed, with the
+        answer as it comes."""
+        if not request.is_sendable:
+            raise _unsendable()
+        is_stream = "stream" in options
+        return await self._client.post(
+            "/v1/messages",
+            content=request.encoded(**options),
+            options={"headers": _beta_header(request)},
+            cast_to=cast(type[Any], httpx2.Response if is_stream else Message),
+            stream=is_stream,
+            stream_cls=AsyncStream[Any],
+        )
+
+
+class _StreamReader:
+    """Reads the body, keeps the clocks, and says whether the stream really ended."""
+
+    def __init__(self, response: httpx2.Response, config: Config) -> None:
+        self._response = response
+        self._config = config
+        self._request_id = response.headers.get("request-id", "")
+        self._stream = EventStream(request_id=self._request_id)
+        self._patience = Patience()
+        self._deadline = _monotonic() + config.total_timeout_seconds
+        self._silent_until = 0.0
+        self._events_seen = -1
+
+    async def events(self) -> AsyncGenerator[StreamEvent, None]:
+        stream = self._stream
+        try:
+            async with aclosing(_body_of(self._response)) as body:
+                while (chunk := await self._next(body)) is not None:
+                    for event in stream.feed(chunk):
+                        yield event
+                    if stream.has_ended:
+                        await self._drain(body)
+                        return
+                    if stream.failure is not None:
+                        raise self._told(stream.failure)
+        finally:
+            self._patience.close()
+        raise StreamBroken("stream_ended_early", "The reply broke off before its end.", request_id=self._request_id)
+
+    def _told(self, failure: UpstreamError | ErrorReported) -> UpstreamError:
+        if isinstance(failure, UpstreamError):
+            return failure
+        error = anthropic.APIStatusError(str(failure), response=self._response, body=failure.body)
+        return _status_error(error, has_begun=self._stream.has_begun, request_id=self._request_id)
+
+    async def _drain(self, body: AsyncIterator[bytes]) -> None:
+        """Reads the body's last bytes, so that the connection can be used again. The reply is whole without them."""
+        with suppress(Exception):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while await anext(body, None) is not None:
+                    pass
+
+    async def _next(self, body: AsyncIterator[bytes]) -> bytes | None:
+        """The next bytes, None at the end. Pings are no sign of life."""
+        now = _monotonic()
+        if self._stream.events_read != self._events_seen:
+            self._events_seen = self._stream.events_read
+            self._silent_until = now + self._patience_seconds()
+        seconds = min(self._silent_until, self._deadline) - now
+        try:
+            if seconds <= 0:
+                raise TimeoutError
+            return await self._patience.wait(anext(body, None), seconds=seconds)
+        except TimeoutError:
+            raise self._too_slow(is_over=self._deadline < self._silent_until) from None
+        except Exception as error:
+            raise as_upstream_error(error, has_begun=self._stream.has_begun, request_id=self._request_id) from error
+
+    def _too_slow(self, *, is_over: bool) -> StreamBroken:
+        if is_over:
+            return StreamBroken("timed_out", "The reply took longer than is allowed.", request_id=self._request_id)
+        message = "Claude stopped sending in the middle of the reply."
+        return StreamBroken("stream_stalled", message, request_id=self._request_id)
+
+    def _patience_seconds(self) -> float:
+        if not self._stream.has_begun:
+            return self._config.first_event_timeout_seconds
+        kinds = self._stream.open_kinds.values()
+        is_silent_by_nature = not kinds or "thinking" in kinds or "other" in kinds
+        return self._config.thinking_timeout_seconds if is_silent_by_nature else self._config.idle_timeout_seconds
+
+
+def _body_of(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
+    """The body, unpacked. Where nothing is packed it is read from its source: each layer between costs every token."""
+    if response.headers.get("content-encoding", "identity") != "identity":
+        return response.aiter_bytes()
+    return cast(AsyncGenerator[bytes, None], aiter(cast(httpx2.AsyncByteStream, response.stream)))
+
+
+def as_upstream_error(error: Exception, *, has_begun: bool, request_id: str = "") -> UpstreamError:
+    """Any exception of the SDK or its transport as ours, in words for the person who waits."""
+    if isinstance(error, UpstreamError):
+        return error
+    if isinstance(error, anthropic.APITimeoutError | httpx2.TimeoutException):
+        if has_begun:
+            return StreamBroken("stream_stalled", "Claude stopped sending in the middle.", request_id=request_id)
+        return UpstreamUnavailable("timed_out", "Claude did not answer in time.", request_id=request_id)
+    if isinstance(error, TRANSPORT_ERRORS):
+        if has_begun:
+            return StreamBroken("stream_cut", "The connection to Claude broke mid-reply.", request_id=request_id)
+        return UpstreamUnavailable("unreachable", "Claude cannot be reached right now.", request_id=request_id)
+    if isinstance(error, anthropic.APIStatusError):
+        return _status_error(error, has_begun=has_begun, request_id=error.request_id or request_id)
+    if isinstance(error, UnicodeEncodeError):
+        return _unsendable()
+    if isinstance(error, _UNREADABLE):
+        return StreamBroken("stream_malformed", "Claude's answer could not be read.", request_id=request_id)
+    raise error
+
+
+_UNREADABLE = (
+    json.JSONDecodeError,
+    anthropic.APIResponseValidationError,
+    UnicodeDecodeError,
+    AttributeError,
+    TypeError,
+)
+"""The last two: the answer has another shape than a message, as from a proxy that answers 200 with a page."""
+
+
+def _unsendable() -> UpstreamRefused:
+    return UpstreamRefused("request_refused", "The text has a character that cannot be sent.")
+
+
+def _status_error(error: anthropic.APIStatusError, *, has_begun: bool, request_id: str) -> UpstreamError:
+    kind = error.type or ""
+    status = error.status_code
+    logger.warning("The API answered %d %s to request %s: %s", status, kind, request_id or "?", error.api_message)
+    if _is_spend_limit(error):
+        return UpstreamRefused(
+            "spend_limit",
+            "The spending limit of the API key is reached. The operator can raise it.",
+            request_id=request_id,
+        )
+    if status in _REFUSALS or kind in _REFUSED_TYPES:
+        code, message = _REFUSALS.get(status) or _REFUSED_TYPES[kind]
+        return UpstreamRefused(code, message, request_id=request_id)
+    # After HTTP 200 an `error` event arrives with status 200, so the type decides, not the class.
+    if kind == "overloaded_error" or status == 529:
+        code, message = "overloaded", "Claude is overloaded right now."
+    elif kind == "rate_limit_error" or status == 429:
+        code, message = "rate_limited", "Too many requests for this API key right now."
+    elif 400 <= status < 500 and status not in _PASSING_CLIENT_ERRORS:
+        return UpstreamRefused(*_REQUEST_REFUSED, request_id=request_id)
+    else:
+        code, message = "server_error", "Claude had an internal error."
+    if has_begun:
+        return StreamBroken(code, f"{message} The reply broke off.", request_id=request_id)
+    return UpstreamUnavailable(
+        code, message, request_id=request_id, retry_after_seconds=_retry_after(error.response.headers)
+    )
+
+
+_KEY_REFUSED = ("key_refused", "Claude refuses the API key. The operator has to check ANTHROPIC_API_KEY.")
+_REQUEST_REFUSED = ("request_refused", "Claude refuses this request as it is; the server's log has its reason.")
+_REFUSALS = {
+    400: _REQUEST_REFUSED,
+    401: _KEY_REFUSED,
+    402: ("spend_limit", "The API key has a billing problem. The operator has to look at it."),
+    403: _KEY_REFUSED,
+    404: ("model_not_found", "Claude does not know this assistant's model. The operator has to choose another."),
+    413: ("prompt_too_large", "The conversation has become too large for one request. Start a new chat."),
+    422: _REQUEST_REFUSED,
+}
+_REFUSED_TYPES = {"authentication_error": _KEY_REFUSED, "invalid_request_error": _REQUEST_REFUSED}
+_PASSING_CLIENT_ERRORS = {408, 409, 425}
+
+
+def _is_spend_limit(error: anthropic.APIStatusError) -> bool:
+    """A 429 with an error code of its own, or a 400 that can only be told by how its message begins."""
+    text = str(error.message)
+    return "enforced_spend_limit_reached" in f"{error.error_code} {text}" or (
+        error.status_code == 400 and "You have reached your specified API usage limits" in text
+    )
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    try:
+        seconds = float(headers.get("retry-after", ""))
+    except ValueError:
+        return None
+    return seconds if seconds >= 0 else None
+
+
+def _monotonic() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _beta_header(request: Request) -> dict[str, str]:
+    return {"anthropic-beta": ",".join(request.betas)} if request.betas else {}
