@@ -69,8 +69,7 @@ class BlockBegan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockDelta:
-    """More text of a block. Deltas that arrived together come as one; a tool's input comes in pieces of its JSON, or in
-    one piece where the block began with it."""
+    """More text of a block. A tool's input comes in pieces of its JSON, or in one where the block began with it."""
 
     index: int
     kind: DeltaKind

@@ -1,8 +1,8 @@
 """A streamed answer: bytes in, events out. Knows no network and no clock.
 
 This is the hottest loop of the product: what makes up nearly all of a stream, deltas of text, thinking and tool input,
-is decoded into what is used of it and nothing else, and deltas that came in one read are one event. Whatever this code
-has never heard of (an event, a block, a delta) is handed on raw and whole.
+is decoded into what is used of it and nothing else. Whatever this code has never heard of (an event, a block, a delta)
+is handed on raw and whole.
 """
 
 import json
@@ -86,7 +86,6 @@ class EventStream:
         self._request_id = request_id
         self._message: dict[str, Any] = {}
         self._usage: dict[str, Any] = {}
-        self._run = _Run()
         self._halves: dict[int, str] = {}
         """By block: the first half of a surrogate pair, whose second half comes with the next delta."""
         self._whole_inputs: dict[int, Any] = {}
@@ -105,7 +104,6 @@ class EventStream:
             self.failure = StreamBroken(
                 "stream_malformed", "Claude's answer could not be read.", request_id=self._request_id
             )
-        self._run.flush(events)
         return events
 
     def _take(self, frame: bytes, events: list[StreamEvent]) -> None:
@@ -131,25 +129,35 @@ class EventStream:
                     return
         self._take_slowly(json.loads(data.decode()), events)
 
-    def _add_text(self, index: int, kind: DeltaKind, text: str, events: list[StreamEvent]) -> None:
+    def _add_text(
+        self, index: int, kind: DeltaKind, text: str, events: list[StreamEvent], *, may_be_torn: bool = False
+    ) -> None:
         if not text:
             return
         if kind == "tool_input":
             self._whole_inputs.pop(index, None)
-        if self._halves and (half := self._halves.pop(index, "")):
-            text = _joined(half, text)
-        self._run.add(index, kind, text, events)
+        if self._halves or may_be_torn:
+            text = self._without_halves(index, text)
+        if text:
+            events.append(BlockDelta(index=index, kind=kind, text=text))
+
+    def _without_halves(self, index: int, text: str) -> str:
+        """`text` behind the half that was held back, and without one that it ends with itself."""
+        half = self._halves.pop(index, "")
+        if half:
+            # Two halves that meet become the one character that they are.
+            text = (half + text).encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+        if not "\ud800" <= text[-1:] <= "\udbff":
+            return text
+        self._halves[index] = text[-1]
+        return text[:-1]
 
     def _take_slowly(self, payload: Any, events: list[StreamEvent]) -> None:
         match payload["type"]:
             case "content_block_delta":
                 self._delta(payload["index"], payload["delta"], events)
-                return
             case "content_block_stop":
                 self._block_ended(payload["index"], events)
-                return
-        self._run.flush(events)
-        match payload["type"]:
             case "message_start":
                 events.append(self._began(payload["message"]))
             case "content_block_start":
@@ -197,14 +205,9 @@ class EventStream:
         block_kind = self.open_kinds[index]
         delta_kind, member = _DELTAS.get(delta["type"], (None, ""))
         if delta_kind is not None and delta_kind == block_kind:
-            text = _joined(self._halves.pop(index, ""), delta[member])
-            half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
-            self._add_text(index, delta_kind, text.removesuffix(half), events)
-            if half:
-                self._halves[index] = half
+            self._add_text(index, delta_kind, delta[member], events, may_be_torn=True)
             return
         self._let_half_go(index, block_kind, events)
-        self._run.flush(events)
         if delta["type"] == "signature_delta" and block_kind == "thinking":
             events.append(BlockSigned(index=index, signature=delta["signature"]))
         else:
@@ -215,36 +218,15 @@ class EventStream:
         if kind is None:
             return
         if (whole := self._whole_inputs.pop(index, None)) is not None:
-            self._run.add(index, "tool_input", json.dumps(whole, ensure_ascii=False, separators=(",", ":")), events)
+            written = json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
+            events.append(BlockDelta(index=index, kind="tool_input", text=written))
         self._let_half_go(index, kind, events)
-        self._run.flush(events)
         events.append(BlockEnded(index=index))
 
     def _let_half_go(self, index: int, kind: BlockKind, events: list[StreamEvent]) -> None:
         """Its other half does not come any more."""
         if (half := self._halves.pop(index, "")) and kind != "other":
-            self._run.add(index, kind, half, events)
-
-
-class _Run:
-    """Neighbouring deltas of one block in one read."""
-
-    def __init__(self) -> None:
-        self._index = -1
-        self._kind: DeltaKind = "text"
-        self._texts: list[str] = []
-
-    def add(self, index: int, kind: DeltaKind, text: str, events: list[StreamEvent]) -> None:
-        if self._texts and index != self._index:
-            self.flush(events)
-        self._index, self._kind = index, kind
-        self._texts.append(text)
-
-    def flush(self, events: list[StreamEvent]) -> None:
-        if self._texts:
-            text = self._texts[0] if len(self._texts) == 1 else "".join(self._texts)
-            events.append(BlockDelta(index=self._index, kind=self._kind, text=text))
-            self._texts.clear()
+            events.append(BlockDelta(index=index, kind=kind, text=half))
 
 
 class _Frames:
@@ -337,8 +319,3 @@ def _miss_reason(message: dict[str, Any]) -> str:
     """Empty where it was not asked for, where nothing parted, and while the comparison still runs."""
     found = (message.get("diagnostics") or {}).get("cache_miss_reason") or {}
     return str(found.get("type") or "")
-
-
-def _joined(half: str, text: str) -> str:
-    """Two halves of a surrogate pair that meet become the one character that they are."""
-    return (half + text).encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass") if half else text

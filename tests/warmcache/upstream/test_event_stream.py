@@ -347,22 +347,6 @@ def test_one_cut_anywhere_changes_nothing(newline: bytes) -> None:
 
 
 class TestDeltas:
-    def test_those_of_one_read_come_as_one_event(self) -> None:
-        body = wire([START, begin(0, {"type": "text", "text": ""}), *[delta(0, "text_delta", text="so ")] * 50, *END])
-
-        events, _ = ours(body)
-
-        assert [event.text for event in events if isinstance(event, BlockDelta)] == ["so " * 50]
-
-    def test_those_of_two_blocks_stay_apart(self) -> None:
-        opened = [begin(index, {"type": "text", "text": ""}) for index in (0, 1)]
-        said = [delta(index, "text_delta", text=str(index)) for index in (0, 1, 1, 0)]
-
-        events, _ = ours(wire([START, *opened, *said]))
-
-        texts = [(event.index, event.text) for event in events if isinstance(event, BlockDelta)]
-        assert texts == [(0, "0"), (1, "11"), (0, "0")]
-
     def test_a_usual_one_is_decoded_once_and_without_a_dict(self, monkeypatch: pytest.MonkeyPatch) -> None:
         stream = EventStream()
         stream.feed(wire([START, begin(0, {"type": "text", "text": ""})]))
@@ -388,6 +372,13 @@ class TestDeltas:
         events, _ = ours(wire([*opened, delta(0, "text_delta", text="\ud83d"), end(0)]))
 
         assert events[2:] == [BlockDelta(index=0, kind="text", text="\ud83d"), BlockEnded(index=0)]
+
+    def test_half_an_emoji_replaces_input_too(self) -> None:
+        block = {"type": "tool_use", "id": "t", "name": "look", "input": {"a": 1}}
+
+        events, _ = ours(wire([START, begin(0, block), delta(0, "input_json_delta", partial_json="\ud83d"), end(0)]))
+
+        assert [e.text for e in events if isinstance(e, BlockDelta)] == ["\ud83d"]
 
     def test_tool_input_that_comes_with_the_start_is_told_once(self) -> None:
         block = {"type": "tool_use", "id": "t", "name": "look", "input": {"city": "Zürich"}}
