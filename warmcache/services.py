@@ -13,11 +13,12 @@ from warmcache.background.database import in_database_thread
 from warmcache.cache.beliefs import Warmth
 from warmcache.cache.visits import Occasion
 from warmcache.conf import get_config
+from warmcache.core import prefix as prefixes
 from warmcache.core.decide import Action, Decision
 from warmcache.core.errors import StoreUnavailable
 from warmcache.core.intents import Intent
 from warmcache.core.origin import Origin
-from warmcache.core.prefix import Json, Prefix, Prompt
+from warmcache.core.prefix import AnyPrompt, Json, Prefix, PreparedPrompt, Prompt
 from warmcache.operator_policy import policy_in_force, read_row
 from warmcache.requests.stream import ResponseStream, Result
 from warmcache.runtime import wiring as runtimes
@@ -40,6 +41,7 @@ __all__ = [
     "flush",
     "holder_of",
     "outline",
+    "prepare_prompt",
     "prewarm_prefix",
     "register_shared_layers",
     "schedule_refresh",
@@ -54,9 +56,15 @@ MAX_WORD_CHARS = 80
 """Of `label`, `subject` and `place`; what is longer is cut off."""
 
 
-def outline(prompt: Prompt, *, label: str = "") -> Prefix:
+def prepare_prompt(prompt: Prompt) -> PreparedPrompt:
+    """`prompt` encoded, to be kept and grown (`with_turns`, `with_draft`): whatever takes a prompt takes it too, and
+    encodes and hashes only what it has not seen. For any thread. See `warmcache.core.prefix.PreparedPrompt`."""
+    return prefixes.prepare(prompt, get_config().prefix_key)
+
+
+def outline(prompt: AnyPrompt, *, label: str = "") -> Prefix:
     """The cacheable part of a prompt without its content: a few hundred bytes that `consider_prefix` can be asked
-    again and again. Hashes the whole prompt, so keep it until the prompt changes."""
+    again and again. Hashes all of a prompt that is not prepared, so keep it until the prompt changes."""
     return runtimes.get_runtime().build(prompt, None, label=_fit(label)).prefix
 
 
@@ -79,21 +87,21 @@ async def consider_prefix(
 
 
 async def prewarm_prefix(
-    prompt: Prompt, *, intent: str, label: str = "", subject: str = "", place: str = "", chars: int | None = None
+    prompt: AnyPrompt, *, intent: str, label: str = "", subject: str = "", place: str = "", chars: int | None = None
 ) -> Attempt:
     """Decides whether to warm `prompt` now, and if so sends the warm-up in the background.
 
     `intent` is one of `warmcache.models.Intent`, anything else a `ValueError`. `label` (which product, which assistant)
     and `subject` (for whom) are the host's words and are stored with the row, as is `place` (which conversation): a
-    request of the same place tells when its bytes were not those that were warmed. `chars` says how much is typed: twenty characters are a surer sign
-    than the first key. Never raises because the provider fails: `attempt.finished` then gives a `Warmth` with state
+    request of the same place tells when its bytes were not those that were warmed. `chars` says how much is typed:
+    twenty characters are a surer sign than the first key. Never raises because the provider fails: `attempt.finished` then gives a `Warmth` with state
     `failed` and the reason.
     """
     occasion = Occasion(intent=Intent(intent), label=_fit(label), subject=_fit(subject), place=_fit(place), chars=chars)
     return await warm_up.prewarm(runtimes.get_runtime(), prompt, occasion)
 
 
-async def warm_now(prompt: Prompt, *, label: str = "", subject: str = "") -> Warmth:
+async def warm_now(prompt: AnyPrompt, *, label: str = "", subject: str = "") -> Warmth:
     """Warms `prompt` because a person asked for it (intent `manual`): every gate but the worth holds. Waits for the
     end, though not for long: a call that takes longer goes on by itself, and the state is `warming`."""
     attempt = await prewarm_prefix(prompt, intent=Intent.MANUAL, label=label, subject=subject)
@@ -105,7 +113,7 @@ async def warm_now(prompt: Prompt, *, label: str = "", subject: str = "") -> War
 
 
 def stream_response(
-    prompt: Prompt,
+    prompt: AnyPrompt,
     turn: Sequence[Json],
     *,
     max_tokens: int,

@@ -33,6 +33,7 @@ __all__ = [
     "flush",
     "holder_of",
     "outline",
+    "prepare_prompt",
     "prewarm_prefix",
     "register_shared_layers",
     "run",
@@ -179,6 +180,7 @@ warm_now = _blocking(services.warm_now)
 schedule_refresh = _in_loop(services.schedule_refresh)
 cancel_refresh = _in_loop(services.cancel_refresh)
 register_shared_layers = services.register_shared_layers
+prepare_prompt = services.prepare_prompt
 holder_of = _blocking(services.holder_of)
 start = _blocking(services.start)
 

@@ -25,7 +25,7 @@ from warmcache.background.database import in_database_thread
 from warmcache.background.tasks import TaskOwner
 from warmcache.core.errors import StreamBroken, UpstreamError
 from warmcache.core.outcomes import RequestWarmth
-from warmcache.core.ports import BlockBegan, BlockDelta, BlockEnded, BlockKind, BlockSigned, StreamEvent
+from warmcache.core.ports import BlockBegan, BlockDelta, BlockEnded, BlockExtended, BlockKind, BlockSigned, StreamEvent
 from warmcache.core.prefix import Json, Prompt
 
 logger = logging.getLogger(__name__)
@@ -141,12 +141,14 @@ class ReplyRun:
             case BlockBegan():
                 self._content.begin(event)
                 self._append_block(event.index, event.kind, event.name, "start")
-                if event.kind != "tool_input" and (first := event.block.get(event.kind)):
+                if (event.kind == "text" or event.kind == "thinking") and (first := event.block.get(event.kind)):
                     self._take_delta(BlockDelta(index=event.index, kind=event.kind, text=str(first)))
             case BlockDelta():
                 self._take_delta(event)
             case BlockSigned():
                 self._content.sign(event)
+            case BlockExtended():
+                self._content.extend(event)
             case BlockEnded() if self._open_block is not None:
                 self._flush()
                 index, kind = self._open_block
@@ -176,6 +178,8 @@ class ReplyRun:
         if not text or self._open_block is None:
             return
         index, kind = self._open_block
+        if kind == "other":
+            return
         self._flushed_at = time.monotonic()
         self.log.append(
             ReplyDelta(

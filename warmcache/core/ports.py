@@ -11,7 +11,10 @@ from warmcache.core.reasons import Reason
 from warmcache.core.upstreams import Upstream
 from warmcache.core.usage import Usage
 
-BlockKind = Literal["text", "thinking", "tool_input"]
+DeltaKind = Literal["text", "thinking", "tool_input"]
+BlockKind = Literal["text", "thinking", "tool_input", "other"]
+"""`tool_input`: a call, also of a tool that the provider runs. `other`: whatever has no text of its own that streams,
+and what this code has never heard of."""
 
 
 class Clock(Protocol):
@@ -60,15 +63,17 @@ class BlockBegan:
     index: int
     kind: BlockKind
     name: str = ""
-    """The tool's name; empty for text and thinking."""
+    """The tool's name; empty for every other kind."""
     block: Mapping[str, Any] = field(default_factory=dict)
-    """The API's own block as it began."""
+    """The API's own block as it began, whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockDelta:
+    """More text of a block. A tool's input comes in pieces of its JSON, or in one where the block began with it."""
+
     index: int
-    kind: BlockKind
+    kind: DeltaKind
     text: str
 
 
@@ -81,8 +86,23 @@ class BlockSigned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BlockExtended:
+    """What else is added to a block: a citation, or a delta that this code has never heard of. Raw and whole."""
+
+    index: int
+    delta: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BlockEnded:
     index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherEvent:
+    """An event that this code has never heard of. Raw and whole."""
+
+    event: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +111,13 @@ class StreamEnded:
 
     stop_reason: str
     usage: Usage
+    message: Mapping[str, Any] = field(default_factory=dict)
+    """The API's own message in the end, without its content: `stop_details`, `container`, `usage` in full."""
 
 
-StreamEvent = StreamBegan | BlockBegan | BlockDelta | BlockSigned | BlockEnded | StreamEnded
+StreamEvent = (
+    StreamBegan | BlockBegan | BlockDelta | BlockSigned | BlockExtended | BlockEnded | OtherEvent | StreamEnded
+)
 
 
 class Provider(Protocol):

@@ -18,7 +18,7 @@ from warmcache.core.errors import LedgerBehind, StoreUnavailable, StreamBroken, 
 from warmcache.core.origin import Origin
 from warmcache.core.outcomes import Arm, RequestWarmth, WarmthState
 from warmcache.core.ports import BlockBegan, BlockDelta, Sighting, StreamBegan, StreamEnded, StreamEvent
-from warmcache.core.prefix import Json, Prefix, Prompt
+from warmcache.core.prefix import AnyPrompt, Json, Prefix
 from warmcache.core.usage import Usage
 from warmcache.ledger import rows
 from warmcache.ledger.rows import Settlement
@@ -70,7 +70,7 @@ class ResponseStream:
     def __init__(
         self,
         runtime: Runtime,
-        prompt: Prompt,
+        prompt: AnyPrompt,
         turn: Sequence[Json],
         *,
         max_tokens: int,

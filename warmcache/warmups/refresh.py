@@ -19,7 +19,7 @@ from warmcache.core.intents import Intent
 from warmcache.core.keeping import KeepPlan, is_too_late, refresh_at
 from warmcache.core.outcomes import WarmthState
 from warmcache.core.ports import Sighting
-from warmcache.core.prefix import Prefix, Prompt
+from warmcache.core.prefix import AnyPrompt, Prefix
 from warmcache.core.reasons import Reason
 from warmcache.core.stakes import RestingPrefix, plan_refresh
 from warmcache.runtime.state import Runtime
@@ -33,7 +33,7 @@ MARGIN_SECONDS = 20.0
 TOUCHED_SECONDS = 5.0
 """An expiry that lies so much later than ours is somebody else's touch, and not a difference of clocks."""
 
-Load = Callable[[], Prompt | None]
+Load = Callable[[], AnyPrompt | None]
 """The prompt that the next message of a place would follow, or None where the place is gone. Called in a thread that
 may use the database."""
 

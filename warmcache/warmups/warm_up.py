@@ -21,7 +21,7 @@ from warmcache.core.intents import Intent, sign_of
 from warmcache.core.origin import Origin
 from warmcache.core.outcomes import Outcome, WarmthState
 from warmcache.core.ports import Answer
-from warmcache.core.prefix import Prefix, Prompt, Request
+from warmcache.core.prefix import AnyPrompt, Prefix, Request
 from warmcache.core.reasons import Reason
 from warmcache.core.usage import Usage
 from warmcache.ledger import rows
@@ -109,7 +109,7 @@ def _skip(reason: Reason, prefix: Prefix) -> Decision:
     return Decision(action=Action.SKIP, reason=reason, prefix_tokens=prefix.prefix_tokens)
 
 
-async def prewarm(runtime: Runtime, prompt: Prompt, occasion: Occasion) -> Attempt:
+async def prewarm(runtime: Runtime, prompt: AnyPrompt, occasion: Occasion) -> Attempt:
     """Decides, and if it pays sends the warm-up in a task of the runtime; never raises for the provider's sake."""
     request = runtime.build(prompt, None, label=occasion.label)
     prefix = request.prefix
