@@ -9,7 +9,8 @@ from django.db.models import Q
 
 from warmcache.core.forecast import Forecasts
 from warmcache.models import LearnedEvidence
-from warmcache.records import answered, at
+from warmcache.records import at
+from warmcache.silences import answered
 
 SILENCE_HORIZON_SECONDS = 7200.0
 """A request without a successor for so long has told all that a plan asks: its silence is counted that far."""

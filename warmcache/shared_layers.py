@@ -24,7 +24,8 @@ from warmcache.core.shared_layers import (
 )
 from warmcache.models import UsageRecord
 from warmcache.prices import price_list
-from warmcache.records import CONVERSING, at
+from warmcache.records import at
+from warmcache.silences import CONVERSING
 
 SECONDS_PER_DAY = 24 * SECONDS_PER_HOUR
 

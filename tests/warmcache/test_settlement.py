@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError
 
 from warmcache import ledger as ledgers
 from warmcache import records, services
@@ -569,26 +569,6 @@ async def test_a_database_that_fails_for_a_while_costs_neither_the_reply_nor_a_r
     assert (row.outcome, row.cache_write_tokens > 0) == ("hit", True)
     assert [record.pk for record in await rows(UsageRecord)] == [response.id]
     assert fake.runtime.ledger.dropped_writes == 0
-
-
-async def test_recording_a_request_takes_a_fixed_number_of_queries(fake: FakeRuntime) -> None:
-    await warm(make_prompt(turns=2))
-    origin = Origin(label="", subject="", upstream="simulator")
-    facts = facts_of(make_prefix(turns=2), origin, started_at=fake.clock.now(), usage=Usage())
-    counted: list[str] = []
-
-    def count(execute: Any, sql: str, *rest: Any) -> Any:
-        counted.append(sql)
-        return execute(sql, *rest)
-
-    def write() -> None:
-        with connection.execute_wrapper(count):
-            records.record_request(facts)
-
-    await services.flush()
-    await in_database_thread(write)
-
-    assert len([sql for sql in counted if sql.startswith(("SELECT", "INSERT", "UPDATE"))]) == 4
 
 
 async def test_words_of_the_host_that_are_too_long_are_cut_and_cost_no_row(fake: FakeRuntime) -> None:
