@@ -16,12 +16,13 @@ from warmcache.core.errors import StoreUnavailable
 from warmcache.core.policy import Action, Decision
 from warmcache.core.prefix import Json, Prefix, Prompt
 from warmcache.database import in_database_thread
+from warmcache.ending import Ending, Result
 from warmcache.models import Intent
 from warmcache.operator_policy import policy_in_force, read_row
 from warmcache.records import Origin
 from warmcache.refreshing import Load, Rest
 from warmcache.shared_layers import ListLayers
-from warmcache.streaming import ResponseStream, Result
+from warmcache.streaming import ResponseStream
 from warmcache.visits import Occasion
 from warmcache.warming import Attempt
 from warmcache.warmth import Warmth
@@ -29,6 +30,7 @@ from warmcache.warmth import Warmth
 __all__ = [
     "Attempt",
     "Decision",
+    "Ending",
     "ResponseStream",
     "Result",
     "Warmth",
@@ -111,16 +113,20 @@ def stream_response(
     label: str = "",
     subject: str = "",
     place: str = "",
+    ending: Ending | None = None,
 ) -> ResponseStream:
     """The real request: `prompt` followed by the person's `turn` (API content blocks). See `ResponseStream`.
 
-    `place` is the host's name of the conversation, as in `schedule_refresh`: what was due there is cancelled.
+    `place` is the host's name of the conversation, as in `schedule_refresh`: what was due there is cancelled. `ending`
+    writes what the host keeps of the reply, in the same transaction as the request's row: a synchronous function that
+    takes the `Result` and is safe to run twice. Where `Result.ending_was_run` is False, because no call was made or
+    the database is away, the host runs it itself.
     """
     runtime = runtimes.get_runtime()
     refreshing.cancel(runtime, _fit(place))
     upstream = runtime.provider.capabilities.upstream
     origin = Origin(label=_fit(label), subject=_fit(subject), upstream=upstream, place=_fit(place))
-    return ResponseStream(runtime, prompt, turn, max_tokens=max_tokens, purpose=purpose, origin=origin)
+    return ResponseStream(runtime, prompt, turn, max_tokens=max_tokens, purpose=purpose, origin=origin, ending=ending)
 
 
 def schedule_refresh(place: str, load: Load, *, after: Result, label: str = "", subject: str = "") -> None:

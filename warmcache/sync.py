@@ -22,7 +22,8 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from warmcache import services
 from warmcache.core.ports import StreamEvent
-from warmcache.streaming import ResponseStream, Result
+from warmcache.ending import Result
+from warmcache.streaming import ResponseStream
 
 __all__ = [
     "BlockingStream",

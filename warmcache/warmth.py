@@ -96,21 +96,46 @@ def left_entries(runtime: Runtime, usage: Usage) -> bool:
 
 
 async def record_warm(runtime: Runtime, prefix: Prefix, started_at: float, usage: Usage) -> None:
-    """The provider has written or read these entries for a request that STARTED at `started_at`.
+    """The provider has written or read these entries for a warm-up that STARTED at `started_at`."""
+    await _record(runtime, prefix, started_at, usage, None)
 
-    Without the store they are only not remembered: no request may fail for that.
-    """
+
+async def record_answer(
+    runtime: Runtime, prefix: Prefix, started_at: float, usage: Usage, sightings: Mapping[str, Sighting]
+) -> None:
+    """The same for a real request. What it has read is there and what it has written is there now; what it did not find
+    is not. `sightings` are those from before its call."""
+    gone = prefix.hashes if usage.cache_read_tokens == 0 else ()
+    await _record(runtime, prefix, started_at, usage, sightings, gone)
+
+
+async def _record(
+    runtime: Runtime,
+    prefix: Prefix,
+    started_at: float,
+    usage: Usage,
+    sightings: Mapping[str, Sighting] | None,
+    gone: Sequence[str] = (),
+) -> None:
+    """Without the store nothing is remembered, and that is all: no request may fail for it."""
     minimum = facts_for(prefix.model).min_prefix_tokens
     points = [point for point in prefix.breakpoints if point.prefix_tokens >= minimum]
     try:
-        lifetimes = await _lifetimes(runtime, points, started_at, usage)
-        await runtime.store.record_warm({name: started_at + seconds for name, seconds in lifetimes.items()})
+        lifetimes = (
+            await _lifetimes(runtime, points, started_at, usage, sightings) if left_entries(runtime, usage) else {}
+        )
+        expires_at = {name: started_at + seconds for name, seconds in lifetimes.items()}
+        await runtime.store.record_warm(expires_at, gone=gone)
     except StoreUnavailable:
         logger.warning("The store is down: %d warm layers are not remembered", len(points))
 
 
 async def _lifetimes(
-    runtime: Runtime, points: Sequence[Breakpoint], started_at: float, usage: Usage
+    runtime: Runtime,
+    points: Sequence[Breakpoint],
+    started_at: float,
+    usage: Usage,
+    sightings: Mapping[str, Sighting] | None,
 ) -> dict[str, float]:
     """Seconds per hash. An entry that was only read lives on for what it was WRITTEN with, whatever this request asks.
 
@@ -121,7 +146,8 @@ async def _lifetimes(
     read_tokens = estimated * usage.cache_read_tokens / usage.cached_tokens if usage.cached_tokens else 0.0
     doubtful = [p for p in points if p.ttl_seconds > SHORT_TTL_SECONDS and p.prefix_tokens <= read_tokens * ROUNDING]
     if doubtful:
-        sightings = await runtime.store.look_up([point.prefix_hash for point in doubtful])
+        if sightings is None:
+            sightings = await runtime.store.look_up([point.prefix_hash for point in doubtful])
         for point in doubtful:
             known_until = sightings.get(point.prefix_hash, Sighting()).expires_at or 0.0
             if known_until - started_at <= SHORT_TTL_SECONDS:
