@@ -16,7 +16,7 @@ import select
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
@@ -93,7 +93,7 @@ class _KeptConnections:
     """Those of one thread."""
 
     def __init__(self) -> None:
-        self._all: list[BaseDatabaseWrapper] = []
+        self._all: Sequence[BaseDatabaseWrapper] = []
         self._used_at = 0.0
 
     def check(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Case, Model, Q, QuerySet, Value, When
+from django.db.models import Case, Field, Model, Q, QuerySet, Value, When
 from django.db.models.functions import Cast
 
 from warmcache.core.catalog import facts_for
@@ -338,15 +338,19 @@ def _save(rows: Sequence[Model], *columns: str) -> None:
     by_values: dict[tuple[Any, ...], list[Any]] = defaultdict(list)
     for row in rows:
         by_values[tuple(getattr(row, column) for column in columns)].append(row.pk)
-    changes = {column: _by_row(rows[0], column, number, by_values) for number, column in enumerate(columns)}
-    type(rows[0])._default_manager.filter(pk__in=[row.pk for row in rows]).update(**changes)
+    model = type(rows[0])
+    changes = {column: _by_row(_field(model, column), number, by_values) for number, column in enumerate(columns)}
+    model._default_manager.filter(pk__in=[row.pk for row in rows]).update(**changes)
 
 
-def _by_row(row: Model, column: str, number: int, by_values: Mapping[tuple[Any, ...], list[Any]]) -> Any:
+def _field(model: type[Model], column: str) -> "Field[Any, Any]":
+    return next(field for field in model._meta.concrete_fields if column in (field.name, field.attname))
+
+
+def _by_row(field: "Field[Any, Any]", number: int, by_values: Mapping[tuple[Any, ...], list[Any]]) -> Any:
     """The value of a column: one for all, or told by the row."""
     if len({values[number] for values in by_values}) == 1:
         return next(iter(by_values))[number]
-    field = row._meta.get_field(column)
     whens = (When(pk__in=pks, then=Value(values[number], output_field=field)) for values, pks in by_values.items())
     return Cast(Case(*whens, output_field=field), output_field=field)  # PostgreSQL takes the values for text
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -14,11 +15,12 @@ from tests.servers.redis_server import RedisServer
 from warmcache import ledger as ledgers
 from warmcache import services
 from warmcache.core.guards import Pay
-from warmcache.core.prefix import Prompt
+from warmcache.core.prefix import Prompt, Turn
 from warmcache.database import in_database_thread
 from warmcache.models import SkipCount, UsageRecord, WarmUpLine
 from warmcache.records import at
 from warmcache.services import Result
+from warmcache.silences import Silence
 from warmcache.stores.redis import RedisWarmthStore
 from warmcache.testing import FakeClock, FakeRuntime, fake_runtime, make_prompt, make_turn
 
@@ -42,11 +44,17 @@ async def send(prompt: Prompt, **options: Any) -> services.ResponseStream:
     return response
 
 
-async def warm(prompt: Prompt) -> None:
-    attempt = await services.prewarm_prefix(prompt, intent="typing", **WORDS)
+async def warm(prompt: Prompt, **options: Any) -> None:
+    attempt = await services.prewarm_prefix(prompt, intent="typing", **{**WORDS, **options})
     assert attempt.finished is not None
     await attempt.finished()
     await services.flush()
+
+
+def following(prompt: Prompt) -> Prompt:
+    """The prompt after the reply to it."""
+    said = (Turn(role="user", blocks=make_turn()), Turn(role="assistant", blocks=make_turn("So.")))
+    return replace(prompt, history=(*prompt.history, *said))
 
 
 async def in_use(fake: FakeRuntime) -> None:
@@ -73,10 +81,12 @@ async def test_a_warm_follow_up_costs_one_look_up_before_its_call_and_three_stat
     await in_use(fake)
     clock.advance(10)
 
-    response, counts = await cost_of(make_prompt(turns=2))
+    response, counts = await cost_of(following(make_prompt(turns=1)))
 
     assert warmth(response) == "hit"
-    assert response.result is not None and response.result.settlement.silence is not None
+    assert response.result is not None
+    assert response.result.settlement.silence == Silence(seconds=10, asked_tool=False)
+    assert response.result.settlement.arrival_seconds == 10
     assert (len(counts.statements), counts.hops, counts.new_connections) == (3, 1, 0), counts.statements
     assert len(counts.round_trips) == 3
     assert counts.round_trips[0] == "MGET"
@@ -89,7 +99,7 @@ async def test_before_the_call_one_look_tells_what_to_expect_whether_to_wait_and
     fake.provider.hold_replies()
 
     with counted() as counts:
-        sending = asyncio.create_task(send(make_prompt(turns=2)))
+        sending = asyncio.create_task(send(following(make_prompt(turns=1))))
         async with asyncio.timeout(PATIENCE_SECONDS):
             while fake.provider.reply_count < 2:  # noqa: ASYNC110 - the provider sets no event
                 await asyncio.sleep(0)
@@ -126,9 +136,9 @@ async def test_settling_a_warm_up_costs_four_statements_more(fake: FakeRuntime, 
 
 async def test_many_warm_ups_of_one_layer_are_settled_by_as_few(fake: FakeRuntime, clock: FakeClock) -> None:
     for number in range(12):
-        await warm(make_prompt(name=f"chat {number}", turns=1))
+        await warm(make_prompt(name=f"chat {number}", turns=1), subject=f"user {number}", place=f"{number}")
 
-    response, counts = await cost_of(make_prompt(name="chat 3", turns=1))
+    response, counts = await cost_of(make_prompt(name="chat 3", turns=1), subject="user 3", place="3")
 
     assert len(counts.statements) == 8, counts.statements
     settled = await in_database_thread(WarmUpLine.objects.filter(request=response.id, outcome="hit").count)

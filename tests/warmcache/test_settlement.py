@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
@@ -9,8 +10,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
+from tests.servers import PATIENCE_SECONDS
 from warmcache import ledger as ledgers
 from warmcache import records, services
 from warmcache.core.economics import request_cost_usd
@@ -503,6 +505,48 @@ async def test_many_who_settle_the_same_lines_at_once_settle_each_of_them_once()
     found = [(row.outcome, await lines_of(row)) for row in await in_database_thread(lambda: list(WarmUp.objects.all()))]
     assert {outcome for outcome, _ in found} == {"hit"}
     assert all(line.outcome == "hit" and line.request_id is not None for _, lines in found for line in lines)
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite lets one writer in at a time")
+async def test_whoever_waited_for_the_lock_settles_nothing_that_was_settled_meanwhile() -> None:
+    warm_up = facts_of_warm_up(turns=1)
+    read = Usage(cache_read_tokens=5000)
+    first, second = [
+        facts_of(warm_up.prefix, warm_up.origin, started_at=150.0, found=read, usage=read) for _ in range(2)
+    ]
+    has_settled, may_commit = threading.Event(), threading.Event()
+
+    def warm_up_row() -> None:
+        records.insert_warm_up(warm_up)
+        usage = Usage(cache_write_tokens=5000)
+        records.finish_warm_up(warm_up, usage=usage, rates=RATES, duration_ms=9, request_id="r")
+
+    def hold(_: records.Settlement) -> None:
+        has_settled.set()
+        assert may_commit.wait(PATIENCE_SECONDS)
+
+    await in_database_thread(warm_up_row)
+    settling = asyncio.create_task(in_database_thread(records.record_request, first, then=hold))
+    assert await asyncio.to_thread(has_settled.wait, PATIENCE_SECONDS)
+    waiting = asyncio.create_task(in_database_thread(records.record_request, second))
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not await in_database_thread(somebody_waits_for_a_lock):  # noqa: ASYNC110 - PostgreSQL sets no event
+            await asyncio.sleep(0.02)
+    may_commit.set()
+    found = [await settling, await waiting]
+
+    assert [settlement.warm_up_id for settlement in found] == [warm_up.id] * 2
+    lines = await lines_of(await only_of(warm_up.id))
+    assert {(line.outcome, line.request_id) for line in lines} == {("hit", first.id)}
+
+
+def somebody_waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT 1 FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock')"
+        )
+        return bool(cursor.fetchone()[0])
 
 
 def facts_of_warm_up(**prompt: Any) -> records.WarmUpFacts:
