@@ -73,8 +73,10 @@ class _Call:
             self.result = self.context.run(self.function)
         except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits
             self.error = error
-        finally:
+        try:
             kept.tidy()
+        except Exception:  # the answer stands, and so does the thread
+            logger.exception("A connection to the database could not be closed")
 
     def tell(self) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits
@@ -110,10 +112,7 @@ class _KeptConnections:
         for kept in self._all:
             is_left_open = kept.autocommit != kept.settings_dict["AUTOCOMMIT"]
             if kept.connection is not None and (kept.errors_occurred or is_left_open):
-                try:
-                    kept.close()
-                except Exception:
-                    logger.exception("A connection to the database could not be closed")
+                kept.close()
 
 
 @dataclass(eq=False, slots=True)

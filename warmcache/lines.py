@@ -23,39 +23,12 @@ from warmcache.core.prefix import Breakpoint, Prefix
 from warmcache.core.settlement import MET, Line, Span, credit_of, outcome_of, split_bill, summary
 from warmcache.core.usage import Usage
 from warmcache.models import Outcome, WarmUp, WarmUpLine
-
-MAX_SETTLED_AT_ONCE = 500
-"""Open lines that one request may settle, the deepest and newest first: on a busy assistant every warm-up renews the
-shared layer. What is left the next request settles."""
-
-MAX_LINKS_TRIED = 5
+from warmcache.settleable import CORRECTABLE, MAX_LINKS_TRIED, OPEN, Place, Reading, find, is_bypassed, is_readable
 
 MAX_SWEPT_AT_ONCE = 1000
 
-_OPEN = (Outcome.PENDING, Outcome.UNUSED)
-"""A request is recorded when it ends: one that started in time may come after the sweep, and knows better."""
-
-_CORRECTABLE = (*_OPEN, Outcome.DIVERGED)
-"""One request had other bytes; another that reads the layer after all knows better too."""
-
 _OTHER_BYTES = {"model_changed", "system_changed", "tools_changed"}
 """Where the provider says so, the bytes differed in something that our hash does not see."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """What a real request found, as far as lines are concerned."""
-
-    request_id: UUID
-    hashes: tuple[str, ...]
-    started_at: datetime
-    ended_at: datetime
-    read_tokens: int | None
-    """None where the provider did not begin to answer: then nothing is known."""
-    miss_reason: str
-    joined_id: UUID | None
-    raced_id: UUID | None
-    waited_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,16 +37,6 @@ class Findings:
 
     met_id: UUID | None = None
     has_missed: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where a reply was asked for: what was warmed there was warmed for it. `name` is the host's own word."""
-
-    upstream: str
-    label: str
-    subject: str
-    name: str
 
 
 def warmed_layers(prefix: Prefix) -> list[Breakpoint]:
@@ -122,15 +85,15 @@ def end_lines(warm_up_id: UUID, outcome: Outcome, now: datetime) -> None:
 def settle(reading: Reading, place: Place | None) -> Findings:
     """Settles the open lines that this request could read, each by itself, whoever's warm-up they belong to; and those
     that were warmed in its own `place` under other bytes. One statement where there are none, five where there are."""
-    seen = _seen(reading, place)
+    seen = find(reading, place)
     to_settle = [line for line in seen if line.outcome not in MET]
     if not to_settle:
         return Findings(met_id=_met_before(seen, reading))
     warm_ups, lines = _locked({line.warm_up_id for line in to_settle})
-    readable = [line for line in lines if _is_readable(line, reading)]
+    readable = [line for line in lines if is_readable(line, reading)]
     met_before = [line for line in readable if line.outcome in MET]
     found = [line for line in readable if _settle_read(line, reading)]
-    passed_by = [line for line in lines if _is_bypassed(line, reading, place)]
+    passed_by = [line for line in lines if is_bypassed(line, reading, place)]
     for line in passed_by:
         line.outcome = Outcome.DIVERGED
     for line in (*found, *passed_by):
@@ -147,8 +110,8 @@ def settle(reading: Reading, place: Place | None) -> Findings:
 
 def _settle_read(line: WarmUpLine, reading: Reading) -> bool:
     """Whether the request tells something of this line."""
-    outcome = _outcome(line, reading) if line.outcome in _CORRECTABLE else None
-    if outcome is None or (line.outcome not in _OPEN and outcome not in MET):
+    outcome = _outcome(line, reading) if line.outcome in CORRECTABLE else None
+    if outcome is None or (line.outcome not in OPEN and outcome not in MET):
         return False
     is_read = outcome in (Outcome.HIT, Outcome.JOINED)
     line.credited_tokens = credit_of(_line(line), read_tokens=reading.read_tokens or 0) if is_read else 0
@@ -183,66 +146,6 @@ def _sweep(warm_up_ids: set[UUID], now: datetime) -> int:
     _save(swept, "outcome", "settled_at")
     _sum_up(warm_ups, lines, now)
     return len(swept)
-
-
-def _seen(reading: Reading, place: Place | None) -> list[WarmUpLine]:
-    """By one statement, without a lock: what this request could settle, and the newest that others have settled."""
-    readable = _readable(reading)
-    parts = [_some(readable.filter(outcome__in=MET), MAX_LINKS_TRIED)] if reading.read_tokens else []
-    if place is not None and reading.read_tokens is not None:
-        parts.append(_bypassed(reading, place).select_related("warm_up"))
-    open_ones = _some(readable.filter(outcome__in=_CORRECTABLE), MAX_SETTLED_AT_ONCE)
-    return list(open_ones.union(*parts, all=True) if parts else open_ones)
-
-
-def _some(lines: QuerySet[WarmUpLine], most: int) -> QuerySet[WarmUpLine]:
-    """The first of them, as part of a union: SQLite takes no limit there."""
-    return WarmUpLine.objects.filter(pk__in=lines.values("pk")[:most]).select_related("warm_up").order_by()
-
-
-def _readable(reading: Reading) -> QuerySet[WarmUpLine]:
-    """Lines of entries that were alive when the request started, the deepest and newest first."""
-    return WarmUpLine.objects.filter(
-        prefix_hash__in=reading.hashes,
-        estimated_expires_at__gte=reading.started_at,
-        warm_up__started_at__lte=reading.started_at,
-    ).order_by("-prefix_tokens", "-warm_up__started_at")
-
-
-def _bypassed(reading: Reading, place: Place) -> QuerySet[WarmUpLine]:
-    """Open lines of the same place that this request cannot read, as its bytes are others."""
-    return (
-        WarmUpLine.objects.filter(
-            outcome__in=_OPEN,
-            warm_up__place=place.name,
-            warm_up__subject=place.subject,
-            warm_up__label=place.label,
-            warm_up__upstream=place.upstream,
-            warm_up__started_at__lte=reading.started_at,
-            estimated_expires_at__gte=reading.started_at,
-        )
-        .exclude(prefix_hash__in=reading.hashes)
-        .order_by()
-    )
-
-
-def _is_readable(line: WarmUpLine, reading: Reading) -> bool:
-    """As `_readable` has it."""
-    return line.prefix_hash in reading.hashes and _was_alive(line, reading.started_at)
-
-
-def _is_bypassed(line: WarmUpLine, reading: Reading, place: Place | None) -> bool:
-    """As `_bypassed` has it."""
-    if place is None or reading.read_tokens is None or line.outcome not in _OPEN:
-        return False
-    warm_up = line.warm_up
-    warmed_at = Place(upstream=warm_up.upstream, label=warm_up.label, subject=warm_up.subject, name=warm_up.place)
-    return warmed_at == place and line.prefix_hash not in reading.hashes and _was_alive(line, reading.started_at)
-
-
-def _was_alive(line: WarmUpLine, moment: datetime) -> bool:
-    expires_at = line.estimated_expires_at
-    return expires_at is not None and line.warm_up.started_at <= moment <= expires_at
 
 
 def _outcome(line: WarmUpLine, reading: Reading) -> Outcome | None:

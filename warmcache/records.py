@@ -16,6 +16,7 @@ from warmcache.core.prefix import Prefix
 from warmcache.core.settlement import total_cost_usd
 from warmcache.core.usage import Usage
 from warmcache.models import Arm, LostWrites, Outcome, SkipCount, UsageRecord, WarmUp
+from warmcache.settleable import Place, Reading
 from warmcache.silences import CONVERSING, Follower, Silence, end_silence
 
 _MAX_PROVIDER_WORD = 80
@@ -234,7 +235,7 @@ def add_skip_counts(counts: Mapping[tuple[float, str, str, str], int]) -> None:
 
 def _settle_lines(facts: RequestFacts) -> lines.Findings:
     """The layers that it read, whoever warmed them; and those of its own place that it did not ask for."""
-    reading = lines.Reading(
+    reading = Reading(
         request_id=facts.id,
         hashes=facts.prefix.hashes,
         started_at=at(facts.started_at),
@@ -262,12 +263,12 @@ def _since_earlier(facts: RequestFacts) -> tuple[Silence | None, float | None]:
     return end_silence(follower)
 
 
-def _place(facts: RequestFacts) -> lines.Place | None:
+def _place(facts: RequestFacts) -> Place | None:
     """None for what does not follow what was warmed: a title or a tool round has a prompt of its own."""
     origin = facts.origin
     if not origin.place or facts.purpose != UsageRecord.Purpose.REPLY:
         return None
-    return lines.Place(upstream=origin.upstream, label=origin.label, subject=origin.subject, name=origin.place)
+    return Place(upstream=origin.upstream, label=origin.label, subject=origin.subject, name=origin.place)
 
 
 def _warmth_found(facts: RequestFacts) -> str:

@@ -1,15 +1,14 @@
 """How long people stay silent between two requests, and requests of all people between each other. Synchronous."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from django.db import connection
 from django.db.models import QuerySet
-from django.utils.dateparse import parse_datetime
 
 from warmcache.models import UsageRecord
+from warmcache.own_sql import marks, moment
 
 CONVERSING = (UsageRecord.Purpose.REPLY, UsageRecord.Purpose.TOOL_ROUND)
 """Requests that go on with a conversation and use its layers; a title or a compaction has a prompt of its own."""
@@ -47,7 +46,7 @@ def end_silence(follower: Follower) -> tuple[Silence | None, float | None]:
     One statement where it follows one. PostgreSQL asks again whether the row is unfollowed when it has waited for it.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_END_SILENCE.format(hashes=_marks(follower.hashes)), _parameters(follower))
+        cursor.execute(_END_SILENCE.format(hashes=marks(follower.hashes)), _parameters(follower))
         row = cursor.fetchone()
     if row is None:
         return None, _seconds_between(_last_arrival(follower), follower.started_at)
@@ -55,12 +54,8 @@ def end_silence(follower: Follower) -> tuple[Silence | None, float | None]:
     return Silence(seconds=seconds, asked_tool=bool(row[1])), _seconds_between(row[2], follower.started_at)
 
 
-def _marks(values: Iterable[object]) -> str:
-    return ", ".join("%s" for _ in values) or "NULL"
-
-
 _TABLE = UsageRecord._meta.db_table
-_OF_LABEL = f"upstream = %s AND label = %s AND purpose IN ({_marks(CONVERSING)}) AND started_at < %s"
+_OF_LABEL = f"upstream = %s AND label = %s AND purpose IN ({marks(CONVERSING)}) AND started_at < %s"
 _END_SILENCE = f"""UPDATE {_TABLE} SET followed_at = %s
 WHERE followed_at IS NULL AND id = (
     SELECT id FROM {_TABLE}
@@ -73,9 +68,9 @@ RETURNING started_at, asked_tool, (SELECT MAX(started_at) FROM {_TABLE} WHERE {_
 
 
 def _parameters(follower: Follower) -> list[Any]:
-    moment = connection.ops.adapt_datetimefield_value(follower.started_at)
-    of_label = [follower.upstream, follower.label, *CONVERSING, moment]
-    return [moment, *of_label, follower.subject, *follower.hashes, *of_label]
+    started_at = connection.ops.adapt_datetimefield_value(follower.started_at)
+    of_label = [follower.upstream, follower.label, *CONVERSING, started_at]
+    return [started_at, *of_label, follower.subject, *follower.hashes, *of_label]
 
 
 def _last_arrival(follower: Follower) -> datetime | None:
@@ -85,8 +80,5 @@ def _last_arrival(follower: Follower) -> datetime | None:
 
 
 def _seconds_between(earlier: datetime | str | None, later: datetime) -> float | None:
-    """`earlier` as the database gives it: SQLite has no type of its own for a moment, and keeps it in UTC."""
-    moment = parse_datetime(earlier) if isinstance(earlier, str) else earlier
-    if moment is None:
-        return None
-    return (later - (moment if moment.tzinfo else moment.replace(tzinfo=UTC))).total_seconds()
+    began = moment(earlier)
+    return (later - began).total_seconds() if began is not None else None

@@ -26,13 +26,19 @@ from warmcache.testing import FakeClock, FakeRuntime, fake_runtime, make_prompt,
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+HOUR = 3600.0
 WORDS = {"label": "guide", "subject": "ann", "place": "7"}
 
 
 @pytest.fixture
-async def fake(clock: FakeClock, redis_server: RedisServer) -> AsyncIterator[FakeRuntime]:
+async def fake(
+    clock: FakeClock, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[FakeRuntime]:
+    """Nothing runs beside the request that is counted: the operator's policy is read once."""
+    monkeypatch.setattr("warmcache.operator_policy.REFRESH_SECONDS", HOUR)
     store = RedisWarmthStore(clock=clock, url=redis_server.url)
     async with fake_runtime(clock=clock, store=store, value_of_second_usd=Decimal(100)) as fakes:
+        await fakes.runtime.policy.known()
         yield fakes
 
 
