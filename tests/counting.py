@@ -21,7 +21,7 @@ from django.db.backends.sqlite3.base import DatabaseWrapper as SqliteWrapper
 from django.db.backends.utils import CursorWrapper
 from redis.asyncio.connection import AbstractConnection
 
-from warmcache.database import DatabaseThreads
+from warmcache.background.database import DatabaseThreads
 
 BRACKETS = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK TO SAVEPOINT")
 GREETINGS = {"HELLO", "AUTH", "CLIENT", "SELECT"}

@@ -22,8 +22,8 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from warmcache import services
 from warmcache.core.ports import StreamEvent
-from warmcache.ending import Result
-from warmcache.streaming import ResponseStream
+from warmcache.requests.ending import Result
+from warmcache.requests.stream import ResponseStream
 
 __all__ = [
     "BlockingStream",

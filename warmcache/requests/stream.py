@@ -1,0 +1,252 @@
+"""Real requests: join a warm-up in flight, stream, retry before the first block, settle what was warmed."""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID, uuid4
+
+from warmcache.cache.beliefs import record_answer
+from warmcache.cache.visits import Visit, places_before
+from warmcache.core.errors import StreamBroken, UpstreamError
+from warmcache.core.ports import BlockBegan, BlockDelta, StreamBegan, StreamEnded, StreamEvent
+from warmcache.core.prefix import Json, Prompt
+from warmcache.ledger.rows import Origin, RequestFacts, settlement_without_row
+from warmcache.models import Arm
+from warmcache.requests.approach import Approach
+from warmcache.requests.ending import Ending, Result, end_request
+from warmcache.requests.measurement import Measurement
+from warmcache.requests.retry import pause_before_retry
+from warmcache.runtime.wiring import Runtime
+from warmcache.upstream.earlier_answers import EarlierAnswer
+from warmcache.warmups.warm_up import pause_for_real_traffic
+
+logger = logging.getLogger(__name__)
+
+
+class ResponseStream:
+    """One streamed request, as an async context manager that is iterated once.
+
+        async with stream_response(prompt, turn, max_tokens=4096) as response:
+            async for event in response: ...
+        response.result
+
+    Leaving the context closes the upstream connection at once, then writes the ledger, however it is left. An
+    `UpstreamError` ends the iteration; what was yielded before it stays valid.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        prompt: Prompt,
+        turn: Sequence[Json],
+        *,
+        max_tokens: int,
+        purpose: str,
+        origin: Origin,
+        ending: Ending | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.id: UUID = uuid4()
+        self.result: Result | None = None
+        self._runtime = runtime
+        self._request = runtime.build(prompt, turn, label=origin.label)
+        self._max_tokens = max_tokens
+        self._purpose = purpose
+        self._origin = origin
+        self._ending = ending
+        self._jitter = jitter
+        self._upstream = AsyncExitStack()
+        self._approach = Approach(runtime, self._request.prefix, label=origin.label, request_id=self.id)
+        self._heard = Measurement(self._request.prefix.model)
+        self._miss_reason = ""
+        self._called_at = 0.0
+        self._started_at = 0.0
+        self._visit: Visit | None = None
+        self._visit_ended_at: float | None = None
+
+    async def expected_warmth(self) -> str:
+        """What this request will probably find, known before the call: `hit`, `joined`, `raced`, `cold`, `held_out`.
+        The iteration that follows goes by the same look at the store."""
+        self._meet_visit()
+        if self._visit is not None and self._visit.arm == Arm.HELD_OUT:
+            return Arm.HELD_OUT.value
+        return await self._approach.expected_warmth()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            await self._upstream.aclose()
+        finally:
+            try:
+                await self._approach.give_back()
+            finally:
+                await self._end(error)
+
+    async def __aiter__(self) -> AsyncIterator[StreamEvent]:
+        self._called_at = self._runtime.clock.now()
+        self._meet_visit()
+        await self._approach.prepare()
+        for tries_done in range(1, self._runtime.config.max_tries + 1):
+            try:
+                async for event in self._one_try():
+                    yield event
+                return
+            except UpstreamError as error:
+                await self._approach.give_back()
+                pause_for_real_traffic(self._runtime, error)
+                pause_seconds = self._pause_after(error, tries_done)
+                if pause_seconds is None:
+                    raise
+                logger.info("Trying again in %.1f s after %s", pause_seconds, error.code)
+                await self._upstream.aclose()
+                self._heard.begin_again()
+                await asyncio.sleep(pause_seconds)
+
+    def _pause_after(self, error: UpstreamError, tries_done: int) -> float | None:
+        if self._heard.has_blocks:
+            return None
+        return pause_before_retry(error, tries_done=tries_done, config=self._runtime.config, jitter=self._jitter)
+
+    def _meet_visit(self) -> None:
+        """A reply is asked for by the send that the signs of its visit were about; a tool round by a program."""
+        if self._visit_ended_at is None and self._purpose == "reply":
+            now = self._visit_ended_at = self._runtime.clock.now()
+            places = places_before(self._request.prefix)
+            self._visit = self._runtime.visits.meet(self._origin.subject, places, now)
+
+    async def _one_try(self) -> AsyncIterator[StreamEvent]:
+        started_at = self._runtime.clock.now()
+        self._started_at = self._started_at or started_at
+        earlier = self._runtime.answers.before(self._request.prefix, self._comparable, started_at)
+        events = await self._upstream.enter_async_context(
+            self._runtime.provider.stream(
+                self._request, max_tokens=self._max_tokens, earlier_id=earlier.response_id if earlier else None
+            )
+        )
+        held: BlockBegan | None = None
+        async for event in events:
+            if held is not None:
+                self._heard.has_blocks = True
+                yield held
+                held = None
+            match event:
+                case BlockDelta():
+                    self._teach_speed(started_at)
+                    self._heard.note_delta(event, since_call_ms=self._since_ms(self._called_at))
+                case StreamBegan():
+                    await self._note_answer(event, earlier, started_at)
+                case BlockBegan():
+                    if event.kind == "thinking":
+                        # What is thought may never be shown, and is no part of reading the prompt.
+                        self._teach_speed(started_at)
+                    # Until something is in it, the next try may begin it again.
+                    held = event
+                    continue
+                case StreamEnded():
+                    self._heard.ended = event
+            yield event
+
+    @property
+    def _comparable(self) -> Origin:
+        """Only a reply follows what was warmed and sent in its place; a title has a prompt of its own."""
+        return self._origin if self._purpose == "reply" else replace(self._origin, place="")
+
+    async def _note_answer(self, event: StreamBegan, earlier: EarlierAnswer | None, started_at: float) -> None:
+        """The first answer tells what was in the cache when the request came; each, what is there now."""
+        prefix = self._request.prefix
+        if self._heard.begin(event):
+            self._miss_reason = earlier.tells_by(event.miss_reason, prefix) if earlier else ""
+        self._runtime.answers.note(event.response_id, prefix, self._comparable, was_warm_up=False, at=started_at)
+        await record_answer(self._runtime, prefix, started_at, event.usage, self._approach.sightings)
+        await self._approach.give_back()
+
+    def _teach_speed(self, started_at: float) -> None:
+        """At the first token of a try, and no more."""
+        read = self._heard.take_first_token()
+        if read is not None and self._runtime.provider.capabilities.reports_cache_writes:
+            seconds = self._runtime.clock.now() - started_at
+            self._runtime.learning.saw_call(self._request.prefix.model, read, seconds)
+
+    async def _end(self, error: BaseException | None) -> None:
+        facts, heard = self._facts(error), self._heard
+        result = Result(
+            status=facts.status,
+            stop_reason=heard.ended.stop_reason if heard.ended else "",
+            usage=facts.usage,
+            request_id=facts.request_id,
+            ttft_ms=facts.ttft_ms,
+            settlement=settlement_without_row(facts),
+            prefix=facts.prefix,
+            started_at=self._started_at,
+        )
+        self.result = await end_request(self._runtime, facts, result, self._ending) if self._started_at else result
+        await self._tell_guards()
+
+    def _facts(self, error: BaseException | None) -> RequestFacts:
+        heard, approach = self._heard, self._approach
+        status = _status(error, has_ended=heard.ended is not None)
+        return RequestFacts(
+            id=self.id,
+            origin=self._origin,
+            purpose=self._purpose,
+            prefix=self._request.prefix,
+            started_at=self._started_at or self._runtime.clock.now(),
+            duration_ms=self._since_ms(self._started_at) if self._started_at else 0,
+            ttft_ms=heard.ttft_ms,
+            status=status,
+            error_code=getattr(error, "code", "") if status != "stopped" else "",
+            request_id=heard.began.request_id if heard.began else getattr(error, "request_id", ""),
+            found=heard.found,
+            usage=heard.usage,
+            # Each try has its own price: together they would fall into the tier of larger prompts.
+            rates=self._runtime.rates(self._request.prefix.model, heard.found.total_input_tokens)
+            if heard.found
+            else None,
+            joined_id=approach.joined.warm_up_id if approach.joined else None,
+            raced_id=approach.raced.warm_up_id if approach.raced else None,
+            waited_ms=round(approach.waited_seconds * 1000),
+            response_id=heard.began.response_id if heard.began else "",
+            miss_reason=self._miss_reason,
+            followed_request=approach.joined is not None and approach.joined.warm_up_id is None,
+            asked_tool=heard.ended is not None and heard.ended.stop_reason == "tool_use",
+            **self._visit_facts(),
+        )
+
+    def _visit_facts(self) -> dict[str, Any]:
+        visit, ended_at = self._visit, self._visit_ended_at
+        if visit is None or not visit.intent or ended_at is None:
+            return {}
+        lead_ms = round(max(0.0, ended_at - visit.decided_at) * 1000)
+        return {"arm": visit.arm, "intent": visit.intent, "lead_ms": lead_ms, "numbers": visit.numbers}
+
+    async def _tell_guards(self) -> None:
+        """A request that the provider has answered earns its subject a credit and shows which warm-ups were read."""
+        if self._heard.found is not None:
+            await self._runtime.guards.note_request(
+                self._request.prefix,
+                subject=self._origin.subject,
+                earns_credit=self._purpose == "reply",
+                found=self._heard.found,
+                started_at=self._started_at,
+            )
+
+    def _since_ms(self, moment: float) -> int:
+        # A wall clock may be set back, and no column holds less than nothing.
+        return max(0, round((self._runtime.clock.now() - moment) * 1000))
+
+
+def _status(error: BaseException | None, *, has_ended: bool) -> str:
+    if has_ended:
+        return "complete"
+    if error is None or isinstance(error, asyncio.CancelledError | GeneratorExit):
+        return "stopped"
+    return "interrupted" if isinstance(error, StreamBroken) else "failed"
