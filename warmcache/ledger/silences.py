@@ -5,13 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import QuerySet
 
 from warmcache.ledger.own_sql import marks, moment
-from warmcache.models import UsageRecord
-
-CONVERSING = (UsageRecord.Purpose.REPLY, UsageRecord.Purpose.TOOL_ROUND)
-"""Requests that go on with a conversation and use its layers; a title or a compaction has a prompt of its own."""
+from warmcache.models import CONVERSING, UsageRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +27,6 @@ class Follower:
     subject: str
     hashes: tuple[str, ...]
     started_at: datetime
-
-
-def answered(label: str, upstream: str) -> QuerySet[UsageRecord]:
-    """Requests after which somebody may come back. A title is followed by nothing, and a failure is no reply."""
-    rows = UsageRecord.objects.filter(upstream=upstream, label=label, purpose__in=CONVERSING)
-    return rows.exclude(status="failed")
 
 
 def end_silence(follower: Follower) -> tuple[Silence | None, float | None]:

@@ -12,7 +12,7 @@ from warmcache.core.ports import Sighting
 from warmcache.core.prefix import Prefix
 from warmcache.requests.join import wait_bound_seconds
 from warmcache.requests.lead import RequestLead
-from warmcache.runtime.wiring import Runtime
+from warmcache.runtime.state import Runtime
 
 FRESH_SECONDS = 0.5
 """A look that is no older serves for the next question too."""

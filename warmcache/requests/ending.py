@@ -11,7 +11,7 @@ from warmcache.core.usage import Usage
 from warmcache.ledger import rows
 from warmcache.ledger.rows import RequestFacts, Settlement
 from warmcache.ledger.writer import DATABASE_FAILURES
-from warmcache.runtime.wiring import Runtime
+from warmcache.runtime.state import Runtime
 
 logger = logging.getLogger(__name__)
 

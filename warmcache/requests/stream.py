@@ -10,20 +10,22 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import UUID, uuid4
 
-from warmcache.cache.beliefs import record_answer
+from warmcache.cache.beliefs import left_entries, record_answer
 from warmcache.cache.visits import Visit, places_before
 from warmcache.core.errors import StreamBroken, UpstreamError
+from warmcache.core.origin import Origin
 from warmcache.core.ports import BlockBegan, BlockDelta, StreamBegan, StreamEnded, StreamEvent
 from warmcache.core.prefix import Json, Prompt
-from warmcache.ledger.rows import Origin, RequestFacts, settlement_without_row
+from warmcache.core.usage import Usage
+from warmcache.ledger.rows import RequestFacts, settlement_without_row
 from warmcache.models import Arm
 from warmcache.requests.approach import Approach
 from warmcache.requests.ending import Ending, Result, end_request
 from warmcache.requests.measurement import Measurement
 from warmcache.requests.retry import pause_before_retry
-from warmcache.runtime.wiring import Runtime
+from warmcache.runtime.pauses import pause_for_real_traffic
+from warmcache.runtime.state import Runtime
 from warmcache.upstream.earlier_answers import EarlierAnswer
-from warmcache.warmups.warm_up import pause_for_real_traffic
 
 logger = logging.getLogger(__name__)
 
@@ -166,8 +168,19 @@ class ResponseStream:
         if self._heard.begin(event):
             self._miss_reason = earlier.tells_by(event.miss_reason, prefix) if earlier else ""
         self._runtime.answers.note(event.response_id, prefix, self._comparable, was_warm_up=False, at=started_at)
-        await record_answer(self._runtime, prefix, started_at, event.usage, self._approach.sightings)
+        await self._remember(event.usage, started_at)
         await self._approach.give_back()
+
+    async def _remember(self, usage: Usage, started_at: float) -> None:
+        left_something = left_entries(usage, self._runtime.provider.capabilities)
+        await record_answer(
+            self._runtime.store,
+            self._request.prefix,
+            started_at,
+            usage,
+            sightings=self._approach.sightings,
+            left_something=left_something,
+        )
 
     def _teach_speed(self, started_at: float) -> None:
         """At the first token of a try, and no more."""

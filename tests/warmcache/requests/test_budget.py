@@ -15,9 +15,9 @@ from tests.servers.redis_server import RedisServer
 from warmcache import services
 from warmcache.background.database import in_database_thread
 from warmcache.core.guards import Pay
+from warmcache.core.moments import at
 from warmcache.core.prefix import Prompt, Turn
 from warmcache.ledger import writer as ledgers
-from warmcache.ledger.rows import at
 from warmcache.ledger.silences import Silence
 from warmcache.models import SkipCount, UsageRecord, WarmUpLine
 from warmcache.services import Result
