@@ -20,7 +20,8 @@ from warmcache.core.intents import Intent
 from warmcache.core.origin import Origin
 from warmcache.core.prefix import AnyPrompt, Json, Prefix, PreparedPrompt, Prompt
 from warmcache.operator_policy import policy_in_force, read_row
-from warmcache.requests.stream import ResponseStream, Result
+from warmcache.requests.ending import Ending, Result
+from warmcache.requests.stream import ResponseStream
 from warmcache.runtime import wiring as runtimes
 from warmcache.runtime.state import accompany
 from warmcache.warmups import keeper, refresh, shared_layers, warm_up
@@ -31,6 +32,7 @@ from warmcache.warmups.warm_up import Attempt
 __all__ = [
     "Attempt",
     "Decision",
+    "Ending",
     "ResponseStream",
     "Result",
     "SharedLayer",
@@ -94,8 +96,8 @@ async def prewarm_prefix(
     `intent` is one of `warmcache.models.Intent`, anything else a `ValueError`. `label` (which product, which assistant)
     and `subject` (for whom) are the host's words and are stored with the row, as is `place` (which conversation): a
     request of the same place tells when its bytes were not those that were warmed. `chars` says how much is typed:
-    twenty characters are a surer sign than the first key. Never raises because the provider fails: `attempt.finished` then gives a `Warmth` with state
-    `failed` and the reason.
+    twenty characters are a surer sign than the first key. Never raises because the provider fails:
+    `attempt.finished` then gives a `Warmth` with state `failed` and the reason.
     """
     occasion = Occasion(intent=Intent(intent), label=_fit(label), subject=_fit(subject), place=_fit(place), chars=chars)
     return await warm_up.prewarm(runtimes.get_runtime(), prompt, occasion)
@@ -121,16 +123,20 @@ def stream_response(
     label: str = "",
     subject: str = "",
     place: str = "",
+    ending: Ending | None = None,
 ) -> ResponseStream:
     """The real request: `prompt` followed by the person's `turn` (API content blocks). See `ResponseStream`.
 
-    `place` is the host's name of the conversation, as in `schedule_refresh`: what was due there is cancelled.
+    `place` is the host's name of the conversation, as in `schedule_refresh`: what was due there is cancelled. `ending`
+    writes what the host keeps of the reply, in the same transaction as the request's row: a synchronous function that
+    takes the `Result` and is safe to run twice. Where `Result.ending_was_run` is False, because no call was made or
+    the database is away, the host runs it itself.
     """
     runtime = runtimes.get_runtime()
     refresh.cancel(runtime, _fit(place))
     upstream = runtime.provider.capabilities.upstream
     origin = Origin(label=_fit(label), subject=_fit(subject), upstream=upstream, place=_fit(place))
-    return ResponseStream(runtime, prompt, turn, max_tokens=max_tokens, purpose=purpose, origin=origin)
+    return ResponseStream(runtime, prompt, turn, max_tokens=max_tokens, purpose=purpose, origin=origin, ending=ending)
 
 
 def schedule_refresh(place: str, load: Load, *, after: Result, label: str = "", subject: str = "") -> None:

@@ -22,7 +22,8 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from warmcache import services
 from warmcache.core.ports import StreamEvent
-from warmcache.requests.stream import ResponseStream, Result
+from warmcache.requests.ending import Result
+from warmcache.requests.stream import ResponseStream
 
 __all__ = [
     "BlockingStream",

@@ -1,7 +1,8 @@
 """What is believed of a prefix, and what the provider's answers teach about it."""
 
+import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -101,37 +102,62 @@ def left_entries(usage: Usage, capabilities: Capabilities) -> bool:
 
 
 async def record_warm(store: WarmthStore, prefix: Prefix, started_at: float, usage: Usage) -> None:
-    """The provider has written or read these entries for a request that STARTED at `started_at`.
+    """The provider has written or read these entries for a warm-up that STARTED at `started_at`.
 
-    Without the store they are only not remembered: no request may fail for that.
+    Without the store they are only not remembered: neither a warm-up nor a request may fail for that.
     """
-    minimum = facts_for(prefix.model).min_prefix_tokens
-    points = [point for point in prefix.breakpoints if point.prefix_tokens >= minimum]
+    points = _cacheable(prefix)
+    with _store_may_be_down():
+        known = await store.look_up([point.prefix_hash for point in _doubtful(points, usage)])
+        await store.record_warm(_expiries(points, started_at, usage, known))
+
+
+async def record_answer(
+    store: WarmthStore,
+    prefix: Prefix,
+    started_at: float,
+    usage: Usage,
+    *,
+    sightings: Mapping[str, Sighting],
+    left_something: bool,
+) -> None:
+    """The same for a real request. What it has read is there and what it has written is there now; what it did not find
+    is not. `sightings` are those from before its call."""
+    expires_at = _expiries(_cacheable(prefix), started_at, usage, sightings) if left_something else {}
+    with _store_may_be_down():
+        await store.record_warm(expires_at, gone=prefix.hashes if usage.cache_read_tokens == 0 else ())
+
+
+@contextlib.contextmanager
+def _store_may_be_down() -> Iterator[None]:
     try:
-        lifetimes = await _lifetimes(store, points, started_at, usage)
-        await store.record_warm({name: started_at + seconds for name, seconds in lifetimes.items()})
+        yield
     except StoreUnavailable:
-        logger.warning("The store is down: %d warm layers are not remembered", len(points))
+        logger.warning("The store is down: warm layers are not remembered")
 
 
-async def _lifetimes(
-    store: WarmthStore, points: Sequence[Breakpoint], started_at: float, usage: Usage
+def _cacheable(prefix: Prefix) -> list[Breakpoint]:
+    minimum = facts_for(prefix.model).min_prefix_tokens
+    return [point for point in prefix.breakpoints if point.prefix_tokens >= minimum]
+
+
+def _expiries(
+    points: Sequence[Breakpoint], started_at: float, usage: Usage, known: Mapping[str, Sighting]
 ) -> dict[str, float]:
-    """Seconds per hash. An entry that was only read lives on for what it was WRITTEN with, whatever this request asks.
+    """Per hash, epoch seconds. An entry that was only read lives on for what it was WRITTEN with, whatever this request
+    asks. Only the hour is in doubt: an entry that had more than five minutes left was written for one."""
+    expires_at = {point.prefix_hash: started_at + point.ttl_seconds for point in points}
+    for point in _doubtful(points, usage):
+        known_until = known.get(point.prefix_hash, Sighting()).expires_at or 0.0
+        if known_until - started_at <= SHORT_TTL_SECONDS:
+            expires_at[point.prefix_hash] = started_at + SHORT_TTL_SECONDS
+    return expires_at
 
-    Only the hour is in doubt: an entry that had more than five minutes left was written for one.
-    """
-    lifetimes: dict[str, float] = {point.prefix_hash: point.ttl_seconds for point in points}
+
+def _doubtful(points: Sequence[Breakpoint], usage: Usage) -> list[Breakpoint]:
     estimated = points[-1].prefix_tokens if points else 0
     read_tokens = estimated * usage.cache_read_tokens / usage.cached_tokens if usage.cached_tokens else 0.0
-    doubtful = [p for p in points if p.ttl_seconds > SHORT_TTL_SECONDS and p.prefix_tokens <= read_tokens * ROUNDING]
-    if doubtful:
-        sightings = await store.look_up([point.prefix_hash for point in doubtful])
-        for point in doubtful:
-            known_until = sightings.get(point.prefix_hash, Sighting()).expires_at or 0.0
-            if known_until - started_at <= SHORT_TTL_SECONDS:
-                lifetimes[point.prefix_hash] = SHORT_TTL_SECONDS
-    return lifetimes
+    return [p for p in points if p.ttl_seconds > SHORT_TTL_SECONDS and p.prefix_tokens <= read_tokens * ROUNDING]
 
 
 def believed(prefix: Prefix, sightings: Mapping[str, Sighting], now: float) -> Warmth:

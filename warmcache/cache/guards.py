@@ -149,15 +149,13 @@ class Guards:
         self, reservation: Reservation, *, billed_usd: Decimal | None, expectations: Sequence[Expectation]
     ) -> None:
         """The call has succeeded. Without a known price the reserved cost stands."""
-        upstream = reservation.accounts.upstream
-        changes: list[Change] = [Pay(account=upstream)]
+        changes: list[Change] = [Pay(account=reservation.accounts.upstream)]
         if billed_usd is not None:
             change = money_units(billed_usd) - reservation.money
             changes += [Adjust(account=charge.account, amount=change) for charge in _of_money(reservation)]
         with contextlib.suppress(StoreUnavailable):
             await self._allowances.settle(changes)
             await self._allowances.expect(expectations)
-            await self._store.lift([upstream])
 
     async def refund(self, reservation: Reservation, *, may_be_billed: bool = False) -> None:
         """Nothing came of it. A call that was given up half-way may be billed all the same: its cost stays reserved.
@@ -171,7 +169,6 @@ class Guards:
         with contextlib.suppress(StoreUnavailable):
             if subject:
                 changes.append(Undo(account=subject, terms=SUBJECT_TERMS))
-                await self._store.lift([subject])
             await self._allowances.settle(changes)
 
     def expectations(self, accounts: Accounts, prefix: Prefix, *, usage: Usage, started_at: float) -> list[Expectation]:
@@ -202,14 +199,13 @@ class Guards:
     async def note_request(
         self, prefix: Prefix, *, subject: str, earns_credit: bool, found: Usage, started_at: float
     ) -> None:
-        """A real request was answered; `found` is what it read and wrote."""
+        """A real request was answered; `found` is what it read and wrote. One round trip, two where it met a warm-up's
+        layer."""
         own = self._subject(subject)
-        changes: list[Change] = [Pay(account=own)] if own and earns_credit else []
+        credit = [Pay(account=own)] if own and earns_credit else []
         try:
-            for expectation in await self._allowances.take_met(prefix.hashes, started_at=started_at):
-                changes += _verdict(expectation, found, own)
-            await self._allowances.settle(changes)
-            await self._store.lift([change.account for change in changes if isinstance(change, Pay)])
+            met = await self._allowances.take_met(prefix.hashes, started_at=started_at, changes=credit)
+            await self._allowances.settle([change for one in met for change in _verdict(one, found, own)])
         except StoreUnavailable:
             logger.warning("The store is down: a request earns no credit and tells no guard what it has read")
 

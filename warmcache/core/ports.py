@@ -169,13 +169,17 @@ class Allowances(Protocol):
         """Takes all of them or, where one is refused, none; that one is told. One step, whoever else takes."""
 
     async def settle(self, changes: Sequence[Change]) -> None:
-        """What is known now: the true cost, what was used, what was not, what never happened."""
+        """What is known now: the true cost, what was used, what was not, what never happened. A `Pay` and an `Undo`
+        end the store's stop under the name of their account, if there is one."""
 
     async def expect(self, expectations: Sequence[Expectation]) -> None:
         """These layers should be read. A newer expectation of the same prefix_hash replaces the older."""
 
-    async def take_met(self, hashes: Sequence[str], *, started_at: float) -> Sequence[Expectation]:
-        """Those that a request with these hashes could read, when it started then. Each is given out once."""
+    async def take_met(
+        self, hashes: Sequence[str], *, started_at: float, changes: Sequence[Change] = ()
+    ) -> Sequence[Expectation]:
+        """Those that a request with these hashes could read, when it started then. Each is given out once. Settles
+        `changes` too. Costs at most one round trip."""
 
     async def take_missed(self) -> Sequence[Expectation]:
         """Some of those that nobody has come for in time. Each is given out once."""
@@ -195,10 +199,7 @@ class WarmthStore(Protocol):
         """Only hashes and names of stops of which something is known. Costs at most one round trip."""
 
     async def stop(self, name: str, *, reason: Reason, ttl_seconds: float) -> None:
-        """Nothing is warmed under this name for a while. The last word counts."""
-
-    async def lift(self, names: Sequence[str]) -> None:
-        """Ends these stops, where there are any."""
+        """Nothing is warmed under this name for a while, or until `Allowances.settle` ends it. The last word counts."""
 
     async def claim(self, prefix_hash: str, *, owner: str, ttl_seconds: float, begins: bool = False) -> bool:
         """Takes the lease unless somebody holds it. Exactly one of any number of callers gets True.
@@ -220,14 +221,12 @@ class WarmthStore(Protocol):
     async def wait_until_released(self, prefix_hash: str, *, timeout_seconds: float) -> bool:
         """True as soon as nobody holds the lease, False after the time-out."""
 
-    async def record_warm(self, expires_at_by_hash: Mapping[str, float]) -> None:
-        """These entries were written or read. An earlier expiry never replaces a later one."""
+    async def record_warm(self, expires_at_by_hash: Mapping[str, float], *, gone: Sequence[str] = ()) -> None:
+        """These entries were written or read. An earlier expiry never replaces a later one. Those `gone` turned out not
+        to have been there, and are forgotten first. Costs at most one round trip."""
 
     async def record_uncacheable(self, prefix_hash: str, *, ttl_seconds: float) -> None:
         """Warming this prefix has no effect."""
-
-    async def forget(self, hashes: Sequence[str]) -> None:
-        """These entries turned out not to be there."""
 
     async def aclose(self) -> None:
         """Closes its connections; the only method that never raises."""

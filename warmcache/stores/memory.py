@@ -33,7 +33,7 @@ class MemoryWarmthStore:
         self._uncacheable_until: dict[str, float] = {}
         self._leases: dict[str, _Lease] = {}
         self._stops: dict[str, tuple[Reason, float]] = {}
-        self._allowances = MemoryAllowances(clock=clock)
+        self._allowances = MemoryAllowances(clock=clock, stops=self._stops)
 
     @classmethod
     def from_config(cls, config: Config, *, clock: Clock) -> Self:
@@ -99,7 +99,9 @@ class MemoryWarmthStore:
             return False
         return True
 
-    async def record_warm(self, expires_at_by_hash: Mapping[str, float]) -> None:
+    async def record_warm(self, expires_at_by_hash: Mapping[str, float], *, gone: Sequence[str] = ()) -> None:
+        for prefix_hash in gone:
+            self._warm_until.pop(prefix_hash, None)
         for prefix_hash, expires_at in expires_at_by_hash.items():
             later = max(expires_at, self._warm_until.pop(prefix_hash, expires_at))
             self._warm_until[prefix_hash] = later
@@ -114,14 +116,6 @@ class MemoryWarmthStore:
         self._stops.pop(name, None)
         self._stops[name] = (reason, self._clock.now() + ttl_seconds)
         self._bound(self._stops)
-
-    async def lift(self, names: Sequence[str]) -> None:
-        for name in names:
-            self._stops.pop(name, None)
-
-    async def forget(self, hashes: Sequence[str]) -> None:
-        for prefix_hash in hashes:
-            self._warm_until.pop(prefix_hash, None)
 
     async def _wait_for_end(self, prefix_hash: str, lease: _Lease) -> None:
         """A holder that is gone gives nothing back: its lease ends by time, which one that is there puts off."""
