@@ -112,6 +112,8 @@ def remarks(readings: Sequence[Reading]) -> list[str]:
         where = f"{reading.server}, {reading.load}"
         if reading.is_void:
             found.append(f"void: {where}: the load's core was {reading.load_busy:.0%} busy")
+        if reading.values.get("failures"):
+            found.append(f"failed: {where}: {reading.values['failures']:.0f} turns, which the figures leave out")
         if reading.others > DISTURBED_SHARE:
             found.append(f"disturbed: {where}: {reading.others:.0%} of the server's core went to other processes")
     return found

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from benchmarks.turns.cores import Cores, CoreWatch, cpu_ms, memory_kib
 from benchmarks.turns.figures import Reading, percentile
-from benchmarks.turns.people import Person, Turn
+from benchmarks.turns.people import Person, Turn, TurnFailed
 from benchmarks.turns.servers import Server, StampedUpstream
 
 SHORT_TURN_TOKENS = 12
@@ -20,7 +20,8 @@ TURNS_OF_ONE_PERSON = 8
 SETTLE_SECONDS = 0.1
 """What follows the end of a reply is part of its cost."""
 
-JOINING_AT_ONCE = 10
+JOINING_AT_ONCE = 4
+FIRST_ATTEMPTS = 5
 IDLE_SOCKETS = 300
 
 
@@ -84,9 +85,22 @@ async def join_all(people: Sequence[Person], *, serves: bool) -> None:
         async with gate:
             await person.join()
             if serves:
-                await person.turn(tokens=3, rate=0)
+                await _first_turn(person)
 
     await asyncio.gather(*map(join, people))
+
+
+async def _first_turn(person: Person) -> None:
+    """A server that has just started may be too slow for itself."""
+    for attempt in range(FIRST_ATTEMPTS):
+        try:
+            await person.turn(tokens=3, rate=0)
+        except TurnFailed:
+            if attempt + 1 == FIRST_ATTEMPTS:
+                raise
+            await asyncio.sleep(1)
+        else:
+            return
 
 
 async def measure_idle(server: Server, cores: Cores, people: Sequence[Person]) -> Reading:
@@ -139,6 +153,7 @@ async def measure_streams(
         "cpu_per_1000_tokens": 1000 * used_ms / tokens if tokens else float("nan"),
         "tokens_per_second": tokens / seconds,
         "memory_kib": memory,
+        "failures": crowd.failures,
     }
     return Reading(
         server=server.name, load=load.name, values=values, load_busy=reading.load_busy, others=reading.others
@@ -153,6 +168,7 @@ class _Crowd:
         self._load = load
         self._turns: list[Turn] = []
         self._ends = False
+        self.failures = 0
         self._tasks = [asyncio.create_task(self._chat(place, person)) for place, person in enumerate(people)]
 
     @property
@@ -172,7 +188,11 @@ class _Crowd:
         await asyncio.sleep(self._load.ramp_seconds * share * 0.8)
         tokens = max(1, round(self._load.tokens * share))
         while not self._ends:
-            self._turns.append(await person.turn(tokens=tokens, rate=self._load.rate))
+            try:
+                self._turns.append(await person.turn(tokens=tokens, rate=self._load.rate))
+            except TurnFailed:
+                self.failures += 1
+                await asyncio.sleep(0.5)
             tokens = self._load.tokens
 
 

@@ -16,6 +16,10 @@ from benchmarks.turns.stamps import ReadReply, StreamSpoiled, turn_text
 PATIENCE_SECONDS = 60.0
 
 
+class TurnFailed(Exception):
+    """The server has refused a message or given up on a reply, in one sentence."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
     """One message and its reply. Times are nanoseconds of the monotonic clock."""
@@ -71,7 +75,7 @@ class _Reader:
         await self._socket.close()
 
     async def _read_reply(self, message: bytes, tokens: int) -> Turn:
-        """Raises `StreamSpoiled` unless the whole reply comes, in order."""
+        """Raises `TurnFailed` where the server gives up, and `StreamSpoiled` where the reply is not the upstream's."""
         self._reply, self._ended = ReadReply(), asyncio.get_running_loop().create_future()
         bytes_before, sent_ns = self._socket.bytes_in, time.monotonic_ns()
         self._socket.send(message)
@@ -79,7 +83,7 @@ class _Reader:
         await asyncio.wait(waiting, timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if not self._ended.done():
             how = f"closed ({self._socket.closed})" if self._socket.closed.done() else "silent"
-            raise StreamSpoiled(f"the socket is {how} after {self._reply.tokens} tokens of {tokens}")
+            raise TurnFailed(f"the socket is {how} after {self._reply.tokens} tokens of {tokens}")
         self._ended.result()
         self._reply.require_complete(tokens)
         return Turn(sent_ns=sent_ns, reply=self._reply, bytes_in=self._socket.bytes_in - bytes_before)
@@ -191,12 +195,12 @@ class OurPerson(_Reader):
                 if not self._opened.done():
                     self._opened.set_result(None)
             case "error":
-                self._end(StreamSpoiled(f"the server says {frame.code}: {frame.message}"))
+                self._end(TurnFailed(f"the server says {frame.code}: {frame.message}"))
 
     def _acknowledge(self, frame: _Frame, now_ns: int) -> None:
         is_last = frame.type == "reply.finished"
         if is_last and frame.status != "complete":
-            self._end(StreamSpoiled(f"the reply is {frame.status}"))
+            self._end(TurnFailed(f"the reply is {frame.status}"))
         if not is_last and now_ns - self._acked_ns < self._ack_interval_ns:
             return
         self._acked_ns = now_ns

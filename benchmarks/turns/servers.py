@@ -99,9 +99,8 @@ class Server:
         self._process.send_signal(signal_number)
 
     def _start(self, command: Sequence[str], *, cwd: Path, environment: dict[str, str]) -> None:
-        self._process = subprocess.Popen(
-            command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
+        silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+        self._process = subprocess.Popen(command, cwd=cwd, env=environment, stderr=subprocess.PIPE, text=True, **silent)
         os.sched_setaffinity(self._process.pid, {self._core})
         self._listener = Thread(target=self._take_down, args=(self._process.stderr,), daemon=True)
         self._listener.start()

@@ -19,6 +19,10 @@ from benchmarks.turns.stamps import token, turn_of
 BURST_TOKENS = 16
 """So many events at a time where a stream is to go as fast as it can."""
 BYTES_PER_TOKEN = 4
+TOKEN_EVENT = (
+    b"event: content_block_delta\n"
+    b'data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"%b"}}\n\n'
+)
 HEAD_END = b"\r\n\r\n"
 PREFIX_START_BYTES = 400
 """Of the messages: enough to tell one conversation from another."""
@@ -140,7 +144,9 @@ class Connection(asyncio.Protocol):
         self._send_json(message | {"stop_reason": "end_turn" if call.max_tokens else "max_tokens"})
 
     async def _stream(self, message: dict[str, object], tokens: int, rate: int, arrival_ns: int) -> None:
-        head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nrequest-id: req_stamped\r\nx-simulator: stamped\r\n"
+        head = (
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nrequest-id: req_stamped\r\nx-simulator: stamped\r\n"
+        )
         self._transport.write(f"{head}transfer-encoding: chunked\r\n\r\n".encode())
         self._write_events(
             event("message_start", {"message": message})
@@ -178,7 +184,9 @@ class Connection(asyncio.Protocol):
 
     def _send_json(self, data: object) -> None:
         body = json.dumps(data).encode()
-        head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-simulator: stamped\r\ncontent-length: {len(body)}"
+        head = (
+            f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-simulator: stamped\r\ncontent-length: {len(body)}"
+        )
         self._transport.write(head.encode() + HEAD_END + body)
 
 
@@ -195,9 +203,7 @@ def event(kind: str, data: dict[str, object]) -> bytes:
 
 
 def token_event(index: int, arrival_ns: int) -> bytes:
-    text = token(index, time.monotonic_ns(), arrival_ns)
-    delta = '{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"%s"}}' % text
-    return f"event: content_block_delta\ndata: {delta}\n\n".encode()
+    return TOKEN_EVENT % token(index, time.monotonic_ns(), arrival_ns).encode()
 
 
 def in_bursts(indexes: range) -> Iterator[range]:

@@ -2,7 +2,6 @@ import os
 
 from anthropic import AsyncAnthropic
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
-
 from rows.models import Conversation, Message
 
 client = AsyncAnthropic(api_key=os.environ["ANTHROPIC_API_KEY"], base_url=os.environ["ANTHROPIC_BASE_URL"])
@@ -19,9 +18,7 @@ class ChatConsumer(AsyncJsonWebsocketConsumer):
             {"role": message.role, "content": message.content}
             async for message in Message.objects.filter(conversation=self.conversation).order_by("id")
         ]
-        stream = await client.messages.create(
-            model="claude-sonnet-5-5", max_tokens=4096, messages=history, stream=True
-        )
+        stream = await client.messages.create(model="claude-sonnet-5-5", max_tokens=4096, messages=history, stream=True)
         reply = ""
         async for event in stream:
             if event.type == "content_block_delta":
