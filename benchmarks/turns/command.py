@@ -33,7 +33,6 @@ OURS, ON_POSTGRES = "ours", "-pg"
 COLUMNS = (*PEERS, OURS, OURS + ON_POSTGRES)
 PARTS = ("table", "prompts", "processes", "counts")
 PEOPLE_OF_ONE = 3
-IDLE = "idle sockets"
 NEITHER, PREFIX, HISTORY = "with neither", "60,000-token prefix", "1,000 messages"
 ONE_PROCESS, TWO_PROCESSES = "1 process", "2 processes"
 SHORT_TURNS = Load(name="8 streams of short turns", streams=8, rate=80, tokens=12, ramp_seconds=1, seconds=5)
@@ -55,7 +54,7 @@ def _lines() -> list[Line]:
     return [
         *found,
         Line(title="tokens/s, 50 streams flat out", load=loads.FLAT_OUT, value="tokens_per_second", digits=0),
-        Line(title="KiB per idle socket", load=IDLE, value="kib_idle", digits=0),
+        Line(title="KiB per idle socket", load=loads.IDLE, value="kib_idle", digits=0),
         Line(title="KiB per active stream", load=loads.HUNDRED, value="kib_active", digits=0),
         Line(title="bytes to the page per 12-token turn", load=ONE, value="bytes_per_turn", digits=0),
     ]
@@ -104,6 +103,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--ours", type=Path, action="append", default=[], metavar="DIR", help="another checkout, beside"
     )
+    parser.add_argument("--keep-void", action="store_true", help="show what does not count, in brackets")
     parser.add_argument("--trace", action="store_true", help="with the counts: what one turn asks for, in order")
     parser.add_argument("--profile", action="store_true", help="only: where the processor time of ours goes")
     options = parser.parse_args(arguments)
@@ -148,6 +148,8 @@ class Bench:
         self._postgres: PostgresServer | None = None
         self._redis: RedisServer | None = None
         self.readings: list[Reading] = []
+        self.counts: dict[str, dict[str, float]] = {}
+        """By the case, then by the line of the table."""
 
     def run(self) -> None:
         began = time.monotonic()
@@ -159,7 +161,8 @@ class Bench:
         _print(remarks(self.readings))
         print(f"{time.monotonic() - began:.0f} s, {self._options.passes} passes", flush=True)
         if self._options.json:
-            self._options.json.write_text(json.dumps(as_data(self.readings), indent=1))
+            found = {"readings": as_data(self.readings), "counts": self.counts}
+            self._options.json.write_text(json.dumps(found, indent=1))
 
     def profile(self) -> None:
         for name in (one for one in self._columns() if one not in PEERS):
@@ -214,6 +217,9 @@ class Bench:
             self._redis = self._stack.enter_context(RedisServer())
         return self._redis
 
+    def _print_table(self, lines: Sequence[Line], servers: Sequence[str], ratios: Sequence[Ratio]) -> None:
+        _print(table(lines, self.readings, servers=servers, ratios=ratios, keeps_void=self._options.keep_void))
+
     # The table
 
     def _table(self) -> None:
@@ -224,7 +230,7 @@ class Bench:
                 servers = [stack.enter_context(self._server(name)) for name in columns]
                 asyncio.run(self._pass([Visit(server) for server in servers]))
             print(f"pass {number + 1}: {time.monotonic() - began:.0f} s", flush=True)
-        _print(table(LINES, self.readings, servers=columns, ratios=self._ratios(columns)))
+        self._print_table(LINES, columns, self._ratios(columns))
 
     async def _pass(self, visits: Sequence[Visit]) -> None:
         for visit in visits:
@@ -246,7 +252,7 @@ class Bench:
         first = [person(MOST_STREAMS + number) for number in range(PEOPLE_OF_ONE)]
         await loads.join_all(first, serves=True)
         idle = [person(MOST_STREAMS + PEOPLE_OF_ONE + number) for number in range(self._idle_sockets)]
-        reading = await loads.measure_idle(visit.server, self._cores, idle)
+        reading = await loads.measure_idle(visit.server, idle)
         self.readings.append(reading)
         visit.kib_idle, visit.memory_kib = reading.values["kib_idle"], memory_kib(pids)
         visit.people = [person(number) for number in range(self._streams())]
@@ -276,7 +282,7 @@ class Bench:
                 with self._server(name) as server:
                     assert isinstance(server, OurServer)
                     asyncio.run(self._measure_prompts(server))
-        _print(table(PROMPT_LINES, self.readings, servers=columns, ratios=self._ratios(columns)))
+        self._print_table(PROMPT_LINES, columns, self._ratios(columns))
 
     async def _measure_prompts(self, server: OurServer) -> None:
         people: dict[str, Person] = {
@@ -302,8 +308,7 @@ class Bench:
                 with self._server(OURS + ON_POSTGRES, processes=count) as server:
                     server.name = name
                     self.readings.append(asyncio.run(self._measure_short_turns(server)))
-        ratios = [Ratio(server=TWO_PROCESSES, of=ONE_PROCESS)]
-        _print(table(PROCESS_LINES, self.readings, servers=list(columns), ratios=ratios))
+        self._print_table(PROCESS_LINES, list(columns), [Ratio(server=TWO_PROCESSES, of=ONE_PROCESS)])
 
     async def _measure_short_turns(self, server: Server) -> Reading:
         people = [server.person(number) for number in range(SHORT_TURNS.streams)]
@@ -316,13 +321,12 @@ class Bench:
     # What a turn asks of others
 
     def _counts(self) -> None:
-        found: dict[str, dict[str, float]] = {}
         for name in (one for one in self._columns() if one not in PEERS):
             with self._server(name, instrument="counts.py") as server:
                 assert isinstance(server, OurServer)
-                found |= asyncio.run(self._count(server))
-        if found:
-            _print(costs.cost_table(found))
+                self.counts |= asyncio.run(self._count(server))
+        if self.counts:
+            _print(costs.cost_table(self.counts))
 
     async def _count(self, server: OurServer) -> dict[str, dict[str, float]]:
         person = server.person(1)

@@ -62,12 +62,16 @@ def percentile(values: Sequence[float], percent: int) -> float:
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 
 
-def median_over_passes(readings: Iterable[Reading], *, server: str, load: str, value: str) -> float:
+def median_over_passes(
+    readings: Iterable[Reading], *, server: str, load: str, value: str, with_void: bool = False
+) -> float:
     """Of the passes that count; not a number where none does."""
     found = [
         reading.values[value]
         for reading in readings
-        if (reading.server, reading.load) == (server, load) and not reading.is_void and value in reading.values
+        if (reading.server, reading.load) == (server, load)
+        and (with_void or not reading.is_void)
+        and value in reading.values
     ]
     found = [number for number in found if not math.isnan(number)]
     return statistics.median(found) if found else math.nan
@@ -78,19 +82,22 @@ def ratio(value: float, base: float) -> float:
 
 
 def table(
-    lines: Sequence[Line], readings: Sequence[Reading], *, servers: Sequence[str], ratios: Sequence[Ratio]
+    lines: Sequence[Line],
+    readings: Sequence[Reading],
+    *,
+    servers: Sequence[str],
+    ratios: Sequence[Ratio],
+    keeps_void: bool = False,
 ) -> list[str]:
-    """A Markdown table. `void`: only passes that do not count; a dash: not measured."""
+    """A Markdown table. `void`, or a figure in brackets: only passes that do not count; a dash: not measured."""
     rows = [["", *servers, *(column.title for column in ratios)]]
     for line in lines:
-        medians = {
-            server: median_over_passes(readings, server=server, load=line.load, value=line.value) for server in servers
-        }
+        cells = {server: _cell(line, server, readings, keeps_void=keeps_void) for server in servers}
         rows.append(
             [
                 line.title,
-                *(_shown(medians[server], line, server, readings) for server in servers),
-                *(_number(ratio(medians[column.server], medians[column.of]), 2) for column in ratios),
+                *(cell.text for cell in cells.values()),
+                *(_number(ratio(cells[column.server].value, cells[column.of].value), 2) for column in ratios),
             ]
         )
     return markdown(rows)
@@ -106,28 +113,40 @@ def markdown(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def remarks(readings: Sequence[Reading]) -> list[str]:
-    """What a reader of the table must know: rows that are void, and rows that others disturbed."""
-    found = []
+    """What a reader of the table must know, a line per server and trouble: void, failed and disturbed rows."""
+    troubles: dict[str, list[str]] = {}
     for reading in readings:
-        where = f"{reading.server}, {reading.load}"
+        failures = reading.values.get("failures", 0)
         if reading.is_void:
-            found.append(f"void: {where}: the load's core was {reading.load_busy:.0%} busy")
-        if reading.values.get("failures"):
-            found.append(f"failed: {where}: {reading.values['failures']:.0f} turns, which the figures leave out")
+            note = f"{reading.load} {reading.load_busy:.0%}"
+            troubles.setdefault(f"void (the load's core was busy): {reading.server}", []).append(note)
+        if failures:
+            troubles.setdefault(f"turns that failed: {reading.server}", []).append(f"{reading.load} {failures:.0f}")
         if reading.others > DISTURBED_SHARE:
-            found.append(f"disturbed: {where}: {reading.others:.0%} of the server's core went to other processes")
-    return found
+            note = f"{reading.load} {reading.others:.0%}"
+            troubles.setdefault(f"disturbed (others on the server's core): {reading.server}", []).append(note)
+    return [f"{trouble}: {', '.join(where)}" for trouble, where in sorted(troubles.items())]
 
 
 def as_data(readings: Sequence[Reading]) -> list[dict[str, object]]:
     return [{**asdict(reading), "is_void": reading.is_void} for reading in readings]
 
 
-def _shown(median: float, line: Line, server: str, readings: Sequence[Reading]) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cell:
+    value: float
+    text: str
+
+
+def _cell(line: Line, server: str, readings: Sequence[Reading], *, keeps_void: bool) -> _Cell:
+    where = {"server": server, "load": line.load, "value": line.value}
     mine = [reading for reading in readings if (reading.server, reading.load) == (server, line.load)]
-    if mine and all(reading.is_void for reading in mine):
-        return "void"
-    return _number(median, line.digits)
+    is_void = bool(mine) and all(reading.is_void for reading in mine)
+    value = median_over_passes(readings, **where, with_void=is_void and keeps_void)
+    text = _number(value, line.digits)
+    if is_void:
+        text = f"({text})" if keeps_void else "void"
+    return _Cell(value=value, text=text)
 
 
 def _number(value: float, digits: int) -> str:

@@ -132,6 +132,9 @@ class FrameSocket(asyncio.Protocol):
         self._transport.write(masked_frame(CLOSE, payload[:2]))
         self._transport.close()
 
+    def ask(self, handshake: bytes) -> None:
+        self._transport.write(handshake)
+
     def send(self, payload: bytes) -> None:
         self._transport.write(masked_frame(TEXT, payload))
 
@@ -158,6 +161,6 @@ async def connect(port: int, path: str, *, on_frame: OnFrame, cookie: str = "") 
         f"Sec-WebSocket-Key: {key}",
         *([f"Cookie: {cookie}"] if cookie else []),
     ]
-    socket._transport.write("\r\n".join(lines).encode() + HEAD_END)
+    socket.ask("\r\n".join(lines).encode() + HEAD_END)
     await socket.opened
     return socket

@@ -39,6 +39,7 @@ class Load:
     """What is measured."""
 
 
+IDLE = "idle sockets"
 ONE = "1 stream"
 TWENTY = "20 streams at 80 tok/s"
 HUNDRED = "100 streams at 20 tok/s"
@@ -103,14 +104,15 @@ async def _first_turn(person: Person) -> None:
             return
 
 
-async def measure_idle(server: Server, cores: Cores, people: Sequence[Person]) -> Reading:
+async def measure_idle(server: Server, people: Sequence[Person]) -> Reading:
     """They join and do nothing."""
     pids = server.pids()
-    before, meter = memory_kib(pids), Meter(server, cores)
+    before = memory_kib(pids)
     await join_all(people, serves=False)
     await asyncio.sleep(SETTLE_SECONDS)
     grown = memory_kib(pids) - before
-    return meter.reading(server.name, "idle sockets", {"kib_idle": grown / len(people)})
+    # Of no core's business: it is no matter of time.
+    return Reading(server=server.name, load=IDLE, values={"kib_idle": grown / len(people)}, load_busy=0.0, others=0.0)
 
 
 async def measure_one(server: Server, cores: Cores, people: Sequence[Person], *, name: str = ONE) -> Reading:
