@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import django
 
-from benchmarks import first_token, join, replay, resume, sockets, start
+from benchmarks import first_token, join, press, replay, resume, sockets, start
 from benchmarks.turns import command as turns
 from tests.servers import MissingServerError
 
@@ -37,6 +37,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "first-token": first_token.run,
     "hostile": _hostile,
     "join": join.run,
+    "press": press.run,
     "replay": replay.run,
     "resume": resume.run,
     "sockets": sockets.run,

@@ -271,7 +271,7 @@ class Bench:
         return replace(reading, values={**reading.values, "kib_active": visit.kib_idle + grown})
 
     def _sized(self, load: Load) -> Load:
-        return replace(load, ramp_seconds=1.5, seconds=load.seconds / 2) if self._options.quick else load
+        return replace(load, seconds=load.seconds / 2) if self._options.quick else load
 
     # What a long prompt adds
 

@@ -49,7 +49,7 @@ STREAM_LOADS = (
     Load(name=HUNDRED, streams=100, rate=20, tokens=LONG_TURN_TOKENS, ramp_seconds=2.5, seconds=5),
     Load(name=TWENTY, streams=20, rate=80, tokens=LONG_TURN_TOKENS, ramp_seconds=1.5, seconds=4),
     Load(name=OVERLOAD, streams=100, rate=80, tokens=LONG_TURN_TOKENS, ramp_seconds=2, seconds=4),
-    Load(name=FLAT_OUT, streams=50, rate=0, tokens=FLAT_OUT_TOKENS, ramp_seconds=2, seconds=2.5),
+    Load(name=FLAT_OUT, streams=50, rate=0, tokens=FLAT_OUT_TOKENS, ramp_seconds=4, seconds=2.5),
 )
 LOAD_NAMES = (ONE, *(load.name for load in STREAM_LOADS))
 MOST_STREAMS = 100

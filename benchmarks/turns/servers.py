@@ -53,9 +53,9 @@ class StampedUpstream:
 
 
 class Server:
-    """One of those that are compared. The process runs on the server's core as long as the context lasts."""
+    """One of those that are compared, as long as the context lasts; on one core alone where that is given."""
 
-    def __init__(self, name: str, *, core: int) -> None:
+    def __init__(self, name: str, *, core: int | None) -> None:
         self.name = name
         self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="warmcache-turns-"))
@@ -101,7 +101,8 @@ class Server:
     def _start(self, command: Sequence[str], *, cwd: Path, environment: dict[str, str]) -> None:
         silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
         self._process = subprocess.Popen(command, cwd=cwd, env=environment, stderr=subprocess.PIPE, text=True, **silent)
-        os.sched_setaffinity(self._process.pid, {self._core})
+        if self._core is not None:
+            os.sched_setaffinity(self._process.pid, {self._core})
         self._listener = Thread(target=self._take_down, args=(self._process.stderr,), daemon=True)
         self._listener.start()
 
@@ -229,7 +230,7 @@ class OurServer(Server):
         self,
         name: str,
         *,
-        core: int,
+        core: int | None,
         upstream: StampedUpstream,
         checkout: Checkout,
         postgres: PostgresServer | None = None,
