@@ -25,13 +25,14 @@ test: setup check  ## every test: Node, then SQLite with Redis and Chromium, the
 	$(PYTEST) tests/browser -m "not soak" -n 2 --dist loadfile
 	$(PY) -m tests.servers postgres $(PYTEST) -m "not browser and not soak" --database-only -n 2 --dist loadfile
 
-check: setup  ## what can be checked without running: style, types, layers, migrations
+check: setup  ## what can be checked without running: style, types, layers, migrations, words
 	$(PY) -m ruff check $(LINTED)
 	$(PY) -m ruff format --check $(LINTED)
 	$(BIOME) check --error-on-warnings
 	$(PY) -m mypy
 	$(PY) -c "from importlinter.cli import lint_imports_command as run; run()"
 	$(PY) manage.py makemigrations --check --dry-run
+	$(PY) manage.py write_words --check
 
 lint: setup  ## style only
 	$(PY) -m ruff check $(LINTED)

@@ -1,25 +1,6 @@
 // What a reply cost and how it went, in words.
 
-const WARMTH = {
-  hit: ["warm", "The prompt was warmed before you sent: its start was read from the cache."],
-  joined: [
-    "joined a warm-up",
-    "A warm-up was still running when you sent; the reply waited for it and read from the cache.",
-  ],
-  raced: ["raced a warm-up", "You sent before the warm-up was done, and waiting would not have been faster."],
-  cold: ["cold", "Nothing had been warmed for this reply."],
-  held_out: [
-    "held out",
-    "Left cold on purpose: a small random share of replies is not warmed, to measure what warming is worth.",
-  ],
-}
-
-const ENDINGS = {
-  complete: null,
-  stopped: "You stopped this reply.",
-  interrupted: "This reply was cut off before it was done. What had arrived is kept.",
-  failed: "This reply failed.",
-}
+import { REPLY_ENDINGS, REPLY_WARMTH, REPLY_WARMTH_EXPLANATIONS } from "./words.js"
 
 const STOP_REASONS = {
   max_tokens: "The reply reached its length limit, so it may be incomplete.",
@@ -49,7 +30,7 @@ export function replyFacts({ ttftMs, isFelt, usage, costUsd, warmth }) {
   if (usage !== null) facts.push(usageFact(usage))
   if (costUsd !== null) facts.push(costFact(costUsd))
   // Where no word came and nothing was billed, how warm it was says nothing.
-  if (facts.length > 0 && WARMTH[warmth]) facts.push(warmthFact(warmth))
+  if (facts.length > 0 && REPLY_WARMTH[warmth]) facts.push(warmthFact(warmth))
   return facts
 }
 
@@ -81,12 +62,16 @@ function usageFact(usage) {
   }
 }
 
-const warmthFact = (warmth) => ({ short: WARMTH[warmth][0], name: "Warmth", long: WARMTH[warmth][1] })
+const warmthFact = (warmth) => ({
+  short: REPLY_WARMTH[warmth],
+  name: "Warmth",
+  long: REPLY_WARMTH_EXPLANATIONS[warmth],
+})
 
 /** What the person should know about how a reply ended, or null where it simply ended. */
 export function endingText({ status, stopReason, error }) {
   if (status === "complete") return STOP_REASONS[stopReason] ?? null
-  return error === null ? (ENDINGS[status] ?? null) : `${ENDINGS[status]} ${error.message}`
+  return error === null ? (REPLY_ENDINGS[status] ?? null) : `${REPLY_ENDINGS[status]} ${error.message}`
 }
 
 /** Whether trying again makes sense: not where the server says that it would end the same way. */

@@ -1,8 +1,4 @@
-"""Forecasts that the decisions need, learned from what happened: per intent, per kind of silence, per model.
-
-All of it is a few hundred numbers: `to_dict` gives JSON values, `load` and `merge` add evidence of other processes.
-Priors are fixed and never stored, so merging counts nothing twice.
-"""
+"""Of a sign: how often a send follows it, and how soon. Learned from what happened, on top of a fixed prior."""
 
 import math
 from bisect import bisect_right
@@ -10,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from warmcache.core.gaps import AFTER_REPLY, AFTER_TOOL_USE, ARRIVALS, GapForecast
-from warmcache.core.prefill import PrefillForecast
+from warmcache.core.intents import Sign
 
 LEAD_EDGES = (0.0, *(0.25 * 1.4**n for n in range(22)))
 """Seconds at which a bin of lead times begins; the last (293 s) is open."""
@@ -29,14 +24,14 @@ class IntentPrior:
 
 
 INTENT_PRIORS: Mapping[str, IntentPrior] = {
-    "open": IntentPrior(send_chance=0.35, lead_seconds=25.0),
-    "typing": IntentPrior(send_chance=0.85, lead_seconds=8.0),
-    "typing_20": IntentPrior(send_chance=0.93, lead_seconds=5.0),
-    "attach": IntentPrior(send_chance=0.85, lead_seconds=20.0),
+    Sign.OPEN: IntentPrior(send_chance=0.35, lead_seconds=25.0),
+    Sign.TYPING: IntentPrior(send_chance=0.85, lead_seconds=8.0),
+    Sign.TYPING_20: IntentPrior(send_chance=0.93, lead_seconds=5.0),
+    Sign.ATTACH: IntentPrior(send_chance=0.85, lead_seconds=20.0),
 }
-"""Published: 13 % of typed comments are never sent. The rest is assumed. `typing_20`: twenty characters typed."""
+"""Published: 13 % of typed comments are never sent. The rest is assumed."""
 
-_UNKNOWN_INTENT = IntentPrior(send_chance=0.5, lead_seconds=8.0)
+UNKNOWN_INTENT = IntentPrior(send_chance=0.5, lead_seconds=8.0)
 
 
 class IntentForecast:
@@ -151,115 +146,6 @@ class IntentForecast:
             self._weights = [seen + assumed for seen, assumed in zip(self._leads, self._spread, strict=True)]
             self._areas = None
         return self._weights
-
-
-class ShareForecast:
-    """The mean of a share in 0..1: of requests that read all that was warm, of replies that ask for a tool."""
-
-    __slots__ = ("_prior", "_weight", "_memory", "total", "count")
-
-    def __init__(self, prior: float, *, weight: float = 10.0, memory: float = MEMORY_OBSERVATIONS) -> None:
-        self._prior = prior
-        self._weight = weight
-        self._memory = memory
-        self.total = 0.0
-        self.count = 0.0
-
-    def observe(self, share: float) -> None:
-        """One request's share."""
-        keep = 1.0 - 1.0 / self._memory
-        self.total = keep * self.total + share
-        self.count = keep * self.count + 1.0
-
-    def fade(self, newer: "ShareForecast") -> None:
-        """Forgets as much as the shares that `newer` has seen would have made it forget."""
-        keep = (1.0 - 1.0 / self._memory) ** newer.count
-        self.total *= keep
-        self.count *= keep
-
-    @property
-    def mean(self) -> float:
-        return (self.total + self._weight * self._prior) / (self.count + self._weight)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Evidence as JSON values."""
-        return {"total": self.total, "count": self.count}
-
-    def load(self, stored: Mapping[str, Any]) -> None:
-        """Adds stored evidence."""
-        self.total += float(stored.get("total", 0.0))
-        self.count += float(stored.get("count", 0.0))
-
-
-class Forecasts:
-    """Everything learned, for one place where people behave alike (an assistant, or a whole site)."""
-
-    def __init__(self) -> None:
-        self.intents: dict[str, IntentForecast] = {}
-        self.after_reply = GapForecast(AFTER_REPLY)
-        """Silence after a reply to a person."""
-        self.after_tool_use = GapForecast(AFTER_TOOL_USE)
-        """Silence after a reply that asked for a tool: the program comes back, not the person."""
-        self.arrivals = GapForecast(ARRIVALS)
-        """Silence of everybody together: between a request and the next of anyone."""
-        self.kept = ShareForecast(0.95)
-        """Of what is warm, the part that the person's next request still starts with: histories get cut."""
-        self.tool_use = ShareForecast(0.1)
-        """Replies that ask for a tool."""
-        self.prefills: dict[str, PrefillForecast] = {}
-
-    def intent(self, name: str) -> IntentForecast:
-        """The forecast of one intent, made on first use."""
-        if name not in self.intents:
-            self.intents[name] = IntentForecast(INTENT_PRIORS.get(name, _UNKNOWN_INTENT))
-        return self.intents[name]
-
-    def prefill(self, model: str) -> PrefillForecast:
-        """The forecast of one model, made on first use."""
-        if model not in self.prefills:
-            self.prefills[model] = PrefillForecast()
-        return self.prefills[model]
-
-    def merge(self, other: "Forecasts") -> None:
-        """Adds the evidence of another process."""
-        self.load(other.to_dict())
-
-    def absorb(self, newer: "Forecasts") -> None:
-        """Adds evidence that came later, and forgets as much of the old as if it had been seen one by one."""
-        for name, forecast in newer.intents.items():
-            self.intent(name).fade(forecast)
-        for model, prefill in newer.prefills.items():
-            self.prefill(model).fade(prefill)
-        self.after_reply.fade(newer.after_reply)
-        self.after_tool_use.fade(newer.after_tool_use)
-        self.arrivals.fade(newer.arrivals)
-        self.kept.fade(newer.kept)
-        self.tool_use.fade(newer.tool_use)
-        self.merge(newer)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Evidence as JSON values, a few kilobytes."""
-        return {
-            "intents": {name: forecast.to_dict() for name, forecast in self.intents.items()},
-            "after_reply": self.after_reply.to_dict(),
-            "after_tool_use": self.after_tool_use.to_dict(),
-            "arrivals": self.arrivals.to_dict(),
-            "kept": self.kept.to_dict(),
-            "tool_use": self.tool_use.to_dict(),
-            "prefills": {model: forecast.to_dict() for model, forecast in self.prefills.items()},
-        }
-
-    def load(self, stored: Mapping[str, Any]) -> None:
-        """Adds stored evidence to this one's."""
-        for name, evidence in stored.get("intents", {}).items():
-            self.intent(name).load(evidence)
-        self.after_reply.load(stored.get("after_reply", {}))
-        self.after_tool_use.load(stored.get("after_tool_use", {}))
-        self.arrivals.load(stored.get("arrivals", {}))
-        self.kept.load(stored.get("kept", {}))
-        self.tool_use.load(stored.get("tool_use", {}))
-        for model, evidence in stored.get("prefills", {}).items():
-            self.prefill(model).load(evidence)
 
 
 def _upper(bin_number: int) -> float:

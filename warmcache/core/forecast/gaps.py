@@ -84,11 +84,6 @@ class GapForecast:
         index = bisect_right(EDGES, seconds) - 1
         return math.exp(-(self._logs[index] + self._hazards[index] * (seconds - EDGES[index])))
 
-    def return_chance(self, *, silent_seconds: float, within_seconds: float) -> float:
-        """That the person returns within so many seconds, having been silent for `silent_seconds`."""
-        alive = self.survival(silent_seconds)
-        return 1.0 - self.survival(silent_seconds + within_seconds) / alive if alive > 0 else 0.0
-
     def _fade(self) -> None:
         keep = 1.0 - 1.0 / self._memory
         self._returns = [keep * count for count in self._returns]

@@ -7,26 +7,22 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from warmcache.core.beliefs import REFRESH_BELOW_FRACTION, believed_warmth, situation_of
 from warmcache.core.catalog import facts_for
+from warmcache.core.decide import Action, Decision, Limits, decide
 from warmcache.core.economics import Rates
-from warmcache.core.forecast import Forecasts
-from warmcache.core.policy import (
-    REFRESH_BELOW_FRACTION,
-    WEIGHED_ELSEWHERE,
-    Action,
-    Decision,
-    Limits,
-    WarmthState,
-    believed_warmth,
-    decide,
-)
+from warmcache.core.forecast.forecasts import Forecasts
+from warmcache.core.intents import WEIGHED_ELSEWHERE, Intent
+from warmcache.core.outcomes import WarmthState
 from warmcache.core.ports import Capabilities, Sighting
 from warmcache.core.prefix import Breakpoint, Layer, Position, Prefix, Turn
+from warmcache.core.reasons import TO_WARM, Reason
+from warmcache.core.upstreams import Upstream
 from warmcache.testing import make_prefix, make_prompt
 
 NOW = 1_000_000.0
-OPEN = Limits(is_enabled=True, max_cost_usd=Decimal("0.25"))
-CAPABLE = Capabilities(upstream="anthropic")
+OPEN = Limits(intents=frozenset(Intent))
+CAPABLE = Capabilities(upstream=Upstream.ANTHROPIC)
 RATES = Rates(
     input=Decimal("0.000002"),
     output=Decimal("0.00001"),
@@ -44,11 +40,11 @@ def decided(prefix: Prefix = PREFIX, sightings: dict[str, Sighting] | None = Non
         "limits": OPEN,
         "capabilities": CAPABLE,
         "rates": lambda model, tokens: RATES,
-        "now": NOW,
         "forecasts": Forecasts(),
+        "intent": Intent.TYPING,
         **changes,
     }
-    return decide(prefix, sightings=sightings or {}, **given_)
+    return decide(situation_of(prefix, sightings or {}, NOW), **given_)
 
 
 def live(*points: Breakpoint, seconds: float = 300) -> dict[str, Sighting]:
@@ -107,7 +103,7 @@ def test_the_first_key_waits_for_twenty_characters_where_seconds_are_cheap() -> 
 
 
 @pytest.mark.parametrize("intent", sorted(WEIGHED_ELSEWHERE))
-def test_what_was_weighed_elsewhere_passes_the_gates_alone(intent: str) -> None:
+def test_what_was_weighed_elsewhere_passes_the_gates_alone(intent: Intent) -> None:
     limits = replace(OPEN, value_of_second_usd=Decimal(0))
 
     assert decided(intent=intent, limits=limits).action == "warm"
@@ -164,8 +160,9 @@ LEASED = {DEEPEST.prefix_hash: Sighting(lease_owner="somebody", called_at=NOW)}
 UNCACHEABLE = {DEEPEST.prefix_hash: Sighting(is_uncacheable=True)}
 GATES: list[tuple[str, dict[str, Any]]] = [
     ("warming_off", {"limits": replace(OPEN, is_enabled=False)}),
+    ("intent_off", {"limits": replace(OPEN, intents=frozenset())}),
     ("endpoint_without_prewarm", {"capabilities": replace(CAPABLE, accepts_zero_max_tokens=False)}),
-    ("manual_thinking", {"prefix": replace(PREFIX, obstacle="manual_thinking")}),
+    ("manual_thinking", {"prefix": replace(PREFIX, obstacle=Reason.MANUAL_THINKING)}),
     ("below_minimum_tokens", {"prefix": make_prefix(system_tokens=400)}),
     ("not_cacheable", {"sightings": UNCACHEABLE}),
     ("in_flight", {"sightings": LEASED}),
@@ -191,11 +188,19 @@ def test_the_first_gate_that_says_no_gives_the_reason(first: int) -> None:
             here, behind = next(iter(change["sightings"].values())), next(iter(changes["sightings"].values()))
             changes["sightings"] = {DEEPEST.prefix_hash: _both(here, behind)}
         elif "limits" in change and "limits" in changes:
-            changes["limits"] = replace(changes["limits"], is_enabled=change["limits"].is_enabled)
+            changes["limits"] = _stricter(change["limits"], changes["limits"])
         else:
             changes.update(change)
 
     assert decided(**changes).reason == GATES[first][0]
+
+
+def _stricter(first: Limits, second: Limits) -> Limits:
+    return Limits(
+        is_enabled=first.is_enabled and second.is_enabled,
+        intents=first.intents & second.intents,
+        max_cost_usd=min(first.max_cost_usd, second.max_cost_usd),
+    )
 
 
 def _both(first: Sighting, second: Sighting) -> Sighting:
@@ -270,11 +275,16 @@ def situations(draw: st.DrawFn) -> tuple[Prefix, dict[str, Sighting], Limits, Ca
     prefix = Prefix(
         model=draw(st.sampled_from(["claude-sonnet-5-5", "claude-haiku-4-5", "not-known"])),
         breakpoints=tuple(points),
-        obstacle=draw(st.sampled_from([None, None, "manual_thinking"])),
+        obstacle=draw(st.sampled_from([None, None, Reason.MANUAL_THINKING])),
     )
     sightings = {point.prefix_hash: sighting for point, sighting in zip(points, draw(sighted), strict=False)}
-    limits = Limits(is_enabled=draw(st.booleans()), max_cost_usd=Decimal(draw(st.integers(0, 100))) / 100)
-    return prefix, sightings, limits, Capabilities(upstream="anthropic", accepts_zero_max_tokens=draw(st.booleans()))
+    limits = replace(OPEN, is_enabled=draw(st.booleans()), max_cost_usd=Decimal(draw(st.integers(0, 100))) / 100)
+    return (
+        prefix,
+        sightings,
+        limits,
+        Capabilities(upstream=Upstream.ANTHROPIC, accepts_zero_max_tokens=draw(st.booleans())),
+    )
 
 
 @given(situations())
@@ -287,6 +297,7 @@ def test_nothing_is_warmed_against_the_operators_will_or_in_vain(
 
     if decision.action is Action.WARM:
         deepest = sightings.get(prefix.breakpoints[-1].prefix_hash, Sighting())
+        assert decision.reason in TO_WARM
         assert limits.is_enabled
         assert capabilities.accepts_zero_max_tokens
         assert prefix.obstacle is None
