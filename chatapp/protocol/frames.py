@@ -6,6 +6,7 @@ add one; a missing or mistyped field is refused with `FrameError`.
 """
 
 import json
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -33,6 +34,11 @@ from warmcache.core.upstreams import Upstream
 
 PROTOCOL_VERSION = 1
 MAX_FRAME_BYTES = 256 * 1024
+"""Of a frame from the browser."""
+MAX_SENT_BYTES = 512 * 1024
+"""Of a WebSocket message to the browser: a larger frame goes in parts."""
+PART_BYTES = 240 * 1024
+"""Of a frame in one of its parts. As a JSON string it may take twice as much, and stays below the bound."""
 MAX_TEXT_CHARS = 100_000
 MAX_ATTACHMENTS = 20
 MAX_QUEUED_TEXT_CHARS = 1_000
@@ -112,6 +118,15 @@ class BranchSelect(ClientFrame, frozen=True, kw_only=True, tag="branch.select"):
     cursor: Cursor | None = None
 
 
+class HistoryLoad(ClientFrame, frozen=True, kw_only=True, tag="history.load"):
+    """One of `before`, `after` and `around` names a message."""
+
+    conversation_id: UUID
+    before: UUID | None = None
+    after: UUID | None = None
+    around: UUID | None = None
+
+
 class ReplyStop(ClientFrame, frozen=True, kw_only=True, tag="reply.stop"):
     reply_id: UUID
 
@@ -138,6 +153,7 @@ AnyClientFrame = (
     | QueueWithdraw
     | QueueSend
     | BranchSelect
+    | HistoryLoad
     | ReplyStop
     | ReplyRegenerate
     | ReplySeen
@@ -164,8 +180,28 @@ class ConversationState(ServerFrame, frozen=True, kw_only=True, tag="conversatio
     conversation: ConversationView | None
     assistant: AssistantView
     messages: list[MessageView]
+    earlier: int
     reply: ReplyView | None
     recovered: bool
+
+
+class HistoryPage(ServerFrame, frozen=True, kw_only=True, tag="history.page"):
+    conversation_id: UUID
+    before: UUID | None
+    after: UUID | None
+    around: UUID | None
+    messages: list[MessageView]
+    earlier: int
+    later: int
+
+
+class FramePart(ServerFrame, frozen=True, kw_only=True, tag="frame.part"):
+    """A piece of the text of another frame. `frame` tells the frames of one socket apart."""
+
+    frame: int
+    part: int
+    parts: int
+    text: str
 
 
 class ConversationUpdated(ServerFrame, frozen=True, kw_only=True, tag="conversation.updated"):
@@ -270,6 +306,37 @@ _encoder = msgspec.json.Encoder(decimal_format="string")
 def encode(frame: ServerFrame) -> str:
     """One server frame as the text of a WebSocket frame. Times are ISO 8601 UTC with a `Z`."""
     return _encoder.encode(frame).decode()
+
+
+def texts_of(frame: ServerFrame, *, number: int) -> list[str]:
+    """The texts of the WebSocket messages that carry a frame: one, or its parts where it is larger than
+    `MAX_SENT_BYTES`. `number` tells it apart from the other frames of its socket."""
+    raw = _encoder.encode(frame)
+    if len(raw) <= MAX_SENT_BYTES:
+        return [raw.decode()]
+    pieces = list(_pieces(raw))
+    return [
+        _bounded(FramePart(frame=number, part=part, parts=len(pieces), text=piece))
+        for part, piece in enumerate(pieces, start=1)
+    ]
+
+
+def _pieces(raw: bytes) -> Iterator[str]:
+    """UTF-8 cut between two characters."""
+    start = 0
+    while start < len(raw):
+        end = min(start + PART_BYTES, len(raw))
+        while end < len(raw) and raw[end] & 0xC0 == 0x80:
+            end -= 1
+        yield raw[start:end].decode()
+        start = end
+
+
+def _bounded(part: FramePart) -> str:
+    raw = _encoder.encode(part)
+    if len(raw) > MAX_SENT_BYTES:
+        raise ValueError(f"A part of a frame takes {len(raw)} bytes.")
+    return raw.decode()
 
 
 def decode(text: str) -> AnyClientFrame:

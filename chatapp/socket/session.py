@@ -1,6 +1,7 @@
 """A signed-in socket: who is at the other end, which frames it may send, what it is refused."""
 
 import asyncio
+import itertools
 import logging
 import random
 import time
@@ -70,6 +71,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
         self.session_checked_at = time.monotonic()
         self.buckets = SocketBuckets(time.monotonic)
         self.window = SendWindow(time.monotonic)
+        self.frame_numbers = itertools.count(1)
         self.lane = Lane("socket")
         self.pongs = TaskOwner("socket")
         self.to_make_up: dict[object, Job] = {}
@@ -254,15 +256,19 @@ class SignedInSocket(AsyncWebsocketConsumer):
             await self.close(protocol.CLOSE_ABUSE)
 
     async def send_frame(self, frame: protocol.ServerFrame) -> int:
-        """Waits where the browser reads slowly. Returns the frame's size in bytes."""
-        if self.is_closing:
-            return 0
-        text = protocol.encode(frame)
-        try:
-            await self.send(text_data=text)
-        except (Disconnected, OSError):
-            self.is_closing = True  # gone before it said so: a tab was closed
-        return len(text)
+        """Waits where the browser reads slowly. Returns the frame's size in bytes.
+
+        Everything that a page is sent goes through here, and no WebSocket message is larger than `MAX_SENT_BYTES`.
+        """
+        texts = [] if self.is_closing else protocol.texts_of(frame, number=next(self.frame_numbers))
+        for text in texts:
+            if self.is_closing:
+                break
+            try:
+                await self.send(text_data=text)
+            except (Disconnected, OSError):
+                self.is_closing = True  # gone before it said so: a tab was closed
+        return sum(map(len, texts))
 
     async def send_reply_frame(self, frame: protocol.ServerFrame) -> None:
         """As `send_frame`, for what the page acknowledges: waits also where the page shows it slowly."""
