@@ -1,9 +1,10 @@
-"""Start and end of the process on ASGI servers that tell of them. `chatapp.server` calls `lifecycle` by itself."""
+"""Start and end of the process on ASGI servers that tell of them. `chatapp.server` does both by itself."""
 
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from chatapp.process import shutdown
 from chatapp.services import lifecycle
 
 logger = logging.getLogger(__name__)
@@ -25,5 +26,5 @@ async def application(
         return
     await send({"type": "lifespan.startup.complete"})
     await receive()
-    await lifecycle.shutdown()
+    await shutdown.of_application().run()
     await send({"type": "lifespan.shutdown.complete"})

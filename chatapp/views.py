@@ -160,7 +160,10 @@ def metrics(request: HttpRequest) -> HttpResponse:
     if not _may_read_metrics(request):
         told = "Ask with the bearer token that METRICS_TOKEN sets, or sign in as staff that may view warm-ups.\n"
         return HttpResponse(told, content_type="text/plain", status=401, headers={"WWW-Authenticate": "Bearer"})
-    return HttpResponse(prometheus.exposition(), content_type=prometheus.CONTENT_TYPE)
+    try:
+        return HttpResponse(prometheus.exposition(), content_type=prometheus.CONTENT_TYPE)
+    except TimeoutError:
+        return HttpResponse("The other processes do not answer.\n", content_type="text/plain", status=503)
 
 
 @require_GET

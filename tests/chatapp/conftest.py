@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 from channels.layers import get_channel_layer
+from django.conf import settings
 from django.db.backends.utils import CursorWrapper
 
 from chatapp.models import Assistant, User
-from chatapp.services import lifecycle, reply_run
+from chatapp.process import shutdown
+from chatapp.services import reply_run
 from tests import patience
 from tests.chatapp.sockets import Tab, cookie_of, sign_in
 from tests.factories import make_assistant, make_user
@@ -25,7 +27,6 @@ PATIENCES = (
     *patience.PATIENCES,
     "chatapp.channel_layer.COMMAND_SECONDS",
     "chatapp.services.redis_reply_logs.COMMAND_SECONDS",
-    "chatapp.services.running_replies.SHUTDOWN_PATIENCE_SECONDS",
     "chatapp.signed_in_socket.LAST_WORK_SECONDS",
     "chatapp.signed_in_socket.PONG_SECONDS",
     "chatapp.upstream.LOCAL_PROBE_SECONDS",
@@ -41,6 +42,7 @@ def machine_may_be_slow(monkeypatch) -> None:
     """In this process; tests of these limits set them themselves."""
     for name in PATIENCES:
         monkeypatch.setattr(name, PATIENCE_SECONDS)
+    monkeypatch.setattr(settings, "SHUTDOWN_SECONDS", shutdown.USUAL_SECONDS * PATIENCE_SECONDS)
 
 
 @pytest.fixture
@@ -88,7 +90,7 @@ async def quiet_process(caplog, transactional_db) -> AsyncIterator[logging.Logge
 
     yield logging.getLogger()
 
-    await lifecycle.shutdown()
+    await shutdown.of_application().run()
     left = {task for task in asyncio.all_tasks() - others - {asyncio.current_task()} if not task.done()}
     gc.collect(1)
     assert not left

@@ -156,23 +156,26 @@ def test_a_drain_lets_replies_end_and_their_readers_hear_it_before_they_are_sent
 
 
 STUCK = """
-import asyncio, os, signal, sys
+import asyncio
+import django
+
+django.setup()
+
 from chatapp import listening, server
+from chatapp.process.shutdown import Schedule, Step
 
-class Lifecycle:
-    async def startup(self): ...
-    async def shutdown(self): ...
-    async def drain(self):
-        print("draining", flush=True)
-        await asyncio.Event().wait()
-
+async def startup(): ...
 async def application(scope, receive, send): ...
+async def hang(seconds):
+    print("draining", flush=True)
+    await asyncio.Event().wait()
 
-server.DRAIN_SECONDS = 3600
+step = Step(name="hanging", seconds=3600, run=hang, lost="all")
 chat = server.ChatServer(
     application,
     listener=listening.listen("127.0.0.1", 0),
-    lifecycle=Lifecycle(),
+    startup=startup,
+    plan_shutdown=lambda say_goodbye: Schedule([step], promised_seconds=3600),
     on_ready=lambda: print("ready", flush=True),
 )
 chat.run()

@@ -7,7 +7,8 @@ from uuid import uuid4
 import pytest
 
 from chatapp.models import Attachment, Message, QueuedMessage
-from chatapp.services import lifecycle, limits, queue, replies, sent_messages
+from chatapp.process import shutdown
+from chatapp.services import limits, queue, replies, sent_messages
 from tests.chatapp.held_replies import begin_held_reply, breath_held, hold_next_reply
 from tests.chatapp.sockets import Tab, eventually
 from tests.factories import make_conversation, make_message
@@ -323,7 +324,7 @@ async def test_a_shutdown_holds_what_waits(open_tab, ann, assistant, simulator):
     await tab.say("Later", conversation_id=started["conversation_id"])
     await tab.until("message.queued")
 
-    await lifecycle.shutdown()
+    await shutdown.of_application().run()
 
     async def is_held() -> bool:
         return await in_database_thread(QueuedMessage.objects.filter(is_held=True).exists)

@@ -1,13 +1,17 @@
-"""Who is sent elsewhere when, at the end of a process."""
+"""The graceful shutdown: who is sent elsewhere when, and what a step that hangs costs the others: nothing."""
 
 import logging
 from collections.abc import Iterator
 
 import pytest
 
+from chatapp.process import shutdown
 from chatapp.protocol import CLOSE_RESTARTING
-from chatapp.services import draining, open_sockets, running_replies
-from chatapp.services.draining import REPLIES_SECONDS, SPREAD_SECONDS
+from chatapp.services import open_sockets, replies, running_replies
+from tests.servers import PATIENCE_SECONDS
+
+REPLIES_SECONDS = 20.0
+SPREAD_SECONDS = 10.0
 
 
 class World:
@@ -19,6 +23,7 @@ class World:
         self.interrupted_at: float | None = None
         monkeypatch.setattr(running_replies, "count", lambda: len(self.running()))
         monkeypatch.setattr(running_replies, "interrupt_all", self.interrupt_all)
+        monkeypatch.setattr(replies, "leave_the_queue", lambda: None)
 
     def running(self) -> list[float]:
         return [end for end in self.replies_end_at if end > self.now]
@@ -31,7 +36,10 @@ class World:
         self.now += seconds
 
     async def drain(self) -> None:
-        await draining.drain(clock=lambda: self.now, sleep=self.sleep)
+        await shutdown.let_replies_finish(REPLIES_SECONDS, clock=lambda: self.now, sleep=self.sleep)
+        await shutdown.interrupt_replies(PATIENCE_SECONDS)
+        await shutdown.let_readers_hear_the_end(PATIENCE_SECONDS, sleep=self.sleep)
+        await shutdown.close_sockets(PATIENCE_SECONDS)
 
 
 class Socket:
@@ -116,7 +124,7 @@ async def test_replies_that_take_too_long_are_interrupted_and_then_everybody_goe
 
     await world.drain()
 
-    assert REPLIES_SECONDS <= world.interrupted_at < REPLIES_SECONDS + 0.5
+    assert REPLIES_SECONDS - 0.5 <= world.interrupted_at < REPLIES_SECONDS + 0.5
     assert reader.closed_at >= world.interrupted_at
     assert world.now < REPLIES_SECONDS + 2
 
@@ -134,7 +142,7 @@ async def test_a_socket_that_fails_to_close_does_not_keep_the_others(world, capl
         async def close(self, code: int) -> None:
             raise RuntimeError("gone")
 
-    caplog.set_level(logging.CRITICAL, "chatapp.services.draining")
+    caplog.set_level(logging.CRITICAL, "chatapp.process.shutdown")
     broken, other = Broken(world), Socket(world)
 
     await world.drain()
