@@ -25,6 +25,8 @@ from warmcache.tasks import TaskOwner
 
 logger = logging.getLogger(__name__)
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 KILL_SECONDS = 2.0
 """A process has so long beyond its own shutdown, or after a second signal."""
 
@@ -99,8 +101,8 @@ class Supervisor:
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
-        for signal_number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signal_number, self._on_signal)
+        for signal_number in SIGNALS:
+            loop.add_signal_handler(signal_number, self.take_signal)
         keepers = [self._tasks.spawn(self._keep_one(), name=f"process {n}") for n in range(1, self._count + 1)]
         await self._ending.wait()
         done, late = await asyncio.wait(keepers, timeout=settings.SHUTDOWN_SECONDS + KILL_SECONDS)
@@ -108,9 +110,12 @@ class Supervisor:
             self._kill_all()
             await asyncio.wait(late)
         await self._tasks.close()
+        for signal_number in SIGNALS:
+            loop.remove_signal_handler(signal_number)
         return self._exit_code
 
-    def _on_signal(self) -> None:
+    def take_signal(self) -> None:
+        """The first one ends all processes gracefully, the second one at once."""
         if not self._ending.is_set():
             self._drain_all()
             return

@@ -1,14 +1,19 @@
 """The graceful shutdown: who is sent elsewhere when, and what a step that hangs costs the others: nothing."""
 
+import asyncio
+import contextlib
 import logging
+import threading
 from collections.abc import Iterator
 
 import pytest
 
 from chatapp.process import shutdown
+from chatapp.process.shutdown import LastResort, Schedule, Step
 from chatapp.protocol import CLOSE_RESTARTING
 from chatapp.services import open_sockets, replies, running_replies
 from tests.servers import PATIENCE_SECONDS
+from tests.servers.chat_server import ROOT
 
 REPLIES_SECONDS = 20.0
 SPREAD_SECONDS = 10.0
@@ -149,3 +154,109 @@ async def test_a_socket_that_fails_to_close_does_not_keep_the_others(world, capl
 
     assert broken.code is None
     assert other.code == CLOSE_RESTARTING
+
+
+def step_of(name: str, run, *, seconds: float = PATIENCE_SECONDS) -> Step:
+    return Step(name=name, seconds=seconds, run=run, lost=f"what {name} does")
+
+
+def recorder(told: list[str], name: str):
+    async def run(seconds: float) -> None:
+        told.append(name)
+
+    return run
+
+
+async def hang(seconds: float) -> None:
+    await asyncio.Event().wait()
+
+
+async def test_a_step_that_hangs_is_cut_off_and_said_and_the_next_one_runs(caplog):
+    told: list[str] = []
+    steps = [step_of("hanging", hang, seconds=0.01), step_of("next", recorder(told, "next"))]
+
+    await Schedule(steps, promised_seconds=sum(step.seconds for step in steps)).run()
+
+    assert told == ["next"]
+    assert "'hanging' was cut off" in caplog.text
+    assert "Lost: what hanging does." in caplog.text
+
+
+async def test_a_step_that_does_not_even_obey_its_cancellation_holds_nobody(caplog):
+    told: list[str] = []
+    may_end = asyncio.Event()
+
+    async def disobey(seconds: float) -> None:
+        while not may_end.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await may_end.wait()
+        told.append("disobedient")
+
+    steps = [step_of("disobedient", disobey, seconds=0.01), step_of("next", recorder(told, "next"))]
+
+    await Schedule(steps, promised_seconds=2 * PATIENCE_SECONDS).run()
+    told_in_time = list(told)
+    may_end.set()
+    while len(told) < 2:  # noqa: ASYNC110 - nobody tells of its end
+        await asyncio.sleep(0)
+
+    assert told_in_time == ["next"]
+
+
+async def test_a_step_that_fails_is_said_and_the_next_one_runs(caplog):
+    told: list[str] = []
+
+    async def fail(seconds: float) -> None:
+        raise OSError("the disk is full")
+
+    await Schedule([step_of("failing", fail), step_of("next", recorder(told, "next"))], promised_seconds=1e9).run()
+
+    assert told == ["next"]
+    assert "'failing' failed. Lost: what failing does." in caplog.text
+
+
+def test_a_schedule_that_may_take_longer_than_was_promised_is_refused():
+    with pytest.raises(ValueError, match=r"may take 3 s; 2\.5 s are promised"):
+        Schedule([step_of("long", hang, seconds=3)], promised_seconds=2.5)
+
+
+@pytest.mark.parametrize("seconds", [1, 30, 3600])
+@pytest.mark.parametrize("plan", [lambda: shutdown.of_server(hang), shutdown.of_application])
+def test_the_steps_keep_what_serve_promises_however_long_that_is(settings, seconds, plan):
+    settings.SHUTDOWN_SECONDS = seconds
+
+    schedule = plan()
+
+    assert 0 < schedule.total_seconds < seconds
+    assert schedule.total_seconds == sum(step.seconds for step in schedule.steps)
+
+
+def test_the_usual_bounds_are_those_that_the_readme_and_the_protocol_tell(settings):
+    settings.SHUTDOWN_SECONDS = shutdown.USUAL_SECONDS
+    usual = shutdown.of_server(hang).steps[0]
+
+    assert (usual.name, usual.seconds) == ("running replies finish", REPLIES_SECONDS)
+    assert "finish for up to 20 s" in (ROOT / "README.md").read_text()
+    assert "ends within 30 s" in (ROOT / "README.md").read_text()
+    protocol = (ROOT / "chatapp" / "PROTOCOL.md").read_text()
+    assert "over up to 10 s" in protocol
+    assert "within 20 s" in protocol
+
+
+def test_what_still_hangs_after_everything_is_ended_by_force(caplog):
+    ended = threading.Event()
+    codes: list[int] = []
+
+    def end(code: int) -> None:
+        codes.append(code)
+        ended.set()
+
+    last_resort = LastResort(end=end)
+
+    last_resort.end_within(3600, exit_code=1)
+    last_resort.end_within(0.01, exit_code=0)
+    last_resort.end_within(3600, exit_code=1)
+
+    assert ended.wait(PATIENCE_SECONDS)
+    assert codes == [0]
+    assert "ended by force" in caplog.text
