@@ -19,14 +19,13 @@ from chatapp.health import health
 from chatapp.paced_socket import PacedSocket
 from chatapp.process.member import Member
 from chatapp.process.shutdown import LEAVE_SECONDS, BoundedCall, Schedule, last_resort
+from chatapp.services.limits import CONNECTION_BYTES, HANDSHAKE_SECONDS
 
 logger = logging.getLogger(__name__)
 
-MESSAGE_BYTES = 2 * 1024 * 1024
 # A silent peer is gone after at most the interval, the answer's deadline, and Daphne's own 2 s round.
 PING_INTERVAL_SECONDS = 15
 PING_TIMEOUT_SECONDS = 15
-CONNECT_TIMEOUT_SECONDS = 20
 # No page of ours takes this long: it bounds what a slow client can hold.
 HTTP_TIMEOUT_SECONDS = 60
 GOODBYE_POLL_SECONDS = 0.05
@@ -77,12 +76,12 @@ class ChatServer(Server):
             action_logger=None,
             http_timeout=HTTP_TIMEOUT_SECONDS,
             websocket_timeout=-1,
-            websocket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
-            websocket_handshake_timeout=CONNECT_TIMEOUT_SECONDS,
+            websocket_connect_timeout=HANDSHAKE_SECONDS,
+            websocket_handshake_timeout=HANDSHAKE_SECONDS,
             ping_interval=PING_INTERVAL_SECONDS,
             ping_timeout=PING_TIMEOUT_SECONDS,
-            websocket_max_message_size=MESSAGE_BYTES,
-            websocket_max_frame_size=MESSAGE_BYTES,
+            websocket_max_message_size=CONNECTION_BYTES,
+            websocket_max_frame_size=CONNECTION_BYTES,
             ready_callable=self._begin,
             server_name="",
             **(forwarded if proxy_headers else {}),

@@ -146,8 +146,8 @@ def run_processes(listener: socket.socket, *, count: int, on_ready: Callable[[],
 
     close_databases()
     upstream = {
-        "ANTHROPIC_API_KEY": settings.WARMCACHE["API_KEY"],
-        "ANTHROPIC_BASE_URL": settings.WARMCACHE["BASE_URL"] or "",
+        "ANTHROPIC_API_KEY": str(settings.WARMCACHE["API_KEY"]),
+        "ANTHROPIC_BASE_URL": str(settings.WARMCACHE["BASE_URL"] or ""),
     }
 
     async def run() -> int:

@@ -28,6 +28,7 @@ from chatapp.health import health
 from chatapp.models import Assistant, Conversation, User
 from chatapp.protocol import MAX_ATTACHMENTS
 from chatapp.services import attachments, conversations, sign_in_links
+from chatapp.services.limits import LIMITS, TIMINGS
 
 SOCKET_PATH = "/ws/chat/"
 # What surrounds a file in a form.
@@ -220,6 +221,9 @@ def _page_config(
         "assistants": [msgspec.to_builtins(conversations.assistant_view(each)) for each in assistants],
         "conversations": [msgspec.to_builtins(conversations.conversation_view(each)) for each in listed],
         "upstream": upstream.name(),
+        # As in `ready`, for what the page needs before there is a socket.
+        "timings": TIMINGS,
+        "limits": LIMITS,
         "attachments": {
             "max_bytes": attachments.MAX_FILE_BYTES,
             "max_count": MAX_ATTACHMENTS,

@@ -9,8 +9,9 @@ from django.utils import timezone
 from chatapp import events
 from chatapp.models import Assistant, Conversation, Message, User
 from chatapp.protocol_views import AssistantView, ConversationView, QueuedView
+from chatapp.services.limits import LIMITS
 
-MAX_TITLE_CHARACTERS = 60
+MAX_TITLE_CHARACTERS = LIMITS["title_chars"]
 
 
 def create(user: User, assistant: Assistant, *, first_text: str) -> Conversation:

@@ -9,13 +9,14 @@ from msgspec.structs import replace
 from chatapp import access
 from chatapp.protocol import ServerFrame
 from chatapp.protocol import Warmth as WarmthFrame
+from chatapp.services.limits import LIMITS
 from chatapp.services.typing import Draft, TypingWatch
 from warmcache.services import Attempt, Warmth
 from warmcache.tasks import TaskOwner
 
 Send = Callable[[ServerFrame], Awaitable[object]]
 
-MAX_REMEMBERED = 32
+MAX_REMEMBERED = LIMITS["followed_prompts"]
 STATES_WITH_REASON = {"skipped", "failed"}
 STATES_WITH_END = {"warm", "expiring"}
 

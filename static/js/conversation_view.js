@@ -78,11 +78,11 @@ export class ConversationView {
 
   /** The first message of a new chat is committed: the conversation exists and has an address. */
   conversationBegan(conversationId, { scope, text, attachments }) {
-    const { sidebar, navigation, drafts, composer, header, uploads } = this.#parts
+    const { sidebar, navigation, drafts, composer, header, uploads, titleChars } = this.#parts
     const now = new Date().toISOString()
     this.#conversationId = conversationId
     if (!sidebar.has(conversationId)) {
-      const title = firstWords(text.trim() || (attachments?.[0]?.name ?? ""))
+      const title = firstWords(text.trim() || (attachments?.[0]?.name ?? ""), titleChars)
       sidebar.update({ id: conversationId, title, assistant_id: scope.assistantId, created_at: now, updated_at: now })
     }
     sidebar.markCurrent(conversationId)
@@ -220,9 +220,7 @@ export class ConversationView {
 
 const joined = (...texts) => texts.filter((text) => text !== "").join("\n\n")
 
-const TITLE_CHARS = 60
-
-function firstWords(text) {
+function firstWords(text, maxChars) {
   const line = text.trim().split("\n")[0]
-  return line.length > TITLE_CHARS ? `${line.slice(0, TITLE_CHARS - 1)}…` : line
+  return line.length > maxChars ? `${line.slice(0, maxChars - 1)}…` : line
 }

@@ -44,6 +44,7 @@ const socket = new ChatSocket({
   clock: wallNow,
   timers,
   random: Math.random,
+  handshakeMs: config.timings.handshake_ms,
   onFrame: (frame, bytes) => page.take(frame, bytes),
   onStatus: (status) => page.connectionChanged(status),
 })
@@ -53,6 +54,7 @@ const outbox = new Outbox({
   timers,
   clock: wallNow,
   uuid: newUuid,
+  ackTimeoutMs: config.timings.ack_timeout_ms,
   transmit: send,
   onChange: (entry) => page.deliveryChanged(entry),
 })
@@ -78,7 +80,9 @@ const notices = new Notices({ root: byId("notice") })
 const header = new ConversationHeader({ root: byId("conversation-header") })
 const connectionNotice = new ConnectionNotice({ element: byId("connection-status"), timers })
 const badge = new WarmthBadge({ root: byId("warmth") })
-const warmth = new WarmthClock({ clock: wallNow, timers, onChange: (now) => badge.show(now) })
+const warmth = new WarmthClock({
+  clock: wallNow, timers, maxRemembered: config.limits.followed_prompts, onChange: (now) => badge.show(now),
+})
 const navigation = new Navigation({ urls: config.urls, onArrive: (id) => page.arriveAt(scopeFor(id)) })
 const requests = new ConversationRequests({ base: config.urls.conversation, csrfToken: config.csrf_token })
 const picker = new AssistantPicker({ root: byId("welcome"), onChosen: (id) => page.chooseAssistant(id) })
@@ -146,7 +150,7 @@ const drawer = new Drawer({
 // The conversation, and what everything means for it
 const view = new ConversationView({
   list, queue, elsewhere: byId("elsewhere"), header, picker, composer, keeper, announcer, meter, sidebar, navigation, outbox, drafts,
-  uploads, tray,
+  uploads, tray, titleChars: config.limits.title_chars,
   onFirstState: () => (document.documentElement.dataset.ready = "true"),
 })
 const session = new ConversationSession({

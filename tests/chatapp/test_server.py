@@ -19,7 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from chatapp.listening import ListenError, listen, url_of
 from chatapp.protocol import CLOSE_RESTARTING
-from chatapp.server import MESSAGE_BYTES
+from chatapp.services.limits import CONNECTION_BYTES
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import ROOT, ChatServer, clean_environment
 
@@ -72,7 +72,7 @@ def test_a_client_cannot_choose_the_prefix_of_paths(live_server_process):
 
 def test_a_message_over_the_server_s_limit_ends_only_its_own_socket(live_server_process):
     with open_socket(live_server_process) as other, open_socket(live_server_process) as connection:
-        connection.send("x" * (MESSAGE_BYTES + 1))
+        connection.send("x" * (CONNECTION_BYTES + 1))
         with pytest.raises(ConnectionClosed):
             while True:
                 connection.recv(timeout=PATIENCE_SECONDS)

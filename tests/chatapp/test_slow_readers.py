@@ -10,8 +10,8 @@ from uuid import uuid4
 import pytest
 import websockets
 
-from chatapp.paced_socket import WINDOW_BYTES
 from chatapp.protocol import CLOSE_TOO_SLOW
+from chatapp.services.limits import WINDOW_BYTES
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import ChatServer
 

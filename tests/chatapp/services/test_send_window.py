@@ -6,7 +6,8 @@ from uuid import uuid4
 import pytest
 
 from chatapp.services import send_window
-from chatapp.services.send_window import ACK_BYTES, LATE_SECONDS, TOO_SLOW_SECONDS, WINDOW_BYTES, SendWindow
+from chatapp.services.limits import ACK_BYTES, LATE_SECONDS, TOO_SLOW_SECONDS, WINDOW_BYTES
+from chatapp.services.send_window import SendWindow
 from warmcache.testing import FakeClock
 
 REPLY, OTHER = uuid4(), uuid4()
