@@ -5,10 +5,10 @@ import itertools
 import socket
 from collections.abc import Callable
 
-from chatapp import metrics
-from chatapp.health import health
+from chatapp.process import metrics
 from chatapp.process.control_line import ControlLine
-from warmcache.tasks import TaskOwner
+from chatapp.process.health import health
+from warmcache.background.tasks import TaskOwner
 
 REPORT_SECONDS = 5.0
 """A process that is killed takes what it has counted since its last report with it."""

@@ -22,9 +22,10 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from chatapp import events
+from chatapp.process import open_sockets
+from chatapp.process.open_sockets import OpenSocket
 from chatapp.protocol import CLOSE_RESTARTING
-from chatapp.services import open_sockets, replies, running_replies
-from chatapp.services.open_sockets import OpenSocket
+from chatapp.replies import actions, registry
 from warmcache import services as warmcache
 
 logger = logging.getLogger(__name__)
@@ -161,14 +162,14 @@ async def let_replies_finish(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
     """Returns when no reply is written here and every socket was told to go, or a moment before its bound."""
-    replies.leave_the_queue()
-    if count := running_replies.count():
+    actions.leave_the_queue()
+    if count := registry.count():
         words = "%d replies are being written and may take up to %.0f s to end. A second signal ends them now."
         logger.warning(words, count, seconds)
     deadline = clock() + seconds - 2 * PAUSE_SECONDS
     at_once = math.ceil(len(open_sockets.listed()) * PAUSE_SECONDS / (seconds / 2))
     while clock() < deadline:
-        sockets, is_writing = open_sockets.listed(), running_replies.count() > 0
+        sockets, is_writing = open_sockets.listed(), registry.count() > 0
         if not sockets and not is_writing:
             return
         free = [s for s in sockets if not s.is_working and not (is_writing and s.is_reading)]
@@ -179,7 +180,7 @@ async def let_replies_finish(
 
 async def interrupt_replies(seconds: float) -> None:
     """What is still written ends as `interrupted`, with its text stored."""
-    await running_replies.interrupt_all()
+    await registry.interrupt_all()
 
 
 async def let_readers_hear_the_end(
@@ -199,7 +200,7 @@ async def flush_ledger(seconds: float) -> None:
 
 
 async def close_connections(seconds: float) -> None:
-    await running_replies.close()
+    await registry.close()
     await events.close()
 
 

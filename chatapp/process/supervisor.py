@@ -21,7 +21,7 @@ from django.conf import settings
 from chatapp.process.control_line import ControlLine
 from chatapp.process.metrics_sum import MetricsSum
 from chatapp.process.restarts import MAX_EARLY_DEATHS, Restarts
-from warmcache.tasks import TaskOwner
+from warmcache.background.tasks import TaskOwner
 
 logger = logging.getLogger(__name__)
 

@@ -12,24 +12,25 @@ from django.db.backends.utils import CursorWrapper
 
 from chatapp.models import Assistant, User
 from chatapp.process import shutdown
-from chatapp.services import reply_run
+from chatapp.replies import run
 from tests import patience
 from tests.chatapp.sockets import Tab, cookie_of, sign_in
 from tests.factories import make_assistant, make_user
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import SimulatorControl
-from warmcache import operator_policy, runtime
-from warmcache.database import in_database_thread
-from warmcache.simulator_process import SimulatorProcess
+from warmcache import operator_policy
+from warmcache.background.database import in_database_thread
+from warmcache.runtime import wiring
 from warmcache.testing import FakeClock
+from warmcache.upstream.simulator_process import SimulatorProcess
 
 PATIENCES = (
     *patience.PATIENCES,
-    "chatapp.channel_layer.COMMAND_SECONDS",
-    "chatapp.services.redis_reply_logs.COMMAND_SECONDS",
-    "chatapp.signed_in_socket.LAST_WORK_SECONDS",
-    "chatapp.signed_in_socket.PONG_SECONDS",
-    "chatapp.upstream.LOCAL_PROBE_SECONDS",
+    "chatapp.socket.channel_layer.COMMAND_SECONDS",
+    "chatapp.replies.redis_logs.COMMAND_SECONDS",
+    "chatapp.socket.session.LAST_WORK_SECONDS",
+    "chatapp.socket.session.PONG_SECONDS",
+    "chatapp.process.upstream.LOCAL_PROBE_SECONDS",
 )
 """The same of the chat."""
 
@@ -116,7 +117,7 @@ async def open_tab(quiet_process, simulator) -> AsyncIterator[Callable[[User], A
 @pytest.fixture
 def queries(monkeypatch) -> list[str]:
     """SQL statements of all threads, in order, without the control of transactions and what is due by the clock."""
-    monkeypatch.setattr(runtime, "HOUSEKEEPING_SECONDS", 3600)
+    monkeypatch.setattr(wiring, "HOUSEKEEPING_SECONDS", 3600)
     monkeypatch.setattr(operator_policy, "REFRESH_SECONDS", 3600)
     statements: list[str] = []
     execute = CursorWrapper.execute
@@ -133,4 +134,4 @@ def queries(monkeypatch) -> list[str]:
 @pytest.fixture
 def frame_per_delta(monkeypatch) -> None:
     """Every delta of the provider is a frame of its own."""
-    monkeypatch.setattr(reply_run, "COALESCE_SECONDS", 0.0)
+    monkeypatch.setattr(run, "COALESCE_SECONDS", 0.0)

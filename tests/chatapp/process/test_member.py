@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from chatapp import metrics
-from chatapp.health import health
+from chatapp.process import metrics
+from chatapp.process.health import health
 from chatapp.process.member import Member
 from tests.servers import PATIENCE_SECONDS
 

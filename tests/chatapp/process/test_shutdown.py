@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from chatapp.process import shutdown
+from chatapp.process import open_sockets, shutdown
 from chatapp.process.shutdown import LastResort, Schedule, Step
 from chatapp.protocol import CLOSE_RESTARTING
-from chatapp.services import open_sockets, replies, running_replies
+from chatapp.replies import actions, registry
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import ROOT
 
@@ -26,9 +26,9 @@ class World:
         self.now = 0.0
         self.replies_end_at: list[float] = []
         self.interrupted_at: float | None = None
-        monkeypatch.setattr(running_replies, "count", lambda: len(self.running()))
-        monkeypatch.setattr(running_replies, "interrupt_all", self.interrupt_all)
-        monkeypatch.setattr(replies, "leave_the_queue", lambda: None)
+        monkeypatch.setattr(registry, "count", lambda: len(self.running()))
+        monkeypatch.setattr(registry, "interrupt_all", self.interrupt_all)
+        monkeypatch.setattr(actions, "leave_the_queue", lambda: None)
 
     def running(self) -> list[float]:
         return [end for end in self.replies_end_at if end > self.now]

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from chatapp.listening import listen
 from chatapp.process import restarts
 from chatapp.process.restarts import MAX_EARLY_DEATHS
 from chatapp.process.supervisor import Supervisor
+from chatapp.server.listening import listen
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.processes import is_running
 

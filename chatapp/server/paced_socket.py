@@ -1,0 +1,179 @@
+"""A WebSocket of Daphne's that waits for its peer, in both directions. Daphne's own does in neither.
+
+Out: what was sent is on its way until the peer has answered a ping that was sent behind it. That says more than the
+system's buffers, which swallow megabytes, and it is the same through any proxy. `room` waits while too much is on its
+way; a peer that takes nothing for `too_slow_ms` is closed with 4408.
+
+In: while messages wait for the application, no more are read from the connection, so that TCP holds the sender.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from daphne.server import Server  # noqa: F401  first of all that imports Twisted: it installs the asyncio reactor
+from daphne.ws_protocol import WebSocketProtocol
+from twisted.internet import reactor
+
+from chatapp.protocol import CLOSE_TOO_SLOW
+from chatapp.protocol.limits import TOO_SLOW_SECONDS, WAITING_CHARACTERS, WAITING_MESSAGES, WINDOW_BYTES
+
+PING_BYTES = 64 * 1024
+"""A ping follows so many bytes at the latest."""
+UNTIMED_BYTES = 64 * 1024
+"""So little may stay unread for longer: the server's ordinary pings will find out whether anybody is there."""
+LINGER_SECONDS = 10.0
+"""A peer that was too slow may still read its last frames and the close code."""
+
+
+class ReadProof:
+    """Which bytes the peer has surely taken from the connection: those before a ping that it has answered."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._count = 0
+        # What lies before each unanswered ping, with the time of its first byte; then what no ping follows yet.
+        self._asked: deque[tuple[bytes, int, float]] = deque()
+        self._asked_bytes = 0
+        self.loose_bytes = 0
+        self._loose_since = 0.0
+
+    @property
+    def unproven_bytes(self) -> int:
+        return self._asked_bytes + self.loose_bytes
+
+    @property
+    def waiting_seconds(self) -> float:
+        """Since the oldest byte without proof was sent; 0 without one."""
+        if not self.unproven_bytes:
+            return 0.0
+        since = self._asked[0][2] if self._asked else self._loose_since
+        return self._clock() - since
+
+    def sent(self, size_bytes: int) -> None:
+        if not self.loose_bytes:
+            self._loose_since = self._clock()
+        self.loose_bytes += size_bytes
+
+    def ask(self) -> bytes:
+        """The payload of a ping to send now."""
+        self._count += 1
+        payload = b"read?%d" % self._count
+        self._asked.append((payload, self.loose_bytes, self._loose_since))
+        self._asked_bytes += self.loose_bytes
+        self.loose_bytes = 0
+        return payload
+
+    def answered(self, payload: bytes) -> None:
+        """A pong came: it speaks for all that was sent before its ping. A strange one says nothing."""
+        if all(payload != asked for asked, _, _ in self._asked):
+            return
+        while True:
+            asked, size_bytes, _ = self._asked.popleft()
+            self._asked_bytes -= size_bytes
+            if asked == payload:
+                return
+
+
+class InputQueue(asyncio.Queue[dict[str, Any]]):
+    """Messages on their way from a connection to the application; calls `pause` and `resume` at its bounds."""
+
+    def __init__(self, *, pause: Callable[[], None], resume: Callable[[], None]) -> None:
+        super().__init__()
+        self._pause = pause
+        self._resume = resume
+        self._characters = 0
+        self.is_paused = False
+
+    def _put(self, item: dict[str, Any]) -> None:
+        super()._put(item)
+        self._characters += _size(item)
+        if not self.is_paused and (self.qsize() >= WAITING_MESSAGES or self._characters >= WAITING_CHARACTERS):
+            self.is_paused = True
+            self._pause()
+
+    def _get(self) -> dict[str, Any]:
+        item: dict[str, Any] = super()._get()
+        self._characters -= _size(item)
+        if self.is_paused and self.qsize() <= WAITING_MESSAGES // 2 and self._characters <= WAITING_CHARACTERS // 2:
+            self.is_paused = False
+            self._resume()
+        return item
+
+
+class PacedSocket(WebSocketProtocol):
+    """`await room()` before each message to the peer."""
+
+    def onConnect(self, request: Any) -> Any:  # noqa: N802
+        self.proof = ReadProof(time.monotonic)
+        self._news: asyncio.Event | None = None
+        self._is_too_slow = self._has_lingered = False
+        return super().onConnect(request)
+
+    def input_queue(self) -> InputQueue:
+        """For the application's messages from this connection."""
+        connection: Any = self.transport
+        return InputQueue(pause=connection.pauseProducing, resume=connection.resumeProducing)
+
+    async def room(self) -> None:
+        """Returns when little enough is on its way, or the socket is closed."""
+        while self.state == self.STATE_OPEN and self.proof.unproven_bytes > WINDOW_BYTES:
+            self._news = self._news or asyncio.Event()
+            await self._news.wait()
+
+    def serverSend(self, content: Any, binary: bool = False) -> None:  # noqa: N802
+        super().serverSend(content, binary)
+        self.proof.sent(len(content))
+        if self.proof.loose_bytes >= PING_BYTES:
+            self._ask()
+
+    def onPong(self, payload: bytes) -> None:  # noqa: N802
+        self.proof.answered(payload)
+        self._wake()
+
+    def onClose(self, wasClean: bool, code: int, reason: str) -> None:  # noqa: N802, N803
+        if not self._is_too_slow:
+            super().onClose(wasClean, code, reason)
+        self._wake()
+
+    def check_timeouts(self) -> None:
+        """Called by Daphne every 2 s."""
+        super().check_timeouts()
+        if self.state != self.STATE_OPEN or self.proof.unproven_bytes < UNTIMED_BYTES:
+            return
+        if self.proof.waiting_seconds >= TOO_SLOW_SECONDS:
+            self._give_up()
+        elif self.proof.loose_bytes:
+            self._ask()
+
+    def onCloseHandshakeTimeout(self) -> None:  # noqa: N802
+        """A peer that was too slow answers no close frame either, but may come back to read it: it is left the time."""
+        if not self._is_too_slow or self._has_lingered:
+            super().onCloseHandshakeTimeout()
+            return
+        self._has_lingered = True
+        timers: Any = reactor
+        self.closeHandshakeTimeoutCall = timers.callLater(LINGER_SECONDS, self.onCloseHandshakeTimeout)
+
+    def _give_up(self) -> None:
+        """The application is done with this socket now, however long the connection lingers."""
+        self._is_too_slow = self.muted = True
+        self.serverClose(CLOSE_TOO_SLOW)
+        self.server.protocol_disconnected(self)
+        self.application_queue.put_nowait({"type": "websocket.disconnect", "code": CLOSE_TOO_SLOW})
+        self._wake()
+
+    def _ask(self) -> None:
+        if self.state == self.STATE_OPEN:
+            self.sendPing(self.proof.ask())
+
+    def _wake(self) -> None:
+        news, self._news = self._news, None
+        if news is not None:
+            news.set()
+
+
+def _size(message: dict[str, Any]) -> int:
+    return len(message.get("text") or message.get("bytes") or "")

@@ -1,0 +1,137 @@
+"""What a socket says of its person (opened, typing, attaching), turned into intents for warmcache."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from chatapp.conversations import access, prompts
+from chatapp.models import Assistant, Conversation, User
+from chatapp.warming import assistant_edits, returns
+from warmcache import services as warmcache
+from warmcache.background.database import in_database_thread
+from warmcache.core.prefix import Prefix, Prompt
+
+MAX_OUTLINES = 16
+"""Drafts that one socket may have open; the least recently used is forgotten."""
+
+MAX_ATTACHED = 200
+"""Attachments that one socket is known to have named."""
+
+OUTLINE_LIFETIME_SECONDS = 60.0
+"""An assistant edited in another process is noticed after this long at the latest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """Where a person is writing: in a conversation, or to an assistant in a new chat."""
+
+    conversation_id: UUID | None = None
+    assistant_id: int | None = None
+    attachment_ids: tuple[UUID, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outline:
+    prefix: Prefix
+    label: str
+    made_at: float
+    edits: int
+
+
+class TypingWatch:
+    """What one socket's drafts would send. Keeps outlines, so that most typing frames cost no SQL and no hashing."""
+
+    def __init__(self, user: User, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._user = user
+        self._clock = clock
+        self._outlines: OrderedDict[Draft, _Outline] = OrderedDict()
+        self._attached: OrderedDict[UUID, None] = OrderedDict()
+
+    async def note_typing(self, draft: Draft, *, chars: int) -> warmcache.Attempt:
+        """Decides on a warm-up for this draft; raises `access.NotFound` for what the user may not see."""
+        return await self._consider(draft, "attach" if self._names_new_attachment(draft) else "typing", chars)
+
+    async def note_opened(self, draft: Draft) -> warmcache.Attempt:
+        """The same for a chat that was just opened, where nothing is written yet."""
+        return await self._consider(draft, "open", None)
+
+    async def named(self, draft: Draft) -> Draft:
+        """The same draft with the default assistant's id where a new chat names none."""
+        if draft.conversation_id is not None or draft.assistant_id is not None:
+            return draft
+        assistant = await in_database_thread(access.assistant_for_user, self._user, None)
+        return replace(draft, assistant_id=assistant.pk)
+
+    async def warmth(self, draft: Draft) -> warmcache.Warmth:
+        """What is believed of this draft's prefix now; decides nothing."""
+        known = self._known(draft)
+        if known is not None:
+            return await warmcache.warmth_of(known.prefix)
+        edits = assistant_edits.count()
+        prompt, label = await in_database_thread(_load, self._user, draft)
+        prefix = warmcache.outline(prompt, label=label)
+        self._remember(draft, prefix, label, edits)
+        return await warmcache.warmth_of(prefix)
+
+    def forget(self, conversation_id: UUID) -> None:
+        """The conversation has grown or is gone."""
+        for draft in [d for d in self._outlines if d.conversation_id == conversation_id]:
+            del self._outlines[draft]
+
+    async def _consider(self, draft: Draft, intent: str, chars: int | None) -> warmcache.Attempt:
+        subject = f"user {self._user.pk}"
+        known = self._known(draft)
+        if known is not None:
+            skipped = await warmcache.consider_prefix(
+                known.prefix, intent=intent, label=known.label, subject=subject, chars=chars
+            )
+            if skipped is not None:
+                return skipped
+        edits = assistant_edits.count()
+        prompt, label = await in_database_thread(_load, self._user, draft)
+        place = returns.place_of(draft.conversation_id) if draft.conversation_id else ""
+        attempt = await warmcache.prewarm_prefix(
+            prompt, intent=intent, label=label, subject=subject, place=place, chars=chars
+        )
+        self._remember(draft, attempt.prefix, label, edits)
+        return attempt
+
+    def _names_new_attachment(self, draft: Draft) -> bool:
+        """Whether a frame is the first to name one of its attachments."""
+        new = [attachment_id for attachment_id in draft.attachment_ids if attachment_id not in self._attached]
+        for attachment_id in new:
+            self._attached[attachment_id] = None
+        while len(self._attached) > MAX_ATTACHED:
+            self._attached.popitem(last=False)
+        return bool(new)
+
+    def _known(self, draft: Draft) -> _Outline | None:
+        outline = self._outlines.get(draft)
+        if outline is None or outline.edits != assistant_edits.count():
+            return None
+        if self._clock() - outline.made_at > OUTLINE_LIFETIME_SECONDS:
+            return None
+        self._outlines.move_to_end(draft)
+        return outline
+
+    def _remember(self, draft: Draft, prefix: Prefix, label: str, edits: int) -> None:
+        self._outlines[draft] = _Outline(prefix=prefix, label=label, made_at=self._clock(), edits=edits)
+        self._outlines.move_to_end(draft)
+        while len(self._outlines) > MAX_OUTLINES:
+            self._outlines.popitem(last=False)
+
+
+def _load(user: User, draft: Draft) -> tuple[Prompt, str]:
+    attachments = access.unsent_attachments(user, draft.attachment_ids)
+    place = _place(user, draft)
+    if isinstance(place, Conversation):
+        return prompts.prompt_for_next_message(place, attachments), place.assistant.slug
+    return prompts.prompt_for_new_chat(place, attachments), place.slug
+
+
+def _place(user: User, draft: Draft) -> Conversation | Assistant:
+    if draft.conversation_id is not None:
+        return access.conversation_for_user(user, draft.conversation_id)
+    return access.assistant_for_user(user, draft.assistant_id)
