@@ -205,6 +205,16 @@ class UsageRecord(RequestRecord):
         return f"{self.purpose} {self.label} {self.started_at:%Y-%m-%d %H:%M:%S}"
 
 
+CONVERSING = (UsageRecord.Purpose.REPLY, UsageRecord.Purpose.TOOL_ROUND)
+"""Requests that go on with a conversation and use its layers; a title or a compaction has a prompt of its own."""
+
+
+def answered(label: str, upstream: str) -> models.QuerySet[UsageRecord]:
+    """Requests after which somebody may come back. A title is followed by nothing, and a failure is no reply."""
+    rows = UsageRecord.objects.filter(upstream=upstream, label=label, purpose__in=CONVERSING)
+    return rows.exclude(status="failed")
+
+
 class SkipCount(models.Model):
     """How often warming was considered and skipped: one row per minute, label, intent and reason."""
 

@@ -10,21 +10,21 @@ import contextlib
 from collections.abc import Sequence
 
 from warmcache.background.database import in_database_thread
-from warmcache.cache import beliefs
 from warmcache.cache.beliefs import Warmth
 from warmcache.cache.visits import Occasion
 from warmcache.conf import get_config
 from warmcache.core.errors import StoreUnavailable
+from warmcache.core.origin import Origin
 from warmcache.core.policy import Action, Decision
 from warmcache.core.prefix import Json, Prefix, Prompt
-from warmcache.ledger.rows import Origin
 from warmcache.models import Intent
 from warmcache.operator_policy import policy_in_force, read_row
 from warmcache.requests.stream import ResponseStream, Result
 from warmcache.runtime import wiring as runtimes
+from warmcache.runtime.state import accompany
 from warmcache.warmups import keeper, refresh, shared_layers, warm_up
 from warmcache.warmups.refresh import Load, Rest
-from warmcache.warmups.shared_layers import ListLayers
+from warmcache.warmups.shared_layers import ListLayers, SharedLayer
 from warmcache.warmups.warm_up import Attempt
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Decision",
     "ResponseStream",
     "Result",
+    "SharedLayer",
     "Warmth",
     "cancel_refresh",
     "close",
@@ -61,7 +62,7 @@ def outline(prompt: Prompt, *, label: str = "") -> Prefix:
 
 async def warmth_of(prefix: Prefix) -> Warmth:
     """What is believed of a prefix right now."""
-    return await beliefs.warmth_of(runtimes.get_runtime(), prefix)
+    return await runtimes.get_runtime().warmth_of(prefix)
 
 
 async def consider_prefix(
@@ -147,9 +148,9 @@ def schedule_refresh(place: str, load: Load, *, after: Result, label: str = "", 
 
 def register_shared_layers(list_layers: ListLayers) -> None:
     """Names the layers that many requests share, so that the operator is shown what holding them warm would cost, and
-    may have it done: see `warmcache.warmups.shared_layers`. Synchronous; call it once, when Django is ready."""
+    may have it done: see `SharedLayer`. Synchronous; call it once, when Django is ready."""
     shared_layers.register_shared_layers(list_layers)
-    runtimes.accompany(keeper.keep_forever)
+    accompany(keeper.keep_forever)
 
 
 async def holder_of(label: str) -> str | None:

@@ -40,7 +40,8 @@ from warmcache.core.prefix import Breakpoint, Json, Prefix, PrefixKey, Prompt, R
 from warmcache.core.usage import Usage
 from warmcache.ledger.writer import Ledger
 from warmcache.operator_policy import PolicyWatch
-from warmcache.runtime.wiring import Runtime, build_runtime, close_runtime, install_runtime
+from warmcache.runtime.state import Runtime
+from warmcache.runtime.wiring import build_runtime, close_runtime, install_runtime
 
 __all__ = ["FakeClock", "FakeProvider", "FakeRuntime", "fake_runtime", "make_prefix", "make_prompt", "make_turn"]
 

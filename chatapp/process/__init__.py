@@ -1,1 +1,1 @@
-"""What concerns this process as a whole: how it ends, and how several of them serve one port."""
+"""This process as a whole: its health, start, shutdown, numbers and upstream, and others beside it on one port."""

@@ -1,4 +1,4 @@
-"""Start and end of the process on ASGI servers that tell of them. `chatapp.server.daphne_server` does both by itself."""
+"""Start and end of the process on ASGI servers that tell of them. Our own server does both by itself."""
 
 import logging
 from collections.abc import Awaitable, Callable

@@ -50,11 +50,6 @@ class ReplyContent:
         return "".join(self._pieces[index])
 
 
-def storable(text: str) -> str:
-    """What no database and no frame can carry, NUL and lone surrogates, becomes the replacement character."""
-    return text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
 def block_views(content: list[dict[str, Any]]) -> list[BlockView]:
     """Stored API blocks as the page shows them."""
     views = []

@@ -11,11 +11,12 @@ from django.db import Error as DatabaseTrouble
 from django.utils import timezone
 
 from chatapp.conversations import prompts
+from chatapp.conversations.storable import storable
 from chatapp.models import Message
 from chatapp.protocol import ReplyBlock, ReplyDelta, ReplyFinished, ReplyStatus
 from chatapp.protocol.views import ErrorView, UsageView
 from chatapp.replies import metrics, rows
-from chatapp.replies.content import ReplyContent, storable
+from chatapp.replies.content import ReplyContent
 from chatapp.replies.log import ReplyHead, ReplyLog, new_epoch
 from chatapp.warming import returns
 from warmcache import services as warmcache

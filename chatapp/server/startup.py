@@ -115,13 +115,14 @@ def run_server(
     one of several processes on the same port."""
     # Here, not above: Daphne and the application are most of the import time, and a taken port or a damaged
     # database should be told before.
-    from chatapp.asgi import application
+    from channels.routing import get_default_application
+
     from chatapp.process import lifecycle, shutdown
     from chatapp.process.member import Member
     from chatapp.server.daphne_server import ChatServer
 
     server = ChatServer(
-        application,
+        get_default_application(),
         listener=listener,
         startup=lifecycle.startup,
         plan_shutdown=shutdown.of_server,

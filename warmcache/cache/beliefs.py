@@ -8,11 +8,10 @@ from uuid import UUID
 from warmcache.core.catalog import facts_for
 from warmcache.core.errors import StoreUnavailable
 from warmcache.core.keeping import SHORT_TTL_SECONDS
-from warmcache.core.policy import WarmthState, believed_warmth, is_expiring, standing_refusal
-from warmcache.core.ports import Sighting
+from warmcache.core.policy import Limits, WarmthState, believed_warmth, is_expiring, standing_refusal
+from warmcache.core.ports import Capabilities, Clock, Sighting, WarmthStore
 from warmcache.core.prefix import Breakpoint, Prefix
 from warmcache.core.usage import Usage
-from warmcache.runtime.wiring import Runtime
 
 logger = logging.getLogger(__name__)
 
@@ -44,16 +43,18 @@ class Flight:
     started_at: float
 
 
-async def warmth_of(runtime: Runtime, prefix: Prefix) -> Warmth:
+async def warmth_of(
+    prefix: Prefix, store: WarmthStore, *, clock: Clock, limits: Limits, capabilities: Capabilities
+) -> Warmth:
     """What is believed right now, without deciding anything; `skipped` where it would never be warmed."""
-    refusal = standing_refusal(prefix, runtime.policy.current.limits, runtime.provider.capabilities)
+    refusal = standing_refusal(prefix, limits, capabilities)
     if refusal is not None:
         return Warmth(state=WarmthState.SKIPPED, reason=refusal, prefix_tokens=prefix.prefix_tokens)
     try:
-        sightings = await runtime.store.look_up(prefix.hashes)
+        sightings = await store.look_up(prefix.hashes)
     except StoreUnavailable:
         return Warmth(state=WarmthState.COLD, reason="store_unavailable", prefix_tokens=prefix.prefix_tokens)
-    return believed(prefix, sightings, runtime.clock.now())
+    return believed(prefix, sightings, clock.now())
 
 
 def flight_for(prefix: Prefix, sightings: Mapping[str, Sighting], now: float) -> Flight | None:
@@ -90,12 +91,12 @@ def _warm_up_id(owner: str) -> UUID | None:
         return None
 
 
-def left_entries(runtime: Runtime, usage: Usage) -> bool:
+def left_entries(usage: Usage, capabilities: Capabilities) -> bool:
     """Whether a request with this usage left anything in the provider's cache, as far as the provider says so."""
-    return usage.cached_tokens > 0 or not runtime.provider.capabilities.reports_cache_writes
+    return usage.cached_tokens > 0 or not capabilities.reports_cache_writes
 
 
-async def record_warm(runtime: Runtime, prefix: Prefix, started_at: float, usage: Usage) -> None:
+async def record_warm(store: WarmthStore, prefix: Prefix, started_at: float, usage: Usage) -> None:
     """The provider has written or read these entries for a request that STARTED at `started_at`.
 
     Without the store they are only not remembered: no request may fail for that.
@@ -103,14 +104,14 @@ async def record_warm(runtime: Runtime, prefix: Prefix, started_at: float, usage
     minimum = facts_for(prefix.model).min_prefix_tokens
     points = [point for point in prefix.breakpoints if point.prefix_tokens >= minimum]
     try:
-        lifetimes = await _lifetimes(runtime, points, started_at, usage)
-        await runtime.store.record_warm({name: started_at + seconds for name, seconds in lifetimes.items()})
+        lifetimes = await _lifetimes(store, points, started_at, usage)
+        await store.record_warm({name: started_at + seconds for name, seconds in lifetimes.items()})
     except StoreUnavailable:
         logger.warning("The store is down: %d warm layers are not remembered", len(points))
 
 
 async def _lifetimes(
-    runtime: Runtime, points: Sequence[Breakpoint], started_at: float, usage: Usage
+    store: WarmthStore, points: Sequence[Breakpoint], started_at: float, usage: Usage
 ) -> dict[str, float]:
     """Seconds per hash. An entry that was only read lives on for what it was WRITTEN with, whatever this request asks.
 
@@ -121,7 +122,7 @@ async def _lifetimes(
     read_tokens = estimated * usage.cache_read_tokens / usage.cached_tokens if usage.cached_tokens else 0.0
     doubtful = [p for p in points if p.ttl_seconds > SHORT_TTL_SECONDS and p.prefix_tokens <= read_tokens * ROUNDING]
     if doubtful:
-        sightings = await runtime.store.look_up([point.prefix_hash for point in doubtful])
+        sightings = await store.look_up([point.prefix_hash for point in doubtful])
         for point in doubtful:
             known_until = sightings.get(point.prefix_hash, Sighting()).expires_at or 0.0
             if known_until - started_at <= SHORT_TTL_SECONDS:

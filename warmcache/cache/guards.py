@@ -15,6 +15,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Protocol
 
 from warmcache.conf import Config
 from warmcache.core.catalog import facts_for
@@ -42,7 +43,6 @@ from warmcache.core.guards import (
 from warmcache.core.ports import Clock, Sighting, WarmthStore
 from warmcache.core.prefix import Layer, Prefix
 from warmcache.core.usage import Usage
-from warmcache.operator_policy import OperatorPolicy
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +91,19 @@ class Reservation:
     """Reserved in each account of dollars, in units of `core.guards.money_units`."""
 
 
+class Budgets(Protocol):
+    """What the operator allows for a UTC day; money in US dollars."""
+
+    @property
+    def daily_usd(self) -> Decimal: ...
+    @property
+    def daily_warm_ups(self) -> int: ...
+    @property
+    def user_daily_usd(self) -> Decimal: ...
+    @property
+    def user_daily_warm_ups(self) -> int: ...
+
+
 class Guards:
     """Of one event loop. Its methods raise `StoreUnavailable` only where they say so."""
 
@@ -119,7 +132,7 @@ class Guards:
             is_planned=intent in PLANNED_INTENTS,
         )
 
-    async def admit(self, accounts: Accounts, *, cost_usd: Decimal, policy: OperatorPolicy) -> Reservation | str:
+    async def admit(self, accounts: Accounts, *, cost_usd: Decimal, policy: Budgets) -> Reservation | str:
         """The reservation, or the reason to skip. Raises `StoreUnavailable`: what cannot be counted is not spent."""
         money = money_units(cost_usd)
         charges = self._charges(accounts, money, policy)
@@ -228,7 +241,7 @@ class Guards:
     def _upstream_draw(self, accounts: Accounts) -> Draw:
         return Draw(account=accounts.upstream, terms=self._upstream_terms, reason="upstream_limited", is_counted=False)
 
-    def _charges(self, accounts: Accounts, money: int, policy: OperatorPolicy) -> tuple[Charge, ...]:
+    def _charges(self, accounts: Accounts, money: int, policy: Budgets) -> tuple[Charge, ...]:
         """Nobody can spend at midnight what is left of two days: each day has its own accounts."""
         day = int(self._clock.now() // DAY_SECONDS)
         all_together = _charges_of_day(
@@ -237,7 +250,11 @@ class Guards:
         if not accounts.subject:
             return all_together
         own = _charges_of_day(
-            f"{accounts.subject}:{day}", money, policy.user_daily_usd, policy.user_daily_warm_ups, reason="user_budget"
+            f"{accounts.subject}:{day}",
+            money,
+            policy.user_daily_usd,
+            policy.user_daily_warm_ups,
+            reason="user_budget",
         )
         return (*own, *all_together)
 

@@ -5,15 +5,20 @@ in it at once; every few seconds it adds the news to the database and takes what
 """
 
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from warmcache.core.forecast import Forecasts, IntentForecast
 from warmcache.core.usage import Usage
 from warmcache.learned import rows
-from warmcache.ledger.writer import Ledger
 from warmcache.models import LearnedEvidence
 
 logger = logging.getLogger(__name__)
+
+Stored = dict[str, dict[str, Any]]
+"""Label -> evidence."""
+
+Performs = Callable[[Callable[[], Stored]], Awaitable[Stored]]
 
 MAX_LABELS = 1000
 """Beyond, a label is decided with the priors: labels are products and assistants, never people."""
@@ -67,13 +72,16 @@ class Learning:
                     uncached_tokens=uncached, cached_tokens=usage.cache_read_tokens, ttft_seconds=seconds
                 )
 
-    async def exchange(self, ledger: Ledger, now: float) -> None:
-        """Stores the news and takes what others have stored; a database that fails costs nothing but time."""
+    async def exchange(self, perform: Performs, now: float) -> None:
+        """Stores the news and takes what others have stored; a database that fails costs nothing but time.
+
+        `perform` runs a synchronous function that uses the database, in turn with other writes.
+        """
         if not self._is_on:
             return
         news, self._fresh = self._fresh, {}
         try:
-            stored = await ledger.perform(lambda: rows.exchange(self._upstream, news, now=now))
+            stored = await perform(lambda: rows.exchange(self._upstream, news, now=now))
         except Exception as error:
             logger.warning("What was learned could not be stored and will be tried again: %s", error)
             for label, later in self._fresh.items():
@@ -82,7 +90,7 @@ class Learning:
             return
         self._take(stored)
 
-    def _take(self, stored: dict[str, dict[str, Any]]) -> None:
+    def _take(self, stored: Stored) -> None:
         self._speed = self._loaded(LearnedEvidence.SPEED, stored.pop(LearnedEvidence.SPEED, {}))
         for label in [*self._known, *(label for label in stored if label not in self._known)][:MAX_LABELS]:
             self._known[label] = self._with_speed(self._loaded(label, stored.get(label, {})))

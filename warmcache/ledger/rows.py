@@ -2,37 +2,25 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F
 
 from warmcache.core.economics import Rates
+from warmcache.core.moments import at
+from warmcache.core.origin import Origin
 from warmcache.core.prefix import Prefix
 from warmcache.core.settlement import total_cost_usd
 from warmcache.core.usage import Usage
 from warmcache.ledger import settlement as lines
-from warmcache.models import Arm, LostWrites, Outcome, SkipCount, UsageRecord, WarmUp
+from warmcache.models import CONVERSING, Arm, LostWrites, Outcome, SkipCount, UsageRecord, WarmUp, answered
 
 _MAX_PROVIDER_WORD = 80
 """The column's width: an id of the provider's that is longer must not cost the row."""
-
-CONVERSING = (UsageRecord.Purpose.REPLY, UsageRecord.Purpose.TOOL_ROUND)
-"""Requests that go on with a conversation and use its layers; a title or a compaction has a prompt of its own."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """For whom and where a request was made. `label`, `subject` and `place` are the host's own words."""
-
-    label: str
-    subject: str
-    upstream: str
-    place: str = ""
-    """Which conversation. A request tells what was warmed in its own under other bytes; empty tells nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,10 +94,6 @@ class Settlement:
     """None for the first request of a place."""
     arrival_seconds: float | None = None
     """Since the request before it under the same label, whoever sent it; None for the first, and for a title."""
-
-
-def at(epoch_seconds: float) -> datetime:
-    return datetime.fromtimestamp(epoch_seconds, tz=UTC)
 
 
 @transaction.atomic
@@ -205,12 +189,6 @@ def record_request(facts: RequestFacts) -> Settlement:
         numbers=facts.numbers,
     )
     return settlement
-
-
-def answered(label: str, upstream: str) -> QuerySet[UsageRecord]:
-    """Requests after which somebody may come back. A title is followed by nothing, and a failure is no reply."""
-    rows = UsageRecord.objects.filter(upstream=upstream, label=label, purpose__in=CONVERSING)
-    return rows.exclude(status="failed")
 
 
 def _end_silence(facts: RequestFacts) -> Silence | None:

@@ -12,7 +12,7 @@ from warmcache.core.errors import StoreUnavailable
 from warmcache.core.policy import believed_warmth
 from warmcache.core.ports import Sighting
 from warmcache.core.prefix import Layer, Prefix
-from warmcache.runtime.wiring import Runtime
+from warmcache.runtime.state import Runtime
 
 
 class RequestLead:

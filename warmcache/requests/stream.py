@@ -15,18 +15,19 @@ from warmcache.cache.beliefs import Flight, believed, flight_for, is_warm, left_
 from warmcache.cache.visits import Visit, places_before
 from warmcache.core.catalog import facts_for
 from warmcache.core.errors import LedgerBehind, StoreUnavailable, StreamBroken, UpstreamError, UpstreamUnavailable
+from warmcache.core.origin import Origin
 from warmcache.core.policy import WarmthState
 from warmcache.core.ports import BlockBegan, BlockDelta, Sighting, StreamBegan, StreamEnded, StreamEvent
 from warmcache.core.prefix import Json, Prefix, Prompt
 from warmcache.core.usage import Usage
 from warmcache.ledger import rows
-from warmcache.ledger.rows import Origin, Settlement
+from warmcache.ledger.rows import Settlement
 from warmcache.models import Arm
 from warmcache.requests.join import wait_bound_seconds
 from warmcache.requests.lead import RequestLead
-from warmcache.runtime.wiring import Runtime
+from warmcache.runtime.pauses import pause_for_real_traffic
+from warmcache.runtime.state import Runtime
 from warmcache.upstream.earlier_answers import EarlierAnswer
-from warmcache.warmups.warm_up import pause_for_real_traffic
 
 logger = logging.getLogger(__name__)
 
@@ -215,8 +216,8 @@ class ResponseStream:
         if usage.cache_read_tokens == 0:
             with contextlib.suppress(StoreUnavailable):
                 await self._runtime.store.forget(prefix.hashes)
-        if left_entries(self._runtime, usage):
-            await record_warm(self._runtime, prefix, started_at, usage)
+        if left_entries(usage, self._runtime.provider.capabilities):
+            await record_warm(self._runtime.store, prefix, started_at, usage)
 
     def _note_delta(self, delta: BlockDelta, started_at: float) -> None:
         self._teach_speed(started_at)

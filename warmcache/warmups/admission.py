@@ -7,7 +7,7 @@ from decimal import Decimal
 from warmcache.cache.guards import Accounts, Reservation
 from warmcache.core.errors import StoreUnavailable
 from warmcache.core.prefix import Prefix
-from warmcache.runtime.wiring import Runtime
+from warmcache.runtime.state import Runtime
 
 
 async def claim_and_reserve(

@@ -21,7 +21,7 @@ from warmcache.core.keeping import refresh_at
 from warmcache.core.ports import Sighting, WarmthStore
 from warmcache.core.shared_layers import Arrivals, SharedForecast
 from warmcache.models import Intent
-from warmcache.runtime.wiring import Runtime
+from warmcache.runtime.state import Runtime
 from warmcache.warmups.shared_layers import (
     Outline,
     SharedLayer,

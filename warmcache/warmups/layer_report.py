@@ -15,9 +15,9 @@ from warmcache.conf import get_config
 from warmcache.core.forecast import Forecasts
 from warmcache.core.keeping import SharedOption
 from warmcache.core.lifetimes import with_lifetimes
+from warmcache.core.moments import at
 from warmcache.core.prefix import build_request
 from warmcache.core.shared_layers import SECONDS_PER_MONTH, SharedForecast
-from warmcache.ledger.rows import at
 from warmcache.models import Intent, LearnedEvidence, WarmUp
 from warmcache.operator_policy import policy_in_force, read_row
 from warmcache.upstream.prices import price_list

@@ -18,7 +18,7 @@ from warmcache.core.policy import Action, LayerWarmth, WarmthState, believed_war
 from warmcache.core.ports import Sighting
 from warmcache.core.prefix import Prefix, Prompt
 from warmcache.core.stakes import RestingPrefix, stakes_of
-from warmcache.runtime.wiring import Runtime
+from warmcache.runtime.state import Runtime
 from warmcache.warmups.warm_up import consider, prewarm
 
 INTENT = "turn_finished"

@@ -13,6 +13,7 @@ from django.db.models import Count, Min, Q, QuerySet
 
 from warmcache.conf import Config
 from warmcache.core.forecast import Forecasts
+from warmcache.core.moments import at
 from warmcache.core.prefix import Breakpoint, Layer, Prefix, Prompt
 from warmcache.core.shared_layers import (
     RECENT_HOURS,
@@ -22,8 +23,7 @@ from warmcache.core.shared_layers import (
     SharedForecast,
     forecast_shared_layer,
 )
-from warmcache.ledger.rows import CONVERSING, at
-from warmcache.models import UsageRecord
+from warmcache.models import CONVERSING, UsageRecord
 from warmcache.upstream.prices import price_list
 
 SECONDS_PER_DAY = 24 * SECONDS_PER_HOUR

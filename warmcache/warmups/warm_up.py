@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from uuid import UUID, uuid4
 
-from warmcache.cache.beliefs import Warmth, left_entries, record_warm, warmth_of
+from warmcache.cache.beliefs import Warmth, left_entries, record_warm
 from warmcache.cache.guards import Accounts, Reservation, stop_reason
 from warmcache.cache.visits import Occasion, Visit, place_of
 from warmcache.core.catalog import facts_for
 from warmcache.core.economics import request_cost_usd
 from warmcache.core.errors import StoreUnavailable, UpstreamError
+from warmcache.core.origin import Origin
 from warmcache.core.policy import (
     WEIGHED_ELSEWHERE,
     Action,
@@ -29,22 +30,17 @@ from warmcache.core.ports import Answer
 from warmcache.core.prefix import Prefix, Prompt, Request
 from warmcache.core.usage import Usage
 from warmcache.ledger import rows
-from warmcache.ledger.rows import Origin
 from warmcache.models import Outcome
-from warmcache.runtime.wiring import Runtime
+from warmcache.runtime.pauses import pause_for_real_traffic
+from warmcache.runtime.state import Runtime
 from warmcache.warmups.admission import claim_and_reserve
 
 logger = logging.getLogger(__name__)
-
-LONGEST_PAUSE_SECONDS = 3600.0
-"""A provider that asks for more is asked again after this."""
 
 ROW_PATIENCE_SECONDS = 1.0
 
 MAX_UNDER_WAY = 200
 """Warm-ups of one process that are at the provider or wait for their turn, each with its prompt in memory."""
-
-PAUSING_CODES = {"rate_limited", "overloaded", "spend_limit", "key_refused"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +172,7 @@ async def _follow(runtime: Runtime, prefix: Prefix) -> Warmth:
     deepest_hash = prefix.breakpoints[-1].prefix_hash
     with contextlib.suppress(StoreUnavailable):  # `warmth_of` says so
         await runtime.store.wait_until_released(deepest_hash, timeout_seconds=_longest_seconds(runtime))
-    return await warmth_of(runtime, prefix)
+    return await runtime.warmth_of(prefix)
 
 
 class _WarmUp:
@@ -311,11 +307,11 @@ class _WarmUp:
         )
         # Behind the row: what was billed is known, whatever becomes of the store or of this task.
         await self._settle(answer.usage, request_cost_usd(answer.usage, rates) if rates else None)
-        if not left_entries(runtime, answer.usage):
+        if not left_entries(answer.usage, runtime.provider.capabilities):
             self._record_failure(Outcome.FAILED, "not_cacheable", answer.request_id)
             await self._remember_as_uncacheable(deepest.prefix_hash)
             return Warmth(state=WarmthState.SKIPPED, reason="not_cacheable", prefix_tokens=prefix.prefix_tokens)
-        await record_warm(runtime, prefix, self._started_at, answer.usage)
+        await record_warm(runtime.store, prefix, self._started_at, answer.usage)
         return Warmth(
             state=WarmthState.WARM,
             prefix_tokens=answer.usage.cached_tokens or prefix.prefix_tokens,
@@ -329,7 +325,7 @@ class _WarmUp:
         guards, prefix = self._runtime.guards, self._request.prefix
         expectations = (
             guards.expectations(reservation.accounts, prefix, usage=usage, started_at=self._started_at)
-            if left_entries(self._runtime, usage)
+            if left_entries(usage, self._runtime.provider.capabilities)
             else []
         )
         await guards.settle(reservation, billed_usd=billed_usd, expectations=expectations)
@@ -376,15 +372,6 @@ class _WarmUp:
     def _duration_ms(self) -> int:
         # A wall clock may be set back, and no column holds less than nothing.
         return max(0, round((self._runtime.clock.now() - self._started_at) * 1000))
-
-
-def pause_for_real_traffic(runtime: Runtime, error: UpstreamError) -> None:
-    """After a limit at the provider no warm-up competes with real requests for a while."""
-    if error.code in PAUSING_CODES:
-        asked = min(error.retry_after_seconds or 0.0, LONGEST_PAUSE_SECONDS)
-        seconds = max(runtime.config.pause_after_limit_seconds, asked)
-        runtime.warming_paused_until = runtime.clock.now() + seconds
-        runtime.tasks.spawn(runtime.guards.pause_upstream(seconds), name="pause")
 
 
 def _longest_seconds(runtime: Runtime) -> float:

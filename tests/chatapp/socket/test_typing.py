@@ -16,8 +16,7 @@ from warmcache.background.database import in_database_thread
 from warmcache.conf import get_config
 from warmcache.core import prefix
 from warmcache.models import SkipCount, UsageRecord, WarmUp
-from warmcache.runtime import wiring
-from warmcache.runtime.wiring import build_runtime, install_runtime
+from warmcache.runtime.wiring import SystemClock, build_runtime, install_runtime
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -185,7 +184,7 @@ class MovableClock:
 
     def __init__(self) -> None:
         self.ahead_seconds = 0.0
-        self._system = wiring.SystemClock()
+        self._system = SystemClock()
 
     def now(self) -> float:
         return self._system.now() + self.ahead_seconds

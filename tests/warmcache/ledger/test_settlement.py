@@ -15,12 +15,14 @@ from warmcache import services
 from warmcache.background.database import in_database_thread
 from warmcache.core.economics import request_cost_usd
 from warmcache.core.errors import StreamBroken, UpstreamUnavailable
+from warmcache.core.moments import at
+from warmcache.core.origin import Origin
 from warmcache.core.ports import BlockDelta
 from warmcache.core.prefix import Prompt
 from warmcache.core.usage import Usage
 from warmcache.ledger import rows as records
 from warmcache.ledger import writer as ledgers
-from warmcache.ledger.rows import Origin, RequestFacts, at
+from warmcache.ledger.rows import RequestFacts
 from warmcache.models import Outcome, SkipCount, UsageRecord, WarmUp, WarmUpLine
 from warmcache.testing import FakeClock, FakeRuntime, fake_runtime, make_prefix, make_prompt, make_turn
 from warmcache.upstream.prices import rates_for

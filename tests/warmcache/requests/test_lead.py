@@ -10,9 +10,9 @@ from tests.servers import PATIENCE_SECONDS
 from warmcache import services
 from warmcache.background.database import in_database_thread
 from warmcache.core.errors import StoreUnavailable, UpstreamUnavailable
+from warmcache.core.origin import Origin
 from warmcache.core.ports import StreamBegan
 from warmcache.core.prefix import Layer, Prompt
-from warmcache.ledger.rows import Origin
 from warmcache.models import UsageRecord, WarmUp
 from warmcache.requests.stream import ResponseStream
 from warmcache.stores.memory import MemoryWarmthStore

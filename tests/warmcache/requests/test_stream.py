@@ -9,9 +9,9 @@ from tests.servers import PATIENCE_SECONDS
 from warmcache import services
 from warmcache.core.economics import Rates
 from warmcache.core.errors import StreamBroken, UpstreamError, UpstreamRefused, UpstreamUnavailable
+from warmcache.core.origin import Origin
 from warmcache.core.ports import BlockBegan, BlockDelta, BlockEnded, BlockSigned, StreamBegan, StreamEnded, StreamEvent
 from warmcache.core.prefix import Prompt
-from warmcache.ledger.rows import Origin
 from warmcache.requests.stream import ResponseStream
 from warmcache.testing import MODEL, FakeClock, FakeProvider, FakeRuntime, fake_runtime, make_prompt, make_turn
 
