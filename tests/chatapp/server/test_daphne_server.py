@@ -161,8 +161,8 @@ import django
 
 django.setup()
 
-from chatapp import listening, server
 from chatapp.process.shutdown import Schedule, Step
+from chatapp.server import daphne_server, listening
 
 async def startup(): ...
 async def application(scope, receive, send): ...
@@ -171,7 +171,7 @@ async def hang(seconds):
     await asyncio.Event().wait()
 
 step = Step(name="hanging", seconds=3600, run=hang, lost="all")
-chat = server.ChatServer(
+chat = daphne_server.ChatServer(
     application,
     listener=listening.listen("127.0.0.1", 0),
     startup=startup,
