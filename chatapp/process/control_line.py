@@ -23,6 +23,8 @@ from collections.abc import AsyncIterator
 from typing import Any, Self
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
+LAST_WORDS_SECONDS = 0.3
+"""Shorter than what the shutdown's schedule leaves for its end."""
 
 
 class ControlLine:
@@ -55,7 +57,7 @@ class ControlLine:
             yield json.loads(line)
 
     async def close(self) -> None:
-        """Returns when what was said is on its way."""
+        """Returns when what was said is on its way, or the other end does not take it."""
         self._writer.close()
-        with contextlib.suppress(OSError):
-            await self._writer.wait_closed()
+        with contextlib.suppress(OSError, TimeoutError):
+            await asyncio.wait_for(self._writer.wait_closed(), LAST_WORDS_SECONDS)
