@@ -209,22 +209,9 @@ const switcher = new ConversationSwitcher({
   navigation,
   newChat: scopeFor(null),
 })
-const writing = new MessageWriting({
-  session,
-  socket,
-  outbox,
-  drafts,
-  typing,
-  meter,
-  view,
-  list,
-  composer,
-  keeper,
-  notices,
-  uploads,
-  announcer,
-})
-const actions = new MessageActions({ session, meter, view, list, composer, keeper, notices })
+const ofMessages = { session, meter, view, list, composer, keeper, notices }
+const actions = new MessageActions(ofMessages)
+const writing = new MessageWriting({ ...ofMessages, socket, outbox, drafts, typing, uploads, announcer })
 const server = new ServerFrames({
   session,
   outbox,
