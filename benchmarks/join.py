@@ -19,8 +19,8 @@ from redis import Redis
 from tests.servers.chat_server import ChatServer
 from tests.servers.redis_server import RedisServer
 from tests.servers.tabs import calls, make_ready, open_tab
-from warmcache.core.forecast import Forecasts
-from warmcache.core.prefill import PrefillForecast
+from warmcache.core.forecast.forecasts import Forecasts
+from warmcache.core.forecast.prefill import PrefillForecast
 from warmcache.core.worth import JoinChoice, weigh_joining
 
 PROFILE = "2024"

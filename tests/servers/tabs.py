@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import websockets
 
+from tests.frame_parts import FrameJoiner
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import ChatServer
 
@@ -36,6 +37,7 @@ class LiveTab:
         self.server = server
         self.frames: list[dict[str, Any]] = []
         self._socket = socket
+        self._joiner = FrameJoiner()
         self._place = {"assistant_id": server.assistants[assistant]} if assistant else {}
 
     async def send(self, frame_type: str, **fields: Any) -> None:
@@ -57,9 +59,11 @@ class LiveTab:
         return await self.until("message.created", client_message_id=client_message_id)
 
     async def read(self) -> dict[str, Any]:
+        frame: dict[str, Any] | None = None
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                frame: dict[str, Any] = json.loads(await self._socket.recv())
+                while frame is None:
+                    frame = self._joiner.take(str(await self._socket.recv()))
         except TimeoutError:
             raise AssertionError(f"nothing more came after {self.frames[-3:]}") from None
         self.frames.append(frame)

@@ -12,6 +12,7 @@ import websockets
 from chatapp.protocol.limits import LIMITS
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import ChatServer
+from tests.servers.long_chat import long_chat
 from tests.servers.tabs import connect, open_tab
 
 AN_ID = "0b7e4b1c-95b3-4a6a-9d2e-0d4f7f4f9e11"
@@ -134,3 +135,14 @@ async def test_a_flood_of_any_frames_is_closed_as_abuse(server: ChatServer):
         await other.until("pong")
 
     assert code == 4409
+
+
+@pytest.mark.parametrize(("messages", "characters"), [(23, 99_900), (2_000, 500)])
+async def test_a_conversation_past_the_limit_for_incoming_messages_opens(server, messages, characters):
+    conversation_id = long_chat(server, "ann", messages=messages, characters=characters)
+
+    async with open_tab(server) as tab:
+        state = await tab.open(conversation_id)
+
+    assert state["messages"][-1]["text"].startswith(f"Message {messages - 1} ")
+    assert state["earlier"] + len(state["messages"]) == messages
