@@ -8,7 +8,7 @@ PATIENCES = (
     "warmcache.services.MANUAL_PATIENCE_SECONDS",
     "warmcache.stores.redis.COMMAND_TIMEOUT_SECONDS",
     "warmcache.stores.redis_link.COMMAND_TIMEOUT_SECONDS",
-    "warmcache.requests.stream.RECORD_PATIENCE_SECONDS",
+    "warmcache.requests.ending.RECORD_PATIENCE_SECONDS",
     "warmcache.sync.CLOSE_PATIENCE_SECONDS",
     "warmcache.warmups.warm_up.ROW_PATIENCE_SECONDS",
 )

@@ -15,6 +15,7 @@ from chatapp import events
 from chatapp.conversations import access, branches
 from chatapp.models import Conversation, Message, QueuedMessage, User
 from chatapp.protocol import FrameError, MessageSend, MessageWithdrawn, ReplyFinished
+from chatapp.protocol.words import ReplyStatus
 from chatapp.replies import pending, registry, sent_messages
 from chatapp.replies.run import ReplyRun
 from chatapp.replies.sent_messages import Taken
@@ -120,7 +121,7 @@ def _launch(reply: Message, *, received_at: float, message: Message | None = Non
 
 async def _hold_queue_behind(conversation_id: UUID, finished: ReplyFinished) -> None:
     """What waits is offered to its sender unless the reply is whole: before he hears of the end, and may answer."""
-    if finished.status != "complete":
+    if finished.status is not ReplyStatus.COMPLETE:
         await in_database_thread(pending.hold_all, conversation_id)
 
 
@@ -128,7 +129,7 @@ async def _after_end(run: ReplyRun) -> None:
     """The next message in the queue has its turn if this reply is whole."""
     end = run.log.finished
     try:
-        if end is not None and end.status == "complete" and not _is_leaving.is_set():
+        if end is not None and end.status is ReplyStatus.COMPLETE and not _is_leaving.is_set():
             await _send_next(run.conversation_id)
     except Exception:
         logger.exception("What waits behind reply %s could not be sent", run.reply_id)

@@ -1,10 +1,15 @@
 """What a reply has said so far, as API blocks for the row; and stored blocks as a page shows them."""
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from chatapp.conversations.storable import storable_json
 from chatapp.protocol.views import BlockView
-from warmcache.core.ports import BlockBegan, BlockSigned
+from warmcache.core.ports import BlockBegan, BlockExtended, BlockKind, BlockSigned
+
+_STREAMED = {"text": "text", "thinking": "thinking", "tool_input": "input"}
+"""By kind: the member of the API's block that comes in deltas."""
 
 
 class ReplyContent:
@@ -14,11 +19,14 @@ class ReplyContent:
         self._began: dict[int, BlockBegan] = {}
         self._pieces: dict[int, list[str]] = {}
         self._signatures: dict[int, str] = {}
+        self._additions: dict[int, list[Mapping[str, Any]]] = {}
         self.bytes_received = 0
 
     def begin(self, event: BlockBegan) -> None:
         self._began[event.index] = event
         self._pieces[event.index] = []
+        if event.kind == "other":
+            self.bytes_received += len(json.dumps(event.block))
 
     def add(self, index: int, text: str) -> None:
         """`text` is `storable`."""
@@ -28,51 +36,95 @@ class ReplyContent:
     def sign(self, event: BlockSigned) -> None:
         self._signatures[event.index] = event.signature
 
+    def extend(self, event: BlockExtended) -> None:
+        self._additions.setdefault(event.index, []).append(event.delta)
+        self.bytes_received += len(json.dumps(event.delta))
+
     def text(self) -> str:
         """All text blocks, joined: what a person reads."""
         return "".join(self._text(index) for index, began in self._began.items() if began.kind == "text")
 
     def api_blocks(self) -> list[dict[str, Any]]:
-        """As the row stores them. A tool's input stays the text that came, parsed by whoever runs the tool."""
+        """As the row stores them: what the API's block began with, and what was added to it, known here or not. A
+        tool's input stays the text that came, parsed by whoever runs the tool."""
         return [self._api_block(index, began) for index, began in self._began.items()]
 
     def _api_block(self, index: int, began: BlockBegan) -> dict[str, Any]:
+        streamed = _STREAMED.get(began.kind)
+        block = {name: value for name, value in began.block.items() if value is not None and name != streamed}
+        for delta in self._additions.get(index, ()):
+            _extend(block, delta)
+        return {**storable_json(block), **self._streamed(index, began)}
+
+    def _streamed(self, index: int, began: BlockBegan) -> dict[str, Any]:
         text = self._text(index)
         match began.kind:
             case "text":
                 return {"type": "text", "text": text}
             case "thinking":
                 return {"type": "thinking", "thinking": text, "signature": self._signatures.get(index, "")}
+            case "tool_input":
+                kind, id_ = began.block.get("type", "tool_use"), began.block.get("id", "")
+                return {"type": kind, "id": id_, "name": began.name, "input_json": text}
             case _:
-                return {"type": "tool_use", "id": began.block.get("id", ""), "name": began.name, "input_json": text}
+                return {}
 
     def _text(self, index: int) -> str:
         return "".join(self._pieces[index])
+
+
+def _extend(block: dict[str, Any], delta: Mapping[str, Any]) -> None:
+    """Puts a delta's members into the block: a citation into the list of citations, text behind text, and anything
+    else as it is."""
+    for name, value in delta.items():
+        if name == "type":
+            continue
+        if name == "citation":
+            block["citations"] = [*block.get("citations", ()), value]
+        elif isinstance(value, str) and isinstance(block.get(name), str):
+            block[name] += value
+        else:
+            block[name] = value
 
 
 def block_views(content: list[dict[str, Any]]) -> list[BlockView]:
     """Stored API blocks as the page shows them."""
     views = []
     for index, block in enumerate(content):
-        kind = {"thinking": "thinking", "tool_use": "tool_input"}.get(block.get("type", ""), "text")
-        text = block.get("text") or block.get("thinking") or block.get("input_json") or ""
-        views.append(BlockView(block=index, kind=kind, name=block.get("name", ""), text=text, state="stop"))
+        kind = _kind_of(block)
+        text = "" if kind == "other" else block.get("text") or block.get("thinking") or block.get("input_json") or ""
+        name = block.get("name", "") if kind == "tool_input" else ""
+        views.append(BlockView(block=index, kind=kind, name=name, text=text, state="stop"))
     return views
+
+
+def _kind_of(stored: Mapping[str, Any]) -> BlockKind:
+    if "input_json" in stored:
+        return "tool_input"
+    match stored.get("type"):
+        case "text" | "thinking" as kind:
+            return kind
+        case _:
+            return "other"
 
 
 def api_blocks_of(views: Iterable[BlockView], *, stored: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The content of a reply whose process is gone, as the row stores it.
 
-    Signatures and tool ids never left that process but with a checkpoint, so they come from what is `stored`.
+    What a frame does not tell (signatures, tool ids, citations, all of a block that has no text) never left that
+    process but with a checkpoint, so it comes from what is `stored`.
     """
-    return [_api_block_of(view, stored[view.block] if view.block < len(stored) else {}) for view in views]
+    blocks = (_api_block_of(view, stored[view.block] if view.block < len(stored) else {}) for view in views)
+    return [block for block in blocks if block]
 
 
 def _api_block_of(view: BlockView, stored: dict[str, Any]) -> dict[str, Any]:
     match view.kind:
         case "text":
-            return {"type": "text", "text": view.text}
+            return {**stored, "type": "text", "text": view.text}
         case "thinking":
-            return {"type": "thinking", "thinking": view.text, "signature": stored.get("signature", "")}
+            return {"signature": "", **stored, "type": "thinking", "thinking": view.text}
+        case "tool_input":
+            return {"type": "tool_use", "id": "", **stored, "name": view.name, "input_json": view.text}
         case _:
-            return {"type": "tool_use", "id": stored.get("id", ""), "name": view.name, "input_json": view.text}
+            return stored

@@ -13,6 +13,7 @@ from django.utils import timezone
 from chatapp import events
 from chatapp.models import Message
 from chatapp.protocol import ReplyFinished
+from chatapp.protocol.words import ReplyStatus
 from chatapp.replies import rows, stop_requests
 from chatapp.replies.logs import MemoryReplyLogs, ReplyLogs
 from chatapp.replies.redis_logs import RedisReplyLogs
@@ -129,7 +130,7 @@ def stop_in(conversation_id: UUID) -> None:
 async def interrupt_all() -> None:
     """At shutdown: every running reply ends as `interrupted`, with its text stored. Put a time limit around it."""
     for run in list(_runs.values()):
-        run.stop("interrupted")
+        run.stop(ReplyStatus.INTERRUPTED)
     await tasks.join()
 
 

@@ -13,8 +13,9 @@ from django.utils import timezone
 from chatapp.conversations import prompts
 from chatapp.conversations.storable import storable
 from chatapp.models import Message
-from chatapp.protocol import ReplyBlock, ReplyDelta, ReplyFinished, ReplyStatus
+from chatapp.protocol import ReplyBlock, ReplyDelta, ReplyFinished
 from chatapp.protocol.views import ErrorView, UsageView
+from chatapp.protocol.words import ReplyStatus
 from chatapp.replies import metrics, rows
 from chatapp.replies.content import ReplyContent
 from chatapp.replies.log import ReplyHead, ReplyLog, new_epoch
@@ -23,7 +24,8 @@ from warmcache import services as warmcache
 from warmcache.background.database import in_database_thread
 from warmcache.background.tasks import TaskOwner
 from warmcache.core.errors import StreamBroken, UpstreamError
-from warmcache.core.ports import BlockBegan, BlockDelta, BlockEnded, BlockKind, BlockSigned, StreamEvent
+from warmcache.core.outcomes import RequestWarmth
+from warmcache.core.ports import BlockBegan, BlockDelta, BlockEnded, BlockExtended, BlockKind, BlockSigned, StreamEvent
 from warmcache.core.prefix import Json, Prompt
 
 logger = logging.getLogger(__name__)
@@ -92,7 +94,7 @@ class ReplyRun:
         self._checkpoint_timer: asyncio.TimerHandle | None = None
         self._checkpointed_bytes = 0
 
-    def stop(self, status: ReplyStatus = "stopped") -> None:
+    def stop(self, status: ReplyStatus = ReplyStatus.STOPPED) -> None:
         """Closes the upstream call at once; the text so far is kept under `status`."""
         if self._stop_status is None and not self.log.is_finished:
             self._stop_status = status
@@ -107,11 +109,11 @@ class ReplyRun:
         try:
             await asyncio.wait({self._reading})
         except asyncio.CancelledError:
-            self.stop("interrupted")
+            self.stop(ReplyStatus.INTERRUPTED)
             await asyncio.wait({self._reading})
         finally:
             # A reading task that was cancelled before its first step has told nothing.
-            self.log.expect("cold")
+            self.log.expect(RequestWarmth.COLD)
         await self._finish(_failure_of(self._reading))
 
     async def _read(self) -> None:
@@ -127,7 +129,7 @@ class ReplyRun:
             )
             self.log.expect(await self._response.expected_warmth())
         finally:
-            self.log.expect("cold")
+            self.log.expect(RequestWarmth.COLD)
         async with self._response as response:
             async for event in response:
                 self._take(event)
@@ -139,12 +141,14 @@ class ReplyRun:
             case BlockBegan():
                 self._content.begin(event)
                 self._append_block(event.index, event.kind, event.name, "start")
-                if event.kind != "tool_input" and (first := event.block.get(event.kind)):
+                if (event.kind == "text" or event.kind == "thinking") and (first := event.block.get(event.kind)):
                     self._take_delta(BlockDelta(index=event.index, kind=event.kind, text=str(first)))
             case BlockDelta():
                 self._take_delta(event)
             case BlockSigned():
                 self._content.sign(event)
+            case BlockExtended():
+                self._content.extend(event)
             case BlockEnded() if self._open_block is not None:
                 self._flush()
                 index, kind = self._open_block
@@ -174,6 +178,8 @@ class ReplyRun:
         if not text or self._open_block is None:
             return
         index, kind = self._open_block
+        if kind == "other":
+            return
         self._flushed_at = time.monotonic()
         self.log.append(
             ReplyDelta(
@@ -254,7 +260,7 @@ class ReplyRun:
     def _finished_frame(self, failure: BaseException | None) -> ReplyFinished:
         result = self._response.result if self._response else None
         status = self._status(failure)
-        is_shutdown = self._stop_status == "interrupted" and failure is not None
+        is_shutdown = self._stop_status is ReplyStatus.INTERRUPTED and failure is not None
         error = rows.RESTARTED if is_shutdown else _error_view(failure)
         usage = result.usage if result else None
         settlement = result.settlement if result else None
@@ -273,7 +279,7 @@ class ReplyRun:
                 cache_write_tokens=usage.cache_write_tokens,
                 output_tokens=usage.output_tokens,
             ),
-            warmth=settlement.warmth if settlement else "cold",
+            warmth=settlement.warmth if settlement else RequestWarmth.COLD,
             ttft_ms=self._ttft_ms,
             cost_usd=format(settlement.cost_usd, "f") if settlement and settlement.cost_usd is not None else None,
             warm_up_id=settlement.warm_up_id if settlement else None,
@@ -281,12 +287,12 @@ class ReplyRun:
 
     def _status(self, failure: BaseException | None) -> ReplyStatus:
         if failure is None:
-            return "complete"
+            return ReplyStatus.COMPLETE
         if isinstance(failure, asyncio.CancelledError):
-            return self._stop_status or "interrupted"
+            return self._stop_status or ReplyStatus.INTERRUPTED
         if isinstance(failure, ConversationGoneError):
-            return "stopped"
-        return "interrupted" if isinstance(failure, StreamBroken) else "failed"
+            return ReplyStatus.STOPPED
+        return ReplyStatus.INTERRUPTED if isinstance(failure, StreamBroken) else ReplyStatus.FAILED
 
     async def _write_row(self, finished: ReplyFinished) -> bool:
         """Whether readers may be told: not where the row has another end already."""

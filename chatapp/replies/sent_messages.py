@@ -13,6 +13,7 @@ from django.utils import timezone
 from chatapp.conversations import access, branches, conversations, prompts
 from chatapp.models import Attachment, Conversation, Message, QueuedMessage, User
 from chatapp.protocol import FrameError, MessageSend
+from chatapp.protocol.words import ErrorCode
 from chatapp.replies import pending, registry, rows
 from chatapp.replies.run import parent_of
 
@@ -93,7 +94,7 @@ def store_version(user: User, reply_id: UUID) -> Message:
         conversation = access.conversation_for_user(user, earlier.conversation_id, to_write=True)
         if registry.is_written(conversation.pk):
             words = "A reply is still being written here. Stop it, or wait for its end."
-            raise FrameError("reply_running", words, str(reply_id), retryable=True)
+            raise FrameError(ErrorCode.REPLY_RUNNING, words, str(reply_id), retryable=True)
         question = access.message_in(conversation, parent_of(earlier))
         conversations.touch(conversation, branch=question)
         return _new_reply(conversation, question)

@@ -21,12 +21,14 @@ from django.utils import timezone
 
 from chatapp.models import Message
 from chatapp.protocol import ReplyFinished
+from chatapp.protocol.words import ReplyStatus
 from chatapp.replies import rows as reply_rows
 from chatapp.replies.content import api_blocks_of
 from chatapp.replies.log import ReplyLog
 from chatapp.replies.logs import ReplyLogs
 from chatapp.replies.rows import Streaming
 from warmcache.background.database import in_database_thread
+from warmcache.core.outcomes import RequestWarmth
 
 logger = logging.getLogger(__name__)
 
@@ -210,11 +212,11 @@ def _end_of(reply: Message, log: ReplyLog | None) -> ReplyFinished:
         reply_id=reply.pk,
         epoch=reply.epoch,
         seq=max(reply.log_seq, log.seq if log else 0) + 1,
-        status="interrupted",
+        status=ReplyStatus.INTERRUPTED,
         stop_reason=None,
         error=reply_rows.RESTARTED,
         usage=None,
-        warmth=log.head.warmth if log else "cold",
+        warmth=log.head.warmth if log else RequestWarmth.COLD,
         ttft_ms=None,
         cost_usd=None,
         warm_up_id=None,

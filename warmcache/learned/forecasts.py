@@ -8,7 +8,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from warmcache.core.forecast import Forecasts, IntentForecast
+from warmcache.core.forecast.forecasts import Forecasts
+from warmcache.core.intents import Sign
 from warmcache.core.usage import Usage
 from warmcache.learned import rows
 from warmcache.models import LearnedEvidence
@@ -43,20 +44,19 @@ class Learning:
                 self._known[label] = known
         return known
 
-    def saw_sign(self, label: str, name: str, *, sent: bool, lead_seconds: float = 0.0) -> None:
-        """What came of an intent; `name` as `policy.forecast_name` gives it."""
-        if name:
-            for forecasts in self._both(label):
-                intent: IntentForecast = forecasts.intent(name)
-                intent.observe(sent=sent, lead_seconds=lead_seconds)
+    def saw_sign(self, label: str, sign: Sign, *, sent: bool, lead_seconds: float = 0.0) -> None:
+        """What came of it."""
+        for forecasts in self._both(label):
+            forecasts.intent(sign).observe(sent=sent, lead_seconds=lead_seconds)
 
     def saw_return(self, label: str, seconds: float, *, asked_tool: bool) -> None:
         """The next request of a place, so long after the one before it."""
         since = min(seconds, rows.SILENCE_HORIZON_SECONDS)
         for forecasts in self._both(label):
-            gaps = forecasts.after_tool_use if asked_tool else forecasts.after_reply
             # A silence beyond the horizon was counted up to it when it was still going on.
-            gaps.observe(seconds, returned=True, since=since if seconds > since else 0.0)
+            forecasts.silence(asks_tool=asked_tool).observe(
+                seconds, returned=True, since=since if seconds > since else 0.0
+            )
 
     def saw_arrival(self, label: str, seconds: float) -> None:
         """A request, so long after the one before it, whoever sent them."""

@@ -1,12 +1,13 @@
 """When the provider asks for less: no warm-up competes with a person's request."""
 
 from warmcache.core.errors import UpstreamError
+from warmcache.core.failures import Failure
 from warmcache.runtime.state import Runtime
 
 LONGEST_PAUSE_SECONDS = 3600.0
 """A provider that asks for more is asked again after this."""
 
-PAUSING_CODES = {"rate_limited", "overloaded", "spend_limit", "key_refused"}
+PAUSING_CODES = {Failure.RATE_LIMITED, Failure.OVERLOADED, Failure.SPEND_LIMIT, Failure.KEY_REFUSED}
 
 
 def pause_for_real_traffic(runtime: Runtime, error: UpstreamError) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from warmcache.background.tasks import TaskOwner
@@ -18,10 +18,9 @@ from warmcache.conf import Config
 from warmcache.core.economics import RateSource
 from warmcache.core.lifetimes import with_lifetimes
 from warmcache.core.ports import Clock, Provider, WarmthStore
-from warmcache.core.prefix import Json, Prefix, Prompt, Request, build_request
+from warmcache.core.prefix import AnyPrompt, Json, Prefix, PreparedPrompt, Request, build, prepare
 from warmcache.learned.forecasts import Learning
 from warmcache.ledger.writer import Ledger
-from warmcache.models import Intent
 from warmcache.operator_policy import PolicyWatch
 from warmcache.upstream.earlier_answers import Answers
 
@@ -67,11 +66,15 @@ class Runtime:
         self.visits = Visits(teaches=self.learning.saw_sign)
         self.timers = Timers(clock=self.clock, tasks=self.tasks)
 
-    def build(self, prompt: Prompt, turn: Sequence[Json] | None, *, label: str) -> Request:
+    def build(self, prompt: AnyPrompt, turn: Sequence[Json] | None, *, label: str) -> Request:
         """The request for `prompt` and the person's `turn`, or the warm-up (None), with every open lifetime chosen."""
-        refreshes = Intent.TURN_FINISHED in self.policy.current.intents
-        prompt = with_lifetimes(prompt, self.learning.forecasts(label), self.rates, refreshes=refreshes)
-        return build_request(prompt, turn, self.config.prefix_key)
+        key = self.config.prefix_key
+        prepared = prompt if isinstance(prompt, PreparedPrompt) else prepare(prompt, key)
+        if prepared.key != key:
+            prepared = prepared.with_key(key)
+        intents = self.policy.current.intents
+        settings = with_lifetimes(prepared.settings, self.learning.forecasts(label), self.rates, intents=intents)
+        return build(replace(prepared, settings=settings), turn)
 
     async def warmth_of(self, prefix: Prefix) -> Warmth:
         """What is believed of it right now, without deciding anything."""

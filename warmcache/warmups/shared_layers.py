@@ -12,9 +12,10 @@ from decimal import Decimal
 from django.db.models import Count, Min, Q, QuerySet
 
 from warmcache.conf import Config
-from warmcache.core.forecast import Forecasts
+from warmcache.core.forecast.forecasts import Forecasts
 from warmcache.core.moments import at
 from warmcache.core.prefix import Breakpoint, Layer, Prefix, Prompt
+from warmcache.core.reasons import Reason
 from warmcache.core.shared_layers import (
     RECENT_HOURS,
     SAME_HOUR_DAYS,
@@ -65,7 +66,7 @@ class Outline:
 
     model: str
     point: Breakpoint | None
-    obstacle: str | None
+    obstacle: Reason | None
 
 
 def outline_of(prefix: Prefix) -> Outline:

@@ -14,7 +14,7 @@ from tests.factories import make_assistant, make_conversation, make_message
 from warmcache import services as warmcache
 from warmcache.background.database import in_database_thread
 from warmcache.conf import get_config
-from warmcache.core import prefix
+from warmcache.core.prompt import passages
 from warmcache.models import SkipCount, UsageRecord, WarmUp
 from warmcache.runtime.wiring import SystemClock, build_runtime, install_runtime
 
@@ -78,8 +78,8 @@ async def test_a_key_press_that_leads_to_nothing_costs_no_query_and_no_hashing(
     await tab.until("warmth", state="warm")
     await housekeeping_begun()
     hashed, in_thread = [], []
-    canonical_bytes, in_database = prefix.canonical_bytes, typing.in_database_thread
-    monkeypatch.setattr(prefix, "canonical_bytes", lambda value: hashed.append(value) or canonical_bytes(value))
+    canonical_bytes, in_database = passages.canonical_bytes, typing.in_database_thread
+    monkeypatch.setattr(passages, "canonical_bytes", lambda value: hashed.append(value) or canonical_bytes(value))
     monkeypatch.setattr(typing, "in_database_thread", lambda *a: in_thread.append(a) or in_database(*a))
     queries.clear()
 

@@ -8,7 +8,7 @@ import pytest
 from warmcache import services
 from warmcache.background.database import in_database_thread
 from warmcache.core.errors import UpstreamRefused
-from warmcache.core.forecast import Forecasts
+from warmcache.core.forecast.forecasts import Forecasts
 from warmcache.core.prefix import Turn
 from warmcache.core.usage import Usage
 from warmcache.learned import forecasts as learnings

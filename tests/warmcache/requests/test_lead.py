@@ -30,7 +30,7 @@ class CountingStore(MemoryWarmthStore):
         self.calls: list[str] = []
 
     def __getattribute__(self, name: str) -> Any:
-        if name in ("look_up", "claim", "begin", "release", "renew", "wait_until_released", "record_warm", "forget"):
+        if name in ("look_up", "claim", "begin", "release", "renew", "wait_until_released", "record_warm"):
             object.__getattribute__(self, "calls").append(name)
         return super().__getattribute__(name)
 
