@@ -1,4 +1,4 @@
-/** The title of a new conversation until the server tells its own: the first line of the first message, within `maxChars`. */
+/** The title of a new conversation until the server tells its own: the first line of the first message. */
 export function firstWords(text, maxChars) {
   const line = text.trim().split("\n")[0]
   return line.length > maxChars ? `${line.slice(0, maxChars - 1)}…` : line
