@@ -96,8 +96,8 @@ async def prewarm_prefix(
     `intent` is one of `warmcache.models.Intent`, anything else a `ValueError`. `label` (which product, which assistant)
     and `subject` (for whom) are the host's words and are stored with the row, as is `place` (which conversation): a
     request of the same place tells when its bytes were not those that were warmed. `chars` says how much is typed:
-    twenty characters are a surer sign than the first key. Never raises because the provider fails:
-    `attempt.finished` then gives a `Warmth` with state `failed` and the reason.
+    twenty characters are a surer sign than the first key. Never raises because the provider fails: `attempt.finished`
+    then gives a `Warmth` with state `failed` and the reason.
     """
     occasion = Occasion(intent=Intent(intent), label=_fit(label), subject=_fit(subject), place=_fit(place), chars=chars)
     return await warm_up.prewarm(runtimes.get_runtime(), prompt, occasion)
@@ -196,9 +196,12 @@ async def flush() -> None:
     await runtimes.get_runtime().ledger.flush()
 
 
-async def close() -> None:
-    """Flushes, ends background tasks and closes connections of the running event loop; call it at shutdown."""
-    await runtimes.close_runtime()
+async def close(*, patience_seconds: float | None = None) -> None:
+    """Flushes, ends background tasks and closes connections of the running event loop; call it at shutdown.
+
+    A database that does not answer is waited for `patience_seconds` at most, 5 by default; what is lost then is logged.
+    """
+    await runtimes.close_runtime(patience_seconds=patience_seconds)
 
 
 def _fit(word: str) -> str:

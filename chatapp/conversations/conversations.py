@@ -8,9 +8,10 @@ from django.utils import timezone
 
 from chatapp import events
 from chatapp.models import Assistant, Conversation, Message, User
+from chatapp.protocol.limits import LIMITS
 from chatapp.protocol.views import AssistantView, ConversationView, QueuedView
 
-MAX_TITLE_CHARACTERS = 60
+MAX_TITLE_CHARACTERS = LIMITS["title_chars"]
 
 
 def create(user: User, assistant: Assistant, *, first_text: str) -> Conversation:

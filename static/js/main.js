@@ -52,6 +52,7 @@ const socket = new ChatSocket({
   clock: wallNow,
   timers,
   random: Math.random,
+  handshakeMs: config.timings.handshake_ms,
   onFrame: (frame, bytes) => server.take(frame, bytes),
   onStatus: (status) => server.connectionChanged(status),
 })
@@ -61,6 +62,7 @@ const outbox = new Outbox({
   timers,
   clock: wallNow,
   uuid: newUuid,
+  ackTimeoutMs: config.timings.ack_timeout_ms,
   transmit: send,
   onChange: (entry) => writing.deliveryChanged(entry),
 })
@@ -86,7 +88,12 @@ const notices = new Notices({ root: byId("notice") })
 const header = new ConversationHeader({ root: byId("conversation-header") })
 const connectionNotice = new ConnectionNotice({ element: byId("connection-status"), timers })
 const badge = new WarmthBadge({ root: byId("warmth") })
-const warmth = new WarmthClock({ clock: wallNow, timers, onChange: (now) => badge.show(now) })
+const warmth = new WarmthClock({
+  clock: wallNow,
+  timers,
+  maxRemembered: config.limits.followed_prompts,
+  onChange: (now) => badge.show(now),
+})
 const navigation = new Navigation({ urls: config.urls, onArrive: (id) => switcher.arriveAt(scopeFor(id)) })
 const menuActions = new ConversationActions({
   requests: new ConversationRequests({ base: config.urls.conversation, csrfToken: config.csrf_token, fetch }),
@@ -179,6 +186,7 @@ const view = new ConversationView({
   earlier,
   uploads,
   tray,
+  titleChars: config.limits.title_chars,
   onFirstState: () => (document.documentElement.dataset.ready = "true"),
 })
 const session = new ConversationSession({
