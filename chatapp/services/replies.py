@@ -14,7 +14,7 @@ from uuid import UUID
 from chatapp import access, events
 from chatapp.models import Conversation, Message, QueuedMessage, User
 from chatapp.protocol import FrameError, MessageSend, MessageWithdrawn, ReplyFinished
-from chatapp.services import branches, queue, running_replies, sent_messages
+from chatapp.services import branches, queue, reply_states, running_replies, sent_messages
 from chatapp.services.reply_run import ReplyRun
 from chatapp.services.sent_messages import Taken
 from warmcache.database import in_database_thread
@@ -119,7 +119,7 @@ def _launch(reply: Message, *, received_at: float, message: Message | None = Non
 
 async def _hold_queue_behind(conversation_id: UUID, finished: ReplyFinished) -> None:
     """What waits is offered to its sender unless the reply is whole: before he hears of the end, and may answer."""
-    if finished.status != "complete":
+    if not reply_states.consequence_of(finished.status).sends_next:
         await in_database_thread(queue.hold_all, conversation_id)
 
 
@@ -127,7 +127,7 @@ async def _after_end(run: ReplyRun) -> None:
     """The next message in the queue has its turn if this reply is whole."""
     end = run.log.finished
     try:
-        if end is not None and end.status == "complete" and not _is_leaving.is_set():
+        if end is not None and reply_states.consequence_of(end.status).sends_next and not _is_leaving.is_set():
             await _send_next(run.conversation_id)
     except Exception:
         logger.exception("What waits behind reply %s could not be sent", run.reply_id)

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 from chatapp.protocol import ReplyBlock, ReplyDelta, ReplyFinished
 from chatapp.protocol_views import BlockView
+from chatapp.services import reply_states
 
 LogFrame = ReplyDelta | ReplyBlock | ReplyFinished
 
@@ -192,6 +193,7 @@ class ReplyLog:
                     block=frame.block, kind=frame.kind, name=name, text="", state=frame.state
                 )
             case ReplyFinished():
+                reply_states.check_end(frame.status)
                 self.finished = frame
 
     def _wake(self) -> None:

@@ -11,13 +11,13 @@ from django.db import Error as DatabaseTrouble
 from django.utils import timezone
 
 from chatapp.models import Message
-from chatapp.protocol import ReplyBlock, ReplyDelta, ReplyFinished, ReplyStatus
-from chatapp.protocol_views import ErrorView, UsageView
-from chatapp.services import prompts, reply_metrics, reply_rows, returns
+from chatapp.protocol import ReplyBlock, ReplyDelta, ReplyFinished
+from chatapp.protocol_views import UsageView
+from chatapp.services import prompts, reply_metrics, reply_rows, reply_states, returns
 from chatapp.services.reply_content import ReplyContent, storable
 from chatapp.services.reply_log import ReplyHead, ReplyLog, new_epoch
+from chatapp.services.reply_states import MAY_TELL, Cause, ConversationGoneError
 from warmcache import services as warmcache
-from warmcache.core.errors import StreamBroken, UpstreamError
 from warmcache.core.ports import BlockBegan, BlockDelta, BlockEnded, BlockKind, BlockSigned, StreamEvent
 from warmcache.core.prefix import Json, Prompt
 from warmcache.database import in_database_thread
@@ -40,10 +40,6 @@ WRITE_TRIES = 9
 FIRST_WRITE_PAUSE_SECONDS = 0.3
 LONGEST_WRITE_PAUSE_SECONDS = 3.0
 """Some 16 s in all: a database that restarts costs no reply its end."""
-
-
-class ConversationGoneError(Exception):
-    """It was deleted while its reply was about to be written."""
 
 
 class ReplyRun:
@@ -84,27 +80,27 @@ class ReplyRun:
         self._ttft_ms: int | None = None
         self._response: warmcache.ResponseStream | None = None
         self._reading: asyncio.Task[None] | None = None
-        self._stop_status: ReplyStatus | None = None
+        self._stopped_for: Cause | None = None
         self._side_tasks = TaskOwner(f"reply {reply.pk}")
         self._checkpoint_timer: asyncio.TimerHandle | None = None
         self._checkpointed_bytes = 0
 
-    def stop(self, status: ReplyStatus = "stopped") -> None:
-        """Closes the upstream call at once; the text so far is kept under `status`."""
-        if self._stop_status is None and not self.log.is_finished:
-            self._stop_status = status
+    def stop(self, cause: Cause = Cause.STOPPED) -> None:
+        """Closes the upstream call at once; the text so far is kept."""
+        if self._stopped_for is None and not self.log.is_finished:
+            self._stopped_for = cause
             if self._reading is not None:
                 self._reading.cancel()
 
     async def run(self) -> None:
         """Never raises for the provider's sake, and always ends the log with `reply.finished`."""
         self._reading = asyncio.get_running_loop().create_task(self._read(), name=f"reading {self.reply_id}")
-        if self._stop_status is not None:
+        if self._stopped_for is not None:
             self._reading.cancel()
         try:
             await asyncio.wait({self._reading})
         except asyncio.CancelledError:
-            self.stop("interrupted")
+            self.stop(Cause.SHUTDOWN)
             await asyncio.wait({self._reading})
         finally:
             # A reading task that was cancelled before its first step has told nothing.
@@ -250,18 +246,18 @@ class ReplyRun:
 
     def _finished_frame(self, failure: BaseException | None) -> ReplyFinished:
         result = self._response.result if self._response else None
-        status = self._status(failure)
-        is_shutdown = self._stop_status == "interrupted" and failure is not None
-        error = reply_rows.RESTARTED if is_shutdown else _error_view(failure)
+        cause = reply_states.cause_of(failure, asked=self._stopped_for)
+        if cause is Cause.OUR_FAULT:
+            logger.error("A reply failed for a reason of our own", exc_info=failure)
         usage = result.usage if result else None
         settlement = result.settlement if result else None
         return ReplyFinished(
             reply_id=self.reply_id,
             epoch=self.log.epoch,
             seq=self.log.seq + 1,
-            status=status,
+            status=reply_states.status_after(cause),
             stop_reason=(result.stop_reason if result else "") or None,
-            error=error,
+            error=reply_states.error_of(cause, failure),
             usage=None
             if usage is None
             else UsageView(
@@ -276,15 +272,6 @@ class ReplyRun:
             warm_up_id=settlement.warm_up_id if settlement else None,
         )
 
-    def _status(self, failure: BaseException | None) -> ReplyStatus:
-        if failure is None:
-            return "complete"
-        if isinstance(failure, asyncio.CancelledError):
-            return self._stop_status or "interrupted"
-        if isinstance(failure, ConversationGoneError):
-            return "stopped"
-        return "interrupted" if isinstance(failure, StreamBroken) else "failed"
-
     async def _write_row(self, finished: ReplyFinished) -> bool:
         """Whether readers may be told: not where the row has another end already."""
         request_id = self._response.result.request_id if self._response and self._response.result else ""
@@ -293,9 +280,7 @@ class ReplyRun:
             **reply_rows.finished_columns(finished, request_id=request_id, now=timezone.now()),
         }
         try:
-            return await _patiently(reply_rows.finish, self._claim, columns) or not await _patiently(
-                reply_rows.exists, self.reply_id
-            )
+            return await _patiently(reply_rows.end, self._claim, columns) in MAY_TELL
         except Exception:
             logger.exception("The end of reply %s is lost; its row has the last checkpoint", self.reply_id)
             return True
@@ -322,15 +307,6 @@ def _load(reply: Message) -> tuple[Prompt, Sequence[Json], int, str]:
 
 def _failure_of(task: "asyncio.Task[None]") -> BaseException | None:
     return asyncio.CancelledError() if task.cancelled() else task.exception()
-
-
-def _error_view(failure: BaseException | None) -> ErrorView | None:
-    if failure is None or isinstance(failure, asyncio.CancelledError | ConversationGoneError):
-        return None
-    if isinstance(failure, UpstreamError):
-        return ErrorView(code=failure.code, message=failure.message, retryable=failure.is_retryable)
-    logger.error("A reply failed for a reason of our own", exc_info=failure)
-    return ErrorView(code="internal_error", message="Something went wrong on our side.", retryable=True)
 
 
 async def _patiently(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -21,11 +21,12 @@ from django.utils import timezone
 
 from chatapp.models import Message
 from chatapp.protocol import ReplyFinished
-from chatapp.services import reply_rows
+from chatapp.services import reply_rows, reply_states
 from chatapp.services.reply_content import api_blocks_of
 from chatapp.services.reply_log import ReplyLog
 from chatapp.services.reply_logs import ReplyLogs
 from chatapp.services.reply_rows import Streaming
+from chatapp.services.reply_states import Cause
 from warmcache.database import in_database_thread
 
 logger = logging.getLogger(__name__)
@@ -210,9 +211,9 @@ def _end_of(reply: Message, log: ReplyLog | None) -> ReplyFinished:
         reply_id=reply.pk,
         epoch=reply.epoch,
         seq=max(reply.log_seq, log.seq if log else 0) + 1,
-        status="interrupted",
+        status=reply_states.status_after(Cause.OWNER_DIED),
         stop_reason=None,
-        error=reply_rows.RESTARTED,
+        error=reply_states.error_of(Cause.OWNER_DIED),
         usage=None,
         warmth=log.head.warmth if log else "cold",
         ttft_ms=None,

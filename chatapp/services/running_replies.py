@@ -17,6 +17,7 @@ from chatapp.services import reply_rows, stop_requests
 from chatapp.services.redis_reply_logs import RedisReplyLogs
 from chatapp.services.reply_logs import MemoryReplyLogs, ReplyLogs
 from chatapp.services.reply_run import ReplyRun
+from chatapp.services.reply_states import Cause
 from chatapp.services.reply_watch import ReplyWatch
 from warmcache.database import in_database_thread
 from warmcache.tasks import TaskOwner
@@ -132,7 +133,7 @@ async def interrupt_all() -> None:
     """At shutdown: every running reply ends as `interrupted`, with its text stored."""
     global _logs
     for run in list(_runs.values()):
-        run.stop("interrupted")
+        run.stop(Cause.SHUTDOWN)
     await tasks.join(timeout_seconds=SHUTDOWN_PATIENCE_SECONDS)
     await tasks.close()
     await _housekeepers.close()

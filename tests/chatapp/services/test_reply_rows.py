@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from chatapp.models import Conversation, Message
-from chatapp.services import reply_rows
+from chatapp.services import reply_rows, reply_states
 from chatapp.services.reply_rows import Claim, Streaming
 from tests.chatapp.reply_frames import finished, new_log
 from tests.factories import make_conversation, make_message
@@ -79,7 +79,7 @@ class LifeOfReplies(RuleBasedStateMachine):
             if known.status == "streaming":
                 known.beat_at = now
 
-    @rule(reply_id=replies, status=st.sampled_from(sorted(reply_rows.ENDS)))
+    @rule(reply_id=replies, status=st.sampled_from(sorted(reply_states.ENDS)))
     def owner_finishes(self, reply_id: UUID, status: str) -> None:
         known = self.known[reply_id]
 
