@@ -6,15 +6,16 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from chatapp import access, events, protocol
+from chatapp import events, protocol
 from chatapp.models import QueuedMessage
 from chatapp.services import conversations, limits, queue, replies, reply_places, running_replies, states
+from chatapp.services.message_views import message_created
+from chatapp.services.patient_writes import DATABASE_TROUBLE
 from chatapp.services.reply_readers import ReplyReaders
-from chatapp.services.reply_run import DATABASE_TROUBLE
+from chatapp.services.sent_messages import Resent
 from chatapp.services.typing import Draft, TypingWatch
 from chatapp.services.warmth_reports import WarmthReports
 from chatapp.signed_in_socket import SignedInSocket
-from warmcache.database import in_database_thread
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +121,7 @@ class ChatConsumer(SignedInSocket):
             end = await states.end_of(self.user, reply_id) if opened.log is None else None
         except DATABASE_TROUBLE as error:
             logger.warning("What became of reply %s is told later: %s", reply_id, error)
-            lost = {"type": "reply.lost", "conversation_id": str(conversation_id), "message_id": str(reply_id)}
+            lost = {"type": "reply.lost", "conversation_id": str(conversation_id), "reply_id": str(reply_id)}
             self.make_up(reply_id, partial(self.hear, self.reply_lost, lost))
             return
         await self.show(opened)
@@ -139,11 +140,12 @@ class ChatConsumer(SignedInSocket):
             await self.subscribe(sent.conversation_id)
             await self.send_frame(queue.answer_to(sent))
             return
-        knows_reply = sent.is_resend and sent.conversation.pk in self.opened
-        await self.subscribe(sent.conversation.pk)
-        await self.send_frame(states.message_created(sent.message))
+        conversation_id = sent.message.conversation_id
+        knows_reply = isinstance(sent, Resent) and conversation_id in self.opened
+        await self.subscribe(conversation_id)
+        await self.send_frame(message_created(sent.message))
         if not knows_reply:
-            await self.read_reply(sent.conversation.pk, sent.reply.pk)
+            await self.read_reply(conversation_id, sent.reply.pk)
 
     async def read_reply(self, conversation_id: UUID, reply_id: UUID) -> None:
         """From its beginning; a short one may have ended before its news is taken, and its log may be gone."""
@@ -155,33 +157,30 @@ class ChatConsumer(SignedInSocket):
 
     # Events of the channel layer
 
-    async def message_created(self, event: events.ConversationEvent) -> None:
-        conversation_id = UUID(event["conversation_id"])
-        if event["origin"] == self.channel_name or conversation_id not in self.opened:
-            return
-        conversation = await in_database_thread(access.conversation_for_user, self.user, conversation_id)
-        message = await in_database_thread(access.message_in, conversation, UUID(event["message_id"]))
-        await self.send_frame(states.message_created(message))
+    async def message_created(self, event: events.MessageEvent) -> None:
+        if event["origin"] != self.channel_name and UUID(event["conversation_id"]) in self.opened:
+            await self.send_text(event["frame"])
 
-    async def reply_started(self, event: events.ConversationEvent) -> None:
+    async def reply_started(self, event: events.ReplyEvent) -> None:
         conversation_id = UUID(event["conversation_id"])
         if conversation_id in self.opened:
-            await self.read_reply(conversation_id, UUID(event["message_id"]))
+            await self.read_reply(conversation_id, UUID(event["reply_id"]))
 
     async def reply_lost(self, event: dict[str, Any]) -> None:
         """What `begin_anew` could not do at once."""
-        await self.begin_anew(UUID(event["conversation_id"]), UUID(event["message_id"]))
+        await self.begin_anew(UUID(event["conversation_id"]), UUID(event["reply_id"]))
 
     async def conversation_updated(self, event: events.ConversationEvent) -> None:
         conversation_id = UUID(event["conversation_id"])
         self.watch.forget(conversation_id)
-        view = await states.current_view(self.user, conversation_id)
-        await self.send_frame(protocol.ConversationUpdated(conversation=view))
+        is_open = conversation_id in self.opened
+        await self.send_text(event["frame"] if is_open else event["light_frame"])
         # While a reply is written its own request warms the prefix, and reading all of it would be in its way.
-        if conversation_id in self.opened and not running_replies.is_writing_in(conversation_id):
-            self.warmth.refresh(Draft(conversation_id=conversation_id))
+        is_written = event["is_written"] or running_replies.is_writing_in(conversation_id)
+        if is_open and not is_written:
+            self.warmth.refresh(Draft(conversation_id=conversation_id), version=event["version"])
 
-    async def conversation_deleted(self, event: events.ConversationEvent) -> None:
+    async def conversation_deleted(self, event: events.DeletionEvent) -> None:
         conversation_id = UUID(event["conversation_id"])
         self.watch.forget(conversation_id)
         running_replies.stop_in(conversation_id)
@@ -200,7 +199,7 @@ class ChatConsumer(SignedInSocket):
         elif self.opened and not self.is_closing:
             await self.show(await states.open_conversation(self.user, next(reversed(self.opened)), None))
 
-    async def session_ended(self, event: dict[str, Any]) -> None:
+    async def session_ended(self, event: events.SignOutEvent) -> None:
         await self.is_signed_in(max_age_seconds=0)
 
     async def subscribe(self, conversation_id: UUID) -> None:

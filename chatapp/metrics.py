@@ -12,7 +12,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from chatapp.health import health
-from chatapp.services import open_sockets, reply_metrics, running_replies
+from chatapp.services import open_sockets, prepared_conversations, reply_metrics, running_replies
 from warmcache.models import LostWrites, SkipCount, WarmUp
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -28,6 +28,14 @@ class ThisProcess(Collector):
         """Gauges; asks nobody."""
         yield GaugeMetricFamily("warmcache_open_sockets", "Open WebSockets.", len(open_sockets.listed()))
         yield GaugeMetricFamily("warmcache_running_replies", "Replies being written.", running_replies.count())
+        ready = prepared_conversations.store
+        yield GaugeMetricFamily(
+            "warmcache_prepared_conversations", "Conversations whose prompt is ready in memory.", len(ready)
+        )
+        sizes = GaugeMetricFamily("warmcache_prepared_bytes", "What prepared prompts take in memory.", labels=["part"])
+        sizes.add_metric(["conversations"], ready.size_bytes)
+        sizes.add_metric(["assistants"], ready.shared_bytes)
+        yield sizes
         yield GaugeMetricFamily("warmcache_draining", "1 while the process ends.", int(health.draining.is_set()))
 
 

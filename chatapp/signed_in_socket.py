@@ -18,7 +18,7 @@ from chatapp.models import User
 from chatapp.services import limits, open_sockets, sessions
 from chatapp.services.buckets import SocketBuckets
 from chatapp.services.lanes import Job, Lane
-from chatapp.services.reply_run import DATABASE_TROUBLE
+from chatapp.services.patient_writes import DATABASE_TROUBLE
 from chatapp.services.send_window import SendWindow
 from warmcache.conf import get_config
 from warmcache.database import in_database_thread
@@ -246,20 +246,23 @@ class SignedInSocket(AsyncWebsocketConsumer):
 
     async def send_frame(self, frame: protocol.ServerFrame) -> int:
         """Waits where the browser reads slowly. Returns the frame's size in bytes."""
+        return await self.send_text(protocol.encode(frame))
+
+    async def send_text(self, text: str) -> int:
+        """As `send_frame`, for a frame that was encoded once for all who get it."""
         if self.is_closing:
             return 0
-        text = protocol.encode(frame)
         try:
             await self.send(text_data=text)
         except (Disconnected, OSError):
             self.is_closing = True  # gone before it said so: a tab was closed
         return len(text)
 
-    async def send_reply_frame(self, frame: protocol.ServerFrame) -> None:
-        """As `send_frame`, for what the page acknowledges: waits also where the page shows it slowly."""
+    async def send_reply_frame(self, frame: protocol.ServerFrame, text: str) -> None:
+        """As `send_text`, for what the page acknowledges: waits also where the page shows it slowly."""
         if not self.is_closing and not await self.window.has_room():
             await self.close(protocol.CLOSE_TOO_SLOW)
-        size_bytes = await self.send_frame(frame)
+        size_bytes = await self.send_text(text)
         if isinstance(frame, protocol.ReplyDelta | protocol.ReplyBlock | protocol.ReplyFinished):
             self.window.sent(frame.reply_id, frame.seq, size_bytes)
 

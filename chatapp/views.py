@@ -27,7 +27,7 @@ from chatapp.forms import RenameForm
 from chatapp.health import health
 from chatapp.models import Assistant, Conversation, User
 from chatapp.protocol import MAX_ATTACHMENTS
-from chatapp.services import attachments, conversations, sign_in_links
+from chatapp.services import attachments, conversations, prepared_conversations, sign_in_links
 
 SOCKET_PATH = "/ws/chat/"
 # What surrounds a file in a form.
@@ -120,6 +120,7 @@ class SignOutView(LogoutView):
         response = super().post(request, *args, **kwargs)
         # Only now is the session gone: a socket that looked before would stay open.
         if user_id is not None:
+            prepared_conversations.store.evict_user(user_id)
             async_to_sync(events.announce_sign_out)(user_id)
         return response
 

@@ -1,11 +1,12 @@
 """Messages that were sent while a reply ran: rows that wait, in the order of sending. Called in a database thread."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from chatapp import access
@@ -20,6 +21,9 @@ LONGEST_TURN = timedelta(seconds=10)
 STALE_AFTER = timedelta(minutes=10)
 """What nobody has sent for so long is not sent behind its sender's back."""
 
+VIEW_COLUMNS = ("id", "message_id", "client_message_id", "text", "edit_of_id", "is_held", "created_at")
+"""What a page is shown of a row."""
+
 FORGET_WITHDRAWN = timedelta(days=1)
 """No page sends a message again for so long."""
 
@@ -31,7 +35,7 @@ def add(
     attachments: Sequence[Attachment],
     *,
     behind: Message | None,
-    parent: Message | None,
+    parent_id: UUID | None,
     edit_of: Message | None,
 ) -> QueuedMessage:
     """Behind all others, under the lock of the conversation's row; raises `FrameError` where too many wait."""
@@ -47,23 +51,17 @@ def add(
         client_message_id=frame.client_message_id,
         text=frame.text,
         behind=behind,
-        parent=parent,
+        parent_id=parent_id,
         edit_of=edit_of,
     )
-    Attachment.objects.filter(pk__in=[a.pk for a in attachments]).update(queued=queued)
+    if attachments:
+        Attachment.objects.filter(pk__in=[a.pk for a in attachments]).update(queued=queued)
     return queued
 
 
 def earlier(user: User, client_message_id: UUID) -> QueuedMessage | None:
     """The row of an earlier sending, withdrawn or not."""
     return QueuedMessage.objects.filter(sender=user, client_message_id=client_message_id).first()
-
-
-def standing_in_the_way(conversation: Conversation, user: User, client_message_id: UUID) -> list[QueuedMessage]:
-    """What a new message meets there: its own row of an earlier sending, and those that have their turn before it."""
-    rows = QueuedMessage.objects.filter(conversation=conversation)
-    own = Q(sender=user, client_message_id=client_message_id)
-    return list(rows.filter(own | Q(withdrawn_at=None, is_held=False)))
 
 
 def waiting_in(conversation_id: UUID) -> QuerySet[QueuedMessage]:
@@ -143,15 +141,18 @@ def message_queued(queued: QueuedMessage) -> MessageQueued:
 
 def views_of(conversation_id: UUID) -> Sequence[QueuedView]:
     """What waits in a conversation, as the page shows it: long texts are cut."""
-    return [
-        QueuedView(
-            message_id=queued.message_id,
-            client_message_id=queued.client_message_id,
-            text=queued.text[:MAX_QUEUED_TEXT_CHARS],
-            chars=len(queued.text),
-            edit_of=queued.edit_of_id,
-            is_held=queued.is_held,
-            created_at=queued.created_at,
-        )
-        for queued in waiting_in(conversation_id)
-    ]
+    return [view_of(columns) for columns in waiting_in(conversation_id).values(*VIEW_COLUMNS)]
+
+
+def view_of(columns: Mapping[str, Any]) -> QueuedView:
+    """One of them, from its row's `VIEW_COLUMNS`."""
+    text = columns["text"]
+    return QueuedView(
+        message_id=columns["message_id"],
+        client_message_id=columns["client_message_id"],
+        text=text[:MAX_QUEUED_TEXT_CHARS],
+        chars=len(text),
+        edit_of=columns["edit_of_id"],
+        is_held=columns["is_held"],
+        created_at=columns["created_at"],
+    )

@@ -1,53 +1,30 @@
-"""What a reply has said so far, as API blocks for the row; and stored blocks as a page shows them."""
+"""What a reply has said so far, as API blocks for the row; and stored blocks as a page shows them.
 
-from collections.abc import Iterable, Sequence
+The text itself is kept once, in the reply's log. Here is what the row needs beyond it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from chatapp.protocol_views import BlockView
 from warmcache.core.ports import BlockBegan, BlockSigned
 
 
-class ReplyContent:
-    """Collects the provider's blocks as the API will want them back."""
+class BlockFacts:
+    """What the log of a reply does not know of its blocks: tool ids, and signatures of thinking."""
 
     def __init__(self) -> None:
-        self._began: dict[int, BlockBegan] = {}
-        self._pieces: dict[int, list[str]] = {}
-        self._signatures: dict[int, str] = {}
-        self.bytes_received = 0
+        self._by_block: dict[int, dict[str, Any]] = {}
 
     def begin(self, event: BlockBegan) -> None:
-        self._began[event.index] = event
-        self._pieces[event.index] = []
-
-    def add(self, index: int, text: str) -> None:
-        """`text` is `storable`."""
-        self._pieces[index].append(text)
-        self.bytes_received += len(text.encode())
+        self._by_block[event.index] = {"id": event.block["id"]} if event.block.get("id") else {}
 
     def sign(self, event: BlockSigned) -> None:
-        self._signatures[event.index] = event.signature
+        self._by_block[event.index]["signature"] = event.signature
 
-    def text(self) -> str:
-        """All text blocks, joined: what a person reads."""
-        return "".join(self._text(index) for index, began in self._began.items() if began.kind == "text")
-
-    def api_blocks(self) -> list[dict[str, Any]]:
+    def api_blocks(self, views: Iterable[BlockView]) -> list[dict[str, Any]]:
         """As the row stores them. A tool's input stays the text that came, parsed by whoever runs the tool."""
-        return [self._api_block(index, began) for index, began in self._began.items()]
-
-    def _api_block(self, index: int, began: BlockBegan) -> dict[str, Any]:
-        text = self._text(index)
-        match began.kind:
-            case "text":
-                return {"type": "text", "text": text}
-            case "thinking":
-                return {"type": "thinking", "thinking": text, "signature": self._signatures.get(index, "")}
-            case _:
-                return {"type": "tool_use", "id": began.block.get("id", ""), "name": began.name, "input_json": text}
-
-    def _text(self, index: int) -> str:
-        return "".join(self._pieces[index])
+        return [_api_block_of(view, self._by_block.get(view.block, {})) for view in views]
 
 
 def storable(text: str) -> str:
@@ -73,11 +50,11 @@ def api_blocks_of(views: Iterable[BlockView], *, stored: Sequence[dict[str, Any]
     return [_api_block_of(view, stored[view.block] if view.block < len(stored) else {}) for view in views]
 
 
-def _api_block_of(view: BlockView, stored: dict[str, Any]) -> dict[str, Any]:
+def _api_block_of(view: BlockView, facts: Mapping[str, Any]) -> dict[str, Any]:
     match view.kind:
         case "text":
             return {"type": "text", "text": view.text}
         case "thinking":
-            return {"type": "thinking", "thinking": view.text, "signature": stored.get("signature", "")}
+            return {"type": "thinking", "thinking": view.text, "signature": facts.get("signature", "")}
         case _:
-            return {"type": "tool_use", "id": stored.get("id", ""), "name": view.name, "input_json": view.text}
+            return {"type": "tool_use", "id": facts.get("id", ""), "name": view.name, "input_json": view.text}

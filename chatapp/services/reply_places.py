@@ -9,7 +9,7 @@ from chatapp.protocol_views import Cursor, ReplyView
 from chatapp.services import running_replies
 from chatapp.services.reply_content import block_views
 from chatapp.services.reply_log import ReplyHead, ReplyLog, Snapshot
-from chatapp.services.reply_run import parent_of
+from chatapp.services.reply_rows import parent_of
 
 CATCH_UP_SECONDS = 0.25
 """What another process wrote may be on its way: a reader that is ahead of our replica waits this long for it."""

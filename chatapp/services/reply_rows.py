@@ -8,7 +8,7 @@ next write, and an owner that lives is never ended by somebody who looked a mome
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID, uuid4
 
@@ -44,18 +44,34 @@ class Streaming:
     is_stop_requested: bool
 
 
-def begin(conversation: Conversation, question: Message, *, owner: str, now: datetime) -> Message:
-    """The row of a reply that `owner` is about to write."""
-    return Message.objects.create(
+def new(conversation: Conversation, question: Message, *, owner: str, now: datetime) -> Message:
+    """The row of a reply that `owner` is about to write, to be stored together with its question."""
+    return Message(
         conversation=conversation,
         parent=question,
         role=Message.Role.ASSISTANT,
         status=STREAMING,
         model=conversation.assistant.model,
+        # Rows are read in the order of their making, and a clock may tell the same time twice.
+        created_at=max(now, question.created_at + timedelta(microseconds=1)),
         owner=owner,
         beat_at=now,
         epoch=new_epoch(),
     )
+
+
+def begin(conversation: Conversation, question: Message, *, owner: str, now: datetime) -> Message:
+    """As `new`, where the question is stored already. Counting the conversation's version is up to the caller."""
+    reply = new(conversation, question, owner=owner, now=now)
+    Message.objects.bulk_create([reply])
+    return reply
+
+
+def parent_of(reply: Message) -> UUID:
+    """The message that a reply answers."""
+    if reply.parent_id is None:
+        raise ValueError(f"Reply {reply.pk} answers no message.")
+    return reply.parent_id
 
 
 def claim_of(reply: Message) -> Claim:
@@ -116,9 +132,17 @@ def streaming() -> list[Streaming]:
     ]
 
 
+def running_in(conversation_id: UUID) -> QuerySet[Message]:
+    """The replies that are being written there, by whomever: one at most."""
+    return Message.objects.filter(conversation=conversation_id, status=STREAMING)
+
+
 def is_streaming_in(conversation_id: UUID) -> bool:
-    """Whether a reply is being written there, by whomever."""
-    return Message.objects.filter(conversation=conversation_id, status=STREAMING).exists()
+    return running_in(conversation_id).exists()
+
+
+def streaming_in(conversation_id: UUID) -> Message | None:
+    return running_in(conversation_id).order_by("created_at").last()
 
 
 def find(reply_id: UUID) -> Message | None:

@@ -71,7 +71,8 @@ class Cause(StrEnum):
 
     WHOLE = auto()
     STOPPED = auto()
-    DELETED = auto()
+    LOST = auto()
+    """Its row is gone, or somebody else's: nobody will read the rest."""
     SHUTDOWN = auto()
     OWNER_DIED = auto()
     STREAM_BROKEN = auto()
@@ -82,7 +83,7 @@ class Cause(StrEnum):
 STATE_AFTER: Mapping[Cause, State] = {
     Cause.WHOLE: State.COMPLETE,
     Cause.STOPPED: State.STOPPED,
-    Cause.DELETED: State.STOPPED,
+    Cause.LOST: State.STOPPED,
     Cause.SHUTDOWN: State.INTERRUPTED,
     Cause.OWNER_DIED: State.INTERRUPTED,
     Cause.STREAM_BROKEN: State.INTERRUPTED,
@@ -133,16 +134,12 @@ MAY_TELL = frozenset({Written.DONE, Written.GONE})
 """Readers hear the end from the owner; where it is `TAKEN` they hear what the row has."""
 
 
-class ConversationGoneError(Exception):
-    """It was deleted while its reply was about to be written."""
-
-
 def before(act: Act, by: Actor) -> State:
     """The state that a row must be in for this; raises `ValueError` where the table does not allow it at all."""
-    found = {move.before for move in MOVES if (move.act, move.by) == (act, by)} - {None}
+    found = {move.before for move in MOVES if (move.act, move.by) == (act, by) and move.before is not None}
     if len(found) != 1:
         raise ValueError(f"Of no row of a reply may the {by} do this: {act}.")
-    return State(found.pop())
+    return found.pop()
 
 
 def check_end(status: str) -> None:
@@ -167,8 +164,6 @@ def cause_of(failure: BaseException | None, *, asked: Cause | None = None) -> Ca
             return Cause.WHOLE
         case asyncio.CancelledError():
             return asked or Cause.SHUTDOWN
-        case ConversationGoneError():
-            return Cause.DELETED
         case StreamBroken():
             return Cause.STREAM_BROKEN
         case UpstreamError():

@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from chatapp.models import Message
 from chatapp.protocol import ReplyFinished
-from chatapp.services import reply_rows, reply_states
+from chatapp.services import reply_end, reply_rows, reply_states
 from chatapp.services.reply_content import api_blocks_of
 from chatapp.services.reply_log import ReplyLog
 from chatapp.services.reply_logs import ReplyLogs
@@ -54,22 +54,20 @@ class _Silence:
 
 
 class ReplyWatch:
-    """One per process. `written` are the replies that it writes now. For each one that it ended for a dead owner
-    `before_told` is called before its readers hear of it, and `after_end` afterwards."""
+    """One per process. `written` are the replies that it writes now. `after_end` is called for each one that it ended
+    for a dead owner."""
 
     def __init__(
         self,
         *,
         written: Mapping[UUID, Writing],
         logs: ReplyLogs,
-        before_told: Callable[[Message], Awaitable[None]],
         after_end: Callable[[Message], Awaitable[None]],
         lease_seconds: float,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._written = written
         self._logs = logs
-        self._before_told = before_told
         self._after_end = after_end
         self._lease_seconds = lease_seconds
         self._monotonic = monotonic
@@ -176,17 +174,11 @@ class ReplyWatch:
             return
         log = await self._log_of(seen)
         finished = _end_of(reply, log)
-        columns = {
-            **_content_columns(reply, log),
-            **reply_rows.finished_columns(finished, request_id=reply.request_id, now=timezone.now()),
-        }
-        if not await in_database_thread(reply_rows.finish_for_dead, seen, columns):
+        content = _content_columns(reply, log)
+        if not await in_database_thread(reply_end.store_for_dead, seen, finished, content, request_id=reply.request_id):
             return
         logger.warning("Reply %s was given up by its process; it is %s", reply.pk, finished.status)
-        try:
-            await self._before_told(reply)
-        finally:
-            await self._logs.end(reply.pk, finished)
+        await self._logs.end(reply.pk, finished)
         await self._after_end(reply)
 
     async def _end_replicas(self, rows: Mapping[UUID, Streaming]) -> None:
@@ -197,7 +189,7 @@ class ReplyWatch:
             reply = await in_database_thread(reply_rows.find, log.reply_id)
             if log.is_finished:
                 continue
-            if reply is not None and reply.text == log.snapshot().text():
+            if reply is not None and reply.text == log.text:
                 log.append(reply_rows.finished_frame(reply, epoch=log.epoch, seq=log.seq + 1))
             else:
                 log.abandon()
@@ -226,5 +218,4 @@ def _content_columns(reply: Message, log: ReplyLog | None) -> dict[str, Any]:
     """The log's content where that is newer than what is stored."""
     if log is None or log.seq <= reply.log_seq:
         return {}
-    snapshot = log.snapshot()
-    return {"text": snapshot.text(), "content": api_blocks_of(snapshot.blocks, stored=reply.content)}
+    return {"text": log.text, "content": api_blocks_of(log.blocks(), stored=reply.content)}

@@ -6,11 +6,12 @@ from uuid import UUID
 
 from chatapp import access
 from chatapp.models import Assistant, Conversation, Message, User
-from chatapp.protocol import ConversationState, MessageCreated, ReplyFinished
-from chatapp.protocol_views import ConversationView, Cursor, MessageView, QueuedView
+from chatapp.protocol import ConversationState, ReplyFinished
+from chatapp.protocol_views import Cursor, MessageView, QueuedView
 from chatapp.services import queue, reply_places, reply_rows
 from chatapp.services.branches import MessageTree, tree_of
 from chatapp.services.conversations import assistant_view, conversation_view
+from chatapp.services.message_views import attached_names
 from chatapp.services.reply_content import block_views
 from chatapp.services.reply_log import ReplyLog
 from warmcache.database import in_database_thread
@@ -79,31 +80,11 @@ async def end_of(user: User, reply_id: UUID) -> ReplyFinished | None:
     return reply_rows.finished_frame(reply, epoch=reply.epoch, seq=reply.log_seq)
 
 
-async def current_view(user: User, conversation_id: UUID) -> ConversationView:
-    """A conversation's title, branch and queue, for those who hear that something of it has changed."""
-    return await in_database_thread(_load_view, user, conversation_id)
-
-
 async def open_new_chat(user: User, assistant_id: int | None) -> ConversationState:
     """The empty state of a chat that has not begun."""
     assistant: Assistant = await in_database_thread(access.assistant_for_user, user, assistant_id)
     return ConversationState(
         conversation=None, assistant=assistant_view(assistant), messages=[], reply=None, recovered=False
-    )
-
-
-def message_created(message: Message) -> MessageCreated:
-    """The ack of a stored message, the same at every resend."""
-    if message.client_message_id is None:
-        raise ValueError(f"Message {message.pk} was not sent by a browser.")
-    return MessageCreated(
-        client_message_id=message.client_message_id,
-        message_id=message.pk,
-        conversation_id=message.conversation_id,
-        parent_id=message.parent_id,
-        text=message.text,
-        attachments=_attached(message),
-        created_at=message.created_at,
     )
 
 
@@ -115,7 +96,7 @@ def message_view(message: Message, siblings: Sequence[UUID]) -> MessageView:
         parent_id=message.parent_id,
         siblings=list(siblings),
         text=message.text,
-        attachments=[] if is_reply else _attached(message),
+        attachments=[] if is_reply else attached_names(message),
         blocks=block_views(message.content) if is_reply else [],
         status=message.status,
         client_message_id=message.client_message_id,
@@ -129,11 +110,6 @@ def message_view(message: Message, siblings: Sequence[UUID]) -> MessageView:
         cost_usd=None if message.cost_usd is None else format(message.cost_usd, "f"),
         warm_up_id=message.warm_up_id,
     )
-
-
-def _attached(message: Message) -> list[str]:
-    """The names of a person's files, told by the blocks that they became."""
-    return [str(block.get("title", "")) for block in message.content if block.get("type") == "document"]
 
 
 async def _running_in(loaded: _Loaded) -> ReplyLog | None:
@@ -150,8 +126,3 @@ def _load(user: User, conversation_id: UUID) -> _Loaded:
     if not tree.is_growing:
         queue.hold_left_behind(conversation_id)
     return _Loaded(conversation=conversation, tree=tree, queue=queue.views_of(conversation_id))
-
-
-def _load_view(user: User, conversation_id: UUID) -> ConversationView:
-    conversation = access.conversation_for_user(user, conversation_id)
-    return conversation_view(conversation, queue.views_of(conversation_id))

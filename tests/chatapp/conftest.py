@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
@@ -10,7 +11,7 @@ from channels.layers import get_channel_layer
 from django.db.backends.utils import CursorWrapper
 
 from chatapp.models import Assistant, User
-from chatapp.services import lifecycle, reply_run
+from chatapp.services import lifecycle, loop_lag, prepared_conversations
 from tests import patience
 from tests.chatapp.sockets import Tab, cookie_of, sign_in
 from tests.factories import make_assistant, make_user
@@ -25,6 +26,7 @@ PATIENCES = (
     *patience.PATIENCES,
     "chatapp.channel_layer.COMMAND_SECONDS",
     "chatapp.services.redis_reply_logs.COMMAND_SECONDS",
+    "chatapp.services.reply_run.LAST_WRITE_SECONDS",
     "chatapp.services.running_replies.SHUTDOWN_PATIENCE_SECONDS",
     "chatapp.signed_in_socket.LAST_WORK_SECONDS",
     "chatapp.signed_in_socket.PONG_SECONDS",
@@ -41,6 +43,13 @@ def machine_may_be_slow(monkeypatch) -> None:
     """In this process; tests of these limits set them themselves."""
     for name in PATIENCES:
         monkeypatch.setattr(name, PATIENCE_SECONDS)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_ready() -> Iterator[None]:
+    """Ids of rows come again in the next test's database."""
+    yield
+    prepared_conversations.store.clear()
 
 
 @pytest.fixture
@@ -130,5 +139,5 @@ def queries(monkeypatch) -> list[str]:
 
 @pytest.fixture
 def frame_per_delta(monkeypatch) -> None:
-    """Every delta of the provider is a frame of its own."""
-    monkeypatch.setattr(reply_run, "COALESCE_SECONDS", 0.0)
+    """Every delta of the provider is a frame of its own, however busy the machine is."""
+    monkeypatch.setattr(loop_lag, "BEHIND_SECONDS", math.inf)

@@ -306,7 +306,7 @@ async def test_an_ended_reply_keeps_its_frames_and_lets_its_run_go(uninterrupted
     await uninterrupted.read_all()
 
     async def is_let_go():
-        return not running_replies.is_written_here(reply_id)
+        return running_replies.count() == 0
 
     await eventually(is_let_go)
     log = await running_replies.logs().find(reply_id)

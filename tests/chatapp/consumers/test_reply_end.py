@@ -6,8 +6,8 @@ import pytest
 
 from chatapp import events
 from chatapp.health import health
-from chatapp.models import Conversation, Message
-from chatapp.services import conversations, lifecycle, reply_rows, reply_run, running_replies
+from chatapp.models import Message
+from chatapp.services import conversations, lifecycle, patient_writes, reply_checkpoints, reply_rows, running_replies
 from tests.chatapp.held_replies import begin_held_reply, reply_row, until_hung_up
 from tests.chatapp.sockets import eventually, in_time, reply_text
 from tests.factories import make_conversation, make_message
@@ -56,7 +56,7 @@ async def test_a_process_that_cannot_wait_still_stores_how_far_a_reply_came(
     row = await reply_row(started["reply_id"])
     assert row.status == finished["status"] == "interrupted"
     assert row.text == reply_text(tab.frames)
-    assert not running_replies.is_written_here(row.pk)
+    assert running_replies.count() == 0
 
 
 async def test_what_a_dead_process_left_is_interrupted_at_the_next_start(quiet_process, ann, assistant):
@@ -81,7 +81,7 @@ async def test_what_a_dead_process_left_is_interrupted_at_the_next_start(quiet_p
 async def test_deleting_the_chat_in_the_middle_hangs_up_and_leaves_nothing(
     open_tab, ann, assistant, simulator, monkeypatch
 ):
-    monkeypatch.setattr(reply_run, "CHECKPOINT_SECONDS", 0.05)
+    monkeypatch.setattr(reply_checkpoints, "CHECKPOINT_SECONDS", 0.05)
     simulator.script(tokens=4000, tokens_per_second=100)
     tab = await open_tab(ann)
     await tab.say("A question", assistant_id=assistant.pk)
@@ -100,30 +100,25 @@ async def test_deleting_the_chat_in_the_middle_hangs_up_and_leaves_nothing(
     assert (await tab.until("error"))["code"] == "not_found"
 
 
-async def test_deleting_the_chat_before_its_reply_began_makes_no_request(
-    open_tab, ann, assistant, simulator, monkeypatch
-):
-    load = reply_run._load
-
-    def load_after_deletion(reply):
-        conversations.delete(Conversation.objects.get(pk=reply.conversation_id))
-        return load(reply)
-
-    monkeypatch.setattr(reply_run, "_load", load_after_deletion)
+async def test_deleting_the_chat_before_its_reply_said_anything_hangs_up(open_tab, ann, assistant, simulator):
+    simulator.fault(kind="stall", where="before_headers", match="reply")
     tab = await open_tab(ann)
-
     await tab.say("A question", assistant_id=assistant.pk)
     await tab.until("message.created")
+
+    conversation = await in_database_thread(ann.conversations.get)
+    await in_database_thread(conversations.delete, conversation)
+    await tab.until("conversation.updated")
     await in_time(running_replies.tasks.join(timeout_seconds=PATIENCE_SECONDS))
 
-    assert simulator.requests() == []
+    assert running_replies.count() == 0
     assert not await in_database_thread(Message.objects.exists)
 
 
 async def test_text_before_a_silence_is_stored_within_the_checkpoint_s_time(
     open_tab, ann, assistant, simulator, monkeypatch
 ):
-    monkeypatch.setattr(reply_run, "CHECKPOINT_SECONDS", 0.05)
+    monkeypatch.setattr(reply_checkpoints, "CHECKPOINT_SECONDS", 0.05)
     tab = await open_tab(ann)
     started = await begin_held_reply(tab, simulator, assistant_id=assistant.pk)
 
@@ -142,7 +137,7 @@ async def test_text_before_a_silence_is_stored_within_the_checkpoint_s_time(
 async def test_an_end_that_cannot_be_stored_at_once_is_tried_again(
     open_tab, ann, assistant, simulator, monkeypatch, quiet_process, caplog
 ):
-    monkeypatch.setattr(reply_run, "FIRST_WRITE_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(patient_writes, "FIRST_WRITE_PAUSE_SECONDS", 0.01)
     finish, failures = reply_rows.finish, iter([OSError("down"), OSError("still down")])
 
     def flaky(claim, columns):
@@ -157,11 +152,11 @@ async def test_an_end_that_cannot_be_stored_at_once_is_tried_again(
     finished = await tab.until("reply.finished")
 
     assert (await reply_row(finished["reply_id"])).status == finished["status"] == "complete"
-    assert len([r for r in caplog.records if r.name == reply_run.__name__]) == 2
+    assert len([r for r in caplog.records if r.name == patient_writes.__name__]) == 2
 
 
 async def test_a_checkpoint_that_cannot_be_stored_costs_nothing(open_tab, ann, assistant, simulator, monkeypatch):
-    monkeypatch.setattr(reply_run, "CHECKPOINT_SECONDS", 0.05)
+    monkeypatch.setattr(reply_checkpoints, "CHECKPOINT_SECONDS", 0.05)
     checkpoint, failures, stored = reply_rows.checkpoint, [OSError("down"), OSError("still down")], []
 
     def flaky(claim, columns, *, now):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from chatapp import access
 from chatapp.models import Message
-from chatapp.services import branches, prompts
+from chatapp.services import branches, prepared_conversations
 from chatapp.services.branches import MessageTree
 from tests.factories import make_conversation, make_message, make_user
 from warmcache.core.prefix import Prompt
@@ -119,10 +119,11 @@ def test_the_next_prompt_follows_the_branch_that_was_chosen():
     old = make_message(conversation, "Old answer", role="assistant", parent=question)
     make_message(conversation, "New answer", role="assistant", parent=question)
 
-    before = prompts.prompt_for_next_message(conversation)
+    conversation.refresh_from_db()
+    before = prepared_conversations.of(conversation).prompt
     branches.select(conversation.user, conversation.pk, old.pk)
     conversation.refresh_from_db()
-    after = prompts.prompt_for_next_message(conversation)
+    after = prepared_conversations.of(conversation).prompt
 
     assert texts_of(before) == ["Question", "New answer"]
     assert texts_of(after) == ["Question", "Old answer"]

@@ -127,7 +127,7 @@ AWAY = UpstreamUnavailable("overloaded", "Too much to do.")
         (asyncio.CancelledError(), Cause.STOPPED, "stopped", None),
         (asyncio.CancelledError(), Cause.SHUTDOWN, "interrupted", "server_restarted"),
         (asyncio.CancelledError(), None, "interrupted", "server_restarted"),
-        (reply_states.ConversationGoneError(), None, "stopped", None),
+        (asyncio.CancelledError(), Cause.LOST, "stopped", None),
         (BROKEN, None, "interrupted", "stream_broken"),
         (REFUSED, None, "failed", "model_not_found"),
         (AWAY, None, "failed", "overloaded"),
