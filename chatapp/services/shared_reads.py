@@ -2,29 +2,37 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Read:
+    task: asyncio.Future[Any]
+    askers: int = 0
 
 
 class SharedReads:
     """One read at a time for each key. A key says all that an answer depends on, so that no answer is too old."""
 
     def __init__(self) -> None:
-        self._running: dict[Hashable, asyncio.Future[Any]] = {}
+        self._reads: dict[Hashable, _Read] = {}
 
     async def of(self, key: Hashable, read: Callable[[], Awaitable[T]]) -> T:
         """What `read` gives: called now, or by whoever asked before and still waits. An asker that goes away does not
-        end it for the others."""
-        running = self._running.get(key)
-        if running is None or running.get_loop() is not asyncio.get_running_loop():
-            running = self._running[key] = asyncio.ensure_future(read())
-            running.add_done_callback(lambda done: self._end(key, done))
-        outcome: T = await asyncio.shield(running)
-        return outcome
-
-    def _end(self, key: Hashable, done: "asyncio.Future[Any]") -> None:
-        if self._running.get(key) is done:
-            del self._running[key]
-        if not done.cancelled():
-            done.exception()  # told to those who ask, if any is left
+        end it for the others; the last one does."""
+        shared = self._reads.get(key)
+        if shared is None or shared.task.done():
+            shared = self._reads[key] = _Read(asyncio.ensure_future(read()))
+        shared.askers += 1
+        try:
+            outcome: T = await asyncio.shield(shared.task)
+            return outcome
+        finally:
+            shared.askers -= 1
+            if not shared.askers:
+                shared.task.cancel()
+                if self._reads.get(key) is shared:
+                    del self._reads[key]
