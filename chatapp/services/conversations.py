@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from chatapp import events, protocol
 from chatapp.models import Assistant, Conversation, Message, User
 from chatapp.protocol_views import AssistantView, ConversationView, QueuedView
-from chatapp.services import prepared_conversations, queue
+from chatapp.services import prepared_conversations
+from chatapp.services.waiting import VIEW_COLUMNS, view_of
 
 MAX_TITLE_CHARACTERS = 60
 
@@ -63,7 +64,7 @@ def rename(conversation: Conversation, title: str) -> None:
 
 def news_of(conversation_id: UUID) -> News | None:
     """As the rows are now, in one statement; None where there is no such conversation."""
-    mine, waiting = ("title", "assistant_id", "created_at", "updated_at", "branch_id"), queue.VIEW_COLUMNS
+    mine, waiting = ("title", "assistant_id", "created_at", "updated_at", "branch_id"), VIEW_COLUMNS
     rows = list(
         Conversation.objects.filter(pk=conversation_id)
         .annotate(waiting=FilteredRelation("queued", condition=Q(queued__withdrawn_at=None)))
@@ -73,7 +74,7 @@ def news_of(conversation_id: UUID) -> News | None:
     if not rows:
         return None
     first = rows[0]
-    queued = [queue.view_of({name: row[f"waiting_{name}"] for name in waiting}) for row in rows if row["waiting_id"]]
+    queued = [view_of({name: row[f"waiting_{name}"] for name in waiting}) for row in rows if row["waiting_id"]]
     columns = {name: first[name] for name in mine}
     conversation = Conversation(pk=conversation_id, **columns)
     return News(user_id=first["user_id"], view=conversation_view(conversation, queued), version=first["version"])

@@ -1,28 +1,24 @@
 """Messages that were sent while a reply ran: rows that wait, in the order of sending. Called in a database thread."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from chatapp import access
 from chatapp.models import Attachment, Conversation, Message, QueuedMessage, User
-from chatapp.protocol import MAX_QUEUED_TEXT_CHARS, FrameError, MessageQueued, MessageSend, MessageWithdrawn
-from chatapp.protocol_views import AttachmentView, QueuedView
+from chatapp.protocol import FrameError, MessageQueued, MessageSend, MessageWithdrawn
+from chatapp.protocol_views import AttachmentView
 from chatapp.services.limits import LIMITS
+from chatapp.services.waiting import waiting_in
 
 LONGEST_TURN = timedelta(seconds=10)
 """From the end of a reply to the beginning of the next one."""
 
 STALE_AFTER = timedelta(minutes=10)
 """What nobody has sent for so long is not sent behind its sender's back."""
-
-VIEW_COLUMNS = ("id", "message_id", "client_message_id", "text", "edit_of_id", "is_held", "created_at")
-"""What a page is shown of a row."""
 
 FORGET_WITHDRAWN = timedelta(days=1)
 """No page sends a message again for so long."""
@@ -62,11 +58,6 @@ def add(
 def earlier(user: User, client_message_id: UUID) -> QueuedMessage | None:
     """The row of an earlier sending, withdrawn or not."""
     return QueuedMessage.objects.filter(sender=user, client_message_id=client_message_id).first()
-
-
-def waiting_in(conversation_id: UUID) -> QuerySet[QueuedMessage]:
-    """Held or not, in order."""
-    return QueuedMessage.objects.filter(conversation=conversation_id, withdrawn_at=None)
 
 
 def next_in(conversation_id: UUID) -> QueuedMessage | None:
@@ -136,23 +127,4 @@ def message_queued(queued: QueuedMessage) -> MessageQueued:
         conversation_id=queued.conversation_id,
         text=queued.text,
         created_at=queued.created_at,
-    )
-
-
-def views_of(conversation_id: UUID) -> Sequence[QueuedView]:
-    """What waits in a conversation, as the page shows it: long texts are cut."""
-    return [view_of(columns) for columns in waiting_in(conversation_id).values(*VIEW_COLUMNS)]
-
-
-def view_of(columns: Mapping[str, Any]) -> QueuedView:
-    """One of them, from its row's `VIEW_COLUMNS`."""
-    text = columns["text"]
-    return QueuedView(
-        message_id=columns["message_id"],
-        client_message_id=columns["client_message_id"],
-        text=text[:MAX_QUEUED_TEXT_CHARS],
-        chars=len(text),
-        edit_of=columns["edit_of_id"],
-        is_held=columns["is_held"],
-        created_at=columns["created_at"],
     )

@@ -22,6 +22,7 @@ from chatapp.services import branches, conversations, prepared_conversations, pr
 from chatapp.services.conversations import News
 from chatapp.services.prepared_conversations import PreparedConversation
 from chatapp.services.reply_rows import parent_of
+from chatapp.services.waiting import views_of, waiting_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +122,7 @@ def store_version(user: User, reply_id: UUID) -> Sent:
         question = access.message_in(conversation, parent_of(earlier))
         reply = reply_rows.begin(conversation, question, owner=reply_rows.PROCESS, now=timezone.now())
         conversations.touch(conversation, branch=question)
-        waiting = queue.views_of(conversation.pk)
+        waiting = views_of(conversation.pk)
     stored = _Stored(message=question, conversation=conversation, reply=reply, waiting=waiting)
     return replace(_with_what_it_follows(stored), is_version=True)
 
@@ -193,14 +194,14 @@ def _store_in(conversation: Conversation, user: User, frame: MessageSend) -> _St
     place = _place(conversation, ready, parent_id=parent_id, edit_of=edit_of)
     stored = _store(conversation, _message_of(user, frame), attachments, place)
     conversations.touch(conversation, branch=stored.message)
-    waiting = queue.views_of(conversation.pk) if guards.are_others_waiting else ()
+    waiting = views_of(conversation.pk) if guards.are_others_waiting else ()
     return replace(stored, ready=ready, waiting=waiting)
 
 
 def _look(conversation: Conversation, user: User, client_message_id: UUID) -> _Guards:
     """One statement, after the lock."""
     own = Q(sender=user, client_message_id=client_message_id)
-    waiting = queue.waiting_in(conversation.pk)
+    waiting = waiting_in(conversation.pk)
     is_sent, is_queued, is_behind_others, are_others_waiting, is_reply_running = (
         Conversation.objects.filter(pk=conversation.pk)
         .values_list(
@@ -236,7 +237,7 @@ def _store_queued(conversation: Conversation, queued: QueuedMessage) -> _Stored:
     queued.delete()
     stored = _store(conversation, message, attachments, place)
     conversations.touch(conversation, branch=stored.message)
-    return replace(stored, ready=ready, waiting=queue.views_of(conversation.pk))
+    return replace(stored, ready=ready, waiting=views_of(conversation.pk))
 
 
 def _message_of(user: User, frame: MessageSend) -> Message:

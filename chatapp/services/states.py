@@ -14,6 +14,7 @@ from chatapp.services.conversations import assistant_view, conversation_view
 from chatapp.services.message_views import attached_names
 from chatapp.services.reply_content import block_views
 from chatapp.services.reply_log import ReplyLog
+from chatapp.services.waiting import views_of
 from warmcache.database import in_database_thread
 
 LOOKS = 3
@@ -125,4 +126,4 @@ def _load(user: User, conversation_id: UUID) -> _Loaded:
     tree = tree_of(conversation_id)
     if not tree.is_growing:
         queue.hold_left_behind(conversation_id)
-    return _Loaded(conversation=conversation, tree=tree, queue=queue.views_of(conversation_id))
+    return _Loaded(conversation=conversation, tree=tree, queue=views_of(conversation_id))

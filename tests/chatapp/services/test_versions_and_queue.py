@@ -12,6 +12,7 @@ from chatapp.models import Conversation, Message, QueuedMessage
 from chatapp.protocol import FrameError, MessageSend
 from chatapp.services import branches, prepared_conversations, queue, reply_end, reply_rows, sent_messages
 from chatapp.services.limits import LIMITS
+from chatapp.services.waiting import waiting_in
 from tests.chatapp.reply_frames import finished, new_log
 from tests.factories import make_assistant
 
@@ -107,7 +108,7 @@ class Chat:
         assert [message.role for message in branch] == ["user", "assistant"] * (len(branch) // 2)
 
     def the_queue_keeps_its_order_and_at_most_one_reply_runs(self) -> None:
-        assert [queued.message_id for queued in queue.waiting_in(self.conversation_id)] == self.queue
+        assert [queued.message_id for queued in waiting_in(self.conversation_id)] == self.queue
         assert Message.objects.filter(conversation=self.conversation_id, status="streaming").count() <= 1
 
     def what_is_ready_is_what_stands_in_the_rows(self) -> None:
