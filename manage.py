@@ -20,7 +20,7 @@ def main() -> None:
     except DatabaseError as error:
         if "--traceback" in sys.argv:
             raise
-        from chatapp.startup import sentence_about_database
+        from chatapp.server.startup import sentence_about_database
 
         sys.exit(sentence_about_database(error))
 

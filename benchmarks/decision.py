@@ -9,10 +9,10 @@ import statistics
 import time
 
 from warmcache import services
+from warmcache.cache.beliefs import record_warm
 from warmcache.core.prefix import Prefix
 from warmcache.core.usage import Usage
 from warmcache.testing import fake_runtime, make_prompt
-from warmcache.warmth import record_warm
 
 TARGET_MICROSECONDS = 150
 DECISIONS = 2000

@@ -15,12 +15,13 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 
+from chatapp.conversations import prompts
 from chatapp.models import Assistant, Attachment, Conversation, Document, Message, User
-from chatapp.services import assistant_layers, prompts
+from chatapp.warming import assistant_layers
 from warmcache import bridge
 from warmcache import services as warmcache
 from warmcache.core.prefix import Prompt
-from warmcache.layer_report import lines_of, report_on
+from warmcache.warmups.layer_report import lines_of, report_on
 from warmcache.words import reason_text
 
 admin.site.site_header = "Warmcache"

@@ -9,7 +9,7 @@ class ChatappConfig(AppConfig):
 
     def ready(self) -> None:
         from chatapp import checks  # noqa: F401  registers itself
-        from chatapp.services import assistant_edits, assistant_layers
+        from chatapp.warming import assistant_edits, assistant_layers
         from warmcache.services import register_shared_layers
 
         assistant_edits.watch()

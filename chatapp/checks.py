@@ -7,10 +7,10 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
-from warmcache.database import DATABASE_THREADS
+from warmcache.background.database import DATABASE_THREADS
 
 IN_MEMORY_LAYER = "channels.layers.InMemoryChannelLayer"
-STEADY_LAYER = "chatapp.channel_layer.SteadyPubSubLayer"
+STEADY_LAYER = "chatapp.socket.channel_layer.SteadyPubSubLayer"
 
 
 @register(Tags.staticfiles)

@@ -137,8 +137,8 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "chatapp.middleware.StaticFilesMiddleware",
-    "chatapp.middleware.ContentSecurityMiddleware",
+    "chatapp.pages.middleware.StaticFilesMiddleware",
+    "chatapp.pages.middleware.ContentSecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -168,7 +168,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "chatapp.context_processors.upstream",
+                "chatapp.pages.context_processors.upstream",
             ],
         },
     },
@@ -198,7 +198,10 @@ else:
 if REDIS_URL:
     CHANNEL_LAYERS: dict[str, Any] = {
         # Its timeouts, retries and pools are its own: redis-py's defaults end a listener after 5 s of silence.
-        "default": {"BACKEND": "chatapp.channel_layer.SteadyPubSubLayer", "CONFIG": {"hosts": [{"address": REDIS_URL}]}}
+        "default": {
+            "BACKEND": "chatapp.socket.channel_layer.SteadyPubSubLayer",
+            "CONFIG": {"hosts": [{"address": REDIS_URL}]},
+        }
     }
 else:
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
@@ -271,7 +274,7 @@ CONTENT_SECURITY_POLICY = {
 }
 
 # Everything of warmcache sits here; `warmcache/conf.py` reads it and documents each entry. `demo` and `serve`
-# settle API_KEY, BASE_URL and UPSTREAM at their start (chatapp/upstream.py).
+# settle API_KEY, BASE_URL and UPSTREAM at their start (chatapp/process/upstream.py).
 WARMCACHE = {
     "API_KEY": ANTHROPIC_API_KEY,
     "BASE_URL": ANTHROPIC_BASE_URL or None,

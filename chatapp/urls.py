@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import path
 
-from chatapp import views
+from chatapp.pages import views
 
 urlpatterns = [
     path("", views.conversation_page, name="home"),

@@ -1,14 +1,14 @@
 """What of `warmcache` gives up by the real clock: a machine that is short of time must not look like a dead server."""
 
 PATIENCES = (
-    "warmcache.ledger.FLUSH_PATIENCE_SECONDS",
-    "warmcache.leases.CLOSE_PATIENCE_SECONDS",
+    "warmcache.ledger.writer.FLUSH_PATIENCE_SECONDS",
+    "warmcache.cache.leases.CLOSE_PATIENCE_SECONDS",
     "warmcache.operator_policy.FIRST_READ_PATIENCE_SECONDS",
-    "warmcache.runtime.CLOSE_PATIENCE_SECONDS",
+    "warmcache.runtime.wiring.CLOSE_PATIENCE_SECONDS",
     "warmcache.services.MANUAL_PATIENCE_SECONDS",
     "warmcache.stores.redis.COMMAND_TIMEOUT_SECONDS",
     "warmcache.stores.redis_link.COMMAND_TIMEOUT_SECONDS",
-    "warmcache.streaming.RECORD_PATIENCE_SECONDS",
+    "warmcache.requests.stream.RECORD_PATIENCE_SECONDS",
     "warmcache.sync.CLOSE_PATIENCE_SECONDS",
-    "warmcache.warming.ROW_PATIENCE_SECONDS",
+    "warmcache.warmups.warm_up.ROW_PATIENCE_SECONDS",
 )

@@ -48,7 +48,7 @@ def test_async_code_reaches_the_database_through_its_own_threads_alone():
         for line, what in slips_in(ast.parse(path.read_text()))
     ]
 
-    assert slips == [], "use warmcache.database.in_database_thread"
+    assert slips == [], "use warmcache.background.database.in_database_thread"
 
 
 @pytest.mark.parametrize(

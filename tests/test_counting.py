@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 
 from tests.counting import counted
 from tests.servers.redis_server import RedisServer
-from warmcache.database import in_database_thread
+from warmcache.background.database import in_database_thread
 from warmcache.models import SkipCount
 
 

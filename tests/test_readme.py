@@ -93,13 +93,13 @@ def test_the_settings_table_holds_every_variable_that_the_settings_read() -> Non
 
 def test_the_table_of_reasons_holds_every_reason_to_skip() -> None:
     told = set(re.findall(r"`([a-z_]+)`", README.split("| reason | meaning |")[1].split("\n\n")[0]))
-    sources = "".join((ROOT / "warmcache" / name).read_text() for name in ("core/policy.py", "warming.py"))
+    sources = "".join((ROOT / "warmcache" / name).read_text() for name in ("core/policy.py", "warmups/warm_up.py"))
     sources += (ROOT / "warmcache/core/prefix.py").read_text()
     skips = set(re.findall(r'(?:SKIP, |SKIP, reason=|_skip\(|return )"([a-z_]+)"', sources))
 
     later = "".join(
         (ROOT / "warmcache" / name).read_text()
-        for name in ("refreshing.py", "keeper.py", "core/keeping.py", "guards.py")
+        for name in ("warmups/refresh.py", "warmups/keeper.py", "core/keeping.py", "cache/guards.py")
     )
     skips |= set(re.findall(r'(?:_let_lapse\(runtime, rest, |forecast\.reason or |reason=)"([a-z_]+)"', later))
 

@@ -7,8 +7,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
-from warmcache import runtime as runtimes
 from warmcache import sync
+from warmcache.runtime import wiring as runtimes
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeVar
 
+from warmcache.background.database import in_database_thread
 from warmcache.conf import INTENTS, Config
 from warmcache.core.policy import Limits
-from warmcache.database import in_database_thread
 from warmcache.models import WarmPolicy
 
 logger = logging.getLogger(__name__)

@@ -9,22 +9,23 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 
-from warmcache import keeper, refreshing, shared_layers, warming, warmth
-from warmcache import runtime as runtimes
+from warmcache.background.database import in_database_thread
+from warmcache.cache import beliefs
+from warmcache.cache.beliefs import Warmth
+from warmcache.cache.visits import Occasion
 from warmcache.conf import get_config
 from warmcache.core.errors import StoreUnavailable
 from warmcache.core.policy import Action, Decision
 from warmcache.core.prefix import Json, Prefix, Prompt
-from warmcache.database import in_database_thread
+from warmcache.ledger.rows import Origin
 from warmcache.models import Intent
 from warmcache.operator_policy import policy_in_force, read_row
-from warmcache.records import Origin
-from warmcache.refreshing import Load, Rest
-from warmcache.shared_layers import ListLayers
-from warmcache.streaming import ResponseStream, Result
-from warmcache.visits import Occasion
-from warmcache.warming import Attempt
-from warmcache.warmth import Warmth
+from warmcache.requests.stream import ResponseStream, Result
+from warmcache.runtime import wiring as runtimes
+from warmcache.warmups import keeper, refresh, shared_layers, warm_up
+from warmcache.warmups.refresh import Load, Rest
+from warmcache.warmups.shared_layers import ListLayers
+from warmcache.warmups.warm_up import Attempt
 
 __all__ = [
     "Attempt",
@@ -60,7 +61,7 @@ def outline(prompt: Prompt, *, label: str = "") -> Prefix:
 
 async def warmth_of(prefix: Prefix) -> Warmth:
     """What is believed of a prefix right now."""
-    return await warmth.warmth_of(runtimes.get_runtime(), prefix)
+    return await beliefs.warmth_of(runtimes.get_runtime(), prefix)
 
 
 async def consider_prefix(
@@ -72,8 +73,8 @@ async def consider_prefix(
     """
     runtime = runtimes.get_runtime()
     occasion = Occasion(intent=intent, label=_fit(label), subject=_fit(subject), chars=chars)
-    decision = await warming.consider(runtime, prefix, occasion)
-    return warming.skipped_attempt(runtime, prefix, decision) if decision.action is Action.SKIP else None
+    decision = await warm_up.consider(runtime, prefix, occasion)
+    return warm_up.skipped_attempt(runtime, prefix, decision) if decision.action is Action.SKIP else None
 
 
 async def prewarm_prefix(
@@ -88,7 +89,7 @@ async def prewarm_prefix(
     `failed` and the reason.
     """
     occasion = Occasion(intent=intent, label=_fit(label), subject=_fit(subject), place=_fit(place), chars=chars)
-    return await warming.prewarm(runtimes.get_runtime(), prompt, occasion)
+    return await warm_up.prewarm(runtimes.get_runtime(), prompt, occasion)
 
 
 async def warm_now(prompt: Prompt, *, label: str = "", subject: str = "") -> Warmth:
@@ -117,7 +118,7 @@ def stream_response(
     `place` is the host's name of the conversation, as in `schedule_refresh`: what was due there is cancelled.
     """
     runtime = runtimes.get_runtime()
-    refreshing.cancel(runtime, _fit(place))
+    refresh.cancel(runtime, _fit(place))
     upstream = runtime.provider.capabilities.upstream
     origin = Origin(label=_fit(label), subject=_fit(subject), upstream=upstream, place=_fit(place))
     return ResponseStream(runtime, prompt, turn, max_tokens=max_tokens, purpose=purpose, origin=origin)
@@ -141,12 +142,12 @@ def schedule_refresh(place: str, load: Load, *, after: Result, label: str = "", 
             missing_tokens=after.usage.output_tokens,
             asks_tool=after.stop_reason == "tool_use",
         )
-        refreshing.schedule(runtimes.get_runtime(), rest)
+        refresh.schedule(runtimes.get_runtime(), rest)
 
 
 def register_shared_layers(list_layers: ListLayers) -> None:
     """Names the layers that many requests share, so that the operator is shown what holding them warm would cost, and
-    may have it done: see `warmcache.shared_layers`. Synchronous; call it once, when Django is ready."""
+    may have it done: see `warmcache.warmups.shared_layers`. Synchronous; call it once, when Django is ready."""
     shared_layers.register_shared_layers(list_layers)
     runtimes.accompany(keeper.keep_forever)
 
@@ -161,7 +162,7 @@ async def holder_of(label: str) -> str | None:
 
 def cancel_refresh(place: str) -> None:
     """Nobody will come back to this place."""
-    refreshing.cancel(runtimes.get_runtime(), _fit(place))
+    refresh.cancel(runtimes.get_runtime(), _fit(place))
 
 
 async def start() -> None:

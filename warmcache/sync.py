@@ -22,7 +22,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from warmcache import services
 from warmcache.core.ports import StreamEvent
-from warmcache.streaming import ResponseStream, Result
+from warmcache.requests.stream import ResponseStream, Result
 
 __all__ = [
     "BlockingStream",

@@ -38,9 +38,9 @@ from warmcache.core.ports import (
 )
 from warmcache.core.prefix import Breakpoint, Json, Prefix, PrefixKey, Prompt, Request, Turn, build_request
 from warmcache.core.usage import Usage
-from warmcache.ledger import Ledger
+from warmcache.ledger.writer import Ledger
 from warmcache.operator_policy import PolicyWatch
-from warmcache.runtime import Runtime, build_runtime, close_runtime, install_runtime
+from warmcache.runtime.wiring import Runtime, build_runtime, close_runtime, install_runtime
 
 __all__ = ["FakeClock", "FakeProvider", "FakeRuntime", "fake_runtime", "make_prefix", "make_prompt", "make_turn"]
 

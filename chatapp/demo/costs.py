@@ -8,7 +8,7 @@ from django.db.models.functions import Length
 
 from chatapp.models import Assistant, TimeToLive
 from warmcache.core.catalog import facts_for
-from warmcache.prices import rates_for
+from warmcache.upstream.prices import rates_for
 
 
 def first_warm_ups() -> Iterator[str]:

@@ -10,27 +10,30 @@ import pytest
 from channels.layers import get_channel_layer
 from django.db.backends.utils import CursorWrapper
 
+from chatapp.conversations import prepared_conversations
 from chatapp.models import Assistant, User
-from chatapp.services import lifecycle, loop_lag, prepared_conversations
+from chatapp.process import lifecycle
+from chatapp.replies import loop_lag
 from tests import patience
 from tests.chatapp.sockets import Tab, cookie_of, sign_in
 from tests.factories import make_assistant, make_user
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import SimulatorControl
-from warmcache import operator_policy, runtime
-from warmcache.database import in_database_thread
-from warmcache.simulator_process import SimulatorProcess
+from warmcache import operator_policy
+from warmcache.background.database import in_database_thread
+from warmcache.runtime import wiring
 from warmcache.testing import FakeClock
+from warmcache.upstream.simulator_process import SimulatorProcess
 
 PATIENCES = (
     *patience.PATIENCES,
-    "chatapp.channel_layer.COMMAND_SECONDS",
-    "chatapp.services.redis_reply_logs.COMMAND_SECONDS",
-    "chatapp.services.reply_run.LAST_WRITE_SECONDS",
-    "chatapp.services.running_replies.SHUTDOWN_PATIENCE_SECONDS",
-    "chatapp.signed_in_socket.LAST_WORK_SECONDS",
-    "chatapp.signed_in_socket.PONG_SECONDS",
-    "chatapp.upstream.LOCAL_PROBE_SECONDS",
+    "chatapp.socket.channel_layer.COMMAND_SECONDS",
+    "chatapp.replies.redis_logs.COMMAND_SECONDS",
+    "chatapp.replies.run.LAST_WRITE_SECONDS",
+    "chatapp.replies.registry.SHUTDOWN_PATIENCE_SECONDS",
+    "chatapp.socket.session.LAST_WORK_SECONDS",
+    "chatapp.socket.session.PONG_SECONDS",
+    "chatapp.process.upstream.LOCAL_PROBE_SECONDS",
 )
 """The same of the chat."""
 
@@ -123,7 +126,7 @@ async def open_tab(quiet_process, simulator) -> AsyncIterator[Callable[[User], A
 @pytest.fixture
 def queries(monkeypatch) -> list[str]:
     """SQL statements of all threads, in order, without the control of transactions and what is due by the clock."""
-    monkeypatch.setattr(runtime, "HOUSEKEEPING_SECONDS", 3600)
+    monkeypatch.setattr(wiring, "HOUSEKEEPING_SECONDS", 3600)
     monkeypatch.setattr(operator_policy, "REFRESH_SECONDS", 3600)
     statements: list[str] = []
     execute = CursorWrapper.execute

@@ -7,7 +7,7 @@ from typing import Any
 from chatapp.models import Message
 from tests.chatapp.sockets import Tab, eventually
 from tests.servers.chat_server import SimulatorControl
-from warmcache.database import in_database_thread
+from warmcache.background.database import in_database_thread
 
 
 async def begin_held_reply(tab: Tab, simulator: SimulatorControl, **place: Any) -> dict[str, Any]:

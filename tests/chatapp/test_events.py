@@ -6,7 +6,7 @@ import pytest
 from channels.layers import get_channel_layer
 
 from chatapp import events
-from chatapp.consumers import ChatConsumer
+from chatapp.socket.consumer import ChatConsumer
 
 
 @pytest.fixture

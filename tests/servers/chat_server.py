@@ -15,7 +15,7 @@ from typing import Any, Literal, Self
 
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.ports import free_port
-from warmcache.simulator_process import SimulatorProcess
+from warmcache.upstream.simulator_process import SimulatorProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET_KEY = "a key for tests, the same in every process"

@@ -10,12 +10,12 @@ from aiohttp import web
 
 from tests.servers import PATIENCE_SECONDS
 from warmcache.conf import Config
-from warmcache.provider import MessagesProvider
 from warmcache.simulator.app import create_app
 from warmcache.simulator.faults import read_fault
 from warmcache.simulator.journal import Exchange
 from warmcache.simulator.provider import Options, Simulator
 from warmcache.simulator.scripts import read_script
+from warmcache.upstream.anthropic import MessagesProvider
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

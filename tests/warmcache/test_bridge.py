@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from warmcache import bridge
-from warmcache import runtime as runtimes
+from warmcache.runtime import wiring as runtimes
 
 
 @pytest.fixture(autouse=True)

@@ -18,9 +18,9 @@ from warmcache.conf import Config
 from warmcache.core.errors import UpstreamUnavailable
 from warmcache.core.ports import BlockDelta
 from warmcache.models import SkipCount, UsageRecord
-from warmcache.runtime import build_runtime, install_runtime
-from warmcache.simulator_process import SimulatorProcess
+from warmcache.runtime.wiring import build_runtime, install_runtime
 from warmcache.testing import FakeClock, FakeProvider, FakeRuntime, make_prompt, make_turn
+from warmcache.upstream.simulator_process import SimulatorProcess
 
 ROOT = Path(__file__).parents[2]
 

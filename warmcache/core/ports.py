@@ -1,4 +1,4 @@
-"""What the services need from the outside world. Implementations: `provider.py`, `stores/`, `testing.py`."""
+"""What the services need from the outside world. Implementations: `upstream/anthropic.py`, `stores/`, `testing.py`."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager

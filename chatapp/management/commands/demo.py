@@ -6,9 +6,10 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.urls import reverse
 
-from chatapp import listening, startup, upstream
+from chatapp.accounts import sign_in_links
 from chatapp.demo import costs, seeding
-from chatapp.services import sign_in_links
+from chatapp.process import upstream
+from chatapp.server import listening, startup
 
 HOST = "127.0.0.1"
 

@@ -6,8 +6,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from chatapp import listening, startup
-from chatapp.upstream import Upstream
+from chatapp.process.upstream import Upstream
+from chatapp.server import listening, startup
 
 
 class Command(BaseCommand):

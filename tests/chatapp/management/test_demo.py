@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from chatapp.listening import listen
+from chatapp.server.listening import listen
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import clean_environment
 from tests.servers.processes import children_of, is_running, wait_until_gone
@@ -203,7 +203,7 @@ def test_a_simulator_that_does_not_start_is_told(demo):
 
 
 def test_a_simulator_that_runs_already_is_told_from_the_real_api(demo, known_database):
-    from warmcache.simulator_process import SimulatorProcess
+    from warmcache.upstream.simulator_process import SimulatorProcess
 
     with SimulatorProcess(profile="instant") as simulator:
         process = demo(ANTHROPIC_BASE_URL=simulator.wait_ready(PATIENCE_SECONDS), ANTHROPIC_API_KEY="sk-invalid")

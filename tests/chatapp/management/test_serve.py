@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chatapp.listening import listen
+from chatapp.server.listening import listen
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import clean_environment
 from tests.servers.processes import children_of, wait_until_gone

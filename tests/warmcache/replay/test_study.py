@@ -10,13 +10,13 @@ from django.core.management import CommandError, call_command
 
 from tests.warmcache.replay.traffic import MODEL, rates, write
 from warmcache.core.statistics import Bootstrap, interval, percentile
-from warmcache.prices import rates_for
 from warmcache.replay.charts import chart
 from warmcache.replay.people import Habits
 from warmcache.replay.study import Block, Cell, Study
 from warmcache.replay.tables import sweep, table, verdicts
 from warmcache.replay.trace_files import TraceMissing
 from warmcache.replay.traces import BURSTGPT, CLAUDE_CODE, MOONCAKE, read_trace
+from warmcache.upstream.prices import rates_for
 
 POLICIES = ("never", "always-on-typing", "on-open", "keepalive-3", "1h", "ours", "oracle")
 REAL_TRACES = Path(__file__).parents[4] / "shared" / "data" / "traces"

@@ -9,12 +9,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from warmcache import runtime as runtimes
 from warmcache.conf import get_config
 from warmcache.core.errors import StoreUnavailable
-from warmcache.keeper import holders
-from warmcache.layer_report import lines_of, report_on
-from warmcache.shared_layers import SharedLayer, registered_layers
+from warmcache.runtime import wiring as runtimes
+from warmcache.warmups.keeper import holders
+from warmcache.warmups.layer_report import lines_of, report_on
+from warmcache.warmups.shared_layers import SharedLayer, registered_layers
 
 
 class Command(BaseCommand):

@@ -13,7 +13,6 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from warmcache.prices import rates_for
 from warmcache.replay.charts import chart
 from warmcache.replay.people import Habits
 from warmcache.replay.policies import fixed_policy
@@ -22,6 +21,7 @@ from warmcache.replay.tables import as_json, sweep, table, verdicts
 from warmcache.replay.trace_files import TraceError, name_of, tables_in
 from warmcache.replay.traces import SOURCES, must_be_rebuilt
 from warmcache.simulator.latency import AUTO, PROFILES
+from warmcache.upstream.prices import rates_for
 
 DEFAULT_TRACES = Path("..") / "shared" / "data" / "traces"
 POLICIES = (BASELINE, "always-on-typing", "on-open", "keepalive-3", "1h", OURS, ORACLE)

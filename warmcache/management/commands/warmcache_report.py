@@ -7,10 +7,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from warmcache.reporting.figures import report_of
-from warmcache.reporting.rows import read_evidence
-from warmcache.reporting.text import as_json, lines
-from warmcache.runtime import SystemClock
+from warmcache.report.figures import report_of
+from warmcache.report.rows import read_evidence
+from warmcache.report.text import as_json, lines
+from warmcache.runtime.wiring import SystemClock
 
 SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 

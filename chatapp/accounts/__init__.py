@@ -1,0 +1,1 @@
+"""How people come in: sessions and sign-in links."""

@@ -1,0 +1,103 @@
+"""The only builder of a conversation's prompt, from rows that were read. It gives the blocks; `warmcache` places the
+breakpoints, and `prepared_conversations` keeps what was built.
+
+Nothing volatile (time, user name, place) goes in here: one changed byte makes everything behind it cold.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from chatapp.conversations import reply_states
+from chatapp.models import Assistant, Attachment, Message
+from warmcache.core.prefix import Json, Prompt, Turn
+
+MIN_THINKING_BUDGET_TOKENS = 1024
+CACHED_DOCUMENT = '<document title="{title}">\n{text}\n</document>'
+
+
+def prompt_for_new_chat(assistant: Assistant, attachments: Sequence[Attachment] = ()) -> Prompt:
+    """What the first message of a chat with this assistant will follow."""
+    return Prompt(
+        model=assistant.model,
+        system=tuple(_system_blocks(assistant)),
+        tools=tuple(assistant.tools),
+        draft=attachment_blocks(attachments),
+        shared_ttl=assistant.shared_ttl,  # type: ignore[arg-type]
+        conversation_ttl=assistant.conversation_ttl,  # type: ignore[arg-type]
+        thinking=_thinking(assistant),
+        effort=assistant.effort or None,
+        output_format={"type": "json_schema", "schema": assistant.output_schema} if assistant.output_schema else None,
+    )
+
+
+def turns_of(messages: Iterable[Message]) -> tuple[Turn, ...]:
+    """What was said, in that order, as the history of a prompt; what is still being said is left out."""
+    turns = (
+        asked(message.content) if message.role == Message.Role.USER else answered(message.content)
+        for message in messages
+        if reply_states.consequence_of(message.status).is_said
+    )
+    return tuple(turn for turn in turns if turn is not None)
+
+
+def asked(content: Sequence[Json]) -> Turn | None:
+    """A person's message."""
+    return Turn(role="user", blocks=tuple(content)) if content else None
+
+
+def answered(content: Sequence[Json]) -> Turn | None:
+    """The text of an ended reply. Thinking is not sent back; a tool call that nobody answered cannot be."""
+    blocks = tuple(
+        {"type": "text", "text": block["text"]}
+        for block in content
+        if block.get("type") == "text" and str(block.get("text", "")).strip()
+    )
+    return Turn(role="assistant", blocks=blocks) if blocks else None
+
+
+def draft_and_turn(content: Sequence[Json]) -> tuple[tuple[Json, ...], tuple[Json, ...]]:
+    """A person's message, as the request that it is sent with has it: what was attached, and the own text."""
+    is_text = [block.get("type") == "text" for block in content]
+    first_text = is_text.index(True) if True in is_text else max(len(content) - 1, 0)
+    return tuple(content[:first_text]), tuple(content[first_text:])
+
+
+def message_content(text: str, attachments: Sequence[Attachment], *, edit_of: Message | None = None) -> list[Json]:
+    """API blocks of a person's message: attachments first, so that they can be read while the question is typed.
+
+    An edited text keeps what was attached to the first one.
+    """
+    text_blocks = [{"type": "text", "text": text}] if text.strip() else []
+    kept = [] if edit_of is None else [block for block in edit_of.content if block.get("type") != "text"]
+    return [*kept, *attachment_blocks(attachments), *text_blocks]
+
+
+def attachment_blocks(attachments: Iterable[Attachment]) -> tuple[Json, ...]:
+    return tuple(
+        {
+            "type": "document",
+            "title": attachment.name,
+            "source": {"type": "text", "media_type": "text/plain", "data": attachment.text},
+        }
+        for attachment in attachments
+    )
+
+
+def _system_blocks(assistant: Assistant) -> Iterable[Json]:
+    if assistant.system_prompt.strip():
+        yield {"type": "text", "text": assistant.system_prompt}
+    for document in assistant.documents.all():
+        yield {"type": "text", "text": CACHED_DOCUMENT.format(title=document.title, text=document.text)}
+
+
+def _thinking(assistant: Assistant) -> Json | None:
+    match assistant.thinking:
+        case "":
+            return None
+        case "adaptive":
+            # Newer models show nothing of their thinking unless asked to.
+            return {"type": "adaptive", "display": "summarized"}
+        case "enabled":
+            budget = max(MIN_THINKING_BUDGET_TOKENS, assistant.max_output_tokens // 2)
+            return {"type": "enabled", "budget_tokens": budget}
+        case kind:
+            return {"type": kind}

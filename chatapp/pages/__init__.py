@@ -1,0 +1,1 @@
+"""Plain HTTP: views, forms, middleware, and what every template gets."""

@@ -1,0 +1,11 @@
+"""What every template knows."""
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from chatapp.process import upstream as upstreams
+
+
+def upstream(request: HttpRequest) -> dict[str, str | bool]:
+    """Who answers, so that every page can say plainly when it is not the real API."""
+    return {"upstream": upstreams.name(), "has_api_key": bool(settings.ANTHROPIC_API_KEY)}

@@ -1,0 +1,236 @@
+"""Pages and plain HTTP endpoints."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+from uuid import UUID
+
+import msgspec
+from asgiref.sync import async_to_sync
+from django.conf import settings
+from django.contrib.auth import login
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import LoginView, LogoutView
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http.request import split_domain_port
+from django.middleware.csrf import get_token
+from django.shortcuts import redirect, render
+from django.templatetags.static import static
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from chatapp import events
+from chatapp.accounts import sign_in_links
+from chatapp.conversations import access, attachments, conversations, prepared_conversations
+from chatapp.models import Assistant, Conversation, User
+from chatapp.pages.forms import RenameForm
+from chatapp.process import metrics as prometheus
+from chatapp.process import upstream
+from chatapp.process.health import health
+from chatapp.protocol import MAX_ATTACHMENTS
+
+SOCKET_PATH = "/ws/chat/"
+# What surrounds a file in a form.
+MULTIPART_BYTES = 16 * 1024
+# The sidebar's length; older ones are found by their address.
+LISTED_CONVERSATIONS = 200
+
+
+@never_cache
+@login_required
+@require_GET
+def conversation_page(request: HttpRequest, conversation_id: UUID | None = None) -> HttpResponse:
+    """The chat: a new one, or one of the person's own."""
+    user = _signed_in(request)
+    conversation = _conversation_or_404(user, conversation_id) if conversation_id else None
+    assistants = list(access.assistants_for(user))
+    if not assistants:
+        return render(request, "chat/no_assistants.html", status=503)
+    assistant = conversation.assistant if conversation else assistants[0]
+    listed = list(access.conversations_of(user)[:LISTED_CONVERSATIONS])
+    context = {
+        "assistant": assistant,
+        "assistants": assistants,
+        "conversation": conversation,
+        "conversations": listed,
+        "config": _page_config(request, assistants, listed, conversation, assistant),
+    }
+    return render(request, "chat/conversation.html", context)
+
+
+@login_required
+@require_POST
+def rename_conversation(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
+    """Form field `title`; 204, and every open page hears of it."""
+    conversation = _conversation_or_404(_signed_in(request), conversation_id)
+    form = RenameForm(request.POST)
+    if not form.is_valid():
+        return JsonResponse({"errors": form.errors}, status=400)
+    conversations.rename(conversation, form.cleaned_data["title"])
+    return HttpResponse(status=204)
+
+
+@login_required
+@require_POST
+def delete_conversation(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
+    """204, and every open page hears of it."""
+    conversations.delete(_conversation_or_404(_signed_in(request), conversation_id))
+    return HttpResponse(status=204)
+
+
+@login_required
+@require_POST
+def upload_attachment(request: HttpRequest) -> HttpResponse:
+    """Multipart field `file`; 201 with `id`, `name` and `chars`, or an error with a `message` for the person."""
+    try:
+        if int(request.META.get("CONTENT_LENGTH") or 0) > attachments.MAX_FILE_BYTES + MULTIPART_BYTES:
+            raise attachments.too_large()
+        file = request.FILES.get("file")
+        if file is None:
+            raise attachments.AttachmentRefused(400, "No file came with the request.")
+        attachment = attachments.store(_signed_in(request), name=file.name or "", data=file.read())
+    except attachments.AttachmentRefused as refusal:
+        return JsonResponse({"message": refusal.message}, status=refusal.status)
+    found = {"id": attachment.pk, "name": attachment.name, "chars": len(attachment.text)}
+    return JsonResponse(found, status=201)
+
+
+@login_required
+@require_POST
+def delete_attachment(request: HttpRequest, attachment_id: UUID) -> HttpResponse:
+    """204; 404 for what is sent already, or not the person's."""
+    try:
+        attachments.take_back(_signed_in(request), attachment_id)
+    except access.NotFound:
+        raise Http404 from None
+    return HttpResponse(status=204)
+
+
+class SignInView(LoginView):
+    """`/accounts/login/`. The answer to a wrong name and to a wrong password is the same."""
+
+    redirect_authenticated_user = True
+
+
+class SignOutView(LogoutView):
+    """`/accounts/logout/`: pages that are still open anywhere lose their sockets."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        user_id = request.user.pk
+        response = super().post(request, *args, **kwargs)
+        # Only now is the session gone: a socket that looked before would stay open.
+        if user_id is not None:
+            prepared_conversations.store.evict_user(user_id)
+            async_to_sync(events.announce_sign_out)(user_id)
+        return response
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def sign_in_link(request: HttpRequest, token: str) -> HttpResponse:
+    """The one-time way in that `demo` prints: GET shows a button, so that no link preview uses it up; POST signs in."""
+    if not _is_local(request):
+        raise Http404
+    now = timezone.now()
+    if request.method == "POST" and (user := sign_in_links.consume(token, now=now)):
+        login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+        return redirect("home")
+    link = sign_in_links.find(token)
+    state = link.state(now) if link else "unknown"
+    context = {"username": link.user.get_username() if link else "", "state": state}
+    status = {"ready": 200, "unknown": 404}.get(state, 410)
+    return render(request, "registration/sign_in_link.html", context, status=status)
+
+
+async def healthz(request: HttpRequest) -> HttpResponse:
+    """Alive. Asks nobody, so that a database that is down does not get healthy processes killed."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+@never_cache
+def readyz(request: HttpRequest) -> HttpResponse:
+    """Can serve: 200, or 503 with the reason as one word."""
+    trouble = health.trouble()
+    return HttpResponse(f"{trouble or 'ok'}\n", content_type="text/plain", status=503 if trouble else 200)
+
+
+@never_cache
+@require_GET
+def metrics(request: HttpRequest) -> HttpResponse:
+    """For Prometheus: with the bearer token of `METRICS_TOKEN`, or for people who may read the ledger in the admin."""
+    if not _may_read_metrics(request):
+        told = "Ask with the bearer token that METRICS_TOKEN sets, or sign in as staff that may view warm-ups.\n"
+        return HttpResponse(told, content_type="text/plain", status=401, headers={"WWW-Authenticate": "Bearer"})
+    return HttpResponse(prometheus.exposition(), content_type=prometheus.CONTENT_TYPE)
+
+
+@require_GET
+def favicon(request: HttpRequest) -> HttpResponse:
+    """For browsers that ask here before they have read a page."""
+    return redirect(static("img/favicon.svg"))
+
+
+def _signed_in(request: HttpRequest) -> User:
+    return cast(User, request.user)
+
+
+def _may_read_metrics(request: HttpRequest) -> bool:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and settings.METRICS_TOKEN:
+        return constant_time_compare(token.strip(), settings.METRICS_TOKEN)
+    user = request.user
+    return user.is_active and user.is_staff and user.has_perm("warmcache.view_warmup")
+
+
+def _conversation_or_404(user: User, conversation_id: UUID) -> Conversation:
+    try:
+        return access.conversation_for_user(user, conversation_id)
+    except access.NotFound:
+        raise Http404 from None
+
+
+# What a proxy adds. Behind one, a loopback address says nothing about where the person sits.
+PROXY_HEADERS = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip")
+
+
+def _is_local(request: HttpRequest) -> bool:
+    """From this machine and addressed to it, without a proxy between."""
+    if any(header in request.headers for header in PROXY_HEADERS):
+        return False
+    host, _ = split_domain_port(request.get_host())
+    return upstream.is_loopback(host) and upstream.is_loopback(request.META.get("REMOTE_ADDR", ""))
+
+
+def _page_config(
+    request: HttpRequest,
+    assistants: Sequence[Assistant],
+    listed: Sequence[Conversation],
+    conversation: Conversation | None,
+    assistant: Assistant,
+) -> dict[str, Any]:
+    """The server's facts for the page's scripts, all of them plain JSON values."""
+    user = _signed_in(request)
+    return {
+        "socket_path": SOCKET_PATH,
+        "csrf_token": get_token(request),
+        "conversation_id": str(conversation.id) if conversation else None,
+        "assistant_id": assistant.pk,
+        "assistants": [msgspec.to_builtins(conversations.assistant_view(each)) for each in assistants],
+        "conversations": [msgspec.to_builtins(conversations.conversation_view(each)) for each in listed],
+        "upstream": upstream.name(),
+        "attachments": {
+            "max_bytes": attachments.MAX_FILE_BYTES,
+            "max_count": MAX_ATTACHMENTS,
+            "accept": attachments.ACCEPTED,
+        },
+        "user": {"id": user.pk, "username": user.get_username(), "is_staff": user.is_staff},
+        "urls": {
+            "home": reverse("home"),
+            "conversation": "/c/",
+            "admin": reverse("admin:index") if user.is_staff else None,
+            "sign_out": reverse("logout"),
+            "attachments": reverse("upload_attachment"),
+        },
+    }

@@ -1,0 +1,29 @@
+"""Start and end of the process on ASGI servers that tell of them. Our own server calls `lifecycle` by itself."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from chatapp.process import lifecycle
+
+logger = logging.getLogger(__name__)
+
+
+async def application(
+    scope: dict[str, Any],
+    receive: Callable[[], Awaitable[dict[str, Any]]],
+    send: Callable[[dict[str, Any]], Awaitable[None]],
+) -> None:
+    """The server closes the sockets before it tells of the end; replies that still run end as `interrupted`."""
+    await receive()
+    try:
+        await lifecycle.startup()
+    except Exception:
+        logger.exception("The server could not start.")
+        # An exception would only say that nothing is done at the start, and the server would go on without it.
+        await send({"type": "lifespan.startup.failed", "message": "The server could not start."})
+        return
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await lifecycle.shutdown()
+    await send({"type": "lifespan.shutdown.complete"})

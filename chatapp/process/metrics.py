@@ -1,0 +1,89 @@
+"""`/metrics`: this process, its replies, and the last day of the ledger, as Prometheus reads them."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+from django.db import DatabaseError
+from django.db.models import Count, Sum
+from django.utils import timezone
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Metric, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from chatapp.conversations import prepared_conversations
+from chatapp.process import open_sockets
+from chatapp.process.health import health
+from chatapp.replies import metrics, registry
+from warmcache.models import LostWrites, SkipCount, WarmUp
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+LEDGER_WINDOW = timedelta(days=1)
+"""Bounded, so that a reading costs the same however long the ledger is."""
+
+
+class ThisProcess(Collector):
+    """What goes on right now."""
+
+    def collect(self) -> Iterable[Metric]:
+        """Gauges; asks nobody."""
+        yield GaugeMetricFamily("warmcache_open_sockets", "Open WebSockets.", len(open_sockets.listed()))
+        yield GaugeMetricFamily("warmcache_running_replies", "Replies being written.", registry.count())
+        ready = prepared_conversations.store
+        yield GaugeMetricFamily(
+            "warmcache_prepared_conversations", "Conversations whose prompt is ready in memory.", len(ready)
+        )
+        sizes = GaugeMetricFamily("warmcache_prepared_bytes", "What prepared prompts take in memory.", labels=["part"])
+        sizes.add_metric(["conversations"], ready.size_bytes)
+        sizes.add_metric(["assistants"], ready.shared_bytes)
+        yield sizes
+        yield GaugeMetricFamily("warmcache_draining", "1 while the process ends.", int(health.draining.is_set()))
+
+
+class Ledger(Collector):
+    """The last day, of all processes together: each of them tells the same, so take the maximum and not the sum."""
+
+    def collect(self) -> Iterable[Metric]:
+        """Gauges. A database that does not answer costs only these, and `warmcache_ledger_up` says so."""
+        try:
+            families = list(self._read())
+        except DatabaseError:
+            families = []
+        yield GaugeMetricFamily("warmcache_ledger_up", "1 if the ledger could be read.", int(bool(families)))
+        yield from families
+
+    def _read(self) -> Iterator[Metric]:
+        since = timezone.now() - LEDGER_WINDOW
+        yield from self._warm_ups(since)
+        skipped = GaugeMetricFamily(
+            "warmcache_skips_last_day", "Warm-ups that were considered and not sent.", labels=["intent", "reason"]
+        )
+        rows = SkipCount.objects.filter(minute__gte=since).order_by().values_list("intent", "reason")
+        for intent, reason, count in rows.annotate(Sum("count")):
+            skipped.add_metric([intent, reason], count)
+        yield skipped
+        lost = LostWrites.objects.filter(minute__gte=since).aggregate(lost=Sum("count"))["lost"]
+        yield GaugeMetricFamily("warmcache_lost_writes_last_day", "Rows that could not be written.", lost or 0)
+
+    def _warm_ups(self, since: datetime) -> Iterator[Metric]:
+        labels = ["intent", "outcome"]
+        sent = GaugeMetricFamily("warmcache_warm_ups_last_day", "Warm-ups that were sent.", labels=labels)
+        cost = GaugeMetricFamily("warmcache_warm_up_cost_usd_last_day", "What they cost, US dollars.", labels=labels)
+        rows = WarmUp.objects.filter(started_at__gte=since).order_by().values_list("intent", "outcome")
+        for intent, outcome, count, dollars in rows.annotate(Count("pk"), Sum("cost_usd")):
+            sent.add_metric([intent, outcome or "waiting"], count)
+            cost.add_metric([intent, outcome or "waiting"], float(dollars or 0))
+        yield sent
+        yield cost
+
+
+_now = CollectorRegistry(auto_describe=False)
+_now.register(ThisProcess())
+_now.register(Ledger())
+ProcessCollector(registry=_now)
+
+
+def exposition() -> bytes:
+    """All of it, in the text format. Blocks on the database."""
+    return generate_latest(_now) + generate_latest(metrics.registry)

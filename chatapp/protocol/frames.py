@@ -1,0 +1,354 @@
+"""Every WebSocket frame, both directions, as a value.
+
+Pure Python: no Django, no Channels. `PROTOCOL.md` tells when each frame is sent; a test holds the two together.
+Frames are JSON objects in text frames, told apart by `type`. Unknown fields are ignored, so that either side may
+add one; a missing or mistyped field is refused with `FrameError`.
+"""
+
+import json
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from chatapp.protocol.views import (
+    AssistantView,
+    AttachmentView,
+    ConversationView,
+    Count,
+    Cursor,
+    ErrorView,
+    MessageView,
+    ReplyView,
+    UsageView,
+)
+
+PROTOCOL_VERSION = 1
+MAX_FRAME_BYTES = 256 * 1024
+MAX_TEXT_CHARS = 100_000
+MAX_ATTACHMENTS = 20
+MAX_QUEUED_TEXT_CHARS = 1_000
+MAX_REASON_CHARS = 200
+MAX_REF_CHARS = 64
+REFS = ("client_message_id", "reply_id", "message_id", "conversation_id")
+"""The first of these that a refused frame has is the `ref` of its `error`."""
+
+CLOSE_SIGNED_OUT = 4401
+CLOSE_FORBIDDEN = 4403
+CLOSE_TOO_SLOW = 4408
+CLOSE_ABUSE = 4409
+CLOSE_RESTARTING = 4412
+CLOSE_LIFETIME = 4413
+
+AssistantId = Annotated[int, Meta(ge=1, le=2**63 - 1)] | Annotated[str, Meta(pattern="^[0-9]{1,18}\\Z")]
+ReplyStatus = Literal["complete", "stopped", "interrupted", "failed"]
+AttachmentIds = Annotated[list[UUID], Meta(max_length=MAX_ATTACHMENTS)]
+
+
+class FrameError(Exception):
+    """A frame from the browser that cannot be taken. `code` and `message` go back in an `error` frame."""
+
+    def __init__(self, code: str, message: str, ref: str | None = None, *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.ref = ref
+        self.retryable = retryable
+
+
+# Browser to server
+
+
+class ClientFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """A frame that the browser sends."""
+
+
+class ConversationOpen(ClientFrame, frozen=True, kw_only=True, tag="conversation.open"):
+    conversation_id: UUID | None = None
+    assistant_id: AssistantId | None = None
+    cursor: Cursor | None = None
+
+
+class TypingStarted(ClientFrame, frozen=True, kw_only=True, tag="typing.started"):
+    conversation_id: UUID | None = None
+    assistant_id: AssistantId | None = None
+    chars: Count = 0
+    attachment_ids: AttachmentIds = []
+
+
+class TypingStopped(ClientFrame, frozen=True, kw_only=True, tag="typing.stopped"):
+    conversation_id: UUID | None = None
+    assistant_id: AssistantId | None = None
+
+
+class MessageSend(ClientFrame, frozen=True, kw_only=True, tag="message.send"):
+    client_message_id: UUID
+    text: str
+    conversation_id: UUID | None = None
+    assistant_id: AssistantId | None = None
+    parent_id: UUID | None = None
+    edit_of: UUID | None = None
+    attachment_ids: AttachmentIds = []
+
+
+class QueueWithdraw(ClientFrame, frozen=True, kw_only=True, tag="queue.withdraw"):
+    message_id: UUID
+
+
+class QueueSend(ClientFrame, frozen=True, kw_only=True, tag="queue.send"):
+    message_id: UUID
+
+
+class BranchSelect(ClientFrame, frozen=True, kw_only=True, tag="branch.select"):
+    conversation_id: UUID
+    message_id: UUID
+    cursor: Cursor | None = None
+
+
+class ReplyStop(ClientFrame, frozen=True, kw_only=True, tag="reply.stop"):
+    reply_id: UUID
+
+
+class ReplyRegenerate(ClientFrame, frozen=True, kw_only=True, tag="reply.regenerate"):
+    reply_id: UUID
+
+
+class ReplySeen(ClientFrame, frozen=True, kw_only=True, tag="reply.seen"):
+    reply_id: UUID
+    seq: Count
+    ttft_ms: Annotated[float, Meta(ge=0, le=3_600_000)] | None = None
+
+
+class Ping(ClientFrame, frozen=True, kw_only=True, tag="ping"):
+    pass
+
+
+AnyClientFrame = (
+    ConversationOpen
+    | TypingStarted
+    | TypingStopped
+    | MessageSend
+    | QueueWithdraw
+    | QueueSend
+    | BranchSelect
+    | ReplyStop
+    | ReplyRegenerate
+    | ReplySeen
+    | Ping
+)
+
+
+# Server to browser
+
+
+class ServerFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """A frame that the server sends."""
+
+
+class Ready(ServerFrame, frozen=True, kw_only=True, tag="ready"):
+    protocol: int
+    user: dict[str, Any]
+    timings: dict[str, int]
+    limits: dict[str, int]
+    upstream: Literal["anthropic", "simulator", "local"]
+
+
+class ConversationState(ServerFrame, frozen=True, kw_only=True, tag="conversation.state"):
+    conversation: ConversationView | None
+    assistant: AssistantView
+    messages: list[MessageView]
+    reply: ReplyView | None
+    recovered: bool
+
+
+class ConversationUpdated(ServerFrame, frozen=True, kw_only=True, tag="conversation.updated"):
+    conversation: ConversationView
+
+
+class Warmth(ServerFrame, frozen=True, kw_only=True, tag="warmth"):
+    """What we believe of a prefix. One of `conversation_id` and `assistant_id` is set, as in the frame answered."""
+
+    state: Literal["cold", "warming", "warm", "expiring", "skipped", "failed"]
+    reason: str | None
+    prefix_tokens: int
+    estimated_expires_at: datetime | None
+    conversation_id: UUID | UnsetType = UNSET
+    assistant_id: int | UnsetType = UNSET
+
+
+class MessageCreated(ServerFrame, frozen=True, kw_only=True, tag="message.created"):
+    client_message_id: UUID
+    message_id: UUID
+    conversation_id: UUID
+    parent_id: UUID | None
+    text: str
+    attachments: list[str]
+    created_at: datetime
+
+
+class MessageQueued(ServerFrame, frozen=True, kw_only=True, tag="message.queued"):
+    client_message_id: UUID
+    message_id: UUID
+    conversation_id: UUID
+    text: str
+    created_at: datetime
+
+
+class MessageWithdrawn(ServerFrame, frozen=True, kw_only=True, tag="message.withdrawn"):
+    client_message_id: UUID
+    message_id: UUID
+    conversation_id: UUID
+    text: str
+    attachments: list[AttachmentView]
+
+
+class ReplyStarted(ServerFrame, frozen=True, kw_only=True, tag="reply.started"):
+    reply_id: UUID
+    parent_id: UUID
+    conversation_id: UUID
+    epoch: str
+    model: str
+    warmth: str
+
+
+class ReplyDelta(ServerFrame, frozen=True, kw_only=True, tag="reply.delta"):
+    reply_id: UUID
+    epoch: str
+    seq: int
+    kind: Literal["text", "thinking", "tool_input"]
+    block: int
+    text: str
+
+
+class ReplyBlock(ServerFrame, frozen=True, kw_only=True, tag="reply.block"):
+    reply_id: UUID
+    epoch: str
+    seq: int
+    block: int
+    kind: Literal["text", "thinking", "tool_input"]
+    name: str
+    state: Literal["start", "stop"]
+    data: dict[str, Any] | None
+
+
+class ReplyFinished(ServerFrame, frozen=True, kw_only=True, tag="reply.finished"):
+    reply_id: UUID
+    epoch: str
+    seq: int
+    status: ReplyStatus
+    stop_reason: str | None
+    error: ErrorView | None
+    usage: UsageView | None
+    warmth: str
+    ttft_ms: int | None
+    cost_usd: str | None
+    warm_up_id: UUID | None
+
+
+class Error(ServerFrame, frozen=True, kw_only=True, tag="error"):
+    code: str
+    message: str
+    ref: str | None
+    retryable: bool
+
+
+class Pong(ServerFrame, frozen=True, kw_only=True, tag="pong"):
+    pass
+
+
+_decoder: msgspec.json.Decoder[AnyClientFrame] = msgspec.json.Decoder(AnyClientFrame)
+_encoder = msgspec.json.Encoder(decimal_format="string")
+
+
+def encode(frame: ServerFrame) -> str:
+    """One server frame as the text of a WebSocket frame. Times are ISO 8601 UTC with a `Z`."""
+    return _encoder.encode(frame).decode()
+
+
+def decode(text: str) -> AnyClientFrame:
+    """One client frame from the text of a WebSocket frame; raises `FrameError` with the code to answer."""
+    raw = _utf8(text)
+    if len(raw) > MAX_FRAME_BYTES:
+        words = f"A frame may hold at most {MAX_FRAME_BYTES // 1024} KiB of text."
+        raise FrameError("message_too_large", words, _ref_in(raw))
+    try:
+        frame = _decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        raise _refused(raw, str(error)) from None
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        raise _unreadable(raw) from None
+    if isinstance(frame, MessageSend):
+        _check_text(frame)
+    return frame
+
+
+def ref_of(frame: ClientFrame | None) -> str | None:
+    """The sender's own id for a frame, so that a page can tell which one an `error` answers."""
+    for name in REFS:
+        found = getattr(frame, name, None)
+        if found is not None:
+            return str(found)
+    return None
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise FrameError("bad_text", "The frame holds half a character (a lone surrogate).") from None
+
+
+def _check_text(frame: MessageSend) -> None:
+    ref = str(frame.client_message_id)
+    if "\0" in frame.text:
+        raise FrameError("bad_text", "The text holds a NUL character, which cannot be stored.", ref)
+    if len(frame.text) > MAX_TEXT_CHARS:
+        raise FrameError("message_too_large", f"A message may hold at most {MAX_TEXT_CHARS:,} characters.", ref)
+    if not frame.text.strip() and not frame.attachment_ids:
+        raise FrameError("empty_message", "Write something before sending.", ref)
+
+
+def _unreadable(raw: bytes) -> FrameError:
+    """Not JSON; or JSON that spells half a character as an escape, which Python's own parser lets through."""
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        return FrameError("bad_json", "The frame is not valid JSON.")
+    try:
+        json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        ref = found.get("client_message_id") if isinstance(found, dict) else None
+        ref = ref if isinstance(ref, str) and len(ref) <= MAX_REF_CHARS and ref.isascii() else None
+        return FrameError("bad_text", "The text holds half a character (a lone surrogate).", ref)
+    except (ValueError, RecursionError):
+        pass
+    return FrameError("bad_json", "The frame is not valid JSON.")
+
+
+def _refused(raw: bytes, reason: str) -> FrameError:
+    """A well-formed JSON text that is not one of our frames: unknown type, or a field that is missing or wrong."""
+    if "$.type" in reason or "Object missing required field `type`" in reason:
+        return FrameError("unknown_type", f"Unknown frame type. {_shortened(reason)}")
+    if reason.startswith("Expected `object`"):
+        return FrameError("bad_frame", "A frame is a JSON object with a `type`.")
+    return FrameError("bad_field", _shortened(reason), _ref_in(raw))
+
+
+def _shortened(reason: str) -> str:
+    """A reason may quote the frame, which nobody wants back; where it is wrong stands at the end."""
+    half = MAX_REASON_CHARS // 2
+    return reason if len(reason) <= MAX_REASON_CHARS else f"{reason[:half]}…{reason[-half:]}"
+
+
+def _ref_in(raw: bytes) -> str | None:
+    """As `ref_of`, of a frame that could not be taken."""
+    try:
+        found = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    if not isinstance(found, dict):
+        return None
+    ref = next((found[name] for name in REFS if found.get(name)), None)
+    return ref if isinstance(ref, str) and len(ref) <= MAX_REF_CHARS else None

@@ -1,0 +1,223 @@
+"""The frames of one reply, in order, for any number of readers with a cursor.
+
+A log always knows the whole reply so far. Of its frames it keeps the newest, within a bound: a reader whose place is
+among them gets exactly what it has missed; any other must begin anew, from the state of the reply.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID, uuid4
+
+from chatapp.conversations import reply_states
+from chatapp.protocol import ReplyBlock, ReplyDelta, ReplyFinished, encode
+from chatapp.protocol.views import BlockView
+
+LogFrame = ReplyDelta | ReplyBlock | ReplyFinished
+
+MAX_HELD_BYTES = 512 * 1024
+"""Of frames in one log. What a reply says in minutes; its text so far is kept besides."""
+
+MAX_ENCODED = 16
+"""Of the newest frames the text is kept that sockets send: readers keep pace, and each frame is encoded once."""
+
+FRAME_OVERHEAD_BYTES = 64
+"""What a frame counts beyond its text, so that many small ones are bounded too."""
+
+
+class LogGap(Exception):
+    """The log does not lead on from that cursor: the reader must take the whole state."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyHead:
+    """What is known of a reply before it says anything. `warmth` is what it will probably find."""
+
+    reply_id: UUID
+    epoch: str
+    parent_id: UUID
+    conversation_id: UUID
+    user_id: int
+    model: str
+    warmth: str = "cold"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The whole content of a reply up to and with frame `seq`."""
+
+    seq: int
+    blocks: Sequence[BlockView]
+
+
+def new_epoch() -> str:
+    return uuid4().hex[:12]
+
+
+class ReplyLog:
+    """`seq` counts frames from 1 within an `epoch`; an epoch ends with the process that writes it."""
+
+    def __init__(self, head: ReplyHead, *, max_held_bytes: int = MAX_HELD_BYTES) -> None:
+        self.head = head
+        self.seq = 0
+        """Of the last frame; 0 before the first."""
+        self.warmth_is_known = asyncio.Event()
+        self.finished: ReplyFinished | None = None
+        self.is_abandoned = False
+        self.readers = 0
+        """Readers that follow it now."""
+        self.on_change: Callable[[], None] = lambda: None
+        """Called after each change, for the one who carries it to other processes."""
+        self._max_held_bytes = max_held_bytes
+        self._held: deque[LogFrame] = deque()
+        self._held_bytes = 0
+        self._blocks: dict[int, BlockView] = {}
+        self._texts: dict[int, list[str]] = {}
+        self._encoded: dict[int, str] = {}
+        self._has_changed = asyncio.Event()
+
+    @property
+    def reply_id(self) -> UUID:
+        return self.head.reply_id
+
+    @property
+    def epoch(self) -> str:
+        return self.head.epoch
+
+    @property
+    def text(self) -> str:
+        """All text blocks so far, joined: what a person reads."""
+        return "".join(self._text_of(b.block) for b in self._blocks.values() if b.kind == "text")
+
+    @property
+    def is_finished(self) -> bool:
+        return self.finished is not None
+
+    @property
+    def held_bytes(self) -> int:
+        """What its frames count towards the bound."""
+        return self._held_bytes
+
+    def expect(self, warmth: str) -> None:
+        """What the reply will probably find; the last call before `warmth_is_known` counts."""
+        if not self.warmth_is_known.is_set():
+            self.head = replace(self.head, warmth=warmth)
+            self.warmth_is_known.set()
+            self.on_change()
+
+    def append(self, frame: LogFrame) -> None:
+        """Takes the next frame; its `seq` must be `self.seq + 1`."""
+        if frame.seq != self.seq + 1 or self.is_finished:
+            raise ValueError(f"Frame {frame.seq} does not follow frame {self.seq}.")
+        self.seq = frame.seq
+        self._apply(frame)
+        self._encoded.pop(self.seq - MAX_ENCODED, None)
+        self._held.append(frame)
+        self._held_bytes += _size_of(frame)
+        while self._held_bytes > self._max_held_bytes and len(self._held) > 1:
+            self._held_bytes -= _size_of(self._held.popleft())
+        self._wake()
+
+    def jump(self, snapshot: Snapshot) -> None:
+        """The reply as it stands later, without the frames between; readers behind it meet a gap."""
+        if snapshot.seq < self.seq or self.is_finished:
+            raise ValueError(f"Frame {snapshot.seq} lies before frame {self.seq}.")
+        self.seq = snapshot.seq
+        self._held.clear()
+        self._encoded.clear()
+        self._held_bytes = 0
+        self._blocks = {block.block: block for block in snapshot.blocks}
+        self._texts = {block.block: [block.text] for block in snapshot.blocks}
+        self._wake()
+
+    def abandon(self) -> None:
+        """Nothing comes any more, and the end stands elsewhere: every reader meets a gap."""
+        self.is_abandoned = True
+        self._wake()
+
+    def leads_on_from(self, seq: int) -> bool:
+        """Whether every frame after this one is still here."""
+        return not self.is_abandoned and self.seq - len(self._held) <= seq <= self.seq
+
+    def frames_after(self, seq: int) -> list[LogFrame]:
+        """Raises `LogGap` where they are not all here."""
+        if not self.leads_on_from(seq):
+            raise LogGap
+        first = seq - (self.seq - len(self._held))
+        return [self._held[index] for index in range(first, len(self._held))]
+
+    async def follow(self, after_seq: int) -> AsyncGenerator[LogFrame, None]:
+        """Every frame behind the cursor, then each new one as it comes, up to the last. Raises `LogGap`."""
+        position = after_seq
+        self.readers += 1
+        try:
+            while True:
+                for frame in self.frames_after(position):
+                    position = frame.seq
+                    yield frame
+                    if self.is_abandoned:
+                        break
+                if self.is_finished and position == self.seq:
+                    return
+                if position == self.seq and not self.is_abandoned:
+                    await self._has_changed.wait()
+        finally:
+            self.readers -= 1
+
+    async def reach(self, seq: int, *, timeout_seconds: float) -> None:
+        """Returns once it has come so far or comes no further, or after this long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                while self.seq < seq and not self.is_finished and not self.is_abandoned:
+                    await self._has_changed.wait()
+
+    def encoded(self, frame: LogFrame) -> str:
+        """One of its frames as the text of a WebSocket frame."""
+        text = self._encoded.get(frame.seq)
+        if text is None:
+            text = encode(frame)
+            if frame.seq > self.seq - MAX_ENCODED:
+                self._encoded[frame.seq] = text
+        return text
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot(seq=self.seq, blocks=self.blocks())
+
+    def blocks(self) -> list[BlockView]:
+        """The content so far, one view per block."""
+        return [
+            BlockView(block=b.block, kind=b.kind, name=b.name, text=self._text_of(b.block), state=b.state)
+            for b in self._blocks.values()
+        ]
+
+    def _text_of(self, block: int) -> str:
+        pieces = self._texts.setdefault(block, [])
+        if len(pieces) > 1:
+            pieces[:] = ["".join(pieces)]
+        return pieces[0] if pieces else ""
+
+    def _apply(self, frame: LogFrame) -> None:
+        match frame:
+            case ReplyDelta():
+                self._texts.setdefault(frame.block, []).append(frame.text)
+            case ReplyBlock():
+                known = self._blocks.get(frame.block)
+                name = frame.name or (known.name if known else "")
+                self._blocks[frame.block] = BlockView(
+                    block=frame.block, kind=frame.kind, name=name, text="", state=frame.state
+                )
+            case ReplyFinished():
+                reply_states.check_end(frame.status)
+                self.finished = frame
+
+    def _wake(self) -> None:
+        self._has_changed.set()
+        self._has_changed = asyncio.Event()
+        self.on_change()
+
+
+def _size_of(frame: LogFrame) -> int:
+    # Characters are near enough to bytes for a bound.
+    return FRAME_OVERHEAD_BYTES + (len(frame.text) if isinstance(frame, ReplyDelta) else 0)

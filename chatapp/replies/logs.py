@@ -1,0 +1,158 @@
+"""Where the logs of replies are found: in the memory of this process, or through Redis in that of any."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Protocol
+from uuid import UUID
+
+from chatapp.protocol import ReplyFinished
+from chatapp.replies.log import ReplyHead, ReplyLog, Snapshot
+
+MAX_ENDED_LOGS = 200
+"""Of replies that have ended, kept for readers that come back within moments."""
+
+MAX_ENDED_BYTES = 32 * 1024 * 1024
+KEPT_SECONDS = 15 * 60
+"""After this long a reader finds the stored text only."""
+
+IDLE_SECONDS = 10.0
+"""A replica without a reader is kept in step this long."""
+
+
+class ReplyLogs(Protocol):
+    """The logs that one process can reach. `tests/chatapp/replies/logs_contract.py` says what each one does."""
+
+    def publish(self, log: ReplyLog) -> None:
+        """Takes a log that this process is about to write; from now on it is found."""
+
+    async def find(self, reply_id: UUID) -> ReplyLog | None:
+        """The log of a reply that is being written somewhere, or was a while ago. It grows as the reply does."""
+
+    async def last_seq(self, reply_id: UUID) -> int | None:
+        """How far the log of another process's reply has come, asked anew; None where that is not known."""
+
+    async def end(self, reply_id: UUID, finished: ReplyFinished) -> None:
+        """Ends the log of a reply whose owner is dead. What the owner adds later, should it live, is refused."""
+
+    def stand_in(self, head: ReplyHead, snapshot: Snapshot) -> ReplyLog:
+        """A log for readers of a reply whose own log cannot be reached: it has the stored text, and an end later."""
+
+    def followed(self) -> Sequence[ReplyLog]:
+        """Unfinished logs of other processes' replies that somebody here reads, or did a moment ago."""
+
+    async def aclose(self) -> None: ...
+
+
+class Replicas:
+    """Logs that another process writes, as this one sees them; let go some time after their last reader."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._logs: dict[UUID, ReplyLog] = {}
+        self._wanted_at: dict[UUID, float] = {}
+
+    def get(self, reply_id: UUID) -> ReplyLog | None:
+        """None also for one that leads nowhere any more."""
+        log = self._logs.get(reply_id)
+        if log is None or log.is_abandoned:
+            return None
+        self._wanted_at[reply_id] = self._monotonic()
+        return log
+
+    def put(self, log: ReplyLog) -> ReplyLog:
+        self._logs[log.reply_id] = log
+        self._wanted_at[log.reply_id] = self._monotonic()
+        return log
+
+    def growing(self) -> list[ReplyLog]:
+        """Those without an end that somebody reads, or is about to."""
+        now = self._monotonic()
+        for log in list(self._logs.values()):
+            if log.readers:
+                self._wanted_at[log.reply_id] = now
+            elif now - self._wanted_at[log.reply_id] > IDLE_SECONDS:
+                self.drop(log.reply_id)
+        return [log for log in self._logs.values() if not log.is_finished and not log.is_abandoned]
+
+    def drop(self, reply_id: UUID) -> None:
+        self._logs.pop(reply_id, None)
+        self._wanted_at.pop(reply_id, None)
+
+    def clear(self) -> None:
+        self._logs.clear()
+        self._wanted_at.clear()
+
+    def __len__(self) -> int:
+        return len(self._logs)
+
+
+class MemoryReplyLogs:
+    """Of one process. Logs that have ended stay for a while, within a bound on their number, bytes and age."""
+
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._own: OrderedDict[UUID, ReplyLog] = OrderedDict()
+        self._ended_at: OrderedDict[UUID, float] = OrderedDict()
+        self._stand_ins = Replicas(monotonic)
+
+    def publish(self, log: ReplyLog) -> None:
+        self._own[log.reply_id] = log
+        self._stand_ins.drop(log.reply_id)
+        self.prune()
+
+    async def find(self, reply_id: UUID) -> ReplyLog | None:
+        return self.own(reply_id)
+
+    def own(self, reply_id: UUID) -> ReplyLog | None:
+        """The log of a reply that this process writes, or has written a while ago."""
+        self.prune()
+        return self._own.get(reply_id)
+
+    async def last_seq(self, reply_id: UUID) -> int | None:
+        return None
+
+    async def end(self, reply_id: UUID, finished: ReplyFinished) -> None:
+        log = self._own.get(reply_id)
+        if log is not None and not log.is_finished:
+            log.append(finished)
+
+    def stand_in(self, head: ReplyHead, snapshot: Snapshot) -> ReplyLog:
+        log = self._stand_ins.get(head.reply_id)
+        if log is None or log.is_finished:
+            return self._stand_ins.put(replica_of(head, snapshot))
+        if snapshot.seq > log.seq:
+            log.jump(snapshot)
+        return log
+
+    def followed(self) -> Sequence[ReplyLog]:
+        return self._stand_ins.growing()
+
+    def prune(self) -> None:
+        """Lets go of what is beyond the bounds; never of a log that grows."""
+        now = self._monotonic()
+        for reply_id, log in self._own.items():
+            if (log.is_finished or log.is_abandoned) and reply_id not in self._ended_at:
+                self._ended_at[reply_id] = now
+        held = sum(self._own[reply_id].held_bytes for reply_id in self._ended_at)
+        while self._ended_at:
+            reply_id, ended_at = next(iter(self._ended_at.items()))
+            is_within = len(self._ended_at) <= MAX_ENDED_LOGS and held <= MAX_ENDED_BYTES
+            if is_within and now - ended_at <= KEPT_SECONDS:
+                return
+            held -= self._own.pop(reply_id).held_bytes
+            del self._ended_at[reply_id]
+
+    async def aclose(self) -> None:
+        """Nothing to close; the logs are let go."""
+        self._own.clear()
+        self._ended_at.clear()
+        self._stand_ins.clear()
+
+
+def replica_of(head: ReplyHead, snapshot: Snapshot) -> ReplyLog:
+    """A log as another process sees it, from that state on."""
+    log = ReplyLog(head)
+    log.jump(snapshot)
+    log.warmth_is_known.set()
+    return log

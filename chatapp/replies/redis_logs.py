@@ -1,0 +1,254 @@
+"""The logs of replies as Redis Streams, so that every process can read what one of them writes.
+
+    <namespace>:reply:<reply id>    one stream per reply; lives 15 minutes after its last write
+
+Two kinds of entries. A *base* holds the head of the reply and its whole content up to a `seq`; a *batch* holds the
+frames that came within a moment. An entry's id is made of the `seq` that it reaches, so that Redis itself refuses
+what was written already, and the last entry of a reply has the greatest id of all, so that Redis refuses whatever an
+owner that was given up may still have to say.
+
+The owner's own log in memory comes first and needs no Redis: its sockets read on while Redis is away. When it is back
+the owner adds what is missing, or writes the stream anew where it is gone.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+from redis.retry import Retry
+
+from chatapp.protocol import ReplyFinished
+from chatapp.replies.log import MAX_HELD_BYTES, ReplyHead, ReplyLog, Snapshot
+from chatapp.replies.logs import MemoryReplyLogs, Replicas, replica_of
+from chatapp.replies.redis_stream import LAST, Entry, StreamMirror, apply_entries, base_in, encoded, seq_of
+from warmcache.background.tasks import TaskOwner
+
+logger = logging.getLogger(__name__)
+
+WRITE_SECONDS = 0.04
+"""Between two writes; all logs of a process share one, and each frame of the time between."""
+
+READ_SECONDS = 0.04
+"""Between two reads; all replicas of a process share one."""
+
+REST_SECONDS = 1.0
+"""Redis is left alone this long after it failed."""
+
+COMMAND_SECONDS = 2.0
+MAX_CONNECTIONS = 8
+MAX_ENTRIES_PER_READ = 1_000
+
+FAILURES = (RedisError, OSError)
+
+
+class RedisReplyLogs:
+    """A `ReplyLogs` for any number of processes. One instance per event loop."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        namespace: str = "chat",
+        monotonic: Callable[[], float] = time.monotonic,
+        max_held_bytes: int = MAX_HELD_BYTES,
+    ) -> None:
+        self._namespace = namespace
+        self._monotonic = monotonic
+        self._max_held_bytes = max_held_bytes
+        self._memory = MemoryReplyLogs(monotonic=monotonic)
+        self._mirrors: dict[UUID, StreamMirror] = {}
+        self._replicas = Replicas(monotonic)
+        self._stand_ins: set[UUID] = set()
+        self._has_news = asyncio.Event()
+        self._is_wanted = asyncio.Event()
+        self._is_closed = False
+        self._tasks = TaskOwner("reply logs")
+        # Its annotations allow for every kind of answer that any configuration could give.
+        self._redis: Any = Redis(
+            connection_pool=BlockingConnectionPool.from_url(
+                url,
+                max_connections=MAX_CONNECTIONS,
+                timeout=COMMAND_SECONDS,
+                socket_timeout=COMMAND_SECONDS,
+                socket_connect_timeout=COMMAND_SECONDS,
+                retry=Retry(NoBackoff(), 0),
+            )
+        )
+
+    def publish(self, log: ReplyLog) -> None:
+        self._begin()
+        self._memory.publish(log)
+        self._replicas.drop(log.reply_id)
+        self._mirrors[log.reply_id] = StreamMirror(log, self._key(log.reply_id), self._max_held_bytes, self._monotonic)
+        log.on_change = self._has_news.set
+        self._has_news.set()
+
+    async def find(self, reply_id: UUID) -> ReplyLog | None:
+        known = self._memory.own(reply_id) or self._replicas.get(reply_id)
+        if known is not None and reply_id not in self._stand_ins:
+            return known
+        try:
+            found = await self._load(reply_id)
+        except FAILURES as error:
+            logger.warning("A reply's log cannot be read while Redis is away: %s", error)
+            return None
+        return None if found is None else self._adopt(found)
+
+    async def last_seq(self, reply_id: UUID) -> int | None:
+        try:
+            newest = await self._redis.xrevrange(self._key(reply_id), count=1)
+        except FAILURES:
+            return None
+        return seq_of(newest[0]) if newest else None
+
+    async def end(self, reply_id: UUID, finished: ReplyFinished) -> None:
+        try:
+            await self._redis.xadd(
+                self._key(reply_id), {"frames": encoded([finished])}, id=f"{LAST}-0", nomkstream=True
+            )
+        except ResponseError:
+            """It has an end."""
+        except FAILURES as error:
+            logger.warning("The end of reply %s is told by its row only: %s", reply_id, error)
+
+    def stand_in(self, head: ReplyHead, snapshot: Snapshot) -> ReplyLog:
+        log = self._replicas.get(head.reply_id)
+        if log is None or log.is_finished:
+            log = self._replicas.put(replica_of(head, snapshot))
+            self._want()
+            if snapshot.seq:
+                # Its blocks are as the row has them: once the log itself is there, readers begin anew with that.
+                self._stand_ins.add(head.reply_id)
+        return log
+
+    def followed(self) -> Sequence[ReplyLog]:
+        return self._replicas.growing()
+
+    async def aclose(self) -> None:
+        """Writes what is left to write, if Redis is there."""
+        try:
+            async with asyncio.timeout(COMMAND_SECONDS):
+                await self._write()
+        except (TimeoutError, *FAILURES):
+            logger.warning("The last frames of replies were not written to Redis.")
+        # A cancellation that meets the end of a command may get lost in it: the loops look at this, too.
+        self._is_closed = True
+        await self._tasks.close()
+        await self._memory.aclose()
+        self._replicas.clear()
+        self._mirrors.clear()
+        await self._redis.connection_pool.aclose()
+
+    def _begin(self) -> None:
+        if not len(self._tasks):
+            self._tasks.spawn(self._write_forever(), name="writer")
+            self._tasks.spawn(self._read_forever(), name="reader")
+
+    def _want(self) -> None:
+        self._begin()
+        self._is_wanted.set()
+
+    def _key(self, reply_id: UUID) -> str:
+        return f"{self._namespace}:reply:{reply_id.hex}"
+
+    # The owner's side
+
+    async def _write_forever(self) -> None:
+        while not self._is_closed:
+            await self._has_news.wait()
+            self._has_news.clear()
+            try:
+                await self._write()
+            except FAILURES as error:
+                logger.warning("Other processes see no news of replies while Redis is away: %s", error)
+                for mirror in self._mirrors.values():
+                    mirror.is_unsure = True
+                await asyncio.sleep(REST_SECONDS)
+                self._has_news.set()
+            await asyncio.sleep(WRITE_SECONDS)
+
+    async def _write(self) -> None:
+        """All that is new in all logs, in one pipeline."""
+        await self._ask_how_far([mirror for mirror in self._mirrors.values() if mirror.is_unsure])
+        mirrors = [mirror for mirror in self._mirrors.values() if mirror.has_news()]
+        if mirrors:
+            pipeline = self._redis.pipeline(transaction=False)
+            counts = [mirror.queue(pipeline) for mirror in mirrors]
+            answers = await pipeline.execute(raise_on_error=False)
+            for mirror, count in zip(mirrors, counts, strict=True):
+                mirror.settle(answers[:count])
+                del answers[:count]
+                if not mirror.is_settled:
+                    self._has_news.set()
+        for reply_id in [reply_id for reply_id, mirror in self._mirrors.items() if mirror.is_done()]:
+            del self._mirrors[reply_id]
+
+    async def _ask_how_far(self, mirrors: Iterable[StreamMirror]) -> None:
+        for mirror in mirrors:
+            newest = await self._redis.xrevrange(mirror.key, count=1)
+            mirror.resume(seq_of(newest[0]) if newest else None)
+
+    # The readers' side
+
+    async def _read_forever(self) -> None:
+        while not self._is_closed:
+            replicas = self._replicas.growing()
+            if not replicas:
+                self._is_wanted.clear()
+                if not len(self._replicas):
+                    await self._is_wanted.wait()
+                await asyncio.sleep(READ_SECONDS)
+                continue
+            try:
+                await self._read(replicas)
+            except FAILURES as error:
+                logger.warning("News of other processes' replies are late while Redis is away: %s", error)
+                await asyncio.sleep(REST_SECONDS)
+            await asyncio.sleep(READ_SECONDS)
+
+    async def _read(self, replicas: Sequence[ReplyLog]) -> None:
+        for log in [log for log in replicas if log.reply_id in self._stand_ins]:
+            found = await self._load(log.reply_id)
+            if found is not None:
+                self._adopt(found)
+        places: dict[Any, Any] = {
+            self._key(log.reply_id): f"{log.seq}-0" for log in replicas if log.reply_id not in self._stand_ins
+        }
+        if not places:
+            await asyncio.sleep(REST_SECONDS)
+            return
+        by_key = {self._key(log.reply_id).encode(): log for log in replicas}
+        for key, entries in await self._redis.xread(places, count=MAX_ENTRIES_PER_READ) or ():
+            apply_entries(entries, by_key[key])
+
+    async def _load(self, reply_id: UUID) -> ReplyLog | None:
+        entries: list[Entry] = await self._redis.xrange(self._key(reply_id))
+        first = next((index for index, (_, fields) in enumerate(entries) if b"base" in fields), None)
+        if first is None:
+            return None
+        base = base_in(entries[first])
+        if base.head.reply_id != reply_id:
+            logger.error("Redis gave reply %s for reply %s", base.head.reply_id, reply_id)
+            return None
+        log = replica_of(base.head, Snapshot(seq=base.seq, blocks=base.blocks))
+        apply_entries(entries[first + 1 :], log)
+        return None if log.is_abandoned else log
+
+    def _adopt(self, found: ReplyLog) -> ReplyLog:
+        """The log of this process for what was found: another call, or a stand-in, may have been first."""
+        known = self._replicas.get(found.reply_id)
+        was_stand_in = found.reply_id in self._stand_ins
+        self._stand_ins.discard(found.reply_id)
+        if known is not None and not was_stand_in:
+            return known
+        if known is not None:
+            known.abandon()
+        self._replicas.put(found)
+        self._want()
+        return found

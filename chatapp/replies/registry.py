@@ -1,0 +1,108 @@
+"""The replies that this process writes: the way to each of them, and their end with the process.
+
+And the way to the logs of all replies, whoever writes them.
+"""
+
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+from django.conf import settings
+from django.utils import timezone
+
+from chatapp import events
+from chatapp.conversations import prepared_conversations
+from chatapp.conversations.reply_states import STREAMING, Cause
+from chatapp.models import Message
+from chatapp.replies import process_events, rows
+from chatapp.replies.logs import MemoryReplyLogs, ReplyLogs
+from chatapp.replies.loop_lag import loop_lag
+from chatapp.replies.redis_logs import RedisReplyLogs
+from chatapp.replies.run import ReplyRun
+from chatapp.replies.takeover import ReplyWatch
+from warmcache.background.database import in_database_thread
+from warmcache.background.tasks import TaskOwner
+
+SHUTDOWN_PATIENCE_SECONDS = 5.0
+
+tasks = TaskOwner("replies")
+"""Everything that must be done before the process may end: runs, and messages on their way into the database."""
+
+_housekeepers = TaskOwner("replies")
+_runs: dict[UUID, ReplyRun] = {}
+_logs: ReplyLogs | None = None
+
+
+def logs() -> ReplyLogs:
+    """The logs that this process can reach: through Redis where there is one."""
+    global _logs
+    if _logs is None:
+        _logs = RedisReplyLogs(settings.REDIS_URL) if settings.REDIS_URL else MemoryReplyLogs()
+    return _logs
+
+
+async def begin(*, after_end: Callable[[Message], Awaitable[None]]) -> None:
+    """At the start of a server: from now on this process says that it lives, and looks after the replies of those
+    that do not. `after_end` is called for each reply that it ended for a dead owner."""
+    watch = ReplyWatch(written=_runs, logs=logs(), after_end=after_end, lease_seconds=settings.REPLY_LEASE_SECONDS)
+    if not settings.REDIS_URL:
+        await watch.end_all()
+    _housekeepers.spawn(watch.look_forever(), name="watch")
+    _housekeepers.spawn(process_events.listen_forever(rows.PROCESS, on_stop=stop_here), name="events")
+
+
+def add(run: ReplyRun) -> None:
+    """It is about to be written here: from now on it can be read and stopped."""
+    _runs[run.reply_id] = run
+    logs().publish(run.log)
+
+
+def remove(run: ReplyRun) -> None:
+    """It has come to its end."""
+    del _runs[run.reply_id]
+
+
+def count() -> int:
+    """How many replies are being written here."""
+    return len(_runs)
+
+
+def is_writing_in(conversation_id: UUID) -> bool:
+    """Whether this process is writing a reply there."""
+    return any(run.conversation_id == conversation_id for run in _runs.values())
+
+
+async def stop(reply: Message) -> None:
+    """Closes the upstream call, in whatever process; the text so far is kept. An ended reply is left as it is."""
+    if stop_here(reply.pk) or reply.status != STREAMING:
+        return
+    await in_database_thread(rows.request_stop, reply.pk, now=timezone.now())
+    await events.announce_stop(reply.owner, reply.pk)
+
+
+def stop_here(reply_id: UUID) -> bool:
+    """Whether this process writes it, and so has stopped it."""
+    run = _runs.get(reply_id)
+    if run is not None:
+        run.stop()
+    return run is not None
+
+
+def stop_in(conversation_id: UUID) -> None:
+    """Closes the upstream call of a conversation that was deleted: nobody will read the rest."""
+    for run in [run for run in _runs.values() if run.conversation_id == conversation_id]:
+        run.stop()
+
+
+async def interrupt_all() -> None:
+    """At shutdown: every running reply ends as `interrupted`, with its text stored."""
+    global _logs
+    for run in list(_runs.values()):
+        run.stop(Cause.SHUTDOWN)
+    await tasks.join(timeout_seconds=SHUTDOWN_PATIENCE_SECONDS)
+    await tasks.close()
+    await _housekeepers.close()
+    open_logs, _logs = _logs, None
+    if open_logs is not None:
+        await open_logs.aclose()
+    loop_lag.reset()
+    prepared_conversations.store.clear()

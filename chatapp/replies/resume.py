@@ -1,0 +1,107 @@
+"""Where a socket that opens a conversation begins to read the reply that is being written there."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from uuid import UUID
+
+from chatapp.models import Message
+from chatapp.protocol.views import Cursor, ReplyView
+from chatapp.replies import registry
+from chatapp.replies.content import block_views
+from chatapp.replies.log import ReplyHead, ReplyLog, Snapshot
+from chatapp.replies.rows import parent_of
+
+CATCH_UP_SECONDS = 0.25
+"""What another process wrote may be on its way: a reader that is ahead of our replica waits this long for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """The log to follow behind `after_seq`. `is_gap`: the reader has everything up to there."""
+
+    log: ReplyLog
+    after_seq: int
+    is_gap: bool
+
+    def view(self) -> ReplyView | None:
+        """The reply up to there, for the state; None of one that has ended."""
+        if self.log.is_finished:
+            return None
+        head = self.log.head
+        return ReplyView(
+            reply_id=head.reply_id,
+            parent_id=head.parent_id,
+            epoch=head.epoch,
+            seq=self.after_seq,
+            model=head.model,
+            warmth=head.warmth,
+            blocks=[] if self.is_gap else self.log.blocks(),
+        )
+
+
+def streaming_in(messages: Collection[Message]) -> Message | None:
+    """The reply among them that has no end yet."""
+    return next((m for m in reversed(list(messages)) if m.status == Message.Status.STREAMING), None)
+
+
+async def running_log(reply: Message) -> ReplyLog:
+    """The log of a reply whose row streams: of this process, of another one, or one that stands in for it.
+
+    It may have come to its end since the row was read.
+    """
+    log = await registry.logs().find(reply.pk)
+    if log is not None and log.epoch == (reply.epoch or log.epoch):
+        return log
+    return registry.logs().stand_in(_head_of(reply), _stored(reply))
+
+
+async def place_for(cursor: Cursor | None, messages: Collection[Message], running: ReplyLog | None) -> Place | None:
+    """Behind the cursor where the log leads on from there, never in part; else at the state of the running reply."""
+    log = await _log_at(cursor, messages, running)
+    if cursor is not None and log is not None:
+        if not log.is_finished and log.seq < cursor.after_seq:
+            await log.reach(cursor.after_seq, timeout_seconds=CATCH_UP_SECONDS)
+        if log.leads_on_from(cursor.after_seq) and not _heard_what_was_lost(log, cursor):
+            return Place(log=log, after_seq=cursor.after_seq, is_gap=True)
+    if running is None:
+        return None
+    # The last frame of a reply that has ended is followed: somebody has to say so.
+    return Place(log=running, after_seq=running.seq - int(running.is_finished), is_gap=False)
+
+
+def _heard_what_was_lost(log: ReplyLog, cursor: Cursor) -> bool:
+    """A process tells its own readers a frame before any other can know it. Where it died in between, another one has
+    ended the reply under that frame's very `seq`: whoever is there already knows another frame by that name."""
+    end = log.finished
+    return end is not None and end.status == "interrupted" and cursor.after_seq >= end.seq
+
+
+async def _log_at(cursor: Cursor | None, messages: Collection[Message], running: ReplyLog | None) -> ReplyLog | None:
+    """Only of the newest reply in this very conversation: so a cursor opens nobody else's log, and no other reply
+    has begun since, of which the reader knows nothing."""
+    newest = next((m for m in reversed(list(messages)) if m.role == Message.Role.ASSISTANT), None)
+    if cursor is None or newest is None or newest.pk != cursor.reply_id:
+        return None
+    log = running if running is not None else await registry.logs().find(newest.pk)
+    return log if log is not None and log.reply_id == newest.pk and log.epoch == cursor.epoch else None
+
+
+def _head_of(reply: Message) -> ReplyHead:
+    return ReplyHead(
+        reply_id=reply.pk,
+        epoch=reply.epoch,
+        parent_id=parent_of(reply),
+        conversation_id=reply.conversation_id,
+        user_id=reply.conversation.user_id,
+        model=reply.model,
+    )
+
+
+def _stored(reply: Message) -> Snapshot:
+    return Snapshot(seq=reply.log_seq, blocks=block_views(reply.content))
+
+
+async def log_for(reply_id: UUID, *, user_id: int) -> ReplyLog | None:
+    """The log of a reply that has just begun, or ended a moment ago; only its own user's."""
+    log = await registry.logs().find(reply_id)
+    return log if log is not None and log.head.user_id == user_id else None

@@ -1,0 +1,219 @@
+"""Every write that moves the row of a reply, each as `reply_states` allows it. Called in a database thread.
+
+A row that streams has an owner, the process that writes it. Each of the owner's writes says so in its condition, and
+ending it in the owner's place says which sign of life was the last that was seen: of two that move one row the
+database lets one win, and the other learns it from the number of rows. So an owner that was given up stops at its
+next write, and an owner that lives is never ended by somebody who looked a moment too early.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+from django.db.models import QuerySet
+
+from chatapp.conversations import reply_states
+from chatapp.conversations.reply_states import STREAMING, Act, Actor, Written
+from chatapp.models import Conversation, Message
+from chatapp.protocol import ReplyFinished, ReplyStatus
+from chatapp.protocol.views import ErrorView, UsageView
+from chatapp.replies.log import new_epoch
+
+PROCESS = uuid4().hex
+"""This process, as the owner of replies."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The right to write a reply, as its row has it."""
+
+    reply_id: UUID
+    owner: str
+    epoch: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streaming:
+    """What can be seen of a row that streams without reading its text."""
+
+    claim: Claim
+    conversation_id: UUID
+    beat_at: datetime | None
+    is_stop_requested: bool
+
+
+def new(conversation: Conversation, question: Message, *, owner: str, now: datetime) -> Message:
+    """The row of a reply that `owner` is about to write, to be stored together with its question."""
+    return Message(
+        conversation=conversation,
+        parent=question,
+        role=Message.Role.ASSISTANT,
+        status=STREAMING,
+        model=conversation.assistant.model,
+        # Rows are read in the order of their making, and a clock may tell the same time twice.
+        created_at=max(now, question.created_at + timedelta(microseconds=1)),
+        owner=owner,
+        beat_at=now,
+        epoch=new_epoch(),
+    )
+
+
+def begin(conversation: Conversation, question: Message, *, owner: str, now: datetime) -> Message:
+    """As `new`, where the question is stored already. Counting the conversation's version is up to the caller."""
+    reply = new(conversation, question, owner=owner, now=now)
+    Message.objects.bulk_create([reply])
+    return reply
+
+
+def parent_of(reply: Message) -> UUID:
+    """The message that a reply answers."""
+    if reply.parent_id is None:
+        raise ValueError(f"Reply {reply.pk} answers no message.")
+    return reply.parent_id
+
+
+def claim_of(reply: Message) -> Claim:
+    return Claim(reply_id=reply.pk, owner=reply.owner, epoch=reply.epoch)
+
+
+def checkpoint(claim: Claim, columns: Mapping[str, Any], *, now: datetime) -> bool:
+    """Stores how far it has come. False: the row is gone, ended, or somebody else's."""
+    return _moved(_claimed(claim, Act.CHECKPOINT), {**columns, "beat_at": now})
+
+
+def finish(claim: Claim, columns: Mapping[str, Any]) -> bool:
+    """Ends it. False: the row is gone, or has an end already."""
+    reply_states.check_end(columns["status"])
+    return _moved(_claimed(claim, Act.END), columns)
+
+
+def end(claim: Claim, columns: Mapping[str, Any]) -> Written:
+    """As `finish`, and tells what stood in the way. Safe to call again after a try whose answer was lost."""
+    if finish(claim, columns):
+        return Written.DONE
+    row = Message.objects.filter(pk=claim.reply_id).values("status", "owner", "epoch", "log_seq").first()
+    if row is None:
+        return Written.GONE
+    ours = {"status": columns["status"], "owner": claim.owner, "epoch": claim.epoch, "log_seq": columns.get("log_seq")}
+    return Written.DONE if row == ours else Written.TAKEN
+
+
+def beat(reply_ids: Collection[UUID], *, now: datetime) -> None:
+    """Their owner lives."""
+    _in_state(Act.BEAT, Actor.OWNER).filter(pk__in=reply_ids).update(beat_at=now)
+
+
+def finish_for_dead(seen: Streaming, columns: Mapping[str, Any]) -> bool:
+    """Ends it in its owner's place. False: the owner has moved since it was seen, or somebody else was first."""
+    reply_states.check_end(columns["status"])
+    return _moved(_claimed(seen.claim, Act.END, Actor.WATCHER).filter(beat_at=seen.beat_at), columns)
+
+
+def request_stop(reply_id: UUID, *, now: datetime) -> None:
+    """Whoever writes it obeys at its next look."""
+    _in_state(Act.ASK_TO_STOP, Actor.PERSON).filter(pk=reply_id).update(stop_requested_at=now)
+
+
+def streaming() -> list[Streaming]:
+    """Every row that streams, whoever writes it."""
+    columns = ("pk", "owner", "epoch", "conversation_id", "beat_at", "stop_requested_at")
+    return [
+        Streaming(
+            claim=Claim(reply_id=pk, owner=owner, epoch=epoch),
+            conversation_id=conversation_id,
+            beat_at=beat_at,
+            is_stop_requested=stop_requested_at is not None,
+        )
+        for pk, owner, epoch, conversation_id, beat_at, stop_requested_at in Message.objects.filter(
+            status=STREAMING
+        ).values_list(*columns)
+    ]
+
+
+def running_in(conversation_id: UUID) -> QuerySet[Message]:
+    """The replies that are being written there, by whomever: one at most."""
+    return Message.objects.filter(conversation=conversation_id, status=STREAMING)
+
+
+def is_streaming_in(conversation_id: UUID) -> bool:
+    return running_in(conversation_id).exists()
+
+
+def streaming_in(conversation_id: UUID) -> Message | None:
+    return running_in(conversation_id).order_by("created_at").last()
+
+
+def find(reply_id: UUID) -> Message | None:
+    return Message.objects.select_related("conversation").filter(pk=reply_id).first()
+
+
+def finished_columns(finished: ReplyFinished, *, request_id: str, now: datetime) -> dict[str, Any]:
+    """The end as the row has it."""
+    usage, error = finished.usage, finished.error
+    return {
+        "status": finished.status,
+        "finished_at": now,
+        "log_seq": finished.seq,
+        "stop_reason": finished.stop_reason or "",
+        "error_code": error.code if error else "",
+        "error_message": error.message if error else "",
+        "error_is_retryable": bool(error and error.retryable),
+        "input_tokens": usage.input_tokens if usage else None,
+        "cache_read_tokens": usage.cache_read_tokens if usage else None,
+        "cache_write_tokens": usage.cache_write_tokens if usage else None,
+        "output_tokens": usage.output_tokens if usage else None,
+        "cost_usd": finished.cost_usd,
+        "warmth": finished.warmth,
+        "warm_up_id": finished.warm_up_id,
+        "ttft_ms": finished.ttft_ms,
+        "request_id": request_id,
+    }
+
+
+def finished_frame(reply: Message, *, epoch: str, seq: int) -> ReplyFinished:
+    """The end of a row as a frame, for a reader whose log has none."""
+    reply_states.check_end(reply.status)
+    return ReplyFinished(
+        reply_id=reply.pk,
+        epoch=epoch,
+        seq=seq,
+        status=cast(ReplyStatus, reply.status),
+        stop_reason=reply.stop_reason or None,
+        error=error_view(reply),
+        usage=usage_view(reply),
+        warmth=reply.warmth or "cold",
+        ttft_ms=reply.ttft_ms,
+        cost_usd=None if reply.cost_usd is None else format(reply.cost_usd, "f"),
+        warm_up_id=reply.warm_up_id,
+    )
+
+
+def error_view(reply: Message) -> ErrorView | None:
+    if not reply.error_code:
+        return None
+    return ErrorView(code=reply.error_code, message=reply.error_message, retryable=reply.error_is_retryable)
+
+
+def usage_view(reply: Message) -> UsageView | None:
+    if reply.input_tokens is None:
+        return None
+    return UsageView(
+        input_tokens=reply.input_tokens,
+        cache_read_tokens=reply.cache_read_tokens or 0,
+        cache_write_tokens=reply.cache_write_tokens or 0,
+        output_tokens=reply.output_tokens or 0,
+    )
+
+
+def _in_state(act: Act, by: Actor) -> QuerySet[Message]:
+    return Message.objects.filter(status=reply_states.before(act, by))
+
+
+def _claimed(claim: Claim, act: Act, by: Actor = Actor.OWNER) -> QuerySet[Message]:
+    return _in_state(act, by).filter(pk=claim.reply_id, owner=claim.owner, epoch=claim.epoch)
+
+
+def _moved(rows: QuerySet[Message], columns: Mapping[str, Any]) -> bool:
+    return bool(rows.update(**columns))

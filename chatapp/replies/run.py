@@ -1,0 +1,171 @@
+"""One running reply: reads the provider into its log, and sees to its end. Owned by the process, never by a socket."""
+
+import asyncio
+import logging
+from functools import partial
+from uuid import UUID
+
+from chatapp.conversations import prepared_conversations, prompts, reply_states
+from chatapp.conversations.reply_states import MAY_TELL, Cause, Written
+from chatapp.replies import ends, metrics, rows
+from chatapp.replies.checkpoints import Checkpoints
+from chatapp.replies.ends import Ended
+from chatapp.replies.log import ReplyHead, ReplyLog, new_epoch
+from chatapp.replies.patient_writes import patiently
+from chatapp.replies.sent_messages import Sent
+from chatapp.replies.writer import ReplyWriter
+from chatapp.warming import returns
+from warmcache import services as warmcache
+
+logger = logging.getLogger(__name__)
+
+LAST_WRITE_SECONDS = 2.0
+"""For the end of a reply whose process cannot wait any longer."""
+
+
+class ReplyRun:
+    """Drives one reply from `streaming` to its end, whatever that is (see `reply_states`)."""
+
+    def __init__(self, sent: Sent, *, received_at: float) -> None:
+        reply = sent.reply
+        self.reply_id: UUID = reply.pk
+        self.conversation_id: UUID = reply.conversation_id
+        self.log = ReplyLog(
+            ReplyHead(
+                reply_id=reply.pk,
+                epoch=reply.epoch or new_epoch(),
+                parent_id=rows.parent_of(reply),
+                conversation_id=reply.conversation_id,
+                user_id=sent.conversation.user_id,
+                model=reply.model,
+            )
+        )
+        self._sent = sent
+        self._claim = rows.claim_of(reply)
+        self._writer = ReplyWriter(self.log, received_at=received_at)
+        self._checkpoints = Checkpoints(self._claim, self._writer, on_lost=partial(self.stop, Cause.LOST))
+        self._response: warmcache.ResponseStream | None = None
+        self._failure: BaseException | None = None
+        self._stopped_for: Cause | None = None
+        self._cut: asyncio.Timeout | None = None
+
+    def stop(self, cause: Cause = Cause.STOPPED) -> None:
+        """Closes the upstream call at once; the text so far is kept."""
+        if self._stopped_for is None and not self.log.is_finished:
+            self._stopped_for = cause
+            if self._cut is not None:
+                self._cut.reschedule(asyncio.get_running_loop().time())
+
+    async def run(self) -> Ended:
+        """Never raises for the provider's sake, and always ends the log with `reply.finished`, or where the row has
+        another end already by abandoning it. Cancelled, it still does so, and is cancelled then."""
+        try:
+            await self._read()
+        finally:
+            self.log.expect("cold")
+        ending = asyncio.get_running_loop().create_task(self._end(), name=f"end of reply {self.reply_id}")
+        try:
+            return await asyncio.shield(ending)
+        except asyncio.CancelledError:
+            await asyncio.wait({ending}, timeout=LAST_WRITE_SECONDS)
+            ending.cancel()
+            await asyncio.wait({ending})
+            raise
+
+    async def _read(self) -> None:
+        """Until the provider has said everything, or why not stands in `_failure`."""
+        if self._stopped_for is not None:
+            self._failure = asyncio.CancelledError()
+            return
+        try:
+            async with asyncio.timeout(None) as self._cut:
+                await self._stream()
+        except asyncio.CancelledError as cancelled:
+            # The process ends: what has come is kept all the same.
+            self._failure = cancelled
+        except Exception as failure:
+            self._failure = asyncio.CancelledError() if self._cut and self._cut.expired() else failure
+        finally:
+            self._cut = None
+
+    async def _stream(self) -> None:
+        sent = self._sent
+        draft, turn = prompts.draft_and_turn(sent.message.content)
+        self._response = warmcache.stream_response(
+            sent.before.with_draft(draft),
+            turn,
+            max_tokens=sent.conversation.assistant.max_output_tokens,
+            label=sent.before.label,
+            subject=f"user {sent.conversation.user_id}",
+            place=returns.place_of(self.conversation_id),
+        )
+        self.log.expect(await self._response.expected_warmth())
+        async for event in self._response:
+            self._writer.take(event)
+            self._checkpoints.note()
+
+    async def _end(self) -> Ended:
+        self._checkpoints.end()
+        self._writer.close()
+        self._content = self._writer.content_columns()
+        cause = reply_states.cause_of(self._failure, asked=self._stopped_for)
+        if cause is Cause.OUR_FAULT:
+            logger.error("A reply failed for a reason of our own", exc_info=self._failure)
+        result = await self._leave_upstream()
+        ended = await self._stored(cause, result)
+        await self._checkpoints.close()
+        if ended.written in MAY_TELL or ended.written is None:
+            metrics.saw_reply(ended.finished, model=self.log.head.model)
+            self.log.append(ended.finished)
+        else:
+            self.log.abandon()
+        if ended.written is Written.DONE:
+            self._get_ready(ended, result)
+        return ended
+
+    async def _leave_upstream(self) -> warmcache.Result | None:
+        """Closes the connection and writes the ledger."""
+        if self._response is None:
+            return None
+        failure = self._failure
+        try:
+            await self._response.__aexit__(type(failure) if failure else None, failure, None)
+        except Exception:
+            logger.exception("The request of reply %s is not in the ledger", self.reply_id)
+        return self._response.result
+
+    async def _stored(self, cause: Cause, result: warmcache.Result | None) -> Ended:
+        ended = self._with_end(cause, result)
+        try:
+            return await patiently(
+                ends.store,
+                self._claim,
+                self.conversation_id,
+                ended.finished,
+                self._content,
+                request_id=result.request_id if result else "",
+            )
+        except Exception:
+            logger.exception("The end of reply %s is lost; its row has the last checkpoint", self.reply_id)
+            return ended
+
+    def _with_end(self, cause: Cause, result: warmcache.Result | None) -> Ended:
+        finished = ends.finished_frame(
+            self.log, result, cause=cause, failure=self._failure, ttft_ms=self._writer.ttft_ms
+        )
+        return Ended(finished=finished, content=self._content["content"])
+
+    def _get_ready(self, ended: Ended, result: warmcache.Result | None) -> None:
+        """For the next message: what was said now is part of what it follows, and keeps warm what this one left."""
+        sent = self._sent
+        turns = (prompts.asked(sent.message.content), prompts.answered(ended.content))
+        prepared_conversations.store.put(
+            sent.before.grown(
+                [turn for turn in turns if turn is not None],
+                tip_id=self.reply_id,
+                mark=prepared_conversations.mark_of(sent.conversation),
+            )
+        )
+        if result is not None and self._failure is None:
+            user_id = sent.conversation.user_id
+            returns.expect(self.conversation_id, result, user_id=user_id, label=sent.before.label)

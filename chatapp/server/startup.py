@@ -1,0 +1,159 @@
+"""What `serve` and `demo` do before they answer: every trouble a person can mend becomes one sentence."""
+
+import gc
+import importlib
+import logging
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.db import DatabaseError, connection
+
+from chatapp.process.health import pending_migrations
+from chatapp.process.upstream import UpstreamError, is_loopback
+from chatapp.server.listening import ListenError
+from warmcache.core.errors import ConfigurationError
+
+# Slow to import and needed by the first reply, not by the first page: anthropic alone takes seconds.
+SLOW_IMPORTS = ("warmcache.upstream.anthropic", "anthropic.resources.messages", "warmcache.upstream.prices")
+CONNECT_SECONDS = 5
+BACKGROUND_THREAD = "after-start"
+
+
+class StartError(Exception):
+    """Why the server does not start, in one sentence."""
+
+
+@contextmanager
+def one_sentence_errors() -> Iterator[None]:
+    """Ends the process with exit code 1 and a sentence instead of a traceback."""
+    try:
+        yield
+    except (StartError, ListenError, UpstreamError, ConfigurationError, ImproperlyConfigured) as error:
+        sys.exit(str(error))
+    except DatabaseError as error:
+        sys.exit(sentence_about_database(error))
+
+
+def sentence_about_database(error: DatabaseError) -> str:
+    """What is wrong with the database, and what to do."""
+    what = " ".join(str(error).split()).rstrip(".")
+    if "no such table" in what or ("relation" in what and "does not exist" in what):
+        return "The database lacks tables that this version needs: run `python manage.py migrate` first."
+    database = connection.settings_dict
+    if connection.vendor != "sqlite":
+        place = f"{database['NAME']} at {database['HOST'] or 'its socket'}"
+        return f"The database {place} cannot be used ({what}). Check DATABASE_URL and that the server runs."
+    path = database["NAME"]
+    if "locked" in what:
+        return f"The database {path} is locked by another program: end that one, then start again."
+    if "not a database" in what or "malformed" in what:
+        return f"The database {path} is damaged ({what}): move it away, or put a copy back, then start again."
+    return f"The database {path} cannot be used ({what}): check that it and its folder can be read and written."
+
+
+def require_own_secret_key(host: str) -> None:
+    """The key in var/ is for a server that nobody else can reach."""
+    if not is_loopback(host) and not settings.SECRET_KEY_FROM_ENV:
+        raise StartError(
+            f"Listening on {host} needs a SECRET_KEY of your own in the environment: make one with "
+            "`python -c 'import secrets; print(secrets.token_urlsafe(50))'` and keep it."
+        )
+
+
+def require_database() -> None:
+    """Raises `DatabaseError` unless it answers."""
+    if connection.vendor == "sqlite":
+        # SQLite notices damage only when it reads the page that has it; every query reads the schema.
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM sqlite_master")
+        return
+    import psycopg
+
+    # Past the pool, which would log each try and then say only that it took too long.
+    parameters = {**connection.get_connection_params(), "connect_timeout": CONNECT_SECONDS}
+    parameters.pop("pool", None)
+    with connection.wrap_database_errors:
+        psycopg.connect(**parameters).close()
+
+
+def require_migrations() -> None:
+    require_database()
+    if missing := pending_migrations():
+        raise StartError(f"The database lacks {missing} migrations: run `python manage.py migrate` first.")
+
+
+def migrate_if_needed() -> None:
+    require_database()
+    if pending_migrations():
+        call_command("migrate", interactive=False, verbosity=0)
+
+
+def run_server(listener: socket.socket, *, on_ready: Callable[[], None], proxy_headers: bool = False) -> None:
+    """Serves until a signal ends it; exits the process with 1 where the start fails."""
+    # Here, not above: Daphne and the application are most of the import time, and a taken port or a damaged
+    # database should be told before.
+    from chatapp.asgi import application
+    from chatapp.process import lifecycle
+    from chatapp.server.daphne_server import ChatServer
+
+    server = ChatServer(
+        application,
+        listener=listener,
+        lifecycle=lifecycle,
+        on_ready=on_ready,
+        proxy_headers=proxy_headers,
+    )
+    # What start-up has made lives as long as the process: the collector need not look at it again.
+    gc.freeze()
+    try:
+        server.run()
+    finally:
+        close_databases()
+    if server.exit_code:
+        sys.exit(server.exit_code)
+
+
+def close_databases() -> None:
+    """Ends this thread's connection, and PostgreSQL's pool with its threads."""
+    connection.close()
+    close_pool = getattr(connection, "close_pool", None)
+    if close_pool is not None:
+        close_pool()
+
+
+def in_background(*jobs: Callable[[], object]) -> None:
+    """Runs the jobs one after the other in a thread that does not keep the process alive."""
+
+    def run() -> None:
+        try:
+            for job in jobs:
+                job()
+        finally:
+            connection.close()
+
+    threading.Thread(target=run, name=BACKGROUND_THREAD, daemon=True).start()
+
+
+def leave() -> None:
+    """The last call of a command whose server has ended in good order.
+
+    An import in the background cannot be cut short, and Python may crash when it is taken down in the middle of
+    loading an extension module: then nothing is taken down.
+    """
+    if any(thread.name == BACKGROUND_THREAD for thread in threading.enumerate()):
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+
+
+def import_slow_modules() -> None:
+    for name in SLOW_IMPORTS:
+        importlib.import_module(name)

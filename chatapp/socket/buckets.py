@@ -1,0 +1,67 @@
+"""How much one socket may ask for. Separate buckets, so that typing or acks never use up what commands need."""
+
+from collections.abc import Callable
+
+from chatapp import protocol
+from chatapp.protocol.limits import LIMITS, STRIKES_TO_CLOSE
+
+
+class TokenBucket:
+    """Holds up to `capacity` tokens and gains `per_second`; each frame takes one."""
+
+    def __init__(self, *, capacity: float, per_second: float, clock: Callable[[], float]) -> None:
+        self._capacity = capacity
+        self._per_second = per_second
+        self._clock = clock
+        self._tokens = capacity
+        self._filled_at = clock()
+
+    def take(self) -> bool:
+        """Takes a token; False where there is none."""
+        now = self._clock()
+        self._tokens = min(self._capacity, self._tokens + (now - self._filled_at) * self._per_second)
+        self._filled_at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+class SocketBuckets:
+    """One socket's share."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._commands = TokenBucket(
+            capacity=LIMITS["command_burst"], per_second=LIMITS["commands_per_second"], clock=clock
+        )
+        self._typing = TokenBucket(capacity=LIMITS["typing_burst"], per_second=LIMITS["typing_per_second"], clock=clock)
+        self._acks = TokenBucket(capacity=LIMITS["ack_burst"], per_second=LIMITS["acks_per_second"], clock=clock)
+        self._frames = TokenBucket(capacity=LIMITS["frame_burst"], per_second=LIMITS["frames_per_second"], clock=clock)
+        self._strikes = TokenBucket(capacity=STRIKES_TO_CLOSE, per_second=LIMITS["commands_per_second"], clock=clock)
+
+    def admits_another(self) -> bool:
+        """Counts a frame of whatever kind, before it is looked at; False where nobody at a keyboard sends so many."""
+        return self._frames.take()
+
+    def admits(self, frame: protocol.ClientFrame) -> bool:
+        """False drops the frame: excess typing and acks are hints that others like them replace.
+
+        Raises `FrameError` for a command too many.
+        """
+        match frame:
+            case protocol.TypingStarted() | protocol.TypingStopped():
+                return self._typing.take()
+            case protocol.ReplySeen() | protocol.Ping():
+                return self._acks.take()
+        if not self._commands.take():
+            raise protocol.FrameError(
+                "rate_limited",
+                "Too many requests at once. Wait a moment.",
+                protocol.ref_of(frame),
+                retryable=True,
+            )
+        return True
+
+    def strike(self) -> bool:
+        """Counts a refused frame; False when the socket has had its last."""
+        return self._strikes.take()

@@ -1,0 +1,80 @@
+"""How far a page may lag behind what it is sent of replies: the window that its `reply.seen` frames move.
+
+A page that reads acknowledges every `ack_bytes` or `ack_interval_ms`. One that has stopped doing so is sent no more
+than the window; the reply's log keeps the rest. A client that never acknowledges is held back by the connection alone.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from uuid import UUID
+
+from chatapp.protocol.limits import LIMITS, TIMINGS
+
+WINDOW_BYTES = LIMITS["window_bytes"]
+ACK_BYTES = LIMITS["ack_bytes"]
+LATE_SECONDS = TIMINGS["unacked_ms"] / 1000
+TOO_SLOW_SECONDS = TIMINGS["too_slow_ms"] / 1000
+
+
+class SendWindow:
+    """One socket's. All times are those of `clock`, in seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._unacked: deque[tuple[UUID, int, int, float]] = deque()
+        self._unacked_bytes = 0
+        self._acks = False
+        self._has_moved = asyncio.Event()
+
+    @property
+    def unacked_bytes(self) -> int:
+        return self._unacked_bytes
+
+    @property
+    def is_open(self) -> bool:
+        """Whether another frame may go.
+
+        Less than `ack_bytes` may lie there for long: in a hidden tab the timer that sends the rest of the acks sleeps.
+        """
+        if not self._acks or self._unacked_bytes <= ACK_BYTES:
+            return True
+        return self._unacked_bytes <= WINDOW_BYTES and self._late_for() < LATE_SECONDS
+
+    def sent(self, reply_id: UUID, seq: int, size_bytes: int) -> None:
+        """A frame of a reply went out. Counted only for a page that acknowledges at all."""
+        if self._acks:
+            self._unacked.append((reply_id, seq, size_bytes, self._clock()))
+            self._unacked_bytes += size_bytes
+
+    def seen(self, reply_id: UUID, seq: int) -> None:
+        """The page has shown this reply up to `seq`."""
+        self._acks = True
+        left = deque(entry for entry in self._unacked if entry[0] != reply_id or entry[1] > seq)
+        if len(left) != len(self._unacked):
+            self._replace(left)
+
+    def clear(self) -> None:
+        """The page begins anew, with a whole state."""
+        self._replace(deque())
+
+    async def has_room(self) -> bool:
+        """Waits until another frame may go; False where the page has let the server wait for too long."""
+        while not self.is_open:
+            patience = TOO_SLOW_SECONDS - self._late_for()
+            if patience <= 0:
+                return False
+            try:
+                await asyncio.wait_for(self._has_moved.wait(), patience)
+            except TimeoutError:
+                continue
+        return True
+
+    def _late_for(self) -> float:
+        return self._clock() - self._unacked[0][3] if self._unacked else 0.0
+
+    def _replace(self, unacked: deque[tuple[UUID, int, int, float]]) -> None:
+        self._unacked = unacked
+        self._unacked_bytes = sum(size for _, _, size, _ in unacked)
+        self._has_moved.set()
+        self._has_moved = asyncio.Event()

@@ -1,0 +1,287 @@
+"""A signed-in socket: who is at the other end, which frames it may send, what it is refused."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from autobahn.exception import Disconnected
+from channels.consumer import get_handler_name
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from chatapp import protocol
+from chatapp.accounts import sessions
+from chatapp.conversations import access
+from chatapp.models import User
+from chatapp.process import open_sockets
+from chatapp.process.health import health
+from chatapp.protocol import limits
+from chatapp.replies.patient_writes import DATABASE_TROUBLE
+from chatapp.socket.buckets import SocketBuckets
+from chatapp.socket.lane import Job, Lane
+from chatapp.socket.send_window import SendWindow
+from warmcache.background.database import in_database_thread
+from warmcache.background.tasks import TaskOwner
+from warmcache.conf import get_config
+
+logger = logging.getLogger(__name__)
+
+SESSION_CHECK_SECONDS = 60.0
+"""A session that ended elsewhere without telling us is noticed this long after the last look, at the next command,
+ping or event. Typing and acks are not held up by it."""
+
+PONG_SECONDS = 1.0
+"""A `pong` tells that all before its `ping` is done, but a page must not take a slow database for a dead server."""
+
+LAST_WORK_SECONDS = 5.0
+"""What a browser sent just before it went away is still done, for so long."""
+
+MAKE_UP_SECONDS = 2.0
+"""After the database did not answer, until what it was asked for is asked for again."""
+
+LIFETIME_SECONDS = 12 * 3600.0
+"""Of a socket, give or take a tenth, so that those of one restart do not end together. A page of yesterday comes back
+with today's timings, to whatever process has the fewest."""
+
+LAST_REPLY_SECONDS = 5.0
+"""Between looks whether a socket that is due still reads a reply."""
+
+HINTS = protocol.TypingStarted | protocol.TypingStopped | protocol.ReplySeen
+TAKEN_WHILE_DRAINING = protocol.ConversationOpen | protocol.ReplyStop | protocol.ReplySeen | protocol.Ping
+
+
+class SignedInSocket(AsyncWebsocketConsumer):
+    """The frame of `ChatConsumer`: it opens for a signed-in user and hands on every frame it can take.
+
+    Frames are read at once and their work is done in a lane, so that acks and pings never wait for a database.
+    """
+
+    user: User
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.is_ready = False
+        self.is_closing = False
+        self.is_gone = False
+        self.session_checked_at = time.monotonic()
+        self.buckets = SocketBuckets(time.monotonic)
+        self.window = SendWindow(time.monotonic)
+        self.lane = Lane("socket")
+        self.pongs = TaskOwner("socket")
+        self.to_make_up: dict[object, Job] = {}
+        self.make_up_timer: asyncio.TimerHandle | None = None
+        self.lifetime_timer: asyncio.TimerHandle | None = None
+
+    async def begin(self) -> None:
+        """Called once, before `ready` is sent."""
+
+    async def end(self) -> None:
+        """Called once, when the socket is gone."""
+
+    async def take(self, frame: protocol.ClientFrame) -> None:
+        """Takes a frame; raises `FrameError` or `access.NotFound` for what is refused."""
+
+    async def read_again(self, event: dict[str, Any]) -> None:
+        """Something has happened that this socket was not told of: shows what there is now."""
+
+    @property
+    def is_working(self) -> bool:
+        """Whether something that its person asked for is being done."""
+        return len(self.lane) > 0
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether a reply is on its way to it."""
+        return False
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """Without the base class's hop to the one shared thread: no database work of ours runs there."""
+        handler = getattr(self, get_handler_name(message))
+        if message["type"].startswith("websocket."):
+            await handler(message)
+        elif len(self.lane) >= limits.WAITING_EVENTS:
+            await self.close(protocol.CLOSE_TOO_SLOW)
+        else:
+            self.lane.put(partial(self.hear, handler, message))
+
+    async def hear(self, handler: Callable[[dict[str, Any]], Awaitable[None]], event: dict[str, Any]) -> None:
+        """An event of the channel layer. What it speaks of may be gone by now, which is not worth the socket."""
+        try:
+            if await self.is_signed_in(max_age_seconds=SESSION_CHECK_SECONDS):
+                await handler(event)
+        except access.NotFound:
+            pass
+        except DATABASE_TROUBLE as error:
+            logger.warning("An event of type %s is made up for later: %s", event["type"], error)
+            self.make_up_news()
+        except Exception:
+            logger.exception("An event of type %s failed", event["type"])
+
+    def make_up_news(self) -> None:
+        self.make_up("news", partial(self.hear, self.read_again, {"type": "news.missed"}))
+
+    def make_up(self, key: object, job: Job) -> None:
+        """Does `job` in its turn, a little later; once for a key, however often it is asked."""
+        self.to_make_up[key] = job
+        if self.make_up_timer is None and not (self.is_closing or self.is_gone):
+            self.make_up_timer = asyncio.get_running_loop().call_later(MAKE_UP_SECONDS, self._make_up_now)
+
+    def _make_up_now(self) -> None:
+        self.make_up_timer = None
+        jobs, self.to_make_up = self.to_make_up, {}
+        for job in jobs.values():
+            self.lane.put(job)
+
+    async def connect(self) -> None:
+        self.session_key = sessions.session_key_in(self.scope["headers"])
+        user = await in_database_thread(sessions.user_of_session, self.session_key)
+        await self.accept()
+        if user is None:
+            await self.close(protocol.CLOSE_SIGNED_OUT)
+            return
+        self.user = user
+        await self.begin()
+        self.is_ready = True
+        self._live_for(LIFETIME_SECONDS * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
+        open_sockets.add(self)
+        await self.send_frame(
+            protocol.Ready(
+                protocol=protocol.PROTOCOL_VERSION,
+                user={"id": user.pk, "username": user.get_username(), "is_staff": user.is_staff},
+                timings=limits.TIMINGS,
+                limits=limits.LIMITS,
+                upstream=get_config().upstream,
+            )
+        )
+
+    def _live_for(self, seconds: float) -> None:
+        self.lifetime_timer = asyncio.get_running_loop().call_later(seconds, self._grow_old)
+
+    def _grow_old(self) -> None:
+        """A reply is heard to its end before the socket ends."""
+        if self.is_reading:
+            self._live_for(LAST_REPLY_SECONDS)
+        elif not self.is_closing:
+            self.lane.put(partial(self.close, protocol.CLOSE_LIFETIME))
+
+    async def disconnect(self, code: int) -> None:
+        open_sockets.discard(self)
+        self.is_gone = True
+        for timer in (self.make_up_timer, self.lifetime_timer):
+            if timer is not None:
+                timer.cancel()
+        await self.lane.close(timeout_seconds=LAST_WORK_SECONDS)
+        await self.pongs.close()
+        if self.is_ready:
+            await self.end()
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Never waits for what a frame asks for."""
+        if not self.is_ready or self.is_closing:
+            return
+        if not self.buckets.admits_another():
+            await self.close(protocol.CLOSE_ABUSE)
+            return
+        try:
+            if text_data is None:
+                raise protocol.FrameError("binary_frame", "Frames are JSON text, not bytes.")
+            self.sort(protocol.decode(text_data))
+        except protocol.FrameError as error:
+            if len(self.lane) < limits.WAITING_EVENTS:
+                self.lane.put(partial(self.refuse, error))
+            else:
+                await self.close(protocol.CLOSE_ABUSE)
+
+    def sort(self, frame: protocol.ClientFrame) -> None:
+        """Does at once what costs nothing, and puts the rest into the lane."""
+        if isinstance(frame, protocol.ReplySeen):
+            self.window.seen(frame.reply_id, frame.seq)
+        if health.draining.is_set() and not isinstance(frame, TAKEN_WHILE_DRAINING):
+            raise protocol.FrameError(
+                "restarting", "The server is restarting. Try again in a moment.", protocol.ref_of(frame), retryable=True
+            )
+        if not self.buckets.admits(frame):
+            return
+        if isinstance(frame, protocol.Ping):
+            self.pongs.spawn(self.answer_ping(), name="pong")
+        if isinstance(frame, protocol.ReplySeen) and frame.ttft_ms is None:
+            return
+        is_hint = isinstance(frame, HINTS | protocol.Ping)
+        if len(self.lane) < (limits.WAITING_HINTS if is_hint else limits.WAITING_FRAMES):
+            self.lane.put(partial(self.work_on, frame))
+        elif not is_hint:
+            raise protocol.FrameError(
+                "rate_limited", "Too many requests wait. Wait a moment.", protocol.ref_of(frame), retryable=True
+            )
+
+    async def work_on(self, frame: protocol.ClientFrame) -> None:
+        try:
+            if await self.may_still(frame):
+                await self.take(frame)
+        except protocol.FrameError as error:
+            await self.refuse(error)
+        except access.NotFound as error:
+            await self.refuse(protocol.FrameError("not_found", str(error), protocol.ref_of(frame)))
+        except Exception:
+            logger.exception("A frame of type %s failed", type(frame).__name__)
+            sorry = "Something went wrong on our side. Try again."
+            await self.refuse(protocol.FrameError("internal_error", sorry, protocol.ref_of(frame), retryable=True))
+
+    async def answer_ping(self) -> None:
+        await self.lane.caught_up(timeout_seconds=PONG_SECONDS)
+        await self.send_frame(protocol.Pong())
+
+    async def may_still(self, frame: protocol.ClientFrame) -> bool:
+        """Whether the session holds; hints go without a look, so that a key press costs no query."""
+        if isinstance(frame, HINTS):
+            return True
+        return await self.is_signed_in(max_age_seconds=SESSION_CHECK_SECONDS)
+
+    async def refuse(self, error: protocol.FrameError) -> None:
+        await self.send_frame(
+            protocol.Error(code=error.code, message=error.message, ref=error.ref, retryable=error.retryable)
+        )
+        if not self.buckets.strike():
+            await self.close(protocol.CLOSE_ABUSE)
+
+    async def send_frame(self, frame: protocol.ServerFrame) -> int:
+        """Waits where the browser reads slowly. Returns the frame's size in bytes."""
+        return await self.send_text(protocol.encode(frame))
+
+    async def send_text(self, text: str) -> int:
+        """As `send_frame`, for a frame that was encoded once for all who get it."""
+        if self.is_closing:
+            return 0
+        try:
+            await self.send(text_data=text)
+        except (Disconnected, OSError):
+            self.is_closing = True  # gone before it said so: a tab was closed
+        return len(text)
+
+    async def send_reply_frame(self, frame: protocol.ServerFrame, text: str) -> None:
+        """As `send_text`, for what the page acknowledges: waits also where the page shows it slowly."""
+        if not self.is_closing and not await self.window.has_room():
+            await self.close(protocol.CLOSE_TOO_SLOW)
+        size_bytes = await self.send_text(text)
+        if isinstance(frame, protocol.ReplyDelta | protocol.ReplyBlock | protocol.ReplyFinished):
+            self.window.sent(frame.reply_id, frame.seq, size_bytes)
+
+    async def close(self, code: int | None = None, reason: str | None = None) -> None:
+        """From here on nothing is taken and nothing is sent, however long the browser takes to say goodbye."""
+        self.is_closing = True
+        await super().close(code=code, reason=reason)
+
+    async def is_signed_in(self, *, max_age_seconds: float) -> bool:
+        """Reads the session again if the last look is older; closes the socket where it has ended."""
+        if self.is_closing:
+            return False
+        if time.monotonic() - self.session_checked_at <= max_age_seconds:
+            return True
+        self.session_checked_at = time.monotonic()
+        if await in_database_thread(sessions.user_of_session, self.session_key) is not None:
+            return True
+        await self.close(protocol.CLOSE_SIGNED_OUT)
+        return False

@@ -1,0 +1,22 @@
+"""The layers that people share here: one per assistant."""
+
+import functools
+
+from chatapp.conversations import prompts
+from chatapp.models import Assistant
+from warmcache.core.prefix import Prompt
+from warmcache.warmups.shared_layers import SharedLayer
+
+
+def listed() -> list[SharedLayer]:
+    """Every assistant's: what its documents and instructions add up to is read only when it is asked for."""
+    return [layer_of(pk, slug) for pk, slug in Assistant.objects.values_list("pk", "slug")]
+
+
+def layer_of(assistant_id: int, slug: str) -> SharedLayer:
+    return SharedLayer(label=slug, load=functools.partial(_load, assistant_id))
+
+
+def _load(assistant_id: int) -> Prompt | None:
+    assistant = Assistant.objects.filter(pk=assistant_id).first()
+    return None if assistant is None else prompts.prompt_for_new_chat(assistant)

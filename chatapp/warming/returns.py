@@ -1,0 +1,29 @@
+"""After a reply: lets warmcache decide, near expiry, whether its chat is kept warm until the person comes back."""
+
+import functools
+from uuid import UUID
+
+from chatapp.conversations import access, prepared_conversations
+from warmcache import services as warmcache
+from warmcache.core.prefix import Prompt
+
+
+def place_of(conversation_id: UUID) -> str:
+    """Where a person comes back to: a new request there cancels what is due."""
+    return f"conversation {conversation_id}"
+
+
+def expect(conversation_id: UUID, result: warmcache.Result, *, user_id: int, label: str) -> None:
+    """A reply has ended. The prompt is read again only if a warm-up is to be sent."""
+    warmcache.schedule_refresh(
+        place_of(conversation_id),
+        functools.partial(_load, conversation_id),
+        after=result,
+        label=label,
+        subject=f"user {user_id}",
+    )
+
+
+def _load(conversation_id: UUID) -> Prompt | None:
+    conversation = access.with_assistant().filter(pk=conversation_id).first()
+    return None if conversation is None else prepared_conversations.of(conversation).prompt

@@ -1,0 +1,167 @@
+"""What a socket says of its person (opened, typing, attaching), turned into intents for warmcache."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from uuid import UUID
+
+from chatapp.conversations import access, prepared_conversations, prompts
+from chatapp.conversations.prepared_conversations import PreparedConversation
+from chatapp.models import User
+from chatapp.warming import assistant_edits, returns
+from chatapp.warming.shared_reads import SharedReads
+from warmcache import services as warmcache
+from warmcache.background.database import in_database_thread
+from warmcache.core.prefix import Prefix, Prompt
+
+MAX_OUTLINES = 16
+"""Drafts that one socket may have open; the least recently used is forgotten."""
+
+MAX_ATTACHED = 200
+"""Attachments that one socket is known to have named."""
+
+OUTLINE_LIFETIME_SECONDS = 60.0
+"""An assistant edited in another process is noticed after this long at the latest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """Where a person is writing: in a conversation, or to an assistant in a new chat."""
+
+    conversation_id: UUID | None = None
+    assistant_id: int | None = None
+    attachment_ids: tuple[UUID, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outline:
+    prefix: Prefix
+    label: str
+    made_at: float
+    edits: int
+
+
+class TypingWatch:
+    """What one socket's drafts would send. Keeps outlines, so that most typing frames cost no SQL and no hashing."""
+
+    def __init__(self, user: User, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._user = user
+        self._clock = clock
+        self._outlines: OrderedDict[Draft, _Outline] = OrderedDict()
+        self._attached: OrderedDict[UUID, None] = OrderedDict()
+
+    async def note_typing(self, draft: Draft, *, chars: int) -> warmcache.Attempt:
+        """Decides on a warm-up for this draft; raises `access.NotFound` for what the user may not see."""
+        return await self._consider(draft, "attach" if self._names_new_attachment(draft) else "typing", chars)
+
+    async def note_opened(self, draft: Draft) -> warmcache.Attempt:
+        """The same for a chat that was just opened, where nothing is written yet."""
+        return await self._consider(draft, "open", None)
+
+    async def named(self, draft: Draft) -> Draft:
+        """The same draft with the default assistant's id where a new chat names none."""
+        if draft.conversation_id is not None or draft.assistant_id is not None:
+            return draft
+        assistant = await in_database_thread(access.assistant_for_user, self._user, None)
+        return replace(draft, assistant_id=assistant.pk)
+
+    async def warmth(self, draft: Draft, *, version: int | None = None) -> warmcache.Warmth:
+        """What is believed of this draft's prefix now; decides nothing. `version`: what the conversation has come to,
+        where that is known already. Who asks for the same at the same time is answered together."""
+        known = self._known(draft)
+        if known is None:
+            edits = assistant_edits.count()
+            loaded = await self._loaded(draft, version)
+            prefix = _outline(loaded)
+            self._remember(draft, prefix, loaded.label, edits)
+        else:
+            prefix = known.prefix
+        return await _reads.of(prefix, partial(warmcache.warmth_of, prefix))
+
+    async def _loaded(self, draft: Draft, version: int | None = None) -> "_Loaded":
+        if version is not None and draft.conversation_id is not None:
+            ready = prepared_conversations.store.at_version(draft.conversation_id, version)
+            if ready is not None and ready.user_id == self._user.pk and not draft.attachment_ids:
+                return _Loaded(prompt=ready.prompt, label=ready.label, ready=ready)
+        read = partial(in_database_thread, _load, self._user, draft)
+        return await _reads.of((self._user.pk, draft, version), read)
+
+    def forget(self, conversation_id: UUID) -> None:
+        """The conversation has grown or is gone."""
+        for draft in [d for d in self._outlines if d.conversation_id == conversation_id]:
+            del self._outlines[draft]
+
+    async def _consider(self, draft: Draft, intent: str, chars: int | None) -> warmcache.Attempt:
+        subject = f"user {self._user.pk}"
+        known = self._known(draft)
+        if known is not None:
+            skipped = await warmcache.consider_prefix(
+                known.prefix, intent=intent, label=known.label, subject=subject, chars=chars
+            )
+            if skipped is not None:
+                return skipped
+        edits = assistant_edits.count()
+        loaded = await self._loaded(draft)
+        place = returns.place_of(draft.conversation_id) if draft.conversation_id else ""
+        attempt = await warmcache.prewarm_prefix(
+            loaded.prompt, intent=intent, label=loaded.label, subject=subject, place=place, chars=chars
+        )
+        self._remember(draft, attempt.prefix, loaded.label, edits)
+        return attempt
+
+    def _names_new_attachment(self, draft: Draft) -> bool:
+        """Whether a frame is the first to name one of its attachments."""
+        new = [attachment_id for attachment_id in draft.attachment_ids if attachment_id not in self._attached]
+        for attachment_id in new:
+            self._attached[attachment_id] = None
+        while len(self._attached) > MAX_ATTACHED:
+            self._attached.popitem(last=False)
+        return bool(new)
+
+    def _known(self, draft: Draft) -> _Outline | None:
+        outline = self._outlines.get(draft)
+        if outline is None or outline.edits != assistant_edits.count():
+            return None
+        if self._clock() - outline.made_at > OUTLINE_LIFETIME_SECONDS:
+            return None
+        self._outlines.move_to_end(draft)
+        return outline
+
+    def _remember(self, draft: Draft, prefix: Prefix, label: str, edits: int) -> None:
+        self._outlines[draft] = _Outline(prefix=prefix, label=label, made_at=self._clock(), edits=edits)
+        self._outlines.move_to_end(draft)
+        while len(self._outlines) > MAX_OUTLINES:
+            self._outlines.popitem(last=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Loaded:
+    prompt: Prompt
+    label: str
+    ready: PreparedConversation | None = None
+    """Whose prompt it is, where nothing is attached."""
+
+
+_reads = SharedReads()
+
+
+def _load(user: User, draft: Draft) -> _Loaded:
+    blocks = prompts.attachment_blocks(access.unsent_attachments(user, draft.attachment_ids))
+    if draft.conversation_id is None:
+        assistant = access.assistant_for_user(user, draft.assistant_id)
+        shared = prepared_conversations.shared_prompt(assistant)
+        return _Loaded(prompt=replace(shared, draft=blocks) if blocks else shared, label=assistant.slug)
+    ready = prepared_conversations.of(access.conversation_for_user(user, draft.conversation_id))
+    return _Loaded(prompt=ready.with_draft(blocks), label=ready.label, ready=None if blocks else ready)
+
+
+def _outline(loaded: _Loaded) -> Prefix:
+    """Hashes the prompt, once for all who show it here."""
+    ready = loaded.ready
+    if ready is None:
+        return warmcache.outline(loaded.prompt, label=loaded.label)
+    if ready.outline is None:
+        ready.outline = warmcache.outline(loaded.prompt, label=loaded.label)
+    return ready.outline

@@ -1,0 +1,45 @@
+"""The start of the process on a server that tells of it."""
+
+from typing import Any
+
+import pytest
+
+from chatapp.process import lifecycle, lifespan
+
+
+async def live(monkeypatch: pytest.MonkeyPatch, *, startup: Any) -> list[str]:
+    """What the server hears, from its start to its end."""
+    heard: list[str] = []
+    events = iter(("lifespan.startup", "lifespan.shutdown"))
+
+    async def receive() -> dict[str, Any]:
+        return {"type": next(events)}
+
+    async def send(message: dict[str, Any]) -> None:
+        heard.append(message["type"])
+
+    async def shutdown() -> None:
+        heard.append("shut down")
+
+    monkeypatch.setattr(lifecycle, "startup", startup)
+    monkeypatch.setattr(lifecycle, "shutdown", shutdown)
+    await lifespan.application({"type": "lifespan"}, receive, send)
+    return heard
+
+
+async def test_the_server_hears_of_the_start_and_of_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def startup() -> None:
+        """All is well."""
+
+    heard = await live(monkeypatch, startup=startup)
+
+    assert heard == ["lifespan.startup.complete", "shut down", "lifespan.shutdown.complete"]
+
+
+async def test_a_start_that_fails_is_told_so_that_the_server_does_not_go_on_without_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def startup() -> None:
+        raise OSError("the database does not answer")
+
+    assert await live(monkeypatch, startup=startup) == ["lifespan.startup.failed"]

@@ -1,0 +1,111 @@
+"""What a peer has surely read, and how much of what it sends is read."""
+
+from typing import Any
+
+import pytest
+
+from chatapp.server.paced_socket import MAX_WAITING_CHARACTERS, MAX_WAITING_MESSAGES, InputQueue, ReadProof
+from warmcache.testing import FakeClock
+
+
+@pytest.fixture
+def proof(clock: FakeClock) -> ReadProof:
+    return ReadProof(clock.now)
+
+
+def test_what_was_sent_is_on_its_way_until_a_ping_behind_it_is_answered(proof):
+    proof.sent(100)
+    ping = proof.ask()
+    proof.sent(10)
+    before = proof.unproven_bytes
+
+    proof.answered(ping)
+
+    assert (before, proof.unproven_bytes) == (110, 10)
+
+
+def test_an_answer_speaks_for_all_before_it(proof):
+    proof.sent(1)
+    first = proof.ask()
+    proof.sent(2)
+    second = proof.ask()
+    proof.sent(4)
+
+    proof.answered(second)
+    proof.answered(first)
+
+    assert proof.unproven_bytes == 4
+
+
+def test_a_pong_that_nobody_asked_for_says_nothing(proof):
+    proof.sent(7)
+    proof.ask()
+
+    proof.answered(b"made up")
+
+    assert proof.unproven_bytes == 7
+
+
+def test_time_counts_from_the_oldest_byte_without_proof(proof, clock):
+    proof.sent(1)
+    clock.advance(3)
+    ping = proof.ask()
+    proof.sent(1)
+    clock.advance(2)
+    before = proof.waiting_seconds
+
+    proof.answered(ping)
+
+    assert (before, proof.waiting_seconds) == (5, 2)
+
+
+def test_nothing_waits_where_all_is_proven(proof, clock):
+    proof.sent(1)
+    proof.answered(proof.ask())
+    clock.advance(60)
+
+    assert proof.waiting_seconds == 0
+
+
+class Connection:
+    def __init__(self) -> None:
+        self.is_read = True
+        self.queue = InputQueue(pause=self.pause, resume=self.resume)
+
+    def pause(self) -> None:
+        self.is_read = False
+
+    def resume(self) -> None:
+        self.is_read = True
+
+
+def message(text: str) -> dict[str, Any]:
+    return {"type": "websocket.receive", "text": text}
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("x", MAX_WAITING_MESSAGES), ("x" * (MAX_WAITING_CHARACTERS // 4), 4)], ids=["many", "large"]
+)
+def test_a_connection_is_not_read_while_enough_waits_and_read_again_when_half_is_done(text, count):
+    connection = Connection()
+    for _ in range(count - 1):
+        connection.queue.put_nowait(message(text))
+    was_read = connection.is_read
+    connection.queue.put_nowait(message(text))
+    was_read_when_full = connection.is_read
+
+    for _ in range(count // 2 - 1):
+        connection.queue.get_nowait()
+    was_read_when_fuller_than_half = connection.is_read
+    connection.queue.get_nowait()
+
+    assert (was_read, was_read_when_full, was_read_when_fuller_than_half) == (True, False, False)
+    assert connection.is_read
+
+
+def test_bytes_count_as_text_does():
+    connection = Connection()
+
+    connection.queue.put_nowait({"type": "websocket.receive", "bytes": b"x" * MAX_WAITING_CHARACTERS})
+
+    assert not connection.is_read

@@ -1,0 +1,96 @@
+"""News that came while the database was away: a tab is told of it when the database is back."""
+
+import asyncio
+
+import pytest
+from django.db import OperationalError
+
+from chatapp.conversations import access
+from chatapp.replies import resume
+from chatapp.socket import conversation_states, session
+from tests.chatapp.sockets import eventually
+from tests.factories import make_conversation
+from warmcache.background.database import in_database_thread
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch) -> None:
+    monkeypatch.setattr(session, "MAKE_UP_SECONDS", 0.01)
+
+
+def fails_first(function, *, times: int, calls: list[object] | None = None):
+    """As a database that is away for the first calls."""
+    left = [times]
+
+    def call(*args, **kwargs):
+        if calls is not None:
+            calls.append(args)
+        if left[0]:
+            left[0] -= 1
+            raise OperationalError("the database system is starting up")
+        return function(*args, **kwargs)
+
+    return call
+
+
+async def two_tabs(open_tab, ann, assistant):
+    conversation = await in_database_thread(make_conversation, ann, assistant)
+    tabs = [await open_tab(ann) for _ in range(2)]
+    for tab in tabs:
+        await tab.send("conversation.open", conversation_id=conversation.pk)
+        await tab.until("conversation.state")
+    return conversation, *tabs
+
+
+async def test_a_message_that_could_not_be_read_is_shown_when_it_can(open_tab, ann, assistant, monkeypatch):
+    conversation, writer, listener = await two_tabs(open_tab, ann, assistant)
+    monkeypatch.setattr(access, "message_in", fails_first(access.message_in, times=1))
+    monkeypatch.setattr(
+        conversation_states, "open_conversation", fails_first(conversation_states.open_conversation, times=2)
+    )
+
+    await writer.say("Do they hear of this?", conversation_id=conversation.pk)
+    shown = await listener.until("conversation.state")
+
+    assert [message["text"] for message in shown["messages"]][:1] == ["Do they hear of this?"]
+    assert [message["status"] for message in shown["messages"]] == ["complete", "complete"]
+    assert not listener.of_type("message.created")
+
+
+async def test_the_end_of_a_reply_whose_log_is_gone_is_told_when_the_database_answers(
+    open_tab, ann, assistant, monkeypatch
+):
+    conversation, writer, listener = await two_tabs(open_tab, ann, assistant)
+    monkeypatch.setattr(resume, "log_for", no_log)
+    monkeypatch.setattr(conversation_states, "end_of", fails_first(conversation_states.end_of, times=2))
+
+    await writer.say("How does it end?", conversation_id=conversation.pk)
+    finished = await listener.until("reply.finished")
+
+    assert finished["status"] == "complete"
+
+
+async def no_log(reply_id, *, user_id):
+    return None
+
+
+async def test_a_tab_that_has_gone_away_asks_for_nothing_more(open_tab, ann, assistant, monkeypatch):
+    monkeypatch.setattr(session, "MAKE_UP_SECONDS", 0.05)
+    conversation, writer, listener = await two_tabs(open_tab, ann, assistant)
+    asked: list[object] = []
+
+    async def has_asked() -> bool:
+        return bool(asked)
+
+    monkeypatch.setattr(access, "message_in", fails_first(access.message_in, times=1000))
+    monkeypatch.setattr(conversation_states, "open_conversation", fails_first(lambda *_: None, times=1000, calls=asked))
+
+    await writer.say("Who is there?", conversation_id=conversation.pk)
+    await eventually(has_asked)
+    await listener.disconnect()
+    asked.clear()
+    await asyncio.sleep(0.3)
+
+    assert not asked

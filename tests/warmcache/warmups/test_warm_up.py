@@ -1,0 +1,467 @@
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from tests.servers import PATIENCE_SECONDS
+from warmcache import services
+from warmcache.background.database import in_database_thread
+from warmcache.checks import STORE_METHODS
+from warmcache.core.errors import StoreUnavailable, UpstreamRefused, UpstreamUnavailable
+from warmcache.core.guards import Claim, Refusal
+from warmcache.core.ports import Capabilities
+from warmcache.core.prefix import Layer, Prefix, Prompt
+from warmcache.models import WarmUp
+from warmcache.stores.memory import MemoryWarmthStore
+from warmcache.stores.memory_allowances import MemoryAllowances
+from warmcache.testing import FakeClock, FakeProvider, FakeRuntime, fake_runtime, make_prompt, make_turn
+from warmcache.warmups import warm_up
+
+
+async def warm(prompt: Prompt, intent: str = "typing") -> services.Warmth:
+    attempt = await services.prewarm_prefix(prompt, intent=intent)
+    return await attempt.finished() if attempt.finished else attempt.warmth
+
+
+def hash_of(prompt: Prompt, layer: Layer) -> str:
+    return next(point.prefix_hash for point in services.outline(prompt).breakpoints if point.layer is layer)
+
+
+async def leases_of(fake: FakeRuntime, prompt: Prompt) -> list[str]:
+    seen = await fake.runtime.store.look_up(services.outline(prompt).hashes)
+    return [sighting.lease_owner for sighting in seen.values() if sighting.lease_owner]
+
+
+def skip_reasons(fake: FakeRuntime) -> set[str]:
+    return {reason for _, _, _, reason in fake.runtime.ledger._skips}
+
+
+async def test_a_cold_prefix_is_warmed_and_then_left_alone(fake: FakeRuntime) -> None:
+    first = await warm(make_prompt())
+    second = await warm(make_prompt())
+
+    assert (first.state, second.state) == ("warm", "warm")
+    assert second.reason == "already_warm"
+    assert fake.provider.warm_up_count == 1
+
+
+async def test_two_hundred_considerations_at_once_make_one_call(fake: FakeRuntime) -> None:
+    fake.provider.hold_warm_ups()
+    prompt = make_prompt()
+
+    attempts = await asyncio.gather(*(services.prewarm_prefix(prompt, intent="typing") for _ in range(200)))
+    fake.provider.release_warm_ups()
+    ends = await asyncio.gather(*(attempt.finished() for attempt in attempts if attempt.finished))
+
+    assert fake.provider.warm_up_count == 1
+    assert len(ends) == 200
+    assert {end.state for end in ends} == {"warm"}
+
+
+async def test_those_who_follow_get_the_leaders_bad_end_too(fake: FakeRuntime) -> None:
+    fake.provider.hold_warm_ups()
+    prompt = make_prompt()
+    leader = await services.prewarm_prefix(prompt, intent="typing")
+    follower = await services.prewarm_prefix(prompt, intent="typing")
+    await fake.provider.warm_ups_in_flight()
+    fake.provider.reports_nothing = True
+
+    fake.runtime.tasks._tasks.copy().pop().cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leader.finished()
+
+    assert follower.decision.reason == "in_flight"
+    assert (await follower.finished()).state == "cold"
+
+
+async def test_fifty_conversations_on_one_cold_assistant_write_it_once(clock: FakeClock) -> None:
+    async with fake_runtime(clock=clock, has_database=False, max_concurrent_warm_ups=8) as fake:
+        prompts = [make_prompt(name=f"chat {number}", turns=1) for number in range(50)]
+
+        ends = await asyncio.gather(*(warm(prompt) for prompt in prompts))
+
+        assert {end.state for end in ends} == {"warm"}
+        assert fake.provider.writes[hash_of(prompts[0], Layer.SHARED)] == 1
+        assert fake.provider.warm_up_count == 50
+        assert fake.provider.most_open_warm_ups <= 8
+
+
+async def test_a_conversation_and_its_draft_that_are_cold_together_do_not_wait_for_each_other(
+    fake: FakeRuntime,
+) -> None:
+    conversation = make_prompt(turns=1)
+    with_draft = make_prompt(turns=1, draft_tokens=2000)
+    fake.provider.hold_warm_ups()
+
+    # The draft comes first to the shared layer, the conversation holds the layer between the two.
+    attempts = [await services.prewarm_prefix(prompt, intent="attach") for prompt in (with_draft, conversation)]
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await fake.provider.warm_ups_in_flight()
+    fake.provider.release_warm_ups()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        ends = [await attempt.finished() for attempt in attempts if attempt.finished]
+
+    assert [end.state for end in ends] == ["warm", "warm"]
+    assert set(fake.provider.writes.values()) == {1}
+
+
+async def test_an_assistant_below_the_minimum_does_not_make_its_conversations_queue(fake: FakeRuntime) -> None:
+    fake.provider.hold_warm_ups()
+    prompts = [make_prompt(system_tokens=100, name=f"chat {number}", turns=2) for number in range(3)]
+
+    attempts = [await services.prewarm_prefix(prompt, intent="typing") for prompt in prompts]
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await fake.provider.warm_ups_in_flight(3)
+
+    fake.provider.release_warm_ups()
+    assert [(await attempt.finished()).state for attempt in attempts if attempt.finished] == ["warm"] * 3
+
+
+async def test_when_the_leader_fails_the_next_one_in_line_writes(fake: FakeRuntime) -> None:
+    fake.provider.fail(UpstreamUnavailable("server_error", "no"), kind="warm_up")
+    prompts = [make_prompt(name=f"chat {number}", turns=1) for number in range(3)]
+
+    ends = await asyncio.gather(*(warm(prompt) for prompt in prompts))
+
+    assert sorted(end.state for end in ends) == ["failed", "warm", "warm"]
+    assert fake.provider.writes[hash_of(prompts[0], Layer.SHARED)] == 1
+
+
+async def test_a_failure_gives_the_lease_back_so_that_the_next_key_may_try(fake: FakeRuntime) -> None:
+    fake.provider.fail(UpstreamUnavailable("server_error", "no"))
+
+    first = await warm(make_prompt())
+    second = await warm(make_prompt())
+
+    assert (first.state, first.reason) == ("failed", "server_error")
+    assert second.state == "warm"
+    assert await leases_of(fake, make_prompt()) == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UpstreamUnavailable("rate_limited", "no"),
+        UpstreamUnavailable("overloaded", "no"),
+        UpstreamRefused("key_refused", "no"),
+        UpstreamRefused("spend_limit", "no"),
+    ],
+    ids=lambda error: error.code,
+)
+async def test_a_limit_at_the_provider_pauses_all_warming(
+    fake: FakeRuntime, clock: FakeClock, error: UpstreamUnavailable
+) -> None:
+    fake.provider.fail(error)
+    await warm(make_prompt())
+
+    paused = await warm(make_prompt(name="another", turns=1))
+    clock.advance(fake.runtime.config.pause_after_limit_seconds + 1)
+    later = await warm(make_prompt())
+
+    assert (paused.state, paused.reason) == ("skipped", "upstream_limited")
+    assert later.state == "warm"
+    assert fake.provider.warm_up_count == 2
+
+
+async def test_a_longer_retry_after_makes_a_longer_pause(fake: FakeRuntime, clock: FakeClock) -> None:
+    fake.provider.fail(UpstreamUnavailable("rate_limited", "no", retry_after_seconds=500))
+    await warm(make_prompt())
+
+    clock.advance(400)
+
+    assert (await warm(make_prompt())).reason == "upstream_limited"
+
+
+async def test_counters_of_zero_stop_warming_until_the_prefix_grows(fake: FakeRuntime, clock: FakeClock) -> None:
+    fake.provider.reports_nothing = True
+    first = await warm(make_prompt(turns=1))
+    again = await warm(make_prompt(turns=1))
+    fake.provider.reports_nothing = False
+    grown = await warm(make_prompt(turns=2))
+
+    assert (first.state, first.reason) == ("skipped", "not_cacheable")
+    assert again.reason == "not_cacheable"
+    assert grown.state == "warm"
+    assert fake.provider.warm_up_count == 2
+
+
+async def test_where_counters_mean_nothing_zeros_count_as_warm(clock: FakeClock) -> None:
+    provider = FakeProvider(clock=clock, capabilities=Capabilities(upstream="local", reports_cache_writes=False))
+    provider.reports_nothing = True
+    async with fake_runtime(clock=clock, provider=provider, has_database=False, upstream="local"):
+        warmth = await warm(make_prompt())
+
+    assert warmth.state == "warm"
+
+
+async def test_no_more_warm_ups_are_at_the_provider_than_allowed(clock: FakeClock) -> None:
+    async with fake_runtime(clock=clock, has_database=False, max_concurrent_warm_ups=2) as fake:
+        fake.provider.hold_warm_ups()
+        prompts = [make_prompt(system=({"type": "text", "text": f"{number} " * 4000},)) for number in range(6)]
+        attempts = [await services.prewarm_prefix(prompt, intent="typing") for prompt in prompts]
+        await fake.provider.warm_ups_in_flight(2)
+        fake.provider.release_warm_ups()
+
+        ends = [await attempt.finished() for attempt in attempts if attempt.finished]
+
+        assert [end.state for end in ends] == ["warm"] * 6
+        assert fake.provider.most_open_warm_ups == 2
+
+
+async def test_a_warm_up_that_waits_too_long_for_its_turn_is_not_sent(clock: FakeClock) -> None:
+    async with fake_runtime(clock=clock, has_database=False, max_concurrent_warm_ups=1) as fake:
+        fake.provider.hold_warm_ups()
+        leader = await services.prewarm_prefix(make_prompt(), intent="typing")
+        await fake.provider.warm_ups_in_flight()
+        patient = fake.runtime.config
+
+        fake.runtime.config = replace(patient, warm_up_patience_seconds=0.01)
+        warmth = await warm(make_prompt(system_tokens=3000))
+        fake.runtime.config = patient
+        fake.provider.release_warm_ups()
+
+        assert (warmth.state, warmth.reason) == ("skipped", "busy")
+        assert skip_reasons(fake) == {"busy"}
+        assert (await leader.finished()).state == "warm"
+        assert (await warm(make_prompt(system_tokens=3000))).state == "warm"
+
+
+async def test_a_warm_up_that_a_request_has_overtaken_is_not_sent(clock: FakeClock) -> None:
+    async with fake_runtime(clock=clock, has_database=False, max_concurrent_warm_ups=1) as fake:
+        fake.provider.hold_warm_ups()
+        await services.prewarm_prefix(make_prompt(name="first", turns=1, system_tokens=0), intent="typing")
+        await fake.provider.warm_ups_in_flight()
+        prompt = make_prompt(name="second", turns=1, system_tokens=0)
+        waiting = await services.prewarm_prefix(prompt, intent="typing", subject="ann")
+        async with services.stream_response(prompt, make_turn(), max_tokens=9) as response:
+            [event async for event in response]
+
+        fake.provider.release_warm_ups()
+        assert waiting.finished is not None
+        end = await waiting.finished()
+
+        assert (end.state, fake.provider.warm_up_count) == ("warm", 1)
+        assert "already_warm" in skip_reasons(fake)
+        assert await leases_of(fake, prompt) == []
+
+
+async def test_whoever_gives_up_while_the_guards_decide_leaves_nothing_reserved(fake: FakeRuntime) -> None:
+    is_asked, may_answer = asyncio.Event(), asyncio.Event()
+    allowances = MemoryAllowances(clock=fake.clock)
+    reserve = allowances.reserve
+
+    async def reserve_slowly(claims: Sequence[Claim]) -> Refusal | None:
+        refusal = await reserve(claims)
+        is_asked.set()
+        await may_answer.wait()
+        return refusal
+
+    allowances.reserve = reserve_slowly  # type: ignore[method-assign]
+    fake.runtime.guards._allowances = allowances
+    asking = asyncio.create_task(services.prewarm_prefix(make_prompt(), intent="typing", subject="ann"))
+    await is_asked.wait()
+    asking.cancel()
+    await asyncio.wait({asking})
+    may_answer.set()
+    await fake.runtime.tasks.join(timeout_seconds=PATIENCE_SECONDS)
+
+    assert asking.cancelled()
+    assert {spent for spent, _ in allowances._sums.values()} == {0}
+    assert not any(name.startswith("subject:") for name in allowances._trusts)
+    assert await leases_of(fake, make_prompt()) == []
+
+
+async def test_only_so_many_prompts_wait_in_memory_for_their_turn(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warm_up, "MAX_UNDER_WAY", 2)
+    async with fake_runtime(clock=clock, has_database=False, max_concurrent_warm_ups=1) as fake:
+        fake.provider.hold_warm_ups()
+        attempts = [
+            await services.prewarm_prefix(make_prompt(name=name, turns=1, system_tokens=0), intent="typing")
+            for name in "abc"
+        ]
+        fake.provider.release_warm_ups()
+
+        assert [attempt.warmth.reason for attempt in attempts] == [None, None, "busy"]
+
+
+async def test_a_bug_in_a_provider_frees_the_prefix_and_the_slot(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with fake_runtime(clock=clock, has_database=False, max_concurrent_warm_ups=1) as fake:
+        fake.provider.fail(ZeroDivisionError())  # type: ignore[arg-type]
+
+        with pytest.raises(ZeroDivisionError):
+            await warm(make_prompt())
+
+        assert (await warm(make_prompt())).state == "warm"
+
+
+async def test_an_expiring_entry_is_renewed(fake: FakeRuntime, clock: FakeClock) -> None:
+    await warm(make_prompt())
+    clock.advance(295)
+    decision = (await services.prewarm_prefix(make_prompt(), intent="typing")).decision
+
+    assert (decision.action, decision.reason) == ("warm", "expiring")
+
+
+async def test_warmth_counts_from_the_start_of_the_call_not_from_its_end(fake: FakeRuntime, clock: FakeClock) -> None:
+    fake.provider.hold_warm_ups()
+    started_at = clock.now()
+    attempt = await services.prewarm_prefix(make_prompt(), intent="typing")
+    await fake.provider.warm_ups_in_flight()
+    clock.advance(20)
+    fake.provider.release_warm_ups()
+
+    assert attempt.finished is not None
+    assert (await attempt.finished()).expires_at == started_at + 300
+    assert (await services.warmth_of(attempt.prefix)).expires_at == started_at + 300
+
+
+async def test_a_real_request_warms_what_the_next_key_asks_for(fake: FakeRuntime) -> None:
+    async with services.stream_response(make_prompt(), make_turn(), max_tokens=9) as response:
+        [event async for event in response]
+
+    assert (await warm(make_prompt())).reason == "already_warm"
+
+
+async def test_a_live_prefix_is_considered_without_sql_and_without_hashing(
+    fake: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await warm(make_prompt())
+    prefix = services.outline(make_prompt())
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise AssertionError("the hot path must not do this")
+
+    for place in ("warmcache.ledger.writer.in_database_thread", "warmcache.core.prefix.canonical_bytes"):
+        monkeypatch.setattr(place, forbidden)
+    monkeypatch.setattr("warmcache.core.prefix.hmac.digest", forbidden)
+    attempts = [await services.consider_prefix(prefix, intent="typing") for _ in range(100)]
+
+    assert {attempt.decision.reason for attempt in attempts if attempt} == {"already_warm"}
+    assert sum(fake.runtime.ledger._skips.values()) == 100
+
+
+class CountingStore(MemoryWarmthStore):
+    calls = 0
+
+    async def look_up(self, hashes: Sequence[str], *, stops: Sequence[str] = ()):  # type: ignore[no-untyped-def]
+        self.calls += 1
+        return await super().look_up(hashes, stops=stops)
+
+
+async def test_considering_costs_one_look_up(clock: FakeClock) -> None:
+    store = CountingStore(clock=clock)
+    async with fake_runtime(clock=clock, store=store, has_database=False):
+        await services.consider_prefix(services.outline(make_prompt()), intent="typing")
+
+    assert store.calls == 1
+
+
+class DeadStore(MemoryWarmthStore):
+    """One whose server is down."""
+
+    dies_with = set(STORE_METHODS) - {"from_config", "make_allowances", "aclose"}
+
+    def __getattribute__(self, name: str):  # type: ignore[no-untyped-def]
+        if name in type(self).dies_with:
+            return self._refuse
+        return super().__getattribute__(name)
+
+    async def _refuse(self, *_: object, **__: object) -> None:
+        raise StoreUnavailable("down")
+
+
+async def test_without_the_store_nothing_is_warmed_and_the_reply_comes(clock: FakeClock) -> None:
+    async with fake_runtime(clock=clock, store=DeadStore(clock=clock), has_database=False) as fake:
+        attempt = await services.prewarm_prefix(make_prompt(), intent="typing")
+        warmth = await services.warmth_of(attempt.prefix)
+        async with services.stream_response(make_prompt(), make_turn(), max_tokens=9) as response:
+            expected = await response.expected_warmth()
+            [event async for event in response]
+
+        assert (attempt.decision.reason, warmth.state, expected) == ("store_unavailable", "cold", "cold")
+        assert response.result is not None
+        assert response.result.status == "complete"
+        assert fake.provider.warm_up_count == 0
+
+
+@pytest.mark.parametrize("method", ["claim", "begin", "release", "record_warm", "record_uncacheable"])
+async def test_a_store_that_dies_midway_neither_raises_nor_blocks(
+    clock: FakeClock, method: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    class DyingStore(DeadStore):
+        dies_with = {method}
+
+    async with fake_runtime(clock=clock, store=DyingStore(clock=clock), has_database=False) as fake:
+        fake.provider.reports_nothing = method == "record_uncacheable"
+
+        warmth = await warm(make_prompt(turns=1))
+
+        assert warmth.state in ("warm", "skipped")
+        assert len(fake.runtime.tasks) == 0
+
+
+async def test_the_off_switch_stops_warming_and_nothing_else(clock: FakeClock) -> None:
+    async with fake_runtime(clock=clock, has_database=False, enabled=False) as fake:
+        warmth = await warm(make_prompt())
+        async with services.stream_response(make_prompt(), make_turn(), max_tokens=9) as response:
+            [event async for event in response]
+
+        assert (warmth.state, warmth.reason) == ("skipped", "warming_off")
+        assert (fake.provider.warm_up_count, fake.provider.reply_count) == (0, 1)
+
+
+async def test_an_empty_prompt_is_no_reason_to_fall_over(fake: FakeRuntime) -> None:
+    prompt = Prompt(model="claude-sonnet-5-5")
+
+    warmth = await warm(prompt)
+
+    assert warmth.reason == "below_minimum_tokens"
+    assert (await services.warmth_of(Prefix(model=prompt.model, breakpoints=()))).state == "skipped"
+
+
+async def test_what_is_believed_follows_the_entry_from_cold_to_cold(fake: FakeRuntime, clock: FakeClock) -> None:
+    prefix = services.outline(make_prompt())
+    states = [(await services.warmth_of(prefix)).state]
+    fake.provider.hold_warm_ups()
+    attempt = await services.prewarm_prefix(make_prompt(), intent="typing")
+    states.append((await services.warmth_of(prefix)).state)
+    fake.provider.release_warm_ups()
+    assert attempt.finished is not None
+    await attempt.finished()
+    for seconds in (1, 250, 60):
+        clock.advance(seconds)
+        states.append((await services.warmth_of(prefix)).state)
+
+    assert states == ["cold", "warming", "warm", "expiring", "cold"]
+
+
+async def test_another_key_or_another_provider_shares_no_warmth(fake: FakeRuntime) -> None:
+    await warm(make_prompt())
+
+    fake.runtime.config = replace(fake.runtime.config, api_key="another")
+
+    assert (await services.warmth_of(services.outline(make_prompt()))).state == "cold"
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_what_was_billed_is_known_even_if_the_process_ends_while_the_guards_are_told(clock: FakeClock) -> None:
+    async with fake_runtime(clock=clock) as fake:
+        is_telling = asyncio.Event()
+
+        async def tell(*_: object, **__: object) -> None:
+            is_telling.set()
+            await asyncio.Event().wait()
+
+        fake.runtime.guards.settle = tell  # type: ignore[method-assign]
+        await services.prewarm_prefix(make_prompt(), intent="typing")
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await is_telling.wait()
+
+    row = await in_database_thread(WarmUp.objects.get)
+    assert row.cost_usd is not None and row.cost_usd > 0
+    assert row.cache_write_tokens > 0

@@ -1,0 +1,359 @@
+"""The ledger in Django's admin: read-only, with what it cost and what it brought. No content of a prompt is stored."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.utils import build_q_object_from_lookup_parameters
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Model, Q, QuerySet, Sum
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.formats import date_format
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
+
+from warmcache.admin import policy  # noqa: F401 - the first registers a page of its own
+from warmcache.ledger import rows  # noqa: F401 - the first registers a page of its own
+from warmcache.models import Intent, LostWrites, Outcome, SkipCount, UsageRecord, WarmUp, WarmUpLine
+from warmcache.report.figures import report_of
+from warmcache.report.rows import read_evidence
+from warmcache.report.text import lines as report_lines
+from warmcache.runtime.wiring import SystemClock
+
+CENT = Decimal("0.01")
+MAX_SHOWN_REQUESTS = 50
+REPORT_PERIODS = {"24h": 86_400, "7d": 7 * 86_400, "30d": 30 * 86_400}
+SHARED_FILTERS = ("label", "model", "upstream", "started_at")
+"""Columns that a warm-up and a real request have in common."""
+
+LINE_HEADINGS = (
+    *("layer", "tokens up to its end", "lives", "written", "read", "cost", "ended as", "credited"),
+    "settled by",
+)
+
+DECIDED_OTHERWISE: dict[str, str] = {
+    Intent.TURN_FINISHED: "weighed again by when people come back after a reply",
+    Intent.KEEP: "weighed again by what it costs to hold a layer that everybody shares",
+    Intent.MANUAL: "asked for by hand",
+}
+"""The intents of `WEIGHED_ELSEWHERE`: their net value may be negative here, and the warm-up still right."""
+
+TABLE = "<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>"
+
+
+class LedgerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Rows that are read and never written by hand."""
+
+    actions = None
+    list_per_page = 50
+    show_full_result_count = False
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        """No patterns in the address: one that the database cannot read would be an error of ours."""
+        return not lookup.endswith("regex") and super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """What time has ended is settled first, so that no row waits for a request that can no longer come."""
+        rows.sweep(SystemClock().now())
+        return super().changelist_view(request, extra_context)
+
+
+class RequestAdmin(LedgerAdmin):
+    """What the rows of warm-ups and of real requests have in common."""
+
+    date_hierarchy = "started_at"
+    search_fields = ("request_id", "prefix_hash", "subject")
+
+    @admin.display(description="when", ordering="started_at")
+    def when(self, row: WarmUp | UsageRecord) -> str:
+        return moment(row.started_at)
+
+    @admin.display(description="prefix", ordering="prefix_tokens")
+    def prefix(self, row: WarmUp | UsageRecord) -> str:
+        return f"{row.prefix_tokens:,}"
+
+    @admin.display(description="read", ordering="cache_read_tokens")
+    def read(self, row: WarmUp | UsageRecord) -> str:
+        return f"{row.cache_read_tokens:,}"
+
+    @admin.display(description="written", ordering="cache_write_tokens")
+    def written(self, row: WarmUp | UsageRecord) -> str:
+        return f"{row.cache_write_tokens:,}"
+
+    @admin.display(description="cost", ordering="cost_usd")
+    def cost(self, row: WarmUp | UsageRecord) -> str:
+        return dollars(row.cost_usd)
+
+    @admin.display(description="as the policy believed it")
+    def weighed(self, row: WarmUp | UsageRecord) -> SafeString | str:
+        cells = [
+            (name.replace("_", " "), "-" if value is None else value) for name, value in sorted(row.numbers.items())
+        ]
+        return table(("number", "value"), cells) if cells else "nothing was weighed"
+
+    @admin.display(description="duration", ordering="duration_ms")
+    def duration(self, row: WarmUp | UsageRecord) -> str:
+        return seconds(row.duration_ms)
+
+
+@admin.register(WarmUp)
+class WarmUpAdmin(RequestAdmin):
+    list_display = (
+        *("when", "outcome_word", "intent", "label", "cost", "written", "read", "duration"),
+        *("reason", "prefix", "expires", "model", "upstream"),
+    )
+    list_filter = ("outcome", "intent", "label", "model", "upstream", "started_at")
+    fieldsets = (
+        (None, {"fields": ("when", "intent", "reason", "label", "subject", "place", "model", "upstream")}),
+        (
+            "How it ended",
+            {"fields": ("outcome_word", "error_code", "settled_at", "waited", "expires", "requests_table")},
+        ),
+        ("What was warmed, layer by layer", {"fields": ("prefix", "lines_table", "prefix_hash")}),
+        ("What was weighed", {"fields": ("weighed",)}),
+        (
+            "What it cost",
+            {
+                "fields": (
+                    "cost",
+                    "price_version",
+                    "duration",
+                    "input_tokens",
+                    "read",
+                    "written",
+                    "cache_write_1h_tokens",
+                )
+            },
+        ),
+        ("At the provider", {"fields": ("request_id", "response_id")}),
+    )
+
+    @admin.display(description="as the policy believed it")
+    def weighed(self, row: WarmUp | UsageRecord) -> SafeString | str:
+        numbers, otherwise = super().weighed(row), DECIDED_OTHERWISE.get(row.intent)
+        if otherwise is None or not row.numbers:
+            return numbers
+        return format_html("{}<p>These did not decide: this warm-up was {}.</p>", numbers, otherwise)
+
+    @admin.display(description="outcome", ordering="outcome")
+    def outcome_word(self, row: WarmUp) -> str:
+        return outcome_word(row.outcome)
+
+    @admin.display(description="expires", ordering="estimated_expires_at")
+    def expires(self, row: WarmUp) -> str:
+        return moment(row.estimated_expires_at) if row.estimated_expires_at else "-"
+
+    @admin.display(description="held a request up for")
+    def waited(self, row: WarmUp) -> str:
+        return seconds(row.waited_ms) if row.waited_ms else "-"
+
+    @admin.display(description="lines")
+    def lines_table(self, row: WarmUp) -> SafeString:
+        cells = [
+            (
+                line.layer,
+                f"{line.prefix_tokens:,}",
+                f"{line.ttl_seconds // 60} min",
+                f"{line.written_tokens:,}",
+                f"{line.read_tokens:,}",
+                dollars(line.cost_usd),
+                outcome_word(line.outcome),
+                f"{line.credited_tokens:,}",
+                _request_link(line),
+            )
+            for line in row.lines.select_related("request")
+        ]
+        return table(LINE_HEADINGS, cells)
+
+    @admin.display(description="requests that met it")
+    def requests_table(self, row: WarmUp) -> SafeString | str:
+        found = list(row.requests.order_by("started_at")[: MAX_SHOWN_REQUESTS + 1])
+        if not found:
+            return "none"
+        cells = [
+            (
+                format_html('<a href="{}">{}</a>', detail_url(usage), f"{usage.started_at:%Y-%m-%d %H:%M:%S}"),
+                usage.warmth,
+                usage.status,
+                f"{usage.cache_read_tokens:,}",
+                dollars(usage.cost_usd),
+                seconds(usage.ttft_ms),
+            )
+            for usage in found[:MAX_SHOWN_REQUESTS]
+        ]
+        more = format_html("<p>The first {} are shown.</p>", MAX_SHOWN_REQUESTS) if found[MAX_SHOWN_REQUESTS:] else ""
+        shown = table(("when", "found it", "ended", "read", "cost", "first text after"), cells)
+        return format_html("{}{}", shown, more)
+
+    def get_urls(self) -> list[URLPattern]:
+        """The report has a page of its own, below this list."""
+        view = self.admin_site.admin_view(self.report_view)
+        return [path("report/", view, name="warmcache_report"), *super().get_urls()]
+
+    def report_view(self, request: HttpRequest) -> HttpResponse:
+        """What `manage.py warmcache_report` prints."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        since = request.GET.get("since", "7d")
+        if since not in REPORT_PERIODS:
+            since = "7d"
+        evidence = read_evidence(now=SystemClock().now(), period_seconds=REPORT_PERIODS[since])
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "What warming bought",
+            "periods": list(REPORT_PERIODS),
+            "since": since,
+            "report": "\n".join(report_lines(report_of(evidence))),
+        }
+        return TemplateResponse(request, "admin/warmcache/report.html", context)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Adds the totals of the rows that the filters leave."""
+        response = super().changelist_view(request, extra_context)
+        if isinstance(response, TemplateResponse) and response.context_data and "cl" in response.context_data:
+            response.context_data["totals"] = totals(response.context_data["cl"])
+        return response
+
+
+@admin.register(UsageRecord)
+class UsageRecordAdmin(RequestAdmin):
+    list_display = (
+        *("when", "warmth", "ttft", "purpose", "label", "status", "cost", "read", "written"),
+        *("input_tokens", "output_tokens", "prefix", "duration", "met", "model", "upstream"),
+    )
+    list_filter = ("warmth", "status", "purpose", "label", "model", "upstream", "started_at")
+    fieldsets = (
+        (None, {"fields": ("when", "purpose", "label", "subject", "place", "model", "upstream")}),
+        ("How it ended", {"fields": ("status", "error_code", "warmth", "met", "ttft", "waited", "duration")}),
+        (
+            "What it cost",
+            {
+                "fields": (
+                    *("cost", "price_version", "prefix", "input_tokens", "read", "written"),
+                    *("cache_write_1h_tokens", "output_tokens"),
+                )
+            },
+        ),
+        ("In the experiment", {"fields": ("arm", "intent", "lead", "weighed")}),
+        ("At the provider", {"fields": ("request_id", "response_id", "miss_reason", "prefix_hash")}),
+    )
+
+    @admin.display(description="held up for a warm-up")
+    def waited(self, row: UsageRecord) -> str:
+        return seconds(row.waited_ms) if row.waited_ms else "-"
+
+    @admin.display(description="came after that intent by")
+    def lead(self, row: UsageRecord) -> str:
+        return seconds(row.lead_ms)
+
+    @admin.display(description="first text after", ordering="ttft_ms")
+    def ttft(self, row: UsageRecord) -> str:
+        return seconds(row.ttft_ms)
+
+    @admin.display(description="warm-up")
+    def met(self, row: UsageRecord) -> SafeString | str:
+        if row.warm_up_id is None:
+            return "-"
+        return format_html('<a href="{}">shown</a>', reverse("admin:warmcache_warmup_change", args=[row.warm_up_id]))
+
+
+@admin.register(SkipCount)
+class SkipCountAdmin(LedgerAdmin):
+    list_display = ("minute", "label", "intent", "reason", "count")
+    list_filter = ("reason", "intent", "label", "minute")
+    search_fields = ("label", "reason")
+    date_hierarchy = "minute"
+    fields = ("minute", "label", "intent", "reason", "count")
+
+
+@admin.register(LostWrites)
+class LostWritesAdmin(LedgerAdmin):
+    list_display = ("minute", "count")
+    date_hierarchy = "minute"
+    fields = ("minute", "count")
+
+
+def moment(at: datetime) -> str:
+    """To the second: a warm-up and the request that reads it are often that close."""
+    return date_format(localtime(at), "Y-m-d H:i:s")
+
+
+def totals(changelist: ChangeList) -> dict[str, Any]:
+    """Of the warm-ups that the filters leave, and of the real requests with the same label, model, upstream and day."""
+    used, unused = (Outcome.HIT, Outcome.JOINED), (Outcome.UNUSED, Outcome.EVICTED, Outcome.DIVERGED)
+    found = changelist.queryset.order_by().aggregate(
+        count=Count("pk"),
+        cost_usd=Sum("cost_usd"),
+        used=Count("pk", filter=Q(outcome__in=used)),
+        raced=Count("pk", filter=Q(outcome=Outcome.RACED)),
+        unused=Count("pk", filter=Q(outcome__in=unused)),
+        broken=Count("pk", filter=Q(outcome__in=(Outcome.FAILED, Outcome.CANCELLED))),
+        waiting=Count("pk", filter=Q(outcome=Outcome.PENDING)),
+    )
+    requests = _requests_beside(changelist).count()
+    return {
+        **found,
+        "cost": dollars(found["cost_usd"] or Decimal(0)),
+        "requests": requests,
+        "per_request": f"{found['count'] / requests:.2f}" if requests else None,
+    }
+
+
+def _requests_beside(changelist: ChangeList) -> QuerySet[UsageRecord]:
+    shared = {
+        name: value for name, value in changelist.get_filters_params().items() if name.split("__")[0] in SHARED_FILTERS
+    }
+    return UsageRecord.objects.filter(build_q_object_from_lookup_parameters(shared))
+
+
+def outcome_word(outcome: str) -> str:
+    return outcome or "waiting"
+
+
+def dollars(amount: Decimal | None) -> str:
+    """Four decimals, and six for less than a cent."""
+    if amount is None:
+        return "unknown"
+    return f"${amount:,.4f}" if amount >= CENT or amount == 0 else f"${amount:,.6f}"
+
+
+def seconds(milliseconds: int | None) -> str:
+    if milliseconds is None:
+        return "-"
+    return f"{milliseconds} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.2f} s"
+
+
+def _request_link(line: WarmUpLine) -> SafeString | str:
+    if line.request is None:
+        return "-"
+    return format_html('<a href="{}">{}</a>', detail_url(line.request), f"{line.request.started_at:%Y-%m-%d %H:%M:%S}")
+
+
+def detail_url(row: UsageRecord) -> str:
+    return reverse("admin:warmcache_usagerecord_change", args=[row.pk])
+
+
+def table(headings: Iterable[str], lines: Iterable[tuple[Any, ...]]) -> SafeString:
+    """A small table; every cell is escaped unless it is marked safe."""
+    head = format_html_join("", "<th>{}</th>", ((heading,) for heading in headings))
+    body = format_html_join("", "<tr>{}</tr>", ((_cells(line),) for line in lines))
+    return format_html(TABLE, head, body)
+
+
+def _cells(line: tuple[Any, ...]) -> SafeString:
+    return format_html_join("", "<td>{}</td>", ((cell,) for cell in line))

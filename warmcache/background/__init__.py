@@ -1,0 +1,1 @@
+"""What runs beside a request: tasks that somebody owns, timers, threads for the database."""

@@ -1,0 +1,1 @@
+"""What was sent and what came of it: the rows, their settlement, and the writer off the hot path."""

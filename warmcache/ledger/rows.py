@@ -1,0 +1,337 @@
+"""Rows of the ledger: written, settled and swept. Synchronous; `ledger/writer.py` calls it off the event loop."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, QuerySet
+
+from warmcache.core.economics import Rates
+from warmcache.core.prefix import Prefix
+from warmcache.core.settlement import total_cost_usd
+from warmcache.core.usage import Usage
+from warmcache.ledger import settlement as lines
+from warmcache.models import Arm, LostWrites, Outcome, SkipCount, UsageRecord, WarmUp
+
+_MAX_PROVIDER_WORD = 80
+"""The column's width: an id of the provider's that is longer must not cost the row."""
+
+CONVERSING = (UsageRecord.Purpose.REPLY, UsageRecord.Purpose.TOOL_ROUND)
+"""Requests that go on with a conversation and use its layers; a title or a compaction has a prompt of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """For whom and where a request was made. `label`, `subject` and `place` are the host's own words."""
+
+    label: str
+    subject: str
+    upstream: str
+    place: str = ""
+    """Which conversation. A request tells what was warmed in its own under other bytes; empty tells nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmUpFacts:
+    """One warm-up, as it was sent. `started_at` is in epoch seconds, the call's start at the provider."""
+
+    id: UUID
+    origin: Origin
+    prefix: Prefix
+    intent: str
+    reason: str
+    """Why the policy said yes."""
+    started_at: float
+    numbers: dict[str, Any] = field(default_factory=dict)
+    """What the policy weighed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestFacts:
+    """One real request, as it ended. `started_at` is in epoch seconds, the call's start at the provider."""
+
+    id: UUID
+    origin: Origin
+    purpose: str
+    prefix: Prefix
+    started_at: float
+    duration_ms: int
+    ttft_ms: int | None
+    status: str
+    error_code: str
+    request_id: str
+    found: Usage | None
+    """What the first answer of the provider said: what was in the cache when the request came."""
+    usage: Usage | None
+    """What was billed, over all tries."""
+    rates: Rates | None
+    joined_id: UUID | None
+    raced_id: UUID | None
+    waited_ms: int
+    response_id: str = ""
+    miss_reason: str = ""
+    """Why the provider could not read all that an earlier request had left, as far as it says so."""
+    followed_request: bool = False
+    """It waited for another real request, which wrote what it needed."""
+    asked_tool: bool = False
+    arm: str = ""
+    """Of the visit that it ended: `treated`, `held_out`, or empty outside the experiment."""
+    intent: str = ""
+    """At which the policy had said warm in that visit."""
+    lead_ms: int | None = None
+    numbers: dict[str, Any] = field(default_factory=dict)
+    """What the policy had weighed then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence:
+    """How long a place was silent before a request, and whether the reply before it had asked for a tool."""
+
+    seconds: float
+    asked_tool: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """What a real request found: `warmth` is `hit`, `joined`, `raced`, `cold` or `held_out`."""
+
+    warmth: str
+    warm_up_id: UUID | None
+    cost_usd: Decimal | None
+    silence: Silence | None = None
+    """None for the first request of a place."""
+    arrival_seconds: float | None = None
+    """Since the request before it under the same label, whoever sent it; None for the first, and for a title."""
+
+
+def at(epoch_seconds: float) -> datetime:
+    return datetime.fromtimestamp(epoch_seconds, tz=UTC)
+
+
+@transaction.atomic
+def insert_warm_up(facts: WarmUpFacts) -> None:
+    """The row stands before the call ends, so that a request that races it, or a crash, leaves a trace."""
+    started_at, deepest = at(facts.started_at), facts.prefix.breakpoints[-1]
+    _, is_new = WarmUp.objects.get_or_create(
+        id=facts.id,
+        defaults={
+            **_origin_columns(facts.origin, facts.prefix),
+            "intent": facts.intent,
+            "reason": facts.reason,
+            "numbers": facts.numbers,
+            "started_at": started_at,
+            "estimated_expires_at": started_at + timedelta(seconds=deepest.ttl_seconds),
+        },
+    )
+    if is_new:
+        lines.open_lines(facts.id, facts.prefix, started_at)
+
+
+@transaction.atomic
+def finish_warm_up(
+    facts: WarmUpFacts,
+    *,
+    usage: Usage,
+    rates: Rates | None,
+    duration_ms: int,
+    request_id: str,
+    response_id: str = "",
+) -> None:
+    """What it was billed, in all and per layer. Whole even where the row was never inserted."""
+    insert_warm_up(facts)
+    ended_at = at(facts.started_at + duration_ms / 1000)
+    lines.bill_lines(facts.id, facts.prefix, usage, rates, ended_at)
+    WarmUp.objects.filter(pk=facts.id).update(
+        **_usage_columns(usage, rates),
+        duration_ms=duration_ms,
+        request_id=request_id[:_MAX_PROVIDER_WORD],
+        response_id=response_id[:_MAX_PROVIDER_WORD],
+    )
+
+
+@transaction.atomic
+def fail_warm_up(
+    facts: WarmUpFacts, *, outcome: Outcome, error_code: str, request_id: str, duration_ms: int, now: float
+) -> None:
+    """It bought nothing, whatever it cost. Whole even where the row was never inserted."""
+    insert_warm_up(facts)
+    lines.end_lines(facts.id, outcome, at(now))
+    WarmUp.objects.filter(pk=facts.id).update(
+        outcome=outcome,
+        error_code=error_code,
+        request_id=request_id[:_MAX_PROVIDER_WORD],
+        duration_ms=duration_ms,
+        estimated_expires_at=None,
+        settled_at=at(now),
+    )
+
+
+@transaction.atomic
+def record_request(facts: RequestFacts) -> Settlement:
+    """Writes the request's row and settles the warm-ups that it did or did not use."""
+    findings = _settle_lines(facts)
+    silence = _end_silence(facts)
+    settlement = replace(
+        settlement_without_row(facts),
+        warm_up_id=findings.met_id,
+        silence=silence,
+        arrival_seconds=_since_last_arrival(facts),
+    )
+    has_missed = findings.has_missed or settlement.warmth == "cold"
+    UsageRecord.objects.create(
+        id=facts.id,
+        **_origin_columns(facts.origin, facts.prefix),
+        **_usage_columns(facts.usage or Usage(), facts.rates),
+        purpose=facts.purpose,
+        status=facts.status,
+        error_code=facts.error_code,
+        request_id=facts.request_id[:_MAX_PROVIDER_WORD],
+        warmth=settlement.warmth,
+        response_id=facts.response_id[:_MAX_PROVIDER_WORD],
+        miss_reason=facts.miss_reason if has_missed else "",
+        warm_up_id=findings.met_id,
+        started_at=at(facts.started_at),
+        duration_ms=facts.duration_ms,
+        ttft_ms=facts.ttft_ms,
+        waited_ms=facts.waited_ms,
+        asked_tool=facts.asked_tool,
+        arm=facts.arm,
+        intent=facts.intent,
+        lead_ms=facts.lead_ms,
+        numbers=facts.numbers,
+    )
+    return settlement
+
+
+def answered(label: str, upstream: str) -> QuerySet[UsageRecord]:
+    """Requests after which somebody may come back. A title is followed by nothing, and a failure is no reply."""
+    rows = UsageRecord.objects.filter(upstream=upstream, label=label, purpose__in=CONVERSING)
+    return rows.exclude(status="failed")
+
+
+def _end_silence(facts: RequestFacts) -> Silence | None:
+    """Finds the request that this one follows: its deepest entry is one of those that this prefix looks back to."""
+    if facts.purpose not in CONVERSING:
+        return None
+    started_at = at(facts.started_at)
+    earlier = (
+        answered(facts.origin.label, facts.origin.upstream)
+        .filter(
+            subject=facts.origin.subject,
+            prefix_hash__in=facts.prefix.hashes,
+            followed_at=None,
+            started_at__lt=started_at,
+        )
+        .order_by("-started_at")
+        .first()
+    )
+    if earlier is None or not UsageRecord.objects.filter(pk=earlier.pk, followed_at=None).update(
+        followed_at=started_at
+    ):
+        return None
+    return Silence(seconds=(started_at - earlier.started_at).total_seconds(), asked_tool=earlier.asked_tool)
+
+
+def _since_last_arrival(facts: RequestFacts) -> float | None:
+    if facts.purpose not in CONVERSING:
+        return None
+    started_at = at(facts.started_at)
+    of_label = UsageRecord.objects.filter(
+        upstream=facts.origin.upstream, label=facts.origin.label, purpose__in=CONVERSING
+    )
+    last = of_label.filter(started_at__lt=started_at).order_by("-started_at").values_list("started_at", flat=True)
+    return (started_at - earlier).total_seconds() if (earlier := last.first()) is not None else None
+
+
+def settlement_without_row(facts: RequestFacts) -> Settlement:
+    """What can be said of a request without the database."""
+    return Settlement(
+        warmth=_warmth_found(facts),
+        warm_up_id=None,
+        cost_usd=total_cost_usd(facts.usage, facts.rates) if facts.usage else None,
+    )
+
+
+def sweep(now: float) -> int:
+    """Ends as `unused` what no request came for in time; returns how many. Safe to call at any moment."""
+    return lines.sweep(at(now))
+
+
+@transaction.atomic
+def add_lost_writes(minute: float, count: int) -> None:
+    """Adds to what could not be written; `minute` in epoch seconds."""
+    row, _ = LostWrites.objects.get_or_create(minute=at(minute))
+    LostWrites.objects.filter(pk=row.pk).update(count=F("count") + count)
+
+
+@transaction.atomic
+def add_skip_counts(counts: Mapping[tuple[float, str, str, str], int]) -> None:
+    """Adds to the counters; keys are (minute in epoch seconds, label, intent, reason)."""
+    for (minute, label, intent, reason), count in counts.items():
+        row, _ = SkipCount.objects.get_or_create(minute=at(minute), label=label, intent=intent, reason=reason)
+        SkipCount.objects.filter(pk=row.pk).update(count=F("count") + count)
+
+
+def _settle_lines(facts: RequestFacts) -> lines.Findings:
+    """The layers that it read, whoever warmed them; and those of its own place that it did not ask for."""
+    reading = lines.Reading(
+        request_id=facts.id,
+        hashes=facts.prefix.hashes,
+        started_at=at(facts.started_at),
+        ended_at=at(facts.started_at + facts.duration_ms / 1000),
+        read_tokens=facts.found.cache_read_tokens if facts.found else None,
+        miss_reason=facts.miss_reason,
+        joined_id=facts.joined_id,
+        raced_id=facts.raced_id,
+        waited_ms=facts.waited_ms,
+    )
+    return lines.settle(reading, _place(facts))
+
+
+def _place(facts: RequestFacts) -> lines.Place | None:
+    """None for what does not follow what was warmed: a title or a tool round has a prompt of its own."""
+    origin = facts.origin
+    if not origin.place or facts.purpose != UsageRecord.Purpose.REPLY:
+        return None
+    return lines.Place(upstream=origin.upstream, label=origin.label, subject=origin.subject, name=origin.place)
+
+
+def _warmth_found(facts: RequestFacts) -> str:
+    """What the request met, told by what it really read: `hit`, `joined`, `raced` or `cold`; or `held_out`."""
+    if facts.arm == Arm.HELD_OUT:
+        return "held_out"
+    if facts.raced_id is not None:
+        return "raced"
+    usage = facts.found or Usage()
+    if usage.cache_read_tokens == 0 or usage.cache_read_tokens < usage.cache_write_tokens:
+        return "cold"
+    return "joined" if facts.joined_id is not None or facts.followed_request else "hit"
+
+
+def _origin_columns(origin: Origin, prefix: Prefix) -> dict[str, Any]:
+    deepest = prefix.deepest
+    return {
+        "label": origin.label,
+        "subject": origin.subject,
+        "upstream": origin.upstream,
+        "place": origin.place,
+        "model": prefix.model,
+        "prefix_hash": deepest.prefix_hash if deepest else "",
+        "prefix_tokens": prefix.prefix_tokens,
+    }
+
+
+def _usage_columns(usage: Usage, rates: Rates | None) -> dict[str, Any]:
+    return {
+        "input_tokens": usage.input_tokens,
+        "cache_read_tokens": usage.cache_read_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+        "cache_write_1h_tokens": usage.cache_write_1h_tokens,
+        "output_tokens": usage.output_tokens,
+        "cost_usd": total_cost_usd(usage, rates),
+        "price_version": rates.version if rates else "",
+    }

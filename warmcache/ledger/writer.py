@@ -1,0 +1,234 @@
+"""Writes the ledger off the hot path: in order, bounded, tried again while the database is down, flushed on close."""
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from django.db import IntegrityError, InterfaceError, OperationalError
+
+from warmcache.background.database import in_database_thread, ping
+from warmcache.core.errors import LedgerBehind, LedgerClosed
+from warmcache.core.ports import Clock
+from warmcache.ledger import rows
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+MAX_PENDING_WRITES = 5000
+"""While the database is down: some minutes of a busy process, a kilobyte or two each."""
+
+MAX_SKIP_COUNTERS = 1000
+SECONDS_PER_MINUTE = 60
+
+FIRST_BACKOFF_SECONDS = 0.1
+MAX_BACKOFF_SECONDS = 2.0
+
+FLUSH_PATIENCE_SECONDS = 2.0
+"""How long a flush waits for a database that does not answer."""
+
+MAX_FAILURES_WHILE_UP = 10
+"""In a row, of a write that fails while the database answers others: it is broken itself, and others wait behind."""
+
+BEHIND = "The database does not answer; the ledger is written later."
+
+DATABASE_FAILURES = (OperationalError, InterfaceError)
+"""Down, locked, full, restarted: the same write may succeed later. Anything else is the write's own fault."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Write:
+    """One that is not `is_kept` is given up when the database fails: whoever waits for it tries again himself."""
+
+    call: Callable[[], Any]
+    done: asyncio.Future[Any] | None = None
+    is_kept: bool = True
+    tries: int = 0
+    failures_while_up: int = 0
+
+
+class Ledger:
+    """One writer task per event loop takes the writes in the order in which they were posted.
+
+    A database that fails loses nothing as long as the queue has room: the write is tried again, and those behind it
+    wait, so that no row is finished before it is begun. Nobody who waits for a result is held up by that.
+    """
+
+    def __init__(self, *, clock: Clock, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self._queue: asyncio.Queue[_Write] = asyncio.Queue(MAX_PENDING_WRITES)
+        self._skips: Counter[tuple[float, str, str, str]] = Counter()
+        self._is_closed = False
+        self._current: _Write | None = None
+        self._caught_up = asyncio.Event()
+        self._caught_up.set()
+        self.dropped_writes = 0
+        """Since the start: what the queue had no room for, what could not be written, what was left at the end."""
+        self._told_lost = 0
+
+    @property
+    def is_behind(self) -> bool:
+        """A write failed because of the database and is tried again; those behind it wait."""
+        return not self._caught_up.is_set()
+
+    @property
+    def waiting_writes(self) -> int:
+        return self._queue.qsize() + (self._current is not None)
+
+    def post(self, write: Callable[[], Any]) -> None:
+        """Queues a write and returns at once. With a full queue it is dropped, counted and logged."""
+        if self._is_closed:
+            self._drop("is closed")
+        elif self._queue.full():
+            self._drop("has a full queue")
+        else:
+            self._queue.put_nowait(_Write(call=write))
+
+    async def perform(self, write: Callable[[], T], *, is_kept: bool = False) -> T:
+        """Queues a write behind the others and waits for its result; its exception is raised here.
+
+        While the database is down `LedgerBehind` is raised at once. One that `is_kept` is then done later, as if it
+        had been posted; another is given up, and is the caller's to try again.
+        """
+        if self._is_closed:
+            raise LedgerClosed("The ledger is closed.")
+        if self.is_behind:
+            if is_kept:
+                self.post(write)
+            raise LedgerBehind(BEHIND)
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        try:
+            await self._queue.put(_Write(call=write, done=done, is_kept=is_kept))
+        except asyncio.CancelledError:
+            if is_kept:
+                self._drop("has a full queue")
+            raise
+        if self._is_closed:
+            # There was no room before the end, and nobody reads the queue after it: make room for the next in line.
+            self.close()
+        return await done
+
+    def count_skip(self, *, label: str, intent: str, reason: str) -> None:
+        """Counts in memory; the row is written by the next `flush`."""
+        key = (_minute(self._clock.now()), label, intent, reason)
+        if key in self._skips or len(self._skips) < MAX_SKIP_COUNTERS:
+            self._skips[key] += 1
+
+    async def flush(self) -> bool:
+        """Returns when everything posted or counted so far is in the database, and what time has ended is settled.
+
+        False where the database does not answer, after a short wait for it; nothing is lost by that.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FLUSH_PATIENCE_SECONDS):
+                await self._caught_up.wait()
+        if self.is_behind:
+            return False
+        skips, self._skips = self._skips, Counter()
+        if skips:
+            self.post(lambda: rows.add_skip_counts(skips))
+        now = self._clock.now()
+        lost = self.dropped_writes - self._told_lost
+        if lost:
+            self._told_lost += lost
+            self.post(lambda: rows.add_lost_writes(_minute(now), lost))
+        try:
+            await self.perform(lambda: rows.sweep(now))
+        except LedgerClosed:
+            return True  # there is nothing left that could be written
+        except Exception:
+            return False
+        return True
+
+    async def drain(self) -> None:
+        """Flushes, however long the database takes to come back. Put a time limit around it."""
+        while not await self.flush():
+            await self._sleep(FIRST_BACKOFF_SECONDS)
+
+    async def write_forever(self) -> None:
+        """The writer; runs as a task of the runtime until it is cancelled."""
+        while True:
+            self._current = await self._queue.get()
+            try:
+                await self._write(self._current)
+            except asyncio.CancelledError:
+                self._lose(self._current, LedgerClosed("The ledger was closed during this write."))
+                raise
+            finally:
+                self._current = None
+                self._caught_up.set()
+
+    def close(self) -> None:
+        """Nobody waits any longer: what is still queued is given up, and later writes are refused."""
+        self._is_closed = True
+        while not self._queue.empty():
+            self._lose(self._queue.get_nowait(), LedgerClosed("The ledger was closed before this write."))
+
+    async def _write(self, write: _Write) -> None:
+        """Returns when it is written, or cannot be."""
+        while True:
+            write.tries += 1
+            try:
+                result = await in_database_thread(write.call)
+            except DATABASE_FAILURES as error:
+                if not write.is_kept:
+                    logger.error("The ledger cannot be written: %s", error)
+                    _fail(write, error)
+                    return
+                write.failures_while_up = write.failures_while_up + 1 if await _is_up() else 0
+                if write.failures_while_up >= MAX_FAILURES_WHILE_UP:
+                    self._lose(write, error)
+                    return
+                await self._wait_for_database(write, error)
+            except Exception as error:
+                if isinstance(error, IntegrityError) and write.tries > 1:
+                    return  # the try before it was written after all, and only its answer was lost
+                self._lose(write, error)
+                return
+            else:
+                _end(write, result)
+                return
+
+    async def _wait_for_database(self, write: _Write, error: Exception) -> None:
+        """Whoever waits is told now; the write itself is not given up."""
+        if not self.is_behind:
+            logger.error("The ledger cannot be written, and is tried again until it can: %s", error)
+        self._caught_up.clear()
+        _fail(write, LedgerBehind(BEHIND))
+        await self._sleep(min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** min(write.tries - 1, 10)))
+
+    def _lose(self, write: _Write, error: Exception) -> None:
+        self.dropped_writes += 1
+        if not isinstance(error, LedgerClosed):
+            logger.error("A write to the ledger failed; %d dropped so far", self.dropped_writes, exc_info=error)
+        _fail(write, error)
+
+    def _drop(self, why: str) -> None:
+        self.dropped_writes += 1
+        logger.error("The ledger %s; %d writes dropped so far", why, self.dropped_writes)
+
+
+def _minute(now: float) -> float:
+    return now // SECONDS_PER_MINUTE * SECONDS_PER_MINUTE
+
+
+async def _is_up() -> bool:
+    try:
+        await in_database_thread(ping)
+    except Exception:
+        return False
+    return True
+
+
+def _end(write: _Write, result: Any) -> None:
+    if write.done is not None and not write.done.done():
+        write.done.set_result(result)
+
+
+def _fail(write: _Write, error: Exception) -> None:
+    if write.done is not None and not write.done.done():
+        write.done.set_exception(error)

@@ -1,0 +1,48 @@
+"""Before a warm-up: the lease of its prefix and what the guards grant, both or neither, however the asking ends."""
+
+import asyncio
+import contextlib
+from decimal import Decimal
+
+from warmcache.cache.guards import Accounts, Reservation
+from warmcache.core.errors import StoreUnavailable
+from warmcache.core.prefix import Prefix
+from warmcache.runtime.wiring import Runtime
+
+
+async def claim_and_reserve(
+    runtime: Runtime, prefix: Prefix, accounts: Accounts, *, cost_usd: Decimal, owner: str
+) -> Reservation | str:
+    """What the guards grant, or the reason to skip. Whoever gets no lease reserves nothing."""
+    deepest_hash = prefix.breakpoints[-1].prefix_hash
+    try:
+        if not await runtime.leases.claim(deepest_hash, owner=owner):
+            return "in_flight"
+    except StoreUnavailable:
+        return "store_unavailable"
+    admitted: Reservation | str = "store_unavailable"
+    try:
+        admitted = await _reserve(runtime, accounts, cost_usd)
+    except StoreUnavailable:
+        pass
+    finally:
+        if isinstance(admitted, str):
+            await runtime.leases.give_back([deepest_hash], owner=owner)
+    return admitted
+
+
+async def _reserve(runtime: Runtime, accounts: Accounts, cost_usd: Decimal) -> Reservation | str:
+    admitting = asyncio.ensure_future(runtime.guards.admit(accounts, cost_usd=cost_usd, policy=runtime.policy.current))
+    try:
+        return await asyncio.shield(admitting)
+    except asyncio.CancelledError:
+        # It may be granted all the same, and nobody else would know.
+        runtime.tasks.spawn(_refund(runtime, admitting), name="refund")
+        raise
+
+
+async def _refund(runtime: Runtime, admitting: asyncio.Future[Reservation | str]) -> None:
+    with contextlib.suppress(StoreUnavailable):
+        admitted = await admitting
+        if isinstance(admitted, Reservation):
+            await runtime.guards.refund(admitted)
