@@ -3,6 +3,8 @@ PYTHON ?= python3
 PY := .venv/bin/python
 # Where others wait for the result, a test that failed runs once more, and the summary names each that needed it.
 PYTEST := $(PY) -m pytest $(if $(CI),--reruns 1 -rR)
+# By our own Node: a machine may have none on its PATH.
+BIOME := .venv/bin/node node_modules/@biomejs/biome/bin/biome
 LINTED := chatapp warmcache tests deploy manage.py $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
@@ -18,24 +20,28 @@ serve:  ## the production server, without the demo's content and link
 	@$(PYTHON) deploy/install.py && exec $(PY) manage.py serve
 
 test: setup check  ## every test: Node, then SQLite with Redis and Chromium, then PostgreSQL
-	.venv/bin/node --test tests/js/*.test.js
+	.venv/bin/node --test tests/js/*.test.js tests/js/*/*.test.js
 	$(PYTEST) -m "not browser and not soak" -n 2 --dist loadfile
 	$(PYTEST) tests/browser -m "not soak" -n 2 --dist loadfile
 	$(PY) -m tests.servers postgres $(PYTEST) -m "not browser and not soak" --database-only -n 2 --dist loadfile
 
-check: setup  ## what can be checked without running: style, types, layers, migrations
+check: setup  ## what can be checked without running: style, types, layers, migrations, words
 	$(PY) -m ruff check $(LINTED)
 	$(PY) -m ruff format --check $(LINTED)
+	$(BIOME) check --error-on-warnings
 	$(PY) -m mypy
 	$(PY) -c "from importlinter.cli import lint_imports_command as run; run()"
 	$(PY) manage.py makemigrations --check --dry-run
+	$(PY) manage.py write_words --check
 
 lint: setup  ## style only
 	$(PY) -m ruff check $(LINTED)
+	$(BIOME) lint --error-on-warnings
 
 format: setup  ## lay the code out
 	$(PY) -m ruff check --fix $(LINTED)
 	$(PY) -m ruff format $(LINTED)
+	$(BIOME) check --write
 
 bench: setup  ## milliseconds, printed
 	$(PY) -m benchmarks

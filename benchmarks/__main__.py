@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME ...]`: runs the named benchmarks, or all of them."""
+"""`python -m benchmarks [NAME ...]`: runs the named benchmarks, or all of them. `turns` alone takes options."""
 
 import argparse
 import os
@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import django
 
-from benchmarks import first_token, join, replay, resume, sockets, start
+from benchmarks import first_token, join, press, replay, resume, sockets, start
+from benchmarks.turns import command as turns
 from tests.servers import MissingServerError
 
 
@@ -36,14 +37,18 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "first-token": first_token.run,
     "hostile": _hostile,
     "join": join.run,
+    "press": press.run,
     "replay": replay.run,
     "resume": resume.run,
     "sockets": sockets.run,
     "start": start.run,
+    "turns": turns.run,
 }
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["turns"]:
+        return _measured(lambda: turns.run(sys.argv[2:]))
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     names = parser.parse_args().names or list(BENCHMARKS)
@@ -52,10 +57,15 @@ def main() -> int:
         parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
     for name in names:
         print(f"== {name}", flush=True)
-        try:
-            BENCHMARKS[name]()
-        except MissingServerError as error:
-            print(f"not measured: {error}")
+        _measured(BENCHMARKS[name])
+    return 0
+
+
+def _measured(benchmark: Callable[[], None]) -> int:
+    try:
+        benchmark()
+    except MissingServerError as error:
+        print(f"not measured: {error}")
     return 0
 
 

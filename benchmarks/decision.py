@@ -28,7 +28,7 @@ async def _measure() -> None:
     async with fake_runtime(has_database=False) as fake:
         prefix = services.outline(make_prompt(system_tokens=60_000, turns=20))
         await _print("cold, so all is weighed", prefix)
-        await record_warm(fake.runtime, prefix, fake.clock.now(), Usage(cache_write_tokens=prefix.prefix_tokens))
+        await record_warm(fake.runtime.store, prefix, fake.clock.now(), Usage(cache_write_tokens=prefix.prefix_tokens))
         await _print("warm", prefix)
         fake.clock.advance(0.9 * 300)
         await _print("near its end, so all is weighed", prefix)

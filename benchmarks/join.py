@@ -19,8 +19,8 @@ from redis import Redis
 from tests.servers.chat_server import ChatServer
 from tests.servers.redis_server import RedisServer
 from tests.servers.tabs import calls, make_ready, open_tab
-from warmcache.core.forecast import Forecasts
-from warmcache.core.prefill import PrefillForecast
+from warmcache.core.forecast.forecasts import Forecasts
+from warmcache.core.forecast.prefill import PrefillForecast
 from warmcache.core.worth import JoinChoice, weigh_joining
 
 PROFILE = "2024"
@@ -73,7 +73,7 @@ async def _teach(server: ChatServer, redis: RedisServer, assistant: str) -> None
     for _ in range(2):
         async with open_tab(server, assistant=assistant) as tab:
             await tab.say("What is a prompt cache?")
-            await tab.wait_for("reply.finished")
+            await tab.until("reply.finished")
 
 
 async def _send(first: ChatServer, second: ChatServer, redis: RedisServer, lead_seconds: float) -> Send:
@@ -81,14 +81,14 @@ async def _send(first: ChatServer, second: ChatServer, redis: RedisServer, lead_
     before = len(calls(first))
     async with open_tab(first) as types, open_tab(second, "bob") as sends:
         await types.send("typing.started", chars=1)
-        await types.wait_for("warmth", state="warming")
+        await types.until("warmth", state="warming")
         while len(calls(first)) == before:  # noqa: ASYNC110 - another process's
             await asyncio.sleep(0.005)
         warm_up = calls(first)[before]
         await asyncio.sleep(max(0.0, warm_up["arrived_at"] + lead_seconds - time.time()))
         elapsed_seconds = time.time() - warm_up["arrived_at"]
         await sends.say("What is a prompt cache?")
-        finished = await sends.wait_for("reply.finished")
+        finished = await sends.until("reply.finished")
     reply = calls(first)[before + 1]
     prefill = _learned(first, reply["parsed"]["model"])
     choice, warm_seconds, go_seconds = _choice(prefill, calls(first)[before]["usage"], elapsed_seconds)

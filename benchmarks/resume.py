@@ -11,9 +11,9 @@ import tempfile
 import time
 from typing import Any
 
-from tests.chatapp.live_tabs import LiveTab, open_tab
 from tests.servers.chat_server import ChatServer
 from tests.servers.redis_server import RedisServer
+from tests.servers.tabs import LiveTab, open_tab
 
 FRAMES = 300
 TOKENS_PER_SECOND = 100

@@ -7,19 +7,19 @@ person's database call cannot go on.
 
 import asyncio
 import contextlib
-import json
 import sqlite3
 import statistics
 import tempfile
 import time
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import websockets
 
 from tests.servers.chat_server import ChatServer
+from tests.servers.tabs import LiveTab, open_tab
 
 IDLE_SOCKETS = 1_000
 CONNECTS_AT_ONCE = 1_000
@@ -34,7 +34,6 @@ FLOOD_SECONDS = 10.0
 DATABASE_STALL_SECONDS = 3.0
 PATIENCE_SECONDS = 60.0
 LAST_FRAMES_SECONDS = 10.0
-Socket = websockets.ClientConnection
 
 
 def run() -> None:
@@ -51,8 +50,8 @@ async def idle(server: ChatServer) -> None:
             await stack.enter_async_context(open_socket(server))
         # The modules that the first reply needs are loaded after the start, and are no socket's.
         async with open_socket(server) as first:
-            await ask(first, "Are you there?")
-            await until(first, "reply.finished")
+            await first.say_and_hear("Are you there?")
+            await first.until("reply.finished")
         before = memory_kib(server)
         for _ in range(IDLE_SOCKETS // 50):
             await asyncio.gather(*(stack.enter_async_context(open_socket(server)) for _ in range(50)))
@@ -107,12 +106,12 @@ async def ask_for_long_reply(server: ChatServer, *, readers: int) -> tuple[list[
     most = 0
     async with contextlib.AsyncExitStack() as stack:
         teller = await stack.enter_async_context(open_socket(server))
-        created = await ask(teller, "Tell me all.")
+        created = await teller.say_and_hear("Tell me all.")
         sleepers = [await stack.enter_async_context(open_socket(server, max_queue=1)) for _ in range(readers)]
         for sleeper in sleepers:
-            await tell(sleeper, "conversation.open", conversation_id=created["conversation_id"])
+            await sleeper.send("conversation.open", conversation_id=created["conversation_id"])
         began = time.monotonic()
-        finished = asyncio.create_task(until(teller, "reply.finished"))
+        finished = asyncio.create_task(teller.until("reply.finished"))
         while time.monotonic() - began < (STALL_SECONDS if readers else PATIENCE_SECONDS):
             most = max(most, memory_kib(server))
             if finished.done() and not readers:
@@ -130,7 +129,7 @@ async def flood(server: ChatServer) -> None:
         with contextlib.suppress(websockets.ConnectionClosed):
             while time.monotonic() - began < FLOOD_SECONDS:
                 for _ in range(FLOOD_PER_SECOND // 100):
-                    await socket.send('{"type":"ping"}')
+                    await socket.send_raw('{"type":"ping"}')
                     sent += 1
                 most = max(most, memory_kib(server))
                 await asyncio.sleep(max(0.0, began + sent / FLOOD_PER_SECOND - time.monotonic()))
@@ -149,7 +148,7 @@ async def stall(server: ChatServer) -> None:
     async with open_socket(server) as sender, watch_latency(server) as others:
         holder = sqlite3.connect(path, isolation_level=None)
         holder.execute("BEGIN IMMEDIATE")
-        asking = asyncio.create_task(ask(sender, "Is anybody there?"))
+        asking = asyncio.create_task(sender.say_and_hear("Is anybody there?"))
         await asyncio.sleep(DATABASE_STALL_SECONDS)
         holder.execute("ROLLBACK")
         holder.close()
@@ -161,25 +160,9 @@ async def stall(server: ChatServer) -> None:
     )
 
 
-@contextlib.asynccontextmanager
-async def open_socket(server: ChatServer, user: str = "ann", **options: Any) -> AsyncIterator[Socket]:
-    """Past `ready`. It sends no pings of its own."""
-    headers = {"Cookie": server.users[user].cookie}
-    async with websockets.connect(
-        server.socket_url,
-        origin=server.url,
-        additional_headers=headers,
-        proxy=None,
-        ping_interval=None,
-        open_timeout=PATIENCE_SECONDS,
-        close_timeout=1,
-        compression=None,
-        max_size=None,
-        **options,
-    ) as socket:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await socket.recv()
-        yield socket
+def open_socket(server: ChatServer, user: str = "ann", **options: Any) -> AbstractAsyncContextManager[LiveTab]:
+    """Past `ready`, at the site's default assistant."""
+    return open_tab(server, user, assistant=None, close_timeout=1, compression=None, **options)
 
 
 @contextlib.asynccontextmanager
@@ -187,11 +170,11 @@ async def watch_latency(server: ChatServer) -> AsyncIterator[list[float]]:
     """Seconds from `ping` to `pong` on a socket of its own, every 20 ms."""
     waits: list[float] = []
 
-    async def watch(socket: Socket) -> None:
+    async def watch(socket: LiveTab) -> None:
         while True:
             began = time.monotonic()
-            await tell(socket, "ping")
-            await until(socket, "pong")
+            await socket.send("ping")
+            await socket.until("pong")
             waits.append(time.monotonic() - began)
             await asyncio.sleep(0.06)
 
@@ -202,30 +185,13 @@ async def watch_latency(server: ChatServer) -> AsyncIterator[list[float]]:
         await asyncio.wait({watching})
 
 
-async def tell(socket: Socket, kind: str, **fields: Any) -> None:
-    await socket.send(json.dumps({"type": kind, **fields}))
-
-
-async def ask(socket: Socket, text: str) -> dict[str, Any]:
-    await tell(socket, "message.send", client_message_id=str(uuid4()), text=text)
-    return await until(socket, "message.created")
-
-
-async def until(socket: Socket, kind: str) -> dict[str, Any]:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while True:
-            frame: dict[str, Any] = json.loads(await socket.recv())
-            if frame["type"] == kind:
-                return frame
-
-
-async def close_code(socket: Socket) -> int | None:
+async def close_code(tab: LiveTab) -> int | None:
     """None where it stays open."""
-    with contextlib.suppress(websockets.ConnectionClosed, TimeoutError):
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LAST_FRAMES_SECONDS):
-            while True:
-                await socket.recv()
-    return socket.close_code
+            _, code = await tab.rest()
+            return code
+    return None
 
 
 def memory_kib(server: ChatServer) -> int:

@@ -11,7 +11,6 @@ The whole process is counted, all threads and event loops: end what runs beside 
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +20,8 @@ import psycopg
 from django.db.backends.sqlite3.base import DatabaseWrapper as SqliteWrapper
 from django.db.backends.utils import CursorWrapper
 from redis.asyncio.connection import AbstractConnection
+
+from warmcache.background.database import DatabaseThreads
 
 BRACKETS = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK TO SAVEPOINT")
 GREETINGS = {"HELLO", "AUTH", "CLIENT", "SELECT"}
@@ -62,8 +63,8 @@ def _watched(counts: Counts) -> Iterable[tuple[Any, str, Callable[..., None]]]:
     def connection(*_: Any, **__: Any) -> None:
         counts.new_connections += 1
 
-    def hop(pool: ThreadPoolExecutor, *_: Any, **__: Any) -> None:
-        counts.hops += pool._thread_name_prefix == "database"
+    def hop(*_: Any, **__: Any) -> None:
+        counts.hops += 1
 
     def round_trip(_: AbstractConnection, packed: Any, *__: Any, **___: Any) -> None:
         names = list(_command_names(packed))
@@ -76,7 +77,7 @@ def _watched(counts: Counts) -> Iterable[tuple[Any, str, Callable[..., None]]]:
         (SqliteWrapper, "get_new_connection", connection),
         (psycopg.Connection, "connect", connection),
         (psycopg, "connect", connection),
-        (ThreadPoolExecutor, "submit", hop),
+        (DatabaseThreads, "submit", hop),
         (AbstractConnection, "send_packed_command", round_trip),
     )
 

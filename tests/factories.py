@@ -1,7 +1,11 @@
 """Builders of rows. Each takes what the test cares about and fills in the rest."""
 
+from collections.abc import Sequence
+from datetime import timedelta
 from itertools import count
 from typing import Any
+
+from django.utils import timezone
 
 from chatapp.models import Assistant, Conversation, Document, Message, User
 
@@ -30,6 +34,23 @@ def make_conversation(user: User | None = None, assistant: Assistant | None = No
 
 def make_message(conversation: Conversation, text: str = "Hello", **fields: Any) -> Message:
     """A person's message, or with `role="assistant"` a reply."""
+    return Message.objects.create(**{**_said(conversation, text), **fields})
+
+
+def make_talk(conversation: Conversation, texts: Sequence[str], *, after: Message | None = None) -> list[Message]:
+    """A person and the assistant by turns, each message below the one before."""
+    talk: list[Message] = []
+    # In the past: whatever the test makes next is newer.
+    now = timezone.now()
+    for number, text in enumerate(texts):
+        parent = talk[-1] if talk else after
+        of_reply = {"role": Message.Role.ASSISTANT, "model": conversation.assistant.model} if number % 2 else {}
+        created_at = now - timedelta(milliseconds=len(texts) - number)
+        said = {**_said(conversation, text), **of_reply}
+        talk.append(Message(parent_id=parent.pk if parent else None, created_at=created_at, **said))
+    return Message.objects.bulk_create(talk, batch_size=100)
+
+
+def _said(conversation: Conversation, text: str) -> dict[str, Any]:
     content = [{"type": "text", "text": text}]
-    defaults = {"conversation": conversation, "role": Message.Role.USER, "text": text, "content": content}
-    return Message.objects.create(**{**defaults, **fields})
+    return {"conversation": conversation, "role": Message.Role.USER, "text": text, "content": content}

@@ -4,11 +4,11 @@ PATIENCES = (
     "warmcache.ledger.writer.FLUSH_PATIENCE_SECONDS",
     "warmcache.cache.leases.CLOSE_PATIENCE_SECONDS",
     "warmcache.operator_policy.FIRST_READ_PATIENCE_SECONDS",
-    "warmcache.runtime.wiring.CLOSE_PATIENCE_SECONDS",
+    "warmcache.runtime.state.CLOSE_PATIENCE_SECONDS",
     "warmcache.services.MANUAL_PATIENCE_SECONDS",
     "warmcache.stores.redis.COMMAND_TIMEOUT_SECONDS",
     "warmcache.stores.redis_link.COMMAND_TIMEOUT_SECONDS",
-    "warmcache.requests.stream.RECORD_PATIENCE_SECONDS",
+    "warmcache.requests.ending.RECORD_PATIENCE_SECONDS",
     "warmcache.sync.CLOSE_PATIENCE_SECONDS",
     "warmcache.warmups.warm_up.ROW_PATIENCE_SECONDS",
 )

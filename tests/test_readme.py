@@ -1,4 +1,4 @@
-"""The README stays true: its commands run, its settings and reasons are those of the code, its links lead somewhere."""
+"""The README stays true: its commands run, its settings are those of the code, its links lead somewhere."""
 
 import os
 import re
@@ -89,29 +89,6 @@ def test_the_settings_table_holds_every_variable_that_the_settings_read() -> Non
 
     assert read - told == set()
     assert told - set(re.findall(r"[A-Z][A-Z_]{3,}", source)) == set()
-
-
-def test_the_table_of_reasons_holds_every_reason_to_skip() -> None:
-    told = set(re.findall(r"`([a-z_]+)`", README.split("| reason | meaning |")[1].split("\n\n")[0]))
-    sources = "".join((ROOT / "warmcache" / name).read_text() for name in ("core/policy.py", "warmups/warm_up.py"))
-    sources += (ROOT / "warmcache/core/prefix.py").read_text()
-    skips = set(re.findall(r'(?:SKIP, |SKIP, reason=|_skip\(|return )"([a-z_]+)"', sources))
-
-    later = "".join(
-        (ROOT / "warmcache" / name).read_text()
-        for name in ("warmups/refresh.py", "warmups/keeper.py", "core/keeping.py", "cache/guards.py")
-    )
-    skips |= set(re.findall(r'(?:_let_lapse\(runtime, rest, |forecast\.reason or |reason=)"([a-z_]+)"', later))
-
-    reasons_to_warm = {"cold", "partly_cold", "expiring", "return_expected"}
-    assert told == skips - reasons_to_warm
-
-
-def test_the_page_has_words_for_every_reason_of_the_table() -> None:
-    told = set(re.findall(r"`([a-z_]+)`", README.split("| reason | meaning |")[1].split("\n\n")[0]))
-    words = (ROOT / "static/js/warmth_words.js").read_text()
-
-    assert told - set(re.findall(r"^  ([a-z_]+): ", words, re.MULTILINE)) == set()
 
 
 @pytest.mark.parametrize("page", ["README.md", "warmcache/README.md", "chatapp/PROTOCOL.md"])

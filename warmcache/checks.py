@@ -19,6 +19,7 @@ from django.utils.module_loading import import_string
 from warmcache.conf import MEMORY_STORE, Config, get_config
 from warmcache.core.errors import ConfigurationError
 from warmcache.core.ports import WarmthStore
+from warmcache.core.upstreams import Upstream
 
 STORE_METHODS = ("from_config", *(name for name in vars(WarmthStore) if not name.startswith("_")))
 
@@ -48,7 +49,7 @@ def _store_problems(config: Config) -> Iterable[CheckMessage]:
 
 
 def _key_problems(config: Config) -> Iterable[CheckMessage]:
-    if config.upstream != "anthropic":
+    if config.upstream != Upstream.ANTHROPIC:
         return
     if not config.api_key:
         yield Warning(
@@ -66,7 +67,7 @@ def _key_problems(config: Config) -> Iterable[CheckMessage]:
 
 
 def _cap_problems(config: Config) -> Iterable[CheckMessage]:
-    if config.enabled and config.upstream != "local" and config.max_cost_per_warm_up_usd == 0:
+    if config.enabled and config.upstream != Upstream.LOCAL and config.max_cost_per_warm_up_usd == 0:
         yield Warning(
             "WARMCACHE['MAX_COST_PER_WARM_UP_USD'] is 0: nothing will ever be warmed.",
             hint="Set a cap above 0, or WARMCACHE['ENABLED'] to False.",

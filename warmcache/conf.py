@@ -5,21 +5,21 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from decimal import Decimal, InvalidOperation
-from typing import Any, get_args
+from typing import Any
 
 from django.conf import settings
 from django.core.signals import setting_changed
 
+from warmcache.core.decide import Limits
 from warmcache.core.errors import ConfigurationError
-from warmcache.core.ports import Upstream
+from warmcache.core.intents import ON_AT_FIRST, Intent
 from warmcache.core.prefix import PrefixKey
+from warmcache.core.upstreams import Upstream
 
 ANTHROPIC_BASE_URL = "https://api.anthropic.com"
 PRICE_CLASSES = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
 MEMORY_STORE = "warmcache.stores.memory.MemoryWarmthStore"
 REDIS_STORE = "warmcache.stores.redis.RedisWarmthStore"
-INTENTS = ("open", "typing", "attach", "turn_finished", "keep", "manual")
-"""Every intent there is, as in `models.Intent`."""
 AT_LEAST_ONE = frozenset({"LEASE_SECONDS", "MAX_CONCURRENT_WARM_UPS", "MAX_TRIES"})
 """With none of these nothing would ever be sent."""
 
@@ -32,7 +32,7 @@ class Config:
     """The kill switch."""
     api_key: str = field(default="", repr=False)
     base_url: str = ANTHROPIC_BASE_URL
-    upstream: Upstream = "anthropic"
+    upstream: Upstream = Upstream.ANTHROPIC
     """`anthropic`, `simulator` or `local`: shown to people and stored with every row."""
     accepts_zero_max_tokens: bool = True
     """Whether the endpoint takes `max_tokens: 0`; the Claude API does, some gateways do not."""
@@ -45,15 +45,15 @@ class Config:
     prices: dict[str, dict[str, str]] = field(default_factory=dict)
     """Own prices, dollars per million tokens: {model: {input, output, cache_read, cache_write_5m, cache_write_1h}}."""
 
-    max_cost_per_warm_up_usd: Decimal = Decimal("0.25")
-    value_of_second_usd: Decimal = Decimal("0.05")
+    max_cost_per_warm_up_usd: Decimal = Limits().max_cost_usd
+    value_of_second_usd: Decimal = Limits().value_of_second_usd
     """What one second less of waiting is worth to the operator."""
     holdout_share: float = 0.0
     """0 to 1: part of the visits that are not warmed, by lot, so that the report can tell what warming buys."""
     learns: bool = True
     """Whether forecasts learn from what happens; without, decisions come from the published priors for ever."""
-    intents: tuple[str, ...] = tuple(intent for intent in INTENTS if intent != "open")
-    """At which warming is considered at all. Opening a page is too seldom followed by a message to pay for most."""
+    intents: tuple[Intent, ...] = tuple(intent for intent in Intent if intent in ON_AT_FIRST)
+    """At which warming is considered at all."""
     user_daily_usd: Decimal = Decimal("5.00")
     """What the warm-ups for one subject may cost in a UTC day."""
     user_daily_warm_ups: int = 200
@@ -135,9 +135,9 @@ def _converted(name: str, wanted: Any, value: Any) -> Any:
     if name == "PRICES":
         return _prices(value)
     if name == "UPSTREAM":
-        if value not in get_args(Upstream):
+        if value not in list(Upstream):
             raise ConfigurationError("WARMCACHE['UPSTREAM'] must be 'anthropic', 'simulator' or 'local'.")
-        return value
+        return Upstream(value)
     if name == "INTENTS":
         return _intents(value)
     if wanted in (bool, str):
@@ -152,10 +152,10 @@ def _converted(name: str, wanted: Any, value: Any) -> Any:
     return number
 
 
-def _intents(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple | set | frozenset) or any(intent not in INTENTS for intent in value):
-        raise ConfigurationError(f"WARMCACHE['INTENTS'] must be a list of {', '.join(INTENTS)}, not {value!r}.")
-    return tuple(intent for intent in INTENTS if intent in value)
+def _intents(value: Any) -> tuple[Intent, ...]:
+    if not isinstance(value, list | tuple | set | frozenset) or any(intent not in list(Intent) for intent in value):
+        raise ConfigurationError(f"WARMCACHE['INTENTS'] must be a list of {', '.join(Intent)}, not {value!r}.")
+    return tuple(intent for intent in Intent if intent in value)
 
 
 def _number(entry: str, wanted: Any, value: Any) -> Any:

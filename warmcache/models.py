@@ -1,42 +1,37 @@
 """The ledger: one row per warm-up, one per real request, and counters of what was skipped."""
 
 import uuid
+from collections.abc import Iterable
 
 from django.db import models
 from django.db.models import Q
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy
+
+from warmcache.core.intents import Intent
+from warmcache.core.outcomes import Arm, Outcome
+from warmcache.core.wording import Worded
+
+__all__ = [
+    "CONVERSING",
+    "Arm",
+    "Intent",
+    "LearnedEvidence",
+    "LostWrites",
+    "Outcome",
+    "SkipCount",
+    "UsageRecord",
+    "WarmPolicy",
+    "WarmUp",
+    "WarmUpLine",
+    "answered",
+    "choices_of",
+]
 
 
-class Intent(models.TextChoices):
-    """Why warming was considered."""
-
-    OPEN = "open", "opened"
-    TYPING = "typing", "typing"
-    ATTACH = "attach", "attaching"
-    TURN_FINISHED = "turn_finished", "turn finished"
-    KEEP = "keep", "keep warm"
-    MANUAL = "manual", "by hand"
-
-
-class Outcome(models.TextChoices):
-    """How a warm-up ended, told by the real request that did or did not use it."""
-
-    PENDING = "", "waiting"
-    HIT = "hit", "hit: a request read it"
-    JOINED = "joined", "joined: a request waited for it"
-    RACED = "raced", "raced: a request went before it was done"
-    UNUSED = "unused", "unused: no request came in time"
-    CANCELLED = "cancelled", "cancelled"
-    DIVERGED = "diverged", "diverged: the request had other bytes"
-    EVICTED = "evicted", "evicted: same bytes, in time, nothing read"
-    FAILED = "failed", "failed"
-
-
-class Arm(models.TextChoices):
-    """Where the policy says warm, a visit is warmed or held out by lot: the difference is what warming buys."""
-
-    NONE = "", "not in the experiment"
-    TREATED = "treated", "treated"
-    HELD_OUT = "held_out", "held out"
+def choices_of(kind: Iterable[Worded]) -> list[tuple[str, str | Promise]]:
+    """Of a field of a model or form: the words are translated when they are shown."""
+    return [(str(member), gettext_lazy(member.words)) for member in kind]
 
 
 class TokenCounts(models.Model):
@@ -85,7 +80,7 @@ class RequestRecord(TokenCounts):
 class WarmUp(RequestRecord):
     """One pre-warm that was sent to the provider."""
 
-    intent = models.CharField(max_length=20, choices=Intent)
+    intent = models.CharField(max_length=20, choices=choices_of(Intent))
     reason = models.CharField(max_length=40, help_text="Why the policy said yes.")
     numbers = models.JSONField(
         default=dict, blank=True, help_text="What the policy weighed: chances, seconds, dollars, as it believed them."
@@ -93,7 +88,7 @@ class WarmUp(RequestRecord):
     estimated_expires_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(
         max_length=12,
-        choices=Outcome,
+        choices=choices_of(Outcome),
         default=Outcome.PENDING,
         blank=True,
         db_index=True,
@@ -136,7 +131,9 @@ class WarmUpLine(models.Model):
         max_digits=14, decimal_places=8, null=True, blank=True, help_text="Its part of the warm-up's cost."
     )
     estimated_expires_at = models.DateTimeField(null=True, blank=True)
-    outcome = models.CharField(max_length=12, choices=Outcome, default=Outcome.PENDING, blank=True, db_index=True)
+    outcome = models.CharField(
+        max_length=12, choices=choices_of(Outcome), default=Outcome.PENDING, blank=True, db_index=True
+    )
     settled_at = models.DateTimeField(null=True, blank=True)
     request = models.ForeignKey(
         "UsageRecord", null=True, blank=True, on_delete=models.SET_NULL, related_name="lines", db_constraint=False
@@ -178,7 +175,11 @@ class UsageRecord(RequestRecord):
         default=0, help_text="For a warm-up in flight; part of the first-token time."
     )
     arm = models.CharField(
-        max_length=10, choices=Arm, default=Arm.NONE, blank=True, help_text="By lot, where the policy said warm."
+        max_length=10,
+        choices=choices_of(Arm),
+        default=Arm.NONE,
+        blank=True,
+        help_text="By lot, where the policy said warm.",
     )
     intent = models.CharField(max_length=20, blank=True, default="", help_text="At which the policy said warm.")
     lead_ms = models.PositiveIntegerField(null=True, blank=True, help_text="From that intent to the request.")
@@ -205,12 +206,22 @@ class UsageRecord(RequestRecord):
         return f"{self.purpose} {self.label} {self.started_at:%Y-%m-%d %H:%M:%S}"
 
 
+CONVERSING = (UsageRecord.Purpose.REPLY, UsageRecord.Purpose.TOOL_ROUND)
+"""Requests that go on with a conversation and use its layers; a title or a compaction has a prompt of its own."""
+
+
+def answered(label: str, upstream: str) -> models.QuerySet[UsageRecord]:
+    """Requests after which somebody may come back. A title is followed by nothing, and a failure is no reply."""
+    rows = UsageRecord.objects.filter(upstream=upstream, label=label, purpose__in=CONVERSING)
+    return rows.exclude(status="failed")
+
+
 class SkipCount(models.Model):
     """How often warming was considered and skipped: one row per minute, label, intent and reason."""
 
     minute = models.DateTimeField()
     label = models.CharField(max_length=80, blank=True, default="")
-    intent = models.CharField(max_length=20, choices=Intent)
+    intent = models.CharField(max_length=20, choices=choices_of(Intent))
     reason = models.CharField(max_length=40)
     count = models.PositiveIntegerField(default=0)
 

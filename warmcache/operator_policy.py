@@ -8,8 +8,9 @@ from decimal import Decimal
 from typing import TypeVar
 
 from warmcache.background.database import in_database_thread
-from warmcache.conf import INTENTS, Config
-from warmcache.core.policy import Limits
+from warmcache.conf import Config
+from warmcache.core.decide import Limits
+from warmcache.core.intents import Intent
 from warmcache.models import WarmPolicy
 
 logger = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ class OperatorPolicy:
     value_of_second_usd: Decimal
     max_cost_per_warm_up_usd: Decimal
     holdout_share: float
-    intents: frozenset[str]
+    intents: frozenset[Intent]
     user_daily_usd: Decimal
     user_daily_warm_ups: int
     daily_usd: Decimal
@@ -42,6 +43,7 @@ class OperatorPolicy:
             is_enabled=self.is_enabled,
             max_cost_usd=self.max_cost_per_warm_up_usd,
             value_of_second_usd=self.value_of_second_usd,
+            intents=self.intents,
         )
 
 
@@ -58,7 +60,7 @@ def policy_in_force(config: Config, row: WarmPolicy | None = None) -> OperatorPo
         value_of_second_usd=_first(row.value_of_second_usd, config.value_of_second_usd),
         max_cost_per_warm_up_usd=_first(row.max_cost_per_warm_up_usd, config.max_cost_per_warm_up_usd),
         holdout_share=min(1.0, max(0.0, _first(row.holdout_share, config.holdout_share))),
-        intents=frozenset(INTENTS) & frozenset(_first(row.intents, config.intents)),
+        intents=frozenset(Intent) & frozenset(_first(row.intents, config.intents)),
         user_daily_usd=_first(row.user_daily_usd, config.user_daily_usd),
         user_daily_warm_ups=_first(row.user_daily_warm_ups, config.user_daily_warm_ups),
         daily_usd=_first(row.daily_usd, config.daily_usd),

@@ -10,28 +10,32 @@ import contextlib
 from collections.abc import Sequence
 
 from warmcache.background.database import in_database_thread
-from warmcache.cache import beliefs
 from warmcache.cache.beliefs import Warmth
 from warmcache.cache.visits import Occasion
 from warmcache.conf import get_config
+from warmcache.core import prefix as prefixes
+from warmcache.core.decide import Action, Decision
 from warmcache.core.errors import StoreUnavailable
-from warmcache.core.policy import Action, Decision
-from warmcache.core.prefix import Json, Prefix, Prompt
-from warmcache.ledger.rows import Origin
-from warmcache.models import Intent
+from warmcache.core.intents import Intent
+from warmcache.core.origin import Origin
+from warmcache.core.prefix import AnyPrompt, Json, Prefix, PreparedPrompt, Prompt
 from warmcache.operator_policy import policy_in_force, read_row
-from warmcache.requests.stream import ResponseStream, Result
+from warmcache.requests.ending import Ending, Result
+from warmcache.requests.stream import ResponseStream
 from warmcache.runtime import wiring as runtimes
+from warmcache.runtime.state import accompany
 from warmcache.warmups import keeper, refresh, shared_layers, warm_up
 from warmcache.warmups.refresh import Load, Rest
-from warmcache.warmups.shared_layers import ListLayers
+from warmcache.warmups.shared_layers import ListLayers, SharedLayer
 from warmcache.warmups.warm_up import Attempt
 
 __all__ = [
     "Attempt",
     "Decision",
+    "Ending",
     "ResponseStream",
     "Result",
+    "SharedLayer",
     "Warmth",
     "cancel_refresh",
     "close",
@@ -39,6 +43,7 @@ __all__ = [
     "flush",
     "holder_of",
     "outline",
+    "prepare_prompt",
     "prewarm_prefix",
     "register_shared_layers",
     "schedule_refresh",
@@ -53,15 +58,21 @@ MAX_WORD_CHARS = 80
 """Of `label`, `subject` and `place`; what is longer is cut off."""
 
 
-def outline(prompt: Prompt, *, label: str = "") -> Prefix:
+def prepare_prompt(prompt: Prompt) -> PreparedPrompt:
+    """`prompt` encoded, to be kept and grown (`with_turns`, `with_draft`): whatever takes a prompt takes it too, and
+    encodes and hashes only what it has not seen. For any thread. See `warmcache.core.prefix.PreparedPrompt`."""
+    return prefixes.prepare(prompt, get_config().prefix_key)
+
+
+def outline(prompt: AnyPrompt, *, label: str = "") -> Prefix:
     """The cacheable part of a prompt without its content: a few hundred bytes that `consider_prefix` can be asked
-    again and again. Hashes the whole prompt, so keep it until the prompt changes."""
+    again and again. Hashes all of a prompt that is not prepared, so keep it until the prompt changes."""
     return runtimes.get_runtime().build(prompt, None, label=_fit(label)).prefix
 
 
 async def warmth_of(prefix: Prefix) -> Warmth:
     """What is believed of a prefix right now."""
-    return await beliefs.warmth_of(runtimes.get_runtime(), prefix)
+    return await runtimes.get_runtime().warmth_of(prefix)
 
 
 async def consider_prefix(
@@ -72,27 +83,27 @@ async def consider_prefix(
     For hot paths: no SQL, no hashing, one look-up in the store. Parameters as there.
     """
     runtime = runtimes.get_runtime()
-    occasion = Occasion(intent=intent, label=_fit(label), subject=_fit(subject), chars=chars)
+    occasion = Occasion(intent=Intent(intent), label=_fit(label), subject=_fit(subject), chars=chars)
     decision = await warm_up.consider(runtime, prefix, occasion)
     return warm_up.skipped_attempt(runtime, prefix, decision) if decision.action is Action.SKIP else None
 
 
 async def prewarm_prefix(
-    prompt: Prompt, *, intent: str, label: str = "", subject: str = "", place: str = "", chars: int | None = None
+    prompt: AnyPrompt, *, intent: str, label: str = "", subject: str = "", place: str = "", chars: int | None = None
 ) -> Attempt:
     """Decides whether to warm `prompt` now, and if so sends the warm-up in the background.
 
-    `intent` is one of `warmcache.models.Intent`; `label` (which product, which assistant) and `subject` (for whom) are
-    the host's words and are stored with the row, as is `place` (which conversation): a request of the same place tells
-    when its bytes were not those that were warmed. `chars` says how much is typed: twenty characters are a surer sign
-    than the first key. Never raises because the provider fails: `attempt.finished` then gives a `Warmth` with state
-    `failed` and the reason.
+    `intent` is one of `warmcache.models.Intent`, anything else a `ValueError`. `label` (which product, which assistant)
+    and `subject` (for whom) are the host's words and are stored with the row, as is `place` (which conversation): a
+    request of the same place tells when its bytes were not those that were warmed. `chars` says how much is typed:
+    twenty characters are a surer sign than the first key. Never raises because the provider fails:
+    `attempt.finished` then gives a `Warmth` with state `failed` and the reason.
     """
-    occasion = Occasion(intent=intent, label=_fit(label), subject=_fit(subject), place=_fit(place), chars=chars)
+    occasion = Occasion(intent=Intent(intent), label=_fit(label), subject=_fit(subject), place=_fit(place), chars=chars)
     return await warm_up.prewarm(runtimes.get_runtime(), prompt, occasion)
 
 
-async def warm_now(prompt: Prompt, *, label: str = "", subject: str = "") -> Warmth:
+async def warm_now(prompt: AnyPrompt, *, label: str = "", subject: str = "") -> Warmth:
     """Warms `prompt` because a person asked for it (intent `manual`): every gate but the worth holds. Waits for the
     end, though not for long: a call that takes longer goes on by itself, and the state is `warming`."""
     attempt = await prewarm_prefix(prompt, intent=Intent.MANUAL, label=label, subject=subject)
@@ -104,7 +115,7 @@ async def warm_now(prompt: Prompt, *, label: str = "", subject: str = "") -> War
 
 
 def stream_response(
-    prompt: Prompt,
+    prompt: AnyPrompt,
     turn: Sequence[Json],
     *,
     max_tokens: int,
@@ -112,16 +123,20 @@ def stream_response(
     label: str = "",
     subject: str = "",
     place: str = "",
+    ending: Ending | None = None,
 ) -> ResponseStream:
     """The real request: `prompt` followed by the person's `turn` (API content blocks). See `ResponseStream`.
 
-    `place` is the host's name of the conversation, as in `schedule_refresh`: what was due there is cancelled.
+    `place` is the host's name of the conversation, as in `schedule_refresh`: what was due there is cancelled. `ending`
+    writes what the host keeps of the reply, in the same transaction as the request's row: a synchronous function that
+    takes the `Result` and is safe to run twice. Where `Result.ending_was_run` is False, because no call was made or
+    the database is away, the host runs it itself.
     """
     runtime = runtimes.get_runtime()
     refresh.cancel(runtime, _fit(place))
     upstream = runtime.provider.capabilities.upstream
     origin = Origin(label=_fit(label), subject=_fit(subject), upstream=upstream, place=_fit(place))
-    return ResponseStream(runtime, prompt, turn, max_tokens=max_tokens, purpose=purpose, origin=origin)
+    return ResponseStream(runtime, prompt, turn, max_tokens=max_tokens, purpose=purpose, origin=origin, ending=ending)
 
 
 def schedule_refresh(place: str, load: Load, *, after: Result, label: str = "", subject: str = "") -> None:
@@ -147,9 +162,9 @@ def schedule_refresh(place: str, load: Load, *, after: Result, label: str = "", 
 
 def register_shared_layers(list_layers: ListLayers) -> None:
     """Names the layers that many requests share, so that the operator is shown what holding them warm would cost, and
-    may have it done: see `warmcache.warmups.shared_layers`. Synchronous; call it once, when Django is ready."""
+    may have it done: see `SharedLayer`. Synchronous; call it once, when Django is ready."""
     shared_layers.register_shared_layers(list_layers)
-    runtimes.accompany(keeper.keep_forever)
+    accompany(keeper.keep_forever)
 
 
 async def holder_of(label: str) -> str | None:

@@ -22,7 +22,8 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from warmcache import services
 from warmcache.core.ports import StreamEvent
-from warmcache.requests.stream import ResponseStream, Result
+from warmcache.requests.ending import Result
+from warmcache.requests.stream import ResponseStream
 
 __all__ = [
     "BlockingStream",
@@ -33,6 +34,7 @@ __all__ = [
     "flush",
     "holder_of",
     "outline",
+    "prepare_prompt",
     "prewarm_prefix",
     "register_shared_layers",
     "run",
@@ -179,6 +181,7 @@ warm_now = _blocking(services.warm_now)
 schedule_refresh = _in_loop(services.schedule_refresh)
 cancel_refresh = _in_loop(services.cancel_refresh)
 register_shared_layers = services.register_shared_layers
+prepare_prompt = services.prepare_prompt
 holder_of = _blocking(services.holder_of)
 start = _blocking(services.start)
 

@@ -37,10 +37,12 @@ from warmcache.core.ports import (
     WarmthStore,
 )
 from warmcache.core.prefix import Breakpoint, Json, Prefix, PrefixKey, Prompt, Request, Turn, build_request
+from warmcache.core.upstreams import Upstream
 from warmcache.core.usage import Usage
 from warmcache.ledger.writer import Ledger
 from warmcache.operator_policy import PolicyWatch
-from warmcache.runtime.wiring import Runtime, build_runtime, close_runtime, install_runtime
+from warmcache.runtime.state import Runtime
+from warmcache.runtime.wiring import build_runtime, close_runtime, install_runtime
 
 __all__ = ["FakeClock", "FakeProvider", "FakeRuntime", "fake_runtime", "make_prefix", "make_prompt", "make_turn"]
 
@@ -100,7 +102,7 @@ class FakeProvider:
         capabilities: Capabilities | None = None,
         pieces: Sequence[str] = ("Hello", " there."),
     ) -> None:
-        self.capabilities = capabilities or Capabilities(upstream="simulator", accepts_diagnostics=True)
+        self.capabilities = capabilities or Capabilities(upstream=Upstream.SIMULATOR, accepts_diagnostics=True)
         self.pieces = tuple(pieces)
         """The text of each reply, as it is streamed."""
         self.reports_nothing = False

@@ -12,8 +12,8 @@ from pathlib import Path, PurePath
 from uuid import UUID
 
 from chatapp.conversations import access, pdf_text
+from chatapp.conversations.storable import storable
 from chatapp.models import Attachment, User
-from chatapp.replies.content import storable
 
 MAX_FILE_BYTES = 10 * 1024 * 1024
 MAX_CHARS = 400_000

@@ -32,6 +32,9 @@ class MessageTree:
             self._children[parent_id].append(message.pk)
         self._places = {message_id: place for place, message_id in enumerate(self._by_id)}
 
+    def __contains__(self, message_id: object) -> bool:
+        return message_id in self._by_id
+
     @property
     def messages(self) -> Collection[Message]:
         """All of them, in the order of their making."""
@@ -88,10 +91,15 @@ def tree_of(conversation_id: UUID) -> MessageTree:
     return MessageTree(list(Message.objects.filter(conversation=conversation_id).order_by("created_at", "id")))
 
 
+def outline_of(conversation_id: UUID) -> MessageTree:
+    """The tree without what is said in it: its messages know their place, role and status, and no more."""
+    rows = Message.objects.filter(conversation=conversation_id).only("parent_id", "edit_of_id", "role", "status")
+    return MessageTree(list(rows.order_by("created_at", "id")))
+
+
 def end_of(conversation_id: UUID, *, through: UUID | None) -> UUID | None:
     """The last message of a branch, without reading what is said on it."""
-    rows = Message.objects.filter(conversation=conversation_id).only("parent_id", "edit_of_id", "role")
-    branch = MessageTree(list(rows.order_by("created_at", "id"))).branch_through(through)
+    branch = outline_of(conversation_id).branch_through(through)
     return branch[-1].pk if branch else None
 
 

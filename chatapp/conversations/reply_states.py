@@ -14,11 +14,10 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum, auto
-from typing import cast
 
 from chatapp.models import Message
-from chatapp.protocol import ReplyStatus
 from chatapp.protocol.views import ErrorView
+from chatapp.protocol.words import ReplyStatus
 from warmcache.core.errors import StreamBroken, UpstreamError
 
 State = Message.Status
@@ -150,7 +149,7 @@ def check_end(status: str) -> None:
 
 def status_after(cause: Cause) -> ReplyStatus:
     """As rows and frames say it."""
-    return cast(ReplyStatus, STATE_AFTER[cause].value)
+    return ReplyStatus(STATE_AFTER[cause])
 
 
 def consequence_of(status: str) -> Consequence:

@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 from email.message import Message
 from ipaddress import ip_address
-from typing import Literal, Self, cast
+from typing import Self
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -14,6 +14,7 @@ from django.core.signals import setting_changed
 
 from chatapp.process.health import health
 from warmcache.conf import get_config
+from warmcache.core.upstreams import Upstream as Kind
 from warmcache.upstream.simulator_process import SimulatorError, SimulatorProcess
 
 ANTHROPIC_URL = "https://api.anthropic.com"
@@ -25,9 +26,6 @@ LOCAL_PROBE_SECONDS = 0.7
 LOCAL_START_SECONDS = 3.0
 LOCAL_POLL_SECONDS = 0.1
 KEY_PROBE_SECONDS = 15.0
-
-
-Kind = Literal["anthropic", "simulator", "local"]
 
 
 class UpstreamError(Exception):
@@ -44,7 +42,7 @@ def is_loopback(host: str) -> bool:
 
 def name() -> Kind:
     """Who answers, as pages and the `ready` frame say it."""
-    return cast(Kind, settings.WARMCACHE["UPSTREAM"])
+    return Kind(str(settings.WARMCACHE["UPSTREAM"]))
 
 
 class Upstream:
@@ -83,7 +81,7 @@ class Upstream:
             _tell_warmcache(self._key, self._base_url, _kind_of(self._base_url, self._key))
             return name()
         try:
-            _tell_warmcache(self._simulator.api_key, self._simulator.wait_ready(), "simulator")
+            _tell_warmcache(self._simulator.api_key, self._simulator.wait_ready(), Kind.SIMULATOR)
         except SimulatorError as error:
             raise UpstreamError(str(error)) from None
         return name()
@@ -104,7 +102,7 @@ def _tell_warmcache(key: str, base_url: str, kind: Kind) -> None:
 def _kind_of(base_url: str, key: str) -> Kind:
     """A loopback address is a simulator if it says so, else a local model."""
     if not base_url or not is_loopback(urlsplit(base_url).hostname or ""):
-        return "anthropic"
+        return Kind.ANTHROPIC
     give_up_at = time.monotonic() + LOCAL_START_SECONDS
     while True:
         try:
@@ -114,10 +112,10 @@ def _kind_of(base_url: str, key: str) -> Kind:
         except (OSError, ValueError) as error:
             is_starting = "refused" in str(error) and time.monotonic() < give_up_at
             if not is_starting:
-                return "local"
+                return Kind.LOCAL
             time.sleep(LOCAL_POLL_SECONDS)
             continue
-        return "simulator" if headers.get(SIMULATOR_HEADER) else "local"
+        return Kind.SIMULATOR if headers.get(SIMULATOR_HEADER) else Kind.LOCAL
 
 
 def refusal_of_key() -> str | None:

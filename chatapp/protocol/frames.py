@@ -6,6 +6,7 @@ add one; a missing or mistyped field is refused with `FrameError`.
 """
 
 import json
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -24,9 +25,23 @@ from chatapp.protocol.views import (
     ReplyView,
     UsageView,
 )
+from chatapp.protocol.words import ErrorCode, ReplyStatus
+from warmcache.core.failures import Failure
+from warmcache.core.outcomes import RequestWarmth, WarmthState
+from warmcache.core.ports import BlockKind
+from warmcache.core.reasons import Reason
+from warmcache.core.upstreams import Upstream
 
 PROTOCOL_VERSION = 1
 MAX_FRAME_BYTES = 256 * 1024
+"""Of a frame from the browser."""
+MAX_SENT_BYTES = 512 * 1024
+"""Of a WebSocket message to the browser: a larger frame goes in parts."""
+MAX_UTF8_BYTES = 4
+"""Of one character."""
+
+PART_BYTES = 240 * 1024
+"""Of a frame in one of its parts. As a JSON string it may take twice as much, and stays below the bound."""
 MAX_TEXT_CHARS = 100_000
 MAX_ATTACHMENTS = 20
 MAX_QUEUED_TEXT_CHARS = 1_000
@@ -43,14 +58,13 @@ CLOSE_RESTARTING = 4412
 CLOSE_LIFETIME = 4413
 
 AssistantId = Annotated[int, Meta(ge=1, le=2**63 - 1)] | Annotated[str, Meta(pattern="^[0-9]{1,18}\\Z")]
-ReplyStatus = Literal["complete", "stopped", "interrupted", "failed"]
 AttachmentIds = Annotated[list[UUID], Meta(max_length=MAX_ATTACHMENTS)]
 
 
 class FrameError(Exception):
     """A frame from the browser that cannot be taken. `code` and `message` go back in an `error` frame."""
 
-    def __init__(self, code: str, message: str, ref: str | None = None, *, retryable: bool = False) -> None:
+    def __init__(self, code: ErrorCode, message: str, ref: str | None = None, *, retryable: bool = False) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
@@ -107,6 +121,15 @@ class BranchSelect(ClientFrame, frozen=True, kw_only=True, tag="branch.select"):
     cursor: Cursor | None = None
 
 
+class HistoryLoad(ClientFrame, frozen=True, kw_only=True, tag="history.load"):
+    """One of `before`, `after` and `around` names a message."""
+
+    conversation_id: UUID
+    before: UUID | None = None
+    after: UUID | None = None
+    around: UUID | None = None
+
+
 class ReplyStop(ClientFrame, frozen=True, kw_only=True, tag="reply.stop"):
     reply_id: UUID
 
@@ -133,6 +156,7 @@ AnyClientFrame = (
     | QueueWithdraw
     | QueueSend
     | BranchSelect
+    | HistoryLoad
     | ReplyStop
     | ReplyRegenerate
     | ReplySeen
@@ -152,15 +176,35 @@ class Ready(ServerFrame, frozen=True, kw_only=True, tag="ready"):
     user: dict[str, Any]
     timings: dict[str, int]
     limits: dict[str, int]
-    upstream: Literal["anthropic", "simulator", "local"]
+    upstream: Upstream
 
 
 class ConversationState(ServerFrame, frozen=True, kw_only=True, tag="conversation.state"):
     conversation: ConversationView | None
     assistant: AssistantView
     messages: list[MessageView]
+    earlier: int
     reply: ReplyView | None
     recovered: bool
+
+
+class HistoryPage(ServerFrame, frozen=True, kw_only=True, tag="history.page"):
+    conversation_id: UUID
+    before: UUID | None
+    after: UUID | None
+    around: UUID | None
+    messages: list[MessageView]
+    earlier: int
+    later: int
+
+
+class FramePart(ServerFrame, frozen=True, kw_only=True, tag="frame.part"):
+    """A piece of the text of another frame. `frame` tells the frames of one socket apart."""
+
+    frame: int
+    part: int
+    parts: int
+    text: str
 
 
 class ConversationUpdated(ServerFrame, frozen=True, kw_only=True, tag="conversation.updated"):
@@ -170,8 +214,8 @@ class ConversationUpdated(ServerFrame, frozen=True, kw_only=True, tag="conversat
 class Warmth(ServerFrame, frozen=True, kw_only=True, tag="warmth"):
     """What we believe of a prefix. One of `conversation_id` and `assistant_id` is set, as in the frame answered."""
 
-    state: Literal["cold", "warming", "warm", "expiring", "skipped", "failed"]
-    reason: str | None
+    state: WarmthState
+    reason: Reason | Failure | None
     prefix_tokens: int
     estimated_expires_at: datetime | None
     conversation_id: UUID | UnsetType = UNSET
@@ -210,14 +254,14 @@ class ReplyStarted(ServerFrame, frozen=True, kw_only=True, tag="reply.started"):
     conversation_id: UUID
     epoch: str
     model: str
-    warmth: str
+    warmth: RequestWarmth
 
 
 class ReplyDelta(ServerFrame, frozen=True, kw_only=True, tag="reply.delta"):
     reply_id: UUID
     epoch: str
     seq: int
-    kind: Literal["text", "thinking", "tool_input"]
+    kind: BlockKind
     block: int
     text: str
 
@@ -227,7 +271,7 @@ class ReplyBlock(ServerFrame, frozen=True, kw_only=True, tag="reply.block"):
     epoch: str
     seq: int
     block: int
-    kind: Literal["text", "thinking", "tool_input"]
+    kind: BlockKind
     name: str
     state: Literal["start", "stop"]
     data: dict[str, Any] | None
@@ -241,14 +285,14 @@ class ReplyFinished(ServerFrame, frozen=True, kw_only=True, tag="reply.finished"
     stop_reason: str | None
     error: ErrorView | None
     usage: UsageView | None
-    warmth: str
+    warmth: RequestWarmth
     ttft_ms: int | None
     cost_usd: str | None
     warm_up_id: UUID | None
 
 
 class Error(ServerFrame, frozen=True, kw_only=True, tag="error"):
-    code: str
+    code: ErrorCode
     message: str
     ref: str | None
     retryable: bool
@@ -267,12 +311,50 @@ def encode(frame: ServerFrame) -> str:
     return _encoder.encode(frame).decode()
 
 
+def texts_of(frame: ServerFrame, *, number: int) -> list[str]:
+    """The texts of the WebSocket messages that carry a frame: one, or its parts where it is larger than
+    `MAX_SENT_BYTES`. `number` tells it apart from the other frames of its socket."""
+    return parts_of(encode(frame), number=number)
+
+
+def parts_of(text: str, *, number: int) -> list[str]:
+    """The same, of a frame that was encoded once for all who get it."""
+    if len(text) <= MAX_SENT_BYTES // MAX_UTF8_BYTES:
+        return [text]
+    raw = text.encode()
+    if len(raw) <= MAX_SENT_BYTES:
+        return [text]
+    pieces = list(_pieces(raw))
+    return [
+        _bounded(FramePart(frame=number, part=part, parts=len(pieces), text=piece))
+        for part, piece in enumerate(pieces, start=1)
+    ]
+
+
+def _pieces(raw: bytes) -> Iterator[str]:
+    """UTF-8 cut between two characters."""
+    start = 0
+    while start < len(raw):
+        end = min(start + PART_BYTES, len(raw))
+        while end < len(raw) and raw[end] & 0xC0 == 0x80:
+            end -= 1
+        yield raw[start:end].decode()
+        start = end
+
+
+def _bounded(part: FramePart) -> str:
+    raw = _encoder.encode(part)
+    if len(raw) > MAX_SENT_BYTES:
+        raise ValueError(f"A part of a frame takes {len(raw)} bytes.")
+    return raw.decode()
+
+
 def decode(text: str) -> AnyClientFrame:
     """One client frame from the text of a WebSocket frame; raises `FrameError` with the code to answer."""
     raw = _utf8(text)
     if len(raw) > MAX_FRAME_BYTES:
         words = f"A frame may hold at most {MAX_FRAME_BYTES // 1024} KiB of text."
-        raise FrameError("message_too_large", words, _ref_in(raw))
+        raise FrameError(ErrorCode.MESSAGE_TOO_LARGE, words, _ref_in(raw))
     try:
         frame = _decoder.decode(raw)
     except msgspec.ValidationError as error:
@@ -297,17 +379,17 @@ def _utf8(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        raise FrameError("bad_text", "The frame holds half a character (a lone surrogate).") from None
+        raise FrameError(ErrorCode.BAD_TEXT, "The frame holds half a character (a lone surrogate).") from None
 
 
 def _check_text(frame: MessageSend) -> None:
     ref = str(frame.client_message_id)
     if "\0" in frame.text:
-        raise FrameError("bad_text", "The text holds a NUL character, which cannot be stored.", ref)
+        raise FrameError(ErrorCode.BAD_TEXT, "The text holds a NUL character, which cannot be stored.", ref)
     if len(frame.text) > MAX_TEXT_CHARS:
-        raise FrameError("message_too_large", f"A message may hold at most {MAX_TEXT_CHARS:,} characters.", ref)
+        raise FrameError(ErrorCode.MESSAGE_TOO_LARGE, f"A message may hold at most {MAX_TEXT_CHARS:,} characters.", ref)
     if not frame.text.strip() and not frame.attachment_ids:
-        raise FrameError("empty_message", "Write something before sending.", ref)
+        raise FrameError(ErrorCode.EMPTY_MESSAGE, "Write something before sending.", ref)
 
 
 def _unreadable(raw: bytes) -> FrameError:
@@ -315,25 +397,25 @@ def _unreadable(raw: bytes) -> FrameError:
     try:
         found = json.loads(raw)
     except (ValueError, RecursionError):
-        return FrameError("bad_json", "The frame is not valid JSON.")
+        return FrameError(ErrorCode.BAD_JSON, "The frame is not valid JSON.")
     try:
         json.dumps(found, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         ref = found.get("client_message_id") if isinstance(found, dict) else None
         ref = ref if isinstance(ref, str) and len(ref) <= MAX_REF_CHARS and ref.isascii() else None
-        return FrameError("bad_text", "The text holds half a character (a lone surrogate).", ref)
+        return FrameError(ErrorCode.BAD_TEXT, "The text holds half a character (a lone surrogate).", ref)
     except (ValueError, RecursionError):
         pass
-    return FrameError("bad_json", "The frame is not valid JSON.")
+    return FrameError(ErrorCode.BAD_JSON, "The frame is not valid JSON.")
 
 
 def _refused(raw: bytes, reason: str) -> FrameError:
     """A well-formed JSON text that is not one of our frames: unknown type, or a field that is missing or wrong."""
     if "$.type" in reason or "Object missing required field `type`" in reason:
-        return FrameError("unknown_type", f"Unknown frame type. {_shortened(reason)}")
+        return FrameError(ErrorCode.UNKNOWN_TYPE, f"Unknown frame type. {_shortened(reason)}")
     if reason.startswith("Expected `object`"):
-        return FrameError("bad_frame", "A frame is a JSON object with a `type`.")
-    return FrameError("bad_field", _shortened(reason), _ref_in(raw))
+        return FrameError(ErrorCode.BAD_FRAME, "A frame is a JSON object with a `type`.")
+    return FrameError(ErrorCode.BAD_FIELD, _shortened(reason), _ref_in(raw))
 
 
 def _shortened(reason: str) -> str:

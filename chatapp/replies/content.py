@@ -3,58 +3,117 @@
 The text itself is kept once, in the reply's log. Here is what the row needs beyond it.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from chatapp.conversations.storable import storable_json
 from chatapp.protocol.views import BlockView
-from warmcache.core.ports import BlockBegan, BlockSigned
+from warmcache.core.ports import BlockBegan, BlockExtended, BlockKind, BlockSigned
+
+_STREAMED = {"text": "text", "thinking": "thinking", "tool_input": "input"}
+"""By kind: the member of the API's block that comes in deltas."""
 
 
 class BlockFacts:
-    """What the log of a reply does not know of its blocks: tool ids, and signatures of thinking."""
+    """What the log of a reply does not know of its blocks, so that the API gets them back as it gave them."""
 
     def __init__(self) -> None:
-        self._by_block: dict[int, dict[str, Any]] = {}
+        self._began: dict[int, BlockBegan] = {}
+        self._signatures: dict[int, str] = {}
+        self._additions: dict[int, list[Mapping[str, Any]]] = {}
+        self.bytes_received = 0
 
     def begin(self, event: BlockBegan) -> None:
-        self._by_block[event.index] = {"id": event.block["id"]} if event.block.get("id") else {}
+        self._began[event.index] = event
+        if event.kind == "other":
+            self.bytes_received += len(json.dumps(event.block))
 
     def sign(self, event: BlockSigned) -> None:
-        self._by_block[event.index]["signature"] = event.signature
+        self._signatures[event.index] = event.signature
+
+    def extend(self, event: BlockExtended) -> None:
+        self._additions.setdefault(event.index, []).append(event.delta)
+        self.bytes_received += len(json.dumps(event.delta))
 
     def api_blocks(self, views: Iterable[BlockView]) -> list[dict[str, Any]]:
-        """As the row stores them. A tool's input stays the text that came, parsed by whoever runs the tool."""
-        return [_api_block_of(view, self._by_block.get(view.block, {})) for view in views]
+        """As the row stores them: what the API's block began with, what was added to it, known here or not, and the
+        text that the log has. A tool's input stays the text that came, parsed by whoever runs the tool."""
+        texts = {view.block: view.text for view in views}
+        return [self._api_block(index, began, texts.get(index, "")) for index, began in self._began.items()]
+
+    def _api_block(self, index: int, began: BlockBegan, text: str) -> dict[str, Any]:
+        streamed = _STREAMED.get(began.kind)
+        block = {name: value for name, value in began.block.items() if value is not None and name != streamed}
+        for delta in self._additions.get(index, ()):
+            _extend(block, delta)
+        return {**storable_json(block), **self._streamed(index, began, text)}
+
+    def _streamed(self, index: int, began: BlockBegan, text: str) -> dict[str, Any]:
+        match began.kind:
+            case "text":
+                return {"type": "text", "text": text}
+            case "thinking":
+                return {"type": "thinking", "thinking": text, "signature": self._signatures.get(index, "")}
+            case "tool_input":
+                kind, id_ = began.block.get("type", "tool_use"), began.block.get("id", "")
+                return {"type": kind, "id": id_, "name": began.name, "input_json": text}
+            case _:
+                return {}
 
 
-def storable(text: str) -> str:
-    """What no database and no frame can carry, NUL and lone surrogates, becomes the replacement character."""
-    return text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+def _extend(block: dict[str, Any], delta: Mapping[str, Any]) -> None:
+    """Puts a delta's members into the block: a citation into the list of citations, text behind text, and anything
+    else as it is."""
+    for name, value in delta.items():
+        if name == "type":
+            continue
+        if name == "citation":
+            block["citations"] = [*block.get("citations", ()), value]
+        elif isinstance(value, str) and isinstance(block.get(name), str):
+            block[name] += value
+        else:
+            block[name] = value
 
 
 def block_views(content: list[dict[str, Any]]) -> list[BlockView]:
     """Stored API blocks as the page shows them."""
     views = []
     for index, block in enumerate(content):
-        kind = {"thinking": "thinking", "tool_use": "tool_input"}.get(block.get("type", ""), "text")
-        text = block.get("text") or block.get("thinking") or block.get("input_json") or ""
-        views.append(BlockView(block=index, kind=kind, name=block.get("name", ""), text=text, state="stop"))
+        kind = _kind_of(block)
+        text = "" if kind == "other" else block.get("text") or block.get("thinking") or block.get("input_json") or ""
+        name = block.get("name", "") if kind == "tool_input" else ""
+        views.append(BlockView(block=index, kind=kind, name=name, text=text, state="stop"))
     return views
+
+
+def _kind_of(stored: Mapping[str, Any]) -> BlockKind:
+    if "input_json" in stored:
+        return "tool_input"
+    match stored.get("type"):
+        case "text" | "thinking" as kind:
+            return kind
+        case _:
+            return "other"
 
 
 def api_blocks_of(views: Iterable[BlockView], *, stored: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The content of a reply whose process is gone, as the row stores it.
 
-    Signatures and tool ids never left that process but with a checkpoint, so they come from what is `stored`.
+    What a frame does not tell (signatures, tool ids, citations, all of a block that has no text) never left that
+    process but with a checkpoint, so it comes from what is `stored`.
     """
-    return [_api_block_of(view, stored[view.block] if view.block < len(stored) else {}) for view in views]
+    blocks = (_api_block_of(view, stored[view.block] if view.block < len(stored) else {}) for view in views)
+    return [block for block in blocks if block]
 
 
-def _api_block_of(view: BlockView, facts: Mapping[str, Any]) -> dict[str, Any]:
+def _api_block_of(view: BlockView, stored: dict[str, Any]) -> dict[str, Any]:
     match view.kind:
         case "text":
-            return {"type": "text", "text": view.text}
+            return {**stored, "type": "text", "text": view.text}
         case "thinking":
-            return {"type": "thinking", "thinking": view.text, "signature": facts.get("signature", "")}
+            return {"signature": "", **stored, "type": "thinking", "thinking": view.text}
+        case "tool_input":
+            return {"type": "tool_use", "id": "", **stored, "name": view.name, "input_json": view.text}
         case _:
-            return {"type": "tool_use", "id": facts.get("id", ""), "name": view.name, "input_json": view.text}
+            return stored

@@ -21,6 +21,7 @@ from chatapp.protocol.views import UsageView
 from chatapp.replies import pending, rows
 from chatapp.replies.log import ReplyLog
 from chatapp.replies.rows import Claim, Streaming
+from warmcache.core.outcomes import RequestWarmth
 from warmcache.services import Result
 
 
@@ -63,7 +64,7 @@ def finished_frame(
             cache_write_tokens=usage.cache_write_tokens,
             output_tokens=usage.output_tokens,
         ),
-        warmth=settlement.warmth if settlement else "cold",
+        warmth=settlement.warmth if settlement else RequestWarmth.COLD,
         ttft_ms=ttft_ms,
         cost_usd=format(settlement.cost_usd, "f") if settlement and settlement.cost_usd is not None else None,
         warm_up_id=settlement.warm_up_id if settlement else None,

@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 from chatapp.conversations import reply_states
 from chatapp.protocol import ReplyBlock, ReplyDelta, ReplyFinished, encode
 from chatapp.protocol.views import BlockView
+from warmcache.core.outcomes import RequestWarmth
 
 LogFrame = ReplyDelta | ReplyBlock | ReplyFinished
 
@@ -41,7 +42,7 @@ class ReplyHead:
     conversation_id: UUID
     user_id: int
     model: str
-    warmth: str = "cold"
+    warmth: RequestWarmth = RequestWarmth.COLD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +101,7 @@ class ReplyLog:
         """What its frames count towards the bound."""
         return self._held_bytes
 
-    def expect(self, warmth: str) -> None:
+    def expect(self, warmth: RequestWarmth) -> None:
         """What the reply will probably find; the last call before `warmth_is_known` counts."""
         if not self.warmth_is_known.is_set():
             self.head = replace(self.head, warmth=warmth)

@@ -13,6 +13,7 @@ from chatapp.models import Attachment, Conversation, Message, QueuedMessage, Use
 from chatapp.protocol import FrameError, MessageQueued, MessageSend, MessageWithdrawn
 from chatapp.protocol.limits import LIMITS
 from chatapp.protocol.views import AttachmentView
+from chatapp.protocol.words import ErrorCode
 
 LONGEST_TURN = timedelta(seconds=10)
 """From the end of a reply to the beginning of the next one."""
@@ -38,7 +39,7 @@ def add(
     limit = LIMITS["queued_messages"]
     if waiting_in(conversation.pk).count() >= limit:
         words = f"{limit} messages wait here already. Take one back, or wait for the reply."
-        raise FrameError("queue_full", words, str(frame.client_message_id), retryable=True)
+        raise FrameError(ErrorCode.QUEUE_FULL, words, str(frame.client_message_id), retryable=True)
     old = timezone.now() - FORGET_WITHDRAWN
     QueuedMessage.objects.filter(conversation=conversation, withdrawn_at__lt=old).delete()
     queued = QueuedMessage.objects.create(

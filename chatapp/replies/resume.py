@@ -6,6 +6,7 @@ from uuid import UUID
 
 from chatapp.models import Message
 from chatapp.protocol.views import Cursor, ReplyView
+from chatapp.protocol.words import ReplyStatus
 from chatapp.replies import registry
 from chatapp.replies.content import block_views
 from chatapp.replies.log import ReplyHead, ReplyLog, Snapshot
@@ -73,7 +74,7 @@ def _heard_what_was_lost(log: ReplyLog, cursor: Cursor) -> bool:
     """A process tells its own readers a frame before any other can know it. Where it died in between, another one has
     ended the reply under that frame's very `seq`: whoever is there already knows another frame by that name."""
     end = log.finished
-    return end is not None and end.status == "interrupted" and cursor.after_seq >= end.seq
+    return end is not None and end.status is ReplyStatus.INTERRUPTED and cursor.after_seq >= end.seq
 
 
 async def _log_at(cursor: Cursor | None, messages: Collection[Message], running: ReplyLog | None) -> ReplyLog | None:

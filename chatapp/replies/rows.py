@@ -9,7 +9,7 @@ next write, and an owner that lives is never ended by somebody who looked a mome
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.db.models import QuerySet
@@ -17,9 +17,11 @@ from django.db.models import QuerySet
 from chatapp.conversations import reply_states
 from chatapp.conversations.reply_states import STREAMING, Act, Actor, Written
 from chatapp.models import Conversation, Message
-from chatapp.protocol import ReplyFinished, ReplyStatus
+from chatapp.protocol import ReplyFinished
 from chatapp.protocol.views import ErrorView, UsageView
+from chatapp.protocol.words import ReplyStatus
 from chatapp.replies.log import new_epoch
+from warmcache.core.outcomes import RequestWarmth
 
 PROCESS = uuid4().hex
 """This process, as the owner of replies."""
@@ -179,11 +181,11 @@ def finished_frame(reply: Message, *, epoch: str, seq: int) -> ReplyFinished:
         reply_id=reply.pk,
         epoch=epoch,
         seq=seq,
-        status=cast(ReplyStatus, reply.status),
+        status=ReplyStatus(reply.status),
         stop_reason=reply.stop_reason or None,
         error=error_view(reply),
         usage=usage_view(reply),
-        warmth=reply.warmth or "cold",
+        warmth=RequestWarmth(reply.warmth or RequestWarmth.COLD),
         ttft_ms=reply.ttft_ms,
         cost_usd=None if reply.cost_usd is None else format(reply.cost_usd, "f"),
         warm_up_id=reply.warm_up_id,

@@ -2,11 +2,14 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from chatapp.conversations import prepared_conversations, prompts, reply_states
 from chatapp.conversations.reply_states import MAY_TELL, Cause, Written
+from chatapp.protocol import ReplyFinished
 from chatapp.replies import ends, metrics, rows
 from chatapp.replies.checkpoints import Checkpoints
 from chatapp.replies.ends import Ended
@@ -16,6 +19,7 @@ from chatapp.replies.sent_messages import Sent
 from chatapp.replies.writer import ReplyWriter
 from chatapp.warming import returns
 from warmcache import services as warmcache
+from warmcache.core.outcomes import RequestWarmth
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +52,9 @@ class ReplyRun:
         self._failure: BaseException | None = None
         self._stopped_for: Cause | None = None
         self._cut: asyncio.Timeout | None = None
+        self._cause = Cause.WHOLE
+        self._content: Mapping[str, Any] = {}
+        self._ended: Ended | None = None
 
     def stop(self, cause: Cause = Cause.STOPPED) -> None:
         """Closes the upstream call at once; the text so far is kept."""
@@ -62,7 +69,7 @@ class ReplyRun:
         try:
             await self._read()
         finally:
-            self.log.expect("cold")
+            self.log.expect(RequestWarmth.COLD)
         ending = asyncio.get_running_loop().create_task(self._end(), name=f"end of reply {self.reply_id}")
         try:
             return await asyncio.shield(ending)
@@ -98,6 +105,7 @@ class ReplyRun:
             label=sent.before.label,
             subject=f"user {sent.conversation.user_id}",
             place=returns.place_of(self.conversation_id),
+            ending=self._store_with_ledger,
         )
         self.log.expect(await self._response.expected_warmth())
         async for event in self._response:
@@ -108,11 +116,13 @@ class ReplyRun:
         self._checkpoints.end()
         self._writer.close()
         self._content = self._writer.content_columns()
-        cause = reply_states.cause_of(self._failure, asked=self._stopped_for)
-        if cause is Cause.OUR_FAULT:
+        self._cause = reply_states.cause_of(self._failure, asked=self._stopped_for)
+        if self._cause is Cause.OUR_FAULT:
             logger.error("A reply failed for a reason of our own", exc_info=self._failure)
         result = await self._leave_upstream()
-        ended = await self._stored(cause, result)
+        ended = self._ended if result is not None and result.ending_was_run else None
+        if ended is None:
+            ended = await self._stored(result)
         await self._checkpoints.close()
         if ended.written in MAY_TELL or ended.written is None:
             metrics.saw_reply(ended.finished, model=self.log.head.model)
@@ -124,7 +134,7 @@ class ReplyRun:
         return ended
 
     async def _leave_upstream(self) -> warmcache.Result | None:
-        """Closes the connection and writes the ledger."""
+        """Closes the connection and writes the ledger, and with it, in the same transaction, our own end."""
         if self._response is None:
             return None
         failure = self._failure
@@ -134,26 +144,31 @@ class ReplyRun:
             logger.exception("The request of reply %s is not in the ledger", self.reply_id)
         return self._response.result
 
-    async def _stored(self, cause: Cause, result: warmcache.Result | None) -> Ended:
-        ended = self._with_end(cause, result)
+    def _store_with_ledger(self, result: warmcache.Result) -> None:
+        self._ended = self._store(result)
+
+    def _store(self, result: warmcache.Result | None) -> Ended:
+        """In a database thread. May run twice."""
+        return ends.store(
+            self._claim,
+            self.conversation_id,
+            self._finished_frame(result),
+            self._content,
+            request_id=result.request_id if result else "",
+        )
+
+    async def _stored(self, result: warmcache.Result | None) -> Ended:
+        """Where no call was made, or the ledger could not be written."""
         try:
-            return await patiently(
-                ends.store,
-                self._claim,
-                self.conversation_id,
-                ended.finished,
-                self._content,
-                request_id=result.request_id if result else "",
-            )
+            return await patiently(self._store, result)
         except Exception:
             logger.exception("The end of reply %s is lost; its row has the last checkpoint", self.reply_id)
-            return ended
+            return Ended(finished=self._finished_frame(result), content=self._content["content"])
 
-    def _with_end(self, cause: Cause, result: warmcache.Result | None) -> Ended:
-        finished = ends.finished_frame(
-            self.log, result, cause=cause, failure=self._failure, ttft_ms=self._writer.ttft_ms
+    def _finished_frame(self, result: warmcache.Result | None) -> ReplyFinished:
+        return ends.finished_frame(
+            self.log, result, cause=self._cause, failure=self._failure, ttft_ms=self._writer.ttft_ms
         )
-        return Ended(finished=finished, content=self._content["content"])
 
     def _get_ready(self, ended: Ended, result: warmcache.Result | None) -> None:
         """For the next message: what was said now is part of what it follows, and keeps warm what this one left."""

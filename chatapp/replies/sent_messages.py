@@ -21,6 +21,7 @@ from chatapp.conversations.waiting import views_of, waiting_in
 from chatapp.models import Attachment, Conversation, Message, QueuedMessage, User
 from chatapp.protocol import FrameError, MessageSend
 from chatapp.protocol.views import QueuedView
+from chatapp.protocol.words import ErrorCode
 from chatapp.replies import pending, rows
 from chatapp.replies.rows import parent_of
 
@@ -118,7 +119,7 @@ def store_version(user: User, reply_id: UUID) -> Sent:
         conversation = access.conversation_for_user(user, earlier.conversation_id, to_write=True)
         if rows.is_streaming_in(conversation.pk):
             words = "A reply is still being written here. Stop it, or wait for its end."
-            raise FrameError("reply_running", words, str(reply_id), retryable=True)
+            raise FrameError(ErrorCode.REPLY_RUNNING, words, str(reply_id), retryable=True)
         question = access.message_in(conversation, parent_of(earlier))
         reply = rows.begin(conversation, question, owner=rows.PROCESS, now=timezone.now())
         conversations.touch(conversation, branch=question)

@@ -30,6 +30,7 @@ from chatapp.replies.log import ReplyLog
 from chatapp.replies.logs import ReplyLogs
 from chatapp.replies.rows import Streaming
 from warmcache.background.database import in_database_thread
+from warmcache.core.outcomes import RequestWarmth
 
 logger = logging.getLogger(__name__)
 
@@ -209,7 +210,7 @@ def _end_of(reply: Message, log: ReplyLog | None) -> ReplyFinished:
         stop_reason=None,
         error=reply_states.error_of(Cause.OWNER_DIED),
         usage=None,
-        warmth=log.head.warmth if log else "cold",
+        warmth=log.head.warmth if log else RequestWarmth.COLD,
         ttft_ms=None,
         cost_usd=None,
         warm_up_id=None,

@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from chatapp.conversations.storable import storable
 from chatapp.protocol import ReplyBlock, ReplyDelta
-from chatapp.replies.content import BlockFacts, storable
+from chatapp.replies.content import BlockFacts
 from chatapp.replies.log import ReplyLog
 from chatapp.replies.loop_lag import LoopLag, loop_lag
-from warmcache.core.ports import BlockBegan, BlockDelta, BlockEnded, BlockKind, BlockSigned, StreamEvent
+from warmcache.core.ports import BlockBegan, BlockDelta, BlockEnded, BlockExtended, BlockKind, BlockSigned, StreamEvent
 
 
 class ReplyWriter:
@@ -30,7 +31,7 @@ class ReplyWriter:
         self._pieces: list[str] = []
         """Deltas of the open block that are not in the log yet."""
         self._open_block: tuple[int, BlockKind] | None = None
-        self.bytes_received = 0
+        self._text_bytes = 0
         self.ttft_ms: int | None = None
         """Until the first visible text; None before."""
 
@@ -41,12 +42,19 @@ class ReplyWriter:
             case BlockBegan():
                 self._facts.begin(event)
                 self._append_block(event.index, event.kind, event.name, is_start=True)
-                if event.kind != "tool_input" and (first := event.block.get(event.kind)):
+                if (event.kind == "text" or event.kind == "thinking") and (first := event.block.get(event.kind)):
                     self._take_delta(BlockDelta(index=event.index, kind=event.kind, text=str(first)))
             case BlockSigned():
                 self._facts.sign(event)
+            case BlockExtended():
+                self._facts.extend(event)
             case BlockEnded():
                 self.close()
+
+    @property
+    def bytes_received(self) -> int:
+        """Of all blocks; grows with whatever the row should have."""
+        return self._text_bytes + self._facts.bytes_received
 
     def flush(self) -> None:
         """What is held goes out now."""
@@ -56,6 +64,8 @@ class ReplyWriter:
         text = "".join(self._pieces)
         self._pieces.clear()
         index, kind = self._open_block
+        if kind == "other":
+            return
         log = self._log
         log.append(
             ReplyDelta(reply_id=log.reply_id, epoch=log.epoch, seq=log.seq + 1, kind=kind, block=index, text=text)
@@ -77,7 +87,7 @@ class ReplyWriter:
 
     def _take_delta(self, event: BlockDelta) -> None:
         text = storable(event.text)
-        self.bytes_received += len(text.encode())
+        self._text_bytes += len(text.encode())
         self._pieces.append(text)
         if event.kind == "text" and self.ttft_ms is None:
             self.ttft_ms = round((self._clock() - self._received_at) * 1000)

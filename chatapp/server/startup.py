@@ -99,12 +99,13 @@ def run_server(listener: socket.socket, *, on_ready: Callable[[], None], proxy_h
     """Serves until a signal ends it; exits the process with 1 where the start fails."""
     # Here, not above: Daphne and the application are most of the import time, and a taken port or a damaged
     # database should be told before.
-    from chatapp.asgi import application
+    from channels.routing import get_default_application
+
     from chatapp.process import lifecycle
     from chatapp.server.daphne_server import ChatServer
 
     server = ChatServer(
-        application,
+        get_default_application(),
         listener=listener,
         lifecycle=lifecycle,
         on_ready=on_ready,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from chatapp import protocol
 from chatapp.protocol.limits import LIMITS, STRIKES_TO_CLOSE
+from chatapp.protocol.words import ErrorCode
 
 
 class TokenBucket:
@@ -55,7 +56,7 @@ class SocketBuckets:
                 return self._acks.take()
         if not self._commands.take():
             raise protocol.FrameError(
-                "rate_limited",
+                ErrorCode.RATE_LIMITED,
                 "Too many requests at once. Wait a moment.",
                 protocol.ref_of(frame),
                 retryable=True,

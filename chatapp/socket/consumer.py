@@ -15,10 +15,11 @@ from chatapp.replies import actions, pending, registry, resume
 from chatapp.replies.patient_writes import DATABASE_TROUBLE
 from chatapp.replies.readers import ReplyReaders
 from chatapp.replies.sent_messages import Resent
-from chatapp.socket import conversation_states
+from chatapp.socket import conversation_states, history
 from chatapp.socket.session import SignedInSocket
 from chatapp.warming.typing import Draft, TypingWatch
 from chatapp.warming.warmth_reports import WarmthReports
+from warmcache.background.database import in_database_thread
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,8 @@ class ChatConsumer(SignedInSocket):
                 await self.send_message(frame)
             case protocol.BranchSelect():
                 await self.select(frame)
+            case protocol.HistoryLoad():
+                await self.send_frame(await in_database_thread(history.load, self.user, frame))
             case protocol.ReplySeen():
                 await actions.note_seen(self.user, frame.reply_id, browser_ttft_ms=frame.ttft_ms)
             case protocol.Ping():

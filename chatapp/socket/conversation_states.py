@@ -1,20 +1,20 @@
-"""Stored messages as the page shows them, and the whole state of a conversation for a socket that opens it."""
+"""The state of a conversation for a socket that opens it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from chatapp.conversations import access
-from chatapp.conversations.acks import attached_names
-from chatapp.conversations.branches import MessageTree, tree_of
+from chatapp.conversations.branches import MessageTree, outline_of
 from chatapp.conversations.conversations import assistant_view, conversation_view
 from chatapp.conversations.waiting import views_of
 from chatapp.models import Assistant, Conversation, Message, User
 from chatapp.protocol import ConversationState, ReplyFinished
-from chatapp.protocol.views import Cursor, MessageView, QueuedView
+from chatapp.protocol.views import Cursor, QueuedView
 from chatapp.replies import pending, resume, rows
-from chatapp.replies.content import block_views
 from chatapp.replies.log import ReplyLog
+from chatapp.socket import history
+from chatapp.socket.history import HistoryPart
 from warmcache.background.database import in_database_thread
 
 LOOKS = 3
@@ -41,15 +41,16 @@ class Opened:
 class _Loaded:
     conversation: Conversation
     tree: MessageTree
+    """Without what is said in it."""
+    part: HistoryPart
+    streaming: Message | None
+    """Whole, as far as its row has it."""
     queue: Sequence[QueuedView]
-
-    def shown_messages(self) -> list[MessageView]:
-        branch = self.tree.branch_through(self.conversation.branch_id)
-        return [message_view(message, self.tree.siblings(message.pk)) for message in branch]
 
 
 async def open_conversation(user: User, conversation_id: UUID, cursor: Cursor | None) -> Opened:
-    """Everything a socket needs to go on: reload, reconnect and a second tab all come here.
+    """Everything a socket needs to go on: reload, reconnect and a second tab all come here. Of the messages it has
+    the newest; a page asks for earlier ones.
 
     With a cursor in the running reply's own epoch only the gap follows, as frames; otherwise the snapshot is whole.
     """
@@ -64,7 +65,8 @@ async def open_conversation(user: User, conversation_id: UUID, cursor: Cursor | 
         state=ConversationState(
             conversation=conversation_view(loaded.conversation, loaded.queue),
             assistant=assistant_view(loaded.conversation.assistant),
-            messages=loaded.shown_messages(),
+            messages=list(loaded.part.messages),
+            earlier=loaded.part.earlier,
             reply=place.view() if place else None,
             recovered=place is not None and place.is_gap,
         ),
@@ -85,45 +87,36 @@ async def open_new_chat(user: User, assistant_id: int | None) -> ConversationSta
     """The empty state of a chat that has not begun."""
     assistant: Assistant = await in_database_thread(access.assistant_for_user, user, assistant_id)
     return ConversationState(
-        conversation=None, assistant=assistant_view(assistant), messages=[], reply=None, recovered=False
-    )
-
-
-def message_view(message: Message, siblings: Sequence[UUID]) -> MessageView:
-    is_reply = message.role == Message.Role.ASSISTANT
-    return MessageView(
-        id=message.pk,
-        role="assistant" if is_reply else "user",
-        parent_id=message.parent_id,
-        siblings=list(siblings),
-        text=message.text,
-        attachments=[] if is_reply else attached_names(message),
-        blocks=block_views(message.content) if is_reply else [],
-        status=message.status,
-        client_message_id=message.client_message_id,
-        created_at=message.created_at,
-        model=message.model or None,
-        stop_reason=message.stop_reason or None,
-        error=rows.error_view(message),
-        usage=rows.usage_view(message),
-        warmth=message.warmth or None,
-        ttft_ms=message.browser_ttft_ms or message.ttft_ms,
-        cost_usd=None if message.cost_usd is None else format(message.cost_usd, "f"),
-        warm_up_id=message.warm_up_id,
+        conversation=None, assistant=assistant_view(assistant), messages=[], earlier=0, reply=None, recovered=False
     )
 
 
 async def _running_in(loaded: _Loaded) -> ReplyLog | None:
-    reply = resume.streaming_in(loaded.tree.messages)
-    if reply is None:
+    if loaded.streaming is None:
         return None
-    reply.conversation = loaded.conversation
-    return await resume.running_log(reply)
+    loaded.streaming.conversation = loaded.conversation
+    return await resume.running_log(loaded.streaming)
 
 
 def _load(user: User, conversation_id: UUID) -> _Loaded:
     conversation = access.conversation_for_user(user, conversation_id)
-    tree = tree_of(conversation_id)
+    tree = outline_of(conversation_id)
     if not tree.is_growing:
         pending.hold_left_behind(conversation_id)
-    return _Loaded(conversation=conversation, tree=tree, queue=views_of(conversation_id))
+    part = history.newest(conversation, tree)
+    return _Loaded(
+        conversation=conversation,
+        tree=tree,
+        part=part,
+        streaming=_streaming(tree, part),
+        queue=views_of(conversation_id),
+    )
+
+
+def _streaming(tree: MessageTree, part: HistoryPart) -> Message | None:
+    """The running reply; none where it has ended since the tree was read."""
+    outlined = resume.streaming_in(tree.messages)
+    if outlined is None:
+        return None
+    reply = part.rows.get(outlined.pk) or Message.objects.filter(pk=outlined.pk).first()
+    return reply if reply is not None and reply.status == Message.Status.STREAMING else None

@@ -28,10 +28,6 @@ class SendWindow:
         self._has_moved = asyncio.Event()
 
     @property
-    def unacked_bytes(self) -> int:
-        return self._unacked_bytes
-
-    @property
     def is_open(self) -> bool:
         """Whether another frame may go.
 

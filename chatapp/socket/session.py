@@ -1,6 +1,7 @@
 """A signed-in socket: who is at the other end, which frames it may send, what it is refused."""
 
 import asyncio
+import itertools
 import logging
 import random
 import time
@@ -19,6 +20,7 @@ from chatapp.models import User
 from chatapp.process import open_sockets
 from chatapp.process.health import health
 from chatapp.protocol import limits
+from chatapp.protocol.words import ErrorCode
 from chatapp.replies.patient_writes import DATABASE_TROUBLE
 from chatapp.socket.buckets import SocketBuckets
 from chatapp.socket.lane import Job, Lane
@@ -69,6 +71,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
         self.session_checked_at = time.monotonic()
         self.buckets = SocketBuckets(time.monotonic)
         self.window = SendWindow(time.monotonic)
+        self.frame_numbers = itertools.count(1)
         self.lane = Lane("socket")
         self.pongs = TaskOwner("socket")
         self.to_make_up: dict[object, Job] = {}
@@ -187,7 +190,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
             return
         try:
             if text_data is None:
-                raise protocol.FrameError("binary_frame", "Frames are JSON text, not bytes.")
+                raise protocol.FrameError(ErrorCode.BINARY_FRAME, "Frames are JSON text, not bytes.")
             self.sort(protocol.decode(text_data))
         except protocol.FrameError as error:
             if len(self.lane) < limits.WAITING_EVENTS:
@@ -201,7 +204,10 @@ class SignedInSocket(AsyncWebsocketConsumer):
             self.window.seen(frame.reply_id, frame.seq)
         if health.draining.is_set() and not isinstance(frame, TAKEN_WHILE_DRAINING):
             raise protocol.FrameError(
-                "restarting", "The server is restarting. Try again in a moment.", protocol.ref_of(frame), retryable=True
+                ErrorCode.RESTARTING,
+                "The server is restarting. Try again in a moment.",
+                protocol.ref_of(frame),
+                retryable=True,
             )
         if not self.buckets.admits(frame):
             return
@@ -214,7 +220,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
             self.lane.put(partial(self.work_on, frame))
         elif not is_hint:
             raise protocol.FrameError(
-                "rate_limited", "Too many requests wait. Wait a moment.", protocol.ref_of(frame), retryable=True
+                ErrorCode.RATE_LIMITED, "Too many requests wait. Wait a moment.", protocol.ref_of(frame), retryable=True
             )
 
     async def work_on(self, frame: protocol.ClientFrame) -> None:
@@ -224,11 +230,13 @@ class SignedInSocket(AsyncWebsocketConsumer):
         except protocol.FrameError as error:
             await self.refuse(error)
         except access.NotFound as error:
-            await self.refuse(protocol.FrameError("not_found", str(error), protocol.ref_of(frame)))
+            await self.refuse(protocol.FrameError(ErrorCode.NOT_FOUND, str(error), protocol.ref_of(frame)))
         except Exception:
             logger.exception("A frame of type %s failed", type(frame).__name__)
             sorry = "Something went wrong on our side. Try again."
-            await self.refuse(protocol.FrameError("internal_error", sorry, protocol.ref_of(frame), retryable=True))
+            await self.refuse(
+                protocol.FrameError(ErrorCode.INTERNAL_ERROR, sorry, protocol.ref_of(frame), retryable=True)
+            )
 
     async def answer_ping(self) -> None:
         await self.lane.caught_up(timeout_seconds=PONG_SECONDS)
@@ -252,14 +260,19 @@ class SignedInSocket(AsyncWebsocketConsumer):
         return await self.send_text(protocol.encode(frame))
 
     async def send_text(self, text: str) -> int:
-        """As `send_frame`, for a frame that was encoded once for all who get it."""
-        if self.is_closing:
-            return 0
-        try:
-            await self.send(text_data=text)
-        except (Disconnected, OSError):
-            self.is_closing = True  # gone before it said so: a tab was closed
-        return len(text)
+        """As `send_frame`, for a frame that was encoded once for all who get it.
+
+        Everything that a page is sent goes through here, and no WebSocket message is larger than `MAX_SENT_BYTES`.
+        """
+        texts = [] if self.is_closing else protocol.parts_of(text, number=next(self.frame_numbers))
+        for part in texts:
+            if self.is_closing:
+                break
+            try:
+                await self.send(text_data=part)
+            except (Disconnected, OSError):
+                self.is_closing = True  # gone before it said so: a tab was closed
+        return sum(map(len, texts))
 
     async def send_reply_frame(self, frame: protocol.ServerFrame, text: str) -> None:
         """As `send_text`, for what the page acknowledges: waits also where the page shows it slowly."""

@@ -5,7 +5,7 @@ import functools
 from chatapp.conversations import prompts
 from chatapp.models import Assistant
 from warmcache.core.prefix import Prompt
-from warmcache.warmups.shared_layers import SharedLayer
+from warmcache.services import SharedLayer
 
 
 def listed() -> list[SharedLayer]:

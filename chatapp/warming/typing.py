@@ -14,6 +14,7 @@ from chatapp.warming import assistant_edits, returns
 from chatapp.warming.shared_reads import SharedReads
 from warmcache import services as warmcache
 from warmcache.background.database import in_database_thread
+from warmcache.core.intents import Intent
 from warmcache.core.prefix import Prefix, Prompt
 
 MAX_OUTLINES = 16
@@ -54,11 +55,11 @@ class TypingWatch:
 
     async def note_typing(self, draft: Draft, *, chars: int) -> warmcache.Attempt:
         """Decides on a warm-up for this draft; raises `access.NotFound` for what the user may not see."""
-        return await self._consider(draft, "attach" if self._names_new_attachment(draft) else "typing", chars)
+        return await self._consider(draft, Intent.ATTACH if self._names_new_attachment(draft) else Intent.TYPING, chars)
 
     async def note_opened(self, draft: Draft) -> warmcache.Attempt:
         """The same for a chat that was just opened, where nothing is written yet."""
-        return await self._consider(draft, "open", None)
+        return await self._consider(draft, Intent.OPEN, None)
 
     async def named(self, draft: Draft) -> Draft:
         """The same draft with the default assistant's id where a new chat names none."""
@@ -93,7 +94,7 @@ class TypingWatch:
         for draft in [d for d in self._outlines if d.conversation_id == conversation_id]:
             del self._outlines[draft]
 
-    async def _consider(self, draft: Draft, intent: str, chars: int | None) -> warmcache.Attempt:
+    async def _consider(self, draft: Draft, intent: Intent, chars: int | None) -> warmcache.Attempt:
         subject = f"user {self._user.pk}"
         known = self._known(draft)
         if known is not None:

@@ -11,13 +11,15 @@ from chatapp.protocol import ServerFrame
 from chatapp.protocol import Warmth as WarmthFrame
 from chatapp.warming.typing import Draft, TypingWatch
 from warmcache.background.tasks import TaskOwner
+from warmcache.core.outcomes import WarmthState
+from warmcache.core.reasons import Reason
 from warmcache.services import Attempt, Warmth
 
 Send = Callable[[ServerFrame], Awaitable[object]]
 
 MAX_REMEMBERED = 32
-STATES_WITH_REASON = {"skipped", "failed"}
-STATES_WITH_END = {"warm", "expiring"}
+STATES_WITH_REASON = {WarmthState.SKIPPED, WarmthState.FAILED}
+STATES_WITH_END = {WarmthState.WARM, WarmthState.EXPIRING}
 
 
 class WarmthReports:
@@ -52,7 +54,7 @@ class WarmthReports:
 
     async def _follow(self, draft: Draft, attempt: Attempt) -> None:
         last = self._last.get(draft)
-        if last is not None and last.state == "warm" and attempt.decision.reason == "in_flight":
+        if last is not None and last.state is WarmthState.WARM and attempt.decision.reason is Reason.IN_FLIGHT:
             # The look-up behind this may be older than the end that was reported meanwhile.
             await self._report(draft, await self._watch.warmth(draft))
             return
@@ -103,7 +105,7 @@ def _frame(draft: Draft, warmth: Warmth) -> WarmthFrame:
     return WarmthFrame(
         conversation_id=draft.conversation_id or UNSET,
         assistant_id=draft.assistant_id or UNSET,
-        state=warmth.state.value,
+        state=warmth.state,
         reason=warmth.reason if warmth.state in STATES_WITH_REASON else None,
         prefix_tokens=warmth.prefix_tokens,
         estimated_expires_at=expires_at,

@@ -1,41 +1,49 @@
 // Wiring only: builds the parts, hands them to each other, and starts. What a part does is in its own file.
-import { AckPacer } from "./ack_pacer.js"
-import { Announcer } from "./announcer.js"
-import { AssistantPicker } from "./assistant_picker.js"
-import { AttachmentRequests } from "./attachment_requests.js"
-import { AttachmentTray } from "./attachment_tray.js"
-import { AttachmentUploads } from "./attachment_uploads.js"
-import { ChatPage } from "./chat_page.js"
-import { CodeHighlighter } from "./code_highlighter.js"
-import { Composer } from "./composer.js"
-import { config, scopeFor } from "./config.js"
-import { ConnectionNotice } from "./connection_notice.js"
-import { ConversationHeader } from "./conversation_header.js"
-import { ConversationMenu } from "./conversation_menu.js"
-import { ConversationRequests } from "./conversation_requests.js"
-import { ConversationSession } from "./conversation_session.js"
-import { ConversationView } from "./conversation_view.js"
-import { byId, part } from "./dom.js"
-import { Drafts } from "./drafts.js"
-import { Drawer } from "./drawer.js"
-import { MessageList } from "./message_list.js"
-import { Navigation } from "./navigation.js"
-import { Notices } from "./notices.js"
-import { Outbox } from "./outbox.js"
-import { replySeen } from "./protocol.js"
-import { RenderScheduler } from "./render_scheduler.js"
-import { QueueView } from "./queue_view.js"
-import { ScrollKeeper } from "./scroll_keeper.js"
-import { isPlainClick, Sidebar } from "./sidebar.js"
-import { ChatSocket } from "./socket.js"
-import { StoredValues } from "./stored_values.js"
-import { afterPaint, browserTimers as timers, monotonicNow, wallNow } from "./timing.js"
-import { TtftMeter } from "./ttft_meter.js"
-import { TypingTracker } from "./typing_tracker.js"
-import { newUuid } from "./uuid.js"
-import { WarmthBadge } from "./warmth_badge.js"
-import { WarmthClock } from "./warmth_clock.js"
 
+import { config, scopeFor } from "./config.js"
+import { ConversationActions } from "./page/conversation_actions.js"
+import { ConversationSwitcher } from "./page/conversation_switcher.js"
+import { MessageActions } from "./page/message_actions.js"
+import { MessageWriting } from "./page/message_writing.js"
+import { Navigation } from "./page/navigation.js"
+import { ServerFrames } from "./page/server_frames.js"
+import { afterPaint, monotonicNow, browserTimers as timers, wallNow } from "./page/timing.js"
+import { AttachmentUploads } from "./state/attachment_uploads.js"
+import { ConversationSession } from "./state/conversation_session.js"
+import { Drafts } from "./state/drafts.js"
+import { EarlierMessages } from "./state/earlier_messages.js"
+import { Outbox } from "./state/outbox.js"
+import { RenderScheduler } from "./state/render_scheduler.js"
+import { ScrollKeeper } from "./state/scroll_keeper.js"
+import { StoredValues } from "./state/stored_values.js"
+import { TtftMeter } from "./state/ttft_meter.js"
+import { TypingTracker } from "./state/typing_tracker.js"
+import { newUuid } from "./state/uuid.js"
+import { WarmthClock } from "./state/warmth_clock.js"
+import { AckPacer } from "./transport/ack_pacer.js"
+import { AttachmentRequests } from "./transport/attachment_requests.js"
+import { ConversationRequests } from "./transport/conversation_requests.js"
+import { replySeen } from "./transport/protocol.js"
+import { ChatSocket } from "./transport/socket.js"
+import { Announcer } from "./views/announcer.js"
+import { AssistantPicker } from "./views/assistant_picker.js"
+import { AttachmentTray } from "./views/attachment_tray.js"
+import { CodeHighlighter } from "./views/code_highlighter.js"
+import { Composer } from "./views/composer.js"
+import { ConnectionNotice } from "./views/connection_notice.js"
+import { ConversationHeader } from "./views/conversation_header.js"
+import { ConversationMenu } from "./views/conversation_menu.js"
+import { ConversationView } from "./views/conversation_view.js"
+import { byId, part } from "./views/dom.js"
+import { Drawer } from "./views/drawer.js"
+import { EarlierNotice } from "./views/earlier_notice.js"
+import { MessageList } from "./views/message_list.js"
+import { Notices } from "./views/notices.js"
+import { QueueView } from "./views/queue_view.js"
+import { isPlainClick, Sidebar } from "./views/sidebar.js"
+import { WarmthBadge } from "./views/warmth_badge.js"
+
+const fetch = (...request) => globalThis.fetch(...request)
 const stored = (kind) => new StoredValues({ open: () => localStorage, prefix: `warmcache:${kind}:${config.user.id}` })
 
 // Transport: the socket, and what decides when something is sent over it
@@ -44,8 +52,8 @@ const socket = new ChatSocket({
   clock: wallNow,
   timers,
   random: Math.random,
-  onFrame: (frame, bytes) => page.take(frame, bytes),
-  onStatus: (status) => page.connectionChanged(status),
+  onFrame: (frame, bytes) => server.take(frame, bytes),
+  onStatus: (status) => server.connectionChanged(status),
 })
 const send = (frame) => socket.send(frame)
 const outbox = new Outbox({
@@ -54,13 +62,13 @@ const outbox = new Outbox({
   clock: wallNow,
   uuid: newUuid,
   transmit: send,
-  onChange: (entry) => page.deliveryChanged(entry),
+  onChange: (entry) => writing.deliveryChanged(entry),
 })
 const acks = new AckPacer({ clock: monotonicNow, timers, onAck: (replyId, seq) => send(replySeen(replyId, seq)) })
 const typing = new TypingTracker({
   timers,
-  onStarted: (chars) => page.tellTyping(chars),
-  onStopped: () => page.tellTypingStopped(),
+  onStarted: (chars) => writing.tellTyping(chars),
+  onStopped: () => writing.tellTypingStopped(),
 })
 const meter = new TtftMeter({
   // A hidden page paints nothing; its first words are seen whenever somebody comes back.
@@ -79,42 +87,52 @@ const header = new ConversationHeader({ root: byId("conversation-header") })
 const connectionNotice = new ConnectionNotice({ element: byId("connection-status"), timers })
 const badge = new WarmthBadge({ root: byId("warmth") })
 const warmth = new WarmthClock({ clock: wallNow, timers, onChange: (now) => badge.show(now) })
-const navigation = new Navigation({ urls: config.urls, onArrive: (id) => page.arriveAt(scopeFor(id)) })
-const requests = new ConversationRequests({ base: config.urls.conversation, csrfToken: config.csrf_token })
-const picker = new AssistantPicker({ root: byId("welcome"), onChosen: (id) => page.chooseAssistant(id) })
+const navigation = new Navigation({ urls: config.urls, onArrive: (id) => switcher.arriveAt(scopeFor(id)) })
+const menuActions = new ConversationActions({
+  requests: new ConversationRequests({ base: config.urls.conversation, csrfToken: config.csrf_token, fetch }),
+  notices,
+})
+const picker = new AssistantPicker({ root: byId("welcome"), onChosen: (id) => switcher.chooseAssistant(id) })
 const keeper = new ScrollKeeper({
   pane: byId("messages-pane"),
   onFollowing: (isFollowing) => (byId("jump-to-latest").hidden = isFollowing),
+  onNearStart: () => earlier.want(),
   isEmpty: () => list.isEmpty,
 })
+const earlierNotice = new EarlierNotice({
+  root: byId("earlier"),
+  pane: byId("messages-pane"),
+  onWanted: () => view.askForEarlier(),
+})
+const earlier = new EarlierMessages({ send, onChange: (now) => earlierNotice.show(now) })
 const list = new MessageList({
   root: byId("messages"),
   highlighter: new CodeHighlighter({ load: () => import("highlight.js") }),
   scheduler: new RenderScheduler({ requestFrame: (draw) => requestAnimationFrame(draw), now: monotonicNow }),
-  onTryAgain: (replyId, pressedAt) => page.tryAgain(replyId, pressedAt),
-  onRetry: (clientMessageId) => page.retry(clientMessageId),
-  onEdit: (clientMessageId) => page.takeBack(clientMessageId),
-  onRevise: (messageId, text, pressedAt) => page.revise(messageId, text, pressedAt),
-  onSelect: (messageId, step) => page.select(messageId, step),
+  onTryAgain: (replyId, pressedAt) => actions.tryAgain(replyId, pressedAt),
+  onRetry: (clientMessageId) => writing.retry(clientMessageId),
+  onEdit: (clientMessageId) => writing.takeBack(clientMessageId),
+  onRevise: (messageId, text, pressedAt) => writing.revise(messageId, text, pressedAt),
+  onSelect: (messageId, step) => actions.select(messageId, step),
 })
 const queue = new QueueView({
   root: byId("queue"),
-  onSend: (messageId, pressedAt) => page.sendQueued(messageId, pressedAt),
-  onEdit: (messageId) => page.withdraw(messageId, { isWanted: true }),
-  onRemove: (messageId) => page.withdraw(messageId, { isWanted: false }),
+  onSend: (messageId, pressedAt) => actions.sendQueued(messageId, pressedAt),
+  onEdit: (messageId) => actions.withdraw(messageId, { isWanted: true }),
+  onRemove: (messageId) => actions.withdraw(messageId, { isWanted: false }),
 })
 const composer = new Composer({
   form: byId("composer"),
-  onSend: (text, pressedAt) => page.send(text, pressedAt),
-  onTyped: (text) => page.typed(text),
+  onSend: (text, pressedAt) => writing.send(text, pressedAt),
+  onTyped: (text) => writing.typed(text),
   onStop: () => session.stop(),
 })
 const uploads = new AttachmentUploads({
-  requests: new AttachmentRequests({ url: config.urls.attachments, csrfToken: config.csrf_token }),
+  requests: new AttachmentRequests({ url: config.urls.attachments, csrfToken: config.csrf_token, fetch }),
   maxBytes: config.attachments.max_bytes,
   maxCount: config.attachments.max_count,
-  onChange: (scope) => page.attachmentsChanged(scope),
-  onReady: (scope, entry) => page.attached(scope, entry),
+  onChange: (scope) => writing.attachmentsChanged(scope),
+  onReady: (scope, entry) => writing.attached(scope, entry),
 })
 const tray = new AttachmentTray({
   form: byId("composer"),
@@ -124,15 +142,15 @@ const tray = new AttachmentTray({
 })
 const menu = new ConversationMenu({
   menu: byId("conversation-menu"),
-  onRename: (id, title) => page.rename(id, title),
-  onDelete: (id) => page.delete(id),
+  onRename: (id, title) => menuActions.rename(id, title),
+  onDelete: (id) => menuActions.delete(id),
 })
 const sidebar = new Sidebar({
   list: byId("conversations"),
   empty: byId("no-conversations"),
   conversations: config.conversations,
   urlOf: (id) => navigation.urlOf(id),
-  onOpen: (id) => page.goTo(scopeFor(id)),
+  onOpen: (id) => switcher.goTo(scopeFor(id)),
   onMenu: (conversation, button) => menu.open(conversation, button),
 })
 const drawer = new Drawer({
@@ -145,28 +163,86 @@ const drawer = new Drawer({
 
 // The conversation, and what everything means for it
 const view = new ConversationView({
-  list, queue, elsewhere: byId("elsewhere"), header, picker, composer, keeper, announcer, meter, sidebar, navigation, outbox, drafts,
-  uploads, tray,
+  list,
+  queue,
+  elsewhere: byId("elsewhere"),
+  header,
+  picker,
+  composer,
+  keeper,
+  announcer,
+  meter,
+  sidebar,
+  navigation,
+  outbox,
+  drafts,
+  earlier,
+  uploads,
+  tray,
   onFirstState: () => (document.documentElement.dataset.ready = "true"),
 })
 const session = new ConversationSession({
-  scope: scopeFor(config.conversation_id), send, outbox, view, timers, random: Math.random,
+  scope: scopeFor(config.conversation_id),
+  send,
+  outbox,
+  view,
+  timers,
+  random: Math.random,
 })
-const page = new ChatPage({
-  session, socket, outbox, drafts, typing, acks, meter, warmth, view, list, composer, keeper, sidebar, header,
-  navigation, requests, notices, drawer, connectionNotice, uploads, announcer,
+
+// What an act of the person, or a word of the server, means for all of them
+const switcher = new ConversationSwitcher({
+  session,
+  typing,
+  warmth,
+  view,
+  drawer,
+  notices,
+  navigation,
   newChat: scopeFor(null),
+})
+const writing = new MessageWriting({
+  session,
+  socket,
+  outbox,
+  drafts,
+  typing,
+  meter,
+  view,
+  list,
+  composer,
+  keeper,
+  notices,
+  uploads,
+  announcer,
+})
+const actions = new MessageActions({ session, meter, view, list, composer, keeper, notices })
+const server = new ServerFrames({
+  session,
+  outbox,
+  drafts,
+  typing,
+  acks,
+  warmth,
+  earlier,
+  view,
+  composer,
+  sidebar,
+  header,
+  notices,
+  connectionNotice,
+  switcher,
   signIn: () => location.assign(`${config.urls.sign_in ?? "/accounts/login/"}?next=${location.pathname}`),
 })
 
 // The window
 byId("messages-pane").addEventListener("scroll", () => keeper.scrolled(), { passive: true })
 byId("jump-to-latest").addEventListener("click", () => keeper.jumpToEnd())
-part(byId("elsewhere"), "go").addEventListener("click", () => page.showRunning())
+part(byId("elsewhere"), "go").addEventListener("click", () => actions.showRunning())
 byId("new-chat").addEventListener("click", (event) => {
   if (!isPlainClick(event)) return
   event.preventDefault()
-  page.goTo(scopeFor(null))
+  switcher.goToNewChat()
   composer.focus()
 })
 const resizes = new ResizeObserver(() => keeper.resized())

@@ -19,7 +19,7 @@ addEventListener("securitypolicyviolation", (e) => alarms.push(`policy ${e.viola
 # Draws each text as a reply does while it streams, cut into pieces of `size` characters, and leaves it in the page.
 DRAW_IN_PIECES = """
 async ([texts, size]) => {
-  const { MarkdownView } = await import("/static/js/markdown_view.js")
+  const { MarkdownView } = await import("/static/js/views/markdown_view.js")
   const place = document.querySelector("#messages")
   for (const text of texts) {
     const view = new MarkdownView({ highlighter: { highlight() {} } })

@@ -21,7 +21,7 @@ from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import SimulatorControl
 from warmcache import operator_policy
 from warmcache.background.database import in_database_thread
-from warmcache.runtime import wiring
+from warmcache.runtime import state
 from warmcache.testing import FakeClock
 from warmcache.upstream.simulator_process import SimulatorProcess
 
@@ -126,7 +126,7 @@ async def open_tab(quiet_process, simulator) -> AsyncIterator[Callable[[User], A
 @pytest.fixture
 def queries(monkeypatch) -> list[str]:
     """SQL statements of all threads, in order, without the control of transactions and what is due by the clock."""
-    monkeypatch.setattr(wiring, "HOUSEKEEPING_SECONDS", 3600)
+    monkeypatch.setattr(state, "HOUSEKEEPING_SECONDS", 3600)
     monkeypatch.setattr(operator_policy, "REFRESH_SECONDS", 3600)
     statements: list[str] = []
     execute = CursorWrapper.execute

@@ -14,6 +14,7 @@ from django.contrib.sessions.backends.db import SessionStore
 
 from chatapp.asgi import application
 from chatapp.models import User
+from tests.frame_parts import FrameJoiner
 from tests.servers import PATIENCE_SECONDS
 
 HOST = "localhost:8000"
@@ -50,6 +51,7 @@ class Tab:
         self.frames: list[dict[str, Any]] = []
         self.ready: dict[str, Any] = {}
         self.closed_with: int | None = None
+        self.joiner = FrameJoiner()
         self._unread: deque[dict[str, Any]] = deque()
         self._communicator = WebsocketCommunicator(
             application,
@@ -83,11 +85,13 @@ class Tab:
     async def read(self) -> dict[str, Any]:
         """The next frame."""
         # Not `receive_output`: at a time-out it cancels the application, which hides what went wrong.
-        output = await in_time(self._communicator.output_queue.get())
-        if output["type"] == "websocket.close":
-            self.closed_with = output.get("code", 1000)
-            raise SocketClosedError(self.closed_with)
-        frame: dict[str, Any] = json.loads(output["text"])
+        frame = None
+        while frame is None:
+            output = await in_time(self._communicator.output_queue.get())
+            if output["type"] == "websocket.close":
+                self.closed_with = output.get("code", 1000)
+                raise SocketClosedError(self.closed_with)
+            frame = self.joiner.take(output["text"])
         self.frames.append(frame)
         return frame
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-import websockets
 from websockets.exceptions import WebSocketException
 
 from tests.servers.chat_server import LiveUser
 from tests.servers.fault_proxy import FaultProxy
+from tests.servers.tabs import connect
 
 TERMINAL = {"complete", "stopped", "interrupted", "failed"}
 ACK_SECONDS = 4.0
@@ -109,10 +109,10 @@ class Client:
             await asyncio.sleep(RECONNECT_SECONDS * (0.5 + self.rng.random()))
 
     async def _listen(self, wire: FaultProxy) -> None:
-        async with websockets.connect(
+        async with connect(
+            wire.url,
             wire.socket_url,
-            origin=wire.url,  # type: ignore[arg-type]
-            additional_headers={"Cookie": self.user.cookie},
+            cookie=self.user.cookie,
             open_timeout=20,
             ping_interval=PING_SECONDS,
             ping_timeout=10 * PING_SECONDS,

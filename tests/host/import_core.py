@@ -9,7 +9,7 @@ block("django", "channels", "asgiref", "anthropic", "redis", "aiohttp", "httpx2"
 
 from warmcache import core  # noqa: E402 - only now, behind the block
 
-modules = [f"warmcache.core.{found.name}" for found in pkgutil.iter_modules(core.__path__)]
+modules = [found.name for found in pkgutil.walk_packages(core.__path__, "warmcache.core.")]
 for module in [*modules, "warmcache.simulator.engine"]:
     importlib.import_module(module)
 print(f"imported {len(modules)}")  # noqa: T201 - the test reads it

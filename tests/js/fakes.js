@@ -114,13 +114,55 @@ export const TIMINGS = {
 
 export const LIMITS = { frame_bytes: 262_144, text_chars: 100_000, ack_bytes: 1000 }
 
-export const READY = { type: "ready", protocol: 1, user: { id: 7 }, timings: TIMINGS, limits: LIMITS, upstream: "simulator" }
+export const READY = {
+  type: "ready",
+  protocol: 1,
+  user: { id: 7 },
+  timings: TIMINGS,
+  limits: LIMITS,
+  upstream: "simulator",
+}
 
 export const delta = (seq, text, fields = {}) => ({
-  type: "reply.delta", reply_id: REPLY, epoch: "e1", seq, kind: "text", block: 0, text, ...fields,
+  type: "reply.delta",
+  reply_id: REPLY,
+  epoch: "e1",
+  seq,
+  kind: "text",
+  block: 0,
+  text,
+  ...fields,
 })
 
 export const finished = (seq, fields = {}) => ({
-  type: "reply.finished", reply_id: REPLY, epoch: "e1", seq, status: "complete", stop_reason: "end_turn", error: null,
-  usage: null, warmth: "hit", ttft_ms: 400, cost_usd: "0.01", warm_up_id: null, ...fields,
+  type: "reply.finished",
+  reply_id: REPLY,
+  epoch: "e1",
+  seq,
+  status: "complete",
+  stop_reason: "end_turn",
+  error: null,
+  usage: null,
+  warmth: "hit",
+  ttft_ms: 400,
+  cost_usd: "0.01",
+  warm_up_id: null,
+  ...fields,
 })
+
+/** Answers every request with the same response, `{ ok, type, body }`, or with an error. `calls` are `{ url, options }`. */
+export class FakeFetch {
+  calls = []
+  #answer
+
+  constructor(answer) {
+    this.#answer = answer
+  }
+
+  fetch = async (url, options) => {
+    this.calls.push({ url, options })
+    if (this.#answer instanceof Error) throw this.#answer
+    const { ok, type = "", body = null } = this.#answer
+    return { ok, headers: new Headers({ "Content-Type": type }), json: async () => body }
+  }
+}

@@ -14,7 +14,7 @@ def machine_may_be_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests of these limits set them themselves, as do those that wait for housekeeping."""
     for name in PATIENCES:
         monkeypatch.setattr(name, PATIENCE_SECONDS)
-    monkeypatch.setattr("warmcache.runtime.wiring.HOUSEKEEPING_SECONDS", HOUR)
+    monkeypatch.setattr("warmcache.runtime.state.HOUSEKEEPING_SECONDS", HOUR)
 
 
 @pytest.fixture

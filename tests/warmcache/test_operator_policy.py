@@ -8,7 +8,7 @@ from django.db import OperationalError
 
 from tests.servers import PATIENCE_SECONDS
 from warmcache import services
-from warmcache.conf import INTENTS, Config
+from warmcache.conf import Config
 from warmcache.models import Intent, WarmPolicy
 from warmcache.operator_policy import PolicyWatch, policy_in_force
 from warmcache.testing import FakeClock, FakeRuntime, fake_runtime, make_prompt
@@ -34,7 +34,7 @@ def test_without_a_row_the_settings_are_in_force() -> None:
 
     assert policy.is_enabled
     assert policy.limits.max_cost_usd == CONFIG.max_cost_per_warm_up_usd
-    assert policy.intents == set(INTENTS) - {"open"}
+    assert policy.intents == set(Intent) - {Intent.OPEN}
     for name in ("value_of_second_usd", "holdout_share", "user_daily_usd", "user_daily_warm_ups", "daily_usd"):
         assert getattr(policy, name) == getattr(CONFIG, name)
 
@@ -65,10 +65,6 @@ def test_a_field_that_is_not_empty_goes_before_the_settings(name: str, value: An
 @pytest.mark.parametrize(("in_settings", "in_admin"), [(True, False), (False, True), (False, False)])
 def test_off_in_one_place_is_off(in_settings: bool, in_admin: bool) -> None:
     assert not policy_in_force(Config(enabled=in_settings), WarmPolicy(is_enabled=in_admin)).is_enabled
-
-
-def test_the_settings_know_the_same_intents_as_the_ledger() -> None:
-    assert set(INTENTS) == set(Intent.values)
 
 
 async def test_what_the_row_says_now_is_in_force_after_the_next_reading() -> None:

@@ -25,7 +25,7 @@ def run(module: str, **environment: str) -> str:
 
 
 def test_the_core_needs_no_framework() -> None:
-    modules = list((ROOT / "warmcache" / "core").glob("*.py"))
+    modules = list((ROOT / "warmcache" / "core").rglob("*.py"))
 
     assert run("tests.host.import_core").strip() == f"imported {len(modules) - 1}"
 

@@ -18,8 +18,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 
-from warmcache.admin import policy  # noqa: F401 - the first registers a page of its own
-from warmcache.ledger import rows  # noqa: F401 - the first registers a page of its own
+from warmcache.ledger import rows
 from warmcache.models import Intent, LostWrites, Outcome, SkipCount, UsageRecord, WarmUp, WarmUpLine
 from warmcache.report.figures import report_of
 from warmcache.report.rows import read_evidence

@@ -10,7 +10,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from warmcache.conf import Config, get_config
-from warmcache.models import Intent, WarmPolicy
+from warmcache.core.intents import Intent
+from warmcache.models import WarmPolicy, choices_of
 from warmcache.operator_policy import read_row
 
 THE_ROW = 1
@@ -24,7 +25,7 @@ class WarmPolicyForm(ModelForm):  # type: ignore[type-arg]
 
     intents = forms.MultipleChoiceField(
         label="Intents that warm",
-        choices=Intent.choices,
+        choices=choices_of(Intent),
         widget=forms.CheckboxSelectMultiple,
         required=False,
         error_messages={"invalid_choice": "%(value)s is no intent."},
@@ -117,7 +118,7 @@ def _not_negative(value: Any) -> None:
 
 
 def _listed(config: Config) -> str:
-    return ", ".join(str(Intent(intent).label) for intent in config.intents) or "none"
+    return ", ".join(intent.words for intent in config.intents) or "none"
 
 
 def _switch_text(config: Config) -> str:

@@ -1,43 +1,53 @@
-"""The one way from async code to the ORM: a bounded thread pool of our own.
+"""The one way from async code to the ORM: a bounded number of threads of our own, each with connections that stay.
 
-`sync_to_async` would put every query of a process on one shared thread, where a slow one delays all sockets.
-Connections are checked before and closed after each call, as no request signal does it for a background task.
+`sync_to_async` would put every query of a process on one shared thread, where a slow one delays all sockets. A hop here
+costs about a third of one to a `ThreadPoolExecutor`. A connection is closed after an error and checked after a silence,
+not before each call; whatever a call leaves open on it is undone.
 """
 
 import asyncio
+import atexit
+import contextlib
 import contextvars
 import functools
+import logging
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Any, ParamSpec, TypeVar
 
-from django.db import close_old_connections, connection
+from django.db import connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
+logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
 DATABASE_THREADS = 8
 """Fewer than the default PostgreSQL pool's 10 connections, so that views always find one."""
 
+SQLITE_THREADS = 4
+"""SQLite has one writer at a time, and those who wait for it sleep and look again: a queue is faster."""
 
-def _open_pool() -> None:
-    """A forked child needs a pool of its own: the threads stay behind in the parent."""
-    global _pool
-    _pool = ThreadPoolExecutor(max_workers=DATABASE_THREADS, thread_name_prefix="database")
+SILENCE_SECONDS = 30.0
+"""A server that vanished without a word is noticed by a check after this, not by a call that fails."""
 
-
-_pool: ThreadPoolExecutor
-_open_pool()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_open_pool)
+CLOSE_PATIENCE_SECONDS = 5.0
 
 
 async def in_database_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Runs a synchronous function that uses the ORM, outside the event loop. A cancelled caller does not stop it."""
-    context = contextvars.copy_context()
-    call = functools.partial(context.run, _with_fresh_connections, functools.partial(function, *args, **kwargs))
-    return await asyncio.get_running_loop().run_in_executor(_pool, call)
+    """Runs a synchronous function that uses the ORM, outside the event loop. A cancelled caller does not stop it once
+    it has begun."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+    bound = functools.partial(function, *args, **kwargs) if args or kwargs else function
+    _threads.submit(_Call(function=bound, context=contextvars.copy_context(), loop=loop, done=done))
+    return await done
 
 
 def ping() -> None:
@@ -46,9 +56,167 @@ def ping() -> None:
         cursor.execute("SELECT 1")
 
 
-def _with_fresh_connections(call: Callable[[], T]) -> T:
-    close_old_connections()
+@dataclass(slots=True, kw_only=True)
+class _Call:
+    function: Callable[[], Any]
+    context: contextvars.Context
+    loop: asyncio.AbstractEventLoop
+    done: asyncio.Future[Any]
+    result: Any = None
+    error: BaseException | None = None
+
+    def run(self, kept: "_KeptConnections") -> None:
+        if self.done.cancelled():
+            return
+        try:
+            kept.check()
+            self.result = self.context.run(self.function)
+        except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits
+            self.error = error
+        try:
+            kept.tidy()
+        except Exception:  # the answer stands, and so does the thread
+            logger.exception("A connection to the database could not be closed")
+
+    def tell(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits
+            self.loop.call_soon_threadsafe(self._end)
+
+    def _end(self) -> None:
+        if self.done.done():
+            return
+        if self.error is not None:
+            self.done.set_exception(self.error)
+        else:
+            self.done.set_result(self.result)
+
+
+class _KeptConnections:
+    """Those of one thread."""
+
+    def __init__(self) -> None:
+        self._all: Sequence[BaseDatabaseWrapper] = []
+        self._used_at = 0.0
+
+    def check(self) -> None:
+        """Before a call: closes what a server has ended, or may have ended while nothing was asked of it."""
+        was_silent = time.monotonic() - self._used_at > SILENCE_SECONDS
+        for kept in self._all:
+            if kept.connection is not None and (was_silent or _is_readable(kept)) and not kept.is_usable():
+                kept.close()
+
+    def tidy(self) -> None:
+        """After a call: a connection that had an error, or is left in a transaction, is not used again."""
+        self._all = connections.all(initialized_only=True)
+        self._used_at = time.monotonic()
+        for kept in self._all:
+            is_left_open = kept.autocommit != kept.settings_dict["AUTOCOMMIT"]
+            if kept.connection is not None and (kept.errors_occurred or is_left_open):
+                kept.close()
+
+
+@dataclass(eq=False, slots=True)
+class _Worker:
+    inbox: SimpleQueue[_Call | None] = field(default_factory=SimpleQueue)
+    """None ends it."""
+    thread: threading.Thread | None = None
+    kept: _KeptConnections = field(default_factory=_KeptConnections)
+
+
+class DatabaseThreads:
+    """Takes calls from any event loop. Whichever thread came to rest last takes the next call, so that a quiet process
+    needs few threads and few connections."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._workers: list[_Worker] = []
+        self._resting: list[_Worker] = []
+        self._waiting: deque[_Call] = deque()
+        self._is_closed = False
+
+    def submit(self, call: _Call) -> None:
+        with self._lock:
+            if self._is_closed:
+                raise RuntimeError("The database threads have ended with their process.")
+            if self._resting:
+                worker = self._resting.pop()
+            elif len(self._workers) < most_threads():
+                worker = self._hire()
+            else:
+                self._waiting.append(call)
+                return
+        worker.inbox.put(call)
+
+    def close(self) -> None:
+        """Does what is still waiting, then ends the threads, which close their connections."""
+        with self._lock:
+            self._is_closed = True
+            resting, self._resting = self._resting, []
+        for worker in resting:
+            worker.inbox.put(None)
+        for worker in self._workers:
+            if worker.thread is not None:
+                worker.thread.join(CLOSE_PATIENCE_SECONDS)
+
+    def _hire(self) -> _Worker:
+        worker = _Worker()
+        self._workers.append(worker)
+        name = f"database {len(self._workers)}"
+        worker.thread = threading.Thread(target=self._work, args=(worker,), name=name, daemon=True)
+        worker.thread.start()
+        return worker
+
+    def _work(self, worker: _Worker) -> None:
+        call = worker.inbox.get()
+        while call is not None:
+            call = self._do(call, worker) or worker.inbox.get()
+        connections.close_all()
+
+    def _do(self, call: _Call, worker: _Worker) -> _Call | None:
+        """Returns the call that waits longest, if any does; the answer is told after this worker is free for another:
+        who asks again at once is to find this very thread."""
+        call.run(worker.kept)
+        with self._lock:
+            following = self._waiting.popleft() if self._waiting else None
+            if following is None and self._is_closed:
+                worker.inbox.put(None)
+            elif following is None:
+                self._resting.append(worker)
+        call.tell()
+        return following
+
+
+def most_threads() -> int:
+    return SQLITE_THREADS if connection.vendor == "sqlite" else DATABASE_THREADS
+
+
+def _is_readable(kept: BaseDatabaseWrapper) -> bool:
+    """Whether a server says something that nobody has asked for: that it closes the connection, most likely."""
+    fileno = getattr(kept.connection, "fileno", None)
+    if fileno is None:
+        return False
     try:
-        return call()
-    finally:
-        close_old_connections()
+        poll = select.poll()
+        poll.register(fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+    except Exception:  # the driver's own error: it is closed already
+        return True
+
+
+_threads = DatabaseThreads()
+_left_to_the_parent: list[DatabaseThreads] = []
+"""Of a forked child. To close the parent's connections here would reach into the parent's."""
+
+
+def _after_fork() -> None:
+    """The threads stayed behind in the parent."""
+    global _threads
+    _left_to_the_parent.append(_threads)
+    _threads = DatabaseThreads()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+# `atexit` comes late: by then some of what a thread needs is gone.
+getattr(threading, "_register_atexit", atexit.register)(lambda: _threads.close())

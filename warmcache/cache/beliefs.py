@@ -1,18 +1,22 @@
 """What is believed of a prefix, and what the provider's answers teach about it."""
 
+import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from warmcache.core.beliefs import believed_warmth, is_expiring, situation_of
 from warmcache.core.catalog import facts_for
+from warmcache.core.decide import Limits, standing_refusal
 from warmcache.core.errors import StoreUnavailable
-from warmcache.core.keeping import SHORT_TTL_SECONDS
-from warmcache.core.policy import WarmthState, believed_warmth, is_expiring, standing_refusal
-from warmcache.core.ports import Sighting
+from warmcache.core.failures import Failure
+from warmcache.core.outcomes import WarmthState
+from warmcache.core.ports import Capabilities, Clock, Sighting, WarmthStore
 from warmcache.core.prefix import Breakpoint, Prefix
+from warmcache.core.reasons import Reason
+from warmcache.core.ttl import SHORT_TTL_SECONDS
 from warmcache.core.usage import Usage
-from warmcache.runtime.wiring import Runtime
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +29,7 @@ class Warmth:
     """What is believed of a prefix, to be shown. `expires_at` is estimated, in epoch seconds."""
 
     state: WarmthState
-    reason: str | None = None
+    reason: Reason | Failure | None = None
     prefix_tokens: int = 0
     expires_at: float | None = None
 
@@ -44,16 +48,18 @@ class Flight:
     started_at: float
 
 
-async def warmth_of(runtime: Runtime, prefix: Prefix) -> Warmth:
+async def warmth_of(
+    prefix: Prefix, store: WarmthStore, *, clock: Clock, limits: Limits, capabilities: Capabilities
+) -> Warmth:
     """What is believed right now, without deciding anything; `skipped` where it would never be warmed."""
-    refusal = standing_refusal(prefix, runtime.policy.current.limits, runtime.provider.capabilities)
+    refusal = standing_refusal(situation_of(prefix, {}, clock.now()), limits, capabilities)
     if refusal is not None:
         return Warmth(state=WarmthState.SKIPPED, reason=refusal, prefix_tokens=prefix.prefix_tokens)
     try:
-        sightings = await runtime.store.look_up(prefix.hashes)
+        sightings = await store.look_up(prefix.hashes)
     except StoreUnavailable:
-        return Warmth(state=WarmthState.COLD, reason="store_unavailable", prefix_tokens=prefix.prefix_tokens)
-    return believed(prefix, sightings, runtime.clock.now())
+        return Warmth(state=WarmthState.COLD, reason=Reason.STORE_UNAVAILABLE, prefix_tokens=prefix.prefix_tokens)
+    return believed(prefix, sightings, clock.now())
 
 
 def flight_for(prefix: Prefix, sightings: Mapping[str, Sighting], now: float) -> Flight | None:
@@ -90,43 +96,68 @@ def _warm_up_id(owner: str) -> UUID | None:
         return None
 
 
-def left_entries(runtime: Runtime, usage: Usage) -> bool:
+def left_entries(usage: Usage, capabilities: Capabilities) -> bool:
     """Whether a request with this usage left anything in the provider's cache, as far as the provider says so."""
-    return usage.cached_tokens > 0 or not runtime.provider.capabilities.reports_cache_writes
+    return usage.cached_tokens > 0 or not capabilities.reports_cache_writes
 
 
-async def record_warm(runtime: Runtime, prefix: Prefix, started_at: float, usage: Usage) -> None:
-    """The provider has written or read these entries for a request that STARTED at `started_at`.
+async def record_warm(store: WarmthStore, prefix: Prefix, started_at: float, usage: Usage) -> None:
+    """The provider has written or read these entries for a warm-up that STARTED at `started_at`.
 
-    Without the store they are only not remembered: no request may fail for that.
+    Without the store they are only not remembered: neither a warm-up nor a request may fail for that.
     """
-    minimum = facts_for(prefix.model).min_prefix_tokens
-    points = [point for point in prefix.breakpoints if point.prefix_tokens >= minimum]
+    points = _cacheable(prefix)
+    with _store_may_be_down():
+        known = await store.look_up([point.prefix_hash for point in _doubtful(points, usage)])
+        await store.record_warm(_expiries(points, started_at, usage, known))
+
+
+async def record_answer(
+    store: WarmthStore,
+    prefix: Prefix,
+    started_at: float,
+    usage: Usage,
+    *,
+    sightings: Mapping[str, Sighting],
+    left_something: bool,
+) -> None:
+    """The same for a real request. What it has read is there and what it has written is there now; what it did not find
+    is not. `sightings` are those from before its call."""
+    expires_at = _expiries(_cacheable(prefix), started_at, usage, sightings) if left_something else {}
+    with _store_may_be_down():
+        await store.record_warm(expires_at, gone=prefix.hashes if usage.cache_read_tokens == 0 else ())
+
+
+@contextlib.contextmanager
+def _store_may_be_down() -> Iterator[None]:
     try:
-        lifetimes = await _lifetimes(runtime, points, started_at, usage)
-        await runtime.store.record_warm({name: started_at + seconds for name, seconds in lifetimes.items()})
+        yield
     except StoreUnavailable:
-        logger.warning("The store is down: %d warm layers are not remembered", len(points))
+        logger.warning("The store is down: warm layers are not remembered")
 
 
-async def _lifetimes(
-    runtime: Runtime, points: Sequence[Breakpoint], started_at: float, usage: Usage
+def _cacheable(prefix: Prefix) -> list[Breakpoint]:
+    minimum = facts_for(prefix.model).min_prefix_tokens
+    return [point for point in prefix.breakpoints if point.prefix_tokens >= minimum]
+
+
+def _expiries(
+    points: Sequence[Breakpoint], started_at: float, usage: Usage, known: Mapping[str, Sighting]
 ) -> dict[str, float]:
-    """Seconds per hash. An entry that was only read lives on for what it was WRITTEN with, whatever this request asks.
+    """Per hash, epoch seconds. An entry that was only read lives on for what it was WRITTEN with, whatever this request
+    asks. Only the hour is in doubt: an entry that had more than five minutes left was written for one."""
+    expires_at = {point.prefix_hash: started_at + point.ttl_seconds for point in points}
+    for point in _doubtful(points, usage):
+        known_until = known.get(point.prefix_hash, Sighting()).expires_at or 0.0
+        if known_until - started_at <= SHORT_TTL_SECONDS:
+            expires_at[point.prefix_hash] = started_at + SHORT_TTL_SECONDS
+    return expires_at
 
-    Only the hour is in doubt: an entry that had more than five minutes left was written for one.
-    """
-    lifetimes: dict[str, float] = {point.prefix_hash: point.ttl_seconds for point in points}
+
+def _doubtful(points: Sequence[Breakpoint], usage: Usage) -> list[Breakpoint]:
     estimated = points[-1].prefix_tokens if points else 0
     read_tokens = estimated * usage.cache_read_tokens / usage.cached_tokens if usage.cached_tokens else 0.0
-    doubtful = [p for p in points if p.ttl_seconds > SHORT_TTL_SECONDS and p.prefix_tokens <= read_tokens * ROUNDING]
-    if doubtful:
-        sightings = await runtime.store.look_up([point.prefix_hash for point in doubtful])
-        for point in doubtful:
-            known_until = sightings.get(point.prefix_hash, Sighting()).expires_at or 0.0
-            if known_until - started_at <= SHORT_TTL_SECONDS:
-                lifetimes[point.prefix_hash] = SHORT_TTL_SECONDS
-    return lifetimes
+    return [p for p in points if p.ttl_seconds > SHORT_TTL_SECONDS and p.prefix_tokens <= read_tokens * ROUNDING]
 
 
 def believed(prefix: Prefix, sightings: Mapping[str, Sighting], now: float) -> Warmth:
@@ -136,7 +167,7 @@ def believed(prefix: Prefix, sightings: Mapping[str, Sighting], now: float) -> W
     deepest = believed_warmth(prefix, sightings, now)[-1]
     tokens = prefix.prefix_tokens
     if sightings.get(deepest.breakpoint.prefix_hash, Sighting()).lease_owner is not None:
-        return Warmth(state=WarmthState.WARMING, reason="in_flight", prefix_tokens=tokens)
+        return Warmth(state=WarmthState.WARMING, reason=Reason.IN_FLIGHT, prefix_tokens=tokens)
     if deepest.expires_at is None or deepest.hot_tokens < tokens / 2:
         return Warmth(state=WarmthState.COLD, prefix_tokens=tokens)
     expiring = is_expiring(deepest.expires_at, deepest.breakpoint.ttl_seconds, now)

@@ -15,6 +15,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Protocol
 
 from warmcache.conf import Config
 from warmcache.core.catalog import facts_for
@@ -39,10 +40,11 @@ from warmcache.core.guards import (
     Undo,
     money_units,
 )
+from warmcache.core.intents import Intent
 from warmcache.core.ports import Clock, Sighting, WarmthStore
 from warmcache.core.prefix import Layer, Prefix
+from warmcache.core.reasons import Reason
 from warmcache.core.usage import Usage
-from warmcache.operator_policy import OperatorPolicy
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +54,7 @@ READ_FRACTION = 0.9
 SPENT_STOP_SECONDS = 2.0
 """A spent budget is asked again after this: the operator may have raised it."""
 
-PLANNED_INTENTS = frozenset({"keep", "turn_finished"})
+PLANNED_INTENTS = frozenset({Intent.KEEP, Intent.TURN_FINISHED})
 """They renew the same prefix again and again unread, as often as their own plan says."""
 
 LONGEST_UPSTREAM_PAUSE_SECONDS = 3600.0
@@ -91,6 +93,19 @@ class Reservation:
     """Reserved in each account of dollars, in units of `core.guards.money_units`."""
 
 
+class Budgets(Protocol):
+    """What the operator allows for a UTC day; money in US dollars."""
+
+    @property
+    def daily_usd(self) -> Decimal: ...
+    @property
+    def daily_warm_ups(self) -> int: ...
+    @property
+    def user_daily_usd(self) -> Decimal: ...
+    @property
+    def user_daily_warm_ups(self) -> int: ...
+
+
 class Guards:
     """Of one event loop. Its methods raise `StoreUnavailable` only where they say so."""
 
@@ -108,7 +123,7 @@ class Guards:
             longest_pause_seconds=LONGEST_UPSTREAM_PAUSE_SECONDS,
         )
 
-    def accounts(self, prefix: Prefix, *, intent: str, label: str, subject: str) -> Accounts:
+    def accounts(self, prefix: Prefix, *, intent: Intent, label: str, subject: str) -> Accounts:
         deepest = prefix.deepest
         return Accounts(
             subject=self._subject(subject),
@@ -119,7 +134,7 @@ class Guards:
             is_planned=intent in PLANNED_INTENTS,
         )
 
-    async def admit(self, accounts: Accounts, *, cost_usd: Decimal, policy: OperatorPolicy) -> Reservation | str:
+    async def admit(self, accounts: Accounts, *, cost_usd: Decimal, policy: Budgets) -> Reservation | Reason:
         """The reservation, or the reason to skip. Raises `StoreUnavailable`: what cannot be counted is not spent."""
         money = money_units(cost_usd)
         charges = self._charges(accounts, money, policy)
@@ -134,15 +149,13 @@ class Guards:
         self, reservation: Reservation, *, billed_usd: Decimal | None, expectations: Sequence[Expectation]
     ) -> None:
         """The call has succeeded. Without a known price the reserved cost stands."""
-        upstream = reservation.accounts.upstream
-        changes: list[Change] = [Pay(account=upstream)]
+        changes: list[Change] = [Pay(account=reservation.accounts.upstream)]
         if billed_usd is not None:
             change = money_units(billed_usd) - reservation.money
             changes += [Adjust(account=charge.account, amount=change) for charge in _of_money(reservation)]
         with contextlib.suppress(StoreUnavailable):
             await self._allowances.settle(changes)
             await self._allowances.expect(expectations)
-            await self._store.lift([upstream])
 
     async def refund(self, reservation: Reservation, *, may_be_billed: bool = False) -> None:
         """Nothing came of it. A call that was given up half-way may be billed all the same: its cost stays reserved.
@@ -156,7 +169,6 @@ class Guards:
         with contextlib.suppress(StoreUnavailable):
             if subject:
                 changes.append(Undo(account=subject, terms=SUBJECT_TERMS))
-                await self._store.lift([subject])
             await self._allowances.settle(changes)
 
     def expectations(self, accounts: Accounts, prefix: Prefix, *, usage: Usage, started_at: float) -> list[Expectation]:
@@ -187,14 +199,13 @@ class Guards:
     async def note_request(
         self, prefix: Prefix, *, subject: str, earns_credit: bool, found: Usage, started_at: float
     ) -> None:
-        """A real request was answered; `found` is what it read and wrote."""
+        """A real request was answered; `found` is what it read and wrote. One round trip, two where it met a warm-up's
+        layer."""
         own = self._subject(subject)
-        changes: list[Change] = [Pay(account=own)] if own and earns_credit else []
+        credit = [Pay(account=own)] if own and earns_credit else []
         try:
-            for expectation in await self._allowances.take_met(prefix.hashes, started_at=started_at):
-                changes += _verdict(expectation, found, own)
-            await self._allowances.settle(changes)
-            await self._store.lift([change.account for change in changes if isinstance(change, Pay)])
+            met = await self._allowances.take_met(prefix.hashes, started_at=started_at, changes=credit)
+            await self._allowances.settle([change for one in met for change in _verdict(one, found, own)])
         except StoreUnavailable:
             logger.warning("The store is down: a request earns no credit and tells no guard what it has read")
 
@@ -210,7 +221,7 @@ class Guards:
         """No process warms at this provider for so long. Then one alone does, and the others if it gets through."""
         with contextlib.suppress(StoreUnavailable):
             name = f"upstream:{self._upstream}"
-            await self._store.stop(name, reason="upstream_limited", ttl_seconds=seconds)
+            await self._store.stop(name, reason=Reason.UPSTREAM_LIMITED, ttl_seconds=seconds)
             await self._allowances.settle([Strike(account=name, terms=self._upstream_terms)])
 
     async def _stop(self, accounts: Accounts, refusal: Refusal) -> None:
@@ -218,7 +229,7 @@ class Guards:
         claim, seconds = refusal.claim, SPENT_STOP_SECONDS
         name = claim.account
         if isinstance(claim, Charge):
-            name = accounts.subject if claim.reason == "user_budget" else accounts.budget
+            name = accounts.subject if claim.reason is Reason.USER_BUDGET else accounts.budget
         elif refusal.until is not None:
             seconds = refusal.until - self._clock.now()
         if seconds > 0:
@@ -226,18 +237,24 @@ class Guards:
                 await self._store.stop(name, reason=claim.reason, ttl_seconds=seconds)
 
     def _upstream_draw(self, accounts: Accounts) -> Draw:
-        return Draw(account=accounts.upstream, terms=self._upstream_terms, reason="upstream_limited", is_counted=False)
+        return Draw(
+            account=accounts.upstream, terms=self._upstream_terms, reason=Reason.UPSTREAM_LIMITED, is_counted=False
+        )
 
-    def _charges(self, accounts: Accounts, money: int, policy: OperatorPolicy) -> tuple[Charge, ...]:
+    def _charges(self, accounts: Accounts, money: int, policy: Budgets) -> tuple[Charge, ...]:
         """Nobody can spend at midnight what is left of two days: each day has its own accounts."""
         day = int(self._clock.now() // DAY_SECONDS)
         all_together = _charges_of_day(
-            f"{accounts.budget}:{day}", money, policy.daily_usd, policy.daily_warm_ups, reason="budget"
+            f"{accounts.budget}:{day}", money, policy.daily_usd, policy.daily_warm_ups, reason=Reason.BUDGET
         )
         if not accounts.subject:
             return all_together
         own = _charges_of_day(
-            f"{accounts.subject}:{day}", money, policy.user_daily_usd, policy.user_daily_warm_ups, reason="user_budget"
+            f"{accounts.subject}:{day}",
+            money,
+            policy.user_daily_usd,
+            policy.user_daily_warm_ups,
+            reason=Reason.USER_BUDGET,
         )
         return (*own, *all_together)
 
@@ -249,7 +266,7 @@ class Guards:
         return hashlib.blake2b(text, key=self._secret[:64], digest_size=DIGEST_BYTES).hexdigest()
 
 
-def stop_reason(accounts: Accounts, sightings: Mapping[str, Sighting]) -> str | None:
+def stop_reason(accounts: Accounts, sightings: Mapping[str, Sighting]) -> Reason | None:
     """Why nothing is warmed here for a while, as a look-up with these stops has shown."""
     for name in accounts.stops:
         sighting = sightings.get(name)
@@ -262,13 +279,13 @@ def _draws(accounts: Accounts) -> list[Draw]:
     draws, is_planned = [], accounts.is_planned
     if accounts.subject:
         terms = PLANNED_TERMS if is_planned else SUBJECT_TERMS
-        draws.append(Draw(account=accounts.subject, terms=terms, reason="no_credit"))
+        draws.append(Draw(account=accounts.subject, terms=terms, reason=Reason.NO_CREDIT))
     if accounts.key:
-        draws.append(Draw(account=accounts.key, terms=KEY_TERMS, reason="breaker_open", is_counted=not is_planned))
-    return [*draws, Draw(account=accounts.label, terms=LABEL_TERMS, reason="breaker_open", is_counted=False)]
+        draws.append(Draw(account=accounts.key, terms=KEY_TERMS, reason=Reason.BREAKER_OPEN, is_counted=not is_planned))
+    return [*draws, Draw(account=accounts.label, terms=LABEL_TERMS, reason=Reason.BREAKER_OPEN, is_counted=False)]
 
 
-def _charges_of_day(name: str, money: int, most_usd: Decimal, most: int, *, reason: str) -> tuple[Charge, ...]:
+def _charges_of_day(name: str, money: int, most_usd: Decimal, most: int, *, reason: Reason) -> tuple[Charge, ...]:
     return (
         Charge(account=f"{name}:count", amount=1, limit=most, reason=reason),
         Charge(account=f"{name}:money", amount=money, limit=money_units(most_usd), reason=reason),

@@ -1,8 +1,8 @@
-"""Visits: one person at one place, from the first sign of a message to its send, or to the end of what was warmed.
+"""Visits: from the first sign of one person's message to its send, or to the end of what was warmed.
 
-A place is the `prefix_hash` of what lies before the message: its draft belongs to the visit. Kept in memory, bounded,
-by the process that sees the signs. What comes of each sign teaches its forecast; the lot that holds a visit out is
-drawn once.
+A visit's key is the `prefix_hash` of what lies before the message: its draft belongs to the visit. Kept in memory,
+bounded, by the process that sees the signs. What comes of each sign teaches its forecast; the lot that holds a visit
+out is drawn once.
 """
 
 from collections import OrderedDict
@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from warmcache.core.intents import Intent, Sign
+from warmcache.core.outcomes import Arm
 from warmcache.core.prefix import Layer, Prefix
 
 SIGN_LIFETIME_SECONDS = 300.0
@@ -25,11 +27,11 @@ MAX_EXPIRED_AT_ONCE = 500
 class Occasion:
     """Why a warm-up is considered, for whom and where; the words are the host's own."""
 
-    intent: str
+    intent: Intent
     label: str = ""
     subject: str = ""
     place: str = ""
-    """Which conversation, in the host's own words; not the place of a visit, which is a hash."""
+    """Which conversation, in the host's own words."""
     chars: int | None = None
     """How many characters are typed, where the host says so."""
 
@@ -37,18 +39,18 @@ class Occasion:
 class Teaches(Protocol):
     """Takes what came of a sign."""
 
-    def __call__(self, label: str, name: str, *, sent: bool, lead_seconds: float = 0.0) -> None: ...
+    def __call__(self, label: str, sign: Sign, *, sent: bool, lead_seconds: float = 0.0) -> None: ...
 
 
 @dataclass(slots=True, kw_only=True)
 class Visit:
-    """`signs`: forecast name -> when it was first seen, epoch seconds."""
+    """`signs`: when each was first seen, epoch seconds."""
 
     label: str
-    signs: dict[str, float] = field(default_factory=dict)
-    arm: str = ""
-    """`treated` or `held_out` once drawn; empty while the policy has not said warm, or without a hold-out share."""
-    intent: str = ""
+    signs: dict[Sign, float] = field(default_factory=dict)
+    arm: Arm = Arm.NONE
+    """None while the policy has not said warm, or without a hold-out share."""
+    intent: Intent | None = None
     """At which the policy said warm, whether or not the lot then held it out."""
     decided_at: float = 0.0
     numbers: dict[str, Any] = field(default_factory=dict)
@@ -56,26 +58,26 @@ class Visit:
     def draw(self, share: float, random: Callable[[], float]) -> bool:
         """Whether this visit is held out. The first call draws; later ones give the same answer."""
         if not self.arm and share > 0:
-            self.arm = "held_out" if random() < share else "treated"
-        return self.arm == "held_out"
+            self.arm = Arm.HELD_OUT if random() < share else Arm.TREATED
+        return self.arm is Arm.HELD_OUT
 
-    def note_warm(self, intent: str, numbers: dict[str, Any], now: float) -> None:
+    def note_warm(self, intent: Intent, numbers: dict[str, Any], now: float) -> None:
         """The policy said warm; the first time counts, as the person's wait is counted from there."""
         if not self.intent:
             self.intent, self.numbers, self.decided_at = intent, numbers, now
 
 
-def place_of(prefix: Prefix) -> str:
-    """Where a sign with this prefix is seen: an attachment does not begin another visit."""
+def visit_key(prefix: Prefix) -> str:
+    """The visit that a sign with this prefix belongs to: an attachment does not begin another one."""
     points = [point for point in prefix.breakpoints if point.layer is not Layer.DRAFT] or prefix.breakpoints
     return points[-1].prefix_hash if points else ""
 
 
-def places_before(prefix: Prefix) -> tuple[str, ...]:
-    """The places that a request with this prefix goes on from, the nearest first.
+def visit_keys_before(prefix: Prefix) -> tuple[str, ...]:
+    """Of the visits that a request with this prefix ends, the nearest first.
 
-    A conversation may have grown since the sign. What it shares with others is no place of its own: the same person
-    may have a new chat open beside it.
+    A conversation may have grown since the sign. What it shares with others is no visit's key: the same person may
+    have a new chat open beside it.
     """
     by_layer = {point.layer: point for point in prefix.breakpoints}
     conversation, shared = by_layer.get(Layer.CONVERSATION), by_layer.get(Layer.SHARED)
@@ -91,28 +93,28 @@ class Visits:
 
     def __init__(self, *, teaches: Teaches) -> None:
         self._teaches = teaches
-        self._by_place: OrderedDict[tuple[str, str], Visit] = OrderedDict()
+        self._by_key: OrderedDict[tuple[str, str], Visit] = OrderedDict()
 
-    def note(self, subject: str, place: str, *, label: str, name: str, now: float) -> Visit:
+    def note(self, subject: str, key: str, *, label: str, sign: Sign, now: float) -> Visit:
         """A sign was seen; repeated ones count once while they live."""
-        visit = self._by_place.get((subject, place))
+        visit = self._by_key.get((subject, key))
         if visit is None:
-            visit = self._by_place[subject, place] = Visit(label=label)
-            while len(self._by_place) > MAX_VISITS:
-                self._by_place.popitem(last=False)
-        seen_at = visit.signs.get(name)
+            visit = self._by_key[subject, key] = Visit(label=label)
+            while len(self._by_key) > MAX_VISITS:
+                self._by_key.popitem(last=False)
+        seen_at = visit.signs.get(sign)
         if seen_at is None or now - seen_at >= SIGN_LIFETIME_SECONDS:
             if seen_at is not None:
-                self._teaches(label, name, sent=False)
-            visit.signs[name] = now
+                self._teaches(label, sign, sent=False)
+            visit.signs[sign] = now
         return visit
 
-    def meet(self, subject: str, places: Sequence[str], now: float) -> Visit | None:
-        """The visits that this request ends: their signs were followed by a send. Gives the one of the first place
-        that was still under way."""
+    def meet(self, subject: str, keys: Sequence[str], now: float) -> Visit | None:
+        """The visits that this request ends: their signs were followed by a send. Gives the first one that was still
+        under way."""
         met = None
-        for place in places:
-            visit = self._by_place.pop((subject, place), None)
+        for key in keys:
+            visit = self._by_key.pop((subject, key), None)
             if visit is not None:
                 self._end(visit, now, sent=True)
                 met = met or (visit if visit.signs else None)
@@ -120,20 +122,20 @@ class Visits:
 
     def expire(self, now: float) -> None:
         """Teaches the signs that nothing followed, and forgets visits without a living one. Oldest first, a part."""
-        for key in list(self._by_place)[:MAX_EXPIRED_AT_ONCE]:
-            visit = self._by_place[key]
+        for key in list(self._by_key)[:MAX_EXPIRED_AT_ONCE]:
+            visit = self._by_key[key]
             self._end(visit, now, sent=False)
             if not visit.signs:
-                del self._by_place[key]
+                del self._by_key[key]
             else:
-                self._by_place.move_to_end(key)
+                self._by_key.move_to_end(key)
 
     def _end(self, visit: Visit, now: float, *, sent: bool) -> None:
         """With a send every living sign was right; the others were not, and are dropped."""
-        for name, seen_at in list(visit.signs.items()):
+        for sign, seen_at in list(visit.signs.items()):
             lead = now - seen_at
             if lead >= SIGN_LIFETIME_SECONDS:
-                del visit.signs[name]
-                self._teaches(visit.label, name, sent=False)
+                del visit.signs[sign]
+                self._teaches(visit.label, sign, sent=False)
             elif sent:
-                self._teaches(visit.label, name, sent=True, lead_seconds=max(0.0, lead))
+                self._teaches(visit.label, sign, sent=True, lead_seconds=max(0.0, lead))

@@ -4,9 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
+from warmcache.core.ttl import LONG_TTL_SECONDS
 from warmcache.core.usage import Usage
-
-ONE_HOUR_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +20,7 @@ class Rates:
     version: str
 
     def cache_write(self, ttl_seconds: int) -> Decimal:
-        return self.cache_write_1h if ttl_seconds >= ONE_HOUR_SECONDS else self.cache_write_5m
+        return self.cache_write_1h if ttl_seconds >= LONG_TTL_SECONDS else self.cache_write_5m
 
 
 RateSource = Callable[[str, int], Rates | None]

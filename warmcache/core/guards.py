@@ -7,6 +7,8 @@ go unused in a row, then each further one has to wait longer than the one before
 from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal
 
+from warmcache.core.reasons import Reason
+
 DAY_SECONDS = 86_400
 HOUR_SECONDS = 3600
 MONEY_UNITS = 10**8
@@ -113,7 +115,7 @@ class Charge:
     account: str
     amount: int
     limit: int
-    reason: str
+    reason: Reason
     lives_seconds: float = 2 * DAY_SECONDS
     """From the first charge on; the account is forgotten after that."""
 
@@ -124,7 +126,7 @@ class Draw:
 
     account: str
     terms: Terms
-    reason: str
+    reason: Reason
     is_counted: bool = True
     """Counts as unused at once; otherwise only when `Strike` says so."""
 

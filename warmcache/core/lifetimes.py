@@ -5,32 +5,29 @@ expiry, for a shared layer with being written again by whoever comes next. Until
 minutes.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from warmcache.core.economics import Rates, RateSource
-from warmcache.core.forecast import Forecasts
-from warmcache.core.gaps import GapForecast
-from warmcache.core.keeping import (
-    LONG_TTL_SECONDS,
-    SHORT_TTL_SECONDS,
-    KeepStakes,
-    long_ttl_gain,
-    long_ttl_pays,
-)
-from warmcache.core.prefix import Prompt, Ttl
+from warmcache.core.forecast.forecasts import Forecasts
+from warmcache.core.forecast.gaps import GapForecast
+from warmcache.core.intents import Intent
+from warmcache.core.keeping import REFRESH_AT_FRACTION, KeepStakes, Survival, cost_after_touch, lapse_cost, plan_keeping
+from warmcache.core.prefix import Prompt
+from warmcache.core.ttl import LONG_TTL_SECONDS, SHORT_TTL_SECONDS, Ttl
 
 NEW_SHARE = 0.07
 """New tokens of a turn as a share of the prefix: 5 to 7 % in the recorded traffic that the replay knows."""
 
 
-def with_lifetimes(prompt: Prompt, forecasts: Forecasts, rates: RateSource, *, refreshes: bool) -> Prompt:
-    """`prompt` with a TTL in place of each `auto`. `refreshes`: whether entries are renewed near expiry."""
+def with_lifetimes(prompt: Prompt, forecasts: Forecasts, rates: RateSource, *, intents: Collection[Intent]) -> Prompt:
+    """`prompt` with a TTL in place of each `auto`. `intents`: those that warm; one of them renews entries."""
     if "auto" not in (prompt.shared_ttl, prompt.conversation_ttl):
         return prompt
     prices = rates(prompt.model, 1)
     conversation = prompt.conversation_ttl
     if conversation == "auto":
-        conversation = _conversation_ttl(forecasts.after_reply, prices, refreshes=refreshes)
+        conversation = _conversation_ttl(forecasts.after_reply, prices, refreshes=Intent.TURN_FINISHED in intents)
     shared = prompt.shared_ttl
     if shared == "auto":
         shared = _shared_ttl(forecasts.arrivals, prices)
@@ -65,3 +62,31 @@ def ttl_without_refreshes(silence: GapForecast, prices: Rates, *, new_share: flo
         read=float(prices.cache_read / prices.input),
     )
     return "1h" if pays else "5m"
+
+
+def long_ttl_pays(
+    *, late_share: float, very_late_share: float, new_share: float, write: float, long_write: float, read: float
+) -> bool:
+    """One hour instead of five minutes WITHOUT refreshes.
+
+    `late_share`, `very_late_share`: gaps over five minutes and over an hour; `new_share`: new tokens of a turn as a
+    share of the prefix.
+    """
+    return (long_write - read) * very_late_share + (long_write - write) * new_share < (write - read) * late_share
+
+
+def long_ttl_gain(stakes: KeepStakes, survival: Survival) -> float:
+    """What an hour's lifetime on a request that starts now gains over five minutes, refreshes on either side included.
+
+    Without the price of the longer write: the caller compares.
+    """
+    soon = REFRESH_AT_FRACTION * SHORT_TTL_SECONDS
+    plan = plan_keeping(
+        stakes,
+        survival,
+        silent_seconds=soon,
+        left_seconds=SHORT_TTL_SECONDS - soon,
+        held_left_seconds=LONG_TTL_SECONDS - soon if stakes.held_loss is not None else 0.0,
+    )
+    short = lapse_cost(stakes, survival, SHORT_TTL_SECONDS, LONG_TTL_SECONDS) - survival(soon) * plan.value
+    return short - cost_after_touch(stakes, survival, 0.0, LONG_TTL_SECONDS)

@@ -7,10 +7,14 @@ from typing import Any, Literal, Protocol
 
 from warmcache.core.guards import Change, Claim, Expectation, Refusal
 from warmcache.core.prefix import Request
+from warmcache.core.reasons import Reason
+from warmcache.core.upstreams import Upstream
 from warmcache.core.usage import Usage
 
-Upstream = Literal["anthropic", "simulator", "local"]
-BlockKind = Literal["text", "thinking", "tool_input"]
+DeltaKind = Literal["text", "thinking", "tool_input"]
+BlockKind = Literal["text", "thinking", "tool_input", "other"]
+"""`tool_input`: a call, also of a tool that the provider runs. `other`: whatever has no text of its own that streams,
+and what this code has never heard of."""
 
 
 class Clock(Protocol):
@@ -59,15 +63,17 @@ class BlockBegan:
     index: int
     kind: BlockKind
     name: str = ""
-    """The tool's name; empty for text and thinking."""
+    """The tool's name; empty for every other kind."""
     block: Mapping[str, Any] = field(default_factory=dict)
-    """The API's own block as it began."""
+    """The API's own block as it began, whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockDelta:
+    """More text of a block. A tool's input comes in pieces of its JSON, or in one where the block began with it."""
+
     index: int
-    kind: BlockKind
+    kind: DeltaKind
     text: str
 
 
@@ -80,8 +86,23 @@ class BlockSigned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BlockExtended:
+    """What else is added to a block: a citation, or a delta that this code has never heard of. Raw and whole."""
+
+    index: int
+    delta: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BlockEnded:
     index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherEvent:
+    """An event that this code has never heard of. Raw and whole."""
+
+    event: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +111,13 @@ class StreamEnded:
 
     stop_reason: str
     usage: Usage
+    message: Mapping[str, Any] = field(default_factory=dict)
+    """The API's own message in the end, without its content: `stop_details`, `container`, `usage` in full."""
 
 
-StreamEvent = StreamBegan | BlockBegan | BlockDelta | BlockSigned | BlockEnded | StreamEnded
+StreamEvent = (
+    StreamBegan | BlockBegan | BlockDelta | BlockSigned | BlockExtended | BlockEnded | OtherEvent | StreamEnded
+)
 
 
 class Provider(Protocol):
@@ -129,7 +154,7 @@ class Sighting:
     """Since when the holder's call is at the provider, epoch seconds; None while it waits for its turn."""
     is_uncacheable: bool = False
     """A warm-up came back with both cache counters 0."""
-    stopped_for: str | None = None
+    stopped_for: Reason | None = None
     """The reason for which nothing is warmed under this name for a while."""
 
 
@@ -144,13 +169,17 @@ class Allowances(Protocol):
         """Takes all of them or, where one is refused, none; that one is told. One step, whoever else takes."""
 
     async def settle(self, changes: Sequence[Change]) -> None:
-        """What is known now: the true cost, what was used, what was not, what never happened."""
+        """What is known now: the true cost, what was used, what was not, what never happened. A `Pay` and an `Undo`
+        end the store's stop under the name of their account, if there is one."""
 
     async def expect(self, expectations: Sequence[Expectation]) -> None:
         """These layers should be read. A newer expectation of the same prefix_hash replaces the older."""
 
-    async def take_met(self, hashes: Sequence[str], *, started_at: float) -> Sequence[Expectation]:
-        """Those that a request with these hashes could read, when it started then. Each is given out once."""
+    async def take_met(
+        self, hashes: Sequence[str], *, started_at: float, changes: Sequence[Change] = ()
+    ) -> Sequence[Expectation]:
+        """Those that a request with these hashes could read, when it started then. Each is given out once. Settles
+        `changes` too. Costs at most one round trip."""
 
     async def take_missed(self) -> Sequence[Expectation]:
         """Some of those that nobody has come for in time. Each is given out once."""
@@ -169,11 +198,8 @@ class WarmthStore(Protocol):
     async def look_up(self, hashes: Sequence[str], *, stops: Sequence[str] = ()) -> Mapping[str, Sighting]:
         """Only hashes and names of stops of which something is known. Costs at most one round trip."""
 
-    async def stop(self, name: str, *, reason: str, ttl_seconds: float) -> None:
-        """Nothing is warmed under this name for a while. The last word counts."""
-
-    async def lift(self, names: Sequence[str]) -> None:
-        """Ends these stops, where there are any."""
+    async def stop(self, name: str, *, reason: Reason, ttl_seconds: float) -> None:
+        """Nothing is warmed under this name for a while, or until `Allowances.settle` ends it. The last word counts."""
 
     async def claim(self, prefix_hash: str, *, owner: str, ttl_seconds: float, begins: bool = False) -> bool:
         """Takes the lease unless somebody holds it. Exactly one of any number of callers gets True.
@@ -195,14 +221,12 @@ class WarmthStore(Protocol):
     async def wait_until_released(self, prefix_hash: str, *, timeout_seconds: float) -> bool:
         """True as soon as nobody holds the lease, False after the time-out."""
 
-    async def record_warm(self, expires_at_by_hash: Mapping[str, float]) -> None:
-        """These entries were written or read. An earlier expiry never replaces a later one."""
+    async def record_warm(self, expires_at_by_hash: Mapping[str, float], *, gone: Sequence[str] = ()) -> None:
+        """These entries were written or read. An earlier expiry never replaces a later one. Those `gone` turned out not
+        to have been there, and are forgotten first. Costs at most one round trip."""
 
     async def record_uncacheable(self, prefix_hash: str, *, ttl_seconds: float) -> None:
         """Warming this prefix has no effect."""
-
-    async def forget(self, hashes: Sequence[str]) -> None:
-        """These entries turned out not to be there."""
 
     async def aclose(self) -> None:
         """Closes its connections; the only method that never raises."""

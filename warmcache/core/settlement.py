@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 
 from warmcache.core.economics import Rates, request_cost_usd
+from warmcache.core.outcomes import Outcome
 from warmcache.core.usage import Usage
 
 FULL_READ_SHARE = 0.99
@@ -30,10 +31,17 @@ SNAP_SHARE = 0.05
 COST_STEP = Decimal("1e-8")
 """What the ledger's columns hold."""
 
-MET = ("hit", "joined", "raced")
+MET = (Outcome.HIT, Outcome.JOINED, Outcome.RACED)
 """Outcomes that make a request point at the warm-up."""
 
-BEST_FIRST = ("hit", "joined", "raced", "diverged", "evicted", "unused", "cancelled", "failed")
+BEST_FIRST = (
+    *MET,
+    Outcome.DIVERGED,
+    Outcome.EVICTED,
+    Outcome.UNUSED,
+    Outcome.CANCELLED,
+    Outcome.FAILED,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,11 +108,11 @@ def split_bill(spans: Sequence[Span], usage: Usage, rates: Rates | None) -> list
     ]
 
 
-def outcome_of(line: Line, *, read_tokens: int) -> str | None:
+def outcome_of(line: Line, *, read_tokens: int) -> Outcome | None:
     """`hit` or `evicted`, by what a request in time and with the same bytes read in all; None where nothing tells."""
     if not line.is_billed and not read_tokens:
         return None
-    return "hit" if _is_read(line, read_tokens) else "evicted"
+    return Outcome.HIT if _is_read(line, read_tokens) else Outcome.EVICTED
 
 
 def credit_of(line: Line, *, read_tokens: int) -> int:
@@ -113,7 +121,7 @@ def credit_of(line: Line, *, read_tokens: int) -> int:
     return min(max(read_tokens - written_from, 0), line.written_tokens)
 
 
-def summary(lines: Iterable[tuple[str, int]]) -> str:
+def summary(lines: Iterable[tuple[Outcome, int]]) -> Outcome:
     """A warm-up's outcome from its lines, (outcome, written tokens) in the order of the prompt; empty while it waits.
 
     The best of the lines that it wrote. A layer that was only renewed counts where nothing was written, and then the
@@ -122,8 +130,8 @@ def summary(lines: Iterable[tuple[str, int]]) -> str:
     known = list(lines)
     deciding = [outcome for outcome, written in known if written] or [outcome for outcome, _ in known[-1:]]
     settled = [outcome for outcome in deciding if outcome]
-    best = min(settled, key=BEST_FIRST.index, default="")
-    return best if best in MET or len(settled) == len(deciding) else ""
+    best = min(settled, key=BEST_FIRST.index, default=Outcome.PENDING)
+    return best if best in MET or len(settled) == len(deciding) else Outcome.PENDING
 
 
 def _is_read(line: Line, read_tokens: int) -> bool:

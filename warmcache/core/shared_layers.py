@@ -1,12 +1,16 @@
 """Is it worth holding a layer that everybody shares warm? Told from how often requests came, in dollars a month."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from warmcache.core.catalog import facts_for
 from warmcache.core.economics import Rates
-from warmcache.core.keeping import SharedOption, best_shared_option, shared_options
-from warmcache.core.prefill import PrefillForecast
+from warmcache.core.forecast.prefill import PrefillForecast
+from warmcache.core.keeping import REFRESH_AT_FRACTION
+from warmcache.core.reasons import Reason
+from warmcache.core.ttl import LONG_TTL_SECONDS, SHORT_TTL_SECONDS
 
 RECENT_HOURS = 3
 SAME_HOUR_DAYS = 7
@@ -34,6 +38,53 @@ class Arrivals:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SharedOption:
+    """One way to treat a layer that everybody shares. `cost_per_second` is in prices of the layer, over plain reads."""
+
+    name: str
+    ttl_seconds: int
+    is_held: bool
+    cost_per_second: float
+
+
+def shared_options(
+    *, requests_per_second: float, write: float, long_write: float, read: float, late_worth: float = 0.0
+) -> tuple[SharedOption, ...]:
+    """Cheapest first, for requests that arrive at random at a steady rate.
+
+    `late_worth`: what a cold layer costs a person in seconds, in the same unit. A held layer is refreshed only when
+    nobody has used it for nine tenths of its TTL, so busy assistants pay nothing for being held.
+    """
+    rate = requests_per_second
+    options = [
+        SharedOption(
+            name=f"lazy_{name}",
+            ttl_seconds=ttl,
+            is_held=False,
+            cost_per_second=rate * (price - read + late_worth) * math.exp(-rate * ttl),
+        )
+        for name, ttl, price in (("5m", SHORT_TTL_SECONDS, write), ("1h", LONG_TTL_SECONDS, long_write))
+    ]
+    options += [
+        SharedOption(name=f"hold_{name}", ttl_seconds=ttl, is_held=True, cost_per_second=_holding(rate, ttl, read))
+        for name, ttl in (("5m", SHORT_TTL_SECONDS), ("1h", LONG_TTL_SECONDS))
+    ]
+    return tuple(sorted(options, key=lambda option: option.cost_per_second))
+
+
+def _holding(rate: float, ttl_seconds: int, read: float) -> float:
+    interval = REFRESH_AT_FRACTION * ttl_seconds
+    if rate * interval > 700:
+        return 0.0
+    return rate * read / math.expm1(rate * interval) if rate > 0 else read / interval
+
+
+def best_shared_option(options: Sequence[SharedOption]) -> SharedOption:
+    """The cheapest; among equals the one that needs no holder."""
+    return min(options, key=lambda option: (option.cost_per_second, option.is_held))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SharedForecast:
     """What each way to treat one shared layer costs over plain reads, a late person's wait included."""
 
@@ -45,7 +96,7 @@ class SharedForecast:
     """Cheapest first; empty where it cannot be cached or has no known price."""
     usd_per_unit: Decimal = Decimal(0)
     """The layer once, as plain input: what the options' costs are counted in."""
-    reason: str = ""
+    reason: Reason | None = None
     """Why there are no options."""
 
     @property
@@ -79,7 +130,7 @@ def forecast_shared_layer(
     model: str,
     prefix_tokens: int,
     ttl_seconds: int,
-    obstacle: str | None,
+    obstacle: Reason | None,
     arrivals: Arrivals,
     rates: Rates | None,
     prefill: PrefillForecast,
@@ -97,7 +148,7 @@ def forecast_shared_layer(
         options=(),
         reason=reason,
     )
-    if reason or rates is None:
+    if reason is not None or rates is None:
         return known
     unit = prefix_tokens * rates.input
     return SharedForecast(
@@ -115,8 +166,8 @@ def forecast_shared_layer(
     )
 
 
-def _why_not(model: str, prefix_tokens: int, rates: Rates | None) -> str:
+def _why_not(model: str, prefix_tokens: int, rates: Rates | None) -> Reason | None:
     if prefix_tokens < facts_for(model).min_prefix_tokens:
-        return "below_minimum_tokens"
+        return Reason.BELOW_MINIMUM_TOKENS
     # A local model costs nothing, and what costs nothing cannot be weighed against a wait.
-    return "unknown_price" if rates is None or rates.input <= 0 else ""
+    return Reason.UNKNOWN_PRICE if rates is None or rates.input <= 0 else None

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from warmcache.core.economics import Rates
-from warmcache.core.forecast import Forecasts
-from warmcache.core.keeping import KeepStakes
-
-TYPING = "typing"
+from warmcache.core.forecast.forecasts import Forecasts
+from warmcache.core.intents import Sign
+from warmcache.core.keeping import KeepPlan, KeepStakes, plan_keeping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,22 +18,50 @@ class RestingPrefix:
     """In the cache until it lapses."""
     missing_tokens: int
     """The end of the history that no request has carried yet: the last reply."""
+    shared_tokens: int = 0
+    """The part that others will have kept alive whenever somebody comes back."""
     held_tokens: int = 0
-    """The part that lives on when the rest lapses, because others use it or it was written for longer."""
+    """The part that lives on when the rest lapses, because it was written for longer."""
     asks_tool: bool = False
     """A program comes back, whose seconds nobody waits for."""
+    hour_holds: float | None = None
+    """The chance that the next request begins with the missing tokens too, where a refresh may write them for an
+    hour; None where it may not."""
 
     @property
     def tokens(self) -> int:
         return self.live_tokens + self.missing_tokens
 
 
-def stakes_of(prefix: RestingPrefix, forecasts: Forecasts, rates: Rates, *, value_of_second_usd: Decimal) -> KeepStakes:
-    """For `plan_keeping`. A refresh reads what is live and writes what is missing.
+def plan_refresh(
+    prefix: RestingPrefix,
+    forecasts: Forecasts,
+    rates: Rates,
+    *,
+    value_of_second_usd: Decimal,
+    silent_seconds: float,
+    left_seconds: float,
+    ttl_seconds: int,
+    held_left_seconds: float,
+) -> KeepPlan:
+    """Near expiry, once the gates of `decide` have let it pass: whether a refresh pays. Times as in `plan_keeping`."""
+    return plan_keeping(
+        stakes_of(prefix, forecasts, rates, value_of_second_usd=value_of_second_usd),
+        forecasts.silence(asks_tool=prefix.asks_tool).survival,
+        silent_seconds=silent_seconds,
+        left_seconds=left_seconds,
+        ttl_seconds=ttl_seconds,
+        held_left_seconds=held_left_seconds,
+    )
 
-    Not for an hour: what is in the cache already would keep the lifetime it was written with.
+
+def stakes_of(prefix: RestingPrefix, forecasts: Forecasts, rates: Rates, *, value_of_second_usd: Decimal) -> KeepStakes:
+    """A refresh reads what is live and writes what is missing.
+
+    What is in the cache already keeps the lifetime it was written with, so only the missing part can be written for
+    longer.
     """
-    read = prefix.live_tokens * rates.cache_read
+    read, missing = prefix.live_tokens * rates.cache_read, prefix.missing_tokens
     loss, held_loss = (
         lapse_usd(
             forecasts,
@@ -45,12 +72,15 @@ def stakes_of(prefix: RestingPrefix, forecasts: Forecasts, rates: Rates, *, valu
             asks_tool=prefix.asks_tool,
             value_of_second_usd=value_of_second_usd,
         )
-        for live_tokens in (0, prefix.held_tokens)
+        for live_tokens in (prefix.shared_tokens, prefix.held_tokens)
     )
+    may_upgrade = prefix.hour_holds is not None and missing > 0
     return KeepStakes(
-        refresh=float(read + prefix.missing_tokens * rates.cache_write_5m),
+        refresh=float(read + missing * rates.cache_write_5m),
+        upgrade=float(read + missing * rates.cache_write_1h) if may_upgrade else None,
+        upgrade_holds=prefix.hour_holds or 0.0,
         loss=loss,
-        held_loss=min(loss, held_loss) if prefix.held_tokens else None,
+        held_loss=min(loss, held_loss) if prefix.held_tokens > prefix.shared_tokens else None,
     )
 
 
@@ -75,7 +105,7 @@ def _wait_worth(
     model: str, cold_tokens: int, cached_tokens: int, forecasts: Forecasts, rates: Rates, value: float
 ) -> float:
     """What the wait costs, without the part that a warm-up at the first key would spare where that pays."""
-    typing, prefill = forecasts.intent(TYPING), forecasts.prefill(model)
+    typing, prefill = forecasts.intent(Sign.TYPING), forecasts.prefill(model)
     saved = prefill.saved_seconds(cold_tokens, cached_tokens=cached_tokens)
     spared = value * typing.saved_seconds(saved, round_trip_seconds=prefill.round_trip_seconds)
     read, write = float(rates.cache_read), float(rates.cache_write_5m)

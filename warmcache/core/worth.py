@@ -4,14 +4,13 @@ Everything is an expectation over one question: will a real request with this pr
 warm-up's start? With that chance `q`, prices per token and the price of a second, for the cold part `c` and the hot
 part `h` of a prefix:
 
-    paid now                 r*h + w*c                              the warm-up's own bill
-    saved later              q * ((w' - r)*c + lapse*(w - r)*h)     the real request reads instead of writing
+    paid now                 r*h + w*c                             the warm-up's own bill
+    saved later              q * ((w - r)*c + lapse*(w - r)*h)     the real request reads instead of writing
     benefit                  q * value_of_second * saved_seconds
     worth it                 benefit > paid now - saved later
 
-`w'` is what the real request would have paid per token: its own write price, or the input price where it does not
-cache. `lapse` is the chance that the hot part would have expired before the send. A prefix that is wholly cold is
-worth warming from `q = w / (w - r + V)` on, `V` being the latency's worth in prices of the prefix.
+`lapse` is the chance that the hot part would have expired before the send. A prefix that is wholly cold is worth
+warming from `q = w / (w - r + V)` on, `V` being the latency's worth in prices of the prefix.
 
 Money is `Decimal` US dollars; chances are floats in 0..1; times are seconds.
 """
@@ -20,8 +19,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from warmcache.core.catalog import facts_for
 from warmcache.core.economics import Rates, RateSource
+from warmcache.core.reasons import JoinReason
+from warmcache.core.ttl import SHORT_TTL_SECONDS
 
 ZERO = Decimal(0)
 
@@ -32,7 +32,7 @@ class LayerStake:
 
     tokens: int
     hot_tokens: int = 0
-    ttl_seconds: int = 300
+    ttl_seconds: int = SHORT_TTL_SECONDS
 
     @property
     def cold_tokens(self) -> int:
@@ -65,8 +65,6 @@ class Outlook:
 class Worth:
     """A warm-up, weighed. `net_usd = benefit_usd - extra_usd` and `extra_usd = cost_usd - saved_later_usd`."""
 
-    is_worth_it: bool
-    reason: str
     prefix_tokens: int
     hot_tokens: int
     send_chance: float
@@ -82,8 +80,9 @@ class Worth:
     price_version: str = ""
 
     @property
-    def cold_tokens(self) -> int:
-        return self.prefix_tokens - self.hot_tokens
+    def is_worth_it(self) -> bool:
+        """Without a known price it is not."""
+        return self.cost_usd is not None and self.net_usd > 0
 
     @property
     def extra_usd(self) -> Decimal:
@@ -105,26 +104,12 @@ def price_of_a_second_usd(extra_usd: Decimal, expected_seconds: float) -> Decima
     return extra_usd / Decimal(expected_seconds) if expected_seconds > 0 else None
 
 
-def break_even_chance(*, write: float, read: float, latency_worth: float) -> float | None:
-    """The `q` above which a wholly cold prefix is worth warming; all three in prices of the prefix as plain input."""
-    gained = write - read + latency_worth
-    return write / gained if gained > 0 else None
-
-
 def weigh(
-    layers: Sequence[LayerStake],
-    outlook: Outlook,
-    *,
-    model: str,
-    rates: RateSource,
-    value_of_second_usd: Decimal,
-    real_request_caches: bool = True,
+    layers: Sequence[LayerStake], outlook: Outlook, *, model: str, rates: RateSource, value_of_second_usd: Decimal
 ) -> Worth:
-    """Whether to warm these layers now. The whole prompt is priced at the tier that its size falls into."""
+    """What warming these layers now is worth. The whole prompt is priced at the tier that its size falls into."""
     prefix_tokens = sum(layer.tokens for layer in layers)
-    unweighed = Worth(
-        is_worth_it=False,
-        reason="below_minimum_tokens",
+    unpriced = Worth(
         prefix_tokens=prefix_tokens,
         hot_tokens=sum(layer.hot_tokens for layer in layers),
         send_chance=outlook.send_chance,
@@ -133,50 +118,26 @@ def weigh(
         value_of_second_usd=value_of_second_usd,
     )
     prices = rates(model, prefix_tokens)
-    if prefix_tokens < facts_for(model).min_prefix_tokens:
-        cost = prefix_tokens * prices.input if prices else None
-        return replace(unweighed, saved_seconds=0.0, cost_usd=cost)
-    if prices is None:
-        return replace(unweighed, reason="unknown_price")
-    if unweighed.cold_tokens == 0 and outlook.lapse_chance == 0:
-        return replace(
-            unweighed,
-            reason="already_warm",
-            saved_seconds=0.0,
-            cost_usd=prefix_tokens * prices.cache_read,
-            price_version=prices.version,
-        )
-    return _weigh(unweighed, layers, prices, real_request_caches)
+    return unpriced if prices is None else _priced(unpriced, layers, prices)
 
 
-def _weigh(unweighed: Worth, layers: Sequence[LayerStake], prices: Rates, real_request_caches: bool) -> Worth:
-    chance = Decimal(unweighed.send_chance)
-    lapse = Decimal(unweighed.lapse_chance)
+def _priced(unpriced: Worth, layers: Sequence[LayerStake], prices: Rates) -> Worth:
+    chance = Decimal(unpriced.send_chance)
+    lapse = Decimal(unpriced.lapse_chance)
     cost = gained = ZERO
     for layer in layers:
         write = prices.cache_write(layer.ttl_seconds)
-        unwarmed = write if real_request_caches else prices.input
         cost += layer.hot_tokens * prices.cache_read + layer.cold_tokens * write
-        gained += layer.cold_tokens * (unwarmed - prices.cache_read)
-        gained += layer.hot_tokens * (unwarmed - prices.cache_read) * lapse
-    seconds = unweighed.value_of_second_usd * Decimal(unweighed.saved_seconds)
-    weighed = replace(
-        unweighed,
+        gained += (layer.cold_tokens + layer.hot_tokens * lapse) * (write - prices.cache_read)
+    seconds = unpriced.value_of_second_usd * Decimal(unpriced.saved_seconds)
+    return replace(
+        unpriced,
         cost_usd=cost,
         saved_later_usd=chance * gained,
         benefit_usd=chance * seconds,
         break_even_chance=float(cost / (gained + seconds)) if gained + seconds > 0 else None,
         price_version=prices.version,
     )
-    if weighed.net_usd <= 0:
-        return replace(weighed, reason="not_worth_it")
-    return replace(weighed, is_worth_it=True, reason=_why(weighed))
-
-
-def _why(worth: Worth) -> str:
-    if worth.hot_tokens == 0:
-        return "cold"
-    return "partly_cold" if worth.cold_tokens else "expiring"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,9 +145,8 @@ class JoinChoice:
     """Wait for a warm-up in flight, or go. `gain_seconds` is negative where joining takes longer."""
 
     joins: bool
-    reason: str
+    reason: JoinReason
     gain_seconds: float
-    saved_usd: Decimal
     bound_seconds: float
     """How much longer to wait at most."""
 
@@ -221,19 +181,18 @@ def weigh_joining(
         pays=value_of_second_usd * Decimal(gain) + saved > 0,
     )
     return JoinChoice(
-        joins=reason in ("faster", "cheaper"),
+        joins=reason in (JoinReason.FASTER, JoinReason.CHEAPER),
         reason=reason,
         gain_seconds=gain,
-        saved_usd=saved,
         bound_seconds=max(0.0, bound),
     )
 
 
-def _join_reason(*, is_young: bool, is_overdue: bool, is_faster: bool, pays: bool) -> str:
+def _join_reason(*, is_young: bool, is_overdue: bool, is_faster: bool, pays: bool) -> JoinReason:
     if is_young:
-        return "just_started"
+        return JoinReason.JUST_STARTED
     if is_overdue:
-        return "overdue"
+        return JoinReason.OVERDUE
     if not pays:
-        return "not_worth_waiting"
-    return "faster" if is_faster else "cheaper"
+        return JoinReason.NOT_WORTH_WAITING
+    return JoinReason.FASTER if is_faster else JoinReason.CHEAPER

@@ -5,15 +5,21 @@ in it at once; every few seconds it adds the news to the database and takes what
 """
 
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from warmcache.core.forecast import Forecasts, IntentForecast
+from warmcache.core.forecast.forecasts import Forecasts
+from warmcache.core.intents import Sign
 from warmcache.core.usage import Usage
 from warmcache.learned import rows
-from warmcache.ledger.writer import Ledger
 from warmcache.models import LearnedEvidence
 
 logger = logging.getLogger(__name__)
+
+Stored = dict[str, dict[str, Any]]
+"""Label -> evidence."""
+
+Performs = Callable[[Callable[[], Stored]], Awaitable[Stored]]
 
 MAX_LABELS = 1000
 """Beyond, a label is decided with the priors: labels are products and assistants, never people."""
@@ -38,20 +44,19 @@ class Learning:
                 self._known[label] = known
         return known
 
-    def saw_sign(self, label: str, name: str, *, sent: bool, lead_seconds: float = 0.0) -> None:
-        """What came of an intent; `name` as `policy.forecast_name` gives it."""
-        if name:
-            for forecasts in self._both(label):
-                intent: IntentForecast = forecasts.intent(name)
-                intent.observe(sent=sent, lead_seconds=lead_seconds)
+    def saw_sign(self, label: str, sign: Sign, *, sent: bool, lead_seconds: float = 0.0) -> None:
+        """What came of it."""
+        for forecasts in self._both(label):
+            forecasts.intent(sign).observe(sent=sent, lead_seconds=lead_seconds)
 
     def saw_return(self, label: str, seconds: float, *, asked_tool: bool) -> None:
         """The next request of a place, so long after the one before it."""
         since = min(seconds, rows.SILENCE_HORIZON_SECONDS)
         for forecasts in self._both(label):
-            gaps = forecasts.after_tool_use if asked_tool else forecasts.after_reply
             # A silence beyond the horizon was counted up to it when it was still going on.
-            gaps.observe(seconds, returned=True, since=since if seconds > since else 0.0)
+            forecasts.silence(asks_tool=asked_tool).observe(
+                seconds, returned=True, since=since if seconds > since else 0.0
+            )
 
     def saw_arrival(self, label: str, seconds: float) -> None:
         """A request, so long after the one before it, whoever sent them."""
@@ -67,13 +72,16 @@ class Learning:
                     uncached_tokens=uncached, cached_tokens=usage.cache_read_tokens, ttft_seconds=seconds
                 )
 
-    async def exchange(self, ledger: Ledger, now: float) -> None:
-        """Stores the news and takes what others have stored; a database that fails costs nothing but time."""
+    async def exchange(self, perform: Performs, now: float) -> None:
+        """Stores the news and takes what others have stored; a database that fails costs nothing but time.
+
+        `perform` runs a synchronous function that uses the database, in turn with other writes.
+        """
         if not self._is_on:
             return
         news, self._fresh = self._fresh, {}
         try:
-            stored = await ledger.perform(lambda: rows.exchange(self._upstream, news, now=now))
+            stored = await perform(lambda: rows.exchange(self._upstream, news, now=now))
         except Exception as error:
             logger.warning("What was learned could not be stored and will be tried again: %s", error)
             for label, later in self._fresh.items():
@@ -82,7 +90,7 @@ class Learning:
             return
         self._take(stored)
 
-    def _take(self, stored: dict[str, dict[str, Any]]) -> None:
+    def _take(self, stored: Stored) -> None:
         self._speed = self._loaded(LearnedEvidence.SPEED, stored.pop(LearnedEvidence.SPEED, {}))
         for label in [*self._known, *(label for label in stored if label not in self._known)][:MAX_LABELS]:
             self._known[label] = self._with_speed(self._loaded(label, stored.get(label, {})))

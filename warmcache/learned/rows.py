@@ -7,9 +7,9 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q
 
-from warmcache.core.forecast import Forecasts
-from warmcache.ledger.rows import answered, at
-from warmcache.models import LearnedEvidence
+from warmcache.core.forecast.forecasts import Forecasts
+from warmcache.core.moments import at
+from warmcache.models import LearnedEvidence, answered
 
 SILENCE_HORIZON_SECONDS = 7200.0
 """A request without a successor for so long has told all that a plan asks: its silence is counted that far."""

@@ -1,38 +1,31 @@
 """Rows of the ledger: written, settled and swept. Synchronous; `ledger/writer.py` calls it off the event loop."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F
 
 from warmcache.core.economics import Rates
+from warmcache.core.intents import Intent
+from warmcache.core.moments import at
+from warmcache.core.origin import Origin
+from warmcache.core.outcomes import Arm, Outcome, RequestWarmth
 from warmcache.core.prefix import Prefix
+from warmcache.core.reasons import Reason
 from warmcache.core.settlement import total_cost_usd
 from warmcache.core.usage import Usage
 from warmcache.ledger import settlement as lines
-from warmcache.models import Arm, LostWrites, Outcome, SkipCount, UsageRecord, WarmUp
+from warmcache.ledger.settleable import Place, Reading
+from warmcache.ledger.silences import Follower, Silence, end_silence
+from warmcache.models import CONVERSING, LostWrites, SkipCount, UsageRecord, WarmUp
 
 _MAX_PROVIDER_WORD = 80
 """The column's width: an id of the provider's that is longer must not cost the row."""
-
-CONVERSING = (UsageRecord.Purpose.REPLY, UsageRecord.Purpose.TOOL_ROUND)
-"""Requests that go on with a conversation and use its layers; a title or a compaction has a prompt of its own."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """For whom and where a request was made. `label`, `subject` and `place` are the host's own words."""
-
-    label: str
-    subject: str
-    upstream: str
-    place: str = ""
-    """Which conversation. A request tells what was warmed in its own under other bytes; empty tells nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +35,8 @@ class WarmUpFacts:
     id: UUID
     origin: Origin
     prefix: Prefix
-    intent: str
-    reason: str
+    intent: Intent
+    reason: Reason
     """Why the policy said yes."""
     started_at: float
     numbers: dict[str, Any] = field(default_factory=dict)
@@ -78,9 +71,9 @@ class RequestFacts:
     followed_request: bool = False
     """It waited for another real request, which wrote what it needed."""
     asked_tool: bool = False
-    arm: str = ""
-    """Of the visit that it ended: `treated`, `held_out`, or empty outside the experiment."""
-    intent: str = ""
+    arm: Arm = Arm.NONE
+    """Of the visit that it ended."""
+    intent: Intent | None = None
     """At which the policy had said warm in that visit."""
     lead_ms: int | None = None
     numbers: dict[str, Any] = field(default_factory=dict)
@@ -88,18 +81,10 @@ class RequestFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Silence:
-    """How long a place was silent before a request, and whether the reply before it had asked for a tool."""
-
-    seconds: float
-    asked_tool: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """What a real request found: `warmth` is `hit`, `joined`, `raced`, `cold` or `held_out`."""
+    """What a real request found."""
 
-    warmth: str
+    warmth: RequestWarmth
     warm_up_id: UUID | None
     cost_usd: Decimal | None
     silence: Silence | None = None
@@ -108,27 +93,22 @@ class Settlement:
     """Since the request before it under the same label, whoever sent it; None for the first, and for a title."""
 
 
-def at(epoch_seconds: float) -> datetime:
-    return datetime.fromtimestamp(epoch_seconds, tz=UTC)
-
-
 @transaction.atomic
 def insert_warm_up(facts: WarmUpFacts) -> None:
-    """The row stands before the call ends, so that a request that races it, or a crash, leaves a trace."""
+    """The row stands before the call ends, so that a request that races it, or a crash, leaves a trace. Where it stands
+    already it is left alone."""
     started_at, deepest = at(facts.started_at), facts.prefix.breakpoints[-1]
-    _, is_new = WarmUp.objects.get_or_create(
+    row = WarmUp(
         id=facts.id,
-        defaults={
-            **_origin_columns(facts.origin, facts.prefix),
-            "intent": facts.intent,
-            "reason": facts.reason,
-            "numbers": facts.numbers,
-            "started_at": started_at,
-            "estimated_expires_at": started_at + timedelta(seconds=deepest.ttl_seconds),
-        },
+        **_origin_columns(facts.origin, facts.prefix),
+        intent=facts.intent,
+        reason=facts.reason,
+        numbers=facts.numbers,
+        started_at=started_at,
+        estimated_expires_at=started_at + timedelta(seconds=deepest.ttl_seconds),
     )
-    if is_new:
-        lines.open_lines(facts.id, facts.prefix, started_at)
+    WarmUp.objects.bulk_create([row], ignore_conflicts=True)
+    lines.open_lines(facts.id, facts.prefix, started_at)
 
 
 @transaction.atomic
@@ -142,15 +122,14 @@ def finish_warm_up(
     response_id: str = "",
 ) -> None:
     """What it was billed, in all and per layer. Whole even where the row was never inserted."""
-    insert_warm_up(facts)
-    ended_at = at(facts.started_at + duration_ms / 1000)
-    lines.bill_lines(facts.id, facts.prefix, usage, rates, ended_at)
-    WarmUp.objects.filter(pk=facts.id).update(
+    _update_warm_up(
+        facts,
         **_usage_columns(usage, rates),
         duration_ms=duration_ms,
         request_id=request_id[:_MAX_PROVIDER_WORD],
         response_id=response_id[:_MAX_PROVIDER_WORD],
     )
+    lines.bill_lines(facts.id, facts.prefix, usage, rates, at(facts.started_at + duration_ms / 1000))
 
 
 @transaction.atomic
@@ -158,9 +137,8 @@ def fail_warm_up(
     facts: WarmUpFacts, *, outcome: Outcome, error_code: str, request_id: str, duration_ms: int, now: float
 ) -> None:
     """It bought nothing, whatever it cost. Whole even where the row was never inserted."""
-    insert_warm_up(facts)
-    lines.end_lines(facts.id, outcome, at(now))
-    WarmUp.objects.filter(pk=facts.id).update(
+    _update_warm_up(
+        facts,
         outcome=outcome,
         error_code=error_code,
         request_id=request_id[:_MAX_PROVIDER_WORD],
@@ -168,20 +146,27 @@ def fail_warm_up(
         estimated_expires_at=None,
         settled_at=at(now),
     )
+    lines.end_lines(facts.id, outcome, at(now))
+
+
+def _update_warm_up(facts: WarmUpFacts, **columns: Any) -> None:
+    """Takes the row's lock, as whoever changes its lines must."""
+    row = WarmUp.objects.filter(pk=facts.id)
+    if not row.update(**columns):
+        insert_warm_up(facts)
+        row.update(**columns)
 
 
 @transaction.atomic
-def record_request(facts: RequestFacts) -> Settlement:
-    """Writes the request's row and settles the warm-ups that it did or did not use."""
+def record_request(facts: RequestFacts, *, then: Callable[[Settlement], None] | None = None) -> Settlement:
+    """Writes the request's row and settles the warm-ups that it did or did not use: three statements where it follows
+    another one and there is nothing to settle. `then` is called in the same transaction."""
     findings = _settle_lines(facts)
-    silence = _end_silence(facts)
+    silence, arrival_seconds = _since_earlier(facts)
     settlement = replace(
-        settlement_without_row(facts),
-        warm_up_id=findings.met_id,
-        silence=silence,
-        arrival_seconds=_since_last_arrival(facts),
+        settlement_without_row(facts), warm_up_id=findings.met_id, silence=silence, arrival_seconds=arrival_seconds
     )
-    has_missed = findings.has_missed or settlement.warmth == "cold"
+    has_missed = findings.has_missed or settlement.warmth is RequestWarmth.COLD
     UsageRecord.objects.create(
         id=facts.id,
         **_origin_columns(facts.origin, facts.prefix),
@@ -200,51 +185,13 @@ def record_request(facts: RequestFacts) -> Settlement:
         waited_ms=facts.waited_ms,
         asked_tool=facts.asked_tool,
         arm=facts.arm,
-        intent=facts.intent,
+        intent=facts.intent or "",
         lead_ms=facts.lead_ms,
         numbers=facts.numbers,
     )
+    if then is not None:
+        then(settlement)
     return settlement
-
-
-def answered(label: str, upstream: str) -> QuerySet[UsageRecord]:
-    """Requests after which somebody may come back. A title is followed by nothing, and a failure is no reply."""
-    rows = UsageRecord.objects.filter(upstream=upstream, label=label, purpose__in=CONVERSING)
-    return rows.exclude(status="failed")
-
-
-def _end_silence(facts: RequestFacts) -> Silence | None:
-    """Finds the request that this one follows: its deepest entry is one of those that this prefix looks back to."""
-    if facts.purpose not in CONVERSING:
-        return None
-    started_at = at(facts.started_at)
-    earlier = (
-        answered(facts.origin.label, facts.origin.upstream)
-        .filter(
-            subject=facts.origin.subject,
-            prefix_hash__in=facts.prefix.hashes,
-            followed_at=None,
-            started_at__lt=started_at,
-        )
-        .order_by("-started_at")
-        .first()
-    )
-    if earlier is None or not UsageRecord.objects.filter(pk=earlier.pk, followed_at=None).update(
-        followed_at=started_at
-    ):
-        return None
-    return Silence(seconds=(started_at - earlier.started_at).total_seconds(), asked_tool=earlier.asked_tool)
-
-
-def _since_last_arrival(facts: RequestFacts) -> float | None:
-    if facts.purpose not in CONVERSING:
-        return None
-    started_at = at(facts.started_at)
-    of_label = UsageRecord.objects.filter(
-        upstream=facts.origin.upstream, label=facts.origin.label, purpose__in=CONVERSING
-    )
-    last = of_label.filter(started_at__lt=started_at).order_by("-started_at").values_list("started_at", flat=True)
-    return (started_at - earlier).total_seconds() if (earlier := last.first()) is not None else None
 
 
 def settlement_without_row(facts: RequestFacts) -> Settlement:
@@ -278,7 +225,7 @@ def add_skip_counts(counts: Mapping[tuple[float, str, str, str], int]) -> None:
 
 def _settle_lines(facts: RequestFacts) -> lines.Findings:
     """The layers that it read, whoever warmed them; and those of its own place that it did not ask for."""
-    reading = lines.Reading(
+    reading = Reading(
         request_id=facts.id,
         hashes=facts.prefix.hashes,
         started_at=at(facts.started_at),
@@ -292,24 +239,39 @@ def _settle_lines(facts: RequestFacts) -> lines.Findings:
     return lines.settle(reading, _place(facts))
 
 
-def _place(facts: RequestFacts) -> lines.Place | None:
+def _since_earlier(facts: RequestFacts) -> tuple[Silence | None, float | None]:
+    if facts.purpose not in CONVERSING:
+        return None, None
+    origin = facts.origin
+    follower = Follower(
+        upstream=origin.upstream,
+        label=origin.label,
+        subject=origin.subject,
+        hashes=facts.prefix.hashes,
+        started_at=at(facts.started_at),
+    )
+    return end_silence(follower)
+
+
+def _place(facts: RequestFacts) -> Place | None:
     """None for what does not follow what was warmed: a title or a tool round has a prompt of its own."""
     origin = facts.origin
     if not origin.place or facts.purpose != UsageRecord.Purpose.REPLY:
         return None
-    return lines.Place(upstream=origin.upstream, label=origin.label, subject=origin.subject, name=origin.place)
+    return Place(upstream=origin.upstream, label=origin.label, subject=origin.subject, name=origin.place)
 
 
-def _warmth_found(facts: RequestFacts) -> str:
+def _warmth_found(facts: RequestFacts) -> RequestWarmth:
     """What the request met, told by what it really read: `hit`, `joined`, `raced` or `cold`; or `held_out`."""
     if facts.arm == Arm.HELD_OUT:
-        return "held_out"
+        return RequestWarmth.HELD_OUT
     if facts.raced_id is not None:
-        return "raced"
+        return RequestWarmth.RACED
     usage = facts.found or Usage()
     if usage.cache_read_tokens == 0 or usage.cache_read_tokens < usage.cache_write_tokens:
-        return "cold"
-    return "joined" if facts.joined_id is not None or facts.followed_request else "hit"
+        return RequestWarmth.COLD
+    has_joined = facts.joined_id is not None or facts.followed_request
+    return RequestWarmth.JOINED if has_joined else RequestWarmth.HIT
 
 
 def _origin_columns(origin: Origin, prefix: Prefix) -> dict[str, Any]:

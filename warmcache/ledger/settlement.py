@@ -2,57 +2,43 @@
 
 `rows.py` writes the rows around them. The rules themselves are in `core/settlement.py`. Lines are changed only by
 whoever holds the lock of their warm-up, and a transaction takes all its locks at once in one order: many requests
-settle the shared layer of many warm-ups at the same time.
+settle the shared layer of many warm-ups at the same time. What was seen before the lock only says which warm-ups to
+lock: under it their lines are read again, by a statement of its own, which sees what the lock waited for.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Case, Field, Model, Q, QuerySet, Value, When
+from django.db.models.functions import Cast
 
 from warmcache.core.catalog import facts_for
 from warmcache.core.economics import Rates
+from warmcache.core.outcomes import Outcome
 from warmcache.core.prefix import Breakpoint, Prefix
 from warmcache.core.settlement import MET, Line, Span, credit_of, outcome_of, split_bill, summary
 from warmcache.core.usage import Usage
-from warmcache.models import Outcome, WarmUp, WarmUpLine
-
-MAX_SETTLED_AT_ONCE = 500
-"""Open lines that one request may settle, the deepest and newest first: on a busy assistant every warm-up renews the
-shared layer. What is left the next request settles."""
-
-MAX_LINKS_TRIED = 5
+from warmcache.ledger.settleable import (
+    CORRECTABLE,
+    MAX_LINKS_TRIED,
+    OPEN,
+    Place,
+    Reading,
+    find,
+    is_bypassed,
+    is_readable,
+)
+from warmcache.models import WarmUp, WarmUpLine
 
 MAX_SWEPT_AT_ONCE = 1000
 
-_OPEN = (Outcome.PENDING, Outcome.UNUSED)
-"""A request is recorded when it ends: one that started in time may come after the sweep, and knows better."""
-
-_CORRECTABLE = (*_OPEN, Outcome.DIVERGED)
-"""One request had other bytes; another that reads the layer after all knows better too."""
-
 _OTHER_BYTES = {"model_changed", "system_changed", "tools_changed"}
 """Where the provider says so, the bytes differed in something that our hash does not see."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """What a real request found, as far as lines are concerned."""
-
-    request_id: UUID
-    hashes: tuple[str, ...]
-    started_at: datetime
-    ended_at: datetime
-    read_tokens: int | None
-    """None where the provider did not begin to answer: then nothing is known."""
-    miss_reason: str
-    joined_id: UUID | None
-    raced_id: UUID | None
-    waited_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,16 +49,6 @@ class Findings:
     has_missed: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where a reply was asked for: what was warmed there was warmed for it. `name` is the host's own word."""
-
-    upstream: str
-    label: str
-    subject: str
-    name: str
-
-
 def warmed_layers(prefix: Prefix) -> list[Breakpoint]:
     """The layers that get a line. Below the model's minimum no entry is left, so such a layer belongs to the next."""
     minimum = facts_for(prefix.model).min_prefix_tokens
@@ -80,8 +56,8 @@ def warmed_layers(prefix: Prefix) -> list[Breakpoint]:
 
 
 def open_lines(warm_up_id: UUID, prefix: Prefix, started_at: datetime) -> None:
-    """Before the call: what it is about to write, as estimated."""
-    WarmUpLine.objects.bulk_create(
+    """Before the call: what it is about to write, as estimated. Where the lines stand already they are left alone."""
+    lines = [
         WarmUpLine(
             warm_up_id=warm_up_id,
             position=position,
@@ -92,26 +68,25 @@ def open_lines(warm_up_id: UUID, prefix: Prefix, started_at: datetime) -> None:
             estimated_expires_at=started_at + timedelta(seconds=point.ttl_seconds),
         )
         for position, point in enumerate(warmed_layers(prefix))
-    )
+    ]
+    WarmUpLine.objects.bulk_create(lines, ignore_conflicts=True)
 
 
 def bill_lines(warm_up_id: UUID, prefix: Prefix, usage: Usage, rates: Rates | None, now: datetime) -> None:
-    """After the call: what each layer was billed. The lines' costs add up to the call's."""
-    _lock([warm_up_id])
+    """After the call: what each layer was billed. The lines' costs add up to the call's. The caller holds the lock."""
     spans = [Span(end_tokens=p.prefix_tokens, ttl_seconds=p.ttl_seconds) for p in warmed_layers(prefix)]
-    for position, (span, bill) in enumerate(zip(spans, split_bill(spans, usage, rates), strict=True)):
-        WarmUpLine.objects.filter(warm_up=warm_up_id, position=position).update(
-            prefix_tokens=bill.end_tokens or span.end_tokens,
-            written_tokens=bill.written_tokens,
-            read_tokens=bill.read_tokens,
-            cost_usd=bill.cost_usd,
-        )
-    _sum_up([warm_up_id], now)
+    bills = split_bill(spans, usage, rates)
+    lines = list(_of_warm_ups([warm_up_id]).select_related("warm_up"))
+    for line in lines:
+        bill = bills[line.position]
+        line.prefix_tokens = bill.end_tokens or spans[line.position].end_tokens
+        line.written_tokens, line.read_tokens, line.cost_usd = bill.written_tokens, bill.read_tokens, bill.cost_usd
+    _save(lines, "prefix_tokens", "written_tokens", "read_tokens", "cost_usd")
+    _sum_up({line.warm_up_id: line.warm_up for line in lines[:1]}, lines, now)
 
 
 def end_lines(warm_up_id: UUID, outcome: Outcome, now: datetime) -> None:
-    """Of a call that failed or was cancelled: nothing of it can be read."""
-    _lock([warm_up_id])
+    """Of a call that failed or was cancelled: nothing of it can be read. The caller holds the lock."""
     WarmUpLine.objects.filter(warm_up=warm_up_id).update(
         outcome=outcome, settled_at=now, estimated_expires_at=None, request=None, credited_tokens=0
     )
@@ -119,104 +94,68 @@ def end_lines(warm_up_id: UUID, outcome: Outcome, now: datetime) -> None:
 
 def settle(reading: Reading, place: Place | None) -> Findings:
     """Settles the open lines that this request could read, each by itself, whoever's warm-up they belong to; and those
-    that were warmed in its own `place` under other bytes."""
-    warm_up_ids = set(_readable(reading, _CORRECTABLE).values_list("warm_up_id", flat=True)[:MAX_SETTLED_AT_ONCE])
-    if place is not None and reading.read_tokens is not None:
-        warm_up_ids.update(_bypassed(reading, place).values_list("warm_up_id", flat=True))
-    _lock(warm_up_ids)
-    findings = _settle_read(reading, warm_up_ids)
-    has_diverged = place is not None and _settle_bypassed(reading, place, warm_up_ids)
-    _sum_up(warm_up_ids, reading.ended_at)
-    return replace(findings, has_missed=findings.has_missed or has_diverged)
-
-
-def _settle_read(reading: Reading, warm_up_ids: set[UUID]) -> Findings:
-    found: dict[tuple[Outcome, int], list[WarmUpLine]] = defaultdict(list)
-    for line in _readable(reading, _CORRECTABLE).filter(warm_up__in=warm_up_ids):
-        outcome = _outcome(line, reading)
-        if outcome is not None and (line.outcome in _OPEN or outcome in MET):
-            credit = credit_of(_line(line), read_tokens=reading.read_tokens or 0) if outcome in _READ else 0
-            found[outcome, credit].append(line)
-    for (outcome, credit), lines in found.items():
-        WarmUpLine.objects.filter(pk__in=[line.pk for line in lines]).update(
-            outcome=outcome, credited_tokens=credit, request=reading.request_id, settled_at=reading.ended_at
-        )
-    waited_for = {line.warm_up_id for lines in found.values() for line in lines} & {reading.joined_id, reading.raced_id}
-    if reading.waited_ms and waited_for:
-        WarmUp.objects.filter(pk__in=waited_for).update(waited_ms=reading.waited_ms)
-    met = [line for (outcome, _), lines in found.items() if outcome in MET for line in lines]
+    that were warmed in its own `place` under other bytes. One statement where there are none, five where there are."""
+    seen = find(reading, place)
+    to_settle = [line for line in seen if line.outcome not in MET]
+    if not to_settle:
+        return Findings(met_id=_met_before(seen, reading))
+    warm_ups, lines = _locked({line.warm_up_id for line in to_settle})
+    readable = [line for line in lines if is_readable(line, reading)]
+    met_before = [line for line in readable if line.outcome in MET]
+    found = [line for line in readable if _settle_read(line, reading)]
+    passed_by = [line for line in lines if is_bypassed(line, reading, place)]
+    for line in passed_by:
+        line.outcome = Outcome.DIVERGED
+    for line in (*found, *passed_by):
+        line.request_id, line.settled_at = reading.request_id, reading.ended_at
+    _save([*found, *passed_by], "outcome", "credited_tokens", "request_id", "settled_at")
+    waited_for = {line.warm_up_id for line in found} & {reading.joined_id, reading.raced_id}
+    _sum_up(warm_ups, lines, reading.ended_at, waited_ms=dict.fromkeys(waited_for, reading.waited_ms))
+    met = [line for line in found if line.outcome in MET]
     return Findings(
-        met_id=_owed_most(met, reading) if met else _met_before(reading),
-        has_missed=any(outcome in (Outcome.EVICTED, Outcome.DIVERGED) for outcome, _ in found),
+        met_id=_owed_most(met, reading) if met else _met_before([*seen, *met_before], reading),
+        has_missed=any(line.outcome in (Outcome.EVICTED, Outcome.DIVERGED) for line in (*found, *passed_by)),
     )
 
 
-def _settle_bypassed(reading: Reading, place: Place, warm_up_ids: set[UUID]) -> bool:
-    """Whether anything was warmed there that this request has passed by."""
-    bypassed = _bypassed(reading, place).filter(warm_up__in=warm_up_ids).values_list("pk", flat=True)
-    passed_by = list(bypassed) if reading.read_tokens is not None else []
-    WarmUpLine.objects.filter(pk__in=passed_by).update(
-        outcome=Outcome.DIVERGED, request=reading.request_id, settled_at=reading.ended_at
-    )
-    return bool(passed_by)
+def _settle_read(line: WarmUpLine, reading: Reading) -> bool:
+    """Whether the request tells something of this line."""
+    outcome = _outcome(line, reading) if line.outcome in CORRECTABLE else None
+    if outcome is None or (line.outcome not in OPEN and outcome not in MET):
+        return False
+    is_read = outcome in (Outcome.HIT, Outcome.JOINED)
+    line.credited_tokens = credit_of(_line(line), read_tokens=reading.read_tokens or 0) if is_read else 0
+    line.outcome = outcome
+    return True
 
 
 def sweep(now: datetime) -> int:
     """Ends as `unused` what no request came for in time; returns how many lines and warm-ups that settled."""
     ended = Q(estimated_expires_at__lt=now) | Q(estimated_expires_at=None)
     swept = 0
-    while waiting := list(_waiting(ended).values_list("pk", flat=True)[:MAX_SWEPT_AT_ONCE]):
-        swept += _sweep(_waiting(ended).filter(pk__in=waiting), now)
+    waiting = WarmUpLine.objects.filter(ended, outcome=Outcome.PENDING).order_by("pk")
+    while warm_up_ids := set(waiting.values_list("warm_up_id", flat=True)[:MAX_SWEPT_AT_ONCE]):
+        swept += _sweep(warm_up_ids, now)
     without_lines = WarmUp.objects.filter(ended, outcome=Outcome.PENDING, lines=None)
     return swept + WarmUp.objects.filter(pk__in=without_lines.values("pk")).update(
         outcome=Outcome.UNUSED, settled_at=now
     )
 
 
-def _waiting(ended: Q) -> QuerySet[WarmUpLine]:
-    return WarmUpLine.objects.filter(ended, outcome=Outcome.PENDING).order_by("pk")
-
-
 @transaction.atomic
-def _sweep(waiting: QuerySet[WarmUpLine], now: datetime) -> int:
+def _sweep(warm_up_ids: set[UUID], now: datetime) -> int:
     """Whoever comes later finds them settled, by a request perhaps."""
-    warm_up_ids = set(waiting.values_list("warm_up_id", flat=True))
-    _lock(warm_up_ids)
-    swept = WarmUpLine.objects.filter(pk__in=list(waiting.values_list("pk", flat=True))).update(
-        outcome=Outcome.UNUSED, settled_at=now
-    )
-    _sum_up(warm_up_ids, now)
-    return swept
-
-
-_READ = (Outcome.HIT, Outcome.JOINED)
-
-
-def _readable(reading: Reading, outcomes: Iterable[str]) -> QuerySet[WarmUpLine]:
-    """Lines of entries that were alive when the request started, the deepest and newest first."""
-    return (
-        WarmUpLine.objects.filter(
-            prefix_hash__in=reading.hashes,
-            outcome__in=outcomes,
-            estimated_expires_at__gte=reading.started_at,
-            warm_up__started_at__lte=reading.started_at,
-        )
-        .select_related("warm_up")
-        .order_by("-prefix_tokens", "-warm_up__started_at")
-    )
-
-
-def _bypassed(reading: Reading, place: Place) -> QuerySet[WarmUpLine]:
-    """Open lines of the same place that this request cannot read, as its bytes are others."""
-    return WarmUpLine.objects.filter(
-        outcome__in=_OPEN,
-        warm_up__place=place.name,
-        warm_up__subject=place.subject,
-        warm_up__label=place.label,
-        warm_up__upstream=place.upstream,
-        warm_up__started_at__lte=reading.started_at,
-        estimated_expires_at__gte=reading.started_at,
-    ).exclude(prefix_hash__in=reading.hashes)
+    warm_ups, lines = _locked(warm_up_ids)
+    swept = [
+        line
+        for line in lines
+        if line.outcome == Outcome.PENDING and (line.estimated_expires_at is None or line.estimated_expires_at < now)
+    ]
+    for line in swept:
+        line.outcome, line.settled_at = Outcome.UNUSED, now
+    _save(swept, "outcome", "settled_at")
+    _sum_up(warm_ups, lines, now)
+    return len(swept)
 
 
 def _outcome(line: WarmUpLine, reading: Reading) -> Outcome | None:
@@ -231,7 +170,7 @@ def _outcome(line: WarmUpLine, reading: Reading) -> Outcome | None:
     if not _line(line).is_billed and line.warm_up.duration_ms == 0:
         return None
     outcome = outcome_of(_line(line), read_tokens=reading.read_tokens)
-    if outcome == "evicted":
+    if outcome is Outcome.EVICTED:
         return Outcome.DIVERGED if reading.miss_reason in _OTHER_BYTES else Outcome.EVICTED
     return (Outcome.JOINED if has_joined else Outcome.HIT) if outcome else None
 
@@ -258,34 +197,75 @@ def _owed_most(met: Iterable[WarmUpLine], reading: Reading) -> UUID:
     return best.warm_up_id
 
 
-def _met_before(reading: Reading) -> UUID | None:
+def _met_before(lines: Iterable[WarmUpLine], reading: Reading) -> UUID | None:
     """An earlier request settled it, and this one has read it no less."""
     if not reading.read_tokens:
         return None
-    for line in _readable(reading, MET)[:MAX_LINKS_TRIED]:
-        if _outcome(line, reading) in MET:
-            return line.warm_up_id
-    return None
+    met = [line for line in lines if line.outcome in MET]
+    met.sort(key=lambda line: (line.prefix_tokens, line.warm_up.started_at), reverse=True)
+    return next((line.warm_up_id for line in met[:MAX_LINKS_TRIED] if _outcome(line, reading) in MET), None)
 
 
-def _lock(warm_up_ids: Iterable[UUID]) -> None:
-    """Until the end of the transaction, in one order for all."""
+def _locked(warm_up_ids: Iterable[UUID]) -> tuple[dict[UUID, WarmUp], list[WarmUpLine]]:
+    """The warm-ups, locked until the end of the transaction and in one order for all, and then all lines of them."""
     rows = WarmUp.objects.select_for_update().filter(pk__in=list(warm_up_ids)).order_by("pk")
-    list(rows.values_list("pk"))
+    warm_ups = {warm_up.pk: warm_up for warm_up in rows}
+    lines = list(_of_warm_ups(warm_ups))
+    for line in lines:
+        line.warm_up = warm_ups[line.warm_up_id]
+    return warm_ups, lines
 
 
-def _sum_up(warm_up_ids: Iterable[UUID], now: datetime) -> None:
+def _of_warm_ups(warm_up_ids: Iterable[UUID]) -> QuerySet[WarmUpLine]:
+    return WarmUpLine.objects.filter(warm_up__in=list(warm_up_ids)).order_by("warm_up", "position")
+
+
+def _sum_up(
+    warm_ups: Mapping[UUID, WarmUp],
+    lines: Iterable[WarmUpLine],
+    now: datetime,
+    *,
+    waited_ms: Mapping[UUID, int] | None = None,
+) -> None:
     """Brings the warm-ups' own outcomes up to their lines'. A call that failed stays failed."""
-    lines: dict[UUID, list[tuple[str, int]]] = defaultdict(list)
-    rows = WarmUpLine.objects.filter(warm_up__in=list(warm_up_ids)).order_by("warm_up", "position")
-    for warm_up_id, outcome, written_tokens in rows.values_list("warm_up_id", "outcome", "written_tokens"):
-        lines[warm_up_id].append((outcome, written_tokens))
-    by_outcome: dict[str, list[UUID]] = defaultdict(list)
-    for warm_up_id, found in lines.items():
-        by_outcome[summary(found)].append(warm_up_id)
-    for outcome, summed_up in by_outcome.items():
-        changed = WarmUp.objects.filter(pk__in=summed_up).exclude(outcome__in=(outcome, *_ENDED))
-        changed.update(outcome=outcome, settled_at=now if outcome else None)
+    known: dict[UUID, list[tuple[Outcome, int]]] = defaultdict(list)
+    for line in lines:
+        known[line.warm_up_id].append((Outcome(line.outcome), line.written_tokens))
+    changed = set()
+    for warm_up_id, found in known.items():
+        warm_up, outcome = warm_ups[warm_up_id], summary(found)
+        if outcome != warm_up.outcome and warm_up.outcome not in _ENDED:
+            warm_up.outcome, warm_up.settled_at = outcome, now if outcome else None
+            changed.add(warm_up_id)
+    for warm_up_id, milliseconds in (waited_ms or {}).items():
+        if milliseconds:
+            warm_ups[warm_up_id].waited_ms = milliseconds
+            changed.add(warm_up_id)
+    _save([warm_ups[warm_up_id] for warm_up_id in changed], "outcome", "settled_at", "waited_ms")
+
+
+def _save(rows: Sequence[Model], *columns: str) -> None:
+    """Writes these columns of all rows in one statement, grouped by their values: most rows have the same."""
+    if not rows:
+        return
+    by_values: dict[tuple[Any, ...], list[Any]] = defaultdict(list)
+    for row in rows:
+        by_values[tuple(getattr(row, column) for column in columns)].append(row.pk)
+    model = type(rows[0])
+    changes = {column: _by_row(_field(model, column), number, by_values) for number, column in enumerate(columns)}
+    model._default_manager.filter(pk__in=[row.pk for row in rows]).update(**changes)
+
+
+def _field(model: type[Model], column: str) -> "Field[Any, Any]":
+    return next(field for field in model._meta.concrete_fields if column in (field.name, field.attname))
+
+
+def _by_row(field: "Field[Any, Any]", number: int, by_values: Mapping[tuple[Any, ...], list[Any]]) -> Any:
+    """The value of a column: one for all, or told by the row."""
+    if len({values[number] for values in by_values}) == 1:
+        return next(iter(by_values))[number]
+    whens = (When(pk__in=pks, then=Value(values[number], output_field=field)) for values, pks in by_values.items())
+    return Cast(Case(*whens, output_field=field), output_field=field)  # PostgreSQL takes the values for text
 
 
 _ENDED = (Outcome.FAILED, Outcome.CANCELLED)

@@ -12,7 +12,9 @@ from django.db import IntegrityError, InterfaceError, OperationalError
 
 from warmcache.background.database import in_database_thread, ping
 from warmcache.core.errors import LedgerBehind, LedgerClosed
+from warmcache.core.intents import Intent
 from warmcache.core.ports import Clock
+from warmcache.core.reasons import Reason
 from warmcache.ledger import rows
 
 logger = logging.getLogger(__name__)
@@ -112,7 +114,7 @@ class Ledger:
             self.close()
         return await done
 
-    def count_skip(self, *, label: str, intent: str, reason: str) -> None:
+    def count_skip(self, *, label: str, intent: Intent, reason: Reason) -> None:
         """Counts in memory; the row is written by the next `flush`."""
         key = (_minute(self._clock.now()), label, intent, reason)
         if key in self._skips or len(self._skips) < MAX_SKIP_COUNTERS:

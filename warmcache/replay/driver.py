@@ -11,7 +11,8 @@ from decimal import Decimal
 from typing import Any
 
 from warmcache.core.economics import Rates, RateSource, request_cost_usd
-from warmcache.core.keeping import LONG_TTL_SECONDS, SHORT_TTL_SECONDS, refresh_at
+from warmcache.core.keeping import refresh_at
+from warmcache.core.ttl import LONG_TTL_SECONDS, SHORT_TTL_SECONDS
 from warmcache.core.usage import Usage
 from warmcache.replay.policies import Learner, Meeting, Policy, View
 from warmcache.replay.prompts import Position, TracedPrompt

@@ -3,28 +3,29 @@
 from dataclasses import replace
 from decimal import Decimal
 
+from warmcache.core.beliefs import Situation
+from warmcache.core.decide import Action, Decision, Limits, decide
 from warmcache.core.economics import Rates, RateSource
-from warmcache.core.forecast import Forecasts, ShareForecast
-from warmcache.core.gaps import ARRIVALS, GapForecast
-from warmcache.core.intents import SURER_INTENT, outlook_of, waits_for_surer
-from warmcache.core.keeping import (
-    LONG_TTL_SECONDS,
-    SHORT_TTL_SECONDS,
-    KeepStakes,
-    long_ttl_gain,
-    plan_keeping,
-)
-from warmcache.core.lifetimes import ttl_without_refreshes
-from warmcache.core.prefix import TTL_SECONDS
-from warmcache.core.stakes import lapse_usd
-from warmcache.core.worth import LayerStake, Outlook, Worth, layer_stakes, weigh, weigh_joining
-from warmcache.replay.people import IntentKind
+from warmcache.core.forecast.forecasts import Forecasts
+from warmcache.core.forecast.gaps import ARRIVALS, GapForecast
+from warmcache.core.forecast.shares import ShareForecast
+from warmcache.core.intents import SURE_TYPING_CHARS, Intent, Sign, intent_of
+from warmcache.core.keeping import KeepStakes
+from warmcache.core.lifetimes import long_ttl_gain, ttl_without_refreshes
+from warmcache.core.ports import Capabilities
+from warmcache.core.reasons import Reason
+from warmcache.core.stakes import RestingPrefix, plan_refresh, stakes_of
+from warmcache.core.ttl import LONG_TTL_SECONDS, SHORT_TTL_SECONDS, TTL_SECONDS
+from warmcache.core.upstreams import Upstream
+from warmcache.core.worth import weigh_joining
 from warmcache.replay.policies import Meeting, View
 
 _PLAN_AGE = 200
 """Changes of a forecast after which plans that were derived from it are made anew."""
 
 _SHARED_AGE = 20
+
+_CAPABILITIES = Capabilities(upstream=Upstream.SIMULATOR)
 
 _REPLY_TOKENS = 300.0
 _REPLIES_REMEMBERED = 200
@@ -35,13 +36,13 @@ class Ours:
 
     name = "ours"
     wakes = True
-    hears = frozenset(IntentKind)
+    hears = frozenset(Sign)
     looks = True
 
     def __init__(self, *, model: str, rates: RateSource, value_of_second_usd: Decimal, has_common_clock: bool) -> None:
         self._model = model
         self._rates = rates
-        self._value = value_of_second_usd
+        self._limits = Limits(value_of_second_usd=value_of_second_usd)
         self._has_common_clock = has_common_clock
         self._plans: dict[tuple[float, ...], float] = {}
         self._arrivals = GapForecast(ARRIVALS)
@@ -54,43 +55,29 @@ class Ours:
         """And goes on with the reply to it."""
         self.forecasts = Forecasts()
 
-    def on_intent(self, view: View, kind: IntentKind) -> int | None:
-        """Warm if it pays now, and waiting for a surer sign pays less."""
-        outlook = self._outlook(view, kind)
-        worth = weigh(
-            self._layers(view), outlook, model=self._model, rates=self._rates, value_of_second_usd=self._value
-        )
-        if not worth.is_worth_it or self._waits(view, kind, outlook, worth):
-            return None
-        return SHORT_TTL_SECONDS
+    def on_intent(self, view: View, kind: Sign) -> int | None:
+        """As the app would decide."""
+        chars = SURE_TYPING_CHARS if kind is Sign.TYPING_20 else None
+        decision = self._decide(view, intent_of(kind), chars)
+        return SHORT_TTL_SECONDS if decision.action is Action.WARM else None
 
-    def _outlook(self, view: View, kind: str) -> Outlook:
-        found = outlook_of(
-            self.forecasts,
-            kind,
+    def _decide(self, view: View, intent: Intent, chars: int | None = None) -> Decision:
+        situation = Situation(
             model=self._model,
+            layers=((view.shared_tokens, self._shared_ttl), (view.history_tokens, SHORT_TTL_SECONDS)),
+            now=view.now,
             hot_tokens=view.hot_tokens,
-            cold_tokens=view.history_tokens - view.hot_tokens,
-            left_seconds=view.hot_until - view.now,
+            expires_at=view.hot_until if view.hot_tokens else None,
+            kept_share=self.forecasts.kept.mean if view.after >= 0 else 1.0,
         )
-        if view.after < 0:
-            return found
-        return replace(found, send_chance=found.send_chance * self.forecasts.kept.mean)
-
-    def _layers(self, view: View) -> tuple[LayerStake, ...]:
-        ends = ((view.shared_tokens, self._shared_ttl), (view.history_tokens, SHORT_TTL_SECONDS))
-        return layer_stakes(ends, view.hot_tokens)
-
-    def _waits(self, view: View, kind: IntentKind, outlook: Outlook, worth: Worth) -> bool:
-        if kind not in SURER_INTENT:
-            return False
-        return waits_for_surer(
-            self.forecasts,
-            kind,
-            outlook,
-            self._outlook(view, SURER_INTENT[kind]),
-            write_usd=worth.cost_usd or Decimal(0),
-            value_of_second_usd=self._value,
+        return decide(
+            situation,
+            limits=self._limits,
+            capabilities=_CAPABILITIES,
+            rates=self._rates,
+            forecasts=self.forecasts,
+            intent=intent,
+            chars=chars,
         )
 
     def on_wake(self, view: View) -> int | None:
@@ -98,12 +85,18 @@ class Ours:
         rates = self._rates(self._model, view.history_tokens)
         if rates is None or view.after < 0:
             return None
-        missing = view.history_tokens - view.hot_tokens
-        refresh = view.hot_tokens * rates.cache_read + missing * rates.cache_write_5m
-        upgrade = view.hot_tokens * rates.cache_read + missing * rates.cache_write_1h
-        plan = plan_keeping(
-            self._stakes(view.history_tokens, view, view.asks_tool, rates, float(refresh), float(upgrade)),
-            self._gaps(view.asks_tool).survival,
+        decision = self._decide(view, Intent.TURN_FINISHED)
+        if decision.action is Action.SKIP and decision.reason is not Reason.ALREADY_WARM:
+            return None
+        plan = plan_refresh(
+            replace(
+                self._resting(view, view.hot_tokens, view.asks_tool),
+                missing_tokens=view.history_tokens - view.hot_tokens,
+                hour_holds=self._keeps_reply[view.asks_tool].mean,
+            ),
+            self.forecasts,
+            rates,
+            value_of_second_usd=self._limits.value_of_second_usd,
             silent_seconds=view.silent_seconds,
             left_seconds=view.hot_until - view.now,
             ttl_seconds=view.ttl_seconds,
@@ -111,38 +104,21 @@ class Ours:
         )
         return plan.ttl_seconds
 
-    def _gaps(self, asks_tool: bool) -> GapForecast:
-        return self.forecasts.after_tool_use if asks_tool else self.forecasts.after_reply
+    def _resting(self, view: View, live_tokens: int, asks_tool: bool) -> RestingPrefix:
+        return RestingPrefix(
+            model=self._model,
+            live_tokens=live_tokens,
+            missing_tokens=0,
+            shared_tokens=self._shared_held(view),
+            held_tokens=view.hour_tokens,
+            asks_tool=asks_tool,
+        )
 
     def _shared_held(self, view: View) -> int:
         """The shared layer, as far as others use it in time."""
         if not self._has_common_clock:
             return 0
         return int(view.shared_tokens * (1 - self._arrivals.survival(self._shared_ttl)))
-
-    def _stakes(
-        self, tokens: int, view: View, asks_tool: bool, rates: Rates, refresh: float, upgrade: float
-    ) -> KeepStakes:
-        shared = self._shared_held(view)
-        is_held = view.hour_tokens > shared
-        return KeepStakes(
-            refresh=refresh,
-            upgrade=upgrade if upgrade > refresh else None,
-            upgrade_holds=self._keeps_reply[asks_tool].mean,
-            loss=self._loss(tokens, shared, asks_tool, rates),
-            held_loss=self._loss(tokens, view.hour_tokens, asks_tool, rates) if is_held else None,
-        )
-
-    def _loss(self, tokens: int, live_tokens: int, asks_tool: bool, rates: Rates) -> float:
-        return lapse_usd(
-            self.forecasts,
-            rates,
-            model=self._model,
-            tokens=tokens,
-            live_tokens=live_tokens,
-            asks_tool=asks_tool,
-            value_of_second_usd=self._value,
-        )
 
     def request_ttl(self, view: View, new_tokens: int) -> int:
         """An hour for the new tokens, where that is cheaper than refreshing when the silence comes."""
@@ -167,10 +143,16 @@ class Ours:
         if not read:
             return 0.0
         upgrade = read + self._reply_tokens * float(rates.cache_write_1h)  # a refresh would write it for an hour
-        stakes = self._stakes(tokens, view, asks_tool, rates, read, upgrade)
+        stakes = stakes_of(
+            self._resting(view, tokens, asks_tool),
+            self.forecasts,
+            rates,
+            value_of_second_usd=self._limits.value_of_second_usd,
+        )
+        holds = self._keeps_reply[asks_tool].mean
         held = -1.0 if stakes.held_loss is None else _coarse(stakes.held_loss / read)
-        gaps = self._gaps(asks_tool)
-        rounded = (_coarse(stakes.loss / read), round(upgrade / read, 1), held, round(stakes.upgrade_holds, 1))
+        gaps = self.forecasts.silence(asks_tool=asks_tool)
+        rounded = (_coarse(stakes.loss / read), round(upgrade / read, 1), held, round(holds, 1))
         key = (asks_tool, gaps.version // _PLAN_AGE, *rounded)
         if key not in self._plans:
             unit = KeepStakes(
@@ -204,7 +186,7 @@ class Ours:
             cold_tokens=meeting.cold_tokens,
             write_usd_per_token=rates.cache_write_5m,
             read_usd_per_token=rates.cache_read,
-            value_of_second_usd=self._value,
+            value_of_second_usd=self._limits.value_of_second_usd,
         ).joins
 
     def saw_call(self, *, uncached_tokens: int, cached_tokens: int, ttft_seconds: float) -> None:
@@ -212,11 +194,11 @@ class Ours:
             uncached_tokens=uncached_tokens, cached_tokens=cached_tokens, ttft_seconds=ttft_seconds
         )
 
-    def saw_intent(self, kind: IntentKind, *, lead_seconds: float | None) -> None:
+    def saw_intent(self, kind: Sign, *, lead_seconds: float | None) -> None:
         self.forecasts.intent(kind).observe(sent=lead_seconds is not None, lead_seconds=lead_seconds or 0.0)
 
     def saw_gap(self, *, asks_tool: bool, seconds: float, since: float, returned: bool) -> None:
-        self._gaps(asks_tool).observe(seconds, returned=returned, since=since)
+        self.forecasts.silence(asks_tool=asks_tool).observe(seconds, returned=returned, since=since)
 
     def saw_request(self, *, at: float, kept_share: float | None, asks_tool: bool | None) -> None:
         if asks_tool is not None:

@@ -19,9 +19,11 @@ from dataclasses import dataclass, field
 
 from warmcache.core.catalog import facts_for
 from warmcache.core.economics import RateSource
-from warmcache.core.keeping import LONG_TTL_SECONDS, SHORT_TTL_SECONDS, refresh_at
+from warmcache.core.intents import Sign
+from warmcache.core.keeping import refresh_at
+from warmcache.core.ttl import LONG_TTL_SECONDS, SHORT_TTL_SECONDS
 from warmcache.replay.driver import REACH_POSITIONS, REFRESH_MARGIN_SECONDS
-from warmcache.replay.people import Intent, IntentKind
+from warmcache.replay.people import Intent
 from warmcache.replay.policies import Meeting, View
 from warmcache.replay.prompts import MESSAGE_END_TOKENS, PLACEHOLDER_TOKENS, ConversationPrompts
 from warmcache.replay.scenes import Scene
@@ -53,7 +55,7 @@ class Planned:
 
     name = "oracle"
     wakes = True
-    hears = frozenset(IntentKind)
+    hears = frozenset(Sign)
     looks = False
 
     def __init__(self, plans: Sequence[ConversationPlan], shared_ttl_seconds: int) -> None:
@@ -65,7 +67,7 @@ class Planned:
         """Minus dollars, minus seconds at their price, of all plans."""
         return sum(plan.value for plan in self._plans)
 
-    def on_intent(self, view: View, kind: IntentKind) -> int | None:
+    def on_intent(self, view: View, kind: Sign) -> int | None:
         return self._plans[view.conversation].at_intents.get(view.intent)
 
     def on_wake(self, view: View) -> int | None:

@@ -9,8 +9,8 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
+from warmcache.core.intents import SURE_TYPING_CHARS, Sign
 from warmcache.replay.traces import Trace, TracedConversation
 
 CHARACTERS_PER_TOKEN = 4
@@ -18,9 +18,6 @@ SECONDS_PER_CHARACTER = 0.24
 SPEED_SIGMA = 0.40
 MESSAGE_SIGMA = 0.15
 BEFORE_FIRST_KEY_SECONDS = 1.0
-SURE_CHARACTERS = 20
-"""The running count at which typing counts as a second, surer intent."""
-
 OPEN_TO_KEY_SECONDS = 17.0
 OPEN_SIGMA = 0.6
 SENDS_PER_OPEN = 0.35
@@ -29,18 +26,12 @@ SENDS_PER_OPEN = 0.35
 VISIT_GAP_SECONDS = 300.0
 
 
-class IntentKind(StrEnum):
-    OPEN = "open"
-    TYPING = "typing"
-    TYPING_20 = "typing_20"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
     """A sign of a send to come; whether one comes is not in it."""
 
     at: float
-    kind: IntentKind
+    kind: Sign
     gap: int
     """The request after which it falls; -1 before the first."""
 
@@ -110,7 +101,7 @@ class People:
         for _ in range(_geometric(draw, 1 - SENDS_PER_OPEN)):
             at = self._moment(draw, conversation, gap, before)
             if at is not None and _is_visit(conversation, gap, at):
-                found.append(Intent(at=at, kind=IntentKind.OPEN, gap=gap))
+                found.append(Intent(at=at, kind=Sign.OPEN, gap=gap))
         return found
 
     def _moment(self, draw: random.Random, conversation: TracedConversation, gap: int, before: float) -> float | None:
@@ -123,10 +114,10 @@ class People:
 
 
 def _typing(first_key: float, seconds: float, characters: int, gap: int) -> list[Intent]:
-    found = [Intent(at=first_key, kind=IntentKind.TYPING, gap=gap)]
-    if characters >= SURE_CHARACTERS:
-        share = SURE_CHARACTERS / characters
-        found.append(Intent(at=first_key + share * seconds, kind=IntentKind.TYPING_20, gap=gap))
+    found = [Intent(at=first_key, kind=Sign.TYPING, gap=gap)]
+    if characters >= SURE_TYPING_CHARS:
+        share = SURE_TYPING_CHARS / characters
+        found.append(Intent(at=first_key + share * seconds, kind=Sign.TYPING_20, gap=gap))
     return found
 
 
@@ -134,7 +125,7 @@ def _visit(draw: random.Random, conversation: TracedConversation, gap: int, firs
     at = first_key - OPEN_TO_KEY_SECONDS * math.exp(draw.gauss(0, OPEN_SIGMA))
     if gap >= 0:
         at = max(at, conversation.requests[gap].reply_end)
-    return [Intent(at=at, kind=IntentKind.OPEN, gap=gap)] if _is_visit(conversation, gap, at) else []
+    return [Intent(at=at, kind=Sign.OPEN, gap=gap)] if _is_visit(conversation, gap, at) else []
 
 
 def _is_visit(conversation: TracedConversation, gap: int, at: float) -> bool:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from warmcache.core.keeping import LONG_TTL_SECONDS, SHORT_TTL_SECONDS
+from warmcache.core.intents import Sign
+from warmcache.core.ttl import LONG_TTL_SECONDS, SHORT_TTL_SECONDS
 from warmcache.replay.join_rule import join_bound_seconds
-from warmcache.replay.people import IntentKind
 
 JOIN_AFTER_SECONDS = 0.5
 JOIN_BOUND_FACTOR = 3.0
@@ -63,12 +63,12 @@ class Policy(Protocol):
     name: str
     wakes: bool
     """Whether it wants to be asked again at nine tenths of an entry's lifetime."""
-    hears: frozenset[IntentKind]
+    hears: frozenset[Sign]
     """The kinds of signs that it is asked about; without one, none is even played."""
     looks: bool
     """Whether it asks what is hot; for one that does not, nothing is looked up."""
 
-    def on_intent(self, view: View, kind: IntentKind) -> int | None:
+    def on_intent(self, view: View, kind: Sign) -> int | None:
         """A person opens the chat or types."""
 
     def on_wake(self, view: View) -> int | None:
@@ -89,7 +89,7 @@ class Learner(Protocol):
 
     def saw_call(self, *, uncached_tokens: int, cached_tokens: int, ttft_seconds: float) -> None: ...
 
-    def saw_intent(self, kind: IntentKind, *, lead_seconds: float | None) -> None: ...
+    def saw_intent(self, kind: Sign, *, lead_seconds: float | None) -> None: ...
 
     def saw_gap(self, *, asks_tool: bool, seconds: float, since: float, returned: bool) -> None: ...
 
@@ -103,13 +103,13 @@ class Never:
 
     name = "never"
     wakes = False
-    hears: frozenset[IntentKind] = frozenset()
+    hears: frozenset[Sign] = frozenset()
     looks = False
 
     def __init__(self, ttl_seconds: int = SHORT_TTL_SECONDS) -> None:
         self._ttl_seconds = ttl_seconds
 
-    def on_intent(self, view: View, kind: IntentKind) -> int | None:
+    def on_intent(self, view: View, kind: Sign) -> int | None:
         return None
 
     def on_wake(self, view: View) -> int | None:
@@ -143,12 +143,12 @@ class OneHour(Never):
 class WarmOn(Never):
     """Warms at every intent of one kind, whatever is warm already: ungated, as first versions are."""
 
-    def __init__(self, name: str, kind: IntentKind) -> None:
+    def __init__(self, name: str, kind: Sign) -> None:
         super().__init__()
         self.name = name
         self.hears = frozenset({kind})
 
-    def on_intent(self, view: View, kind: IntentKind) -> int | None:
+    def on_intent(self, view: View, kind: Sign) -> int | None:
         return self._ttl_seconds if kind in self.hears else None
 
 
@@ -173,8 +173,8 @@ def fixed_policy(name: str) -> Policy:
     makers: dict[str, Callable[[], Policy]] = {
         "never": Never,
         "1h": OneHour,
-        "always-on-typing": lambda: WarmOn("always-on-typing", IntentKind.TYPING),
-        "on-open": lambda: WarmOn("on-open", IntentKind.OPEN),
+        "always-on-typing": lambda: WarmOn("always-on-typing", Sign.TYPING),
+        "on-open": lambda: WarmOn("on-open", Sign.OPEN),
     }
     if name not in makers:
         raise ValueError(f"There is no policy {name!r}.")

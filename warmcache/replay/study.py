@@ -8,8 +8,8 @@ from pathlib import Path
 
 from warmcache.core.catalog import facts_for
 from warmcache.core.economics import Rates, RateSource
-from warmcache.core.keeping import LONG_TTL_SECONDS, SHORT_TTL_SECONDS
 from warmcache.core.statistics import Bootstrap, Interval, interval, percentile
+from warmcache.core.ttl import LONG_TTL_SECONDS, SHORT_TTL_SECONDS
 from warmcache.replay.driver import Replay
 from warmcache.replay.learned import Ours
 from warmcache.replay.oracle import Planner, best_of

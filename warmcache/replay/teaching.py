@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from warmcache.replay.people import IntentKind
+from warmcache.core.intents import Sign
 from warmcache.replay.policies import Learner
 from warmcache.replay.scenes import Scene
 from warmcache.simulator.engine import Plan
@@ -13,7 +13,7 @@ INTENT_HORIZON_SECONDS = 300.0
 GAP_CHECKPOINTS = (600.0, 1800.0, 5400.0)
 """When a silence that still goes on is told to those who learn from it."""
 
-Sign = tuple[float, IntentKind]
+Seen = tuple[float, Sign]
 
 
 class Teacher:
@@ -24,11 +24,11 @@ class Teacher:
         self._learner = learner
         self._after = [-1] * len(scene.conversations)
         self._told_until = [0.0] * len(scene.conversations)
-        self._signs: list[list[Sign]] = [[] for _ in scene.conversations]
-        self._unanswered: deque[tuple[float, int, Sign]] = deque()
+        self._signs: list[list[Seen]] = [[] for _ in scene.conversations]
+        self._unanswered: deque[tuple[float, int, Seen]] = deque()
         self._silences = [deque[tuple[float, int, int]]() for _ in GAP_CHECKPOINTS]
 
-    def sign(self, at: float, number: int, kind: IntentKind) -> None:
+    def sign(self, at: float, number: int, kind: Sign) -> None:
         """An intent was seen."""
         self._signs[number].append((at, kind))
         self._unanswered.append((at + INTENT_HORIZON_SECONDS, number, (at, kind)))

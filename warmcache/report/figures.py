@@ -13,8 +13,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TypeVar
 
-from warmcache.core.policy import WEIGHED_ELSEWHERE
-from warmcache.core.settlement import BEST_FIRST
+from warmcache.core.intents import WEIGHED_ELSEWHERE
+from warmcache.core.outcomes import Arm, Outcome
+from warmcache.core.settlement import BEST_FIRST, MET
 from warmcache.core.statistics import Interval, difference_of_means, median_interval, ratio_of, share_interval
 
 T = TypeVar("T")
@@ -23,11 +24,11 @@ Key = tuple[str, ...]
 ENOUGH = 30
 """Of each kind, before a comparison is called one."""
 
-READ = ("hit", "joined")
-CAME = ("hit", "joined", "raced", "evicted", "diverged")
+READ = (Outcome.HIT, Outcome.JOINED)
+CAME = (*MET, Outcome.EVICTED, Outcome.DIVERGED)
 """Outcomes that say that a request came, whether or not it found what was warmed."""
 
-NOT_SENT = ("failed", "cancelled", "")
+NOT_SENT = (Outcome.FAILED, Outcome.CANCELLED, Outcome.PENDING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,8 +244,8 @@ def _experiments(evidence: Evidence) -> list[Experiment]:
 
 
 def _experiment(key: Key, rows: Sequence[RequestRow], warm_ups: Sequence[WarmUpRow]) -> Experiment:
-    treated = [row for row in rows if row.arm == "treated"]
-    held_out = [row for row in rows if row.arm == "held_out"]
+    treated = [row for row in rows if row.arm == Arm.TREATED]
+    held_out = [row for row in rows if row.arm == Arm.HELD_OUT]
     saved = difference_of_means(_waited_seconds(held_out), _waited_seconds(treated))
     began = min(row.started_at for row in rows)
     warming_usd = _sum(row.cost_usd for row in warm_ups if row.started_at >= began)

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet, Sum
 
+from warmcache.core.moments import at
 from warmcache.ledger import rows as records
 from warmcache.models import LostWrites, SkipCount, UsageRecord, WarmUp, WarmUpLine
 from warmcache.report.figures import Evidence, LineRow, RequestRow, SkipRow, WarmUpRow
@@ -20,7 +21,7 @@ CHUNK = 2000
 def read_evidence(*, now: float, period_seconds: float, label: str | None = None) -> Evidence:
     """All that the ledger knows of the last `period_seconds`, of one label or of all. `now`: epoch seconds."""
     records.sweep(now)
-    until = records.at(now)
+    until = at(now)
     since = until - timedelta(seconds=period_seconds)
     return Evidence(
         since=since,

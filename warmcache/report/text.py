@@ -7,11 +7,12 @@ from decimal import Decimal
 from typing import Any
 
 from warmcache.core.statistics import Interval
+from warmcache.core.upstreams import Upstream
 from warmcache.report.figures import ENOUGH, Experiment, Forecast, Report, Spending, Wait
 
 NOT_ENOUGH = "not enough data"
 MAX_SKIPS_SHOWN = 20
-UPSTREAMS = {"anthropic": "the Claude API", "simulator": "SIMULATED upstream", "local": "a local model"}
+UPSTREAMS: dict[str, str] = {upstream: upstream.words for upstream in Upstream}
 SIMULATED = "Figures of the simulated upstream come from its own latency model: they prove the plumbing, not the gain."
 
 
@@ -47,7 +48,7 @@ def _plain(value: Any) -> Any:
 def _head(report: Report) -> Iterator[str]:
     named = f", label {report.label}" if report.label is not None else ""
     yield f"Warming from {report.since:%Y-%m-%d %H:%M} to {report.until:%Y-%m-%d %H:%M} UTC{named}"
-    if "simulator" in report.upstreams:
+    if Upstream.SIMULATOR in report.upstreams:
         yield SIMULATED
     if report.lost_writes:
         yield f"{report.lost_writes:,} rows could not be written in this time: the figures do not know of them."
@@ -138,4 +139,4 @@ def _number(value: float | None) -> str:
 
 
 def _upstream(name: str) -> str:
-    return "SIMULATED" if name == "simulator" else name
+    return "SIMULATED" if name == Upstream.SIMULATOR else name

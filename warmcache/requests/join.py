@@ -4,10 +4,10 @@ from dataclasses import replace
 from decimal import Decimal
 
 from warmcache.cache.beliefs import Flight
-from warmcache.core.prefill import PrefillForecast
+from warmcache.core.forecast.prefill import PrefillForecast
 from warmcache.core.prefix import Prefix
 from warmcache.core.worth import JoinChoice, weigh_joining
-from warmcache.runtime.wiring import Runtime
+from warmcache.runtime.state import Runtime
 
 
 def wait_bound_seconds(runtime: Runtime, prefix: Prefix, flight: Flight, *, label: str) -> float | None:

@@ -7,12 +7,12 @@ about to write from its call until the provider begins to answer, for from then 
 from collections.abc import Mapping
 from uuid import UUID
 
+from warmcache.core.beliefs import believed_warmth
 from warmcache.core.catalog import facts_for
 from warmcache.core.errors import StoreUnavailable
-from warmcache.core.policy import believed_warmth
 from warmcache.core.ports import Sighting
 from warmcache.core.prefix import Layer, Prefix
-from warmcache.runtime.wiring import Runtime
+from warmcache.runtime.state import Runtime
 
 
 class RequestLead:

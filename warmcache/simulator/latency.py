@@ -30,10 +30,6 @@ class LatencyProfile:
             + cached_tokens * self.cached_token_seconds
         )
 
-    def decode_seconds(self, tokens: float) -> float:
-        """Time to generate `tokens`."""
-        return tokens / self.tokens_per_second
-
 
 def _profile(name: str, base: float, uncached_us: float, cached_us: float, rate: float) -> tuple[str, LatencyProfile]:
     return name, LatencyProfile(

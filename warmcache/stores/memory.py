@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from warmcache.conf import Config
 from warmcache.core.ports import Allowances, Clock, Sighting
+from warmcache.core.reasons import Reason
 from warmcache.stores.memory_allowances import MemoryAllowances
 
 MAX_ENTRIES = 10_000
@@ -31,8 +32,8 @@ class MemoryWarmthStore:
         self._warm_until: dict[str, float] = {}
         self._uncacheable_until: dict[str, float] = {}
         self._leases: dict[str, _Lease] = {}
-        self._stops: dict[str, tuple[str, float]] = {}
-        self._allowances = MemoryAllowances(clock=clock)
+        self._stops: dict[str, tuple[Reason, float]] = {}
+        self._allowances = MemoryAllowances(clock=clock, stops=self._stops)
 
     @classmethod
     def from_config(cls, config: Config, *, clock: Clock) -> Self:
@@ -48,9 +49,9 @@ class MemoryWarmthStore:
         now = self._clock.now()
         found: dict[str, Sighting] = {}
         for name in stops:
-            reason, until = self._stops.get(name, ("", now))
-            if until > now:
-                found[name] = Sighting(stopped_for=reason)
+            stop = self._stops.get(name)
+            if stop is not None and stop[1] > now:
+                found[name] = Sighting(stopped_for=stop[0])
         for prefix_hash in hashes:
             sighting = self._sighting(prefix_hash, now)
             if sighting != _NOTHING:
@@ -98,7 +99,9 @@ class MemoryWarmthStore:
             return False
         return True
 
-    async def record_warm(self, expires_at_by_hash: Mapping[str, float]) -> None:
+    async def record_warm(self, expires_at_by_hash: Mapping[str, float], *, gone: Sequence[str] = ()) -> None:
+        for prefix_hash in gone:
+            self._warm_until.pop(prefix_hash, None)
         for prefix_hash, expires_at in expires_at_by_hash.items():
             later = max(expires_at, self._warm_until.pop(prefix_hash, expires_at))
             self._warm_until[prefix_hash] = later
@@ -109,18 +112,10 @@ class MemoryWarmthStore:
         self._uncacheable_until[prefix_hash] = self._clock.now() + ttl_seconds
         self._bound(self._uncacheable_until)
 
-    async def stop(self, name: str, *, reason: str, ttl_seconds: float) -> None:
+    async def stop(self, name: str, *, reason: Reason, ttl_seconds: float) -> None:
         self._stops.pop(name, None)
         self._stops[name] = (reason, self._clock.now() + ttl_seconds)
         self._bound(self._stops)
-
-    async def lift(self, names: Sequence[str]) -> None:
-        for name in names:
-            self._stops.pop(name, None)
-
-    async def forget(self, hashes: Sequence[str]) -> None:
-        for prefix_hash in hashes:
-            self._warm_until.pop(prefix_hash, None)
 
     async def _wait_for_end(self, prefix_hash: str, lease: _Lease) -> None:
         """A holder that is gone gives nothing back: its lease ends by time, which one that is there puts off."""

@@ -1,6 +1,6 @@
 """Budgets, trust and expectations within one process."""
 
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from typing import Any
 
 from warmcache.core.guards import Adjust, Change, Charge, Claim, Expectation, Pay, Refusal, Strike, Trust, Undo
@@ -15,8 +15,12 @@ MAX_MISSED_AT_ONCE = 100
 class MemoryAllowances:
     """`Allowances` for one process and one event loop."""
 
-    def __init__(self, *, clock: Clock, max_accounts: int = MAX_ACCOUNTS) -> None:
+    def __init__(
+        self, *, clock: Clock, stops: MutableMapping[str, Any] | None = None, max_accounts: int = MAX_ACCOUNTS
+    ) -> None:
+        """`stops`: the store's own, by name."""
         self._clock = clock
+        self._stops = stops if stops is not None else {}
         self._max_accounts = max_accounts
         self._sums: dict[str, tuple[int, float]] = {}
         self._trusts: dict[str, Trust] = {}
@@ -39,6 +43,8 @@ class MemoryAllowances:
                 self._adjust(change, now)
             else:
                 self._keep(change.account, _changed(self._trust(change.account), change, now))
+            if isinstance(change, Pay | Undo):
+                self._stops.pop(change.account, None)
 
     async def expect(self, expectations: Sequence[Expectation]) -> None:
         for expectation in expectations:
@@ -46,7 +52,10 @@ class MemoryAllowances:
             self._expected[expectation.prefix_hash] = expectation
         self._bound(self._expected)
 
-    async def take_met(self, hashes: Sequence[str], *, started_at: float) -> Sequence[Expectation]:
+    async def take_met(
+        self, hashes: Sequence[str], *, started_at: float, changes: Sequence[Change] = ()
+    ) -> Sequence[Expectation]:
+        await self.settle(changes)
         found = [self._expected[prefix_hash] for prefix_hash in hashes if prefix_hash in self._expected]
         return self._taken([e for e in found if e.readable_at <= started_at < e.expires_at])
 

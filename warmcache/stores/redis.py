@@ -24,6 +24,7 @@ from redis.retry import Retry
 
 from warmcache.conf import Config
 from warmcache.core.ports import Allowances, Clock, Sighting
+from warmcache.core.reasons import Reason
 from warmcache.stores.redis_allowances import RedisAllowances
 from warmcache.stores.redis_link import COMMAND_TIMEOUT_SECONDS, RedisLink
 
@@ -56,7 +57,10 @@ for i, key in ipairs(KEYS) do
 end
 """
 RECORD_WARM = """
-for i, key in ipairs(KEYS) do
+local count = #ARGV / 2
+for i = count + 1, #KEYS do redis.call('DEL', KEYS[i]) end
+for i = 1, count do
+  local key = KEYS[i]
   local known = tonumber(redis.call('GET', key) or '0')
   local expires_at, lives_ms = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
   if expires_at > known and lives_ms > 0 then
@@ -110,7 +114,9 @@ class RedisWarmthStore:
         async with self._link.command():
             values = await self._redis.mget([*keys, *(self._key("stop", name) for name in stops)])
         reasons = zip(stops, values[len(keys) :], strict=True)
-        found = {name: Sighting(stopped_for=_text(reason)) for name, reason in reasons if reason is not None}
+        found = {
+            name: Sighting(stopped_for=Reason.of_stop(_text(reason))) for name, reason in reasons if reason is not None
+        }
         for index, prefix_hash in enumerate(hashes):
             warm, lease, nothing = values[3 * index : 3 * index + 3]
             if warm is not None or lease is not None or nothing is not None:
@@ -154,33 +160,24 @@ class RedisWarmthStore:
                 self._end_watch(prefix_hash, watch)
         return True
 
-    async def record_warm(self, expires_at_by_hash: Mapping[str, float]) -> None:
-        if not expires_at_by_hash:
+    async def record_warm(self, expires_at_by_hash: Mapping[str, float], *, gone: Sequence[str] = ()) -> None:
+        if not expires_at_by_hash and not gone:
             return
         now = self._clock.now()
         arguments: list[float | int] = []
         for expires_at in expires_at_by_hash.values():
             arguments += [expires_at, round((expires_at - now) * 1000)]
         async with self._link.command():
-            await self._record_script(keys=[self._key("warm", h) for h in expires_at_by_hash], args=arguments)
+            keys = [self._key("warm", h) for h in (*expires_at_by_hash, *gone)]
+            await self._record_script(keys=keys, args=arguments)
 
     async def record_uncacheable(self, prefix_hash: str, *, ttl_seconds: float) -> None:
         async with self._link.command():
             await self._redis.set(self._key("nothing", prefix_hash), "1", px=round(ttl_seconds * 1000))
 
-    async def stop(self, name: str, *, reason: str, ttl_seconds: float) -> None:
+    async def stop(self, name: str, *, reason: Reason, ttl_seconds: float) -> None:
         async with self._link.command():
             await self._redis.set(self._key("stop", name), reason, px=max(1, round(ttl_seconds * 1000)))
-
-    async def lift(self, names: Sequence[str]) -> None:
-        if names:
-            async with self._link.command():
-                await self._redis.delete(*(self._key("stop", name) for name in names))
-
-    async def forget(self, hashes: Sequence[str]) -> None:
-        if hashes:
-            async with self._link.command():
-                await self._redis.delete(*(self._key("warm", h) for h in hashes))
 
     async def aclose(self) -> None:
         tasks = [watch.task for watch in self._watches.values()]

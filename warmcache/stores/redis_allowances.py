@@ -5,7 +5,7 @@
     <namespace>:expected:<hash>      "<readable_at> <expires_at> <the rest as JSON>"
     <namespace>:missed:by_time       sorted set of those hashes by the time at which they count as missed
 
-Each method is one script and so one step. The scripts hold the rules of `core.guards.Trust` once more: the contract
+Each script is one step. The scripts hold the rules of `core.guards.Trust` once more: the contract
 suite runs both against each other. An emptied Redis begins anew: with it go the day's sums.
 """
 
@@ -28,7 +28,7 @@ from warmcache.core.guards import (
     Undo,
 )
 from warmcache.core.ports import Clock
-from warmcache.stores.redis_link import RedisLink
+from warmcache.stores.redis_link import RedisLink, ScriptCall
 
 TRUST_LIVES_SECONDS = 3 * DAY_SECONDS
 """Longer than any wait and than the day over which open ones count."""
@@ -99,8 +99,9 @@ return {0, ''}
 SETTLE = (
     TRUST
     + """
-for i, key in ipairs(KEYS) do
-  local at = 2 + (i - 1) * 6
+local count = #KEYS / 2
+for i = 1, count do
+  local key, at = KEYS[i], 2 + (i - 1) * 6
   local kind, amount, terms = ARGV[at], tonumber(ARGV[at + 1]), terms_at(at + 2)
   if kind == 'adjust' then
     if redis.call('EXISTS', key) == 1 then redis.call('INCRBY', key, ARGV[at + 1]) end
@@ -118,6 +119,7 @@ for i, key in ipairs(KEYS) do
       trust.next_at = trust.unused >= terms.free and now + pause(terms, trust.unused) or 0
     end
     keep(key, trust)
+    if kind == 'pay' or kind == 'undo' then redis.call('DEL', KEYS[count + i]) end
   end
 end
 """
@@ -182,10 +184,7 @@ class RedisAllowances:
 
     async def settle(self, changes: Sequence[Change]) -> None:
         if changes:
-            arguments = [word for change in changes for word in _change_words(change)]
-            keys = [self._account_key(change) for change in changes]
-            async with self._link.command():
-                await self._settle(keys=keys, args=[repr(self._clock.now()), *arguments])
+            await self._link.run(self._settling(changes))
 
     async def expect(self, expectations: Sequence[Expectation]) -> None:
         if not expectations:
@@ -199,12 +198,15 @@ class RedisAllowances:
         async with self._link.command():
             await self._expect(keys=[self._missed_key, *keys], args=arguments)
 
-    async def take_met(self, hashes: Sequence[str], *, started_at: float) -> Sequence[Expectation]:
+    async def take_met(
+        self, hashes: Sequence[str], *, started_at: float, changes: Sequence[Change] = ()
+    ) -> Sequence[Expectation]:
         if not hashes:
+            await self.settle(changes)
             return []
-        keys = [self._link.key("expected", prefix_hash) for prefix_hash in hashes]
-        async with self._link.command():
-            taken = await self._take_met(keys=[self._missed_key, *keys], args=[repr(started_at), *hashes])
+        keys = [self._missed_key, *(self._link.key("expected", prefix_hash) for prefix_hash in hashes)]
+        taking = ScriptCall(script=self._take_met, keys=keys, arguments=[repr(started_at), *hashes])
+        taken, *_ = await self._link.run(taking, *([self._settling(changes)] if changes else []))
         return [_read(text) for text in taken]
 
     async def take_missed(self) -> Sequence[Expectation]:
@@ -212,6 +214,14 @@ class RedisAllowances:
         async with self._link.command():
             taken = await self._take_missed(keys=[self._missed_key], args=arguments)
         return [_read(text) for text in taken]
+
+    def _settling(self, changes: Sequence[Change]) -> ScriptCall:
+        accounts = [self._account_key(change) for change in changes]
+        stops = [self._link.key("stop", change.account) for change in changes]
+        arguments = [word for change in changes for word in _change_words(change)]
+        return ScriptCall(
+            script=self._settle, keys=[*accounts, *stops], arguments=[repr(self._clock.now()), *arguments]
+        )
 
     @property
     def _missed_key(self) -> str:

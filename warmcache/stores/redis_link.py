@@ -3,13 +3,16 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from types import TracebackType
+from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.commands.core import AsyncScript
+from redis.exceptions import NoScriptError, RedisError
 from redis.retry import Retry
 
 from warmcache.core.errors import StoreUnavailable
@@ -26,6 +29,15 @@ MAX_CONNECTIONS = 8
 """Commands of one event loop that are under way at once; the others wait for their turn, which is not Redis's fault."""
 
 TICKS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptCall:
+    """A registered script, and what it is called with."""
+
+    script: AsyncScript
+    keys: Sequence[str]
+    arguments: Sequence[str | float]
 
 
 class RedisLink:
@@ -61,6 +73,20 @@ class RedisLink:
             except (RedisError, OSError) as error:
                 self._leave_alone(error)
                 raise StoreUnavailable(str(error)) from error
+
+    async def run(self, *calls: ScriptCall) -> list[Any]:
+        """Several scripts in one round trip, each a step of its own; gives what they return."""
+        async with self.command():
+            pipeline = self.redis.pipeline(transaction=False)
+            for call in calls:
+                pipeline.evalsha(call.script.sha, len(call.keys), *call.keys, *call.arguments)
+            answers = await pipeline.execute(raise_on_error=False)
+            for index, (call, answer) in enumerate(zip(calls, answers, strict=True)):
+                if isinstance(answer, NoScriptError):  # a Redis that was started anew
+                    answers[index] = await call.script(keys=call.keys, args=call.arguments)
+                elif isinstance(answer, Exception):
+                    raise answer
+            return answers
 
     async def aclose(self) -> None:
         if self._probing is not None:

@@ -16,7 +16,7 @@ import aiohttp
 import anthropic
 import httpx2
 from anthropic import AsyncAnthropic, AsyncStream, DefaultAioHttpClient
-from anthropic.types import RawMessageStreamEvent
+from anthropic.types import Message
 
 from warmcache.conf import Config
 from warmcache.core.errors import (
@@ -25,20 +25,11 @@ from warmcache.core.errors import (
     UpstreamRefused,
     UpstreamUnavailable,
 )
-from warmcache.core.ports import (
-    Answer,
-    BlockBegan,
-    BlockDelta,
-    BlockEnded,
-    BlockKind,
-    BlockSigned,
-    Capabilities,
-    StreamBegan,
-    StreamEnded,
-    StreamEvent,
-)
+from warmcache.core.ports import Answer, Capabilities, StreamEvent
 from warmcache.core.prefix import Request
-from warmcache.core.usage import Usage
+from warmcache.core.upstreams import Upstream
+from warmcache.upstream.event_stream import ErrorReported, EventStream, usage_of
+from warmcache.upstream.patience import Patience
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +49,8 @@ class MessagesProvider:
         self.capabilities = Capabilities(
             upstream=config.upstream,
             accepts_zero_max_tokens=config.accepts_zero_max_tokens,
-            reports_cache_writes=config.upstream != "local",
-            accepts_diagnostics=config.upstream != "local",
+            reports_cache_writes=config.upstream != Upstream.LOCAL,
+            accepts_diagnostics=config.upstream != Upstream.LOCAL,
         )
         self._config = config
         self._client = AsyncAnthropic(
@@ -80,7 +71,9 @@ class MessagesProvider:
             async with asyncio.timeout(self._config.warm_up_timeout_seconds):
                 message = await self._create(request, None, max_tokens=0)
             return Answer(
-                usage=usage_of(message.usage), request_id=message._request_id or "", response_id=message.id or ""
+                usage=usage_of(message.usage.model_dump()),
+                request_id=message._request_id or "",
+                response_id=message.id or "",
             )
         except TimeoutError:
             raise UpstreamUnavailable("timed_out", "The warm-up took too long and was given up.") from None
@@ -102,7 +95,7 @@ class MessagesProvider:
             async with aclosing(_StreamReader(response, self._config).events()) as events:
                 yield events
         finally:
-            await response.close()
+            await response.aclose()
 
     async def aclose(self) -> None:
         await self._client.close()
@@ -122,50 +115,78 @@ class MessagesProvider:
         return await self._call(request, **options)
 
     async def _call(self, request: Request, **options: Any) -> Any:
-        return await self._client.messages.create(**request.body, extra_headers=_beta_header(request), **options)
+        """As `messages.create` does it, but with a body that is encoded already and, where it is streamed, with the
+        answer as it comes."""
+        if not request.is_sendable:
+            raise _unsendable()
+        is_stream = "stream" in options
+        return await self._client.post(
+            "/v1/messages",
+            content=request.encoded(**options),
+            options={"headers": _beta_header(request)},
+            cast_to=cast(type[Any], httpx2.Response if is_stream else Message),
+            stream=is_stream,
+            stream_cls=AsyncStream[Any],
+        )
 
 
 class _StreamReader:
-    """Turns the SDK's events into ours, keeps the clocks, and says whether the stream really ended."""
+    """Reads the body, keeps the clocks, and says whether the stream really ended."""
 
-    def __init__(self, response: AsyncStream[RawMessageStreamEvent], config: Config) -> None:
+    def __init__(self, response: httpx2.Response, config: Config) -> None:
         self._response = response
         self._config = config
-        self._request_id = response.response.headers.get("request-id", "")
-        self._usage: dict[str, Any] = {}
-        self._stop_reason = ""
-        self._kinds: dict[int, BlockKind] = {}
-        self._has_begun = False
-        self._has_ended = False
+        self._request_id = response.headers.get("request-id", "")
+        self._stream = EventStream(request_id=self._request_id)
+        self._patience = Patience()
         self._deadline = _monotonic() + config.total_timeout_seconds
+        self._silent_until = 0.0
+        self._events_seen = -1
 
     async def events(self) -> AsyncGenerator[StreamEvent, None]:
-        source = aiter(self._response)
-        while (raw := await self._next(source)) is not None:
-            event = self._readable(raw)
-            if event is not None:
-                yield event
-            if self._has_ended:
-                await self._drain(source)
-                return
+        stream = self._stream
+        try:
+            async with aclosing(_body_of(self._response)) as body:
+                while (chunk := await self._next(body)) is not None:
+                    for event in stream.feed(chunk):
+                        yield event
+                    if stream.has_ended:
+                        await self._drain(body)
+                        return
+                    if stream.failure is not None:
+                        raise self._told(stream.failure)
+        finally:
+            self._patience.close()
         raise StreamBroken("stream_ended_early", "The reply broke off before its end.", request_id=self._request_id)
 
-    async def _drain(self, source: AsyncIterator[RawMessageStreamEvent]) -> None:
+    def _told(self, failure: UpstreamError | ErrorReported) -> UpstreamError:
+        if isinstance(failure, UpstreamError):
+            return failure
+        error = anthropic.APIStatusError(str(failure), response=self._response, body=failure.body)
+        return _status_error(error, has_begun=self._stream.has_begun, request_id=self._request_id)
+
+    async def _drain(self, body: AsyncIterator[bytes]) -> None:
         """Reads the body's last bytes, so that the connection can be used again. The reply is whole without them."""
         with suppress(Exception):
             async with asyncio.timeout(DRAIN_SECONDS):
-                while await anext(source, None) is not None:
+                while await anext(body, None) is not None:
                     pass
 
-    async def _next(self, source: AsyncIterator[RawMessageStreamEvent]) -> RawMessageStreamEvent | None:
-        patience_seconds, remaining_seconds = self._patience_seconds(), self._deadline - _monotonic()
+    async def _next(self, body: AsyncIterator[bytes]) -> bytes | None:
+        """The next bytes, None at the end. Pings are no sign of life."""
+        now = _monotonic()
+        if self._stream.events_read != self._events_seen:
+            self._events_seen = self._stream.events_read
+            self._silent_until = now + self._patience_seconds()
+        seconds = min(self._silent_until, self._deadline) - now
         try:
-            async with asyncio.timeout(min(patience_seconds, remaining_seconds)):
-                return await anext(source, None)
+            if seconds <= 0:
+                raise TimeoutError
+            return await self._patience.wait(anext(body, None), seconds=seconds)
         except TimeoutError:
-            raise self._too_slow(is_over=remaining_seconds < patience_seconds) from None
+            raise self._too_slow(is_over=self._deadline < self._silent_until) from None
         except Exception as error:
-            raise as_upstream_error(error, has_begun=self._has_begun, request_id=self._request_id) from error
+            raise as_upstream_error(error, has_begun=self._stream.has_begun, request_id=self._request_id) from error
 
     def _too_slow(self, *, is_over: bool) -> StreamBroken:
         if is_over:
@@ -174,83 +195,18 @@ class _StreamReader:
         return StreamBroken("stream_stalled", message, request_id=self._request_id)
 
     def _patience_seconds(self) -> float:
-        if not self._has_begun:
+        if not self._stream.has_begun:
             return self._config.first_event_timeout_seconds
-        is_silent_by_nature = not self._kinds or "thinking" in self._kinds.values()
+        kinds = self._stream.open_kinds.values()
+        is_silent_by_nature = not kinds or "thinking" in kinds or "other" in kinds
         return self._config.thinking_timeout_seconds if is_silent_by_nature else self._config.idle_timeout_seconds
 
-    def _readable(self, raw: RawMessageStreamEvent) -> StreamEvent | None:
-        """The SDK does not validate: an event of another shape shows only when a field is missing."""
-        try:
-            return self._translated(raw)
-        except (AttributeError, TypeError) as error:
-            raise as_upstream_error(error, has_begun=self._has_begun, request_id=self._request_id) from error
 
-    def _translated(self, raw: RawMessageStreamEvent) -> StreamEvent | None:
-        match raw.type:
-            case "message_start":
-                self._has_begun = True
-                self._usage = _fields(raw.message.usage)
-                return StreamBegan(
-                    usage=usage_of(self._usage),
-                    request_id=self._request_id,
-                    response_id=raw.message.id,
-                    miss_reason=_miss_reason(raw.message),
-                )
-            case "content_block_start":
-                return self._block_began(raw.index, raw.content_block)
-            case "content_block_delta":
-                return self._delta(raw.index, raw.delta)
-            case "content_block_stop":
-                return BlockEnded(index=raw.index) if self._kinds.pop(raw.index, None) else None
-            case "message_delta":
-                self._usage |= {name: value for name, value in _fields(raw.usage).items() if value is not None}
-                self._stop_reason = raw.delta.stop_reason or self._stop_reason
-                return None
-            case "message_stop":
-                self._has_ended = True
-                return StreamEnded(stop_reason=self._stop_reason, usage=usage_of(self._usage))
-            case _:
-                return None
-
-    def _block_began(self, index: int, block: Any) -> StreamEvent | None:
-        kind = _KINDS.get(block.type)
-        if kind is None:
-            return None
-        self._kinds[index] = kind
-        return BlockBegan(index=index, kind=kind, name=getattr(block, "name", ""), block=_fields(block))
-
-    def _delta(self, index: int, delta: Any) -> StreamEvent | None:
-        if delta.type == "signature_delta":
-            return BlockSigned(index=index, signature=delta.signature)
-        attribute = _DELTA_TEXT.get(delta.type)
-        if attribute is None or index not in self._kinds:
-            return None
-        text = getattr(delta, attribute)
-        return BlockDelta(index=index, kind=self._kinds[index], text=text) if text else None
-
-
-_KINDS: dict[str, BlockKind] = {"text": "text", "thinking": "thinking", "tool_use": "tool_input"}
-_DELTA_TEXT = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
-
-
-def usage_of(raw: Any) -> Usage:
-    """The SDK's usage, or a dict of its fields, as ours. A missing or null counter is 0."""
-    found = raw if isinstance(raw, Mapping) else _fields(raw)
-    by_ttl = found.get("cache_creation") or {}
-    return Usage(
-        input_tokens=found.get("input_tokens") or 0,
-        cache_read_tokens=found.get("cache_read_input_tokens") or 0,
-        cache_write_tokens=found.get("cache_creation_input_tokens") or 0,
-        cache_write_1h_tokens=by_ttl.get("ephemeral_1h_input_tokens") or 0,
-        output_tokens=found.get("output_tokens") or 0,
-    )
-
-
-def _miss_reason(message: Any) -> str:
-    """Empty where it was not asked for, where nothing parted, and while the comparison still runs."""
-    found = getattr(getattr(message, "diagnostics", None), "cache_miss_reason", None)
-    return str(getattr(found, "type", ""))
+def _body_of(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
+    """The body, unpacked. Where nothing is packed it is read from its source: each layer between costs every token."""
+    if response.headers.get("content-encoding", "identity") != "identity":
+        return response.aiter_bytes()
+    return cast(AsyncGenerator[bytes, None], aiter(cast(httpx2.AsyncByteStream, response.stream)))
 
 
 def as_upstream_error(error: Exception, *, has_begun: bool, request_id: str = "") -> UpstreamError:
@@ -268,8 +224,7 @@ def as_upstream_error(error: Exception, *, has_begun: bool, request_id: str = ""
     if isinstance(error, anthropic.APIStatusError):
         return _status_error(error, has_begun=has_begun, request_id=error.request_id or request_id)
     if isinstance(error, UnicodeEncodeError):
-        # Half of a surrogate pair: Python can hold it, JSON in UTF-8 cannot.
-        return UpstreamRefused("request_refused", "The text has a character that cannot be sent.")
+        return _unsendable()
     if isinstance(error, _UNREADABLE):
         return StreamBroken("stream_malformed", "Claude's answer could not be read.", request_id=request_id)
     raise error
@@ -283,6 +238,10 @@ _UNREADABLE = (
     TypeError,
 )
 """The last two: the answer has another shape than a message, as from a proxy that answers 200 with a page."""
+
+
+def _unsendable() -> UpstreamRefused:
+    return UpstreamRefused("request_refused", "The text has a character that cannot be sent.")
 
 
 def _status_error(error: anthropic.APIStatusError, *, has_begun: bool, request_id: str) -> UpstreamError:
@@ -351,7 +310,3 @@ def _monotonic() -> float:
 
 def _beta_header(request: Request) -> dict[str, str]:
     return {"anthropic-beta": ",".join(request.betas)} if request.betas else {}
-
-
-def _fields(model: Any) -> dict[str, Any]:
-    return cast(dict[str, Any], model.model_dump(mode="json")) if model is not None else {}

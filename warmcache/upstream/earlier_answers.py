@@ -8,8 +8,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from warmcache.core.origin import Origin
 from warmcache.core.prefix import Prefix
-from warmcache.ledger.rows import Origin
 
 MAX_ANSWERS = 10_000
 KEEP_SECONDS = 3600.0

@@ -9,6 +9,7 @@ from genai_prices.types import TieredPrices
 
 from warmcache.conf import PRICE_CLASSES, Config, get_config
 from warmcache.core.economics import Rates, RateSource
+from warmcache.core.upstreams import Upstream
 
 PER_MILLION = Decimal(1_000_000)
 
@@ -33,7 +34,7 @@ def _rates(config: Config, model: str, input_tokens: int) -> Rates | None:
         return Rates(version="own", **{name: Decimal(own[name]) / PER_MILLION for name in PRICE_CLASSES})
     tiers = _tier_starts(model)
     if tiers is None:
-        return _FREE if config.upstream == "local" else None
+        return _FREE if config.upstream == Upstream.LOCAL else None
     return _listed_rates(model, max((start for start in tiers if start < input_tokens), default=0))
 
 

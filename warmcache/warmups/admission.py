@@ -7,31 +7,32 @@ from decimal import Decimal
 from warmcache.cache.guards import Accounts, Reservation
 from warmcache.core.errors import StoreUnavailable
 from warmcache.core.prefix import Prefix
-from warmcache.runtime.wiring import Runtime
+from warmcache.core.reasons import Reason
+from warmcache.runtime.state import Runtime
 
 
 async def claim_and_reserve(
     runtime: Runtime, prefix: Prefix, accounts: Accounts, *, cost_usd: Decimal, owner: str
-) -> Reservation | str:
+) -> Reservation | Reason:
     """What the guards grant, or the reason to skip. Whoever gets no lease reserves nothing."""
     deepest_hash = prefix.breakpoints[-1].prefix_hash
     try:
         if not await runtime.leases.claim(deepest_hash, owner=owner):
-            return "in_flight"
+            return Reason.IN_FLIGHT
     except StoreUnavailable:
-        return "store_unavailable"
-    admitted: Reservation | str = "store_unavailable"
+        return Reason.STORE_UNAVAILABLE
+    admitted: Reservation | Reason = Reason.STORE_UNAVAILABLE
     try:
         admitted = await _reserve(runtime, accounts, cost_usd)
     except StoreUnavailable:
         pass
     finally:
-        if isinstance(admitted, str):
+        if not isinstance(admitted, Reservation):
             await runtime.leases.give_back([deepest_hash], owner=owner)
     return admitted
 
 
-async def _reserve(runtime: Runtime, accounts: Accounts, cost_usd: Decimal) -> Reservation | str:
+async def _reserve(runtime: Runtime, accounts: Accounts, cost_usd: Decimal) -> Reservation | Reason:
     admitting = asyncio.ensure_future(runtime.guards.admit(accounts, cost_usd=cost_usd, policy=runtime.policy.current))
     try:
         return await asyncio.shield(admitting)
@@ -41,7 +42,7 @@ async def _reserve(runtime: Runtime, accounts: Accounts, cost_usd: Decimal) -> R
         raise
 
 
-async def _refund(runtime: Runtime, admitting: asyncio.Future[Reservation | str]) -> None:
+async def _refund(runtime: Runtime, admitting: asyncio.Future[Reservation | Reason]) -> None:
     with contextlib.suppress(StoreUnavailable):
         admitted = await admitting
         if isinstance(admitted, Reservation):

@@ -17,11 +17,12 @@ from uuid import uuid4
 from warmcache.background.database import in_database_thread
 from warmcache.cache.visits import Occasion
 from warmcache.core.errors import StoreUnavailable
+from warmcache.core.intents import Intent
 from warmcache.core.keeping import refresh_at
 from warmcache.core.ports import Sighting, WarmthStore
+from warmcache.core.reasons import Reason
 from warmcache.core.shared_layers import Arrivals, SharedForecast
-from warmcache.models import Intent
-from warmcache.runtime.wiring import Runtime
+from warmcache.runtime.state import Runtime
 from warmcache.warmups.shared_layers import (
     Outline,
     SharedLayer,
@@ -130,7 +131,7 @@ class Keeper:
         )
         self._held[layer.label] = _Held(outline=outline, forecast=forecast, decided_at=now)
         if not forecast.should_hold:
-            reason = forecast.reason or "holding_does_not_pay"
+            reason = forecast.reason or Reason.HOLDING_DOES_NOT_PAY
             self._runtime.ledger.count_skip(label=layer.label, intent=Intent.KEEP, reason=reason)
 
     def _is_undecided(self, label: str, now: float) -> bool:

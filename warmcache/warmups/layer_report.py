@@ -12,13 +12,14 @@ from django.utils.formats import date_format
 from django.utils.timezone import localtime
 
 from warmcache.conf import get_config
-from warmcache.core.forecast import Forecasts
-from warmcache.core.keeping import SharedOption
+from warmcache.core.forecast.forecasts import Forecasts
+from warmcache.core.intents import Intent
 from warmcache.core.lifetimes import with_lifetimes
+from warmcache.core.moments import at
 from warmcache.core.prefix import build_request
-from warmcache.core.shared_layers import SECONDS_PER_MONTH, SharedForecast
-from warmcache.ledger.rows import at
-from warmcache.models import Intent, LearnedEvidence, WarmUp
+from warmcache.core.shared_layers import SECONDS_PER_MONTH, SharedForecast, SharedOption
+from warmcache.core.ttl import LONG_TTL_SECONDS
+from warmcache.models import LearnedEvidence, WarmUp
 from warmcache.operator_policy import policy_in_force, read_row
 from warmcache.upstream.prices import price_list
 from warmcache.warmups.shared_layers import SharedLayer, alone, arrivals_at, forecast_of, outline_of
@@ -48,8 +49,7 @@ def report_on(layer: SharedLayer, now: float) -> LayerReport | None:
         return None
     policy = policy_in_force(config, read_row())
     forecasts = stored_forecasts(config.upstream, layer.label)
-    refreshes = Intent.TURN_FINISHED in policy.intents
-    resolved = with_lifetimes(alone(prompt), forecasts, price_list(config), refreshes=refreshes)
+    resolved = with_lifetimes(alone(prompt), forecasts, price_list(config), intents=policy.intents)
     outline = outline_of(build_request(resolved, None, config.prefix_key).prefix)
     kept = WarmUp.objects.filter(label=layer.label, intent=Intent.KEEP, upstream=config.upstream)
     month = kept.filter(started_at__gte=at(now - SECONDS_PER_MONTH)).aggregate(count=Count("pk"), cost=Sum("cost_usd"))
@@ -84,7 +84,7 @@ def lines_of(report: LayerReport, holder: str | None) -> list[tuple[str, str]]:
     forecast = report.forecast
     lines = [("requests", f"about {forecast.requests_per_hour:.2g} an hour, told from the ledger")]
     if forecast.cheapest is None or forecast.in_force is None:
-        lines.append(("forecast", f"none: {reason_text(forecast.reason)}"))
+        lines.append(("forecast", f"none: {reason_text(forecast.reason or '')}"))
     else:
         lines += [
             ("cheapest", _option(forecast, forecast.cheapest)),
@@ -96,7 +96,7 @@ def lines_of(report: LayerReport, holder: str | None) -> list[tuple[str, str]]:
 
 def _option(forecast: SharedForecast, option: SharedOption) -> str:
     what = "hold it, written for" if option.is_held else "let it lapse, written for"
-    lifetime = "an hour" if option.ttl_seconds >= 3600 else f"{option.ttl_seconds // 60} minutes"
+    lifetime = "an hour" if option.ttl_seconds >= LONG_TTL_SECONDS else f"{option.ttl_seconds // 60} minutes"
     return f"{what} {lifetime}: {_dollars(forecast.usd_per_month(option))} a month over plain reads, waits included"
 
 

@@ -1,7 +1,7 @@
 """After a reply: one decision near the expiry of what it left warm, and no call before.
 
 The reply's own request has just renewed the prefix, so a warm-up at once would buy nothing. Shortly before the prefix
-lapses the plan of `core/keeping.py` weighs whether the person will come back; if a refresh pays, it is sent, and the
+lapses the plan of `core/stakes.py` weighs whether the person will come back; if a refresh pays, it is sent, and the
 next decision is due near its own end. A new request in the same place cancels what was due there. What is kept until
 then are hashes and numbers; the prompt is read from the host at the moment of the call.
 """
@@ -12,16 +12,20 @@ from dataclasses import dataclass, replace
 from warmcache.background.database import in_database_thread
 from warmcache.background.timers import Timer
 from warmcache.cache.visits import Occasion
+from warmcache.core.beliefs import LayerWarmth, believed_warmth
+from warmcache.core.decide import Action
 from warmcache.core.errors import StoreUnavailable
-from warmcache.core.keeping import KeepPlan, is_too_late, plan_keeping, refresh_at
-from warmcache.core.policy import Action, LayerWarmth, WarmthState, believed_warmth
+from warmcache.core.intents import Intent
+from warmcache.core.keeping import KeepPlan, is_too_late, refresh_at
+from warmcache.core.outcomes import WarmthState
 from warmcache.core.ports import Sighting
-from warmcache.core.prefix import Prefix, Prompt
-from warmcache.core.stakes import RestingPrefix, stakes_of
-from warmcache.runtime.wiring import Runtime
+from warmcache.core.prefix import AnyPrompt, Prefix
+from warmcache.core.reasons import Reason
+from warmcache.core.stakes import RestingPrefix, plan_refresh
+from warmcache.runtime.state import Runtime
 from warmcache.warmups.warm_up import consider, prewarm
 
-INTENT = "turn_finished"
+INTENT = Intent.TURN_FINISHED
 
 MARGIN_SECONDS = 20.0
 """Before expiry, for a call that waits for its turn: what arrives late is a write."""
@@ -29,7 +33,7 @@ MARGIN_SECONDS = 20.0
 TOUCHED_SECONDS = 5.0
 """An expiry that lies so much later than ours is somebody else's touch, and not a difference of clocks."""
 
-Load = Callable[[], Prompt | None]
+Load = Callable[[], AnyPrompt | None]
 """The prompt that the next message of a place would follow, or None where the place is gone. Called in a thread that
 may use the database."""
 
@@ -86,26 +90,26 @@ async def _decide(runtime: Runtime, rest: Rest) -> Timer | None:
     """Refreshes, waits for a later end, or lets it lapse; gives the next decision, if there is to be one."""
     occasion = Occasion(intent=INTENT, label=rest.label, subject=rest.subject, place=rest.place)
     decision = await consider(runtime, rest.prefix, occasion)
-    if decision.action is Action.SKIP and decision.reason != "already_warm":
+    if decision.action is Action.SKIP and decision.reason is not Reason.ALREADY_WARM:
         return None
     try:
         sightings = await runtime.store.look_up(rest.prefix.hashes)
     except StoreUnavailable:
-        return _let_lapse(runtime, rest, "store_unavailable")
+        return _let_lapse(runtime, rest, Reason.STORE_UNAVAILABLE)
     now = runtime.clock.now()
     live = believed_warmth(rest.prefix, sightings, now)[-1]
     touched_at = (live.expires_at or 0.0) - rest.ttl_seconds
     if is_too_late(now, touched_at, rest.ttl_seconds, MARGIN_SECONDS):
-        return _let_lapse(runtime, rest, "lapsed")
+        return _let_lapse(runtime, rest, Reason.LAPSED)
     if touched_at > rest.touched_at + TOUCHED_SECONDS:
         return _timer(runtime, replace(rest, touched_at=touched_at))
     plan = _plan(runtime, rest, live, sightings)
     if plan is None or not plan.refreshes:
-        return _let_lapse(runtime, rest, plan.reason if plan is not None else "unknown_price")
+        return _let_lapse(runtime, rest, plan.reason if plan is not None else Reason.UNKNOWN_PRICE)
     return await _refresh(runtime, rest, occasion)
 
 
-def _let_lapse(runtime: Runtime, rest: Rest, reason: str) -> Timer | None:
+def _let_lapse(runtime: Runtime, rest: Rest, reason: Reason) -> Timer | None:
     runtime.ledger.count_skip(label=rest.label, intent=INTENT, reason=reason)
     return None
 
@@ -125,9 +129,11 @@ def _plan(runtime: Runtime, rest: Rest, live: LayerWarmth, sightings: Mapping[st
         held_tokens=held_tokens,
         asks_tool=rest.asks_tool,
     )
-    return plan_keeping(
-        stakes_of(resting, forecasts, rates, value_of_second_usd=runtime.policy.current.value_of_second_usd),
-        (forecasts.after_tool_use if rest.asks_tool else forecasts.after_reply).survival,
+    return plan_refresh(
+        resting,
+        forecasts,
+        rates,
+        value_of_second_usd=runtime.policy.current.value_of_second_usd,
         silent_seconds=now - rest.silent_since,
         left_seconds=live.expires_at - now,
         ttl_seconds=rest.ttl_seconds,

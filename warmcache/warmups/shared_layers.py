@@ -12,8 +12,10 @@ from decimal import Decimal
 from django.db.models import Count, Min, Q, QuerySet
 
 from warmcache.conf import Config
-from warmcache.core.forecast import Forecasts
+from warmcache.core.forecast.forecasts import Forecasts
+from warmcache.core.moments import at
 from warmcache.core.prefix import Breakpoint, Layer, Prefix, Prompt
+from warmcache.core.reasons import Reason
 from warmcache.core.shared_layers import (
     RECENT_HOURS,
     SAME_HOUR_DAYS,
@@ -22,8 +24,7 @@ from warmcache.core.shared_layers import (
     SharedForecast,
     forecast_shared_layer,
 )
-from warmcache.ledger.rows import CONVERSING, at
-from warmcache.models import UsageRecord
+from warmcache.models import CONVERSING, UsageRecord
 from warmcache.upstream.prices import price_list
 
 SECONDS_PER_DAY = 24 * SECONDS_PER_HOUR
@@ -65,7 +66,7 @@ class Outline:
 
     model: str
     point: Breakpoint | None
-    obstacle: str | None
+    obstacle: Reason | None
 
 
 def outline_of(prefix: Prefix) -> Outline:

@@ -8,43 +8,33 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from uuid import UUID, uuid4
 
-from warmcache.cache.beliefs import Warmth, left_entries, record_warm, warmth_of
+from warmcache.cache.beliefs import Warmth, left_entries, record_warm
 from warmcache.cache.guards import Accounts, Reservation, stop_reason
-from warmcache.cache.visits import Occasion, Visit, place_of
+from warmcache.cache.visits import Occasion, Visit, visit_key
+from warmcache.core.beliefs import believed_warmth, situation_of
 from warmcache.core.catalog import facts_for
+from warmcache.core.decide import Action, Decision, decide, operators_refusal
 from warmcache.core.economics import request_cost_usd
 from warmcache.core.errors import StoreUnavailable, UpstreamError
-from warmcache.core.policy import (
-    WEIGHED_ELSEWHERE,
-    Action,
-    Decision,
-    WarmthState,
-    believed_warmth,
-    decide,
-    forecast_name,
-    has_little_left,
-    is_covered,
-)
+from warmcache.core.failures import Failure
+from warmcache.core.intents import Intent, sign_of
+from warmcache.core.origin import Origin
+from warmcache.core.outcomes import Outcome, WarmthState
 from warmcache.core.ports import Answer
-from warmcache.core.prefix import Prefix, Prompt, Request
+from warmcache.core.prefix import AnyPrompt, Prefix, Request
+from warmcache.core.reasons import Reason
 from warmcache.core.usage import Usage
 from warmcache.ledger import rows
-from warmcache.ledger.rows import Origin
-from warmcache.models import Outcome
-from warmcache.runtime.wiring import Runtime
+from warmcache.runtime.pauses import pause_for_real_traffic
+from warmcache.runtime.state import Runtime
 from warmcache.warmups.admission import claim_and_reserve
 
 logger = logging.getLogger(__name__)
-
-LONGEST_PAUSE_SECONDS = 3600.0
-"""A provider that asks for more is asked again after this."""
 
 ROW_PATIENCE_SECONDS = 1.0
 
 MAX_UNDER_WAY = 200
 """Warm-ups of one process that are at the provider or wait for their turn, each with its prompt in memory."""
-
-PAUSING_CODES = {"rate_limited", "overloaded", "spend_limit", "key_refused"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,19 +62,18 @@ async def _decision(runtime: Runtime, prefix: Prefix, occasion: Occasion) -> Dec
     policy = await runtime.policy.known()
     now = runtime.clock.now()
     visit = _visit(runtime, prefix, occasion, now)
-    if occasion.intent not in policy.intents:
-        return _skip("intent_off", prefix)
+    refusal = operators_refusal(occasion.intent, policy.limits)
+    if refusal is not None:
+        return _skip(refusal, prefix)
     if now < runtime.warming_paused_until:
-        return _skip("upstream_limited", prefix)
+        return _skip(Reason.UPSTREAM_LIMITED, prefix)
     accounts = _accounts(runtime, prefix, occasion)
     try:
         sightings = await runtime.store.look_up(prefix.hashes, stops=accounts.stops)
     except StoreUnavailable:
-        return _skip("store_unavailable", prefix)
+        return _skip(Reason.STORE_UNAVAILABLE, prefix)
     decision = decide(
-        prefix,
-        sightings=sightings,
-        now=now,
+        situation_of(prefix, sightings, now),
         limits=policy.limits,
         capabilities=runtime.provider.capabilities,
         rates=runtime.rates,
@@ -101,7 +90,7 @@ async def _decision(runtime: Runtime, prefix: Prefix, occasion: Occasion) -> Dec
         return decision
     visit.note_warm(occasion.intent, decision.numbers, now)
     is_held_out = visit.draw(policy.holdout_share, runtime.random)
-    return replace(decision, action=Action.SKIP, reason="held_out") if is_held_out else decision
+    return replace(decision, action=Action.SKIP, reason=Reason.HELD_OUT) if is_held_out else decision
 
 
 def _accounts(runtime: Runtime, prefix: Prefix, occasion: Occasion) -> Accounts:
@@ -110,18 +99,17 @@ def _accounts(runtime: Runtime, prefix: Prefix, occasion: Occasion) -> Accounts:
 
 def _visit(runtime: Runtime, prefix: Prefix, occasion: Occasion, now: float) -> Visit | None:
     """A sign of a person is noted whatever is decided: the chance of a send must not depend on who was warmed."""
-    if occasion.intent in WEIGHED_ELSEWHERE or prefix.deepest is None:
+    sign = sign_of(occasion.intent, occasion.chars)
+    if sign is None or prefix.deepest is None:
         return None
-    name = forecast_name(occasion.intent, occasion.chars)
-    place = place_of(prefix)
-    return runtime.visits.note(occasion.subject, place, label=occasion.label, name=name, now=now)
+    return runtime.visits.note(occasion.subject, visit_key(prefix), label=occasion.label, sign=sign, now=now)
 
 
-def _skip(reason: str, prefix: Prefix) -> Decision:
+def _skip(reason: Reason, prefix: Prefix) -> Decision:
     return Decision(action=Action.SKIP, reason=reason, prefix_tokens=prefix.prefix_tokens)
 
 
-async def prewarm(runtime: Runtime, prompt: Prompt, occasion: Occasion) -> Attempt:
+async def prewarm(runtime: Runtime, prompt: AnyPrompt, occasion: Occasion) -> Attempt:
     """Decides, and if it pays sends the warm-up in a task of the runtime; never raises for the provider's sake."""
     request = runtime.build(prompt, None, label=occasion.label)
     prefix = request.prefix
@@ -129,11 +117,11 @@ async def prewarm(runtime: Runtime, prompt: Prompt, occasion: Occasion) -> Attem
     if decision.action is Action.SKIP:
         return skipped_attempt(runtime, prefix, decision)
     warm_up_id = uuid4()
-    admitted: Reservation | str = "busy"
+    admitted: Reservation | Reason = Reason.BUSY
     if len(runtime.tasks) < MAX_UNDER_WAY:
         accounts, cost_usd = _accounts(runtime, prefix, occasion), decision.cost_usd or Decimal(0)
         admitted = await claim_and_reserve(runtime, prefix, accounts, cost_usd=cost_usd, owner=str(warm_up_id))
-    if isinstance(admitted, str):
+    if not isinstance(admitted, Reservation):
         runtime.ledger.count_skip(label=occasion.label, intent=occasion.intent, reason=admitted)
         return skipped_attempt(runtime, prefix, _skip(admitted, prefix))
     upstream = runtime.provider.capabilities.upstream
@@ -166,7 +154,7 @@ def skipped_attempt(runtime: Runtime, prefix: Prefix, decision: Decision) -> Att
         prefix_tokens=prefix.prefix_tokens,
         expires_at=decision.expires_at,
     )
-    if decision.reason != "in_flight":
+    if decision.reason is not Reason.IN_FLIGHT:
         return Attempt(decision=decision, warmth=warmth, prefix=prefix)
     return Attempt(decision=decision, warmth=warmth, prefix=prefix, finished=lambda: _follow(runtime, prefix))
 
@@ -176,7 +164,7 @@ async def _follow(runtime: Runtime, prefix: Prefix) -> Warmth:
     deepest_hash = prefix.breakpoints[-1].prefix_hash
     with contextlib.suppress(StoreUnavailable):  # `warmth_of` says so
         await runtime.store.wait_until_released(deepest_hash, timeout_seconds=_longest_seconds(runtime))
-    return await warmth_of(runtime, prefix)
+    return await runtime.warmth_of(prefix)
 
 
 class _WarmUp:
@@ -189,7 +177,7 @@ class _WarmUp:
         decision: Decision,
         warm_up_id: UUID,
         origin: Origin,
-        intent: str,
+        intent: Intent,
         reservation: Reservation,
     ) -> None:
         self._runtime = runtime
@@ -213,7 +201,7 @@ class _WarmUp:
         finally:
             await self._give_back()
 
-    async def _wait_for_turn(self) -> str | None:
+    async def _wait_for_turn(self) -> Reason | None:
         """Returns with a free slot and the leases of all cold layers, or with the reason why nothing is to be sent."""
         try:
             async with asyncio.timeout(self._runtime.config.warm_up_patience_seconds):
@@ -223,17 +211,17 @@ class _WarmUp:
                     )
                 await self._runtime.warm_up_slots.acquire()
                 self._has_slot = True
-                return "already_warm" if await self._was_overtaken() else None
+                return Reason.ALREADY_WARM if await self._was_overtaken() else None
         except TimeoutError:
-            return "busy"
+            return Reason.BUSY
         except StoreUnavailable:
-            return "store_unavailable"
+            return Reason.STORE_UNAVAILABLE
 
     async def _was_overtaken(self) -> bool:
         """Whether the person's own request, which waits for no turn, has written the prefix in the meantime."""
         prefix, now = self._request.prefix, self._runtime.clock.now()
-        live = believed_warmth(prefix, await self._runtime.store.look_up(prefix.hashes), now)[-1]
-        return is_covered(prefix, live) and not has_little_left(live, now)
+        situation = situation_of(prefix, await self._runtime.store.look_up(prefix.hashes), now)
+        return situation.is_covered and not situation.has_little_left
 
     async def _claim_shared_layers(self) -> str | None:
         """Cold layers that others share are written once: by us, or by whoever holds the prefix_hash returned.
@@ -262,10 +250,10 @@ class _WarmUp:
             await self._runtime.guards.refund(self._reservation, may_be_billed=self._may_be_billed)
         await self._runtime.leases.give_back(self._claimed, owner=str(self._id))
 
-    def _not_sent(self, reason: str) -> Warmth:
+    def _not_sent(self, reason: Reason) -> Warmth:
         """No row: the provider has seen nothing of it."""
         self._runtime.ledger.count_skip(label=self._origin.label, intent=self._intent, reason=reason)
-        state = WarmthState.WARM if reason == "already_warm" else WarmthState.SKIPPED
+        state = WarmthState.WARM if reason is Reason.ALREADY_WARM else WarmthState.SKIPPED
         return Warmth(state=state, reason=reason, prefix_tokens=self._request.prefix.prefix_tokens)
 
     async def _send(self) -> Warmth:
@@ -281,7 +269,7 @@ class _WarmUp:
             if isinstance(error, asyncio.CancelledError):
                 self._record_failure(Outcome.CANCELLED, "", "")
             else:
-                self._record_failure(Outcome.FAILED, "internal_error", "")
+                self._record_failure(Outcome.FAILED, Failure.INTERNAL_ERROR, "")
             raise
         return await self._succeeded(answer)
 
@@ -311,11 +299,11 @@ class _WarmUp:
         )
         # Behind the row: what was billed is known, whatever becomes of the store or of this task.
         await self._settle(answer.usage, request_cost_usd(answer.usage, rates) if rates else None)
-        if not left_entries(runtime, answer.usage):
-            self._record_failure(Outcome.FAILED, "not_cacheable", answer.request_id)
+        if not left_entries(answer.usage, runtime.provider.capabilities):
+            self._record_failure(Outcome.FAILED, Reason.NOT_CACHEABLE, answer.request_id)
             await self._remember_as_uncacheable(deepest.prefix_hash)
-            return Warmth(state=WarmthState.SKIPPED, reason="not_cacheable", prefix_tokens=prefix.prefix_tokens)
-        await record_warm(runtime, prefix, self._started_at, answer.usage)
+            return Warmth(state=WarmthState.SKIPPED, reason=Reason.NOT_CACHEABLE, prefix_tokens=prefix.prefix_tokens)
+        await record_warm(runtime.store, prefix, self._started_at, answer.usage)
         return Warmth(
             state=WarmthState.WARM,
             prefix_tokens=answer.usage.cached_tokens or prefix.prefix_tokens,
@@ -329,7 +317,7 @@ class _WarmUp:
         guards, prefix = self._runtime.guards, self._request.prefix
         expectations = (
             guards.expectations(reservation.accounts, prefix, usage=usage, started_at=self._started_at)
-            if left_entries(self._runtime, usage)
+            if left_entries(usage, self._runtime.provider.capabilities)
             else []
         )
         await guards.settle(reservation, billed_usd=billed_usd, expectations=expectations)
@@ -344,9 +332,10 @@ class _WarmUp:
     def _failed(self, error: UpstreamError) -> Warmth:
         logger.warning("Warm-up %s failed: %s (%s)", self._id, error.code, error.message)
         pause_for_real_traffic(self._runtime, error)
-        self._may_be_billed = error.code == "timed_out"
+        self._may_be_billed = error.code == Failure.TIMED_OUT
         self._record_failure(Outcome.FAILED, error.code, error.request_id)
-        return Warmth(state=WarmthState.FAILED, reason=error.code, prefix_tokens=self._request.prefix.prefix_tokens)
+        reason = Failure.named(error.code)
+        return Warmth(state=WarmthState.FAILED, reason=reason, prefix_tokens=self._request.prefix.prefix_tokens)
 
     def _record_failure(self, outcome: Outcome, error_code: str, request_id: str) -> None:
         now, duration_ms = self._runtime.clock.now(), self._duration_ms()
@@ -376,15 +365,6 @@ class _WarmUp:
     def _duration_ms(self) -> int:
         # A wall clock may be set back, and no column holds less than nothing.
         return max(0, round((self._runtime.clock.now() - self._started_at) * 1000))
-
-
-def pause_for_real_traffic(runtime: Runtime, error: UpstreamError) -> None:
-    """After a limit at the provider no warm-up competes with real requests for a while."""
-    if error.code in PAUSING_CODES:
-        asked = min(error.retry_after_seconds or 0.0, LONGEST_PAUSE_SECONDS)
-        seconds = max(runtime.config.pause_after_limit_seconds, asked)
-        runtime.warming_paused_until = runtime.clock.now() + seconds
-        runtime.tasks.spawn(runtime.guards.pause_upstream(seconds), name="pause")
 
 
 def _longest_seconds(runtime: Runtime) -> float:

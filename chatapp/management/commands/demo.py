@@ -10,15 +10,16 @@ from chatapp.accounts import sign_in_links
 from chatapp.demo import costs, seeding
 from chatapp.process import upstream
 from chatapp.server import listening, startup
+from warmcache.core.upstreams import Upstream as Kind
 
 HOST = "127.0.0.1"
 
 
-def who_answers(kind: upstream.Kind) -> str:
-    if kind == "simulator":
+def who_answers(kind: Kind) -> str:
+    if kind is Kind.SIMULATOR:
         why = "a simulator answers" if settings.ANTHROPIC_BASE_URL else "no API key is set"
         return f"simulated replies: {why}"
-    return "the Claude API answers" if kind == "anthropic" else "a local model answers"
+    return "the Claude API answers" if kind is Kind.ANTHROPIC else "a local model answers"
 
 
 class Command(BaseCommand):
@@ -39,11 +40,11 @@ class Command(BaseCommand):
                 startup.run_server(listener, on_ready=lambda: self._ready(line, kind))
         startup.leave()
 
-    def _ready(self, line: str, kind: upstream.Kind) -> None:
+    def _ready(self, line: str, kind: Kind) -> None:
         self.stdout.write(line)
         self.stdout.flush()
         after = [startup.import_slow_modules]
-        if kind == "anthropic":
+        if kind is Kind.ANTHROPIC:
             after = [self._say_if_key_is_refused, *after, self._say_what_warm_ups_cost]
         startup.in_background(*after)
 

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand
 
 from chatapp.process.upstream import Upstream
 from chatapp.server import listening, startup
+from warmcache.core.upstreams import Upstream as Kind
 
 
 class Command(BaseCommand):
@@ -30,7 +31,7 @@ class Command(BaseCommand):
             listener = listening.listen(host, port)
             with Upstream() as upstream:
                 startup.require_migrations()
-                if upstream.settle() == "simulator":
+                if upstream.settle() is Kind.SIMULATOR:
                     endpoint = settings.ANTHROPIC_API_KEY and "the configured endpoint is a simulator"
                     self._say(f"Simulated replies: {endpoint or 'no API key is set, so a simulator answers'}.")
                 address = listening.url_of(listener)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from chatapp.conversations import branches, prepared_conversations, prompts
 from chatapp.models import Attachment, Message
-from chatapp.socket import conversation_states
+from chatapp.socket import history
 from tests.factories import make_assistant, make_conversation, make_message, make_user
 from warmcache.core.prefix import Layer, PrefixKey, build_request
 
@@ -68,7 +68,7 @@ def test_what_the_page_shows_as_history_is_what_is_sent(conversation, rounds):
 
     warmed = next_prompt(conversation)
     prompt, turn = prompt_and_turn(question)
-    shown = [conversation_states.message_view(m, [m.pk]) for m in shown_in(conversation)]
+    shown = [history.message_view(m, [m.pk]) for m in shown_in(conversation)]
 
     visible = [(m.role, m.text) for m in shown if m.text.strip()]
     assert said_in(prompt) + [("user", turn[0]["text"])] == visible

@@ -1,60 +1,19 @@
 """What a person notices while Redis or PostgreSQL is away, on real servers: nothing that is not mended soon after."""
 
 import asyncio
-import json
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
-from uuid import uuid4
 
 import pytest
-import websockets
 
-from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import ChatServer
 from tests.servers.fault_proxy import FaultProxy
 from tests.servers.postgres_server import PostgresServer
 from tests.servers.redis_server import RedisServer
-
-
-class Tab:
-    def __init__(self, socket: websockets.ClientConnection) -> None:
-        self.socket = socket
-
-    async def send(self, kind: str, **fields: Any) -> None:
-        await self.socket.send(json.dumps({"type": kind, **fields}))
-
-    async def say(self, text: str, **place: Any) -> dict[str, Any]:
-        await self.send("message.send", client_message_id=str(uuid4()), text=text, **place)
-        return await self.until("message.created", text=text)
-
-    async def until(self, kind: str, **fields: Any) -> dict[str, Any]:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while True:
-                frame: dict[str, Any] = json.loads(await self.socket.recv())
-                if frame["type"] == kind and all(frame.get(name) == value for name, value in fields.items()):
-                    return frame
-
-
-@asynccontextmanager
-async def open_tab(server: ChatServer, conversation_id: str | None = None) -> AsyncIterator[Tab]:
-    headers = {"Cookie": server.users["ann"].cookie}
-    async with websockets.connect(
-        server.socket_url,
-        origin=server.url,
-        additional_headers=headers,
-        ping_interval=None,
-        open_timeout=PATIENCE_SECONDS,
-    ) as socket:
-        tab = Tab(socket)
-        await tab.until("ready")
-        if conversation_id is not None:
-            await tab.send("conversation.open", conversation_id=conversation_id)
-            await tab.until("conversation.state")
-        yield tab
+from tests.servers.tabs import LiveTab, open_tab
 
 
 @pytest.fixture(scope="module")
@@ -69,21 +28,23 @@ async def live_through_an_outage(servers: tuple[ChatServer, ChatServer], redis: 
     here, there = servers
     here.simulator.reset()
     async with open_tab(here) as mine:
-        conversation_id = (await mine.say("First"))["conversation_id"]
+        conversation_id = (await mine.say_and_hear("First"))["conversation_id"]
         await mine.until("reply.finished")
-        async with open_tab(there, conversation_id) as other:
+        async with open_tab(there) as other:
+            await other.open(conversation_id)
             redis.kill()
             try:
                 gone_at = time.monotonic()
-                async with open_tab(here, conversation_id) as newcomer:
-                    await mine.say("While Redis is away", conversation_id=conversation_id)
+                async with open_tab(here) as newcomer:
+                    await newcomer.open(conversation_id)
+                    await mine.say_and_hear("While Redis is away", conversation_id=conversation_id)
                     local = await newcomer.until("message.created", text="While Redis is away")
                     finished = await mine.until("reply.finished")
                 await asyncio.sleep(max(0.0, gone_at + seconds - time.monotonic()))
             finally:
                 redis.start()
             caught_up = await messages_of(other, count=4)
-            await mine.say("After", conversation_id=conversation_id)
+            await mine.say_and_hear("After", conversation_id=conversation_id)
             await other.until("message.created", text="After")
             await mine.until("reply.finished")
             stored = here.query(
@@ -96,7 +57,7 @@ async def live_through_an_outage(servers: tuple[ChatServer, ChatServer], redis: 
     assert stored == [(6,)]
 
 
-async def messages_of(tab: Tab, *, count: int) -> list[dict[str, Any]]:
+async def messages_of(tab: LiveTab, *, count: int) -> list[dict[str, Any]]:
     """The whole conversation as the server tells it unasked, once it has so many messages."""
     while True:
         state = await tab.until("conversation.state")
@@ -143,7 +104,7 @@ async def live_without_a_database(server: ChatServer, wire: FaultProxy, seconds:
     server.simulator.reset()
     server.simulator.script(text=TEXT, tokens_per_second=len(TEXT) / 4 / (seconds + 1))
     async with open_tab(server) as mine, open_tab(server) as other:
-        conversation_id = (await mine.say("Begin."))["conversation_id"]
+        conversation_id = (await mine.say_and_hear("Begin."))["conversation_id"]
         first = await mine.until("reply.delta")
         wire.cut(stay_cut=True)
         try:
@@ -154,9 +115,8 @@ async def live_without_a_database(server: ChatServer, wire: FaultProxy, seconds:
         finally:
             wire.mend()
         texts, finished = await rest_of_reply(mine)
-        await other.send("conversation.open", conversation_id=conversation_id)
-        state = await other.until("conversation.state")
-        await mine.say("And now?", conversation_id=conversation_id)
+        state = await other.open(conversation_id)
+        await mine.say_and_hear("And now?", conversation_id=conversation_id)
         await mine.until("reply.finished")
         stored = server.query("SELECT count(*) FROM chatapp_message")[0][0]
 
@@ -165,16 +125,10 @@ async def live_without_a_database(server: ChatServer, wire: FaultProxy, seconds:
     assert stored == before + 4
 
 
-async def rest_of_reply(tab: Tab) -> tuple[str, dict[str, Any]]:
+async def rest_of_reply(tab: LiveTab) -> tuple[str, dict[str, Any]]:
     """The text that still comes, and the last frame."""
-    texts = []
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while True:
-            frame: dict[str, Any] = json.loads(await tab.socket.recv())
-            if frame["type"] == "reply.delta":
-                texts.append(frame["text"])
-            elif frame["type"] == "reply.finished":
-                return "".join(texts), frame
+    frames = await tab.all_until("reply.finished")
+    return "".join(frame["text"] for frame in frames if frame["type"] == "reply.delta"), frames[-1]
 
 
 async def test_postgresql_away_for_a_moment_costs_no_socket_no_text_and_no_row(on_postgres, postgres_wire):

@@ -34,16 +34,16 @@ class Chat:
 
     async def begin(self) -> None:
         await self._tab.say("Hello")
-        created = await self._tab.wait_for("message.created")
+        created = await self._tab.until("message.created")
         self._conversation_id = created["conversation_id"]
-        await self._tab.wait_for("reply.finished")
+        await self._tab.until("reply.finished")
 
     async def say(self, times: int) -> None:
         """Types and sends, and waits for the whole reply, again and again."""
         for _ in range(times):
             await self._tab.send("typing.started", chars=3, conversation_id=self._conversation_id)
             await self._tab.say(f"Once more {uuid4()}", conversation_id=self._conversation_id)
-            self.ends.append(await self._tab.wait_for("reply.finished"))
+            self.ends.append(await self._tab.until("reply.finished"))
 
 
 async def test_redis_that_stops_and_starts_breaks_no_reply_and_warming_resumes_by_itself(
@@ -85,5 +85,5 @@ async def require_warming_resumes(server: ChatServer) -> None:
         while sum(call["is_warm_up"] for call in calls(server)) == before:
             async with open_tab(server, "bob", assistant="python-reference") as tab:
                 await tab.send("typing.started", chars=1)
-                await tab.wait_for("warmth")
+                await tab.until("warmth")
             await asyncio.sleep(0.2)

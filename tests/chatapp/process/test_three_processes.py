@@ -55,7 +55,7 @@ async def test_three_hundred_sockets_of_three_processes_that_type_at_once_cause_
         tabs = [tab for tabs in tabs_by_server for tab in tabs]
 
         await asyncio.gather(*(tab.send("typing.started", chars=1) for tab in tabs))
-        await asyncio.gather(*(tab.wait_for("warmth", state="warm") for tab in tabs))
+        await asyncio.gather(*(tab.until("warmth", state="warm") for tab in tabs))
 
     assert len(tabs) == PROCESSES * SOCKETS_EACH
     assert [call["is_warm_up"] for call in calls(servers[0])] == [True]
@@ -69,7 +69,7 @@ async def test_when_the_leader_is_killed_in_mid_call_another_takes_over_within_t
     leading.simulator.fault(kind="stall", where="before_headers", match="warm_up")
     async with open_tabs([leading], "ann", each=1) as ((leader,),), open_tabs(others, "bob", each=2) as tabs_by_server:
         await leader.send("typing.started", chars=1)
-        await leader.wait_for("warmth", state="warming")
+        await leader.until("warmth", state="warming")
         waiting = [
             asyncio.create_task(type_until_warm(tab, repeat_seconds=TYPING_REPEAT_SECONDS))
             for tabs in tabs_by_server

@@ -41,9 +41,9 @@ async def test_sockets_of_two_processes_that_type_at_once_warm_a_prompt_once(ser
         ]
 
         await asyncio.gather(*(tab.send("typing.started", chars=1) for tab in tabs))
-        await asyncio.gather(*(tab.wait_for("warmth", state="warming") for tab in tabs))
+        await asyncio.gather(*(tab.until("warmth", state="warming") for tab in tabs))
         servers[0].simulator.release()
-        await asyncio.gather(*(tab.wait_for("warmth", state="warm") for tab in tabs))
+        await asyncio.gather(*(tab.until("warmth", state="warm") for tab in tabs))
 
     assert [call["is_warm_up"] for call in calls(servers[0])] == [True]
 
@@ -53,14 +53,14 @@ async def test_a_request_joins_a_warm_up_that_another_process_leads(servers):
     servers[0].simulator.fault(**HELD)
     async with open_tab(servers[0]) as types, open_tab(servers[1], "bob") as sends:
         await types.send("typing.started", chars=1)
-        await types.wait_for("warmth", state="warming")
+        await types.until("warmth", state="warming")
         await asyncio.sleep(LATER_THAN_JOINING_BEGINS_SECONDS)
 
         await sends.say("What is a prompt cache?")
-        await sends.wait_for("reply.started", warmth="joined")
+        await sends.until("reply.started", warmth="joined")
         meanwhile = calls(servers[0])
         servers[0].simulator.release()
-        finished = await sends.wait_for("reply.finished")
+        finished = await sends.until("reply.finished")
 
     warm_up, _ = calls(servers[0])
     assert (finished["status"], finished["warmth"]) == ("complete", "joined")
@@ -74,12 +74,12 @@ async def test_a_warm_up_of_another_process_that_stalls_holds_a_request_no_longe
     servers[0].simulator.fault(**HELD)
     async with open_tab(servers[0]) as types, open_tab(servers[1], "bob") as sends:
         await types.send("typing.started", chars=1)
-        await types.wait_for("warmth", state="warming")
+        await types.until("warmth", state="warming")
         await asyncio.sleep(LATER_THAN_JOINING_BEGINS_SECONDS)
 
         await sends.say("What is a prompt cache?")
-        started = await sends.wait_for("reply.started")
-        finished = await sends.wait_for("reply.finished")
+        started = await sends.until("reply.started")
+        finished = await sends.until("reply.finished")
 
     warm_up, reply = calls(servers[0])
     servers[0].simulator.release()
@@ -93,9 +93,9 @@ async def test_without_redis_a_reply_still_comes_and_warming_resumes_by_itself(s
         redis_server.kill()
         try:
             await tab.send("typing.started", chars=1)
-            skipped = await tab.wait_for("warmth", state="skipped")
+            skipped = await tab.until("warmth", state="skipped")
             await tab.say("Are you there?")
-            finished = await tab.wait_for("reply.finished")
+            finished = await tab.until("reply.finished")
         finally:
             redis_server.start()
 

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatapp import protocol
+from tests.frame_parts import FrameJoiner
 
 AN_ID = UUID("0b7e4b1c-95b3-4a6a-9d2e-0d4f7f4f9e11")
 
@@ -113,3 +114,33 @@ def test_whatever_comes_is_a_frame_or_a_refusal(text):
         assert refused.message
     else:
         assert isinstance(frame, protocol.ClientFrame)
+
+
+def error_of(text: str) -> protocol.Error:
+    return protocol.Error(code="x", message=text, ref=None, retryable=False)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.text(alphabet=st.sampled_from('a"\\é世\U0001f600\n\x01'), min_size=1, max_size=40),
+    st.integers(protocol.MAX_SENT_BYTES // 2, protocol.MAX_SENT_BYTES * 3),
+)
+def test_a_frame_of_any_size_goes_in_messages_below_the_bound_and_comes_out_the_same(pattern, size):
+    frame = error_of(pattern * (size // len(pattern.encode())))
+
+    texts = protocol.texts_of(frame, number=7)
+
+    assert max(len(text.encode()) for text in texts) <= protocol.MAX_SENT_BYTES
+    joiner = FrameJoiner()
+    *waiting, whole = [joiner.take(text) for text in texts]
+    assert waiting == [None] * (len(texts) - 1)
+    assert whole == json.loads(protocol.encode(frame))
+
+
+@pytest.mark.parametrize(("spare_bytes", "is_whole"), [(0, True), (-1, False)])
+def test_a_frame_goes_in_parts_only_where_it_is_too_large(spare_bytes, is_whole):
+    envelope = len(protocol.encode(error_of("")))
+
+    texts = protocol.texts_of(error_of("x" * (protocol.MAX_SENT_BYTES - envelope - spare_bytes)), number=1)
+
+    assert (len(texts) == 1) is is_whole

@@ -12,6 +12,7 @@ import chatapp
 from chatapp import protocol
 from chatapp.protocol import limits, views
 from chatapp.replies import log, logs
+from chatapp.socket import history
 from warmcache.core import errors
 
 ROOT = Path(chatapp.__file__).parent
@@ -146,6 +147,9 @@ def test_the_numbers_in_the_text_are_the_code_s():
     assert f"the newest {log.MAX_HELD_BYTES // 1024} KiB of each" in PAGE
     assert f"has moved for {settings.REPLY_LEASE_SECONDS:.0f} s" in PAGE
     assert f"may have {limits.LIMITS['open_conversations']} conversations open" in PAGE
+    part = f"at most {history.PART_MESSAGES} messages and {history.PART_BYTES // 1024} KiB of text"
+    assert PAGE.count(part) == 2
+    assert f"is larger than {protocol.MAX_SENT_BYTES // 1024} KiB" in PAGE
     assert f"at most {protocol.MAX_ATTACHMENTS}" in PAGE
     assert f"at most {protocol.MAX_TEXT_CHARS:,} characters" in PAGE
     assert f"Version {protocol.PROTOCOL_VERSION}," in PAGE

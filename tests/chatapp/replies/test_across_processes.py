@@ -14,10 +14,10 @@ import pytest
 import websockets
 
 from tests.chatapp.held_replies import breath_held, hold_next_reply
-from tests.chatapp.live_tabs import LiveTab, delete_conversation, open_tab, shown_text
 from tests.chatapp.sockets import eventually
 from tests.servers.chat_server import ChatServer
 from tests.servers.redis_server import RedisServer
+from tests.servers.tabs import LiveTab, delete_conversation, open_tab, shown_text
 
 LONG_LEASE_SECONDS = 300
 """Nobody is given up, however busy the machine is."""

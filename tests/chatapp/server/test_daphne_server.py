@@ -157,7 +157,7 @@ def test_a_drain_lets_replies_end_and_their_readers_hear_it_before_they_are_sent
 
 STUCK = """
 import asyncio, os, signal, sys
-from chatapp import listening, server
+from chatapp.server.daphne_server import daphne_server, listening
 
 class Lifecycle:
     async def startup(self): ...
@@ -168,8 +168,8 @@ class Lifecycle:
 
 async def application(scope, receive, send): ...
 
-server.DRAIN_SECONDS = 3600
-chat = server.ChatServer(
+daphne_server.DRAIN_SECONDS = 3600
+chat = daphne_server.ChatServer(
     application,
     listener=listening.listen("127.0.0.1", 0),
     lifecycle=Lifecycle(),

@@ -6,10 +6,10 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from tests.chatapp.live_tabs import LiveTab, open_tab
 from tests.chatapp.sockets import eventually
 from tests.servers.chat_server import ChatServer
 from tests.servers.postgres_server import PostgresServer
+from tests.servers.tabs import LiveTab, open_tab
 
 POOL_SIZE = 10
 STREAMS = 10 * POOL_SIZE

@@ -8,7 +8,7 @@ from chatapp.models import Message
 from tests.chatapp.sockets import Tab, reply_text
 from warmcache import services as warmcache
 from warmcache.background.database import in_database_thread
-from warmcache.core import prefix
+from warmcache.core.prompt import passages
 from warmcache.models import UsageRecord, WarmUp
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -169,8 +169,8 @@ async def test_the_prompt_is_hashed_once_for_a_message(open_tab, ann, assistant,
     tab = await open_tab(ann)
     await warm_up(tab, assistant)
     hashed = []
-    canonical_bytes = prefix.canonical_bytes
-    monkeypatch.setattr(prefix, "canonical_bytes", lambda value: hashed.append(value) or canonical_bytes(value))
+    canonical_bytes = passages.canonical_bytes
+    monkeypatch.setattr(passages, "canonical_bytes", lambda value: hashed.append(value) or canonical_bytes(value))
 
     await tab.say("How often?", assistant_id=assistant.pk)
     await tab.until("reply.delta")

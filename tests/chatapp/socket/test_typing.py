@@ -14,10 +14,9 @@ from tests.factories import make_assistant, make_conversation, make_message
 from warmcache import services as warmcache
 from warmcache.background.database import in_database_thread
 from warmcache.conf import get_config
-from warmcache.core import prefix
+from warmcache.core.prompt import passages
 from warmcache.models import SkipCount, UsageRecord, WarmUp
-from warmcache.runtime import wiring
-from warmcache.runtime.wiring import build_runtime, install_runtime
+from warmcache.runtime.wiring import SystemClock, build_runtime, install_runtime
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -79,8 +78,8 @@ async def test_a_key_press_that_leads_to_nothing_costs_no_query_and_no_hashing(
     await tab.until("warmth", state="warm")
     await housekeeping_begun()
     hashed, in_thread = [], []
-    canonical_bytes, in_database = prefix.canonical_bytes, typing.in_database_thread
-    monkeypatch.setattr(prefix, "canonical_bytes", lambda value: hashed.append(value) or canonical_bytes(value))
+    canonical_bytes, in_database = passages.canonical_bytes, typing.in_database_thread
+    monkeypatch.setattr(passages, "canonical_bytes", lambda value: hashed.append(value) or canonical_bytes(value))
     monkeypatch.setattr(typing, "in_database_thread", lambda *a: in_thread.append(a) or in_database(*a))
     queries.clear()
 
@@ -185,7 +184,7 @@ class MovableClock:
 
     def __init__(self) -> None:
         self.ahead_seconds = 0.0
-        self._system = wiring.SystemClock()
+        self._system = SystemClock()
 
     def now(self) -> float:
         return self._system.now() + self.ahead_seconds

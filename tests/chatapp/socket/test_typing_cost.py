@@ -10,7 +10,7 @@ from chatapp.warming import typing
 from tests.servers.redis_server import RedisServer
 from warmcache import operator_policy
 from warmcache import services as warmcache
-from warmcache.runtime import wiring
+from warmcache.runtime import state
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -29,7 +29,7 @@ async def commands_so_far(redis_server: RedisServer) -> Counter[str]:
 @pytest.fixture
 def housekeeping_rests(monkeypatch) -> None:
     """What a process does every few seconds, whether or not anybody types, is not to be counted."""
-    monkeypatch.setattr(wiring, "HOUSEKEEPING_SECONDS", 3600.0)
+    monkeypatch.setattr(state, "HOUSEKEEPING_SECONDS", 3600.0)
     monkeypatch.setattr(operator_policy, "REFRESH_SECONDS", 3600.0)
 
 

@@ -43,7 +43,7 @@ AFTER = {
 
 @pytest.fixture(autouse=True)
 def no_pause_between_tries(monkeypatch):
-    monkeypatch.setattr("warmcache.requests.stream.FIRST_BACKOFF_SECONDS", 0.0)
+    monkeypatch.setattr("warmcache.requests.retry.FIRST_BACKOFF_SECONDS", 0.0)
 
 
 @pytest.fixture

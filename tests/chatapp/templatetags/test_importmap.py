@@ -29,7 +29,7 @@ def imports(html: str) -> dict[str, str]:
 @pytest.fixture
 def hashed(tmp_path, settings):
     """Static files as after `collectstatic`: three modules, the packages, and a manifest that names them."""
-    names = ["js/main.js", "js/socket.js", "css/base.css", *importmap.PACKAGES.values()]
+    names = ["js/main.js", "js/transport/socket.js", "css/base.css", *importmap.PACKAGES.values()]
     paths = {name: re.sub(r"(\.\w+)$", r".0a1b2c\1", name) for name in names}
     manifest = {"version": "1.1", "paths": paths, "hash": tmp_path.name}
     (tmp_path / "staticfiles.json").write_text(json.dumps(manifest))
@@ -54,7 +54,7 @@ def test_each_module_leads_to_its_hashed_name(hashed):
     found = imports(render("{% importmap %}"))
 
     assert found["/static/js/main.js"] == "/static/js/main.0a1b2c.js"
-    assert found["/static/js/socket.js"] == "/static/js/socket.0a1b2c.js"
+    assert found["/static/js/transport/socket.js"] == "/static/js/transport/socket.0a1b2c.js"
     assert found["dompurify"] == "/static/npm/dompurify/purify.es.0a1b2c.mjs"
     assert not [name for name in found if name.endswith(".css")]
 
@@ -64,7 +64,7 @@ def test_hashed_modules_are_fetched_all_at_once(hashed):
 
     assert html.splitlines() == [
         '<link rel="modulepreload" href="/static/js/main.0a1b2c.js">',
-        '<link rel="modulepreload" href="/static/js/socket.0a1b2c.js">',
+        '<link rel="modulepreload" href="/static/js/transport/socket.0a1b2c.js">',
     ]
 
 
@@ -90,12 +90,12 @@ def test_nothing_in_the_map_can_end_its_script_element(hashed, monkeypatch):
 def test_every_import_of_a_module_can_be_found():
     """Relative, with the extension and of a file that exists; or one of the map's bare names."""
     found = [
-        (module.name, name)
-        for module in MODULES.glob("*.js")
+        (module, name)
+        for module in MODULES.rglob("*.js")
         for name in re.findall(r"""(?:from|import)\s*\(?\s*["']([^"']+)["']""", module.read_text())
     ]
 
-    lost = [pair for pair in found if not (pair[1] in PACKAGES or (MODULES / pair[1]).is_file())]
+    lost = [pair for pair in found if not (pair[1] in PACKAGES or (pair[0].parent / pair[1]).is_file())]
     assert len(found) > 50
     assert lost == []
 

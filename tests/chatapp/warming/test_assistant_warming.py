@@ -1,7 +1,6 @@
 """What the operator can do about an assistant's shared layer: see what holding it would cost, and warm it by hand."""
 
 import asyncio
-import json
 import re
 import urllib.error
 import urllib.parse
@@ -11,7 +10,6 @@ from io import StringIO
 from typing import Any
 
 import pytest
-import websockets
 from django.contrib.auth.models import Permission
 from django.core.management import call_command
 from django.urls import reverse
@@ -20,6 +18,7 @@ from chatapp.models import Assistant, User
 from tests.factories import make_assistant, make_user
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import ChatServer
+from tests.servers.tabs import open_tab
 from warmcache import sync
 from warmcache.conf import Config
 from warmcache.core.errors import UpstreamRefused
@@ -176,17 +175,9 @@ def cookies_of_redirect(request: urllib.request.Request) -> list[str]:
 
 
 async def first_warmth(server: ChatServer, slug: str) -> dict[str, Any]:
-    headers = {"Cookie": server.users["ann"].cookie}
-    frame = {"type": "typing.started", "assistant_id": server.assistants[slug], "chars": 1}
-    async with websockets.connect(
-        server.socket_url, origin=server.url, additional_headers=headers, open_timeout=PATIENCE_SECONDS
-    ) as socket:
-        await socket.send(json.dumps(frame))
-        async for text in socket:
-            told: dict[str, Any] = json.loads(text)
-            if told["type"] == "warmth":
-                return told
-    raise AssertionError("the socket was closed before the warmth was told")
+    async with open_tab(server, assistant=slug) as tab:
+        await tab.send("typing.started", chars=1)
+        return await tab.until("warmth")
 
 
 async def test_on_the_real_server_it_happens_where_sockets_hear_of_it(live_server_process: ChatServer):

@@ -1,17 +1,15 @@
 """Two real servers on one database, without Redis: what an operator switches off on one is off on the other."""
 
 import asyncio
-import json
 import re
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from typing import Any
 
-import websockets
-
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import ChatServer
+from tests.servers.tabs import open_tab
 
 BETWEEN_LOOKS_SECONDS = 0.1
 
@@ -43,17 +41,12 @@ def switch_off_in_the_admin(server: ChatServer) -> None:
 
 async def warmth_after_a_key(server: ChatServer) -> tuple[str, str | None]:
     """How the warmth of a new chat ends up after one typing frame on a fresh socket."""
-    headers = {"Cookie": server.users["ann"].cookie}
-    frame = {"type": "typing.started", "assistant_id": server.assistants["warmcache-guide"], "chars": 1}
-    async with websockets.connect(
-        server.socket_url, origin=server.url, additional_headers=headers, open_timeout=PATIENCE_SECONDS
-    ) as socket:
-        await socket.send(json.dumps(frame))
-        async for text in socket:
-            told = json.loads(text)
-            if told["type"] == "warmth" and told["state"] not in ("cold", "warming"):
+    async with open_tab(server) as tab:
+        await tab.send("typing.started", chars=1)
+        while True:
+            told = await tab.until("warmth")
+            if told["state"] not in ("cold", "warming"):
                 return told["state"], told["reason"]
-    raise AssertionError("the socket was closed before the warmth was told")
 
 
 async def test_the_switch_works_in_every_process_without_a_restart(start_chat_server: Callable[..., ChatServer]):

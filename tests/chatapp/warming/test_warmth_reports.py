@@ -5,7 +5,7 @@ import pytest
 from chatapp.protocol import Warmth as WarmthFrame
 from chatapp.warming.typing import Draft
 from chatapp.warming.warmth_reports import WarmthReports
-from warmcache.core.policy import WarmthState
+from warmcache.core.outcomes import WarmthState
 from warmcache.services import Warmth
 
 DRAFT = Draft(assistant_id=1)

@@ -16,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from warmcache.admin.ledger import dollars, seconds
-from warmcache.core.policy import WEIGHED_ELSEWHERE
+from warmcache.core.intents import WEIGHED_ELSEWHERE
 from warmcache.models import LostWrites, Outcome, SkipCount, UsageRecord, WarmUp, WarmUpLine
 
 pytestmark = pytest.mark.django_db

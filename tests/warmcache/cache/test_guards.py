@@ -415,7 +415,7 @@ class Deaf(MemoryWarmthStore):
 
     settle = expect = take_missed = reserve
 
-    async def take_met(self, hashes: object, *, started_at: float) -> None:
+    async def take_met(self, hashes: object, *, started_at: float, changes: object) -> None:
         raise StoreUnavailable("down")
 
 

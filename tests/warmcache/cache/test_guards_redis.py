@@ -79,7 +79,9 @@ async def test_a_read_and_a_write_in_its_place_are_told_apart(fake: FakeRuntime,
         if is_evicted:
             fake.provider.evict()
         await send(chat(number))
-    await fake.runtime.store.forget([*services.outline(chat(0)).hashes, *services.outline(chat(1)).hashes])
+    await fake.runtime.store.record_warm(
+        {}, gone=[*services.outline(chat(0)).hashes, *services.outline(chat(1)).hashes]
+    )
 
     assert [(await warm(chat(number))).reason for number in (0, 1)] == [None, "breaker_open"]
 

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warmcache import services
-from warmcache.cache.visits import MAX_VISITS, SIGN_LIFETIME_SECONDS, Visits, place_of, places_before
+from warmcache.cache.visits import MAX_VISITS, SIGN_LIFETIME_SECONDS, Visits, visit_key, visit_keys_before
+from warmcache.core.intents import Sign
 from warmcache.core.prefix import Prompt
 from warmcache.testing import FakeClock, FakeRuntime, fake_runtime, make_prefix, make_prompt, make_turn
 
@@ -25,7 +26,7 @@ def visits_and_lessons() -> tuple[Visits, Lessons]:
 
 
 def note(visits: Visits, name: str, now: float, *, subject: str = "ann", place: str = "p") -> Any:
-    return visits.note(subject, place, label="desk", name=name, now=now)
+    return visits.note(subject, place, label="desk", sign=Sign(name), now=now)
 
 
 def test_a_send_teaches_every_sign_before_it_with_its_lead() -> None:
@@ -128,23 +129,23 @@ def test_one_request_ends_every_visit_that_it_goes_on_from() -> None:
 
 
 def test_an_attachment_does_not_begin_another_visit() -> None:
-    assert place_of(make_prefix(turns=1, draft_tokens=2000)) == place_of(make_prefix(turns=1))
-    assert place_of(make_prefix(draft_tokens=2000)) == place_of(make_prefix())
+    assert visit_key(make_prefix(turns=1, draft_tokens=2000)) == visit_key(make_prefix(turns=1))
+    assert visit_key(make_prefix(draft_tokens=2000)) == visit_key(make_prefix())
 
 
 def test_a_place_is_found_again_after_the_conversation_has_grown() -> None:
     begun, grown = make_prefix(turns=1), make_prefix(turns=2)
 
-    assert places_before(grown)[0] == place_of(grown)
-    assert place_of(begun) in places_before(grown)
-    assert place_of(make_prefix()) not in places_before(grown)
-    assert places_before(make_prefix()) == (place_of(make_prefix()),)
+    assert visit_keys_before(grown)[0] == visit_key(grown)
+    assert visit_key(begun) in visit_keys_before(grown)
+    assert visit_key(make_prefix()) not in visit_keys_before(grown)
+    assert visit_keys_before(make_prefix()) == (visit_key(make_prefix()),)
 
 
 def test_a_prompt_of_nothing_but_an_attachment_has_a_place() -> None:
     prefix = make_prefix(system_tokens=0, draft_tokens=2000)
 
-    assert places_before(prefix) == (place_of(prefix),)
+    assert visit_keys_before(prefix) == (visit_key(prefix),)
 
 
 async def send(prompt: Prompt, purpose: str = "reply") -> None:

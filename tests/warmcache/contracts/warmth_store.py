@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.servers import PATIENCE_SECONDS
+from warmcache.core.guards import KEY_TERMS, SUBJECT_TERMS, Adjust, Pay, Strike, Undo
 from warmcache.core.ports import WarmthStore
 from warmcache.testing import FakeClock
 
@@ -271,17 +272,26 @@ class WarmthStoreContract:
 
     async def test_recording_nothing_is_allowed(self, store: WarmthStore) -> None:
         await store.record_warm({})
-        await store.forget([])
 
     async def test_forgetting_takes_the_warmth_and_leaves_the_lease(self, store: WarmthStore, clock: FakeClock) -> None:
         await store.record_warm({"a": clock.now() + 300, "b": clock.now() + 300})
         await store.claim("a", owner="x", ttl_seconds=60)
 
-        await store.forget(["a", "never seen"])
+        await store.record_warm({}, gone=["a", "never seen"])
 
         seen = await store.look_up(["a", "b"])
         assert (seen["a"].expires_at, seen["a"].lease_owner) == (None, "x")
         assert seen["b"].expires_at is not None
+
+    async def test_what_is_forgotten_and_written_at_once_is_warm_for_as_long_as_it_was_written(
+        self, store: WarmthStore, clock: FakeClock
+    ) -> None:
+        await store.record_warm({"a": clock.now() + 300, "b": clock.now() + 300})
+
+        await store.record_warm({"a": clock.now() + 100}, gone=["b", "a"])
+
+        seen = await store.look_up(["a", "b"])
+        assert {name: sighting.expires_at for name, sighting in seen.items()} == {"a": clock.now() + 100}
 
     async def test_what_cannot_be_cached_is_marked_for_a_while(
         self, store: WarmthStore, pass_time: Callable[[float], Awaitable[None]]
@@ -306,14 +316,16 @@ class WarmthStoreContract:
         assert unasked == {}
         assert await store.look_up([], stops=["all"]) == {}
 
-    async def test_a_stop_that_is_lifted_is_gone(self, store: WarmthStore) -> None:
-        await store.stop("a", reason="no_credit", ttl_seconds=60)
-        await store.stop("b", reason="no_credit", ttl_seconds=60)
+    async def test_what_is_paid_for_or_never_happened_ends_the_stop_of_its_account(self, store: WarmthStore) -> None:
+        allowances = store.make_allowances()
+        for name in "abcd":
+            await store.stop(name, reason="no_credit", ttl_seconds=60)
 
-        await store.lift(["a", "never there"])
-        await store.lift([])
+        await allowances.settle([Pay(account="a"), Undo(account="never there", terms=SUBJECT_TERMS)])
+        await allowances.settle([Undo(account="b", terms=SUBJECT_TERMS), Adjust(account="c", amount=1)])
+        await allowances.take_met(["h"], started_at=0, changes=[Pay(account="d"), Strike(account="c", terms=KEY_TERMS)])
 
-        assert list(await store.look_up([], stops=["a", "b"])) == ["b"]
+        assert list(await store.look_up([], stops=list("abcd"))) == ["c"]
 
     async def test_the_allowances_of_a_store_are_the_same_each_time(self, store: WarmthStore) -> None:
         assert store.make_allowances() is store.make_allowances()

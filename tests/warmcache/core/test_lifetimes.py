@@ -1,11 +1,14 @@
+import math
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from warmcache.core.economics import Rates
-from warmcache.core.forecast import Forecasts
-from warmcache.core.lifetimes import with_lifetimes
+from warmcache.core.forecast.forecasts import Forecasts
+from warmcache.core.intents import Intent
+from warmcache.core.keeping import KeepStakes
+from warmcache.core.lifetimes import long_ttl_gain, long_ttl_pays, with_lifetimes
 from warmcache.core.prefix import Prompt, build_request
 from warmcache.testing import KEY, make_prompt
 
@@ -21,7 +24,8 @@ OPEN = make_prompt(turns=1, shared_ttl="auto", conversation_ttl="auto")
 
 
 def lifetimes(forecasts: Forecasts, prompt: Prompt = OPEN, *, refreshes: bool = False, rates: Any = RATES) -> Any:
-    chosen = with_lifetimes(prompt, forecasts, lambda model, tokens: rates, refreshes=refreshes)
+    intents = {Intent.TURN_FINISHED} if refreshes else set()
+    chosen = with_lifetimes(prompt, forecasts, lambda model, tokens: rates, intents=intents)
     return chosen.shared_ttl, chosen.conversation_ttl
 
 
@@ -73,3 +77,23 @@ def test_a_lifetime_changes_no_hash() -> None:
 
     assert short.hashes == long.hashes
     assert {point.ttl_seconds for point in long.breakpoints} == {3600}
+
+
+def test_an_hour_pays_while_fewer_than_six_in_ten_late_gaps_pass_it():
+    known = {"late_share": 0.25, "new_share": 0.0, "write": 1.25, "long_write": 2.0, "read": 0.05}
+
+    assert long_ttl_pays(**known, very_late_share=0.25 * 0.61)
+    assert not long_ttl_pays(**known, very_late_share=0.25 * 0.62)
+
+
+def test_new_tokens_of_each_turn_weigh_against_an_hour():
+    known = {"late_share": 0.04, "very_late_share": 0.0, "write": 1.25, "long_write": 2.0, "read": 0.05}
+
+    assert long_ttl_pays(**known, new_share=0.06)
+    assert not long_ttl_pays(**known, new_share=0.07)
+
+
+def test_an_hour_gains_nothing_where_everybody_answers_at_once():
+    assert long_ttl_gain(KeepStakes(refresh=0.05, loss=1.2), lambda seconds: math.exp(-seconds / 5)) == pytest.approx(
+        0, abs=1e-9
+    )

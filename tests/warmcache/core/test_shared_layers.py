@@ -5,8 +5,14 @@ from decimal import Decimal
 import pytest
 
 from warmcache.core.economics import Rates
-from warmcache.core.prefill import PrefillForecast
-from warmcache.core.shared_layers import Arrivals, SharedForecast, forecast_shared_layer
+from warmcache.core.forecast.prefill import PrefillForecast
+from warmcache.core.shared_layers import (
+    Arrivals,
+    SharedForecast,
+    best_shared_option,
+    forecast_shared_layer,
+    shared_options,
+)
 
 MILLION = Decimal(1_000_000)
 
@@ -83,3 +89,23 @@ def test_the_rate_comes_from_the_last_hours_and_from_the_same_hour_of_the_days_b
     assert morning.per_hour == 5
     assert night.per_hour == 0
     assert Arrivals(recent_hours=0, same_hours=0).per_hour == 0
+
+
+@pytest.mark.parametrize(("read", "hours", "minutes"), [(0.1, 10.3, 49), (0.05, 21.6, 105), (0.025, 44.1, 218)])
+def test_a_shared_layer_is_held_from_a_request_in_so_many_hours_on(read, hours, minutes):
+    def costs(seconds_between: float) -> dict[str, float]:
+        options = shared_options(requests_per_second=1 / seconds_between, write=1.25, long_write=2.0, read=read)
+        return {option.name: option.cost_per_second for option in options}
+
+    busier, calmer = costs(hours * 3600 * 0.94), costs(hours * 3600 * 1.06)
+    assert busier["hold_1h"] < busier["lazy_5m"]
+    assert calmer["hold_1h"] > calmer["lazy_5m"]
+    busier, calmer = costs(minutes * 60 * 0.96), costs(minutes * 60 * 1.04)
+    assert busier["hold_5m"] < busier["lazy_5m"]
+    assert calmer["hold_5m"] > calmer["lazy_5m"]
+
+
+def test_nobody_holds_a_layer_that_is_never_asked_for():
+    options = shared_options(requests_per_second=0.0, write=1.25, long_write=2.0, read=0.05)
+
+    assert not best_shared_option(options).is_held

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from warmcache.core.economics import Rates
-from warmcache.core.forecast import Forecasts
+from warmcache.core.forecast.forecasts import Forecasts
 from warmcache.core.stakes import RestingPrefix, stakes_of
 
 MILLION = Decimal(1_000_000)

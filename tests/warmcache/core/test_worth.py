@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warmcache.core.economics import Rates
-from warmcache.core.forecast import Forecasts
-from warmcache.core.intents import IntentOutlook, best_intent, compare_intents, is_worth_waiting, outlook_of
-from warmcache.core.worth import LayerStake, Outlook, Worth, break_even_chance, layer_stakes, weigh, weigh_joining
+from warmcache.core.forecast.forecasts import Forecasts
+from warmcache.core.outlook import is_worth_waiting, outlook_of
+from warmcache.core.worth import LayerStake, Outlook, Worth, layer_stakes, weigh, weigh_joining
 
 MODEL = "claude-sonnet-5-5"
 MILLION = Decimal(1_000_000)
@@ -36,7 +36,6 @@ def worth_of(
     seconds: float = 1.0,
     lapse: float = 0.0,
     value: str = "0.05",
-    real_request_caches: bool = True,
 ) -> Worth:
     return weigh(
         (LayerStake(tokens=cold + hot, hot_tokens=hot),),
@@ -44,21 +43,25 @@ def worth_of(
         model=MODEL,
         rates=lambda model, tokens: rates(),
         value_of_second_usd=Decimal(value),
-        real_request_caches=real_request_caches,
     )
 
 
-@pytest.mark.parametrize(
-    ("latency_worth", "chance"), [(0.25, 0.89), (0.5, 0.76), (1.0, 0.58), (2.0, 0.40), (5.0, 0.20)]
-)
-def test_the_break_even_chance_falls_as_the_second_grows_dearer(latency_worth, chance):
-    found = break_even_chance(write=1.25, read=0.1, latency_worth=latency_worth)
+@pytest.mark.parametrize(("seconds", "chance"), [(0.25, 0.89), (0.5, 0.76), (1.0, 0.58), (2.0, 0.40), (5.0, 0.20)])
+def test_the_break_even_chance_falls_as_more_seconds_are_saved(seconds, chance):
+    """Reads at a tenth, and a second that is worth as much as the prefix itself."""
+    worth = weigh(
+        (LayerStake(tokens=20_000),),
+        Outlook(send_chance=1.0, saved_seconds=seconds),
+        model=MODEL,
+        rates=lambda model, tokens: rates(read="0.1"),
+        value_of_second_usd=20_000 * rates().input,
+    )
 
-    assert found == pytest.approx(chance, abs=0.006)
+    assert worth.break_even_chance == pytest.approx(chance, abs=0.006)
 
 
 def test_without_a_price_on_the_second_no_chance_is_enough():
-    assert break_even_chance(write=1.25, read=0.1, latency_worth=0.0) > 1
+    assert worth_of(value="0").break_even_chance > 1
 
 
 @pytest.mark.parametrize(
@@ -86,30 +89,15 @@ def test_a_partly_hot_prefix_pays_for_reading_what_is_hot():
 
 
 def test_a_hot_prefix_far_from_expiry_is_left_alone():
-    worth = worth_of(cold=0, hot=50_000, chance=1.0, seconds=10.0, value="100")
+    worth = worth_of(cold=0, hot=50_000, chance=1.0, seconds=0.0, value="100")
 
-    assert (worth.is_worth_it, worth.reason) == (False, "already_warm")
+    assert not worth.is_worth_it
 
 
 def test_a_hot_prefix_that_would_lapse_before_the_send_is_renewed():
     worth = worth_of(cold=0, hot=50_000, chance=0.9, seconds=0.8, lapse=0.9)
 
-    assert (worth.is_worth_it, worth.reason) == (True, "expiring")
-
-
-def test_below_the_minimum_nothing_is_gained_and_the_plain_price_is_paid():
-    worth = worth_of(cold=500, value="100")
-
-    assert (worth.is_worth_it, worth.reason) == (False, "below_minimum_tokens")
-    assert worth.cost_usd == 500 * rates().input
-    assert worth.benefit_usd == 0
-
-
-def test_a_request_that_does_not_cache_saves_the_plain_price_only():
-    cached, uncached = worth_of(chance=1.0), worth_of(chance=1.0, real_request_caches=False)
-
-    assert float(cached.extra_usd) == pytest.approx(20_000 * 2e-6 * 0.05)
-    assert float(uncached.extra_usd) == pytest.approx(20_000 * 2e-6 * (1.25 + 0.05 - 1))
+    assert worth.is_worth_it
 
 
 def test_a_large_prompt_is_priced_whole_at_its_tier():
@@ -145,7 +133,7 @@ def test_layers_follow_from_where_they_end_and_how_far_the_prefix_is_live():
 
 
 def test_an_intent_promises_less_of_a_live_prefix_and_more_of_one_that_lapses():
-    known = {"forecasts": Forecasts(), "intent": "typing", "model": MODEL}
+    known = {"forecasts": Forecasts(), "name": "typing", "model": MODEL}
 
     cold = outlook_of(**known, hot_tokens=0, cold_tokens=50_000, left_seconds=0.0)
     live = outlook_of(**known, hot_tokens=50_000, cold_tokens=0, left_seconds=290.0)
@@ -166,7 +154,7 @@ def test_without_a_price_there_is_no_warm_up():
         value_of_second_usd=Decimal("0.05"),
     )
 
-    assert (worth.is_worth_it, worth.reason, worth.cost_usd) == (False, "unknown_price", None)
+    assert (worth.is_worth_it, worth.cost_usd) == (False, None)
 
 
 chances = st.floats(0.0, 1.0)
@@ -196,69 +184,22 @@ def test_the_numbers_of_a_decision_add_up(cold, hot, chance, lapse, seconds, val
 
     assert worth.net_usd == worth.benefit_usd - worth.extra_usd
     assert worth.extra_usd == worth.cost_usd - worth.saved_later_usd
-    assert worth.prefix_tokens == worth.hot_tokens + worth.cold_tokens
-    assert worth.is_worth_it == (worth.reason in ("cold", "partly_cold", "expiring"))
+    assert worth.prefix_tokens == cold + hot
+    assert worth.is_worth_it == (worth.net_usd > 0)
     if worth.is_worth_it:
-        assert worth.net_usd > 0
         assert worth.break_even_chance < chance
 
 
-@given(hot=st.integers(512, 400_000), chance=chances, seconds=st.floats(0, 20), value=money)
-def test_what_is_hot_and_stays_hot_is_never_warmed(hot, chance, seconds, value):
-    assert not worth_of(cold=0, hot=hot, chance=chance, seconds=seconds, value=str(value)).is_worth_it
-
-
-def intents(prefill: float) -> list[IntentOutlook]:
-    """Assumed chances and leads; half a second is the warm-up's own round trip."""
-    known = [("open", 0.35, 25.0), ("focus", 0.60, 12.0), ("typing", 0.85, 8.0), ("typing_20", 0.93, 5.0)]
-    found = []
-    for name, chance, lead in known:
-        reached = 0.85 if name == "typing_20" else 1.0
-        found.append(
-            IntentOutlook(intent=name, send_chance=chance, saved_seconds=reached * max(0.0, min(lead - 0.5, prefill)))
-        )
-    return found
-
-
-def seed_seconds(size: int) -> float:
-    return 4.54e-5 * size + 4.56e-10 * size**2
-
-
-@pytest.mark.parametrize(
-    ("size", "value", "intent"),
-    [
-        (20_000, "0.005", None),
-        (20_000, "0.02", "typing_20"),
-        (50_000, "0.02", "typing_20"),
-        (150_000, "0.02", "typing"),
-        (20_000, "0.10", "typing"),
-        (50_000, "0.10", "typing"),
-        (50_000, "0.05", "typing"),
-        (150_000, "0.05", "focus"),
-        (150_000, "0.10", "open"),
-    ],
-)
-def test_the_intent_to_warm_at_follows_the_price_of_a_second_and_the_size(size, value, intent):
-    compared = compare_intents(
-        intents(seed_seconds(size)),
-        visit_send_chance=0.35,
-        write_usd=size * rates().cache_write_5m,
-        read_usd=size * rates().cache_read,
-        value_of_second_usd=Decimal(value),
-    )
-
-    found = best_intent(compared)
-
-    assert (found.intent if found else None) == intent
-
-
 def test_waiting_pays_while_the_seconds_lost_are_worth_less_than_the_writes_not_wasted():
-    first, surer = intents(seed_seconds(20_000))[2:]
+    """After the first key, of a prefix that takes a second: five more seconds of typing make a send surer."""
+    first = Outlook(send_chance=0.85, saved_seconds=1.1)
+    surer = Outlook(send_chance=0.93, saved_seconds=1.1)
 
     def waits(value: str) -> bool:
         return is_worth_waiting(
             first,
             surer,
+            reached_share=0.85,
             visit_send_chance=0.35,
             write_usd=20_000 * rates().cache_write_5m,
             value_of_second_usd=Decimal(value),
@@ -293,7 +234,7 @@ def test_joining_may_lose_a_little_time_to_spare_a_second_write():
     choice = join(0.45, cold=50_000)
 
     assert (choice.joins, choice.reason) == (True, "cheaper")
-    assert float(choice.saved_usd) == pytest.approx(1.2 * 50_000 * 2e-6)
+    assert choice.gain_seconds < 0
 
 
 def test_a_warm_up_that_has_hardly_left_is_not_waited_for_whatever_it_saves():

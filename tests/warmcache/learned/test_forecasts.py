@@ -8,7 +8,7 @@ import pytest
 from warmcache import services
 from warmcache.background.database import in_database_thread
 from warmcache.core.errors import UpstreamRefused
-from warmcache.core.forecast import Forecasts
+from warmcache.core.forecast.forecasts import Forecasts
 from warmcache.core.prefix import Turn
 from warmcache.core.usage import Usage
 from warmcache.learned import forecasts as learnings
@@ -163,7 +163,7 @@ def numbers_and_names(value: Any) -> list[str]:
 
 def run(learning: Learning, ledger: Direct) -> None:
     """Exchanges on the test's own thread, where its transaction is: with a ledger that writes at once nothing waits."""
-    exchanging = learning.exchange(ledger, NOW)
+    exchanging = learning.exchange(ledger.perform, NOW)
     with pytest.raises(StopIteration):
         exchanging.send(None)
 
@@ -202,7 +202,7 @@ class TestFromTheLedger:
             clock.advance(evidence.SILENCE_HORIZON_SECONDS + 100)
             for _ in range(3):
                 fake.runtime.learning.saw_sign("", "typing", sent=False)
-                await fake.runtime.learning.exchange(fake.runtime.ledger, clock.now())
+                await fake.runtime.learning.exchange(fake.runtime.ledger.perform, clock.now())
                 clock.advance(90)
 
             gaps = fake.runtime.learning.forecasts("").after_reply.to_dict()
@@ -222,7 +222,7 @@ class TestFromTheLedger:
                 await self.reply(make_prompt(name="refused", turns=1), "Hello?")
             clock.advance(evidence.SILENCE_HORIZON_SECONDS + 1)
             fake.runtime.learning.saw_sign("", "typing", sent=False)
-            await fake.runtime.learning.exchange(fake.runtime.ledger, clock.now())
+            await fake.runtime.learning.exchange(fake.runtime.ledger.perform, clock.now())
 
             gaps = fake.runtime.learning.forecasts("").after_reply.to_dict()
             assert sum(gaps["silence"]) == pytest.approx(evidence.SILENCE_HORIZON_SECONDS)
@@ -240,7 +240,7 @@ class TestFromTheLedger:
             clock.advance(evidence.SILENCE_HORIZON_SECONDS + 1)
             for _ in range(3):
                 fake.runtime.learning.saw_sign("", "typing", sent=False)
-                await fake.runtime.learning.exchange(fake.runtime.ledger, clock.now())
+                await fake.runtime.learning.exchange(fake.runtime.ledger.perform, clock.now())
                 clock.advance(90)
 
             gaps = fake.runtime.learning.forecasts("").after_reply.to_dict()

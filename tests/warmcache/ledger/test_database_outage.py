@@ -11,9 +11,10 @@ from django.db import connection
 from tests.servers import PATIENCE_SECONDS
 from warmcache.background.database import in_database_thread
 from warmcache.core.errors import LedgerBehind
+from warmcache.core.origin import Origin
 from warmcache.core.usage import Usage
 from warmcache.ledger import rows
-from warmcache.ledger.rows import Origin, RequestFacts, WarmUpFacts
+from warmcache.ledger.rows import RequestFacts, WarmUpFacts
 from warmcache.ledger.writer import Ledger
 from warmcache.models import UsageRecord, WarmUp
 from warmcache.testing import FakeClock, make_prefix

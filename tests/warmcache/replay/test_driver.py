@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from tests.warmcache.replay.traffic import RATES, conversation, replay, request, scene, typing
-from warmcache.core.keeping import LONG_TTL_SECONDS, SHORT_TTL_SECONDS
+from warmcache.core.ttl import LONG_TTL_SECONDS, SHORT_TTL_SECONDS
 from warmcache.replay.policies import OneHour, fixed_policy
 
 TALK = conversation(request(0, 10_000, 4_000), request(600, 11_000, 10_500))

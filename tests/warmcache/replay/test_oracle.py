@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.warmcache.replay.traffic import MODEL, PROFILE, RATES, conversation, rates, replay, request, scene, typing
+from warmcache.core.intents import Sign
 from warmcache.replay.learned import Ours
 from warmcache.replay.oracle import Planner, best_of
-from warmcache.replay.people import IntentKind
 from warmcache.replay.policies import fixed_policy
 from warmcache.replay.scenes import Scene
 
@@ -68,7 +68,7 @@ def scenes(draw) -> Scene:
         lead = draw(st.sampled_from([0.2, 1.0, 4.0, 20.0]))
         signs.append(typing(at - lead, n - 1))
         if n and draw(st.booleans()):
-            signs.append(typing(at - lead - draw(st.floats(1, 10)), n - 1, IntentKind.OPEN))
+            signs.append(typing(at - lead - draw(st.floats(1, 10)), n - 1, Sign.OPEN))
         output = draw(st.integers(1, 3_000))
         requests.append(request(at, prompt, kept, output_tokens=output))
         kept = prompt + output

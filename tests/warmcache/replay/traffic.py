@@ -7,8 +7,9 @@ from pathlib import Path
 
 from warmcache.core.catalog import facts_for
 from warmcache.core.economics import Rates
+from warmcache.core.intents import Sign
 from warmcache.replay.driver import Replay
-from warmcache.replay.people import Intent, IntentKind
+from warmcache.replay.people import Intent
 from warmcache.replay.policies import Policy
 from warmcache.replay.prompts import ConversationPrompts, shared_link
 from warmcache.replay.scenes import Outcome, Scene
@@ -89,7 +90,7 @@ def conversation(
     )
 
 
-def typing(at: float, gap: int, kind: IntentKind = IntentKind.TYPING) -> Intent:
+def typing(at: float, gap: int, kind: Sign = Sign.TYPING) -> Intent:
     return Intent(at=at, kind=kind, gap=gap)
 
 

@@ -10,9 +10,9 @@ import pytest
 from tests.warmcache.simulated import Simulated, simulated
 from warmcache import services
 from warmcache.background.database import in_database_thread
+from warmcache.core.origin import Origin
 from warmcache.core.ports import StreamBegan
 from warmcache.core.prefix import Prompt, build_request
-from warmcache.ledger.rows import Origin
 from warmcache.models import UsageRecord, WarmUp
 from warmcache.testing import FakeClock, FakeRuntime, fake_runtime, make_prefix, make_prompt, make_turn
 from warmcache.upstream.earlier_answers import MAX_ANSWERS, Answers

@@ -10,9 +10,9 @@ from tests.servers import PATIENCE_SECONDS
 from warmcache import services
 from warmcache.background.database import in_database_thread
 from warmcache.core.errors import StoreUnavailable, UpstreamUnavailable
+from warmcache.core.origin import Origin
 from warmcache.core.ports import StreamBegan
 from warmcache.core.prefix import Layer, Prompt
-from warmcache.ledger.rows import Origin
 from warmcache.models import UsageRecord, WarmUp
 from warmcache.requests.stream import ResponseStream
 from warmcache.stores.memory import MemoryWarmthStore
@@ -30,7 +30,7 @@ class CountingStore(MemoryWarmthStore):
         self.calls: list[str] = []
 
     def __getattribute__(self, name: str) -> Any:
-        if name in ("look_up", "claim", "begin", "release", "renew", "wait_until_released", "record_warm", "forget"):
+        if name in ("look_up", "claim", "begin", "release", "renew", "wait_until_released", "record_warm"):
             object.__getattribute__(self, "calls").append(name)
         return super().__getattribute__(name)
 

@@ -33,11 +33,12 @@ from tests.servers.redis_server import RedisServer
 from warmcache.cache.visits import Occasion
 from warmcache.conf import Config
 from warmcache.core.errors import StoreUnavailable, UpstreamUnavailable
+from warmcache.core.origin import Origin
 from warmcache.core.ports import WarmthStore
-from warmcache.ledger.rows import Origin
 from warmcache.models import Outcome, UsageRecord, WarmUp, WarmUpLine
 from warmcache.requests.stream import ResponseStream
-from warmcache.runtime.wiring import Runtime, build_runtime
+from warmcache.runtime.state import Runtime
+from warmcache.runtime.wiring import build_runtime
 from warmcache.stores.memory import MemoryWarmthStore
 from warmcache.stores.redis import RedisWarmthStore
 from warmcache.testing import FakeClock, FakeProvider, make_prompt, make_turn

@@ -9,9 +9,9 @@ from tests.servers import PATIENCE_SECONDS
 from warmcache import services
 from warmcache.core.economics import Rates
 from warmcache.core.errors import StreamBroken, UpstreamError, UpstreamRefused, UpstreamUnavailable
+from warmcache.core.origin import Origin
 from warmcache.core.ports import BlockBegan, BlockDelta, BlockEnded, BlockSigned, StreamBegan, StreamEnded, StreamEvent
 from warmcache.core.prefix import Prompt
-from warmcache.ledger.rows import Origin
 from warmcache.requests.stream import ResponseStream
 from warmcache.testing import MODEL, FakeClock, FakeProvider, FakeRuntime, fake_runtime, make_prompt, make_turn
 
@@ -118,7 +118,7 @@ class TestReading:
         fake.provider.stall(after_pieces=1)
         response = request(fake)
         reading = asyncio.create_task(read(response))
-        await until(lambda: response._ttft_ms is not None)
+        await until(lambda: response._heard.ttft_ms is not None)
 
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -412,7 +412,7 @@ class TestLedgerTrouble:
 
         with monkeypatch.context() as patch:
             patch.setattr(fake.runtime.ledger, "perform", hang)
-            patch.setattr("warmcache.requests.stream.RECORD_PATIENCE_SECONDS", 0.01)
+            patch.setattr("warmcache.requests.ending.RECORD_PATIENCE_SECONDS", 0.01)
             await read(response)
 
         assert response.result is not None

@@ -7,7 +7,7 @@ from tests.servers import PATIENCE_SECONDS
 from warmcache import services
 from warmcache.background.tasks import TaskOwner
 from warmcache.conf import Config
-from warmcache.runtime import wiring as runtimes
+from warmcache.runtime import state
 from warmcache.runtime.wiring import build_runtime, close_runtime, get_runtime, install_runtime
 from warmcache.stores.memory import MemoryWarmthStore
 from warmcache.testing import FakeClock, FakeProvider, FakeRuntime, fake_runtime, make_prefix, make_prompt
@@ -72,7 +72,7 @@ async def test_a_ledger_that_hangs_does_not_keep_the_process_from_ending(
     async def hang(self: object) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(runtimes, "CLOSE_PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(state, "CLOSE_PATIENCE_SECONDS", 0.01)
     monkeypatch.setattr("warmcache.ledger.writer.Ledger.flush", hang)
 
     async with asyncio.timeout(PATIENCE_SECONDS), fake_runtime(clock=clock, has_database=False) as fake:
@@ -89,7 +89,7 @@ async def test_housekeeping_flushes_by_itself(clock: FakeClock, monkeypatch: pyt
         flushed.set()
         return True
 
-    monkeypatch.setattr(runtimes, "HOUSEKEEPING_SECONDS", 0.001)
+    monkeypatch.setattr(state, "HOUSEKEEPING_SECONDS", 0.001)
     monkeypatch.setattr("warmcache.ledger.writer.Ledger.flush", flush)
 
     async with fake_runtime(clock=clock, has_database=False), asyncio.timeout(PATIENCE_SECONDS):
@@ -109,7 +109,7 @@ async def test_a_chore_that_fails_does_not_keep_rows_from_being_written(
         if len(flushes) > 2:
             is_flushed.set()
 
-    monkeypatch.setattr(runtimes, "HOUSEKEEPING_SECONDS", 0.001)
+    monkeypatch.setattr(state, "HOUSEKEEPING_SECONDS", 0.001)
     monkeypatch.setattr("warmcache.ledger.writer.Ledger.flush", flush)
     monkeypatch.setattr("warmcache.learned.forecasts.Learning.exchange", fail)
     monkeypatch.setattr("warmcache.cache.guards.Guards.note_missed", fail)

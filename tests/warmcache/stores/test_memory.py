@@ -111,7 +111,7 @@ class Leases(RuleBasedStateMachine):
 
     @rule(name=names)
     def forget(self, name: str) -> None:
-        asyncio.run(self.store.forget([name]))
+        asyncio.run(self.store.record_warm({}, gone=[name]))
         self.warm.pop(name, None)
 
     @rule(seconds=st.sampled_from([0.5, 1.0, 4.0]))

@@ -117,7 +117,7 @@ async def test_without_redis_every_call_says_so_quickly_and_it_recovers_by_itsel
         lambda: store.wait_until_released("a", timeout_seconds=5),
         lambda: store.record_warm({"a": clock.now() + 60}),
         lambda: store.record_uncacheable("a", ttl_seconds=60),
-        lambda: store.forget(["a"]),
+        lambda: store.record_warm({}, gone=["a"]),
     ]
     redis_server.kill()
     try:

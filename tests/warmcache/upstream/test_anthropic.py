@@ -1,9 +1,11 @@
 """The real provider against each trouble of the real simulator, over real sockets."""
 
 import asyncio
+import gzip
 import itertools
 import socket
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -13,15 +15,7 @@ from tests.servers import PATIENCE_SECONDS
 from tests.warmcache.simulated import Simulated, eventually, simulated
 from warmcache.conf import Config
 from warmcache.core.errors import StreamBroken, UpstreamError, UpstreamRefused, UpstreamUnavailable
-from warmcache.core.ports import (
-    BlockBegan,
-    BlockDelta,
-    BlockEnded,
-    BlockSigned,
-    StreamBegan,
-    StreamEnded,
-    StreamEvent,
-)
+from warmcache.core.ports import BlockBegan, BlockDelta, BlockEnded, BlockSigned, StreamBegan, StreamEnded, StreamEvent
 from warmcache.core.prefix import Request, build_request
 from warmcache.core.usage import Usage
 from warmcache.testing import KEY, make_prompt, make_turn
@@ -125,6 +119,28 @@ class TestAnswers:
         await side.provider.prewarm(build_request(make_prompt(betas=("a-beta", "b-beta")), None, KEY))
 
         assert side.exchanges[0].headers["anthropic-beta"] == "a-beta,b-beta"
+
+    async def test_what_goes_over_the_wire_is_what_was_encoded_once(self, side: Simulated) -> None:
+        await side.provider.prewarm(WARM_UP)
+        await read(side.provider)
+
+        about = {"previous_message_id": None}
+        assert [exchange.body for exchange in side.exchanges] == [
+            WARM_UP.encoded(diagnostics=about, max_tokens=0),
+            REQUEST.encoded(diagnostics=about, max_tokens=300, stream=True),
+        ]
+        assert {exchange.headers["content-type"] for exchange in side.exchanges} == {"application/json"}
+
+    @pytest.mark.parametrize("encoding", ["identity", "gzip"])
+    async def test_an_answer_may_be_packed(self, encoding: str) -> None:
+        async with packed_server(encoding) as url:
+            provider = MessagesProvider(Config(api_key="k", base_url=url))
+            try:
+                events = await read(provider)
+            finally:
+                await provider.aclose()
+
+        assert kinds(events) == ["StreamBegan", "StreamEnded"]
 
     async def test_one_connection_serves_one_call_after_the_other(self, side: Simulated) -> None:
         side.next_replies("Yes.", times=5)
@@ -393,19 +409,43 @@ def unused_port() -> Iterator[int]:
         yield bound.getsockname()[1]
 
 
-class page_server:  # noqa: N801 - reads as the context manager that it is
+PACKED = (
+    b'event: message_start\ndata: {"type":"message_start","message":{"id":"msg_1","usage":{}}}\n\n'
+    b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+)
+
+
+@asynccontextmanager
+async def packed_server(encoding: str) -> AsyncIterator[str]:
+    """A whole answer, packed as `encoding` says."""
+
+    async def answer(request: web.Request) -> web.Response:
+        data = gzip.compress(PACKED) if encoding == "gzip" else PACKED
+        return web.Response(body=data, content_type="text/event-stream", headers={"content-encoding": encoding})
+
+    async with serving(answer) as url:
+        yield url
+
+
+@asynccontextmanager
+async def serving(answer: Any) -> AsyncIterator[str]:
+    app = web.Application()
+    app.router.add_post("/v1/messages", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def page_server() -> AsyncIterator[str]:
     """A proxy's way of saying that all is well: 200 and a page."""
 
-    async def __aenter__(self) -> str:
-        async def answer(request: web.Request) -> web.Response:
-            return web.Response(text="<h1>Welcome</h1>", content_type="text/html")
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(text="<h1>Welcome</h1>", content_type="text/html")
 
-        app = web.Application()
-        app.router.add_post("/v1/messages", answer)
-        self._runner = web.AppRunner(app)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._runner.cleanup()
+    async with serving(answer) as url:
+        yield url

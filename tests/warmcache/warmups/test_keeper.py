@@ -13,7 +13,7 @@ from warmcache.core.prefix import Prompt
 from warmcache.core.shared_layers import Arrivals
 from warmcache.models import UsageRecord, WarmPolicy
 from warmcache.operator_policy import PolicyWatch
-from warmcache.runtime.wiring import Runtime
+from warmcache.runtime.state import Runtime
 from warmcache.testing import FakeClock, FakeRuntime, make_prompt, make_turn
 from warmcache.warmups import keeper as keepers
 from warmcache.warmups import shared_layers

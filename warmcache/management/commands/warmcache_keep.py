@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from warmcache.conf import get_config
 from warmcache.core.errors import StoreUnavailable
 from warmcache.runtime import wiring as runtimes
+from warmcache.runtime.wiring import SystemClock
 from warmcache.warmups.keeper import holders
 from warmcache.warmups.layer_report import lines_of, report_on
 from warmcache.warmups.shared_layers import SharedLayer, registered_layers
@@ -51,7 +52,7 @@ class Command(BaseCommand):
 
 async def _holders(labels: Sequence[str]) -> Mapping[str, str]:
     # Not the whole runtime: its provider takes seconds to import.
-    store = runtimes.build_store(get_config(), clock=runtimes.SystemClock())
+    store = runtimes.build_store(get_config(), clock=SystemClock())
     try:
         return await holders(store, labels)
     except StoreUnavailable:

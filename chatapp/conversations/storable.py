@@ -1,0 +1,20 @@
+"""What the chat can store of a text that came from outside."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def storable(text: str) -> str:
+    """What no database and no frame can carry, NUL and lone surrogates, becomes the replacement character."""
+    return text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def storable_json(value: Any) -> Any:
+    """The same of each text in a JSON value."""
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, Mapping):
+        return {storable(name): storable_json(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [storable_json(inner) for inner in value]
+    return value

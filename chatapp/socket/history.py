@@ -1,0 +1,168 @@
+"""A conversation's messages, a part at a time: the newest when it is opened, earlier ones as the reader scrolls up.
+
+How a branch runs is read without what is said on it. Content is read only of the messages that are sent.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Case, F, Func, IntegerField, TextField, When
+from django.db.models.functions import Cast
+
+from chatapp.conversations import access
+from chatapp.conversations.acks import attached_names
+from chatapp.conversations.branches import MessageTree, outline_of
+from chatapp.models import Conversation, Message, User
+from chatapp.protocol import FrameError, HistoryLoad, HistoryPage
+from chatapp.protocol.views import MessageView
+from chatapp.replies import rows as reply_rows
+from chatapp.replies.content import block_views
+
+PART_MESSAGES = 50
+"""At most so many messages at once: more of them cost a browser more than they show."""
+
+PART_BYTES = 128 * 1024
+"""At most so many bytes of text at once, but for a single message that is larger."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryPart:
+    """Messages that follow one another, and how many of their branch stand before and behind them."""
+
+    messages: Sequence[MessageView]
+    rows: Mapping[UUID, Message]
+    earlier: int
+    later: int
+
+
+def newest(conversation: Conversation, tree: MessageTree) -> HistoryPart:
+    """The end of the shown branch. Called in a database thread."""
+    branch = _ids(tree.branch_through(conversation.branch_id))
+    return _part(branch, tree, start=len(branch) - _reach_back(branch), end=len(branch))
+
+
+def load(user: User, frame: HistoryLoad) -> HistoryPage:
+    """The part that a page asks for; raises `access.NotFound` for what is not the user's or not in that conversation.
+
+    Called in a database thread.
+    """
+    conversation = access.conversation_for_user(user, frame.conversation_id)
+    tree = outline_of(conversation.pk)
+    anchor_id = _anchor_of(frame)
+    branch = _branch_with(anchor_id, conversation, tree)
+    start, end = _reach(frame, branch, place=branch.index(anchor_id))
+    part = _part(branch, tree, start=start, end=end)
+    return HistoryPage(
+        conversation_id=conversation.pk,
+        before=frame.before,
+        after=frame.after,
+        around=frame.around,
+        messages=list(part.messages),
+        earlier=part.earlier,
+        later=part.later,
+    )
+
+
+def message_view(message: Message, siblings: Sequence[UUID]) -> MessageView:
+    """A stored message as the page shows it; `siblings` are all its versions."""
+    is_reply = message.role == Message.Role.ASSISTANT
+    return MessageView(
+        id=message.pk,
+        role="assistant" if is_reply else "user",
+        parent_id=message.parent_id,
+        siblings=list(siblings),
+        text=message.text,
+        attachments=[] if is_reply else attached_names(message),
+        blocks=block_views(message.content) if is_reply else [],
+        status=message.status,
+        client_message_id=message.client_message_id,
+        created_at=message.created_at,
+        model=message.model or None,
+        stop_reason=message.stop_reason or None,
+        error=reply_rows.error_view(message),
+        usage=reply_rows.usage_view(message),
+        warmth=message.warmth or None,
+        ttft_ms=message.browser_ttft_ms or message.ttft_ms,
+        cost_usd=None if message.cost_usd is None else format(message.cost_usd, "f"),
+        warm_up_id=message.warm_up_id,
+    )
+
+
+class ByteLength(Func):
+    """Of a text, as UTF-8."""
+
+    function = "OCTET_LENGTH"
+    output_field = IntegerField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        return self.as_sql(compiler, connection, template="LENGTH(CAST(%(expressions)s AS BLOB))", **extra)
+
+
+def _anchor_of(frame: HistoryLoad) -> UUID:
+    named = [each for each in (frame.before, frame.after, frame.around) if each is not None]
+    if len(named) != 1:
+        words = "One of `before`, `after` and `around` names a message, and only one."
+        raise FrameError("bad_field", words, str(frame.conversation_id))
+    return named[0]
+
+
+def _branch_with(message_id: UUID, conversation: Conversation, tree: MessageTree) -> list[UUID]:
+    """The shown branch where the message is on it, else the one through the message."""
+    if message_id not in tree:
+        raise access.NotFound("message")
+    shown = _ids(tree.branch_through(conversation.branch_id))
+    return shown if message_id in shown else _ids(tree.branch_through(message_id))
+
+
+def _reach(frame: HistoryLoad, branch: Sequence[UUID], *, place: int) -> tuple[int, int]:
+    """Where the part begins and ends on the branch."""
+    if frame.before is not None:
+        return place - _reach_back(branch[:place]), place
+    if frame.after is not None:
+        return place + 1, place + 1 + _reach_on(branch[place + 1 :])
+    half = PART_MESSAGES // 2, PART_BYTES // 2
+    return place - _reach_back(branch[:place], *half), place + _reach_on(branch[place:], *half)
+
+
+def _reach_back(branch: Sequence[UUID], max_messages: int = PART_MESSAGES, max_bytes: int = PART_BYTES) -> int:
+    """How many messages at the end fit."""
+    return _reach_on(branch[: -max_messages - 1 : -1], max_messages, max_bytes)
+
+
+def _reach_on(branch: Sequence[UUID], max_messages: int = PART_MESSAGES, max_bytes: int = PART_BYTES) -> int:
+    """How many messages at the beginning fit; at least one, where there is one."""
+    candidates = branch[:max_messages]
+    sizes = _sizes_of(candidates)
+    total = 0
+    for count, message_id in enumerate(candidates):
+        total += sizes.get(message_id, 0)
+        if total > max_bytes and count:
+            return count
+    return len(candidates)
+
+
+def _sizes_of(message_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """What each will take, about, without reading it: a reply is sent as blocks and as text."""
+    said = ByteLength("text")
+    of_reply = said + ByteLength(Cast("content", TextField()))
+    size = Case(When(role=Message.Role.ASSISTANT, then=of_reply), default=said, output_field=IntegerField())
+    found = Message.objects.filter(pk__in=message_ids).order_by().annotate(size_bytes=size)
+    return dict(found.values_list("pk", F("size_bytes")))
+
+
+def _part(branch: Sequence[UUID], tree: MessageTree, *, start: int, end: int) -> HistoryPart:
+    rows = Message.objects.in_bulk(branch[start:end])
+    # What was deleted since the outline was read is left out.
+    shown = [rows[message_id] for message_id in branch[start:end] if message_id in rows]
+    return HistoryPart(
+        messages=[message_view(row, tree.siblings(row.pk)) for row in shown],
+        rows=rows,
+        earlier=start,
+        later=len(branch) - end,
+    )
+
+
+def _ids(messages: Sequence[Message]) -> list[UUID]:
+    return [message.pk for message in messages]

@@ -1,0 +1,40 @@
+/** Decides which conversation the page shows. */
+export class ConversationSwitcher {
+  #parts
+
+  /** `parts`: `session`, `typing`, `warmth`, `view`, `drawer`, `notices`, `navigation`, and `newChat`, the scope of one. */
+  constructor(parts) {
+    this.#parts = parts
+  }
+
+  /** Shows `scope` and gives it an entry in the browser's history. */
+  goTo(scope) {
+    this.#parts.navigation.go(scope.conversationId)
+    this.arriveAt(scope)
+  }
+
+  goToNewChat() {
+    this.goTo(this.#parts.newChat)
+  }
+
+  /** Shows `scope`; the address is right already. */
+  arriveAt(scope) {
+    const { view, drawer, notices } = this.#parts
+    notices.clear()
+    this.#open(scope)
+    view.opening(scope)
+    drawer.close()
+  }
+
+  /** Another assistant for the new chat; what is written stays. */
+  chooseAssistant(assistantId) {
+    this.#open({ conversationId: null, assistantId })
+  }
+
+  #open(scope) {
+    const { session, typing, warmth } = this.#parts
+    typing.stop()
+    warmth.show(scope)
+    session.open(scope)
+  }
+}

@@ -1,0 +1,51 @@
+const NO_CONNECTION = "There is no connection just now. Try again in a moment."
+
+/** Decides what a button on a message does: versions, waiting messages, another try, earlier messages. */
+export class MessageActions {
+  #parts
+
+  /** `parts`: `session`, `meter`, `view`, `list`, `composer`, `keeper`, `notices`. */
+  constructor(parts) {
+    this.#parts = parts
+  }
+
+  /** Shows another version of a message; `step` is the arrow that was used. */
+  select(messageId, step) {
+    const { session, view } = this.#parts
+    if (this.#isDone(session.select(messageId))) view.choosing(messageId, step)
+  }
+
+  /** Goes to the branch where a reply is being written. */
+  showRunning() {
+    const { session, keeper } = this.#parts
+    if (this.#isDone(session.select(session.runningReplyId))) keeper.jumpToEnd()
+  }
+
+  /** Takes a waiting message back, to go on writing it or to drop it. */
+  withdraw(messageId, { isWanted }) {
+    const { session, composer } = this.#parts
+    this.#isDone(session.withdraw(messageId, { isWanted }))
+    composer.focus()
+  }
+
+  sendQueued(messageId, pressedAt) {
+    const { session, meter, composer } = this.#parts
+    if (!this.#isDone(session.sendQueued(messageId))) return
+    meter.pressed(messageId, pressedAt)
+    composer.focus()
+  }
+
+  tryAgain(replyId, pressedAt) {
+    const { session, meter, list, notices, view, keeper } = this.#parts
+    if (!this.#isDone(session.regenerate(replyId))) return
+    notices.clear()
+    view.awaitReply()
+    keeper.jumpToEnd()
+    meter.pressed(list.reply(replyId).parentId, pressedAt)
+  }
+
+  #isDone(isSent) {
+    if (!isSent) this.#parts.notices.say(NO_CONNECTION)
+    return isSent
+  }
+}

@@ -1,0 +1,93 @@
+import { typingStarted, typingStopped } from "../transport/protocol.js"
+
+export const CLOSED = "The connection is closed."
+
+/** Decides what becomes of a text: from the draft, over the outbox, to a message, and back where it was not sent. */
+export class MessageWriting {
+  #parts
+
+  /**
+   * `parts`: `session`, `socket`, `outbox`, `drafts`, `typing`, `meter`, `view`, `list`, `composer`, `keeper`, `notices`,
+   * `uploads`, `announcer`.
+   */
+  constructor(parts) {
+    this.#parts = parts
+  }
+
+  typed(text) {
+    const { drafts, typing, session } = this.#parts
+    drafts.save(session.scope, text)
+    typing.typed(text.length)
+  }
+
+  tellTyping(chars) {
+    const { socket, session, uploads } = this.#parts
+    socket.send(typingStarted(session.scope, chars, uploads.ids(session.scope)))
+  }
+
+  tellTypingStopped() {
+    this.#parts.socket.send(typingStopped(this.#parts.session.scope))
+  }
+
+  /** A file's state has changed in the draft of `scope`. */
+  attachmentsChanged(scope) {
+    const { session, view } = this.#parts
+    if (scope.conversationId === session.scope.conversationId) view.showAttachments(session.scope)
+  }
+
+  /** The server has a file of the draft: it is read ahead while the question is typed. */
+  attached(scope, { name }) {
+    const { session, composer, announcer } = this.#parts
+    announcer.say(`${name} is attached.`)
+    if (scope.conversationId === session.scope.conversationId) this.tellTyping(composer.text.length)
+  }
+
+  /** Takes a text from the composer; nothing is lost from here on. */
+  send(text, pressedAt) {
+    const { session, drafts, typing, keeper, uploads } = this.#parts
+    this.#add({ text, attachments: uploads.take(session.scope) }, pressedAt)
+    drafts.save(session.scope, "")
+    typing.forget()
+    keeper.jumpToEnd()
+    return true
+  }
+
+  /** Sends a message anew, as another version beside the first. */
+  revise(messageId, text, pressedAt) {
+    this.#add({ text, editOf: messageId }, pressedAt)
+  }
+
+  retry(clientMessageId) {
+    this.#parts.outbox.retry(clientMessageId)
+  }
+
+  /** Puts a message that was not sent back where it can be changed. */
+  takeBack(clientMessageId) {
+    const { outbox, list, composer, drafts, session, view, uploads } = this.#parts
+    const entry = outbox.discard(clientMessageId)
+    list.discardWaiting(clientMessageId)
+    if (entry === null) return
+    uploads.putBack(session.scope, entry.attachments ?? [])
+    composer.restore([entry.text, composer.text].filter((text) => text !== "").join("\n\n"))
+    drafts.save(session.scope, composer.text)
+    view.deliveryChanged()
+    composer.focus()
+  }
+
+  /** An outbox entry has another state. */
+  deliveryChanged(entry) {
+    const { session, list, view } = this.#parts
+    if (entry.scope.conversationId === session.scope.conversationId) list.showWaiting(entry)
+    view.deliveryChanged()
+  }
+
+  #add(message, pressedAt) {
+    const { session, socket, outbox, meter, list, view, notices } = this.#parts
+    const entry = outbox.add({ scope: session.scope, ...message })
+    meter.pressed(entry.clientMessageId, pressedAt)
+    notices.clear()
+    list.showWaiting(entry)
+    view.deliveryChanged()
+    if (socket.isEnded) outbox.fail(entry.clientMessageId, CLOSED)
+  }
+}

@@ -1,0 +1,84 @@
+import { isAbout, PROTOCOL_VERSION } from "../transport/protocol.js"
+import { CLOSED } from "./message_writing.js"
+
+/** Decides what a word of the server, or its silence, means for the parts of the page. */
+export class ServerFrames {
+  #parts
+  #mayHoldArrived = false
+  #handlers = {
+    ready: (frame) => this.#connected(frame),
+    "conversation.state": () => this.#resend(),
+    "conversation.updated": (frame) => this.#conversationUpdated(frame.conversation),
+    "history.page": (frame) => this.#parts.view.historyPage(frame),
+    warmth: (frame) => this.#warmth(frame),
+    error: (frame) => this.#failed(frame),
+  }
+
+  /**
+   * `parts`: `session`, `outbox`, `drafts`, `typing`, `acks`, `warmth`, `earlier`, `view`, `composer`, `sidebar`,
+   * `header`, `notices`, `connectionNotice`, `switcher`, and `signIn()`.
+   */
+  constructor(parts) {
+    this.#parts = parts
+  }
+
+  take(frame, bytes) {
+    const { session, acks } = this.#parts
+    session.take(frame)
+    if (Number.isInteger(frame.seq)) acks.read(frame, bytes)
+    this.#handlers[frame.type]?.(frame)
+  }
+
+  connectionChanged(status) {
+    const { connectionNotice, outbox, signIn } = this.#parts
+    connectionNotice.show(status)
+    if (status.state === "waiting") outbox.disconnected()
+    if (status.isSignedOut) signIn()
+    else if (status.state === "ended") outbox.failAll(CLOSED)
+  }
+
+  #connected(ready) {
+    const { composer, acks, session, typing, warmth, earlier, notices } = this.#parts
+    if (ready.protocol !== PROTOCOL_VERSION) notices.say("The server was updated. Reload the page to go on.")
+    this.#mayHoldArrived = true
+    warmth.forget()
+    earlier.lost()
+    composer.limit(ready.limits)
+    acks.connected(ready)
+    session.connected()
+    typing.connected(ready.timings)
+  }
+
+  // Behind the first state of a connection, which tells what of the waiting has arrived already.
+  #resend() {
+    if (this.#mayHoldArrived) this.#parts.outbox.connected()
+    this.#mayHoldArrived = false
+  }
+
+  #warmth(frame) {
+    const { warmth, session } = this.#parts
+    warmth.take(frame)
+    if (isAbout(frame, session.scope)) warmth.show(session.scope)
+  }
+
+  #failed({ code, message, ref }) {
+    const { outbox, notices, view, session, earlier, switcher } = this.#parts
+    if (ref !== null && outbox.has(ref)) return outbox.fail(ref, message)
+    if (code === "not_found" && session.refused(ref)) return notices.say("That message has been sent already.")
+    const isAboutOpen = ref !== null && ref === session.scope.conversationId
+    const isGone = isAboutOpen && code === "not_found"
+    if (isAboutOpen) earlier.lost()
+    if (isGone) switcher.goToNewChat()
+    view.stopAwaiting()
+    notices.say(isGone ? "That conversation does not exist any more." : message)
+  }
+
+  #conversationUpdated(conversation) {
+    const { sidebar, session, header, drafts, switcher } = this.#parts
+    const isOpen = conversation.id === session.scope.conversationId
+    sidebar.update(conversation)
+    if (conversation.deleted) drafts.save({ conversationId: conversation.id }, "")
+    if (isOpen && conversation.deleted) switcher.goToNewChat()
+    else if (isOpen) header.showTitle(conversation.title)
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * The files of each draft: on their way to the server, there, or refused. Kept in memory: after a reload they have to
+ * be attached again. An entry is `{ key, name, state, id, message }`; `state` is `uploading`, `ready` or `failed`.
+ */
+export class AttachmentUploads {
+  #requests
+  #maxBytes
+  #maxCount
+  #onChange
+  #onReady
+  #drafts = new Map()
+  #nextKey = 1
+
+  /**
+   * `requests` has `upload(file)`, which gives `{ id, name }` or `{ message }`, and `remove(id)`.
+   * `onChange(scope)` tells of new states, `onReady(scope, entry)` of a file that the server has now.
+   */
+  constructor({ requests, maxBytes, maxCount, onChange, onReady }) {
+    this.#requests = requests
+    this.#maxBytes = maxBytes
+    this.#maxCount = maxCount
+    this.#onChange = onChange
+    this.#onReady = onReady
+  }
+
+  entries(scope) {
+    return this.#drafts.get(nameOf(scope)) ?? []
+  }
+
+  /** Those that the server has. */
+  ids(scope) {
+    return this.#ready(scope).map(({ id }) => id)
+  }
+
+  isBusy(scope) {
+    return this.entries(scope).some(({ state }) => state === "uploading")
+  }
+
+  /** Begins to send files; each succeeds or fails by itself. */
+  async add(scope, files) {
+    await Promise.all([...files].map((file) => this.#add(scope, file)))
+  }
+
+  /** Takes one back; the server forgets it, too. */
+  remove(scope, key) {
+    const entry = this.entries(scope).find((each) => each.key === key)
+    if (entry === undefined) return
+    this.#set(
+      scope,
+      this.entries(scope).filter((each) => each.key !== key),
+    )
+    if (entry.id !== null) this.#requests.remove(entry.id)
+  }
+
+  /** Empties the draft: gives what the server has, as `[{ id, name }]`. */
+  take(scope) {
+    const taken = this.#ready(scope).map(({ id, name }) => ({ id, name }))
+    this.#set(scope, [])
+    return taken
+  }
+
+  /** Puts back what was taken and not sent. */
+  putBack(scope, attachments) {
+    const entries = attachments.map(({ id, name }) => ({ key: this.#key(), name, state: "ready", id, message: null }))
+    this.#set(scope, [...entries, ...this.entries(scope)])
+  }
+
+  /** A new chat has become a conversation: its draft goes along. */
+  move(from, to) {
+    const entries = this.entries(from)
+    if (entries.length === 0) return
+    this.#set(from, [])
+    this.#set(to, [...this.entries(to), ...entries])
+  }
+
+  async #add(scope, file) {
+    const key = this.#key()
+    const refusal = this.#refusal(scope, file)
+    const state = refusal === null ? "uploading" : "failed"
+    this.#set(scope, [...this.entries(scope), { key, name: file.name, state, id: null, message: refusal }])
+    if (refusal !== null) return
+    const answer = await this.#requests.upload(file)
+    const place = this.#placeOf(key)
+    if (place === null) {
+      // Taken back while it was on its way.
+      if (answer.id !== undefined) this.#requests.remove(answer.id)
+      return
+    }
+    this.#answered(place, key, answer)
+  }
+
+  #answered(scope, key, { id = null, name, message = null }) {
+    const change = id === null ? { state: "failed", message } : { state: "ready", id, name }
+    const entries = this.entries(scope).map((each) => (each.key === key ? { ...each, ...change } : each))
+    this.#set(scope, entries)
+    if (id !== null)
+      this.#onReady(
+        scope,
+        entries.find((each) => each.key === key),
+      )
+  }
+
+  #refusal(scope, file) {
+    const count = this.entries(scope).filter(({ state }) => state !== "failed").length
+    if (count >= this.#maxCount) return `At most ${this.#maxCount} files go with one message.`
+    if (file.size > this.#maxBytes) return `A file may have at most ${Math.floor(this.#maxBytes / 2 ** 20)} MB.`
+    return null
+  }
+
+  #ready(scope) {
+    return this.entries(scope).filter(({ state }) => state === "ready")
+  }
+
+  // The draft may have moved since: see `move`.
+  #placeOf(key) {
+    for (const [name, entries] of this.#drafts) {
+      if (entries.some((each) => each.key === key)) return { conversationId: name === NEW ? null : name }
+    }
+    return null
+  }
+
+  #set(scope, entries) {
+    if (entries.length === 0) this.#drafts.delete(nameOf(scope))
+    else this.#drafts.set(nameOf(scope), entries)
+    this.#onChange(scope)
+  }
+
+  #key() {
+    return this.#nextKey++
+  }
+}
+
+const NEW = "new"
+
+const nameOf = ({ conversationId }) => conversationId ?? NEW

@@ -1,0 +1,228 @@
+import { backoffDelayMs } from "../transport/backoff.js"
+import {
+  branchSelect,
+  conversationOpen,
+  isAbout,
+  queueSend,
+  queueWithdraw,
+  replyRegenerate,
+  replyStop,
+} from "../transport/protocol.js"
+import { StreamBuffer } from "./stream_buffer.js"
+
+/**
+ * The conversation that this page shows: takes the server's frames, keeps the running reply whole, and tells the
+ * view. Loading, reloading, reconnecting and healing a gap are one path: `conversation.open`, answered by
+ * `conversation.state`.
+ *
+ * `view` gets: `stateShown(frame, { keepReplyId })`, `conversationBegan(conversationId, entry)`,
+ * `messageCreated(frame)`, `replyStarted(frame, { isContinued })`, `replySnapshot(replyId, blocks)`,
+ * `replyDelta(frame)`, `replyBlock(frame)`, `replyFinished(frame)`, `runningChanged(replyId or null)`,
+ * `messageQueued(frame)`, `messageWithdrawn(frame, { isWanted })`, `queueChanged(queue)`; and says of a message whether
+ * `shows(messageId)`.
+ */
+export class ConversationSession {
+  #send
+  #outbox
+  #view
+  #scope
+  #buffer = null
+  #isOpening = false
+  #lastSeq = 0
+  #timers
+  #random
+  #refusals = 0
+  #withdrawing = new Map()
+  #branch = null
+  #handlers = {
+    "conversation.state": (frame) => this.#state(frame),
+    "conversation.updated": (frame) => this.#updated(frame.conversation),
+    "message.created": (frame) => this.#messageCreated(frame),
+    "message.queued": (frame) => this.#messageQueued(frame),
+    "message.withdrawn": (frame) => this.#messageWithdrawn(frame),
+    error: (frame) => this.#refused(frame),
+    "reply.started": (frame) => this.#replyStarted(frame),
+    "reply.delta": (frame) => this.#replyFrame(frame, () => this.#view.replyDelta(frame)),
+    "reply.block": (frame) => this.#replyFrame(frame, () => this.#view.replyBlock(frame)),
+    "reply.finished": (frame) => this.#replyFrame(frame, () => this.#replyFinished(frame)),
+  }
+
+  /** `send(frame)` may refuse when there is no connection; `connected()` makes up for it. `random` gives [0, 1). */
+  constructor({ scope, send, outbox, view, timers, random }) {
+    this.#timers = timers
+    this.#random = random
+    this.#scope = scope
+    this.#send = send
+    this.#outbox = outbox
+    this.#view = view
+  }
+
+  get scope() {
+    return this.#scope
+  }
+
+  get runningReplyId() {
+    return this.#buffer?.replyId ?? null
+  }
+
+  /** The newest `seq` of the running reply, or of the one that ran last. */
+  get lastSeq() {
+    return this.#lastSeq
+  }
+
+  get cursor() {
+    return this.#buffer?.cursor ?? null
+  }
+
+  /** Shows another conversation, or a new chat. */
+  open(scope) {
+    this.#scope = scope
+    this.#run(null)
+    this.#ask()
+  }
+
+  /** After `ready`: whatever happened meanwhile comes with the state. */
+  connected() {
+    this.#ask()
+    for (const messageId of this.#withdrawing.keys()) this.#send(queueWithdraw(messageId))
+  }
+
+  take(frame) {
+    this.#handlers[frame.type]?.(frame)
+  }
+
+  stop() {
+    if (this.#buffer !== null) this.#send(replyStop(this.#buffer.replyId))
+  }
+
+  regenerate(replyId) {
+    return this.#send(replyRegenerate(replyId))
+  }
+
+  /** Shows the branch through this message, here and on every device. */
+  select(messageId) {
+    const isSent = this.#send(branchSelect(this.#scope, messageId, this.cursor))
+    this.#isOpening ||= isSent
+    return isSent
+  }
+
+  /** Takes a waiting message back; its text comes with the answer, `isWanted` says whether for the composer. */
+  withdraw(messageId, { isWanted }) {
+    this.#withdrawing.set(messageId, isWanted)
+    return this.#send(queueWithdraw(messageId))
+  }
+
+  /** Sends a message that waits for the person's word. */
+  sendQueued(messageId) {
+    return this.#send(queueSend(messageId))
+  }
+
+  /** The server refused something that names this message. */
+  refused(messageId) {
+    return this.#withdrawing.delete(messageId)
+  }
+
+  #ask() {
+    this.#isOpening = this.#send(conversationOpen(this.#scope, this.cursor))
+  }
+
+  // What was refused may have been the state that we wait for: a server whose database is away has it later.
+  #refused({ retryable }) {
+    if (this.#isOpening && retryable) {
+      const scope = this.#scope
+      const askAgain = () => scope === this.#scope && !this.#isOpening && this.#ask()
+      this.#timers.set(askAgain, backoffDelayMs(this.#refusals++, this.#random))
+    }
+    this.#isOpening = false
+  }
+
+  #state(frame) {
+    const about = { conversation_id: frame.conversation?.id, assistant_id: frame.assistant.id }
+    if (!isAbout(about, this.#scope)) return
+    this.#isOpening = false
+    this.#refusals = 0
+    this.#branch = frame.conversation?.branch ?? null
+    for (const message of frame.messages) this.#outbox.acknowledge(message.client_message_id)
+    const isContinued = this.#continues(frame)
+    if (!isContinued) this.#run(frame.reply === null ? null : StreamBuffer.fromSnapshot(frame.reply))
+    const keepReplyId = isContinued ? this.#buffer.replyId : null
+    const isKept = this.#view.stateShown(frame, { keepReplyId })
+    if (frame.reply === null) return
+    this.#view.replyStarted(frame.reply, { isContinued: isKept })
+    if (!isKept) this.#view.replySnapshot(frame.reply.reply_id, this.#buffer.blocks)
+  }
+
+  // The branch may have been moved by another device, or by news of it that was lost.
+  #updated({ id, branch, queue, deleted }) {
+    if (id !== this.#scope.conversationId || deleted) return
+    this.#view.queueChanged(queue)
+    const isOnItsWay = this.#isOpening || this.#outbox.isSendingTo(this.#scope)
+    // The message that names the branch may stand further up than the page reaches.
+    const isShown = branch === null || branch === this.#branch || this.#view.shows(branch)
+    if (!isShown && !isOnItsWay) this.#ask()
+    else if (isShown) this.#branch = branch
+  }
+
+  // `recovered` means that the frames after our cursor follow: what we have is the beginning, and right.
+  #continues({ reply, recovered }) {
+    if (reply === null || !recovered || this.#buffer === null) return false
+    return reply.reply_id === this.#buffer.replyId && reply.epoch === this.#buffer.epoch
+  }
+
+  #messageCreated(frame) {
+    const entry = this.#outbox.acknowledge(frame.client_message_id)
+    const isOurNewChat = entry !== null && entry.scope.conversationId === null
+    if (isOurNewChat && this.#scope.conversationId === null) {
+      this.#scope = { ...this.#scope, conversationId: frame.conversation_id }
+      this.#view.conversationBegan(frame.conversation_id, entry)
+    }
+    if (frame.conversation_id !== this.#scope.conversationId) return
+    if (this.#view.messageCreated(frame)) this.#branch = frame.message_id
+    else if (!this.#isOpening) this.#ask()
+  }
+
+  #messageQueued(frame) {
+    this.#outbox.acknowledge(frame.client_message_id)
+    if (frame.conversation_id === this.#scope.conversationId) this.#view.messageQueued(frame)
+  }
+
+  #messageWithdrawn(frame) {
+    this.#outbox.acknowledge(frame.client_message_id)
+    const isWanted = this.#withdrawing.get(frame.message_id) ?? false
+    this.#withdrawing.delete(frame.message_id)
+    this.#view.messageWithdrawn(frame, { isWanted })
+  }
+
+  #replyStarted(frame) {
+    const isKnown = frame.reply_id === this.runningReplyId && frame.epoch === this.#buffer.epoch
+    if (frame.conversation_id !== this.#scope.conversationId || isKnown) return
+    this.#run(new StreamBuffer({ replyId: frame.reply_id, epoch: frame.epoch }))
+    if (this.#view.replyStarted(frame, { isContinued: false })) this.#branch = frame.reply_id
+    else if (!this.#isOpening) this.#ask()
+  }
+
+  #replyFrame(frame, show) {
+    if (frame.reply_id !== this.runningReplyId) return this.#strangeReplyFrame(frame)
+    const outcome = this.#buffer.apply(frame)
+    if (outcome === "applied") this.#lastSeq = frame.seq
+    if (outcome === "applied") show()
+    else if (outcome === "gap" && !this.#isOpening) this.#ask()
+  }
+
+  // Only an end matters of a reply that does not run here: its owner died, and a sweep has closed it.
+  #strangeReplyFrame(frame) {
+    if (frame.type === "reply.finished") this.#view.replyFinished(frame)
+  }
+
+  #replyFinished(frame) {
+    this.#run(null)
+    this.#view.replyFinished(frame)
+  }
+
+  #run(buffer) {
+    const before = this.runningReplyId
+    this.#buffer = buffer
+    this.#lastSeq = buffer?.seq ?? this.#lastSeq
+    if (before !== this.runningReplyId) this.#view.runningChanged(this.runningReplyId)
+  }
+}

@@ -1,0 +1,74 @@
+// What a reply cost and how it went, in words.
+
+import { REPLY_ENDINGS, REPLY_WARMTH, REPLY_WARMTH_EXPLANATIONS } from "./words.js"
+
+const STOP_REASONS = {
+  max_tokens: "The reply reached its length limit, so it may be incomplete.",
+  model_context_window_exceeded: "The conversation has filled the model's context window.",
+  refusal: "The model declined to go on with this reply.",
+}
+
+const secondsText = (ms) => (ms < 10_000 ? `${(ms / 1000).toFixed(2)} s` : `${(ms / 1000).toFixed(1)} s`)
+
+/** A decimal string in dollars, with at least two digits that say something. */
+export function costText(costUsd) {
+  const amount = Number(costUsd)
+  if (amount === 0) return "$0"
+  if (amount < 0.0001) return "under $0.0001"
+  return amount < 0.1 ? `$${amount.toFixed(4)}` : `$${amount.toFixed(2)}`
+}
+
+const tokens = (count) => count.toLocaleString("en")
+
+/**
+ * The facts of a reply as `{ short, name, long }`: what stands in the line, and what its explanation says.
+ * `isFelt`: whether `ttftMs` was measured by this page, from the press to the screen.
+ */
+export function replyFacts({ ttftMs, isFelt, usage, costUsd, warmth }) {
+  const facts = []
+  if (ttftMs !== null) facts.push(ttftFact(ttftMs, isFelt))
+  if (usage !== null) facts.push(usageFact(usage))
+  if (costUsd !== null) facts.push(costFact(costUsd))
+  // Where no word came and nothing was billed, how warm it was says nothing.
+  if (facts.length > 0 && REPLY_WARMTH[warmth]) facts.push(warmthFact(warmth))
+  return facts
+}
+
+const ttftFact = (ttftMs, isFelt) => ({
+  short: `first words after ${secondsText(ttftMs)}`,
+  name: "First words",
+  long: isFelt
+    ? `${secondsText(ttftMs)} from your press to the first words on the screen.`
+    : `${secondsText(ttftMs)} from sending to the first words, as it was measured then.`,
+})
+
+const costFact = (costUsd) => ({
+  short: costText(costUsd),
+  name: "Cost",
+  long: `$${costUsd.replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "")} for this reply.`,
+})
+
+function usageFact(usage) {
+  const [read, written, uncached, out] = [
+    usage.cache_read_tokens,
+    usage.cache_write_tokens,
+    usage.input_tokens,
+    usage.output_tokens,
+  ].map(tokens)
+  return {
+    short: `${read} tokens cached, ${written} written, ${uncached} uncached`,
+    name: "Tokens",
+    long: `${read} read from the cache, ${written} written to it, ${uncached} read without it; the reply has ${out}.`,
+  }
+}
+
+const warmthFact = (warmth) => ({ short: REPLY_WARMTH[warmth], name: "Warmth", long: REPLY_WARMTH_EXPLANATIONS[warmth] })
+
+/** What the person should know about how a reply ended, or null where it simply ended. */
+export function endingText({ status, stopReason, error }) {
+  if (status === "complete") return STOP_REASONS[stopReason] ?? null
+  return error === null ? (REPLY_ENDINGS[status] ?? null) : `${REPLY_ENDINGS[status]} ${error.message}`
+}
+
+/** Whether trying again makes sense: not where the server says that it would end the same way. */
+export const mayTryAgain = ({ status, error }) => status !== "complete" && (error === null || error.retryable)

@@ -1,0 +1,31 @@
+// The warmth badge in words. Every time is the server's estimate, hence "about".
+
+import { REASONS, WARMTH_EXPLANATIONS, WARMTH_LABELS } from "./words.js"
+
+/** A reason of the server in plain words; one that this page does not know is shown as it is written. */
+export const reasonText = (reason) => REASONS[reason] ?? reason.replaceAll("_", " ")
+
+const MINUTE_MS = 60_000
+const SECONDS_SHOWN_BELOW_MS = 5 * MINUTE_MS
+
+/** Time left as `about 42 min`, in the last minutes as `about 4:09`. */
+export function timeLeftText(leftMs) {
+  if (leftMs > SECONDS_SHOWN_BELOW_MS) return `about ${Math.ceil(leftMs / MINUTE_MS - 0.5)} min`
+  const seconds = Math.max(0, Math.ceil(leftMs / 1000))
+  return `about ${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`
+}
+
+/** How long `timeLeftText` stays true; never less than a second. */
+export function nextChangeMs(leftMs) {
+  if (leftMs <= SECONDS_SHOWN_BELOW_MS) return Math.max(1000, leftMs % 1000 || 1000)
+  return Math.max(1000, Math.min((leftMs + MINUTE_MS / 2) % MINUTE_MS || MINUTE_MS, leftMs - SECONDS_SHOWN_BELOW_MS))
+}
+
+/** `{ label, detail }` for a warmth `{ state, reason, prefixTokens, leftMs }`, where `leftMs` may be null. */
+export function describeWarmth({ state, reason, prefixTokens, leftMs }) {
+  const isTimed = (state === "warm" || state === "expiring") && leftMs !== null
+  const isExplained = (state === "skipped" || state === "failed") && reason !== null
+  const suffix = isTimed ? `, ${timeLeftText(leftMs)} left` : isExplained ? `: ${reasonText(reason)}` : ""
+  const size = prefixTokens > 0 ? ` About ${prefixTokens.toLocaleString("en")} tokens come before your text.` : ""
+  return { label: (WARMTH_LABELS[state] ?? state) + suffix, detail: (WARMTH_EXPLANATIONS[state] ?? "") + size }
+}

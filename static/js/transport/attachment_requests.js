@@ -1,0 +1,39 @@
+const NO_ANSWER = "The file could not be sent. Try again."
+
+/** Sends files to the server and takes them back, by plain HTTP. */
+export class AttachmentRequests {
+  #url
+  #csrfToken
+  #fetch
+
+  /** `fetch` is the browser's. */
+  constructor({ url, csrfToken, fetch }) {
+    this.#url = url
+    this.#csrfToken = csrfToken
+    this.#fetch = fetch
+  }
+
+  /** Gives `{ id, name }`, or `{ message }` in words for the person. */
+  async upload(file) {
+    const form = new FormData()
+    form.append("file", file)
+    const response = await this.#post(this.#url, form)
+    const isJson = response?.headers.get("Content-Type")?.startsWith("application/json") ?? false
+    if (!isJson) return { message: NO_ANSWER }
+    const { id, name, message } = await response.json()
+    return response.ok ? { id, name } : { message: message ?? NO_ANSWER }
+  }
+
+  /** Whether it worked matters to nobody: what is not sent is forgotten some time anyway. */
+  async remove(id) {
+    await this.#post(`${this.#url}${id}/delete/`, new FormData())
+  }
+
+  async #post(url, body) {
+    try {
+      return await this.#fetch(url, { method: "POST", headers: { "X-CSRFToken": this.#csrfToken }, body })
+    } catch {
+      return null
+    }
+  }
+}

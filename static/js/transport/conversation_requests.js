@@ -1,0 +1,35 @@
+/** The two changes of a conversation that go by plain HTTP. Their effect comes back as `conversation.updated`. */
+export class ConversationRequests {
+  #base
+  #csrfToken
+  #fetch
+
+  /** `fetch` is the browser's. */
+  constructor({ base, csrfToken, fetch }) {
+    this.#base = base
+    this.#csrfToken = csrfToken
+    this.#fetch = fetch
+  }
+
+  rename(conversationId, title) {
+    return this.#post(`${conversationId}/rename/`, { title })
+  }
+
+  delete(conversationId) {
+    return this.#post(`${conversationId}/delete/`, {})
+  }
+
+  /** Says whether the server did it. */
+  async #post(path, fields) {
+    try {
+      const response = await this.#fetch(this.#base + path, {
+        method: "POST",
+        headers: { "X-CSRFToken": this.#csrfToken },
+        body: new URLSearchParams(fields),
+      })
+      return response.ok
+    } catch {
+      return false
+    }
+  }
+}

@@ -1,0 +1,135 @@
+import { backoffDelayMs } from "./backoff.js"
+import { FrameJoiner } from "./frame_joiner.js"
+import { CloseCode, mayReconnectAfter, parseFrame, ping } from "./protocol.js"
+
+// Longer than the slowest healthy handshake after a restart, when everybody comes back at once.
+const HANDSHAKE_TIMEOUT_MS = 20_000
+
+// After a sleep the socket often looks open and is not; a person who looks at the page should not wait for
+// `dead_after_ms` to find out.
+const WAKE_PROBE_MS = 4_000
+
+/**
+ * One connection that comes back by itself. It ends only when the server says that coming back is useless.
+ * `onStatus` gets `{ state, code }`: `connecting`, `ready`, `waiting` (for the next attempt) or `ended`.
+ */
+export class ChatSocket {
+  #connect
+  #clock
+  #timers
+  #random
+  #onFrame
+  #onStatus
+  #socket = null
+  #state = "idle"
+  #attempt = 0
+  #retryTimer = null
+  #pingTimer = null
+  #deadTimer = null
+  #timings = null
+  #lastFrameAt = 0
+  #joiner = null
+
+  /** `connect()` opens and gives a WebSocket; `onFrame(frame, bytes)` gets every whole server frame, `ready` included. */
+  constructor({ connect, clock, timers, random, onFrame, onStatus }) {
+    this.#connect = connect
+    this.#clock = clock
+    this.#timers = timers
+    this.#random = random
+    this.#onFrame = onFrame
+    this.#onStatus = onStatus
+  }
+
+  get isReady() {
+    return this.#state === "ready"
+  }
+
+  /** No connection will come back. */
+  get isEnded() {
+    return this.#state === "ended"
+  }
+
+  start() {
+    this.#clearTimers()
+    const socket = this.#connect()
+    this.#socket = socket
+    this.#joiner = new FrameJoiner()
+    this.#become("connecting")
+    this.#deadTimer = this.#timers.set(() => this.#drop(), HANDSHAKE_TIMEOUT_MS)
+    socket.onmessage = (event) => socket === this.#socket && this.#received(event.data)
+    socket.onclose = (event) => socket === this.#socket && this.#closed(event.code)
+  }
+
+  /** Sends and says so, or says false: what must not be lost is the outbox's to keep. */
+  send(frame) {
+    if (!this.isReady) return false
+    this.#socket.send(JSON.stringify(frame))
+    return true
+  }
+
+  /** The network is back, or the person is: no reason to wait any longer. */
+  wake() {
+    if (this.#state === "waiting") this.start()
+    else if (this.isReady) this.#probe()
+  }
+
+  #received(data) {
+    const received = parseFrame(data)
+    if (received === null) return
+    this.#lastFrameAt = this.#clock()
+    if (received.type === "ready") this.#becomeReady(received)
+    if (this.isReady) this.#expectLife()
+    const whole = this.#joiner.take(received, data.length)
+    if (whole !== null && whole.frame.type !== "pong") this.#onFrame(whole.frame, whole.bytes)
+  }
+
+  #becomeReady({ timings }) {
+    this.#timings = timings
+    this.#attempt = 0
+    this.#become("ready")
+  }
+
+  // Armed anew by each frame: browsers slow down timers that arm themselves in a hidden tab to one a minute.
+  #expectLife() {
+    this.#clearTimers()
+    this.#pingTimer = this.#timers.set(() => this.send(ping()), this.#timings.ping_interval_ms)
+    this.#deadTimer = this.#timers.set(() => this.#drop(), this.#timings.dead_after_ms)
+  }
+
+  #probe() {
+    if (this.#clock() - this.#lastFrameAt >= this.#timings.dead_after_ms) return this.#drop()
+    this.#timers.clear(this.#deadTimer)
+    this.#deadTimer = this.#timers.set(() => this.#drop(), WAKE_PROBE_MS)
+    this.send(ping())
+  }
+
+  // A dead peer does not answer the closing handshake either, so `onclose` would come a minute late.
+  #drop() {
+    const socket = this.#socket
+    this.#socket = null
+    socket.onmessage = socket.onclose = null
+    socket.close()
+    this.#closed(1006)
+  }
+
+  #closed(code) {
+    this.#clearTimers()
+    this.#socket = null
+    if (!mayReconnectAfter(code)) return this.#become("ended", code)
+    const delayMs = backoffDelayMs(this.#attempt++, this.#random)
+    this.#become("waiting", code)
+    this.#retryTimer = this.#timers.set(() => this.start(), delayMs)
+  }
+
+  #become(state, code = null) {
+    this.#state = state
+    this.#onStatus({ state, code, isSignedOut: code === CloseCode.signedOut })
+  }
+
+  #clearTimers() {
+    for (const timer of [this.#retryTimer, this.#pingTimer, this.#deadTimer]) {
+      if (timer !== null) this.#timers.clear(timer)
+    }
+    this.#retryTimer = this.#pingTimer = this.#deadTimer = null
+  }
+}

@@ -1,0 +1,136 @@
+import { charsTooMany } from "../text/text_limit.js"
+import { part, setText, show } from "./dom.js"
+
+const HINT = "Enter sends, Shift+Enter begins a new line"
+const HINT_WHILE_RUNNING = "Enter sends it when the reply is done"
+
+/** The box a person writes in: with Send, and while a reply runs with Stop, too. */
+export class Composer {
+  #form
+  #input
+  #send
+  #stop
+  #onSend
+  #onTyped
+  #isRunning = false
+  #isBlocked = false
+  #hasRestored = false
+  #attachments = { count: 0, isBusy: false }
+  #limits = null
+
+  /**
+   * `onSend(text, pressedAt)` says whether the text was taken; `onTyped(text)` comes for the person's own changes,
+   * not for text that the page puts there; `onStop()`.
+   */
+  constructor({ form, onSend, onTyped, onStop }) {
+    this.#form = form
+    this.#input = part(form, "input")
+    this.#send = part(form, "send")
+    this.#stop = part(form, "stop")
+    this.#onSend = onSend
+    this.#onTyped = onTyped
+    this.#input.addEventListener("input", () => this.#changed())
+    this.#input.addEventListener("keydown", (event) => this.#keyPressed(event))
+    form.addEventListener("submit", (event) => this.#submitted(event))
+    this.#stop.addEventListener("click", onStop)
+    this.#show()
+  }
+
+  get text() {
+    return this.#input.value
+  }
+
+  /** Puts a text there that the person did not type now; what was typed before this page could listen stays. */
+  restore(text) {
+    const early = this.#hasRestored ? "" : this.#input.value
+    this.#hasRestored = true
+    this.#input.value = text.endsWith(early) ? text : text + early
+    this.#grow()
+    this.#show()
+    if (this.#input.value !== text) this.#changed()
+  }
+
+  /** The `limits` of `ready`. */
+  limit(limits) {
+    this.#limits = limits
+    this.#show()
+  }
+
+  /** While a reply runs, what a person sends waits for its end. */
+  running(isRunning) {
+    const hadFocus = document.activeElement === this.#stop
+    this.#isRunning = isRunning
+    this.#show()
+    if (hadFocus && !isRunning) this.#input.focus()
+  }
+
+  /** While the first message of a new chat is still on its way: there is no conversation yet to send another to. */
+  blocked(isBlocked) {
+    this.#isBlocked = isBlocked
+    this.#show()
+  }
+
+  /** How many files go with the message, and whether one of them is still on its way to the server. */
+  attached({ count, isBusy }) {
+    this.#attachments = { count, isBusy }
+    this.#show()
+  }
+
+  focus() {
+    this.#input.focus({ preventScroll: true })
+  }
+
+  #changed() {
+    this.#grow()
+    this.#show()
+    this.#onTyped(this.text)
+  }
+
+  #keyPressed(event) {
+    // Enter also confirms a word of an input method; that is no press of ours.
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return
+    event.preventDefault()
+    this.#trySend(event.timeStamp)
+  }
+
+  #submitted(event) {
+    event.preventDefault()
+    this.#trySend(event.timeStamp)
+  }
+
+  #trySend(pressedAt) {
+    if (!this.#maySend() || !this.#onSend(this.text, pressedAt)) return
+    this.restore("")
+    this.focus()
+  }
+
+  #maySend() {
+    return this.#hasContent() && !this.#attachments.isBusy && !this.#isBlocked && this.#charsOver() <= 0
+  }
+
+  #hasContent() {
+    return this.text.trim() !== "" || this.#attachments.count > 0
+  }
+
+  #charsOver() {
+    return this.#limits === null ? 0 : charsTooMany(this.text, this.#limits)
+  }
+
+  #show() {
+    show(this.#stop, this.#isRunning)
+    show(this.#send, !this.#isRunning || this.#hasContent())
+    this.#send.disabled = !this.#maySend()
+    this.#send.ariaLabel = this.#isRunning ? "Send when the reply is done" : "Send"
+    setText(part(this.#form, "hint"), this.#isRunning ? HINT_WHILE_RUNNING : HINT)
+    const over = this.#charsOver()
+    this.#input.ariaInvalid = String(over > 0)
+    setText(part(this.#form, "limit"), over > 0 ? `${over.toLocaleString("en")} characters too many to send` : "")
+  }
+
+  // Where the browser cannot size a field by its content, this does.
+  #grow() {
+    if (CSS.supports("field-sizing", "content")) return
+    this.#input.style.setProperty("block-size", "auto")
+    this.#input.style.setProperty("block-size", `${this.#input.scrollHeight}px`)
+  }
+}

@@ -1,0 +1,129 @@
+import { MarkdownStream } from "../text/markdown_stream.js"
+import { copiesOnClick } from "./clipboard.js"
+import { fromTemplate, part } from "./dom.js"
+import { proseFragment } from "./sanitizer.js"
+
+/** A growing Markdown text in the page. Settled blocks are drawn once; only the tail is drawn again. */
+export class MarkdownView {
+  #highlighter
+  #stream = new MarkdownStream()
+  #source = ""
+  #tailNodes = []
+  #openFence = null
+  #isFinished = false
+
+  constructor({ highlighter }) {
+    this.#highlighter = highlighter
+    this.element = document.createElement("div")
+    this.element.className = "prose"
+    this.element.dir = "auto"
+  }
+
+  get source() {
+    return this.#source
+  }
+
+  append(text) {
+    this.#source += text
+    this.#stream.append(text)
+  }
+
+  draw() {
+    if (this.#isFinished) return
+    const { settled, tail } = this.#stream.read()
+    if (settled.length === 0 && this.#grewOpenFence(tail)) return
+    this.#removeTail()
+    for (const block of settled) this.element.append(...this.#settledNodes(block).children)
+    for (const block of tail) this.#appendTail(block)
+  }
+
+  /** No more text will come. */
+  finish() {
+    if (this.#isFinished) return
+    const definitions = this.#stream.definitions()
+    if (Object.keys(definitions).length > 0) this.#startAgain(definitions)
+    this.draw()
+    this.#isFinished = true
+    this.#openFence = null
+    this.#tailNodes = []
+    for (const code of this.element.querySelectorAll("code[data-waiting]")) this.#highlight(code)
+  }
+
+  // Links may be used before they are defined; only now is that known for all of them.
+  #startAgain(definitions) {
+    this.#stream = new MarkdownStream({ definitions })
+    this.#stream.append(this.#source)
+    this.element.replaceChildren()
+    this.#tailNodes = []
+    this.#openFence = null
+  }
+
+  // A long code block grows by its new characters instead of being drawn again and again.
+  #grewOpenFence(tail) {
+    const block = tail.length === 1 ? tail[0] : null
+    if (!block?.isOpenFence || this.#openFence === null) return false
+    const { node, language } = this.#openFence
+    if (language !== block.language || !block.code.startsWith(node.data)) return false
+    node.appendData(block.code.slice(node.data.length))
+    return true
+  }
+
+  #removeTail() {
+    for (const node of this.#tailNodes) node.remove()
+    this.#tailNodes = []
+    this.#openFence = null
+  }
+
+  #appendTail(block) {
+    const fragment = this.#nodes(block)
+    this.#tailNodes.push(...fragment.children)
+    this.element.append(...fragment.children)
+    if (!block.isOpenFence) return
+    const code = this.#tailNodes.at(-1).querySelector("code")
+    const node = document.createTextNode(block.code)
+    code.replaceChildren(node)
+    this.#openFence = { node, language: block.language }
+  }
+
+  #settledNodes(block) {
+    const fragment = this.#nodes(block)
+    for (const code of fragment.querySelectorAll("code[data-waiting]")) this.#highlight(code)
+    return fragment
+  }
+
+  #nodes({ html }) {
+    const fragment = proseFragment(html)
+    for (const pre of fragment.querySelectorAll("pre")) frameCode(pre)
+    for (const table of fragment.querySelectorAll("table")) frameTable(table)
+    return fragment
+  }
+
+  #highlight(code) {
+    const { language } = code.dataset
+    delete code.dataset.waiting
+    this.#highlighter.highlight(code, language)
+  }
+}
+
+function frameCode(pre) {
+  const code = pre.querySelector("code") ?? pre
+  const frame = fromTemplate("code-template")
+  const name = [...code.classList].find((item) => item.startsWith("language-"))?.slice("language-".length) ?? ""
+  part(frame, "language").textContent = name || "text"
+  code.dataset.language = name
+  code.dataset.waiting = ""
+  pre.replaceWith(frame)
+  part(frame, "body").append(pre)
+  pre.tabIndex = 0
+  copiesOnClick(part(frame, "copy"), () => code.textContent)
+}
+
+function frameTable(table) {
+  const frame = document.createElement("div")
+  frame.className = "prose__table"
+  frame.tabIndex = 0
+  frame.role = "region"
+  frame.ariaLabel = "Table"
+  table.replaceWith(frame)
+  frame.append(table)
+}

@@ -1,0 +1,111 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+
+import { AttachmentUploads } from "../../../static/js/state/attachment_uploads.js"
+import { CONVERSATION } from "../fakes.js"
+
+const NEW_CHAT = { conversationId: null, assistantId: 1 }
+const SCOPE = { conversationId: CONVERSATION, assistantId: null }
+const FILE = { name: "notes.md", size: 10 }
+
+/** Uploads whose answers the test gives, in the order of sending. */
+function makeUploads({ maxCount = 20 } = {}) {
+  const asked = []
+  const removed = []
+  const changes = []
+  const ready = []
+  const uploads = new AttachmentUploads({
+    requests: {
+      upload: (file) => new Promise((answer) => asked.push({ file, answer })),
+      remove: (id) => removed.push(id),
+    },
+    maxBytes: 2 ** 20,
+    maxCount,
+    onChange: (scope) => changes.push(scope.conversationId),
+    onReady: (scope, { name }) => ready.push([scope.conversationId, name]),
+  })
+  const answer = async (place, value) => {
+    asked[place].answer(value)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  return { uploads, asked, removed, changes, ready, answer }
+}
+
+const states = (uploads, scope) => uploads.entries(scope).map(({ name, state }) => [name, state])
+
+test("a file is on its way, and then it goes with the message", async () => {
+  const { uploads, ready, answer } = makeUploads()
+
+  uploads.add(SCOPE, [FILE])
+  const before = [states(uploads, SCOPE), uploads.isBusy(SCOPE), uploads.ids(SCOPE)]
+  await answer(0, { id: "a", name: "notes.md" })
+
+  assert.deepEqual(before, [[["notes.md", "uploading"]], true, []])
+  assert.deepEqual(ready, [[CONVERSATION, "notes.md"]])
+  assert.deepEqual(uploads.take(SCOPE), [{ id: "a", name: "notes.md" }])
+  assert.deepEqual(uploads.entries(SCOPE), [])
+})
+
+test("what the server refuses says why and does not go with the message", async () => {
+  const { uploads, ready, answer } = makeUploads()
+
+  uploads.add(SCOPE, [FILE])
+  await answer(0, { message: "This PDF cannot be read." })
+
+  assert.deepEqual(
+    uploads.entries(SCOPE).map(({ state, message }) => [state, message]),
+    [["failed", "This PDF cannot be read."]],
+  )
+  assert.deepEqual([ready, uploads.ids(SCOPE), uploads.isBusy(SCOPE)], [[], [], false])
+})
+
+test("what is too large or too much is refused before it is sent", () => {
+  const { uploads, asked } = makeUploads({ maxCount: 1 })
+
+  uploads.add(SCOPE, [{ name: "film.txt", size: 2 ** 20 + 1 }, FILE, { ...FILE, name: "more.md" }])
+
+  assert.deepEqual(
+    asked.map(({ file }) => file.name),
+    ["notes.md"],
+  )
+  assert.deepEqual(
+    uploads.entries(SCOPE).map(({ message }) => message),
+    ["A file may have at most 1 MB.", null, "At most 1 files go with one message."],
+  )
+})
+
+test("what is taken back is forgotten by the server, also when it was still on its way", async () => {
+  const { uploads, removed, answer } = makeUploads()
+  uploads.add(SCOPE, [FILE, FILE])
+  await answer(0, { id: "a", name: "notes.md" })
+  const [there, underWay] = uploads.entries(SCOPE)
+
+  uploads.remove(SCOPE, there.key)
+  uploads.remove(SCOPE, underWay.key)
+  uploads.remove(SCOPE, 99)
+  await answer(1, { id: "b", name: "notes.md" })
+
+  assert.deepEqual(removed, ["a", "b"])
+  assert.deepEqual(uploads.entries(SCOPE), [])
+})
+
+test("each draft has files of its own, and those of a new chat go along with it", async () => {
+  const { uploads, ready, answer } = makeUploads()
+  uploads.add(NEW_CHAT, [FILE])
+
+  uploads.move(NEW_CHAT, SCOPE)
+  await answer(0, { id: "a", name: "notes.md" })
+
+  assert.deepEqual([uploads.ids(NEW_CHAT), uploads.ids(SCOPE)], [[], ["a"]])
+  assert.deepEqual(ready, [[CONVERSATION, "notes.md"]])
+})
+
+test("what was taken and not sent is put back before what came since", async () => {
+  const { uploads, answer } = makeUploads()
+  uploads.add(SCOPE, [FILE])
+  await answer(0, { id: "new", name: "notes.md" })
+
+  uploads.putBack(SCOPE, [{ id: "old", name: "old.md" }])
+
+  assert.deepEqual(uploads.ids(SCOPE), ["old", "new"])
+})

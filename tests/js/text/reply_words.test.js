@@ -1,0 +1,73 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+
+import { costText, endingText, mayTryAgain, replyFacts } from "../../../static/js/text/reply_words.js"
+
+const USAGE = { input_tokens: 45, cache_read_tokens: 60123, cache_write_tokens: 120, output_tokens: 312 }
+const REFUSED = { code: "bad_key", message: "The key is not accepted.", retryable: false }
+const BUSY = { code: "overloaded", message: "The API is busy.", retryable: true }
+
+test("the line tells wait, tokens, cost and warmth", () => {
+  const facts = replyFacts({ ttftMs: 412, isFelt: true, usage: USAGE, costUsd: "0.02281500", warmth: "hit" })
+
+  assert.equal(
+    facts.map(({ short }) => short).join(" · "),
+    "first words after 0.41 s · 60,123 tokens cached, 120 written, 45 uncached · $0.0228 · warm",
+  )
+})
+
+test("only what this page measured counts from the press", () => {
+  const wait = (isFelt) => replyFacts({ ttftMs: 412, isFelt, usage: null, costUsd: null, warmth: null })[0].long
+
+  assert.match(wait(true), /from your press to the first words on the screen/)
+  assert.match(wait(false), /from sending/)
+})
+
+test("the whole cost is told without empty digits", () => {
+  const longs = ["0.02281500", "1.00", "3"].map(
+    (costUsd) => replyFacts({ ttftMs: null, usage: null, costUsd, warmth: null })[0].long,
+  )
+
+  assert.deepEqual(longs, ["$0.022815 for this reply.", "$1 for this reply.", "$3 for this reply."])
+})
+
+test("what is not known is left out", () => {
+  assert.deepEqual(replyFacts({ ttftMs: null, usage: null, costUsd: null, warmth: null }), [])
+  assert.deepEqual(replyFacts({ ttftMs: null, usage: null, costUsd: null, warmth: "cold" }), [])
+})
+
+test("each warmth has words and an explanation", () => {
+  for (const warmth of ["hit", "joined", "raced", "cold", "held_out"]) {
+    const fact = replyFacts({ ttftMs: 412, isFelt: true, usage: null, costUsd: null, warmth }).at(-1)
+
+    assert.equal(fact.name, "Warmth")
+    assert.ok(fact.long.length > fact.short.length)
+  }
+})
+
+test("small costs keep digits that say something", () => {
+  assert.deepEqual(["0", "0.00000300", "0.00842100", "0.0999", "1.5"].map(costText), [
+    "$0",
+    "under $0.0001",
+    "$0.0084",
+    "$0.0999",
+    "$1.50",
+  ])
+})
+
+test("an answer that simply ended needs no words", () => {
+  assert.equal(endingText({ status: "complete", stopReason: "end_turn", error: null }), null)
+})
+
+test("an answer that was cut off says what happened", () => {
+  assert.match(endingText({ status: "complete", stopReason: "max_tokens", error: null }), /length limit/)
+  assert.match(endingText({ status: "interrupted", stopReason: null, error: null }), /cut off.*kept/)
+  assert.equal(endingText({ status: "failed", stopReason: null, error: BUSY }), "This reply failed. The API is busy.")
+})
+
+test("trying again is offered where it can help", () => {
+  assert.equal(mayTryAgain({ status: "stopped", error: null }), true)
+  assert.equal(mayTryAgain({ status: "failed", error: BUSY }), true)
+  assert.equal(mayTryAgain({ status: "failed", error: REFUSED }), false)
+  assert.equal(mayTryAgain({ status: "complete", error: null }), false)
+})

@@ -1,0 +1,36 @@
+"""Run in a process of its own, on a server's database: a conversation of any length. Prints its id.
+
+python -m tests.servers.long_chat USERNAME MESSAGES CHARACTERS_EACH
+"""
+
+import os
+import subprocess
+import sys
+
+import django
+
+from tests.servers.chat_server import ROOT, ChatServer
+
+
+def long_chat(server: ChatServer, username: str, *, messages: int, characters: int = 40) -> str:
+    """The id of a new conversation with the demo's small assistant; message N begins with `Message N`."""
+    command = [sys.executable, "-m", "tests.servers.long_chat", username, str(messages), str(characters)]
+    return subprocess.check_output(command, cwd=ROOT, env=server.environment(), text=True).strip()
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatapp.settings")
+    django.setup()
+    from chatapp.models import Assistant, User
+    from tests.factories import make_conversation, make_talk
+
+    username, messages, characters = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    conversation = make_conversation(
+        User.objects.get(username=username), Assistant.objects.get(slug="small-talk"), title="A long talk"
+    )
+    make_talk(conversation, [f"Message {number} ".ljust(characters, "x") for number in range(messages)])
+    print(conversation.pk)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""The closed sets: whoever adds a member gives it words, and all that is made from them is brought up to date."""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+
+import chatapp.protocol.words
+from chatapp.management.commands import write_words
+from chatapp.protocol.words import ErrorCode
+from warmcache.core.failures import Failure
+from warmcache.core.reasons import TO_WARM, Reason
+from warmcache.core.wording import Worded, gettext_noop
+from warmcache.words import reason_text
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = [*(ROOT / "warmcache/core").rglob("*.py"), Path(chatapp.protocol.words.__file__)]
+PRODUCT = [path for app in ("warmcache", "chatapp") for path in (ROOT / app).rglob("*.py")]
+NOT_OURS = {"signed_in_socket.py", "paced_socket.py", "protocol.py"}
+"""Where `reason` is what a WebSocket is closed with, or what a decoder says of a frame."""
+ROWS = {"figures.py"}
+"""Read from the ledger, where a reason of an older version may stand."""
+
+
+def sets() -> Iterator[type[Worded]]:
+    waiting = list(Worded.__subclasses__())
+    while waiting:
+        found = waiting.pop()
+        waiting += found.__subclasses__()
+        yield found
+
+
+def all_words() -> set[str]:
+    members = [member for found in sets() for member in found]
+    words = {text for m in members for text in (m.words, m.reader_words, m.reader_detail)}
+    return words - {""}
+
+
+def test_what_is_made_from_the_sets_is_up_to_date() -> None:
+    call_command("write_words", "--check")
+
+
+@pytest.mark.parametrize("name", [write_words.PAGE, write_words.README])
+def test_a_reason_that_is_added_shows_in_the_page_and_in_the_readme(name: str) -> None:
+    text = write_words.texts()[name]
+
+    for reason in set(Reason) - TO_WARM:
+        assert reason in text
+        assert reason.reader_words in text
+
+
+def test_a_member_without_words_is_refused() -> None:
+    with pytest.raises(TypeError, match="'moon_phase' has no words"):
+
+        class Phase(Worded):
+            MOON = "moon_phase"
+
+
+def test_a_reason_that_is_not_in_the_set_does_not_pass_the_type_checker(tmp_path: Path) -> None:
+    right = "from warmcache.core.reasons import Reason\n\n\ndef why() -> Reason:\n    return Reason.BUSY\n"
+    wrong = right.replace("Reason.BUSY", '"moon_phase"')
+
+    told = [_type_errors(tmp_path, snippet) for snippet in (right, wrong)]
+
+    assert told[0] == ""
+    assert 'got "str", expected "Reason"' in told[1]
+
+
+def _type_errors(folder: Path, snippet: str) -> str:
+    (folder / "snippet.py").write_text(snippet)
+    command = [sys.executable, "-m", "mypy", "--config-file=", f"--cache-dir={folder}/cache", "--no-error-summary"]
+    return subprocess.run([*command, f"{folder}/snippet.py"], cwd=ROOT, capture_output=True, text=True).stdout
+
+
+def test_no_reason_and_no_intent_is_just_any_text() -> None:
+    told = [f"{path.name}:{node.lineno}" for path in PRODUCT for node in _loose(path)]
+
+    assert told == []
+
+
+def _loose(path: Path) -> Iterator[ast.arg | ast.AnnAssign]:
+    """Parameters and fields called `reason` that are annotated as text."""
+    if path.name in NOT_OURS | ROWS:
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        name = node.arg if isinstance(node, ast.arg) else ast.unparse(node.target) if _is_field(node) else ""
+        if name == "reason" and node.annotation and "str" in ast.unparse(node.annotation).split(" | "):
+            yield node
+
+
+def _is_field(node: ast.AST) -> bool:
+    return isinstance(node, ast.AnnAssign)
+
+
+def test_every_word_is_found_by_makemessages(tmp_path: Path) -> None:
+    found = _found_by_makemessages(tmp_path) if shutil.which("xgettext") else _found_in_the_sources()
+
+    assert all_words() - found == set()
+
+
+def _found_by_makemessages(folder: Path) -> set[str]:
+    (folder / "locale").mkdir()
+    (folder / "plain_settings.py").write_text("")
+    for path in SOURCES:
+        shutil.copy(path, folder / f"{path.parent.name}_{path.name}")
+    made = subprocess.run(
+        [sys.executable, "-m", "django", "makemessages", "--locale", "de", "--no-wrap", "--no-location"],
+        cwd=folder,
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "plain_settings", "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+    )
+    assert made.returncode == 0, made.stderr
+    lines = (folder / "locale/de/LC_MESSAGES/django.po").read_text().splitlines()
+    return {ast.literal_eval(line.removeprefix("msgid ")) for line in lines if line.startswith("msgid ")}
+
+
+def _found_in_the_sources() -> set[str]:
+    calls = (node for path in SOURCES for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+    return {call.args[0].value for call in calls if ast.unparse(call.func) == gettext_noop.__name__}
+
+
+def test_an_operator_reads_words_and_a_reason_of_an_older_version_as_it_is_written() -> None:
+    assert reason_text("not_yet") == Reason.NOT_YET.words
+    assert reason_text("overloaded") == Failure.OVERLOADED.words
+    assert reason_text("moon_in_wrong_phase") == "moon in wrong phase"
+
+
+def test_a_stop_for_a_reason_of_a_newer_version_still_stops() -> None:
+    assert Reason.of_stop("budget") is Reason.BUDGET
+    assert Reason.of_stop("moon_phase") is Reason.BREAKER_OPEN
+
+
+def test_a_failure_that_a_provider_of_the_host_has_named_itself_is_one_of_ours() -> None:
+    assert Failure.named("overloaded") is Failure.OVERLOADED
+    assert Failure.named("moon_phase") is Failure.INTERNAL_ERROR
+
+
+def test_the_protocol_page_explains_each_error_code_in_the_words_of_the_set() -> None:
+    rows = (ROOT / "chatapp/PROTOCOL.md").read_text().split("| code | retryable | meaning |")[1].split("\n\n")[0]
+    told = {cells[1].strip("` "): cells[3].strip() for row in rows.splitlines() if len(cells := row.split("|")) == 5}
+
+    assert {code: words for code, words in told.items() if not code.startswith("-")} == {c: c.words for c in ErrorCode}

@@ -1,0 +1,113 @@
+"""What is believed of a prefix at one moment, from what the store has seen of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from warmcache.core.catalog import facts_for
+from warmcache.core.ports import Sighting
+from warmcache.core.prefix import Breakpoint, Prefix
+from warmcache.core.reasons import Reason
+
+REFRESH_BELOW_FRACTION = 0.2
+"""An entry with less than this part of its TTL left may expire while the person still types; a read renews it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerWarmth:
+    """One breakpoint as believed: the tokens of its prefix that are in the cache, and until when."""
+
+    breakpoint: Breakpoint
+    hot_tokens: int
+    expires_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """All of a prefix that a decision looks at. Tokens are estimates, times epoch seconds.
+
+    Without hashes: a replay of recorded traffic asks the same question.
+    """
+
+    model: str
+    layers: tuple[tuple[int, int], ...]
+    """Where each ends, in tokens from the very start, and its TTL in seconds."""
+    now: float
+    hot_tokens: int = 0
+    expires_at: float | None = None
+    """Of what is hot."""
+    obstacle: Reason | None = None
+    """Why the API refuses to pre-warm this prompt."""
+    is_uncacheable: bool = False
+    """A warm-up of it has left nothing in the cache."""
+    is_in_flight: bool = False
+    """Somebody is writing it now."""
+    kept_share: float = 1.0
+    """The chance that the next request begins with it at all: histories get cut."""
+
+    @property
+    def prefix_tokens(self) -> int:
+        return self.layers[-1][0] if self.layers else 0
+
+    @property
+    def cold_tokens(self) -> int:
+        return self.prefix_tokens - self.hot_tokens
+
+    @property
+    def left_seconds(self) -> float:
+        return self.expires_at - self.now if self.expires_at is not None else 0.0
+
+    @property
+    def is_too_short(self) -> bool:
+        """For any entry at all."""
+        return self.prefix_tokens < facts_for(self.model).min_prefix_tokens
+
+    @property
+    def is_covered(self) -> bool:
+        """Live, and what is not yet in the cache is too short to be worth a call of its own.
+
+        After a reply only that reply is uncached: the next request writes it in passing.
+        """
+        return self.expires_at is not None and self.cold_tokens < facts_for(self.model).min_prefix_tokens
+
+    @property
+    def has_little_left(self) -> bool:
+        """Whether what is live may expire before it is read."""
+        return self.expires_at is not None and is_expiring(self.expires_at, self.layers[-1][1], self.now)
+
+
+def situation_of(prefix: Prefix, sightings: Mapping[str, Sighting], now: float) -> Situation:
+    """Of `prefix` at `now` (epoch seconds)."""
+    layers = tuple((point.prefix_tokens, point.ttl_seconds) for point in prefix.breakpoints)
+    if not prefix.breakpoints:
+        return Situation(model=prefix.model, layers=layers, now=now, obstacle=prefix.obstacle)
+    deepest = believed_warmth(prefix, sightings, now)[-1]
+    seen = sightings.get(deepest.breakpoint.prefix_hash, Sighting())
+    return Situation(
+        model=prefix.model,
+        layers=layers,
+        now=now,
+        hot_tokens=deepest.hot_tokens,
+        expires_at=deepest.expires_at,
+        obstacle=prefix.obstacle,
+        is_uncacheable=seen.is_uncacheable,
+        is_in_flight=seen.lease_owner is not None,
+    )
+
+
+def believed_warmth(prefix: Prefix, sightings: Mapping[str, Sighting], now: float) -> list[LayerWarmth]:
+    """Per breakpoint, what the provider's look-back would find: the nearest earlier position with a live entry."""
+    layers: list[LayerWarmth] = []
+    hot_tokens, expires_at = 0, None
+    for point in prefix.breakpoints:
+        for position in point.look_back:
+            seen = sightings.get(position.prefix_hash)
+            if seen is not None and seen.expires_at is not None and seen.expires_at > now:
+                hot_tokens, expires_at = position.prefix_tokens, seen.expires_at
+                break
+        layers.append(LayerWarmth(breakpoint=point, hot_tokens=hot_tokens, expires_at=expires_at))
+    return layers
+
+
+def is_expiring(expires_at: float, ttl_seconds: int, now: float) -> bool:
+    """Whether it may expire while somebody still types."""
+    return expires_at - now < REFRESH_BELOW_FRACTION * ttl_seconds

@@ -1,0 +1,1 @@
+"""What is learned from what happened, as numbers that merge: signs, silences, shares, speed."""

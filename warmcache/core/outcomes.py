@@ -1,0 +1,105 @@
+"""How a warm-up ended, what a real request found, and on which side of the experiment it was."""
+
+from warmcache.core.wording import Worded, gettext_noop
+
+
+class Outcome(Worded):
+    """How a warm-up ended, told by the real request that did or did not use it."""
+
+    PENDING = "", gettext_noop("waiting")
+    HIT = "hit", gettext_noop("hit: a request read it")
+    JOINED = "joined", gettext_noop("joined: a request waited for it")
+    RACED = "raced", gettext_noop("raced: a request went before it was done")
+    UNUSED = "unused", gettext_noop("unused: no request came in time")
+    CANCELLED = "cancelled", gettext_noop("cancelled")
+    DIVERGED = "diverged", gettext_noop("diverged: the request had other bytes")
+    EVICTED = "evicted", gettext_noop("evicted: same bytes, in time, nothing read")
+    FAILED = "failed", gettext_noop("failed")
+
+
+class Arm(Worded):
+    """Where the policy says warm, a visit is warmed or held out by lot: the difference is what warming buys."""
+
+    NONE = "", gettext_noop("not in the experiment")
+    TREATED = "treated", gettext_noop("treated")
+    HELD_OUT = "held_out", gettext_noop("held out")
+
+
+class RequestWarmth(Worded):
+    """What a real request found."""
+
+    HIT = (
+        "hit",
+        gettext_noop("warm"),
+        gettext_noop("warm"),
+        gettext_noop("The prompt was warmed before you sent: its start was read from the cache."),
+    )
+    JOINED = (
+        "joined",
+        gettext_noop("joined a warm-up"),
+        gettext_noop("joined a warm-up"),
+        gettext_noop("A warm-up was still running when you sent; the reply waited for it and read from the cache."),
+    )
+    RACED = (
+        "raced",
+        gettext_noop("raced a warm-up"),
+        gettext_noop("raced a warm-up"),
+        gettext_noop("You sent before the warm-up was done, and waiting would not have been faster."),
+    )
+    COLD = (
+        "cold",
+        gettext_noop("cold"),
+        gettext_noop("cold"),
+        gettext_noop("Nothing had been warmed for this reply."),
+    )
+    HELD_OUT = (
+        "held_out",
+        gettext_noop("held out"),
+        gettext_noop("held out"),
+        gettext_noop(
+            "Left cold on purpose: a small random share of replies is not warmed, to measure what warming is worth."
+        ),
+    )
+
+
+class WarmthState(Worded):
+    """What a person is shown. `warming`, `skipped` and `failed` speak of a warm-up, the others of the entry."""
+
+    COLD = (
+        "cold",
+        gettext_noop("cold"),
+        gettext_noop("Cold"),
+        gettext_noop("Nothing of this conversation is in the prompt cache. Typing warms it where that pays."),
+    )
+    WARMING = (
+        "warming",
+        gettext_noop("warming"),
+        gettext_noop("Warming up"),
+        gettext_noop(
+            "The start of the prompt is being read into the cache while you type, so that the reply starts sooner."
+        ),
+    )
+    WARM = (
+        "warm",
+        gettext_noop("warm"),
+        gettext_noop("Warm"),
+        gettext_noop("The start of the prompt is in the cache: the reply starts sooner and costs less."),
+    )
+    EXPIRING = (
+        "expiring",
+        gettext_noop("expiring"),
+        gettext_noop("Expiring"),
+        gettext_noop("The start of the prompt is still in the cache, but not for much longer."),
+    )
+    SKIPPED = (
+        "skipped",
+        gettext_noop("skipped"),
+        gettext_noop("Not warmed"),
+        gettext_noop("This prompt was not warmed beforehand. Replies work as usual."),
+    )
+    FAILED = (
+        "failed",
+        gettext_noop("failed"),
+        gettext_noop("Warm-up failed"),
+        gettext_noop("Warming did not work this time. Replies work as usual, the first words may take longer."),
+    )

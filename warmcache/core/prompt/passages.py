@@ -1,0 +1,178 @@
+"""Blocks as bytes: encoded once, for the digest and for the wire alike."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from warmcache.core.estimates import block_size
+from warmcache.core.prompt.values import Json, Prompt
+
+TOKENS_PER_TURN = 4
+
+BLOCK_OVERHEAD_BYTES = 300
+"""What an encoded block takes in memory beside its bytes."""
+
+
+def canonical_bytes(value: Any) -> bytes:
+    """One spelling of a JSON value: keys sorted, no spaces, UTF-8. It is what is hashed and what is sent."""
+    return _written(value, sort_keys=True).encode("utf-8", "surrogatepass")
+
+
+def _written(value: Any, *, sort_keys: bool) -> str:
+    return json.dumps(value, sort_keys=sort_keys, separators=(",", ":"), ensure_ascii=False, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """One block as it is hashed and sent. `level`: `tools`, `system` or the role of its message."""
+
+    level: str
+    data: bytes
+    characters: int
+    tokens: int
+    """Of what is not text: pictures, pages, the scaffolding of the message that it opens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """The encoded blocks of one layer: nothing of it depends on what comes before, but the role that it joins."""
+
+    blocks: tuple[Block, ...] = ()
+    pieces: tuple[bytes, ...] = ()
+    """As sent: in messages by turns what stands before a block, and the block."""
+    marked_block: int | None = None
+    """The last that can carry a breakpoint: its index among the blocks."""
+    marked_piece: int = 0
+    role: str = ""
+    """Whose message is open at its end; empty before the first one."""
+    has_images: bool = False
+    has_citations: bool = False
+    is_sendable: bool = True
+
+    size_bytes: int = 0
+
+
+class PassageWriter:
+    """Adds blocks to a passage."""
+
+    def __init__(self, passage: Passage) -> None:
+        self._blocks = list(passage.blocks)
+        self._pieces = list(passage.pieces)
+        self._marked_block, self._marked_piece = passage.marked_block, passage.marked_piece
+        self._role = passage.role
+        self._has_images, self._has_citations = passage.has_images, passage.has_citations
+        self._is_sendable = passage.is_sendable
+        self._size_bytes = passage.size_bytes
+
+    def add_level(self, level: str, blocks: Iterable[Json]) -> None:
+        """The array of the tools or of the system blocks, with its name; nothing where there are none."""
+        opening = f'"{level}":['.encode()
+        for block in blocks:
+            self._add(level, block, opening, tokens=0)
+            opening = b","
+        if opening == b",":
+            self._pieces.append(b"],")
+
+    def add_turn(self, role: str, blocks: Iterable[Json]) -> None:
+        """The API merges neighbours of one role (a stopped reply leaves two user turns), so we merge them too."""
+        for block in blocks:
+            if role == self._role:
+                self._add(role, block, b",", tokens=0)
+                continue
+            closing = "]}," if self._role else ""
+            self._add(role, block, f'{closing}{{"role":"{role}","content":['.encode(), tokens=TOKENS_PER_TURN)
+            self._role = role
+
+    def add_piece(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+
+    def finish(self) -> Passage:
+        return Passage(
+            blocks=tuple(self._blocks),
+            pieces=tuple(self._pieces),
+            marked_block=self._marked_block,
+            marked_piece=self._marked_piece,
+            role=self._role,
+            has_images=self._has_images,
+            has_citations=self._has_citations,
+            is_sendable=self._is_sendable,
+            size_bytes=self._size_bytes,
+        )
+
+    def _add(self, level: str, block: Json, before: bytes, *, tokens: int) -> None:
+        if "cache_control" in block:
+            # A host that places breakpoints too would have more than the four that the API takes.
+            block = {name: value for name, value in block.items() if name != "cache_control"}
+        data, size = canonical_bytes(block), block_size(block)
+        if _can_carry_breakpoint(block):
+            self._marked_block, self._marked_piece = len(self._blocks), len(self._pieces) + 1
+        self._pieces += (before, data)
+        self._blocks.append(Block(level=level, data=data, characters=size.characters, tokens=size.tokens + tokens))
+        self._size_bytes += len(data) + BLOCK_OVERHEAD_BYTES
+        self._has_images = self._has_images or _is_image(block)
+        self._has_citations = self._has_citations or _is_cited_document(block)
+        self._is_sendable = self._is_sendable and _is_utf8(data)
+
+
+def shared_passage(prompt: Prompt) -> Passage:
+    """Tools and system blocks, with all that stands before the messages."""
+    output_config = {
+        name: value for name, value in (("effort", prompt.effort), ("format", prompt.output_format)) if value
+    }
+    writer = PassageWriter(Passage())
+    writer.add_piece(b'{"model":' + canonical_bytes(prompt.model) + b",")
+    writer.add_level("tools", prompt.tools)
+    writer.add_level("system", prompt.system)
+    if prompt.thinking:
+        writer.add_piece(b'"thinking":' + canonical_bytes(prompt.thinking) + b",")
+    if output_config:
+        # In the host's own order: the model writes a structured answer in the order of its schema.
+        written = _written(output_config, sort_keys=False).encode("utf-8", "surrogatepass")
+        writer.add_piece(b'"output_config":' + written + b",")
+    if prompt.tool_choice:
+        writer.add_piece(b'"tool_choice":' + canonical_bytes(prompt.tool_choice) + b",")
+    if prompt.speed:
+        writer.add_piece(b'"speed":' + canonical_bytes(prompt.speed) + b",")
+    writer.add_piece(b'"messages":[')
+    return writer.finish()
+
+
+def passage_after(before: Passage, blocks: Sequence[Json]) -> Passage:
+    """Blocks of the person, who goes on where `before` ends."""
+    writer = PassageWriter(Passage(role=before.role))
+    writer.add_turn("user", blocks)
+    return writer.finish()
+
+
+def _is_utf8(data: bytes) -> bool:
+    """False where `data` has half of a surrogate pair, which begins as few other characters do."""
+    if b"\xed" not in data:
+        return True
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _can_carry_breakpoint(block: Json) -> bool:
+    if not block or block.get("type") in {"thinking", "redacted_thinking"}:
+        return False
+    return block.get("type") != "text" or bool(str(block.get("text", "")).strip())
+
+
+def _is_image(block: Json) -> bool:
+    if block.get("type") == "tool_result" and isinstance(block.get("content"), list | tuple):
+        return any(_is_image(part) for part in block["content"])
+    return block.get("type") == "image"
+
+
+def _is_cited_document(block: Json) -> bool:
+    return block.get("type") == "document" and bool((block.get("citations") or {}).get("enabled"))

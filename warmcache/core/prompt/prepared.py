@@ -1,0 +1,273 @@
+"""A prompt that is encoded and hashed once and grows at its end: the next request pays for nothing but what is new."""
+
+import hmac
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from warmcache.core.catalog import facts_for
+from warmcache.core.prompt.passages import Passage, PassageWriter, canonical_bytes, passage_after, shared_passage
+from warmcache.core.prompt.values import (
+    Breakpoint,
+    Json,
+    Layer,
+    Position,
+    Prefix,
+    PrefixKey,
+    Prompt,
+    Request,
+    Turn,
+    obstacle_to_prewarming,
+)
+from warmcache.core.ttl import TTL_SECONDS, Ttl
+
+PLACEHOLDER_TEXT = "warmup"
+"""The user turn of a warm-up. It comes after the last breakpoint, so it is in no cache entry."""
+
+LOOK_BACK_POSITIONS = 20
+"""How many block positions before a breakpoint, itself included, the provider searches for an earlier entry."""
+
+TOKENS_PER_REQUEST = 3
+
+_CACHE_CONTROL: dict[Ttl, bytes] = {
+    ttl: f',"cache_control":{{"type":"ephemeral","ttl":"{ttl}"}}}}'.encode() for ttl in TTL_SECONDS
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Chain:
+    """The running digest behind a block, what was counted up to there, and the last positions, newest last."""
+
+    digest: bytes
+    characters: int = 0
+    tokens: int = TOKENS_PER_REQUEST
+    """Of what is not text."""
+    recent: tuple[Position, ...] = ()
+    look_back: tuple[Position, ...] = ()
+    """From the block of this layer that carries the breakpoint, nearest first; empty where none does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Switches:
+    """What any block of the messages decides for whole levels: citations invalidate the system blocks, not the tools;
+    images (and `tool_choice`) the messages, not the system blocks before them."""
+
+    has_citations: bool
+    has_images: bool
+
+
+class _Part:
+    """One layer of a prepared prompt, and its digests for each state of the switches that was asked for."""
+
+    __slots__ = ("chains", "passage")
+
+    def __init__(self, passage: Passage) -> None:
+        self.passage = passage
+        self.chains: dict[_Switches, _Chain] = {}
+
+    def chain(self, switches: _Switches, make: Callable[[_Switches], _Chain]) -> _Chain:
+        found = self.chains.get(switches)
+        if found is None:
+            found = self.chains[switches] = make(switches)
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedPrompt:
+    """A prompt's bytes and digests, kept so that the next request pays for nothing but what is new. Immutable.
+
+    Made by `prepare`. What grows from one (`with_turns`, `with_draft`) shares its parts: the layer of tools and system
+    blocks is there once for all conversations that grow from one prepared assistant.
+    """
+
+    settings: Prompt
+    """Of the prompt all but its content: no tools, system blocks, history or draft."""
+    key: PrefixKey
+    shared: _Part = field(repr=False)
+    history: _Part = field(repr=False)
+    draft: _Part = field(repr=False)
+
+    @property
+    def size_bytes(self) -> int:
+        """About what history and draft take in memory, without the shared layer: see `shared_size_bytes`."""
+        return self.history.passage.size_bytes + self.draft.passage.size_bytes
+
+    @property
+    def shared_size_bytes(self) -> int:
+        return self.shared.passage.size_bytes
+
+    def with_turns(self, *turns: Turn) -> "PreparedPrompt":
+        """The prompt with these behind its history, and without a draft: what was attached is in the turn that sent
+        it. Encodes and hashes what is new."""
+        writer = PassageWriter(self.history.passage)
+        for turn in turns:
+            writer.add_turn(turn.role, turn.blocks)
+        history = _Part(writer.finish())
+        switches = _switches(history.passage)
+        known = self.history.chains.get(switches)
+        if known is not None:
+            first = len(self.history.passage.blocks)
+            history.chains[switches] = self._walk(known, history.passage, first=first)
+        grown = replace(self, history=history, draft=_Part(Passage(role=history.passage.role)))
+        history.chain(switches, grown._history_chain)
+        return grown
+
+    def with_draft(self, blocks: Sequence[Json]) -> "PreparedPrompt":
+        """The prompt with these API content blocks as its whole draft."""
+        draft = _Part(passage_after(self.history.passage, blocks))
+        drafted = replace(self, draft=draft)
+        draft.chain(_switches(self.history.passage, draft.passage), drafted._draft_chain)
+        return drafted
+
+    def with_key(self, key: PrefixKey) -> "PreparedPrompt":
+        """The same bytes for another provider or with another secret: everything is hashed again."""
+        shared, history, draft = (_Part(part.passage) for part in (self.shared, self.history, self.draft))
+        return replace(self, key=key, shared=shared, history=history, draft=draft)
+
+    def _shared_chain(self, switches: _Switches) -> _Chain:
+        settings, passage = self.settings, self.shared.passage
+        # Which models render thinking and effort ahead of the tools is not published: any change counts as cold.
+        identity = [
+            self.key.upstream,
+            settings.model,
+            sorted(settings.betas),
+            settings.thinking,
+            settings.effort,
+            settings.speed,
+            settings.output_format,
+        ]
+        tools = sum(block.level == "tools" for block in passage.blocks)
+        chain = _Chain(digest=hmac.digest(self.key.secret, canonical_bytes(identity), "sha256"))
+        if tools:
+            chain = replace(chain, tokens=chain.tokens + facts_for(settings.model).tool_prompt_tokens)
+        chain = self._walk(chain, passage, last=tools)
+        chain = self._open(chain, ["system", switches.has_citations])
+        return self._walk(chain, passage, first=tools)
+
+    def _history_chain(self, switches: _Switches) -> _Chain:
+        of_system = _Switches(has_citations=switches.has_citations, has_images=False)
+        before = self.shared.chain(of_system, self._shared_chain)
+        opened = self._open(before, ["messages", self.settings.tool_choice, switches.has_images])
+        return self._walk(replace(opened, look_back=()), self.history.passage)
+
+    def _draft_chain(self, switches: _Switches) -> _Chain:
+        before = self.history.chain(switches, self._history_chain)
+        return self._walk(replace(before, look_back=()), self.draft.passage)
+
+    def _turn_chain(self, switches: _Switches, turn: Passage) -> _Chain:
+        before = self.draft.chain(switches, self._draft_chain)
+        return self._walk(replace(before, look_back=()), turn)
+
+    def _open(self, chain: _Chain, level: Any) -> _Chain:
+        return replace(chain, digest=_digest(self.key, chain.digest, canonical_bytes(level)))
+
+    def _walk(self, chain: _Chain, passage: Passage, *, first: int = 0, last: int | None = None) -> _Chain:
+        """`chain` behind the blocks `first` to `last` (excluded) of `passage`."""
+        digest, characters, tokens, look_back = chain.digest, chain.characters, chain.tokens, chain.look_back
+        recent = deque(chain.recent, maxlen=LOOK_BACK_POSITIONS)
+        chars_per_token = facts_for(self.settings.model).chars_per_token
+        for index, block in enumerate(passage.blocks[first:last], start=first):
+            digest = _digest(self.key, digest, block.level.encode() + b"\0" + block.data)
+            characters += block.characters
+            tokens += block.tokens
+            prefix_tokens = int(characters / chars_per_token) + tokens
+            recent.append(Position(prefix_hash=digest.hex(), prefix_tokens=prefix_tokens))
+            if index == passage.marked_block:
+                look_back = tuple(reversed(recent))
+        return _Chain(digest=digest, characters=characters, tokens=tokens, recent=tuple(recent), look_back=look_back)
+
+
+AnyPrompt = Prompt | PreparedPrompt
+
+
+def prepare(prompt: Prompt, key: PrefixKey) -> PreparedPrompt:
+    """Encodes `prompt`; its digests are made when they are first needed."""
+    history = PassageWriter(Passage())
+    for turn in prompt.history:
+        history.add_turn(turn.role, turn.blocks)
+    history_passage = history.finish()
+    return PreparedPrompt(
+        settings=replace(prompt, tools=(), system=(), history=(), draft=()),
+        key=key,
+        shared=_Part(shared_passage(prompt)),
+        history=_Part(history_passage),
+        draft=_Part(passage_after(history_passage, prompt.draft)),
+    )
+
+
+def build(prepared: PreparedPrompt, turn: Sequence[Json] | None) -> Request:
+    """The request for a prepared prompt followed by the person's `turn`; None makes the warm-up."""
+    placeholder = ({"type": "text", "text": PLACEHOLDER_TEXT},)
+    asked = passage_after(prepared.draft.passage, placeholder if turn is None else turn)
+    passages = (prepared.shared.passage, prepared.history.passage, prepared.draft.passage, asked)
+    switches = _switches(*passages[1:])
+    of_system = _Switches(has_citations=switches.has_citations, has_images=False)
+    chains = [
+        prepared.shared.chain(of_system, prepared._shared_chain),
+        prepared.history.chain(switches, prepared._history_chain),
+        prepared.draft.chain(switches, prepared._draft_chain),
+    ]
+    if turn is not None:
+        chains.append(prepared._turn_chain(switches, asked))
+    ttls = _ttls(prepared.settings)
+    pieces: list[bytes | memoryview] = []
+    breakpoints = []
+    for layer, passage, chain in zip(Layer, passages, chains, strict=False):
+        pieces += _marked(passage, ttls[layer]) if chain.look_back else passage.pieces
+        if chain.look_back:
+            breakpoints.append(_breakpoint(layer, chain.look_back, TTL_SECONDS[ttls[layer]]))
+    if turn is None:
+        pieces += asked.pieces
+    pieces.append(b"]}]" if asked.role else b"]")
+    settings = prepared.settings
+    obstacle = obstacle_to_prewarming(settings)
+    return Request(
+        pieces=tuple(pieces),
+        betas=settings.betas,
+        prefix=Prefix(model=settings.model, breakpoints=tuple(breakpoints), obstacle=obstacle),
+        is_sendable=all(passage.is_sendable for passage in passages),
+    )
+
+
+def _breakpoint(layer: Layer, look_back: tuple[Position, ...], ttl_seconds: int) -> Breakpoint:
+    nearest = look_back[0]
+    return Breakpoint(
+        layer=layer,
+        prefix_hash=nearest.prefix_hash,
+        prefix_tokens=nearest.prefix_tokens,
+        ttl_seconds=ttl_seconds,
+        look_back=look_back,
+    )
+
+
+def _marked(passage: Passage, ttl: Ttl) -> tuple[bytes | memoryview, ...]:
+    """The passage as it is sent with a breakpoint on the last block that can carry one."""
+    before, after = passage.pieces[: passage.marked_piece], passage.pieces[passage.marked_piece + 1 :]
+    return (*before, memoryview(passage.pieces[passage.marked_piece])[:-1], _CACHE_CONTROL[ttl], *after)
+
+
+def _ttls(settings: Prompt) -> dict[Layer, Ttl]:
+    """The API refuses a longer TTL after a shorter one, so the shared layer lives as long as those behind it.
+
+    Decided without looking at which of them are there: a new chat's warm-up has no layer behind, its reply has.
+    """
+    conversation: Ttl = "1h" if settings.conversation_ttl == "1h" else "5m"
+    shared: Ttl = "1h" if "1h" in (settings.shared_ttl, conversation) else "5m"
+    return {
+        Layer.SHARED: shared,
+        Layer.CONVERSATION: conversation,
+        Layer.DRAFT: conversation,
+        Layer.TURN: conversation,
+    }
+
+
+def _switches(*passages: Passage) -> _Switches:
+    return _Switches(
+        has_citations=any(passage.has_citations for passage in passages),
+        has_images=any(passage.has_images for passage in passages),
+    )
+
+
+def _digest(key: PrefixKey, before: bytes, data: bytes) -> bytes:
+    return hmac.digest(key.secret, before + data, "sha256")

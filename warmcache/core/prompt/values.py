@@ -1,0 +1,145 @@
+"""What a request is made of, and what is known of the part of it that can be cached. `core/prefix.py` has the rules."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal
+
+from warmcache.core.reasons import Reason
+from warmcache.core.ttl import TtlChoice
+
+Json = Mapping[str, Any]
+
+
+class Layer(StrEnum):
+    SHARED = "shared"
+    CONVERSATION = "conversation"
+    DRAFT = "draft"
+    TURN = "turn"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One message of the history: `role` is `user` or `assistant`, `blocks` are API content blocks."""
+
+    role: Literal["user", "assistant"]
+    blocks: tuple[Json, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """All that a conversation's next request holds before the person's own text.
+
+    `system` and `draft` are API content blocks, `tools` tool definitions, none of them with `cache_control`: the
+    breakpoints are placed here. Volatile things (date, user name) belong into the person's turn.
+    """
+
+    model: str
+    system: tuple[Json, ...] = ()
+    tools: tuple[Json, ...] = ()
+    history: tuple[Turn, ...] = ()
+    draft: tuple[Json, ...] = ()
+    shared_ttl: TtlChoice = "5m"
+    conversation_ttl: TtlChoice = "5m"
+    thinking: Json | None = None
+    effort: str | None = None
+    output_format: Json | None = None
+    tool_choice: Json | None = None
+    speed: str | None = None
+    betas: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """A place between two blocks where an entry may stand. `prefix_tokens` is estimated, from the very start."""
+
+    prefix_hash: str
+    prefix_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breakpoint:
+    """Where the provider may cut the prefix. `look_back` is nearest first and begins with the breakpoint itself."""
+
+    layer: Layer
+    prefix_hash: str
+    prefix_tokens: int
+    ttl_seconds: int
+    look_back: tuple[Position, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prefix:
+    """The cacheable part of a request, without its content: what decisions and the ledger need. Cheap to keep."""
+
+    model: str
+    breakpoints: tuple[Breakpoint, ...]
+    obstacle: Reason | None = None
+    """Why the API refuses `max_tokens: 0` for this prompt, as a skip reason; None where it does not."""
+
+    @property
+    def deepest(self) -> Breakpoint | None:
+        return self.breakpoints[-1] if self.breakpoints else None
+
+    @property
+    def prefix_tokens(self) -> int:
+        return self.breakpoints[-1].prefix_tokens if self.breakpoints else 0
+
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """Every position where an entry would serve this prefix, each once."""
+        return tuple({p.prefix_hash: None for b in self.breakpoints for p in b.look_back})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A Messages API body without `max_tokens` and `stream`, its beta headers, and what of it can be cached.
+
+    `pieces` joined are the body's bytes without the last brace. Most of them are shared with the prepared prompt and
+    with other requests, so a request that is never sent has cost no copy.
+    """
+
+    pieces: tuple[bytes | memoryview, ...]
+    betas: tuple[str, ...]
+    prefix: Prefix
+    is_sendable: bool = True
+    """False where the text has half of a surrogate pair: Python can hold it, JSON in UTF-8 cannot."""
+
+    def encoded(self, **options: Any) -> bytes:
+        """The body as it is sent, with these members at its end."""
+        added = b"".join(b"," + _member(name, value) for name, value in options.items())
+        return b"".join((*self.pieces, added, b"}"))
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The body read back from its bytes: for tests and tools, not for sending."""
+        decoded: dict[str, Any] = json.loads(self.encoded())
+        return decoded
+
+
+def _member(name: str, value: Any) -> bytes:
+    return json.dumps({name: value}, separators=(",", ":")).encode()[1:-1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrefixKey:
+    """The digest's key and the provider it speaks of: base URL and a fingerprint of the API key (its workspace)."""
+
+    secret: bytes
+    upstream: str
+
+
+def obstacle_to_prewarming(prompt: Prompt) -> Reason | None:
+    """Why the API refuses this prompt with `max_tokens: 0`, or None.
+
+    Whether the shared layer could be warmed without the refused parameter differs by model and is not published, so
+    nothing is guessed: such a prompt is not warmed at all.
+    """
+    if prompt.output_format is not None:
+        return Reason.STRUCTURED_OUTPUT
+    if (prompt.thinking or {}).get("type") == "enabled":
+        return Reason.MANUAL_THINKING
+    if (prompt.tool_choice or {}).get("type") in {"any", "tool"}:
+        return Reason.FORCED_TOOL_CHOICE
+    return None

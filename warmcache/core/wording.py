@@ -1,0 +1,34 @@
+"""Closed sets: words of which no other is valid, each with what people are told.
+
+In English, which is also the id of a translation: whoever shows the words translates them (`words.py`, `models.py`).
+"""
+
+from enum import StrEnum
+from typing import Self
+
+
+def gettext_noop(words: str) -> str:
+    """Marks words for `makemessages`, which knows this name. The core translates nothing."""
+    return words
+
+
+class Worded(StrEnum):
+    """A member is `NAME = value, words, reader_words, reader_detail`; the value is what is stored and sent."""
+
+    words: str
+    """For the operator: admin, reports, README."""
+    reader_words: str
+    """For the person at the page; the operator's where there are no others."""
+    reader_detail: str
+    """One more sentence for that person, or nothing."""
+
+    def __new__(cls, value: str, words: str = "", reader_words: str = "", reader_detail: str = "") -> Self:
+        """Raises `TypeError` for a member that nobody has given words."""
+        if not words:
+            raise TypeError(f"{cls.__name__}: {value!r} has no words.")
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.words = words
+        member.reader_words = reader_words or words
+        member.reader_detail = reader_detail
+        return member

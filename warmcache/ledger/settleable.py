@@ -1,0 +1,118 @@
+"""Which settlement lines a request could settle: found by one statement, without a lock. Synchronous."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+from warmcache.core.outcomes import Outcome
+from warmcache.core.settlement import MET
+from warmcache.ledger.own_sql import marks, moment
+from warmcache.models import WarmUp, WarmUpLine
+
+MAX_SETTLED_AT_ONCE = 500
+"""Open lines that one request may settle, the deepest and newest first: on a busy assistant every warm-up renews the
+shared layer. What is left the next request settles."""
+
+MAX_LINKS_TRIED = 5
+
+OPEN = (Outcome.PENDING, Outcome.UNUSED)
+"""A request is recorded when it ends: one that started in time may come after the sweep, and knows better."""
+
+CORRECTABLE = (*OPEN, Outcome.DIVERGED)
+"""One request had other bytes; another that reads the layer after all knows better too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What a real request found, as far as lines are concerned."""
+
+    request_id: UUID
+    hashes: tuple[str, ...]
+    started_at: datetime
+    ended_at: datetime
+    read_tokens: int | None
+    """None where the provider did not begin to answer: then nothing is known."""
+    miss_reason: str
+    joined_id: UUID | None
+    raced_id: UUID | None
+    waited_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a reply was asked for: what was warmed there was warmed for it. `name` is the host's own word."""
+
+    upstream: str
+    label: str
+    subject: str
+    name: str
+
+
+def find(reading: Reading, place: Place | None) -> list[WarmUpLine]:
+    """The open lines of entries that were alive when the request started, some that others have settled, and the open
+    ones of the same place that it cannot read, as its bytes are others. Of a warm-up only what a rule asks for is
+    loaded.
+
+    A statement of our own: to have it compiled would cost more than all else that is written at the end of a request.
+    """
+    parts, values = [], []
+    for outcomes, most in ((CORRECTABLE, MAX_SETTLED_AT_ONCE), (MET, MAX_LINKS_TRIED)):
+        if reading.hashes and (outcomes is CORRECTABLE or reading.read_tokens):
+            parts.append(_READABLE.format(hashes=marks(reading.hashes), outcomes=marks(outcomes), most=most))
+            values += [*reading.hashes, *outcomes, reading.started_at, reading.started_at]
+    if place is not None and reading.read_tokens is not None:
+        parts.append(_BYPASSED.format(hashes=marks(reading.hashes)))
+        values += [place.name, place.subject, place.label, place.upstream, *OPEN, *reading.hashes]
+        values += [reading.started_at, reading.started_at]
+    return _lines(" UNION ALL ".join(parts), values) if parts else []
+
+
+def is_readable(line: WarmUpLine, reading: Reading) -> bool:
+    """Whether the request could read it, as `find` has it."""
+    return line.prefix_hash in reading.hashes and _was_alive(line, reading.started_at)
+
+
+def is_bypassed(line: WarmUpLine, reading: Reading, place: Place | None) -> bool:
+    """Whether it was warmed in the same place under other bytes, as `find` has it."""
+    if place is None or reading.read_tokens is None or line.outcome not in OPEN:
+        return False
+    warm_up = line.warm_up
+    warmed_at = Place(upstream=warm_up.upstream, label=warm_up.label, subject=warm_up.subject, name=warm_up.place)
+    return warmed_at == place and line.prefix_hash not in reading.hashes and _was_alive(line, reading.started_at)
+
+
+_JOINED = f"""
+SELECT line.*, warm_up.started_at AS warmed_at, warm_up.duration_ms, warm_up.prefix_hash AS deepest_hash
+FROM {WarmUpLine._meta.db_table} AS line JOIN {WarmUp._meta.db_table} AS warm_up ON warm_up.id = line.warm_up_id
+"""  # noqa: S608 - here as below, the values are parameters
+_ALIVE = "line.estimated_expires_at >= %s AND warm_up.started_at <= %s"
+_READABLE = f"""
+SELECT * FROM (
+    {_JOINED} WHERE line.prefix_hash IN ({{hashes}}) AND line.outcome IN ({{outcomes}}) AND {_ALIVE}
+    ORDER BY line.prefix_tokens DESC, warm_up.started_at DESC LIMIT {{most}}
+) AS readable
+"""  # noqa: S608
+_BYPASSED = f"""
+{_JOINED} WHERE warm_up.place = %s AND warm_up.subject = %s AND warm_up.label = %s AND warm_up.upstream = %s
+    AND line.outcome IN ({marks(OPEN)}) AND line.prefix_hash NOT IN ({{hashes}}) AND {_ALIVE}
+"""
+
+
+def _lines(sql: str, values: Sequence[Any]) -> list[WarmUpLine]:
+    found = list(WarmUpLine.objects.raw(sql, values))
+    for line in found:
+        told: Any = line  # with the columns that are not its own
+        line.warm_up = WarmUp(
+            id=line.warm_up_id,
+            started_at=cast(datetime, moment(told.warmed_at)),
+            duration_ms=told.duration_ms,
+            prefix_hash=told.deepest_hash,
+        )
+    return found
+
+
+def _was_alive(line: WarmUpLine, at: datetime) -> bool:
+    expires_at = line.estimated_expires_at
+    return expires_at is not None and line.warm_up.started_at <= at <= expires_at

@@ -1,0 +1,74 @@
+"""How long people stay silent between two requests, and requests of all people between each other. Synchronous."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+from warmcache.ledger.own_sql import marks, moment
+from warmcache.models import CONVERSING, UsageRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence:
+    """How long a place was silent before a request, and whether the reply before it had asked for a tool."""
+
+    seconds: float
+    asked_tool: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Follower:
+    """A request that may follow another one: the deepest entry of that one is among those this prefix looks back to."""
+
+    upstream: str
+    label: str
+    subject: str
+    hashes: tuple[str, ...]
+    started_at: datetime
+
+
+def end_silence(follower: Follower) -> tuple[Silence | None, float | None]:
+    """Marks the request that this one follows, once. Gives the silence before this one, None for the first of a place;
+    and the seconds since the last request under the label, whoever sent it, None for the first.
+
+    One statement where it follows one. PostgreSQL asks again whether the row is unfollowed when it has waited for it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_END_SILENCE.format(hashes=marks(follower.hashes)), _parameters(follower))
+        row = cursor.fetchone()
+    if row is None:
+        return None, _seconds_between(_last_arrival(follower), follower.started_at)
+    seconds = _seconds_between(row[0], follower.started_at) or 0.0
+    return Silence(seconds=seconds, asked_tool=bool(row[1])), _seconds_between(row[2], follower.started_at)
+
+
+_TABLE = UsageRecord._meta.db_table
+_OF_LABEL = f"upstream = %s AND label = %s AND purpose IN ({marks(CONVERSING)}) AND started_at < %s"
+_END_SILENCE = f"""UPDATE {_TABLE} SET followed_at = %s
+WHERE followed_at IS NULL AND id = (
+    SELECT id FROM {_TABLE}
+    WHERE {_OF_LABEL} AND status <> 'failed' AND followed_at IS NULL
+        AND subject = %s AND prefix_hash IN ({{hashes}})
+    ORDER BY started_at DESC LIMIT 1
+)
+RETURNING started_at, asked_tool, (SELECT MAX(started_at) FROM {_TABLE} WHERE {_OF_LABEL})
+"""  # noqa: S608 - the values are parameters
+
+
+def _parameters(follower: Follower) -> list[Any]:
+    started_at = connection.ops.adapt_datetimefield_value(follower.started_at)
+    of_label = [follower.upstream, follower.label, *CONVERSING, started_at]
+    return [started_at, *of_label, follower.subject, *follower.hashes, *of_label]
+
+
+def _last_arrival(follower: Follower) -> datetime | None:
+    of_label = UsageRecord.objects.filter(upstream=follower.upstream, label=follower.label, purpose__in=CONVERSING)
+    earlier = of_label.filter(started_at__lt=follower.started_at).order_by("-started_at")
+    return earlier.values_list("started_at", flat=True).first()
+
+
+def _seconds_between(earlier: datetime | str | None, later: datetime) -> float | None:
+    began = moment(earlier)
+    return (later - began).total_seconds() if began is not None else None

@@ -1,0 +1,62 @@
+"""What the provider has said to one real request, over all its tries: what it found, was billed, and how fast."""
+
+from dataclasses import replace
+
+from warmcache.core.catalog import facts_for
+from warmcache.core.ports import BlockDelta, StreamBegan, StreamEnded
+from warmcache.core.usage import Usage
+
+
+class Measurement:
+    """Filled as the events come. A try that fails is followed by `begin_again`."""
+
+    def __init__(self, model: str) -> None:
+        self.began: StreamBegan | None = None
+        """Of this try."""
+        self.found: Usage | None = None
+        """What the first answer said: what was in the cache when the request came."""
+        self.ended: StreamEnded | None = None
+        self.has_blocks = False
+        """Something was shown."""
+        self.ttft_ms: int | None = None
+        """To the first visible text, a join included."""
+        self._model = model
+        self._spent: Usage | None = None
+        self._output_characters = 0
+        self._is_timed = False
+
+    @property
+    def usage(self) -> Usage | None:
+        """As billed, over all tries; of a reply that broke off the provider never tells the output: it is estimated."""
+        now = self._usage_of_this_try()
+        return self._spent + now if self._spent and now else self._spent or now
+
+    def begin(self, event: StreamBegan) -> bool:
+        """Whether this is the first answer."""
+        is_first = self.found is None
+        self.began = event
+        self.found = self.found or event.usage
+        return is_first
+
+    def begin_again(self) -> None:
+        self._spent, self.began, self._output_characters = self.usage, None, 0
+        self._is_timed = False
+
+    def note_delta(self, delta: BlockDelta, *, since_call_ms: int) -> None:
+        self._output_characters += len(delta.text)
+        if self.ttft_ms is None and delta.kind == "text":
+            self.ttft_ms = since_call_ms
+
+    def take_first_token(self) -> Usage | None:
+        """At the first token of a try what it had to read, which took until now; later None."""
+        if self._is_timed or self.began is None:
+            return None
+        self._is_timed = True
+        return self.began.usage
+
+    def _usage_of_this_try(self) -> Usage | None:
+        if self.ended is not None or self.began is None:
+            return self.ended.usage if self.ended else None
+        seen_tokens = round(self._output_characters / facts_for(self._model).chars_per_token)
+        begun = self.began.usage
+        return replace(begun, output_tokens=max(begun.output_tokens, seen_tokens))
