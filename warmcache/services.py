@@ -96,8 +96,8 @@ async def prewarm_prefix(
     `intent` is one of `warmcache.models.Intent`, anything else a `ValueError`. `label` (which product, which assistant)
     and `subject` (for whom) are the host's words and are stored with the row, as is `place` (which conversation): a
     request of the same place tells when its bytes were not those that were warmed. `chars` says how much is typed:
-    twenty characters are a surer sign than the first key. Never raises because the provider fails:
-    `attempt.finished` then gives a `Warmth` with state `failed` and the reason.
+    twenty characters are a surer sign than the first key. Never raises because the provider fails: `attempt.finished`
+    then gives a `Warmth` with state `failed` and the reason.
     """
     occasion = Occasion(intent=Intent(intent), label=_fit(label), subject=_fit(subject), place=_fit(place), chars=chars)
     return await warm_up.prewarm(runtimes.get_runtime(), prompt, occasion)

@@ -17,6 +17,7 @@ from chatapp.conversations.branches import MessageTree, outline_of
 from chatapp.models import Conversation, Message, User
 from chatapp.protocol import FrameError, HistoryLoad, HistoryPage
 from chatapp.protocol.views import MessageView
+from chatapp.protocol.words import ErrorCode
 from chatapp.replies import rows as reply_rows
 from chatapp.replies.content import block_views
 
@@ -104,7 +105,7 @@ def _anchor_of(frame: HistoryLoad) -> UUID:
     named = [each for each in (frame.before, frame.after, frame.around) if each is not None]
     if len(named) != 1:
         words = "One of `before`, `after` and `around` names a message, and only one."
-        raise FrameError("bad_field", words, str(frame.conversation_id))
+        raise FrameError(ErrorCode.BAD_FIELD, words, str(frame.conversation_id))
     return named[0]
 
 

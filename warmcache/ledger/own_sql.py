@@ -11,7 +11,9 @@ def marks(values: Sequence[object]) -> str:
     return ", ".join(["%s"] * len(values)) or "''"
 
 
-def moment(value: datetime | str | None) -> datetime | None:
+def moment(value: datetime | str) -> datetime:
     """A column that Django does not convert: SQLite has no type of its own for a moment, and keeps it in UTC."""
     found = parse_datetime(value) if isinstance(value, str) else value
-    return found.replace(tzinfo=UTC) if found is not None and found.tzinfo is None else found
+    if found is None:
+        raise ValueError(f"{value!r} is no moment")
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

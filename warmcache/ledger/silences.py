@@ -70,5 +70,4 @@ def _last_arrival(follower: Follower) -> datetime | None:
 
 
 def _seconds_between(earlier: datetime | str | None, later: datetime) -> float | None:
-    began = moment(earlier)
-    return (later - began).total_seconds() if began is not None else None
+    return (later - moment(earlier)).total_seconds() if earlier is not None else None
