@@ -12,7 +12,7 @@ from tests.counting import Counts, counted
 from warmcache import operator_policy
 from warmcache import services as warmcache
 from warmcache.background.database import in_database_thread
-from warmcache.runtime import wiring
+from warmcache.runtime import state
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,10 +28,17 @@ SEEN = ["UPDATE"]
 """The time that the person felt."""
 
 
+STATEMENTS = 10
+"""Of a whole turn, with the ledger's own three."""
+
+HOPS = 3
+"""To store the message, its end, and what the page has felt."""
+
+
 @pytest.fixture(autouse=True)
 def housekeeping_rests(monkeypatch) -> None:
     """What a process does by the clock is not part of a turn."""
-    monkeypatch.setattr(wiring, "HOUSEKEEPING_SECONDS", 3600.0)
+    monkeypatch.setattr(state, "HOUSEKEEPING_SECONDS", 3600.0)
     monkeypatch.setattr(operator_policy, "REFRESH_SECONDS", 3600.0)
 
 
@@ -106,6 +113,8 @@ async def test_a_follow_up_takes_four_statements_in_one_hop_before_the_call(
     assert not [sql for sql in before if '"content"' in sql and sql.startswith("SELECT")]
     of_chat = counts.about(*OF_THE_CHAT)
     assert verbs(of_chat) == BEFORE_THE_CALL + AT_THE_END + SEEN, "\n".join(of_chat)
+    assert len(counts.statements) <= STATEMENTS, "\n".join(counts.statements)
+    assert (counts.hops, counts.new_connections) == (HOPS, 0)
 
 
 async def test_with_twenty_tabs_and_a_thousand_messages_it_is_the_same(
@@ -134,3 +143,5 @@ async def test_with_twenty_tabs_and_a_thousand_messages_it_is_the_same(
     assert (verbs(before), hops) == (BEFORE_THE_CALL, 1), "\n".join(before)
     of_chat = counts.about(*OF_THE_CHAT)
     assert verbs(of_chat) == BEFORE_THE_CALL + AT_THE_END + SEEN, "\n".join(of_chat)
+    assert len(counts.statements) <= STATEMENTS, "\n".join(counts.statements)
+    assert (counts.hops, counts.new_connections) == (HOPS, 0)
