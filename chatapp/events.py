@@ -1,6 +1,7 @@
-"""Channel-layer events: small control messages, never tokens or text. Built and parsed here only.
+"""Channel-layer events: what has changed, never the tokens of a reply. Built and parsed here only.
 
-An event's `type` names the consumer's method that takes it; it is always one of ours, never a client's.
+An event's `type` names the consumer's method that takes it; it is always one of ours, never a client's. Where it
+carries a frame, that is the text which each socket sends on as it is: encoded once, and no socket reads the database.
 """
 
 import logging
@@ -12,16 +13,46 @@ from channels.layers import get_channel_layer
 logger = logging.getLogger(__name__)
 
 
-class ConversationEvent(TypedDict):
-    """`type` is `message.created`, `reply.started`, `conversation.updated` or `conversation.deleted`.
-
-    `message_id` is empty for the last two; `origin` is the channel name of the socket that knows already.
-    """
+class MessageEvent(TypedDict):
+    """`type` is `message.created`; `origin` is the channel name of the socket that knows already."""
 
     type: str
     conversation_id: str
-    message_id: str
     origin: str
+    frame: str
+
+
+class ReplyEvent(TypedDict):
+    """`type` is `reply.started`."""
+
+    type: str
+    conversation_id: str
+    reply_id: str
+
+
+class ConversationEvent(TypedDict):
+    """`type` is `conversation.updated`. `light_frame` is for sockets that do not have the conversation open."""
+
+    type: str
+    conversation_id: str
+    frame: str
+    light_frame: str
+    version: int
+    is_written: bool
+
+
+class DeletionEvent(TypedDict):
+    """`type` is `conversation.deleted`."""
+
+    type: str
+    conversation_id: str
+
+
+class SignOutEvent(TypedDict):
+    """`type` is `session.ended`."""
+
+    type: str
+    user_id: int
 
 
 class StopEvent(TypedDict):
@@ -29,6 +60,10 @@ class StopEvent(TypedDict):
 
     type: str
     reply_id: str
+
+
+PROCESSES = "processes"
+"""Every process that writes replies."""
 
 
 def conversation_group(conversation_id: UUID) -> str:
@@ -46,25 +81,54 @@ def owner_group(owner: str) -> str:
     return f"owner.{owner}"
 
 
-async def announce_message(conversation_id: UUID, message_id: UUID, *, origin: str) -> None:
+async def announce_message(conversation_id: UUID, *, frame: str, origin: str) -> None:
     """A person's message is stored; the socket that sent it (`origin`, a channel name) has its ack already."""
-    await _send(conversation_group(conversation_id), "message.created", conversation_id, message_id, origin)
+    event: MessageEvent = {
+        "type": "message.created",
+        "conversation_id": str(conversation_id),
+        "origin": origin,
+        "frame": frame,
+    }
+    await _tell(conversation_group(conversation_id), dict(event))
 
 
 async def announce_reply(conversation_id: UUID, reply_id: UUID) -> None:
     """A reply is running; its log has the rest."""
-    await _send(conversation_group(conversation_id), "reply.started", conversation_id, reply_id, "")
+    event: ReplyEvent = {
+        "type": "reply.started",
+        "conversation_id": str(conversation_id),
+        "reply_id": str(reply_id),
+    }
+    await _tell(conversation_group(conversation_id), dict(event))
 
 
-async def announce_conversation(user_id: int, conversation_id: UUID, *, is_deleted: bool = False) -> None:
-    """Title or time has changed, or it is gone: every socket of its owner shows it in the list."""
-    kind = "conversation.deleted" if is_deleted else "conversation.updated"
-    await _send(user_group(user_id), kind, conversation_id, None, "")
+async def announce_conversation(
+    user_id: int, conversation_id: UUID, *, frame: str, light_frame: str, version: int, is_written: bool
+) -> None:
+    """Title, branch, queue or time has changed: every socket of its owner shows it in the list."""
+    event: ConversationEvent = {
+        "type": "conversation.updated",
+        "conversation_id": str(conversation_id),
+        "frame": frame,
+        "light_frame": light_frame,
+        "version": version,
+        "is_written": is_written,
+    }
+    await _tell(user_group(user_id), dict(event))
+
+
+async def announce_deletion(user_id: int, conversation_id: UUID) -> None:
+    """A conversation is gone: its owner's sockets forget it, and so does every process."""
+    event: DeletionEvent = {"type": "conversation.deleted", "conversation_id": str(conversation_id)}
+    await _tell(user_group(user_id), dict(event))
+    await _tell(PROCESSES, dict(event))
 
 
 async def announce_sign_out(user_id: int) -> None:
-    """Sockets of this user look again whether their session still holds."""
-    await _tell(user_group(user_id), {"type": "session.ended"})
+    """Sockets of this user look again whether their session still holds; processes forget what they had ready."""
+    event: SignOutEvent = {"type": "session.ended", "user_id": user_id}
+    await _tell(user_group(user_id), dict(event))
+    await _tell(PROCESSES, dict(event))
 
 
 async def announce_stop(owner: str, reply_id: UUID) -> None:
@@ -76,16 +140,6 @@ async def announce_stop(owner: str, reply_id: UUID) -> None:
 async def close() -> None:
     """Lets go of the channel layer's connections; the process ends."""
     await get_channel_layer().flush()
-
-
-async def _send(group: str, kind: str, conversation_id: UUID, message_id: UUID | None, origin: str) -> None:
-    event: ConversationEvent = {
-        "type": kind,
-        "conversation_id": str(conversation_id),
-        "message_id": str(message_id or ""),
-        "origin": origin,
-    }
-    await _tell(group, dict(event))
 
 
 async def _tell(group: str, event: dict[str, Any]) -> None:

@@ -53,6 +53,9 @@ class Assistant(models.Model):
     shared_ttl = models.CharField(max_length=4, choices=TimeToLive, default=TimeToLive.AUTO)
     conversation_ttl = models.CharField(max_length=4, choices=TimeToLive, default=TimeToLive.AUTO)
     is_default = models.BooleanField(default=False)
+    revision = models.PositiveBigIntegerField(
+        default=0, db_default=0, editable=False, help_text="Grows with each edit of it or of its documents."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -90,6 +93,9 @@ class Conversation(models.Model):
         on_delete=models.SET_NULL,
         related_name="+",
         help_text="The shown branch goes through this message to the newest end below it; empty: the newest branch.",
+    )
+    version = models.PositiveBigIntegerField(
+        default=0, db_default=0, editable=False, help_text="Grows with each change of what its next message follows."
     )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(default=timezone.now)
@@ -167,10 +173,31 @@ class Message(models.Model):
     class Meta:
         ordering = ("created_at",)
         constraints = (models.UniqueConstraint(fields=("sender", "client_message_id"), name="message_is_sent_once"),)
-        indexes = (models.Index(fields=("conversation", "created_at")), models.Index(fields=("status",)))
+        indexes = (
+            models.Index(fields=("conversation", "created_at")),
+            models.Index(fields=("status",)),
+            # Whether a reply runs is asked with every message: no row of the conversation is read for it.
+            models.Index(fields=("conversation",), condition=models.Q(status="streaming"), name="message_streaming"),
+        )
 
     def __str__(self) -> str:
         return f"{self.role} {self.id}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """For imports and work by hand. Services write many columns at once, and count the version themselves."""
+        super().save(*args, **kwargs)
+        note_change(self.conversation_id)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        conversation_id = self.conversation_id
+        deleted = super().delete(*args, **kwargs)
+        note_change(conversation_id)
+        return deleted
+
+
+def note_change(conversation_id: uuid.UUID) -> None:
+    """What the next message follows is another from now on: who has it ready reads it again."""
+    Conversation.objects.filter(pk=conversation_id).update(version=models.F("version") + 1)
 
 
 class QueuedMessage(models.Model):

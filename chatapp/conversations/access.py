@@ -16,13 +16,24 @@ class NotFound(Exception):
         self.what = what
 
 
+LONG_TEXTS = ("assistant__system_prompt", "assistant__tools", "assistant__output_schema")
+
+
 def conversations_of(user: User) -> QuerySet[Conversation]:
-    """Newest first, each with its assistant."""
-    return Conversation.objects.filter(user=user).select_related("assistant")
+    """Newest first, each with its assistant, whose long texts are read by `prepared_conversations` alone."""
+    return with_assistant().filter(user=user)
+
+
+def with_assistant() -> QuerySet[Conversation]:
+    """For code that acts for no user."""
+    return Conversation.objects.select_related("assistant").defer(*LONG_TEXTS)
 
 
 def conversation_for_user(user: User, conversation_id: UUID, *, to_write: bool = False) -> Conversation:
-    """With `to_write`, inside a transaction: its row is locked, so that writers take turns."""
+    """With `to_write`, inside a transaction: its row is locked, so that writers take turns.
+
+    What the lock has waited for is seen by the statements that follow, not by subqueries of this one.
+    """
     conversations = conversations_of(user).filter(pk=conversation_id)
     conversation = (conversations.select_for_update(of=("self",)) if to_write else conversations).first()
     if conversation is None:

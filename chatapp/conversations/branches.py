@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 from uuid import UUID
 
+from django.db.models import F
+
 from chatapp.conversations import access
 from chatapp.models import Conversation, Message, User
 
@@ -104,10 +106,5 @@ def end_of(conversation_id: UUID, *, through: UUID | None) -> UUID | None:
 def select(user: User, conversation_id: UUID, message_id: UUID) -> None:
     """Shows the branch through this message from now on, on every device; raises `access.NotFound`."""
     conversation = access.conversation_for_user(user, conversation_id)
-    conversation.branch = access.message_in(conversation, message_id)
-    conversation.save(update_fields=["branch"])
-
-
-def branch_of(conversation: Conversation) -> list[Message]:
-    """The messages of the shown branch, in order: what the page shows and what the model is sent."""
-    return tree_of(conversation.pk).branch_through(conversation.branch_id)
+    access.message_in(conversation, message_id)
+    Conversation.objects.filter(pk=conversation_id).update(branch=message_id, version=F("version") + 1)

@@ -1,12 +1,17 @@
-"""Create, title, rename and delete conversations; what a page needs to show one."""
+"""Create, title, rename and delete conversations; what a page needs to show one, and what others are told of it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from asgiref.sync import async_to_sync
+from django.db.models import F, FilteredRelation, Q
 from django.utils import timezone
+from msgspec.structs import replace
 
-from chatapp import events
+from chatapp import events, protocol
+from chatapp.conversations import prepared_conversations
+from chatapp.conversations.waiting import VIEW_COLUMNS, view_of
 from chatapp.models import Assistant, Conversation, Message, User
 from chatapp.protocol.limits import LIMITS
 from chatapp.protocol.views import AssistantView, ConversationView, QueuedView
@@ -27,18 +32,74 @@ def title_from(text: str) -> str:
     return (cut.rsplit(" ", 1)[0] if " " in cut[20:] else cut) + "…"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """What every socket of a conversation's owner is told of it, so that none has to ask the database."""
+
+    user_id: int
+    view: ConversationView
+    version: int
+    is_written: bool = False
+    """Whether a reply is being written there."""
+
+
 def touch(conversation: Conversation, *, branch: Message) -> None:
-    """Something was said there: it is the newest, and shows the branch through that message."""
-    conversation.updated_at = timezone.now()
-    conversation.branch = branch
-    conversation.save(update_fields=["updated_at", "branch"])
+    """Something was said there: it is the newest, and shows the branch through that message.
+
+    Under the lock of its row, so that the version counted here is the stored one.
+    """
+    now = timezone.now()
+    Conversation.objects.filter(pk=conversation.pk).update(updated_at=now, branch=branch, version=F("version") + 1)
+    conversation.updated_at, conversation.branch = now, branch
+    conversation.version += 1
 
 
 def rename(conversation: Conversation, title: str) -> None:
     """Sets the title and tells every socket of the owner. Synchronous: for views."""
     conversation.title = title.strip()[: Conversation._meta.get_field("title").max_length]
     conversation.save(update_fields=["title"])
-    async_to_sync(events.announce_conversation)(conversation.user_id, conversation.pk)
+    news = news_of(conversation.pk)
+    if news is not None:
+        async_to_sync(tell)(news)
+
+
+def news_of(conversation_id: UUID) -> News | None:
+    """As the rows are now, in one statement; None where there is no such conversation."""
+    mine, waiting = ("title", "assistant_id", "created_at", "updated_at", "branch_id"), VIEW_COLUMNS
+    rows = list(
+        Conversation.objects.filter(pk=conversation_id)
+        .annotate(waiting=FilteredRelation("queued", condition=Q(queued__withdrawn_at=None)))
+        .order_by("waiting__id")
+        .values("user_id", "version", *mine, **{f"waiting_{name}": F(f"waiting__{name}") for name in waiting})
+    )
+    if not rows:
+        return None
+    first = rows[0]
+    queued = [view_of({name: row[f"waiting_{name}"] for name in waiting}) for row in rows if row["waiting_id"]]
+    columns = {name: first[name] for name in mine}
+    conversation = Conversation(pk=conversation_id, **columns)
+    return News(user_id=first["user_id"], view=conversation_view(conversation, queued), version=first["version"])
+
+
+def news_after_message(conversation: Conversation, waiting: Sequence[QueuedView]) -> News:
+    """Of a row under whose lock a reply was begun."""
+    return News(
+        user_id=conversation.user_id,
+        view=conversation_view(conversation, waiting),
+        version=conversation.version,
+        is_written=True,
+    )
+
+
+async def tell(news: News) -> None:
+    """Every socket of the owner."""
+    whole = protocol.encode(protocol.ConversationUpdated(conversation=news.view))
+    light = whole
+    if news.view.queue:
+        light = protocol.encode(protocol.ConversationUpdated(conversation=replace(news.view, queue=[])))
+    await events.announce_conversation(
+        news.user_id, news.view.id, frame=whole, light_frame=light, version=news.version, is_written=news.is_written
+    )
 
 
 def delete(conversation: Conversation) -> None:
@@ -47,6 +108,7 @@ def delete(conversation: Conversation) -> None:
     Synchronous: for views.
     """
     conversation_id, user_id = conversation.pk, conversation.user_id
+    prepared_conversations.store.evict(conversation_id)
     written = conversation.messages.filter(status=Message.Status.STREAMING).exclude(owner="")
     owners = list(written.values_list("owner", "pk"))
     conversation.delete()
@@ -56,7 +118,7 @@ def delete(conversation: Conversation) -> None:
 async def _tell_of_deletion(user_id: int, conversation_id: UUID, owners: Sequence[tuple[str, UUID]]) -> None:
     for owner, reply_id in owners:
         await events.announce_stop(owner, reply_id)
-    await events.announce_conversation(user_id, conversation_id, is_deleted=True)
+    await events.announce_deletion(user_id, conversation_id)
 
 
 def conversation_view(conversation: Conversation, queue: Sequence[QueuedView] = ()) -> ConversationView:

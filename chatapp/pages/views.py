@@ -23,7 +23,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from chatapp import events
 from chatapp.accounts import sign_in_links
-from chatapp.conversations import access, attachments, conversations
+from chatapp.conversations import access, attachments, conversations, prepared_conversations
 from chatapp.models import Assistant, Conversation, User
 from chatapp.pages.forms import RenameForm
 from chatapp.process import metrics as prometheus
@@ -123,6 +123,7 @@ class SignOutView(LogoutView):
         response = super().post(request, *args, **kwargs)
         # Only now is the session gone: a socket that looked before would stay open.
         if user_id is not None:
+            prepared_conversations.store.evict_user(user_id)
             async_to_sync(events.announce_sign_out)(user_id)
         return response
 

@@ -11,6 +11,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from chatapp.conversations import prepared_conversations
 from chatapp.process import open_sockets
 from chatapp.process.health import health
 from chatapp.replies import metrics, registry
@@ -31,6 +32,14 @@ class ThisProcess(Collector):
         yield GaugeMetricFamily("warmcache_running_replies", "Replies being written.", registry.count())
         yield GaugeMetricFamily("warmcache_processes", "Server processes.", 1)
         yield GaugeMetricFamily("warmcache_draining", "Server processes that end.", int(health.draining.is_set()))
+        ready = prepared_conversations.store
+        yield GaugeMetricFamily(
+            "warmcache_prepared_conversations", "Conversations whose prompt is ready in memory.", len(ready)
+        )
+        sizes = GaugeMetricFamily("warmcache_prepared_bytes", "What prepared prompts take in memory.", labels=["part"])
+        sizes.add_metric(["conversations"], ready.size_bytes)
+        sizes.add_metric(["assistants"], ready.shared_bytes)
+        yield sizes
 
 
 class Ledger(Collector):

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
-from chatapp.protocol.frames import FramePart, ServerFrame, encoder
+from chatapp.protocol.frames import FramePart, ServerFrame, encode, encoder
 
 MAX_SENT_BYTES = 512 * 1024
 """Of a WebSocket message to the browser: a larger frame goes in parts."""
+MAX_UTF8_BYTES = 4
+"""Of one character."""
 PART_BYTES = 240 * 1024
 """Of a frame in one of its parts. As a JSON string it may take twice as much, and stays below the bound."""
 
@@ -13,9 +15,16 @@ PART_BYTES = 240 * 1024
 def texts_of(frame: ServerFrame, *, number: int) -> list[str]:
     """The texts of the WebSocket messages that carry a frame: one, or its parts where it is larger than
     `MAX_SENT_BYTES`. `number` tells it apart from the other frames of its socket."""
-    raw = encoder.encode(frame)
+    return parts_of(encode(frame), number=number)
+
+
+def parts_of(text: str, *, number: int) -> list[str]:
+    """The same, of a frame that was encoded once for all who get it."""
+    if len(text) <= MAX_SENT_BYTES // MAX_UTF8_BYTES:
+        return [text]
+    raw = text.encode()
     if len(raw) <= MAX_SENT_BYTES:
-        return [raw.decode()]
+        return [text]
     pieces = list(_pieces(raw))
     return [
         _bounded(FramePart(frame=number, part=part, parts=len(pieces), text=piece))

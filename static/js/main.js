@@ -100,17 +100,14 @@ const menuActions = new ConversationActions({
   notices,
 })
 const picker = new AssistantPicker({ root: byId("welcome"), onChosen: (id) => switcher.chooseAssistant(id) })
+const pane = byId("messages-pane")
 const keeper = new ScrollKeeper({
-  pane: byId("messages-pane"),
+  pane,
   onFollowing: (isFollowing) => (byId("jump-to-latest").hidden = isFollowing),
   onNearStart: () => earlier.want(),
   isEmpty: () => list.isEmpty,
 })
-const earlierNotice = new EarlierNotice({
-  root: byId("earlier"),
-  pane: byId("messages-pane"),
-  onWanted: () => view.askForEarlier(),
-})
+const earlierNotice = new EarlierNotice({ root: byId("earlier"), pane, onWanted: () => view.askForEarlier() })
 const earlier = new EarlierMessages({ send, onChange: (now) => earlierNotice.show(now) })
 const list = new MessageList({
   root: byId("messages"),
@@ -231,7 +228,7 @@ const server = new ServerFrames({
 })
 
 // The window
-byId("messages-pane").addEventListener("scroll", () => keeper.scrolled(), { passive: true })
+pane.addEventListener("scroll", () => keeper.scrolled(), { passive: true })
 byId("jump-to-latest").addEventListener("click", () => keeper.jumpToEnd())
 part(byId("elsewhere"), "go").addEventListener("click", () => actions.showRunning())
 byId("new-chat").addEventListener("click", (event) => {
@@ -241,9 +238,7 @@ byId("new-chat").addEventListener("click", (event) => {
   composer.focus()
 })
 const resizes = new ResizeObserver(() => keeper.resized())
-resizes.observe(byId("messages"))
-resizes.observe(byId("queue"))
-resizes.observe(byId("messages-pane"))
+for (const element of [byId("messages"), byId("queue"), pane]) resizes.observe(element)
 addEventListener("online", () => socket.wake())
 addEventListener("pageshow", () => socket.wake())
 document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && socket.wake())

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatapp.conversations import access, branches, prompts
+from chatapp.conversations import access, branches, prepared_conversations
 from chatapp.conversations.branches import MessageTree
 from chatapp.models import Message
 from tests.factories import make_conversation, make_message, make_user
@@ -118,10 +118,11 @@ def test_the_next_prompt_follows_the_branch_that_was_chosen():
     old = make_message(conversation, "Old answer", role="assistant", parent=question)
     make_message(conversation, "New answer", role="assistant", parent=question)
 
-    before = prompts.prompt_for_next_message(conversation)
+    conversation.refresh_from_db()
+    before = prepared_conversations.of(conversation).prompt
     branches.select(conversation.user, conversation.pk, old.pk)
     conversation.refresh_from_db()
-    after = prompts.prompt_for_next_message(conversation)
+    after = prepared_conversations.of(conversation).prompt
 
     assert texts_of(before) == ["Question", "New answer"]
     assert texts_of(after) == ["Question", "Old answer"]

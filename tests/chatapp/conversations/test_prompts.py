@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chatapp.conversations import branches, prompts
+from chatapp.conversations import branches, prepared_conversations, prompts
 from chatapp.models import Attachment, Message
 from chatapp.socket import history
 from tests.factories import make_assistant, make_conversation, make_message, make_user
@@ -32,6 +32,22 @@ def add_reply(conversation, question, text="Because.", status="complete", conten
     return make_message(conversation, text, role="assistant", status=status, parent=question, content=blocks)
 
 
+def next_prompt(conversation, attachments=()):
+    """What the next message would follow, as the rows are now."""
+    conversation.refresh_from_db()
+    return prepared_conversations.of(conversation).with_draft(prompts.attachment_blocks(attachments))
+
+
+def prompt_and_turn(question):
+    """The request that answers a stored person's message."""
+    draft, turn = prompts.draft_and_turn(question.content)
+    return prepared_conversations.before(question.conversation, question.parent_id).with_draft(draft), turn
+
+
+def shown_in(conversation):
+    return branches.tree_of(conversation.pk).branch_through(conversation.branch_id)
+
+
 def said_in(prompt) -> list[tuple[str, str]]:
     return [(turn.role, block["text"]) for turn in prompt.history for block in turn.blocks]
 
@@ -50,9 +66,9 @@ def test_what_the_page_shows_as_history_is_what_is_sent(conversation, rounds):
         parent = add_reply(conversation, question, text, status)
     question = add_question(conversation, "The last question", parent)
 
-    warmed = prompts.prompt_for_next_message(conversation)
-    prompt, turn = prompts.prompt_and_turn(question)
-    shown = [history.message_view(m, [m.pk]) for m in branches.branch_of(conversation)]
+    warmed = next_prompt(conversation)
+    prompt, turn = prompt_and_turn(question)
+    shown = [history.message_view(m, [m.pk]) for m in shown_in(conversation)]
 
     visible = [(m.role, m.text) for m in shown if m.text.strip()]
     assert said_in(prompt) + [("user", turn[0]["text"])] == visible
@@ -62,10 +78,10 @@ def test_what_the_page_shows_as_history_is_what_is_sent(conversation, rounds):
 def test_the_warm_up_s_prefix_is_the_request_s_up_to_the_person_s_own_text(conversation):
     first = add_question(conversation, "First")
     last = add_reply(conversation, first, "An answer")
-    warmed = build_request(prompts.prompt_for_next_message(conversation), None, KEY)
+    warmed = build_request(next_prompt(conversation), None, KEY)
     question = add_question(conversation, "Second", last)
 
-    sent = build_request(*prompts.prompt_and_turn(question), KEY)
+    sent = build_request(*prompt_and_turn(question), KEY)
 
     assert warmed.body["system"] == sent.body["system"]
     assert warmed.body["messages"][:-1] == sent.body["messages"][:-1]
@@ -80,18 +96,18 @@ def test_the_warm_up_s_prefix_is_the_request_s_up_to_the_person_s_own_text(conve
 def test_the_first_message_of_a_chat_follows_what_its_assistant_was_warmed_with(conversation):
     warmed = build_request(prompts.prompt_for_new_chat(conversation.assistant), None, KEY)
 
-    sent = build_request(*prompts.prompt_and_turn(add_question(conversation)), KEY)
+    sent = build_request(*prompt_and_turn(add_question(conversation)), KEY)
 
     assert warmed.prefix.deepest.prefix_hash == sent.prefix.breakpoints[0].prefix_hash
 
 
 def test_a_draft_s_attachments_are_warmed_as_they_are_sent(conversation):
     attachments = [Attachment(user=conversation.user, name=f"{n}.txt", text="word " * n) for n in (1, 2)]
-    warmed = build_request(prompts.prompt_for_next_message(conversation, attachments), None, KEY)
+    warmed = build_request(next_prompt(conversation, attachments), None, KEY)
     content = prompts.message_content("What is this?", attachments)
     question = make_message(conversation, "What is this?", content=content)
 
-    sent = build_request(*prompts.prompt_and_turn(question), KEY)
+    sent = build_request(*prompt_and_turn(question), KEY)
 
     hashes = {point.prefix_hash for point in sent.prefix.breakpoints}
     assert warmed.prefix.deepest.layer is Layer.DRAFT
@@ -102,7 +118,7 @@ def test_a_running_reply_is_not_yet_part_of_the_history(conversation):
     question = add_question(conversation)
     add_reply(conversation, question, "Half of it", status=Message.Status.STREAMING)
 
-    assert said_in(prompts.prompt_for_next_message(conversation)) == [("user", "Why?")]
+    assert said_in(next_prompt(conversation)) == [("user", "Why?")]
 
 
 def test_thinking_and_unanswered_tool_calls_are_left_out(conversation):
@@ -113,7 +129,7 @@ def test_thinking_and_unanswered_tool_calls_are_left_out(conversation):
     ]
     reply = add_reply(conversation, add_question(conversation), "I look it up.", content=content)
 
-    history = prompts.prompt_and_turn(add_question(conversation, "And?", reply))[0].history
+    history = prompt_and_turn(add_question(conversation, "And?", reply))[0].history
 
     assert [block for turn in history for block in turn.blocks][1:] == [{"type": "text", "text": "I look it up."}]
 
@@ -123,7 +139,7 @@ def test_only_one_branch_is_sent_the_one_that_is_answered(conversation):
     first = add_reply(conversation, question, "First answer")
     add_reply(conversation, question, "Second answer")
 
-    on_first = prompts.prompt_and_turn(add_question(conversation, "On the first", first))[0]
+    on_first = prompt_and_turn(add_question(conversation, "On the first", first))[0]
 
     assert said_in(on_first) == [("user", "Why?"), ("assistant", "First answer")]
 
@@ -135,7 +151,7 @@ def test_a_person_s_own_text_is_never_part_of_the_draft(conversation, texts, tur
     attachments = [Attachment(name=str(uuid4()), text="x") for _ in range(2)]
     content = [*prompts.attachment_blocks(attachments), *({"type": "text", "text": text} for text in texts)]
 
-    prompt, turn = prompts.prompt_and_turn(make_message(conversation, "", content=content))
+    prompt, turn = prompt_and_turn(make_message(conversation, "", content=content))
 
     assert len(turn) == turn_size
     assert [*prompt.draft, *turn] == content
