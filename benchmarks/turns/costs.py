@@ -122,7 +122,10 @@ def trace(events: Sequence[Event]) -> list[str]:
     """One turn, in order, in milliseconds since its first event."""
     if not events:
         return []
-    return [f"{(event.at_ns - events[0].at_ns) / 1e6:8.1f}  {event.kind:10} {event.detail[:200]}" for event in events]
+    return [
+        f"{(event.at_ns - events[0].at_ns) / 1e6:8.1f}  {event.kind:10} {' '.join(event.detail.split())[:200]}"
+        for event in events
+    ]
 
 
 def _ranked(title: str, spent_ns: Counter[str], turns: int) -> list[str]:

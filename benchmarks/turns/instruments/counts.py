@@ -1,10 +1,11 @@
 """Notes what a server asks of others: SQL, new connections, hops to threads, Redis, calls to the provider.
 
-Each event is `[kind, detail, nanoseconds]`, in the order of its beginning.
+Each event is `[kind, detail, nanoseconds]`, in order.
 """
 
 import asyncio.base_events
 import sqlite3
+import threading
 import time
 from typing import Any
 
@@ -36,11 +37,14 @@ def before(owner: Any, name: str, look: Any) -> None:
 
 
 def watch_hops() -> None:
-    def hop(loop: Any, executor: Any, function: Any, *args: Any) -> None:
-        where = getattr(executor, "_thread_name_prefix", "") or "default"
-        note("hop", f"{where}: {_name_of(function)}")
+    """A hop is noted where it ends: whatever way a thread was given its work, it tells the loop so."""
 
-    before(asyncio.base_events.BaseEventLoop, "run_in_executor", hop)
+    def told(loop: Any, callback: Any, *args: Any, **kwargs: Any) -> None:
+        if threading.get_ident() != loop._thread_id:
+            work = getattr(getattr(callback, "__self__", None), "function", callback)
+            note("hop", f"{threading.current_thread().name}: {_name_of(work)}")
+
+    before(asyncio.base_events.BaseEventLoop, "call_soon_threadsafe", told)
 
 
 def _name_of(function: Any) -> str:
