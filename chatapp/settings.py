@@ -118,6 +118,8 @@ PORT = int(number_from_env("PORT", default=8000, least=0, most=65535))
 METRICS_TOKEN = os.environ.get("METRICS_TOKEN", "").strip()
 REDIS_URL = url_from_env("REDIS_URL", schemes=("redis", "rediss", "unix"))
 # A process that was silent for so long has died: another one ends its replies.
+# From the signal to the end of the process at most; its steps and their shares: chatapp/process/shutdown.py.
+SHUTDOWN_SECONDS = number_from_env("SHUTDOWN_SECONDS", default=30, least=1, most=3600)
 REPLY_LEASE_SECONDS = number_from_env("REPLY_LEASE_SECONDS", default=15, least=1, most=600)
 ANTHROPIC_API_KEY = os.environ.get("ANTHROPIC_API_KEY", "").strip()
 ANTHROPIC_BASE_URL = url_from_env("ANTHROPIC_BASE_URL", schemes=("http", "https"))

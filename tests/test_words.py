@@ -22,7 +22,7 @@ from warmcache.words import reason_text
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = [*(ROOT / "warmcache/core").rglob("*.py"), Path(chatapp.protocol.words.__file__)]
 PRODUCT = [path for app in ("warmcache", "chatapp") for path in (ROOT / app).rglob("*.py")]
-NOT_OURS = {"signed_in_socket.py", "paced_socket.py", "protocol.py"}
+NOT_OURS = {"session.py", "paced_socket.py", "frames.py"}
 """Where `reason` is what a WebSocket is closed with, or what a decoder says of a frame."""
 ROWS = {"figures.py"}
 """Read from the ledger, where a reason of an older version may stand."""

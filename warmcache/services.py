@@ -196,9 +196,12 @@ async def flush() -> None:
     await runtimes.get_runtime().ledger.flush()
 
 
-async def close() -> None:
-    """Flushes, ends background tasks and closes connections of the running event loop; call it at shutdown."""
-    await runtimes.close_runtime()
+async def close(*, patience_seconds: float | None = None) -> None:
+    """Flushes, ends background tasks and closes connections of the running event loop; call it at shutdown.
+
+    A database that does not answer is waited for `patience_seconds` at most, 5 by default; what is lost then is logged.
+    """
+    await runtimes.close_runtime(patience_seconds=patience_seconds)
 
 
 def _fit(word: str) -> str:

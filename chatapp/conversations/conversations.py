@@ -13,9 +13,10 @@ from chatapp import events, protocol
 from chatapp.conversations import prepared_conversations
 from chatapp.conversations.waiting import VIEW_COLUMNS, view_of
 from chatapp.models import Assistant, Conversation, Message, User
+from chatapp.protocol.limits import LIMITS
 from chatapp.protocol.views import AssistantView, ConversationView, QueuedView
 
-MAX_TITLE_CHARACTERS = 60
+MAX_TITLE_CHARACTERS = LIMITS["title_chars"]
 
 
 def create(user: User, assistant: Assistant, *, first_text: str) -> Conversation:

@@ -30,6 +30,7 @@ from chatapp.process import metrics as prometheus
 from chatapp.process import upstream
 from chatapp.process.health import health
 from chatapp.protocol import MAX_ATTACHMENTS
+from chatapp.protocol.limits import LIMITS, TIMINGS
 
 SOCKET_PATH = "/ws/chat/"
 # What surrounds a file in a form.
@@ -163,7 +164,10 @@ def metrics(request: HttpRequest) -> HttpResponse:
     if not _may_read_metrics(request):
         told = "Ask with the bearer token that METRICS_TOKEN sets, or sign in as staff that may view warm-ups.\n"
         return HttpResponse(told, content_type="text/plain", status=401, headers={"WWW-Authenticate": "Bearer"})
-    return HttpResponse(prometheus.exposition(), content_type=prometheus.CONTENT_TYPE)
+    try:
+        return HttpResponse(prometheus.exposition(), content_type=prometheus.CONTENT_TYPE)
+    except TimeoutError:
+        return HttpResponse("The other processes do not answer.\n", content_type="text/plain", status=503)
 
 
 @require_GET
@@ -220,6 +224,9 @@ def _page_config(
         "assistants": [msgspec.to_builtins(conversations.assistant_view(each)) for each in assistants],
         "conversations": [msgspec.to_builtins(conversations.conversation_view(each)) for each in listed],
         "upstream": upstream.name(),
+        # As in `ready`, for what the page needs before there is a socket.
+        "timings": TIMINGS,
+        "limits": LIMITS,
         "attachments": {
             "max_bytes": attachments.MAX_FILE_BYTES,
             "max_count": MAX_ATTACHMENTS,

@@ -1,1 +1,1 @@
-"""This process as a whole: its health, its start and end, its numbers, its choice of an upstream."""
+"""This process as a whole: its health, start, shutdown, numbers and upstream, and others beside it on one port."""

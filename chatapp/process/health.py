@@ -18,6 +18,8 @@ class Health:
 
     def __init__(self) -> None:
         self.draining = threading.Event()
+        self.others_start = threading.Event()
+        """Set where this is one of several processes that are not all ready yet."""
         self.simulator: Child | None = None
         self._is_migrated = False
 
@@ -25,6 +27,8 @@ class Health:
         """Why no request should be sent here, as one word; None while all is well. Blocks on the database."""
         if self.draining.is_set():
             return "draining"
+        if self.others_start.is_set():
+            return "starting"
         if self.simulator is not None and not self.simulator.is_alive():
             return "simulator"
         try:

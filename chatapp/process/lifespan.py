@@ -1,10 +1,10 @@
-"""Start and end of the process on ASGI servers that tell of them. Our own server calls `lifecycle` by itself."""
+"""Start and end of the process on ASGI servers that tell of them. Our own server does both by itself."""
 
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from chatapp.process import lifecycle
+from chatapp.process import lifecycle, shutdown
 
 logger = logging.getLogger(__name__)
 
@@ -25,5 +25,5 @@ async def application(
         return
     await send({"type": "lifespan.startup.complete"})
     await receive()
-    await lifecycle.shutdown()
+    await shutdown.of_application().run()
     await send({"type": "lifespan.shutdown.complete"})

@@ -1,6 +1,6 @@
-"""`/metrics`: this process, its replies, and the last day of the ledger, as Prometheus reads them."""
+"""`/metrics`: this process (or all that serve one port), its replies, and the last day of the ledger."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
 from django.db import DatabaseError
@@ -24,7 +24,7 @@ LEDGER_WINDOW = timedelta(days=1)
 
 
 class ThisProcess(Collector):
-    """What goes on right now."""
+    """What goes on right now. Of several processes the sum is told, so each of these must make sense as one."""
 
     def collect(self) -> Iterable[Metric]:
         """Gauges; asks nobody."""
@@ -38,7 +38,8 @@ class ThisProcess(Collector):
         sizes.add_metric(["conversations"], ready.size_bytes)
         sizes.add_metric(["assistants"], ready.shared_bytes)
         yield sizes
-        yield GaugeMetricFamily("warmcache_draining", "1 while the process ends.", int(health.draining.is_set()))
+        yield GaugeMetricFamily("warmcache_processes", "Server processes.", 1)
+        yield GaugeMetricFamily("warmcache_draining", "Server processes that end.", int(health.draining.is_set()))
 
 
 class Ledger(Collector):
@@ -80,10 +81,26 @@ class Ledger(Collector):
 
 _now = CollectorRegistry(auto_describe=False)
 _now.register(ThisProcess())
-_now.register(Ledger())
 ProcessCollector(registry=_now)
+_ledger = CollectorRegistry(auto_describe=False)
+_ledger.register(Ledger())
+
+
+def of_this_process() -> bytes:
+    """What this process knows by itself, in the text format. Asks nobody."""
+    return generate_latest(_now) + generate_latest(metrics.registry)
+
+
+_of_all: Callable[[], bytes] = of_this_process
+
+
+def sum_over_processes(of_all: Callable[[], bytes]) -> None:
+    """From now on `of_all` is asked: this is one of several processes on the same port."""
+    global _of_all
+    _of_all = of_all
 
 
 def exposition() -> bytes:
-    """All of it, in the text format. Blocks on the database."""
-    return generate_latest(_now) + generate_latest(metrics.registry)
+    """All of it, in the text format. Blocks on the database, and on the other processes where there are any; raises
+    `TimeoutError` where they cannot be asked."""
+    return _of_all() + generate_latest(_ledger)

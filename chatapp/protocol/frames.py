@@ -6,7 +6,6 @@ add one; a missing or mistyped field is refused with `FrameError`.
 """
 
 import json
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -35,13 +34,6 @@ from warmcache.core.upstreams import Upstream
 PROTOCOL_VERSION = 1
 MAX_FRAME_BYTES = 256 * 1024
 """Of a frame from the browser."""
-MAX_SENT_BYTES = 512 * 1024
-"""Of a WebSocket message to the browser: a larger frame goes in parts."""
-MAX_UTF8_BYTES = 4
-"""Of one character."""
-
-PART_BYTES = 240 * 1024
-"""Of a frame in one of its parts. As a JSON string it may take twice as much, and stays below the bound."""
 MAX_TEXT_CHARS = 100_000
 MAX_ATTACHMENTS = 20
 MAX_QUEUED_TEXT_CHARS = 1_000
@@ -303,50 +295,12 @@ class Pong(ServerFrame, frozen=True, kw_only=True, tag="pong"):
 
 
 _decoder: msgspec.json.Decoder[AnyClientFrame] = msgspec.json.Decoder(AnyClientFrame)
-_encoder = msgspec.json.Encoder(decimal_format="string")
+encoder = msgspec.json.Encoder(decimal_format="string")
 
 
 def encode(frame: ServerFrame) -> str:
     """One server frame as the text of a WebSocket frame. Times are ISO 8601 UTC with a `Z`."""
-    return _encoder.encode(frame).decode()
-
-
-def texts_of(frame: ServerFrame, *, number: int) -> list[str]:
-    """The texts of the WebSocket messages that carry a frame: one, or its parts where it is larger than
-    `MAX_SENT_BYTES`. `number` tells it apart from the other frames of its socket."""
-    return parts_of(encode(frame), number=number)
-
-
-def parts_of(text: str, *, number: int) -> list[str]:
-    """The same, of a frame that was encoded once for all who get it."""
-    if len(text) <= MAX_SENT_BYTES // MAX_UTF8_BYTES:
-        return [text]
-    raw = text.encode()
-    if len(raw) <= MAX_SENT_BYTES:
-        return [text]
-    pieces = list(_pieces(raw))
-    return [
-        _bounded(FramePart(frame=number, part=part, parts=len(pieces), text=piece))
-        for part, piece in enumerate(pieces, start=1)
-    ]
-
-
-def _pieces(raw: bytes) -> Iterator[str]:
-    """UTF-8 cut between two characters."""
-    start = 0
-    while start < len(raw):
-        end = min(start + PART_BYTES, len(raw))
-        while end < len(raw) and raw[end] & 0xC0 == 0x80:
-            end -= 1
-        yield raw[start:end].decode()
-        start = end
-
-
-def _bounded(part: FramePart) -> str:
-    raw = _encoder.encode(part)
-    if len(raw) > MAX_SENT_BYTES:
-        raise ValueError(f"A part of a frame takes {len(raw)} bytes.")
-    return raw.decode()
+    return encoder.encode(frame).decode()
 
 
 def decode(text: str) -> AnyClientFrame:

@@ -1,4 +1,4 @@
-"""What a socket is told in `ready`: the server owns the timings and bounds, pages follow them."""
+"""The bounds of a socket, each in this one place: pages are told them in `ready`, and the server keeps them itself."""
 
 from chatapp.protocol import MAX_ATTACHMENTS, MAX_FRAME_BYTES, MAX_TEXT_CHARS
 
@@ -13,6 +13,10 @@ TIMINGS = {
     # A page that acknowledges and has not done so for this long is sent no more, and then is closed.
     "unacked_ms": 2_000,
     "too_slow_ms": 15_000,
+    # Longer than the slowest healthy handshake after a restart, when everybody comes back at once.
+    "handshake_ms": 20_000,
+    # A commit takes milliseconds; after this long a person should know that something is wrong with a message.
+    "ack_timeout_ms": 15_000,
 }
 
 LIMITS = {
@@ -32,7 +36,23 @@ LIMITS = {
     "open_conversations": 16,
     # In one conversation: enough to think ahead, too few to flood a provider by mistake.
     "queued_messages": 5,
+    # Prompts whose warmth one socket is told of.
+    "followed_prompts": 32,
+    "title_chars": 60,
 }
+
+WINDOW_BYTES = LIMITS["window_bytes"]
+ACK_BYTES = LIMITS["ack_bytes"]
+LATE_SECONDS = TIMINGS["unacked_ms"] / 1000
+TOO_SLOW_SECONDS = TIMINGS["too_slow_ms"] / 1000
+HANDSHAKE_SECONDS = TIMINGS["handshake_ms"] / 1000
+
+CONNECTION_BYTES = 2 * 1024 * 1024
+"""A message beyond this breaks the connection: well above `frame_bytes`, which gets an `error`."""
+
+WAITING_CHARACTERS = MAX_FRAME_BYTES
+WAITING_MESSAGES = 32
+"""Of one connection, unread by its socket; with more the server reads no more from it."""
 
 STRIKES_TO_CLOSE = 500
 """Bad or excess frames after which a socket is closed as abusive."""

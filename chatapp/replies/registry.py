@@ -22,8 +22,6 @@ from chatapp.replies.takeover import ReplyWatch
 from warmcache.background.database import in_database_thread
 from warmcache.background.tasks import TaskOwner
 
-SHUTDOWN_PATIENCE_SECONDS = 5.0
-
 tasks = TaskOwner("replies")
 """Everything that must be done before the process may end: runs, and messages on their way into the database."""
 
@@ -94,11 +92,15 @@ def stop_in(conversation_id: UUID) -> None:
 
 
 async def interrupt_all() -> None:
-    """At shutdown: every running reply ends as `interrupted`, with its text stored."""
-    global _logs
+    """At shutdown: every running reply ends as `interrupted`, with its text stored. Put a time limit around it."""
     for run in list(_runs.values()):
         run.stop(Cause.SHUTDOWN)
-    await tasks.join(timeout_seconds=SHUTDOWN_PATIENCE_SECONDS)
+    await tasks.join()
+
+
+async def close() -> None:
+    """Cuts short what is left, and lets go of the logs. Put a time limit around it, too."""
+    global _logs
     await tasks.close()
     await _housekeepers.close()
     open_logs, _logs = _logs, None

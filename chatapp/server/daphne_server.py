@@ -1,8 +1,7 @@
-"""Daphne as a library: our own clocks, and our own way to end.
+"""Daphne as a library, with our own timeouts and a graceful shutdown.
 
-At SIGTERM or Ctrl-C: `/readyz` says `draining`, new sockets are refused, replies may finish, every socket is closed
-with 4412 so that its page reconnects elsewhere (see `process/draining.py`), and only then does the process stop
-listening and end, after 30 s at most. A second signal ends it at once.
+At SIGTERM or Ctrl-C `/readyz` says `draining`, new sockets are refused, and the schedule of `process/shutdown.py` runs;
+then the process stops listening and ends. A second signal ends it at once.
 """
 
 import asyncio
@@ -11,38 +10,29 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from daphne.server import Server  # first of all that imports Twisted: it installs the asyncio reactor
 from twisted.internet import defer, reactor
 
 from chatapp.process.health import health
+from chatapp.process.member import Member
+from chatapp.process.shutdown import LEAVE_SECONDS, BoundedCall, Schedule, last_resort
+from chatapp.protocol.limits import CONNECTION_BYTES, HANDSHAKE_SECONDS
 from chatapp.server.paced_socket import PacedSocket
 
 logger = logging.getLogger(__name__)
 
-MESSAGE_BYTES = 2 * 1024 * 1024
 # A silent peer is gone after at most the interval, the answer's deadline, and Daphne's own 2 s round.
 PING_INTERVAL_SECONDS = 15
 PING_TIMEOUT_SECONDS = 15
-CONNECT_TIMEOUT_SECONDS = 20
 # No page of ours takes this long: it bounds what a slow client can hold.
 HTTP_TIMEOUT_SECONDS = 60
-# What the steps of the end may take, one after the other.
-DRAIN_SECONDS = 26.0
-SHUTDOWN_SECONDS = 2.0
-GOODBYE_SECONDS = 1.5
 GOODBYE_POLL_SECONDS = 0.05
-
-
-class Lifecycle(Protocol):
-    """What is done in the server's event loop before it is ready and after the first signal."""
-
-    async def startup(self) -> None: ...
-
-    async def drain(self) -> None: ...
-
-    async def shutdown(self) -> None: ...
+# For applications that do not obey when they are cancelled, after everything else.
+CANCEL_SECONDS = 0.2
+# From the last word until the process is gone: threads may still wait for a database that hangs.
+END_SECONDS = 5.0
 
 
 def refuse_sockets_while_draining(application: Any) -> Any:
@@ -65,10 +55,14 @@ class ChatServer(Server):
         application: Any,
         *,
         listener: socket.socket,
-        lifecycle: Lifecycle,
+        startup: Callable[[], Awaitable[None]],
+        plan_shutdown: Callable[[BoundedCall], Schedule],
         on_ready: Callable[[], None],
         proxy_headers: bool = False,
+        member: Member | None = None,
     ) -> None:
+        """`startup` runs in the event loop before `on_ready` is called. `plan_shutdown` makes the schedule from the
+        step that waits for sockets. As a `member` the process serves the same port as others do."""
         forwarded = {
             "proxy_forwarded_address_header": "X-Forwarded-For",
             "proxy_forwarded_port_header": "X-Forwarded-Port",
@@ -82,12 +76,12 @@ class ChatServer(Server):
             action_logger=None,
             http_timeout=HTTP_TIMEOUT_SECONDS,
             websocket_timeout=-1,
-            websocket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
-            websocket_handshake_timeout=CONNECT_TIMEOUT_SECONDS,
+            websocket_connect_timeout=HANDSHAKE_SECONDS,
+            websocket_handshake_timeout=HANDSHAKE_SECONDS,
             ping_interval=PING_INTERVAL_SECONDS,
             ping_timeout=PING_TIMEOUT_SECONDS,
-            websocket_max_message_size=MESSAGE_BYTES,
-            websocket_max_frame_size=MESSAGE_BYTES,
+            websocket_max_message_size=CONNECTION_BYTES,
+            websocket_max_frame_size=CONNECTION_BYTES,
             ready_callable=self._begin,
             server_name="",
             **(forwarded if proxy_headers else {}),
@@ -95,8 +89,10 @@ class ChatServer(Server):
         # Daphne insists on an endpoint, but opens sockets only by itself; ours is open already.
         self.endpoints = []
         self._listener = listener
-        self._lifecycle = lifecycle
+        self._startup = startup
+        self._shutdown = plan_shutdown(self._say_goodbye)
         self._on_ready = on_ready
+        self._member = member
         self._port: Any = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.exit_code = 0
@@ -104,9 +100,6 @@ class ChatServer(Server):
     def _begin(self) -> None:
         """Called by Daphne when its factories exist, just before the event loop runs."""
         self.ws_factory.protocol = PacedSocket
-        family = self._listener.family
-        self._port = reactor.adoptStreamPort(self._listener.fileno(), family, self.http_factory)
-        self._listener.close()
         loop = asyncio.get_event_loop()
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signal_number, self._on_signal)
@@ -118,37 +111,64 @@ class ChatServer(Server):
 
     async def _start(self) -> None:
         try:
-            await self._lifecycle.startup()
+            if self._member is not None:
+                await self._member.join(drain=self.drain, end=self.end)
+            await self._startup()
+            self._start_listening()
             self._on_ready()
+            if self._member is not None:
+                self._member.tell_ready()
         except Exception:
             logger.exception("The server could not start.")
             self.exit_code = 1
-            self.stop()
+            self.end()
+        finally:
+            self._listener.close()
+
+    def _start_listening(self) -> None:
+        """Until now the system has queued connections, or other processes have taken them."""
+        if not health.draining.is_set():
+            self._port = reactor.adoptStreamPort(self._listener.fileno(), self._listener.family, self.http_factory)
 
     def _on_signal(self) -> None:
-        if health.draining.is_set():
-            self.stop()
-            return
-        health.draining.set()
-        self._keep(asyncio.get_running_loop().create_task(self._drain()))
+        if self._member is not None:
+            # A supervisor of ours counts the signals; the others may have got this one, too, or none.
+            self._stop_listening()
+            self.drain()
+        elif health.draining.is_set():
+            self.end()
+        else:
+            self.drain()
 
-    async def _drain(self) -> None:
-        await self._in_time(self._lifecycle.drain(), DRAIN_SECONDS, "Replies and sockets did not end in good order")
-        await self._in_time(self._lifecycle.shutdown(), SHUTDOWN_SECONDS, "Not everything could be closed")
-        for _ in range(round(GOODBYE_SECONDS / GOODBYE_POLL_SECONDS)):
-            if not self._open_sockets():
-                break
-            await asyncio.sleep(GOODBYE_POLL_SECONDS)
-        self._port.stopListening()
+    def drain(self) -> None:
+        """Begins the graceful shutdown; once, however often it is called."""
+        if not health.draining.is_set():
+            health.draining.set()
+            last_resort.end_within(self._shutdown.total_seconds + LEAVE_SECONDS, exit_code=1)
+            self._keep(asyncio.get_running_loop().create_task(self._drain()))
+
+    def end(self) -> None:
+        """Ends at once, whatever is lost."""
+        health.draining.set()
+        last_resort.end_within(END_SECONDS, exit_code=0)
         self.stop()
 
-    async def _in_time(self, step: Awaitable[None], seconds: float, trouble: str) -> None:
-        try:
-            await asyncio.wait_for(step, seconds)
-        except TimeoutError:
-            logger.warning("%s within %.0f s.", trouble, seconds)
-        except Exception:
-            logger.exception("%s.", trouble)
+    async def _drain(self) -> None:
+        await self._shutdown.run()
+        if self._member is not None:
+            await self._member.leave()
+        self._stop_listening()
+        self.end()
+
+    def _stop_listening(self) -> None:
+        """Closes our copy of the socket; one that other processes have as well still listens there."""
+        port, self._port = self._port, None
+        if port is not None:
+            port.stopListening()
+
+    async def _say_goodbye(self, seconds: float) -> None:
+        while self._open_sockets():  # noqa: ASYNC110 - Daphne tells nobody of their ends
+            await asyncio.sleep(GOODBYE_POLL_SECONDS)
 
     def _open_sockets(self) -> list[PacedSocket]:
         """Sockets that are connected, or whose consumer has not finished its `disconnect`."""
@@ -178,13 +198,18 @@ class ChatServer(Server):
         await super().handle_reply(protocol, message)
 
     def kill_all_applications(self) -> Any:
-        """Cancels what still runs, and waits for it; a connection may have no application left."""
+        """Cancels what still runs, and waits a moment for it; a connection may have no application left."""
         running = [
             task for details in self.connections.values() if not _is_done(task := details.get("application_instance"))
         ]
         for task in running:
             task.cancel()
-        return defer.Deferred.fromFuture(asyncio.gather(*running, return_exceptions=True))
+        return defer.Deferred.fromFuture(asyncio.ensure_future(_have_ended(running)))
+
+
+async def _have_ended(running: list[asyncio.Task[Any]]) -> None:
+    if running:
+        await asyncio.wait(running, timeout=CANCEL_SECONDS)
 
 
 def _is_done(task: asyncio.Task[Any] | None) -> bool:

@@ -2,7 +2,7 @@
 
 Out: what was sent is on its way until the peer has answered a ping that was sent behind it. That says more than the
 system's buffers, which swallow megabytes, and it is the same through any proxy. `room` waits while too much is on its
-way; a peer that takes nothing for 15 s is closed with 4408.
+way; a peer that takes nothing for `too_slow_ms` is closed with 4408.
 
 In: while messages wait for the application, no more are read from the connection, so that TCP holds the sender.
 """
@@ -18,18 +18,14 @@ from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet import reactor
 
 from chatapp.protocol import CLOSE_TOO_SLOW
+from chatapp.protocol.limits import TOO_SLOW_SECONDS, WAITING_CHARACTERS, WAITING_MESSAGES, WINDOW_BYTES
 
-WINDOW_BYTES = 256 * 1024
 PING_BYTES = 64 * 1024
 """A ping follows so many bytes at the latest."""
 UNTIMED_BYTES = 64 * 1024
 """So little may stay unread for longer: the server's ordinary pings will find out whether anybody is there."""
-TOO_SLOW_SECONDS = 15.0
 LINGER_SECONDS = 10.0
 """A peer that was too slow may still read its last frames and the close code."""
-
-MAX_WAITING_MESSAGES = 32
-MAX_WAITING_CHARACTERS = 256 * 1024
 
 
 class ReadProof:
@@ -94,18 +90,14 @@ class InputQueue(asyncio.Queue[dict[str, Any]]):
     def _put(self, item: dict[str, Any]) -> None:
         super()._put(item)
         self._characters += _size(item)
-        if not self.is_paused and (self.qsize() >= MAX_WAITING_MESSAGES or self._characters >= MAX_WAITING_CHARACTERS):
+        if not self.is_paused and (self.qsize() >= WAITING_MESSAGES or self._characters >= WAITING_CHARACTERS):
             self.is_paused = True
             self._pause()
 
     def _get(self) -> dict[str, Any]:
         item: dict[str, Any] = super()._get()
         self._characters -= _size(item)
-        if (
-            self.is_paused
-            and self.qsize() <= MAX_WAITING_MESSAGES // 2
-            and self._characters <= MAX_WAITING_CHARACTERS // 2
-        ):
+        if self.is_paused and self.qsize() <= WAITING_MESSAGES // 2 and self._characters <= WAITING_CHARACTERS // 2:
             self.is_paused = False
             self._resume()
         return item

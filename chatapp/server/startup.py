@@ -1,5 +1,6 @@
 """What `serve` and `demo` do before they answer: every trouble a person can mend becomes one sentence."""
 
+import asyncio
 import gc
 import importlib
 import logging
@@ -89,27 +90,45 @@ def require_migrations() -> None:
         raise StartError(f"The database lacks {missing} migrations: run `python manage.py migrate` first.")
 
 
+def require_shared_state(processes: int) -> None:
+    """What several processes know in common stands in PostgreSQL and Redis."""
+    missing = [] if connection.vendor == "postgresql" else ["PostgreSQL (set DATABASE_URL)"]
+    missing += [] if settings.REDIS_URL else ["Redis (set REDIS_URL)"]
+    if processes > 1 and missing:
+        raise StartError(f"{processes} processes need {' and '.join(missing)}; one process needs neither.")
+
+
 def migrate_if_needed() -> None:
     require_database()
     if pending_migrations():
         call_command("migrate", interactive=False, verbosity=0)
 
 
-def run_server(listener: socket.socket, *, on_ready: Callable[[], None], proxy_headers: bool = False) -> None:
-    """Serves until a signal ends it; exits the process with 1 where the start fails."""
+def run_server(
+    listener: socket.socket,
+    *,
+    on_ready: Callable[[], None],
+    proxy_headers: bool = False,
+    line_end: socket.socket | None = None,
+) -> None:
+    """Serves until a signal ends it; exits the process with 1 where the start fails. With a line to a supervisor it is
+    one of several processes on the same port."""
     # Here, not above: Daphne and the application are most of the import time, and a taken port or a damaged
     # database should be told before.
     from channels.routing import get_default_application
 
-    from chatapp.process import lifecycle
+    from chatapp.process import lifecycle, shutdown
+    from chatapp.process.member import Member
     from chatapp.server.daphne_server import ChatServer
 
     server = ChatServer(
         get_default_application(),
         listener=listener,
-        lifecycle=lifecycle,
+        startup=lifecycle.startup,
+        plan_shutdown=shutdown.of_server,
         on_ready=on_ready,
         proxy_headers=proxy_headers,
+        member=Member(line_end) if line_end is not None else None,
     )
     # What start-up has made lives as long as the process: the collector need not look at it again.
     gc.freeze()
@@ -119,6 +138,23 @@ def run_server(listener: socket.socket, *, on_ready: Callable[[], None], proxy_h
         close_databases()
     if server.exit_code:
         sys.exit(server.exit_code)
+
+
+def run_processes(listener: socket.socket, *, count: int, on_ready: Callable[[], None]) -> int:
+    """Serves with so many processes until a signal ends them. Returns the exit code."""
+    from chatapp.process.supervisor import Supervisor
+
+    close_databases()
+    upstream = {
+        "ANTHROPIC_API_KEY": str(settings.WARMCACHE["API_KEY"]),
+        "ANTHROPIC_BASE_URL": str(settings.WARMCACHE["BASE_URL"] or ""),
+    }
+
+    async def run() -> int:
+        return await Supervisor(listener, count=count, environment=upstream, on_ready=on_ready).run()
+
+    with listener:
+        return asyncio.run(run())
 
 
 def close_databases() -> None:

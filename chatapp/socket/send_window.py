@@ -9,12 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from uuid import UUID
 
-from chatapp.protocol.limits import LIMITS, TIMINGS
-
-WINDOW_BYTES = LIMITS["window_bytes"]
-ACK_BYTES = LIMITS["ack_bytes"]
-LATE_SECONDS = TIMINGS["unacked_ms"] / 1000
-TOO_SLOW_SECONDS = TIMINGS["too_slow_ms"] / 1000
+from chatapp.protocol.limits import ACK_BYTES, LATE_SECONDS, TOO_SLOW_SECONDS, WINDOW_BYTES
 
 
 class SendWindow:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from chatapp.conversations import access
 from chatapp.protocol import ServerFrame
 from chatapp.protocol import Warmth as WarmthFrame
+from chatapp.protocol.limits import LIMITS
 from chatapp.warming.typing import Draft, TypingWatch
 from warmcache.background.tasks import TaskOwner
 from warmcache.core.outcomes import WarmthState
@@ -17,7 +18,7 @@ from warmcache.services import Attempt, Warmth
 
 Send = Callable[[ServerFrame], Awaitable[object]]
 
-MAX_REMEMBERED = 32
+MAX_REMEMBERED = LIMITS["followed_prompts"]
 STATES_WITH_REASON = {WarmthState.SKIPPED, WarmthState.FAILED}
 STATES_WITH_END = {WarmthState.WARM, WarmthState.EXPIRING}
 

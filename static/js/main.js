@@ -52,6 +52,7 @@ const socket = new ChatSocket({
   clock: wallNow,
   timers,
   random: Math.random,
+  handshakeMs: config.timings.handshake_ms,
   onFrame: (frame, bytes) => server.take(frame, bytes),
   onStatus: (status) => server.connectionChanged(status),
 })
@@ -61,6 +62,7 @@ const outbox = new Outbox({
   timers,
   clock: wallNow,
   uuid: newUuid,
+  ackTimeoutMs: config.timings.ack_timeout_ms,
   transmit: send,
   onChange: (entry) => writing.deliveryChanged(entry),
 })
@@ -86,24 +88,26 @@ const notices = new Notices({ root: byId("notice") })
 const header = new ConversationHeader({ root: byId("conversation-header") })
 const connectionNotice = new ConnectionNotice({ element: byId("connection-status"), timers })
 const badge = new WarmthBadge({ root: byId("warmth") })
-const warmth = new WarmthClock({ clock: wallNow, timers, onChange: (now) => badge.show(now) })
+const warmth = new WarmthClock({
+  clock: wallNow,
+  timers,
+  maxRemembered: config.limits.followed_prompts,
+  onChange: (now) => badge.show(now),
+})
 const navigation = new Navigation({ urls: config.urls, onArrive: (id) => switcher.arriveAt(scopeFor(id)) })
 const menuActions = new ConversationActions({
   requests: new ConversationRequests({ base: config.urls.conversation, csrfToken: config.csrf_token, fetch }),
   notices,
 })
 const picker = new AssistantPicker({ root: byId("welcome"), onChosen: (id) => switcher.chooseAssistant(id) })
+const pane = byId("messages-pane")
 const keeper = new ScrollKeeper({
-  pane: byId("messages-pane"),
+  pane,
   onFollowing: (isFollowing) => (byId("jump-to-latest").hidden = isFollowing),
   onNearStart: () => earlier.want(),
   isEmpty: () => list.isEmpty,
 })
-const earlierNotice = new EarlierNotice({
-  root: byId("earlier"),
-  pane: byId("messages-pane"),
-  onWanted: () => view.askForEarlier(),
-})
+const earlierNotice = new EarlierNotice({ root: byId("earlier"), pane, onWanted: () => view.askForEarlier() })
 const earlier = new EarlierMessages({ send, onChange: (now) => earlierNotice.show(now) })
 const list = new MessageList({
   root: byId("messages"),
@@ -179,6 +183,7 @@ const view = new ConversationView({
   earlier,
   uploads,
   tray,
+  titleChars: config.limits.title_chars,
   onFirstState: () => (document.documentElement.dataset.ready = "true"),
 })
 const session = new ConversationSession({
@@ -201,22 +206,9 @@ const switcher = new ConversationSwitcher({
   navigation,
   newChat: scopeFor(null),
 })
-const writing = new MessageWriting({
-  session,
-  socket,
-  outbox,
-  drafts,
-  typing,
-  meter,
-  view,
-  list,
-  composer,
-  keeper,
-  notices,
-  uploads,
-  announcer,
-})
-const actions = new MessageActions({ session, meter, view, list, composer, keeper, notices })
+const ofMessages = { session, meter, view, list, composer, keeper, notices }
+const actions = new MessageActions(ofMessages)
+const writing = new MessageWriting({ ...ofMessages, socket, outbox, drafts, typing, uploads, announcer })
 const server = new ServerFrames({
   session,
   outbox,
@@ -236,7 +228,7 @@ const server = new ServerFrames({
 })
 
 // The window
-byId("messages-pane").addEventListener("scroll", () => keeper.scrolled(), { passive: true })
+pane.addEventListener("scroll", () => keeper.scrolled(), { passive: true })
 byId("jump-to-latest").addEventListener("click", () => keeper.jumpToEnd())
 part(byId("elsewhere"), "go").addEventListener("click", () => actions.showRunning())
 byId("new-chat").addEventListener("click", (event) => {
@@ -246,9 +238,7 @@ byId("new-chat").addEventListener("click", (event) => {
   composer.focus()
 })
 const resizes = new ResizeObserver(() => keeper.resized())
-resizes.observe(byId("messages"))
-resizes.observe(byId("queue"))
-resizes.observe(byId("messages-pane"))
+for (const element of [byId("messages"), byId("queue"), pane]) resizes.observe(element)
 addEventListener("online", () => socket.wake())
 addEventListener("pageshow", () => socket.wake())
 document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && socket.wake())

@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 from channels.layers import get_channel_layer
+from django.conf import settings
 from django.db.backends.utils import CursorWrapper
 
 from chatapp.conversations import prepared_conversations
 from chatapp.models import Assistant, User
-from chatapp.process import lifecycle
+from chatapp.process import shutdown
 from chatapp.replies import loop_lag
 from tests import patience
 from tests.chatapp.sockets import Tab, cookie_of, sign_in
@@ -30,7 +31,6 @@ PATIENCES = (
     "chatapp.socket.channel_layer.COMMAND_SECONDS",
     "chatapp.replies.redis_logs.COMMAND_SECONDS",
     "chatapp.replies.run.LAST_WRITE_SECONDS",
-    "chatapp.replies.registry.SHUTDOWN_PATIENCE_SECONDS",
     "chatapp.socket.session.LAST_WORK_SECONDS",
     "chatapp.socket.session.PONG_SECONDS",
     "chatapp.process.upstream.LOCAL_PROBE_SECONDS",
@@ -46,6 +46,7 @@ def machine_may_be_slow(monkeypatch) -> None:
     """In this process; tests of these limits set them themselves."""
     for name in PATIENCES:
         monkeypatch.setattr(name, PATIENCE_SECONDS)
+    monkeypatch.setattr(settings, "SHUTDOWN_SECONDS", shutdown.USUAL_SECONDS * PATIENCE_SECONDS)
 
 
 @pytest.fixture(autouse=True)
@@ -100,7 +101,7 @@ async def quiet_process(caplog, transactional_db) -> AsyncIterator[logging.Logge
 
     yield logging.getLogger()
 
-    await lifecycle.shutdown()
+    await shutdown.of_application().run()
     left = {task for task in asyncio.all_tasks() - others - {asyncio.current_task()} if not task.done()}
     gc.collect(1)
     assert not left

@@ -110,6 +110,8 @@ export const TIMINGS = {
   ping_interval_ms: 15_000,
   dead_after_ms: 35_000,
   ack_interval_ms: 250,
+  handshake_ms: 20_000,
+  ack_timeout_ms: 15_000,
 }
 
 export const LIMITS = { frame_bytes: 262_144, text_chars: 100_000, ack_bytes: 1000 }

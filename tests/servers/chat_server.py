@@ -110,6 +110,7 @@ class ChatServer:
         environment: dict[str, str] | None = None,
         beside: "ChatServer | None" = None,
         runs_on: Literal["daphne", "uvicorn"] = "daphne",
+        flags: Sequence[str] = (),
     ) -> None:
         self.database_url = database_url
         self.port = free_port()
@@ -122,6 +123,7 @@ class ChatServer:
         self._own_simulator = None if beside else SimulatorProcess(profile=profile, noise=noise)
         self._beside = beside
         self._runs_on = runs_on
+        self._flags = tuple(flags)
         self._redis_url = redis_url
         self._environment = environment or {}
         self.process: subprocess.Popen[str] | None = None
@@ -183,7 +185,7 @@ class ChatServer:
             "daphne": ["-W", "error::ResourceWarning", "manage.py", "serve"],
             "uvicorn": ["-m", "uvicorn", "chatapp.asgi:application", "--no-access-log"],
         }
-        command = [sys.executable, *serve[self._runs_on], "--port", str(self.port)]
+        command = [sys.executable, *serve[self._runs_on], "--port", str(self.port), *self._flags]
         self.process = subprocess.Popen(
             command, cwd=ROOT, env=self.environment(), stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
         )

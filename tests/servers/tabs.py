@@ -40,9 +40,9 @@ class LiveTab:
         self._joiner = FrameJoiner()
         self._place = {"assistant_id": server.assistants[assistant]} if assistant else {}
 
-    async def send(self, kind: str, **fields: Any) -> None:
-        place = self._place if kind in NAMES_A_PLACE and "conversation_id" not in fields else {}
-        await self.send_raw(json.dumps({"type": kind, **place, **fields}, default=str))
+    async def send(self, frame_type: str, **fields: Any) -> None:
+        place = self._place if frame_type in NAMES_A_PLACE and "conversation_id" not in fields else {}
+        await self.send_raw(json.dumps({"type": frame_type, **place, **fields}, default=str))
 
     async def send_raw(self, text: str) -> None:
         await self._socket.send(text)
@@ -69,17 +69,17 @@ class LiveTab:
         self.frames.append(frame)
         return frame
 
-    async def until(self, kind: str, **fields: Any) -> dict[str, Any]:
+    async def until(self, frame_type: str, **fields: Any) -> dict[str, Any]:
         """The next frame of this type with these fields; others on the way are in `frames` alone."""
         while True:
             frame = await self.read()
-            if frame["type"] == kind and all(frame.get(name) == value for name, value in fields.items()):
+            if frame["type"] == frame_type and all(frame.get(name) == value for name, value in fields.items()):
                 return frame
 
-    async def all_until(self, kind: str) -> list[dict[str, Any]]:
+    async def all_until(self, frame_type: str) -> list[dict[str, Any]]:
         """Every frame from now on, up to the first of this type."""
         start = len(self.frames)
-        await self.until(kind)
+        await self.until(frame_type)
         return self.frames[start:]
 
     async def rest(self) -> tuple[list[dict[str, Any]], int | None]:

@@ -25,8 +25,8 @@ class TaskOwner:
         task.add_done_callback(self._settle)
         return task
 
-    async def join(self, *, timeout_seconds: float) -> None:
-        """Waits for the tasks that run now, at most so long; none is cancelled."""
+    async def join(self, *, timeout_seconds: float | None = None) -> None:
+        """Waits for the tasks that run now, at most so long where a time is given; none is cancelled."""
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=timeout_seconds)
 

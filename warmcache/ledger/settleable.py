@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from warmcache.core.outcomes import Outcome
@@ -106,7 +106,7 @@ def _lines(sql: str, values: Sequence[Any]) -> list[WarmUpLine]:
         told: Any = line  # with the columns that are not its own
         line.warm_up = WarmUp(
             id=line.warm_up_id,
-            started_at=cast(datetime, moment(told.warmed_at)),
+            started_at=moment(told.warmed_at),
             duration_ms=told.duration_ms,
             prefix_hash=told.deepest_hash,
         )

@@ -90,18 +90,19 @@ class Runtime:
         for companion in _companions:
             self._starters.spawn(companion(self), name=companion.__name__)
 
-    async def close(self) -> None:
-        """Ends what is in flight, flushes the ledger, closes connections."""
+    async def close(self, *, patience_seconds: float | None = None) -> None:
+        """Ends what is in flight, flushes the ledger within `patience_seconds` (5 by default), closes connections."""
+        if patience_seconds is None:
+            patience_seconds = CLOSE_PATIENCE_SECONDS
         await self._starters.close()
         await self.tasks.close()
         try:
-            async with asyncio.timeout(CLOSE_PATIENCE_SECONDS):
+            async with asyncio.timeout(patience_seconds):
                 await self.ledger.drain()
                 await self.learning.exchange(self.ledger.perform, self.clock.now())
         except TimeoutError:
             waiting = self.ledger.waiting_writes
-            seconds = CLOSE_PATIENCE_SECONDS
-            logger.error("The ledger could not be flushed in %.0f s; %d writes are lost", seconds, waiting)
+            logger.error("The ledger could not be flushed in %.1f s; %d writes are lost", patience_seconds, waiting)
         finally:
             await self._housekeepers.close()
             self.ledger.close()

@@ -89,11 +89,11 @@ def home_loop() -> asyncio.AbstractEventLoop | None:
     return _home[1]
 
 
-async def close_runtime() -> None:
+async def close_runtime(*, patience_seconds: float | None = None) -> None:
     """Closes the running loop's runtime, if it has one."""
     runtime = _by_loop.pop(asyncio.get_running_loop(), None)
     if runtime is not None:
-        await runtime.close()
+        await runtime.close(patience_seconds=patience_seconds)
 
 
 def import_provider_soon() -> None:

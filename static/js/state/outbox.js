@@ -1,8 +1,5 @@
 import { messageSend } from "../transport/protocol.js"
 
-// A commit takes milliseconds; after this long the person should know that something is wrong.
-const ACK_TIMEOUT_MS = 15_000
-
 // A message that was left behind in a closed tab is not sent behind the person's back the next day.
 const STALE_AFTER_MS = 10 * 60_000
 
@@ -15,6 +12,7 @@ const STALE_AFTER_MS = 10 * 60_000
 export class Outbox {
   #entries = new Map()
   #ackTimers = new Map()
+  #ackTimeoutMs
   #values
   #timers
   #clock
@@ -23,7 +21,8 @@ export class Outbox {
   #onChange
 
   /** `transmit(frame)` says whether it was sent; `onChange(entry)` tells of a new state; `clock` is wall time. */
-  constructor({ values, timers, clock, uuid, transmit, onChange }) {
+  constructor({ values, timers, clock, uuid, ackTimeoutMs, transmit, onChange }) {
+    this.#ackTimeoutMs = ackTimeoutMs
     this.#values = values
     this.#timers = timers
     this.#clock = clock
@@ -106,7 +105,7 @@ export class Outbox {
     if (!this.#transmit(messageSend(entry))) return
     this.#stopWaiting(clientMessageId)
     const giveUp = () => this.fail(clientMessageId, "The server did not answer.")
-    this.#ackTimers.set(clientMessageId, this.#timers.set(giveUp, ACK_TIMEOUT_MS))
+    this.#ackTimers.set(clientMessageId, this.#timers.set(giveUp, this.#ackTimeoutMs))
   }
 
   #update(clientMessageId, change) {

@@ -2,9 +2,6 @@ import { nextChangeMs } from "../text/warmth_words.js"
 
 const COLD = Object.freeze({ state: "cold", reason: null, prefixTokens: 0, expiresAtMs: null })
 
-// As many as one socket follows, so that nothing grows with the hours a tab is open.
-const MAX_REMEMBERED = 32
-
 /**
  * What we believe of each prefix, and the time that is left of the one that is shown; it turns cold by itself at the
  * end. The server speaks only when something has changed, so what it said is remembered until the next connection.
@@ -13,12 +10,17 @@ export class WarmthClock {
   #clock
   #timers
   #onChange
+  #maxRemembered
   #known = new Map()
   #shown = COLD
   #timer = null
 
-  /** `onChange({ state, reason, prefixTokens, leftMs })`; `clock` is wall time, as `estimated_expires_at` is. */
-  constructor({ clock, timers, onChange }) {
+  /**
+   * `onChange({ state, reason, prefixTokens, leftMs })`; `clock` is wall time, as `estimated_expires_at` is. No more
+   * than `maxRemembered` are kept, so that nothing grows with the hours a tab is open.
+   */
+  constructor({ clock, timers, maxRemembered, onChange }) {
+    this.#maxRemembered = maxRemembered
     this.#clock = clock
     this.#timers = timers
     this.#onChange = onChange
@@ -33,7 +35,7 @@ export class WarmthClock {
     const key = keyOf({ conversationId: conversation_id ?? null, assistantId: assistant_id })
     this.#known.delete(key)
     this.#known.set(key, warmth)
-    if (this.#known.size > MAX_REMEMBERED) this.#known.delete(this.#known.keys().next().value)
+    if (this.#known.size > this.#maxRemembered) this.#known.delete(this.#known.keys().next().value)
   }
 
   /** Shows what is known of `scope` from now on. */

@@ -1,9 +1,7 @@
-const TITLE_CHARS = 60
-
 /** The title of a new conversation until the server tells its own: the first line of the first message. */
-export function firstWords(text) {
+export function firstWords(text, maxChars) {
   const line = text.trim().split("\n")[0]
-  return line.length > TITLE_CHARS ? `${line.slice(0, TITLE_CHARS - 1)}…` : line
+  return line.length > maxChars ? `${line.slice(0, maxChars - 1)}…` : line
 }
 
 /** What a screen reader hears when earlier messages have come. */

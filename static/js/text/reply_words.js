@@ -62,7 +62,11 @@ function usageFact(usage) {
   }
 }
 
-const warmthFact = (warmth) => ({ short: REPLY_WARMTH[warmth], name: "Warmth", long: REPLY_WARMTH_EXPLANATIONS[warmth] })
+const warmthFact = (warmth) => ({
+  short: REPLY_WARMTH[warmth],
+  name: "Warmth",
+  long: REPLY_WARMTH_EXPLANATIONS[warmth],
+})
 
 /** What the person should know about how a reply ended, or null where it simply ended. */
 export function endingText({ status, stopReason, error }) {

@@ -2,9 +2,6 @@ import { backoffDelayMs } from "./backoff.js"
 import { FrameJoiner } from "./frame_joiner.js"
 import { CloseCode, mayReconnectAfter, parseFrame, ping } from "./protocol.js"
 
-// Longer than the slowest healthy handshake after a restart, when everybody comes back at once.
-const HANDSHAKE_TIMEOUT_MS = 20_000
-
 // After a sleep the socket often looks open and is not; a person who looks at the page should not wait for
 // `dead_after_ms` to find out.
 const WAKE_PROBE_MS = 4_000
@@ -18,6 +15,7 @@ export class ChatSocket {
   #clock
   #timers
   #random
+  #handshakeMs
   #onFrame
   #onStatus
   #socket = null
@@ -31,7 +29,8 @@ export class ChatSocket {
   #joiner = null
 
   /** `connect()` opens and gives a WebSocket; `onFrame(frame, bytes)` gets every whole server frame, `ready` included. */
-  constructor({ connect, clock, timers, random, onFrame, onStatus }) {
+  constructor({ connect, clock, timers, random, handshakeMs, onFrame, onStatus }) {
+    this.#handshakeMs = handshakeMs
     this.#connect = connect
     this.#clock = clock
     this.#timers = timers
@@ -55,7 +54,7 @@ export class ChatSocket {
     this.#socket = socket
     this.#joiner = new FrameJoiner()
     this.#become("connecting")
-    this.#deadTimer = this.#timers.set(() => this.#drop(), HANDSHAKE_TIMEOUT_MS)
+    this.#deadTimer = this.#timers.set(() => this.#drop(), this.#handshakeMs)
     socket.onmessage = (event) => socket === this.#socket && this.#received(event.data)
     socket.onclose = (event) => socket === this.#socket && this.#closed(event.code)
   }

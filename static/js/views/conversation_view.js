@@ -96,11 +96,11 @@ export class ConversationView {
 
   /** The first message of a new chat is committed: the conversation exists and has an address. */
   conversationBegan(conversationId, { scope, text, attachments }) {
-    const { sidebar, navigation, drafts, composer, header, uploads } = this.#parts
+    const { sidebar, navigation, drafts, composer, header, uploads, titleChars } = this.#parts
     const now = new Date().toISOString()
     this.#conversationId = conversationId
     if (!sidebar.has(conversationId)) {
-      const title = firstWords(text.trim() || (attachments?.[0]?.name ?? ""))
+      const title = firstWords(text.trim() || (attachments?.[0]?.name ?? ""), titleChars)
       sidebar.update({ id: conversationId, title, assistant_id: scope.assistantId, created_at: now, updated_at: now })
     }
     sidebar.markCurrent(conversationId)

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from chatapp.process import lifecycle, lifespan
+from chatapp.process import lifecycle, lifespan, shutdown
+from chatapp.process.shutdown import Schedule, Step
+from tests.servers import PATIENCE_SECONDS
 
 
 async def live(monkeypatch: pytest.MonkeyPatch, *, startup: Any) -> list[str]:
@@ -18,11 +20,13 @@ async def live(monkeypatch: pytest.MonkeyPatch, *, startup: Any) -> list[str]:
     async def send(message: dict[str, Any]) -> None:
         heard.append(message["type"])
 
-    async def shutdown() -> None:
+    async def shut_down(seconds: float) -> None:
         heard.append("shut down")
 
+    step = Step(name="all of it", seconds=PATIENCE_SECONDS, run=shut_down, lost="nothing")
+
     monkeypatch.setattr(lifecycle, "startup", startup)
-    monkeypatch.setattr(lifecycle, "shutdown", shutdown)
+    monkeypatch.setattr(shutdown, "of_application", lambda: Schedule([step], promised_seconds=PATIENCE_SECONDS))
     await lifespan.application({"type": "lifespan"}, receive, send)
     return heard
 

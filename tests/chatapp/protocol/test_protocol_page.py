@@ -11,9 +11,11 @@ from django.conf import settings
 import chatapp
 from chatapp import protocol
 from chatapp.protocol import limits, views
+from chatapp.protocol.words import ErrorCode
 from chatapp.replies import log, logs
 from chatapp.socket import history
 from warmcache.core import errors
+from warmcache.core.wording import Worded
 
 ROOT = Path(chatapp.__file__).parent
 PAGE = (ROOT / "PROTOCOL.md").read_text()
@@ -56,6 +58,12 @@ def string_arguments(path: Path, *names: str) -> set[str]:
         given = node.args[:1] + [keyword.value for keyword in node.keywords if keyword.arg == "code"]
         found |= {value.value for value in given if isinstance(value, ast.Constant) and isinstance(value.value, str)}
     return found
+
+
+def members_named(path: Path, closed_set: type[Worded]) -> set[str]:
+    """The members of a closed set that a module names."""
+    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)]
+    return {closed_set[node.attr].value for node in nodes if getattr(node.value, "id", "") == closed_set.__name__}
 
 
 def modules() -> list[Path]:
@@ -104,12 +112,12 @@ def test_every_close_code_stands_on_the_page_and_reserved_ones_are_not_sent():
 
 def test_every_error_code_that_the_chat_gives_stands_on_the_page():
     refusals, failures = section("Errors").split("In `reply.finished`")
-    emitted = set().union(*(string_arguments(path, "FrameError") for path in modules()))
+    emitted = set().union(*(members_named(path, ErrorCode) for path in modules()))
     of_replies = set().union(*(string_arguments(path, "ErrorView") for path in modules())) | {"server_restarted"}
     of_provider = set(re.findall(r"`(\w+)`", f"{errors.UpstreamRefused.__doc__}{errors.UpstreamUnavailable.__doc__}"))
     of_provider |= set(re.findall(r"`(\w+)`", str(errors.StreamBroken.__doc__)))
 
-    assert {cells[0] for cells in rows(refusals)} == emitted
+    assert {cells[0] for cells in rows(refusals)} == emitted == {code.value for code in ErrorCode}
     assert {cells[0] for cells in rows(failures)} == of_replies | of_provider
 
 

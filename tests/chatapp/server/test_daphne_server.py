@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from chatapp.protocol import CLOSE_RESTARTING
-from chatapp.server.daphne_server import MESSAGE_BYTES
+from chatapp.protocol.limits import CONNECTION_BYTES
 from chatapp.server.listening import ListenError, listen, url_of
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import ROOT, ChatServer, clean_environment
@@ -72,7 +72,7 @@ def test_a_client_cannot_choose_the_prefix_of_paths(live_server_process):
 
 def test_a_message_over_the_server_s_limit_ends_only_its_own_socket(live_server_process):
     with open_socket(live_server_process) as other, open_socket(live_server_process) as connection:
-        connection.send("x" * (MESSAGE_BYTES + 1))
+        connection.send("x" * (CONNECTION_BYTES + 1))
         with pytest.raises(ConnectionClosed):
             while True:
                 connection.recv(timeout=PATIENCE_SECONDS)
@@ -156,23 +156,26 @@ def test_a_drain_lets_replies_end_and_their_readers_hear_it_before_they_are_sent
 
 
 STUCK = """
-import asyncio, os, signal, sys
+import asyncio
+import django
+
+django.setup()
+
+from chatapp.process.shutdown import Schedule, Step
 from chatapp.server.daphne_server import daphne_server, listening
 
-class Lifecycle:
-    async def startup(self): ...
-    async def shutdown(self): ...
-    async def drain(self):
-        print("draining", flush=True)
-        await asyncio.Event().wait()
-
+async def startup(): ...
 async def application(scope, receive, send): ...
+async def hang(seconds):
+    print("draining", flush=True)
+    await asyncio.Event().wait()
 
-daphne_server.DRAIN_SECONDS = 3600
+step = Step(name="hanging", seconds=3600, run=hang, lost="all")
 chat = daphne_server.ChatServer(
     application,
     listener=listening.listen("127.0.0.1", 0),
-    lifecycle=Lifecycle(),
+    startup=startup,
+    plan_shutdown=lambda say_goodbye: Schedule([step], promised_seconds=3600),
     on_ready=lambda: print("ready", flush=True),
 )
 chat.run()

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from chatapp.server.paced_socket import MAX_WAITING_CHARACTERS, MAX_WAITING_MESSAGES, InputQueue, ReadProof
+from chatapp.protocol.limits import WAITING_CHARACTERS, WAITING_MESSAGES
+from chatapp.server.paced_socket import InputQueue, ReadProof
 from warmcache.testing import FakeClock
 
 
@@ -84,7 +85,7 @@ def message(text: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("text", "count"), [("x", MAX_WAITING_MESSAGES), ("x" * (MAX_WAITING_CHARACTERS // 4), 4)], ids=["many", "large"]
+    ("text", "count"), [("x", WAITING_MESSAGES), ("x" * (WAITING_CHARACTERS // 4), 4)], ids=["many", "large"]
 )
 def test_a_connection_is_not_read_while_enough_waits_and_read_again_when_half_is_done(text, count):
     connection = Connection()
@@ -106,6 +107,6 @@ def test_a_connection_is_not_read_while_enough_waits_and_read_again_when_half_is
 def test_bytes_count_as_text_does():
     connection = Connection()
 
-    connection.queue.put_nowait({"type": "websocket.receive", "bytes": b"x" * MAX_WAITING_CHARACTERS})
+    connection.queue.put_nowait({"type": "websocket.receive", "bytes": b"x" * WAITING_CHARACTERS})
 
     assert not connection.is_read

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from chatapp.protocol import CLOSE_TOO_SLOW
-from chatapp.server.paced_socket import WINDOW_BYTES
+from chatapp.protocol.limits import WINDOW_BYTES
 from tests.servers.chat_server import ChatServer
 from tests.servers.tabs import LiveTab, open_tab
 

@@ -64,7 +64,7 @@ async def test_a_reply_that_ends_while_a_page_waits_for_its_log_is_not_shown_as_
 
     assert await told_of(opened) == ["interrupted"]
     assert opened.state.reply is None
-    await registry.interrupt_all()
+    await registry.close()
 
 
 async def test_a_reply_whose_row_has_lost_its_end_is_ended_by_its_log(reply, monkeypatch):
@@ -87,4 +87,4 @@ async def test_a_reply_whose_row_has_lost_its_end_is_ended_by_its_log(reply, mon
 
     assert opened.state.messages[-1].status == "streaming"
     assert await told_of(opened) == ["interrupted"]
-    await registry.interrupt_all()
+    await registry.close()

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from chatapp.models import Attachment, Message, QueuedMessage
-from chatapp.process import lifecycle
+from chatapp.process import shutdown
 from chatapp.protocol import limits
 from chatapp.replies import actions, pending, sent_messages
 from tests.chatapp.held_replies import begin_held_reply, breath_held, hold_next_reply
@@ -325,7 +325,7 @@ async def test_a_shutdown_holds_what_waits(open_tab, ann, assistant, simulator):
     await tab.say("Later", conversation_id=started["conversation_id"])
     await tab.until("message.queued")
 
-    await lifecycle.shutdown()
+    await shutdown.of_application().run()
 
     async def is_held() -> bool:
         return await in_database_thread(QueuedMessage.objects.filter(is_held=True).exists)

@@ -7,7 +7,7 @@ import pytest
 from chatapp import events
 from chatapp.conversations import conversations
 from chatapp.models import Message
-from chatapp.process import lifecycle
+from chatapp.process import lifecycle, shutdown
 from chatapp.process.health import health
 from chatapp.replies import checkpoints, patient_writes, registry, rows
 from tests.chatapp.held_replies import begin_held_reply, reply_row, until_hung_up
@@ -23,7 +23,7 @@ async def test_at_shutdown_running_replies_end_as_interrupted_with_their_text(op
     tab = await open_tab(ann)
     started = await begin_held_reply(tab, simulator, assistant_id=assistant.pk)
 
-    await lifecycle.shutdown()
+    await shutdown.of_application().run()
     finished = await tab.until("reply.finished")
 
     assert finished["status"] == "interrupted"
@@ -39,20 +39,17 @@ async def test_a_message_on_its_way_at_shutdown_is_not_left_streaming(open_tab, 
     await tab.say("At the last moment", assistant_id=assistant.pk)
     await tab.until("message.created")
 
-    await lifecycle.shutdown()
+    await shutdown.of_application().run()
 
     statuses = await in_database_thread(lambda: list(Message.objects.values_list("role", "status")))
     assert statuses == [("user", "complete"), ("assistant", "interrupted")]
 
 
-async def test_a_process_that_cannot_wait_still_stores_how_far_a_reply_came(
-    open_tab, ann, assistant, simulator, monkeypatch
-):
-    monkeypatch.setattr(registry, "SHUTDOWN_PATIENCE_SECONDS", 0)
+async def test_a_reply_that_is_cut_short_still_stores_how_far_it_came(open_tab, ann, assistant, simulator):
     tab = await open_tab(ann)
     started = await begin_held_reply(tab, simulator, assistant_id=assistant.pk)
 
-    await lifecycle.shutdown()
+    await registry.close()
     finished = await tab.until("reply.finished")
 
     row = await reply_row(started["reply_id"])

@@ -5,8 +5,9 @@ from uuid import uuid4
 
 import pytest
 
+from chatapp.protocol.limits import ACK_BYTES, LATE_SECONDS, TOO_SLOW_SECONDS, WINDOW_BYTES
 from chatapp.socket import send_window
-from chatapp.socket.send_window import ACK_BYTES, LATE_SECONDS, TOO_SLOW_SECONDS, WINDOW_BYTES, SendWindow
+from chatapp.socket.send_window import SendWindow
 from warmcache.testing import FakeClock
 
 REPLY, OTHER = uuid4(), uuid4()

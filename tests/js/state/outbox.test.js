@@ -3,7 +3,7 @@ import { test } from "node:test"
 
 import { Outbox } from "../../../static/js/state/outbox.js"
 import { StoredValues } from "../../../static/js/state/stored_values.js"
-import { CONVERSATION, FakeStorage, FakeTime } from "../fakes.js"
+import { CONVERSATION, FakeStorage, FakeTime, TIMINGS } from "../fakes.js"
 
 const SCOPE = { conversationId: CONVERSATION, assistantId: null }
 
@@ -17,6 +17,7 @@ function makeOutbox({ storage = new FakeStorage(), time = new FakeTime(), isConn
     timers: time.timers,
     clock: time.clock,
     uuid: () => `message-${++count}`,
+    ackTimeoutMs: TIMINGS.ack_timeout_ms,
     transmit: (frame) => line.isConnected && sent.push(frame) > 0,
     onChange: ({ clientMessageId, state, reason }) => changes.push([clientMessageId, state, reason]),
   })
@@ -78,7 +79,7 @@ test("a message that nobody answers is marked as not sent", () => {
   const { outbox, changes, time } = makeOutbox()
   outbox.add({ scope: SCOPE, text: "Hello" })
 
-  time.advance(15_000)
+  time.advance(TIMINGS.ack_timeout_ms)
 
   assert.deepEqual(changes, [["message-1", "failed", "The server did not answer."]])
 })

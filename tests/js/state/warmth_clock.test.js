@@ -10,7 +10,12 @@ const NEW_CHAT = { conversationId: null, assistantId: 3 }
 function makeClock() {
   const time = new FakeTime()
   const shown = []
-  const clock = new WarmthClock({ clock: time.clock, timers: time.timers, onChange: (now) => shown.push(now) })
+  const clock = new WarmthClock({
+    clock: time.clock,
+    timers: time.timers,
+    maxRemembered: 32,
+    onChange: (now) => shown.push(now),
+  })
   const hear = (frame) => {
     clock.take(frame)
     clock.show(SCOPE)

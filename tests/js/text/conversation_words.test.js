@@ -4,9 +4,9 @@ import { test } from "node:test"
 import { earlierText, firstWords } from "../../../static/js/text/conversation_words.js"
 
 test("a title is the first line, cut where it is long", () => {
-  assert.equal(firstWords("  Why?\nBecause."), "Why?")
-  assert.equal(firstWords("x".repeat(60)), "x".repeat(60))
-  assert.equal(firstWords("x".repeat(61)), `${"x".repeat(59)}…`)
+  assert.equal(firstWords("  Why?\nBecause.", 60), "Why?")
+  assert.equal(firstWords("x".repeat(60), 60), "x".repeat(60))
+  assert.equal(firstWords("x".repeat(61), 60), `${"x".repeat(59)}…`)
 })
 
 test("one message is not told as many", () => {

@@ -14,6 +14,7 @@ function startSocket() {
     clock: time.clock,
     timers: time.timers,
     random: () => 0,
+    handshakeMs: TIMINGS.handshake_ms,
     onFrame: (frame) => frames.push(frame.type),
     onStatus: ({ state, code }) => states.push(code === null ? state : `${state} ${code}`),
   })
@@ -80,7 +81,7 @@ test("any frame keeps a connection alive", () => {
 test("a handshake that never ends is given up", () => {
   const { connections, time } = startSocket()
 
-  time.advance(20_000 + 500)
+  time.advance(TIMINGS.handshake_ms + 500)
 
   assert.equal(connections.length, 2)
 })
