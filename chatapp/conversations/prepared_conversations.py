@@ -1,32 +1,31 @@
 """What the next message of a conversation follows, ready in this process before it is sent: Enter only appends.
 
-History is append-only, so what was read once is true until somebody writes. Each writer counts the conversation's
-`version` or the assistant's `revision`, and the statement that locks the conversation for a message reads both: where
-they are not those of the prepared one, it is read anew. A conversation in which a reply is being written is not kept,
-because the end of that reply is part of what follows and counts nothing.
+History is append-only, so what was read, encoded and hashed once is true until somebody writes. Each writer counts the
+conversation's `version` or the assistant's `revision`, and the statement that locks the conversation for a message
+reads both: where they are not those of the prepared one, it is read anew. A conversation in which a reply is being
+written is not kept, because the end of that reply is part of what follows and counts nothing.
 
 Bounded in bytes; the least recently used goes first. Instructions and documents are held once for each assistant.
 """
 
-import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from chatapp.conversations import prompts
 from chatapp.conversations.branches import tree_of
 from chatapp.models import Assistant, Conversation, Message
-from warmcache.core.prefix import Json, Prefix, Prompt, Turn
+from warmcache.core.prefix import Json, Prefix, PreparedPrompt, Turn
+from warmcache.services import prepare_prompt
 
 MAX_BYTES = 64 * 1024 * 1024
 """Of histories and of what assistants share, each."""
 
 OBJECT_BYTES = 512
-"""What a turn, and a conversation, take beyond their text."""
+"""What a conversation takes beyond its prompt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,16 +50,19 @@ class PreparedConversation:
     user_id: int
     mark: Mark
     tip_id: UUID | None
-    prompt: Prompt
+    prompt: PreparedPrompt
     label: str
-    size_bytes: int
-    """Of its history; what the assistant shares is not counted."""
     outline: Prefix | None = None
     """Made by whoever asks first, for all who show the conversation here."""
 
-    def with_draft(self, blocks: Sequence[Json]) -> Prompt:
+    @property
+    def size_bytes(self) -> int:
+        """Of its history; what the assistant shares is not counted."""
+        return OBJECT_BYTES + self.prompt.size_bytes
+
+    def with_draft(self, blocks: Sequence[Json]) -> PreparedPrompt:
         """The same, followed by what is attached to the next message."""
-        return replace(self.prompt, draft=tuple(blocks)) if blocks else self.prompt
+        return self.prompt.with_draft(blocks) if blocks else self.prompt
 
     def grown(self, turns: Sequence[Turn], *, tip_id: UUID, mark: Mark) -> "PreparedConversation":
         """With what was said since, up to `tip_id`."""
@@ -69,9 +71,8 @@ class PreparedConversation:
             user_id=self.user_id,
             mark=mark,
             tip_id=tip_id,
-            prompt=replace(self.prompt, history=(*self.prompt.history, *turns)),
+            prompt=self.prompt.with_turns(*turns),
             label=self.label,
-            size_bytes=self.size_bytes + _size_of(turns),
         )
 
 
@@ -82,7 +83,7 @@ class PreparedConversations:
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._by_id: OrderedDict[UUID, PreparedConversation] = OrderedDict()
-        self._shared: OrderedDict[int, tuple[int, datetime, Prompt, int]] = OrderedDict()
+        self._shared: OrderedDict[int, tuple[int, datetime, PreparedPrompt]] = OrderedDict()
         self._bytes = 0
         self._shared_bytes = 0
 
@@ -126,7 +127,7 @@ class PreparedConversations:
             while self._bytes > self._max_bytes:
                 self._drop(next(iter(self._by_id)))
 
-    def shared(self, assistant: Assistant) -> Prompt | None:
+    def shared(self, assistant: Assistant) -> PreparedPrompt | None:
         """What all conversations with this assistant begin with."""
         with self._lock:
             found = self._shared.get(assistant.pk)
@@ -135,12 +136,11 @@ class PreparedConversations:
             self._shared.move_to_end(assistant.pk)
             return found[2]
 
-    def put_shared(self, assistant: Assistant, prompt: Prompt) -> None:
-        size_bytes = OBJECT_BYTES + _size_of_value((prompt.system, prompt.tools))
+    def put_shared(self, assistant: Assistant, prompt: PreparedPrompt) -> None:
         with self._lock:
             self._drop_shared(assistant.pk)
-            self._shared[assistant.pk] = (assistant.revision, assistant.updated_at, prompt, size_bytes)
-            self._shared_bytes += size_bytes
+            self._shared[assistant.pk] = (assistant.revision, assistant.updated_at, prompt)
+            self._shared_bytes += OBJECT_BYTES + prompt.shared_size_bytes
             while self._shared_bytes > self._max_bytes:
                 self._drop_shared(next(iter(self._shared)))
 
@@ -167,7 +167,7 @@ class PreparedConversations:
 
     def _drop_shared(self, assistant_id: int) -> None:
         if (found := self._shared.pop(assistant_id, None)) is not None:
-            self._shared_bytes -= found[3]
+            self._shared_bytes -= OBJECT_BYTES + found[2].shared_size_bytes
 
 
 store = PreparedConversations()
@@ -210,36 +210,23 @@ def before(conversation: Conversation, message_id: UUID | None) -> PreparedConve
     return _prepared(conversation, tree_of(conversation.pk).path_to(message_id) if message_id else ())
 
 
-def shared_prompt(assistant: Assistant) -> Prompt:
+def shared_prompt(assistant: Assistant) -> PreparedPrompt:
     """What the first message of a chat with this assistant follows."""
     ready = store.shared(assistant)
     if ready is None:
         whole = Assistant.objects.prefetch_related("documents").get(pk=assistant.pk)
-        ready = prompts.prompt_for_new_chat(whole)
+        ready = prepare_prompt(prompts.prompt_for_new_chat(whole))
         store.put_shared(whole, ready)
     return ready
 
 
 def _prepared(conversation: Conversation, path: Sequence[Message]) -> PreparedConversation:
-    history = prompts.turns_of(path)
+    shared, history = shared_prompt(conversation.assistant), prompts.turns_of(path)
     return PreparedConversation(
         conversation_id=conversation.pk,
         user_id=conversation.user_id,
         mark=mark_of(conversation),
         tip_id=path[-1].pk if path else None,
-        prompt=replace(shared_prompt(conversation.assistant), history=history),
+        prompt=shared.with_turns(*history) if history else shared,
         label=conversation.assistant.slug,
-        size_bytes=OBJECT_BYTES + _size_of(history),
     )
-
-
-def _size_of(turns: Iterable[Turn]) -> int:
-    return sum(OBJECT_BYTES + _size_of_value(turn.blocks) for turn in turns)
-
-
-def _size_of_value(value: Any) -> int:
-    if isinstance(value, Mapping):
-        return sum(_size_of_value(each) for each in value.values())
-    if isinstance(value, list | tuple):
-        return sum(_size_of_value(each) for each in value)
-    return sys.getsizeof(value)

@@ -30,8 +30,6 @@ class ThisProcess(Collector):
         """Gauges; asks nobody."""
         yield GaugeMetricFamily("warmcache_open_sockets", "Open WebSockets.", len(open_sockets.listed()))
         yield GaugeMetricFamily("warmcache_running_replies", "Replies being written.", registry.count())
-        yield GaugeMetricFamily("warmcache_processes", "Server processes.", 1)
-        yield GaugeMetricFamily("warmcache_draining", "Server processes that end.", int(health.draining.is_set()))
         ready = prepared_conversations.store
         yield GaugeMetricFamily(
             "warmcache_prepared_conversations", "Conversations whose prompt is ready in memory.", len(ready)
@@ -40,6 +38,8 @@ class ThisProcess(Collector):
         sizes.add_metric(["conversations"], ready.size_bytes)
         sizes.add_metric(["assistants"], ready.shared_bytes)
         yield sizes
+        yield GaugeMetricFamily("warmcache_processes", "Server processes.", 1)
+        yield GaugeMetricFamily("warmcache_draining", "Server processes that end.", int(health.draining.is_set()))
 
 
 class Ledger(Collector):

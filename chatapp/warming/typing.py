@@ -15,7 +15,7 @@ from chatapp.warming.shared_reads import SharedReads
 from warmcache import services as warmcache
 from warmcache.background.database import in_database_thread
 from warmcache.core.intents import Intent
-from warmcache.core.prefix import Prefix, Prompt
+from warmcache.core.prefix import Prefix, PreparedPrompt
 
 MAX_OUTLINES = 16
 """Drafts that one socket may have open; the least recently used is forgotten."""
@@ -139,7 +139,7 @@ class TypingWatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Loaded:
-    prompt: Prompt
+    prompt: PreparedPrompt
     label: str
     ready: PreparedConversation | None = None
     """Whose prompt it is, where nothing is attached."""
@@ -153,7 +153,7 @@ def _load(user: User, draft: Draft) -> _Loaded:
     if draft.conversation_id is None:
         assistant = access.assistant_for_user(user, draft.assistant_id)
         shared = prepared_conversations.shared_prompt(assistant)
-        return _Loaded(prompt=replace(shared, draft=blocks) if blocks else shared, label=assistant.slug)
+        return _Loaded(prompt=shared.with_draft(blocks) if blocks else shared, label=assistant.slug)
     ready = prepared_conversations.of(access.conversation_for_user(user, draft.conversation_id))
     return _Loaded(prompt=ready.with_draft(blocks), label=ready.label, ready=None if blocks else ready)
 

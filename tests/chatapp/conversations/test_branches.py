@@ -10,7 +10,7 @@ from chatapp.conversations import access, branches, prepared_conversations
 from chatapp.conversations.branches import MessageTree
 from chatapp.models import Message
 from tests.factories import make_conversation, make_message, make_user
-from warmcache.core.prefix import Prompt
+from warmcache.core.prefix import PreparedPrompt, build
 
 Shape = list[tuple[int, bool]]
 """For each message the place of its parent (or -1), and whether its row names it."""
@@ -139,5 +139,6 @@ def test_nobody_chooses_in_somebody_else_s_conversation_nor_a_message_of_another
         branches.select(conversation.user, conversation.pk, theirs.pk)
 
 
-def texts_of(prompt: Prompt) -> list[str]:
-    return [str(turn.blocks[0]["text"]) for turn in prompt.history]
+def texts_of(prompt: PreparedPrompt) -> list[str]:
+    messages = build(prompt, None).body["messages"]
+    return [str(turn["content"][0]["text"]) for turn in messages[:-1]]

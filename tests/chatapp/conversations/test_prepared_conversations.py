@@ -11,7 +11,7 @@ from django.test import RequestFactory
 
 from chatapp import events
 from chatapp.conversations import access, branches, conversations, prepared_conversations
-from chatapp.conversations.prepared_conversations import OBJECT_BYTES, Mark, PreparedConversation, PreparedConversations
+from chatapp.conversations.prepared_conversations import Mark, PreparedConversation, PreparedConversations
 from chatapp.models import Assistant, Conversation, Document, Message
 from chatapp.protocol import MessageSend
 from chatapp.replies import ends, pending, process_events, rows, sent_messages
@@ -19,7 +19,9 @@ from tests.chatapp.replies.reply_frames import finished, new_log
 from tests.counting import counted
 from tests.factories import make_assistant, make_conversation, make_message, make_user
 from warmcache.background.database import in_database_thread
-from warmcache.core.prefix import Prompt, Turn
+from warmcache.core.prefix import Prompt, Turn, build
+from warmcache.core.prompt import prepared as prepared_prompts
+from warmcache.services import prepare_prompt
 from warmcache.testing import make_prefix
 
 MARK = Mark(version=1, branch_id=None, assistant_id=1, revision=1, edited_at=datetime(2026, 1, 1, tzinfo=UTC))
@@ -31,18 +33,25 @@ def prepared(**fields) -> PreparedConversation:
         "user_id": 1,
         "mark": MARK,
         "tip_id": uuid4(),
-        "prompt": Prompt(model="claude-sonnet-5-5"),
+        "prompt": EMPTY,
         "label": "guide",
-        "size_bytes": 100,
     }
     return PreparedConversation(**{**defaults, **fields})
+
+
+def said(text: str) -> Turn:
+    return Turn(role="user", blocks=({"type": "text", "text": text},))
+
+
+EMPTY = prepare_prompt(Prompt(model="claude-sonnet-5-5"))
+SIZE = prepared().size_bytes
 
 
 # The store
 
 
 def test_beyond_its_bound_the_least_recently_used_goes_first():
-    store = PreparedConversations(max_bytes=300)
+    store = PreparedConversations(max_bytes=3 * SIZE)
     first, second, third, fourth = [prepared() for _ in range(4)]
     for each in (first, second, third):
         store.put(each)
@@ -52,18 +61,18 @@ def test_beyond_its_bound_the_least_recently_used_goes_first():
 
     held = [each for each in (first, second, third, fourth) if store.get(each.conversation_id, MARK) is each]
     assert held == [first, third, fourth]
-    assert (len(store), store.size_bytes) == (3, 300)
+    assert (len(store), store.size_bytes) == (3, 3 * SIZE)
 
 
 def test_what_is_larger_than_all_room_is_not_kept_and_a_later_one_is_not_replaced():
-    store = PreparedConversations(max_bytes=300)
-    large, late = prepared(size_bytes=301), prepared(mark=replace(MARK, version=2))
+    store = PreparedConversations(max_bytes=3 * SIZE)
+    large, late = prepared(prompt=EMPTY.with_turns(said("x" * 3 * SIZE))), prepared(mark=replace(MARK, version=2))
     store.put(large)
     store.put(late)
 
     store.put(prepared(conversation_id=late.conversation_id))
 
-    assert (len(store), store.size_bytes) == (1, 100)
+    assert (len(store), store.size_bytes) == (1, SIZE)
     assert store.at_version(late.conversation_id, 2) is late
 
 
@@ -76,21 +85,21 @@ def test_what_was_read_at_another_mark_is_not_given(changed):
     assert store.get(ready.conversation_id, replace(MARK, **changed)) is None
 
 
-def test_it_grows_by_what_was_said_and_counts_only_that(monkeypatch):
-    ready = prepared(outline=make_prefix())
-    text = "é" * 1000
-    turns = [Turn(role="user", blocks=({"type": "text", "text": text},))]
-    sized = []
-    size_of = prepared_conversations._size_of
-    monkeypatch.setattr(prepared_conversations, "_size_of", lambda turns: sized.append(list(turns)) or size_of(turns))
-
+def test_it_grows_by_what_was_said_and_only_that_is_hashed(monkeypatch):
+    ready = prepared(prompt=EMPTY.with_turns(said("old " * 1000)), outline=make_prefix())
+    build(ready.prompt, None)
+    hashed = []
+    digest = prepared_prompts._digest
+    monkeypatch.setattr(prepared_prompts, "_digest", lambda *a: hashed.append(a[-1]) or digest(*a))
     tip_id = uuid4()
-    grown = ready.grown(turns, tip_id=tip_id, mark=replace(MARK, version=2))
 
-    assert grown.prompt.history == (*ready.prompt.history, *turns)
+    grown = ready.grown([said("new")], tip_id=tip_id, mark=replace(MARK, version=2))
+    build(grown.prompt, [{"type": "text", "text": "And?"}])
+
     assert (grown.tip_id, grown.mark.version, grown.outline) == (tip_id, 2, None)
-    assert grown.size_bytes > ready.size_bytes + OBJECT_BYTES + len(text)
-    assert sized == [turns]
+    assert grown.size_bytes > ready.size_bytes + len("new")
+    assert any(b"new" in data for data in hashed)
+    assert not any(b"old" in data for data in hashed)
 
 
 def test_deletion_and_sign_out_are_heard_in_every_process(monkeypatch):
@@ -104,7 +113,7 @@ def test_deletion_and_sign_out_are_heard_in_every_process(monkeypatch):
     process_events.take({"type": "session.ended", "user_id": 2}, lambda _: None)
 
     assert store.get(other.conversation_id, MARK) is other
-    assert (len(store), store.size_bytes) == (1, 100)
+    assert (len(store), store.size_bytes) == (1, SIZE)
 
 
 async def test_what_processes_must_forget_is_told_to_their_group(monkeypatch):
@@ -266,7 +275,7 @@ def test_what_assistants_share_is_read_and_held_once(conversation):
     with counted() as counts:
         second = prepared_conversations.of(read(other))
 
-    assert second.prompt.system is first.prompt.system
+    assert second.prompt.shared is first.prompt.shared
     assert not counts.about("chatapp_document", "system_prompt")
     assert prepared_conversations.store.shared_bytes > 0
 
