@@ -162,7 +162,7 @@ import django
 django.setup()
 
 from chatapp.process.shutdown import Schedule, Step
-from chatapp.server.daphne_server import daphne_server, listening
+from chatapp.server import daphne_server, listening
 
 async def startup(): ...
 async def application(scope, receive, send): ...
