@@ -1,11 +1,11 @@
 """`python -m benchmarks turns`: what one message costs us, beside three peers.
 
-The servers share one core, the load, the upstream and the databases the other. Loads are interleaved: each is put on
-every server before the next one's turn, and all of it is done again in each pass. "Added" is the time at the load's
-socket minus the upstream's own.
+The servers share one core; the load, the upstream and the databases share the other. Loads are interleaved: each load
+runs against every server before the next load begins, and every pass repeats all of it. "Added" is the time at the
+load's socket minus the upstream's own time.
 
 raw: aiohttp in and out. tutorial: Channels, Daphne, the SDK. rows: the same with all messages in SQLite through the
-async ORM. ours: this project on SQLite. ours-pg: on PostgreSQL (without fsync) and Redis.
+async ORM. ours: this project on SQLite. ours-pg: this project on PostgreSQL (without fsync) and Redis.
 """
 
 import argparse
@@ -125,13 +125,13 @@ def _some_of(known: Sequence[str]) -> Callable[[str], list[str]]:
 
 @dataclass(slots=True)
 class Visit:
-    """One server in one pass, and those who are there."""
+    """One server in one pass, with the people connected to it."""
 
     server: Server
     people: list[Person] = field(default_factory=list)
     others: list[Person] = field(default_factory=list)
     memory_kib: int = 0
-    """With the idle ones there."""
+    """Measured while the idle people are connected."""
     kib_idle: float = 0.0
 
 
@@ -149,7 +149,7 @@ class Bench:
         self._redis: RedisServer | None = None
         self.readings: list[Reading] = []
         self.counts: dict[str, dict[str, float]] = {}
-        """By the case, then by the line of the table."""
+        """Keyed by case, then by line of the table."""
 
     def run(self) -> None:
         began = time.monotonic()
@@ -179,7 +179,7 @@ class Bench:
         return lines
 
     def _columns(self) -> list[str]:
-        """What was asked for, and every other checkout on the same databases as ours."""
+        """The requested servers, and every other checkout on the same databases as ours."""
         mine = [name for name in self._options.peers if name not in PEERS]
         others = [name.replace(OURS, other, 1) for other in self._checkouts if other != OURS for name in mine]
         return [*self._options.peers, *others]
@@ -252,7 +252,7 @@ class Bench:
             await loads.leave_all([*visit.people, *visit.others])
 
     async def _arrive(self, visit: Visit) -> None:
-        """The first ones make the server load what it needs; then idle ones; then those who will chat."""
+        """The first people make the server load what it needs; then the idle ones come; then those who will chat."""
         person, pids = visit.server.person, visit.server.pids()
         first = [person(MOST_STREAMS + number) for number in range(PEOPLE_OF_ONE)]
         await loads.join_all(first, serves=True)

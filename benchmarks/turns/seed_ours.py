@@ -1,6 +1,6 @@
-"""Fills an empty database of ours; prints JSON. Given as text to a Python that runs in the measured checkout.
+"""Fills an empty database of ours; prints JSON. Its text is passed to a Python that runs in the measured checkout.
 
-Arguments: people, documents' characters, messages of history. Nothing but models that stay where they are is imported.
+Arguments: people, characters of documents, messages of history. It imports only models, whose place never changes.
 """
 
 import json
@@ -28,7 +28,7 @@ def main(people: int, document_chars: int, history_messages: int) -> None:
         "short": make_conversation(users[0], assistants["plain"], 10),
         "paged": make_conversation(users[0], assistants["plain"], 2 * history_messages),
     }
-    # The last one who closes SQLite's database leaves all of it in one file.
+    # When the last connection to SQLite closes, the whole database is in one file.
     connections.close_all()
     json.dump(made, sys.stdout)
 
@@ -68,7 +68,7 @@ def cookie_of(user: Any) -> str:
 
 
 def make_conversation(user: Any, assistant: Any, messages: int) -> str:
-    """Questions and answers in turn, one below the other."""
+    """Alternating questions and answers, each below the one before."""
     from datetime import timedelta
 
     from django.utils import timezone
