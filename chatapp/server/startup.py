@@ -14,11 +14,12 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, connections
 
 from chatapp.process.health import pending_migrations
 from chatapp.process.upstream import UpstreamError, is_loopback
 from chatapp.server.listening import ListenError
+from warmcache.background.database import close_database_threads
 from warmcache.core.errors import ConfigurationError
 
 # Slow to import and needed by the first reply, not by the first page: anthropic alone takes seconds.
@@ -185,6 +186,8 @@ def leave() -> None:
     loading an extension module: then nothing is taken down.
     """
     if any(thread.name == BACKGROUND_THREAD for thread in threading.enumerate()):
+        close_database_threads()
+        connections.close_all()
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
