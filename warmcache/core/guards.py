@@ -81,7 +81,7 @@ class Trust:
         )
 
     def probed(self, terms: Terms, now: float) -> "Trust":
-        """The state after a draw that counts only once it proves unused; the single draw after a pause always counts."""
+        """The state after a draw that counts only once it proves unused; the single draw after a pause counts."""
         return self if self.unused < terms.free else self.taken(terms, now)
 
     def struck(self, terms: Terms, now: float, count: int) -> "Trust":

@@ -70,9 +70,9 @@ def plan_keeping(
 ) -> KeepPlan:
     """Optimal stopping: each refresh buys one more window, and the right to decide again at its end.
 
-    `silent_seconds` have passed since the last real request; the prefix lapses in `left_seconds`, and the part that was
-    written for an hour lapses in `held_left_seconds`. The choices: one more `ttl_seconds` (the TTL of the last write), an
-    hour (`upgrade`), or nothing.
+    `silent_seconds` have passed since the last real request; the prefix lapses in `left_seconds`, and the part that
+    was written for an hour lapses in `held_left_seconds`. The choices: one more `ttl_seconds` (the TTL of the last
+    write), an hour (`upgrade`), or nothing.
     """
     now, alive = silent_seconds, survival(silent_seconds)
     stopping = lapse_cost(stakes, survival, now + left_seconds, now + held_left_seconds)

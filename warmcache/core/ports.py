@@ -222,7 +222,7 @@ class WarmthStore(Protocol):
         """True as soon as nobody holds the lease, False after the time-out."""
 
     async def record_warm(self, expires_at_by_hash: Mapping[str, float], *, gone: Sequence[str] = ()) -> None:
-        """Records that these entries were written or read. An earlier expiry never replaces a later one. Those in `gone`
+        """Records that these entries were written or read. An earlier expiry never replaces a later one. `gone` entries
         turned out to be missing and are forgotten first. Costs at most one round trip."""
 
     async def record_uncacheable(self, prefix_hash: str, *, ttl_seconds: float) -> None:

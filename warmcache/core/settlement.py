@@ -54,7 +54,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bill:
-    """A layer as billed. Its entry ends at `end_tokens`; the other counts are the written and read tokens of its own part."""
+    """A layer as billed. Its entry ends at `end_tokens`; the other counts are its own written and read tokens."""
 
     end_tokens: int
     written_tokens: int
@@ -109,7 +109,7 @@ def split_bill(spans: Sequence[Span], usage: Usage, rates: Rates | None) -> list
 
 
 def outcome_of(line: Line, *, read_tokens: int) -> Outcome | None:
-    """`hit` or `evicted`, by the total that a request in time and with the same bytes read; None if nothing is proved."""
+    """`hit` or `evicted`, by the total that a request in time and with the same bytes read; None if unknown."""
     if not line.is_billed and not read_tokens:
         return None
     return Outcome.HIT if _is_read(line, read_tokens) else Outcome.EVICTED
@@ -167,7 +167,7 @@ def _costs(
 
 
 def _cost(start: int, end: int, usage: Usage, rates: Rates) -> Decimal:
-    """Cost of the cached tokens from `start` to `end`: first those read, then those written for an hour, then the others."""
+    """Cost of the cached tokens from `start` to `end`: first those read, then one-hour writes, then the others."""
     reads = usage.cache_read_tokens
     hours = reads + usage.cache_write_1h_tokens
     read = max(0, min(end, reads) - start)

@@ -44,7 +44,7 @@ def plan_refresh(
     ttl_seconds: int,
     held_left_seconds: float,
 ) -> KeepPlan:
-    """Decides near expiry whether a refresh pays, once the gates of `decide` have passed. Times as in `plan_keeping`."""
+    """Decides near expiry whether a refresh pays, once the gates of `decide` have passed. Times: see `plan_keeping`."""
     return plan_keeping(
         stakes_of(prefix, forecasts, rates, value_of_second_usd=value_of_second_usd),
         forecasts.silence(asks_tool=prefix.asks_tool).survival,

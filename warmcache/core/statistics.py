@@ -70,7 +70,7 @@ def median_interval(values: Sequence[float]) -> Interval | None:
 
 
 def difference_of_means(first: Sequence[float], second: Sequence[float]) -> Interval | None:
-    """Mean of `first` minus mean of `second`, for two independent samples (Welch); None if one has fewer than two values."""
+    """Mean of `first` minus mean of `second`, for two independent samples (Welch); None if one has fewer than two."""
     if min(len(first), len(second)) < 2:
         return None
     (mean, variance), (other_mean, other_variance) = _moments(first), _moments(second)
