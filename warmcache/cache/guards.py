@@ -218,7 +218,7 @@ class Guards:
             )
 
     async def pause_upstream(self, seconds: float) -> None:
-        """Stops warming at this provider in all processes; afterwards one process probes (half-open circuit breaker)."""
+        """Stops warming at this provider in all processes; then one process probes (half-open circuit breaker)."""
         with contextlib.suppress(StoreUnavailable):
             name = f"upstream:{self._upstream}"
             await self._store.stop(name, reason=Reason.UPSTREAM_LIMITED, ttl_seconds=seconds)
