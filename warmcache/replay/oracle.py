@@ -47,7 +47,7 @@ class ConversationPlan:
     at_requests: dict[int, int] = field(default_factory=dict)
     joins: set[int] = field(default_factory=set)
     value: float = 0.0
-    """The plan's expected value: minus dollars, minus seconds at their price."""
+    """The value that the plan promises: minus dollars, minus seconds at their price."""
 
 
 class Planned:
@@ -64,7 +64,7 @@ class Planned:
 
     @property
     def promised(self) -> float:
-        """The expected value of all plans: minus dollars, minus seconds at their price."""
+        """The value that all plans promise: minus dollars, minus seconds at their price."""
         return sum(plan.value for plan in self._plans)
 
     def on_intent(self, view: View, kind: Sign) -> int | None:
@@ -178,7 +178,7 @@ class Planner:
         return self._value * seconds
 
     def shared_is_live(self, at: float, own_touch: float) -> bool:
-        """Whether another conversation used the shared layer within its TTL."""
+        """Whether the shared layer was used within its TTL, by this or another conversation."""
         if at < own_touch + self._shared_ttl:
             return True
         later = bisect_left(self._arrivals, at)

@@ -39,7 +39,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
-    """The last positions of one prompt, after the shared one."""
+    """The shared position and the last positions of one prompt."""
 
     positions: tuple[Position, ...]
 

@@ -69,7 +69,7 @@ class Row:
 class Block:
     """A cell's rows.
 
-    `planned_net_usd` by price of a second: the expected value of the oracle's plans, an upper bound of every policy.
+    `planned_net_usd` by price of a second: the value that the oracle's plans promise, an upper bound of every policy.
     Empty if conversations share a layer: then each plan takes the other conversations' requests as given.
     """
 
