@@ -1,6 +1,7 @@
-"""Channel-layer events: small control messages, never tokens or text. Built and parsed here only.
+"""Channel-layer events: what has changed, never the tokens of a reply. Only this module builds and parses them.
 
-An event's `type` names the consumer's method that takes it; it is always one of ours, never a client's.
+An event's `type` names the consumer method that handles it; the value is always ours, never a client's. If an event
+carries a frame, each socket sends that text on unchanged: it is encoded once, and no socket reads the database.
 """
 
 import logging
@@ -12,23 +13,57 @@ from channels.layers import get_channel_layer
 logger = logging.getLogger(__name__)
 
 
-class ConversationEvent(TypedDict):
-    """`type` is `message.created`, `reply.started`, `conversation.updated` or `conversation.deleted`.
-
-    `message_id` is empty for the last two; `origin` is the channel name of the socket that knows already.
-    """
+class MessageEvent(TypedDict):
+    """`type` is `message.created`; `origin` is the channel name of the sending socket, which already has its ack."""
 
     type: str
     conversation_id: str
-    message_id: str
     origin: str
+    frame: str
+
+
+class ReplyEvent(TypedDict):
+    """`type` is `reply.started`."""
+
+    type: str
+    conversation_id: str
+    reply_id: str
+
+
+class ConversationEvent(TypedDict):
+    """`type` is `conversation.updated`. `light_frame` is for sockets that do not have the conversation open."""
+
+    type: str
+    conversation_id: str
+    frame: str
+    light_frame: str
+    version: int
+    is_written: bool
+
+
+class DeletionEvent(TypedDict):
+    """`type` is `conversation.deleted`."""
+
+    type: str
+    conversation_id: str
+
+
+class SignOutEvent(TypedDict):
+    """`type` is `session.ended`."""
+
+    type: str
+    user_id: int
 
 
 class StopEvent(TypedDict):
-    """`type` is `reply.stop`; `reply_id` is of a reply that the hearing process writes."""
+    """`type` is `reply.stop`; `reply_id` is a reply that the receiving process writes."""
 
     type: str
     reply_id: str
+
+
+PROCESSES = "processes"
+"""Every process that writes replies."""
 
 
 def conversation_group(conversation_id: UUID) -> str:
@@ -46,50 +81,69 @@ def owner_group(owner: str) -> str:
     return f"owner.{owner}"
 
 
-async def announce_message(conversation_id: UUID, message_id: UUID, *, origin: str) -> None:
-    """A person's message is stored; the socket that sent it (`origin`, a channel name) has its ack already."""
-    await _send(conversation_group(conversation_id), "message.created", conversation_id, message_id, origin)
+async def announce_message(conversation_id: UUID, *, frame: str, origin: str) -> None:
+    """A person's message is stored; the socket that sent it (`origin`, a channel name) already has its ack."""
+    event: MessageEvent = {
+        "type": "message.created",
+        "conversation_id": str(conversation_id),
+        "origin": origin,
+        "frame": frame,
+    }
+    await _tell(conversation_group(conversation_id), dict(event))
 
 
 async def announce_reply(conversation_id: UUID, reply_id: UUID) -> None:
-    """A reply is running; its log has the rest."""
-    await _send(conversation_group(conversation_id), "reply.started", conversation_id, reply_id, "")
+    """A reply is running; its frames come from its log."""
+    event: ReplyEvent = {
+        "type": "reply.started",
+        "conversation_id": str(conversation_id),
+        "reply_id": str(reply_id),
+    }
+    await _tell(conversation_group(conversation_id), dict(event))
 
 
-async def announce_conversation(user_id: int, conversation_id: UUID, *, is_deleted: bool = False) -> None:
-    """Title or time has changed, or it is gone: every socket of its owner shows it in the list."""
-    kind = "conversation.deleted" if is_deleted else "conversation.updated"
-    await _send(user_group(user_id), kind, conversation_id, None, "")
+async def announce_conversation(
+    user_id: int, conversation_id: UUID, *, frame: str, light_frame: str, version: int, is_written: bool
+) -> None:
+    """The title, branch, queue or time has changed: every socket of the owner shows it in the list."""
+    event: ConversationEvent = {
+        "type": "conversation.updated",
+        "conversation_id": str(conversation_id),
+        "frame": frame,
+        "light_frame": light_frame,
+        "version": version,
+        "is_written": is_written,
+    }
+    await _tell(user_group(user_id), dict(event))
+
+
+async def announce_deletion(user_id: int, conversation_id: UUID) -> None:
+    """A conversation is deleted: its owner's sockets and every process drop it."""
+    event: DeletionEvent = {"type": "conversation.deleted", "conversation_id": str(conversation_id)}
+    await _tell(user_group(user_id), dict(event))
+    await _tell(PROCESSES, dict(event))
 
 
 async def announce_sign_out(user_id: int) -> None:
-    """Sockets of this user look again whether their session still holds."""
-    await _tell(user_group(user_id), {"type": "session.ended"})
+    """Sockets of this user check their session again; processes drop what they had prepared for the user."""
+    event: SignOutEvent = {"type": "session.ended", "user_id": user_id}
+    await _tell(user_group(user_id), dict(event))
+    await _tell(PROCESSES, dict(event))
 
 
 async def announce_stop(owner: str, reply_id: UUID) -> None:
-    """Somebody wants the reply ended, in whatever process it is written."""
+    """Asks the process that writes the reply to stop it."""
     event: StopEvent = {"type": "reply.stop", "reply_id": str(reply_id)}
     await _tell(owner_group(owner), dict(event))
 
 
 async def close() -> None:
-    """Lets go of the channel layer's connections; the process ends."""
+    """Closes the channel layer's connections at the end of the process."""
     await get_channel_layer().flush()
 
 
-async def _send(group: str, kind: str, conversation_id: UUID, message_id: UUID | None, origin: str) -> None:
-    event: ConversationEvent = {
-        "type": kind,
-        "conversation_id": str(conversation_id),
-        "message_id": str(message_id or ""),
-        "origin": origin,
-    }
-    await _tell(group, dict(event))
-
-
 async def _tell(group: str, event: dict[str, Any]) -> None:
-    """A channel layer that is down costs others the news, never the sender what was done."""
+    """If the channel layer is down, others miss the event, but the sender's action still succeeds."""
     try:
         await get_channel_layer().group_send(group, event)
     except Exception:

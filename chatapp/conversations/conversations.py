@@ -1,12 +1,17 @@
-"""Create, title, rename and delete conversations; what a page needs to show one."""
+"""Creates, titles, renames and deletes conversations; builds the views and events that pages get of them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from asgiref.sync import async_to_sync
+from django.db.models import F, FilteredRelation, Q
 from django.utils import timezone
+from msgspec.structs import replace
 
-from chatapp import events
+from chatapp import events, protocol
+from chatapp.conversations import prepared_conversations
+from chatapp.conversations.waiting import VIEW_COLUMNS, view_of
 from chatapp.models import Assistant, Conversation, Message, User
 from chatapp.protocol.limits import LIMITS
 from chatapp.protocol.views import AssistantView, ConversationView, QueuedView
@@ -19,7 +24,7 @@ def create(user: User, assistant: Assistant, *, first_text: str) -> Conversation
 
 
 def title_from(text: str) -> str:
-    """The beginning of the first line, cut at a word."""
+    """The beginning of the first line, cut at the end of a word."""
     line = " ".join(next((line for line in text.splitlines() if line.strip()), "").split())
     if len(line) <= MAX_TITLE_CHARACTERS:
         return line
@@ -27,26 +32,83 @@ def title_from(text: str) -> str:
     return (cut.rsplit(" ", 1)[0] if " " in cut[20:] else cut) + "…"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """What every socket of a conversation's owner needs to know of it, so that none has to ask the database."""
+
+    user_id: int
+    view: ConversationView
+    version: int
+    is_written: bool = False
+    """Whether a reply is being written in the conversation."""
+
+
 def touch(conversation: Conversation, *, branch: Message) -> None:
-    """Something was said there: it is the newest, and shows the branch through that message."""
-    conversation.updated_at = timezone.now()
-    conversation.branch = branch
-    conversation.save(update_fields=["updated_at", "branch"])
+    """Makes a conversation with a new message the newest one, and shows the branch through that message.
+
+    Call it under the lock of the conversation's row, so that the version counted here is the stored one.
+    """
+    now = timezone.now()
+    Conversation.objects.filter(pk=conversation.pk).update(updated_at=now, branch=branch, version=F("version") + 1)
+    conversation.updated_at, conversation.branch = now, branch
+    conversation.version += 1
 
 
 def rename(conversation: Conversation, title: str) -> None:
-    """Sets the title and tells every socket of the owner. Synchronous: for views."""
+    """Sets the title and notifies every socket of the owner. Synchronous: for views."""
     conversation.title = title.strip()[: Conversation._meta.get_field("title").max_length]
     conversation.save(update_fields=["title"])
-    async_to_sync(events.announce_conversation)(conversation.user_id, conversation.pk)
+    news = news_of(conversation.pk)
+    if news is not None:
+        async_to_sync(tell)(news)
+
+
+def news_of(conversation_id: UUID) -> News | None:
+    """Read from the current rows in one statement; None if there is no such conversation."""
+    mine, waiting = ("title", "assistant_id", "created_at", "updated_at", "branch_id"), VIEW_COLUMNS
+    rows = list(
+        Conversation.objects.filter(pk=conversation_id)
+        .annotate(waiting=FilteredRelation("queued", condition=Q(queued__withdrawn_at=None)))
+        .order_by("waiting__id")
+        .values("user_id", "version", *mine, **{f"waiting_{name}": F(f"waiting__{name}") for name in waiting})
+    )
+    if not rows:
+        return None
+    first = rows[0]
+    queued = [view_of({name: row[f"waiting_{name}"] for name in waiting}) for row in rows if row["waiting_id"]]
+    columns = {name: first[name] for name in mine}
+    conversation = Conversation(pk=conversation_id, **columns)
+    return News(user_id=first["user_id"], view=conversation_view(conversation, queued), version=first["version"])
+
+
+def news_after_message(conversation: Conversation, waiting: Sequence[QueuedView]) -> News:
+    """For a row under whose lock a reply was begun."""
+    return News(
+        user_id=conversation.user_id,
+        view=conversation_view(conversation, waiting),
+        version=conversation.version,
+        is_written=True,
+    )
+
+
+async def tell(news: News) -> None:
+    """Notifies every socket of the owner."""
+    whole = protocol.encode(protocol.ConversationUpdated(conversation=news.view))
+    light = whole
+    if news.view.queue:
+        light = protocol.encode(protocol.ConversationUpdated(conversation=replace(news.view, queue=[])))
+    await events.announce_conversation(
+        news.user_id, news.view.id, frame=whole, light_frame=light, version=news.version, is_written=news.is_written
+    )
 
 
 def delete(conversation: Conversation) -> None:
-    """Deletes it with its messages, and tells every socket of its user and whoever writes a reply there.
+    """Deletes it with its messages; notifies every socket of its user, and the process that writes a reply in it.
 
     Synchronous: for views.
     """
     conversation_id, user_id = conversation.pk, conversation.user_id
+    prepared_conversations.store.evict(conversation_id)
     written = conversation.messages.filter(status=Message.Status.STREAMING).exclude(owner="")
     owners = list(written.values_list("owner", "pk"))
     conversation.delete()
@@ -56,11 +118,11 @@ def delete(conversation: Conversation) -> None:
 async def _tell_of_deletion(user_id: int, conversation_id: UUID, owners: Sequence[tuple[str, UUID]]) -> None:
     for owner, reply_id in owners:
         await events.announce_stop(owner, reply_id)
-    await events.announce_conversation(user_id, conversation_id, is_deleted=True)
+    await events.announce_deletion(user_id, conversation_id)
 
 
 def conversation_view(conversation: Conversation, queue: Sequence[QueuedView] = ()) -> ConversationView:
-    """`queue`: what waits there; lists of conversations leave it out."""
+    """`queue`: the messages that wait in it; lists of conversations leave it out."""
     return ConversationView(
         id=conversation.pk,
         title=conversation.title,
@@ -73,7 +135,7 @@ def conversation_view(conversation: Conversation, queue: Sequence[QueuedView] = 
 
 
 def deleted_view(conversation_id: UUID) -> ConversationView:
-    """Of a conversation that is gone: only its id and `deleted` mean anything."""
+    """The view of a deleted conversation: only its id and `deleted` have a meaning."""
     now = timezone.now()
     return ConversationView(id=conversation_id, title="", assistant_id=0, created_at=now, updated_at=now, deleted=True)
 

@@ -1,13 +1,13 @@
-"""The only builder of a conversation's prompt. It gives the blocks; `warmcache` places the breakpoints.
+"""The only builder of a conversation's prompt, from rows that the caller has read. It returns the blocks; `warmcache`
+places the breakpoints, and `prepared_conversations` keeps the result.
 
-Nothing volatile (time, user name, place) goes in here: one changed byte makes everything behind it cold.
+A prompt must hold nothing volatile (time, user name, place): one changed byte makes everything behind it cold.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
-from chatapp.conversations.branches import branch_of, tree_of
-from chatapp.models import Assistant, Attachment, Conversation, Message
+from chatapp.conversations import reply_states
+from chatapp.models import Assistant, Attachment, Message
 from warmcache.core.prefix import Json, Prompt, Turn
 
 MIN_THINKING_BUDGET_TOKENS = 1024
@@ -16,21 +16,49 @@ CACHED_DOCUMENT = '<document title="{title}">\n{text}\n</document>'
 
 def prompt_for_new_chat(assistant: Assistant, attachments: Sequence[Attachment] = ()) -> Prompt:
     """What the first message of a chat with this assistant will follow."""
-    return _prompt(assistant, history=(), draft=attachment_blocks(attachments))
+    return Prompt(
+        model=assistant.model,
+        system=tuple(_system_blocks(assistant)),
+        tools=tuple(assistant.tools),
+        draft=attachment_blocks(attachments),
+        shared_ttl=assistant.shared_ttl,  # type: ignore[arg-type]
+        conversation_ttl=assistant.conversation_ttl,  # type: ignore[arg-type]
+        thinking=_thinking(assistant),
+        effort=assistant.effort or None,
+        output_format={"type": "json_schema", "schema": assistant.output_schema} if assistant.output_schema else None,
+    )
 
 
-def prompt_for_next_message(conversation: Conversation, attachments: Sequence[Attachment] = ()) -> Prompt:
-    """What the next message of this conversation will follow: history up to the last finished reply."""
-    history = _turns(branch_of(conversation))
-    return _prompt(conversation.assistant, history=history, draft=attachment_blocks(attachments))
+def turns_of(messages: Iterable[Message]) -> tuple[Turn, ...]:
+    """Messages in order, as the history of a prompt; a reply that is still being written is left out."""
+    turns = (
+        asked(message.content) if message.role == Message.Role.USER else answered(message.content)
+        for message in messages
+        if reply_states.consequence_of(message.status).is_said
+    )
+    return tuple(turn for turn in turns if turn is not None)
 
 
-def prompt_and_turn(message: Message) -> tuple[Prompt, tuple[Json, ...]]:
-    """The request that answers a stored person's message: what it follows, and its own text."""
-    conversation = message.conversation
-    earlier = _ancestors(message)
-    draft, turn = _split(message.content)
-    return _prompt(conversation.assistant, history=_turns(earlier), draft=draft), turn
+def asked(content: Sequence[Json]) -> Turn | None:
+    """A person's message as a turn."""
+    return Turn(role="user", blocks=tuple(content)) if content else None
+
+
+def answered(content: Sequence[Json]) -> Turn | None:
+    """The text of an ended reply. Thinking is not sent back; a tool call without a result cannot be."""
+    blocks = tuple(
+        {"type": "text", "text": block["text"]}
+        for block in content
+        if block.get("type") == "text" and str(block.get("text", "")).strip()
+    )
+    return Turn(role="assistant", blocks=blocks) if blocks else None
+
+
+def draft_and_turn(content: Sequence[Json]) -> tuple[tuple[Json, ...], tuple[Json, ...]]:
+    """A person's message, split as in its request: the attachments, and the person's own text."""
+    is_text = [block.get("type") == "text" for block in content]
+    first_text = is_text.index(True) if True in is_text else max(len(content) - 1, 0)
+    return tuple(content[:first_text]), tuple(content[first_text:])
 
 
 def message_content(text: str, attachments: Sequence[Attachment], *, edit_of: Message | None = None) -> list[Json]:
@@ -54,21 +82,6 @@ def attachment_blocks(attachments: Iterable[Attachment]) -> tuple[Json, ...]:
     )
 
 
-def _prompt(assistant: Assistant, *, history: tuple[Turn, ...], draft: tuple[Json, ...]) -> Prompt:
-    return Prompt(
-        model=assistant.model,
-        system=tuple(_system_blocks(assistant)),
-        tools=tuple(assistant.tools),
-        history=history,
-        draft=draft,
-        shared_ttl=assistant.shared_ttl,  # type: ignore[arg-type]
-        conversation_ttl=assistant.conversation_ttl,  # type: ignore[arg-type]
-        thinking=_thinking(assistant),
-        effort=assistant.effort or None,
-        output_format={"type": "json_schema", "schema": assistant.output_schema} if assistant.output_schema else None,
-    )
-
-
 def _system_blocks(assistant: Assistant) -> Iterable[Json]:
     if assistant.system_prompt.strip():
         yield {"type": "text", "text": assistant.system_prompt}
@@ -81,40 +94,10 @@ def _thinking(assistant: Assistant) -> Json | None:
         case "":
             return None
         case "adaptive":
-            # Newer models show nothing of their thinking unless asked to.
+            # Newer models do not show their thinking unless asked to.
             return {"type": "adaptive", "display": "summarized"}
         case "enabled":
             budget = max(MIN_THINKING_BUDGET_TOKENS, assistant.max_output_tokens // 2)
             return {"type": "enabled", "budget_tokens": budget}
         case kind:
             return {"type": kind}
-
-
-def _ancestors(message: Message) -> list[Message]:
-    if message.parent_id is None:
-        return []
-    return tree_of(message.conversation_id).path_to(message.parent_id)
-
-
-def _turns(messages: Iterable[Message]) -> tuple[Turn, ...]:
-    turns = []
-    for message in messages:
-        blocks = tuple(message.content if message.role == Message.Role.USER else _said(message))
-        if blocks:
-            turns.append(Turn(role="user" if message.role == Message.Role.USER else "assistant", blocks=blocks))
-    return tuple(turns)
-
-
-def _said(reply: Message) -> Iterable[Json]:
-    """The text of an ended reply. Thinking is not sent back; a tool call that nobody answered cannot be."""
-    if reply.status == Message.Status.STREAMING:
-        return
-    for block in reply.content:
-        if block.get("type") == "text" and str(block.get("text", "")).strip():
-            yield {"type": "text", "text": block["text"]}
-
-
-def _split(content: Sequence[dict[str, Any]]) -> tuple[tuple[Json, ...], tuple[Json, ...]]:
-    is_text = [block.get("type") == "text" for block in content]
-    first_text = is_text.index(True) if True in is_text else max(len(content) - 1, 0)
-    return tuple(content[:first_text]), tuple(content[first_text:])

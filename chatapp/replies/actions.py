@@ -6,78 +6,85 @@ A message is acked after its row is committed.
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
-from chatapp import events
-from chatapp.conversations import access, branches
-from chatapp.models import Conversation, Message, QueuedMessage, User
-from chatapp.protocol import FrameError, MessageSend, MessageWithdrawn, ReplyFinished
-from chatapp.protocol.words import ReplyStatus
+from chatapp import events, protocol
+from chatapp.conversations import access, branches, conversations
+from chatapp.conversations.acks import message_created
+from chatapp.models import Message, QueuedMessage, User
+from chatapp.protocol import FrameError, MessageSend, MessageWithdrawn
 from chatapp.replies import pending, registry, sent_messages
 from chatapp.replies.run import ReplyRun
-from chatapp.replies.sent_messages import Taken
+from chatapp.replies.sent_messages import Sent, Taken
 from warmcache.background.database import in_database_thread
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+Tell = Callable[[T], None]
 _is_leaving = asyncio.Event()
 
 
+async def begin() -> None:
+    """At the start of a server."""
+    await registry.begin(after_end=_tell_of_takeover)
+
+
 async def send_message(user: User, frame: MessageSend, *, origin: str) -> Taken:
-    """Stores the message with its reply's row and launches the reply; while another one runs, the message waits.
+    """Stores the message with its reply's row and begins the reply; while another one runs, the message waits.
 
     Returns as soon as the rows are committed. A resend with the same `client_message_id` gives what became of the
     first. Raises `access.NotFound` for what is not the user's and `FrameError` for what cannot be done now. `origin`
     is the sender's channel name: that socket gets its ack from the return value, all others by an event.
     """
-    return await _whatever_the_caller_does(_send(user, frame, origin, time.monotonic()), name="send")
+    return await _whatever_the_caller_does(partial(_send, user, frame, origin, time.monotonic()), name="send")
 
 
-async def _send(user: User, frame: MessageSend, origin: str, received_at: float) -> Taken:
+async def _send(user: User, frame: MessageSend, origin: str, received_at: float, tell: Tell[Taken]) -> None:
     taken = await in_database_thread(sent_messages.store, user, frame)
-    if isinstance(taken, QueuedMessage):
-        # Where no reply runs, those before it are on their way, or were left behind by a process that died.
-        if not await _send_next(taken.conversation_id):
-            await events.announce_conversation(user.pk, taken.conversation_id)
-    elif not taken.is_resend:
-        _launch(taken.reply, received_at=received_at, message=taken.message, origin=origin)
-    return taken
+    tell(taken)
+    match taken:
+        case Sent():
+            await _answer(taken, received_at=received_at, origin=origin)
+        case QueuedMessage():
+            # Where no reply runs, those before it are on their way, or were left behind by a process that died.
+            await _send_next_or_tell(taken.conversation_id)
 
 
 async def regenerate(user: User, reply_id: UUID) -> None:
     """Answers the same message once more; the earlier reply stays, as a sibling."""
-    await _whatever_the_caller_does(_regenerate(user, reply_id, time.monotonic()), name="regenerate")
+    await _whatever_the_caller_does(partial(_regenerate, user, reply_id, time.monotonic()), name="regenerate")
 
 
-async def _regenerate(user: User, reply_id: UUID, received_at: float) -> None:
-    reply = await in_database_thread(sent_messages.store_version, user, reply_id)
-    _launch(reply, received_at=received_at)
+async def _regenerate(user: User, reply_id: UUID, received_at: float, tell: Tell[None]) -> None:
+    sent = await in_database_thread(sent_messages.store_version, user, reply_id)
+    tell(None)
+    await _answer(sent, received_at=received_at)
 
 
 async def send_queued(user: User, message_id: UUID) -> None:
     """Sends a held message: now, or where a reply runs after its end. Raises `access.NotFound`."""
-    await _whatever_the_caller_does(_send_queued(user, message_id), name="send queued")
+    await _whatever_the_caller_does(partial(_send_queued, user, message_id), name="send queued")
 
 
-async def _send_queued(user: User, message_id: UUID) -> None:
+async def _send_queued(user: User, message_id: UUID, tell: Tell[None]) -> None:
     queued = await in_database_thread(pending.release, user, message_id)
-    if not await _send_next(queued.conversation_id):
-        await events.announce_conversation(user.pk, queued.conversation_id)
+    tell(None)
+    await _send_next_or_tell(queued.conversation_id)
 
 
 async def select_branch(user: User, conversation_id: UUID, message_id: UUID) -> None:
     """Shows another branch on every device; raises `access.NotFound`."""
     await in_database_thread(branches.select, user, conversation_id, message_id)
-    await events.announce_conversation(user.pk, conversation_id)
+    await _tell_of(conversation_id)
 
 
 async def withdraw(user: User, message_id: UUID) -> MessageWithdrawn:
     """Takes a waiting message back; raises `access.NotFound` where it is sent already."""
     withdrawn = await in_database_thread(pending.withdraw, user, message_id)
-    await events.announce_conversation(user.pk, withdrawn.conversation_id)
+    await _tell_of(withdrawn.conversation_id)
     return withdrawn
 
 
@@ -92,63 +99,16 @@ async def note_seen(user: User, reply_id: UUID, *, browser_ttft_ms: float | None
         await in_database_thread(_store_seen, user, reply_id, round(browser_ttft_ms))
 
 
-async def _whatever_the_caller_does(work: Coroutine[Any, Any, T], *, name: str) -> T:
-    """Runs it to its end: a socket that dies meanwhile must not leave a stored message without its reply."""
-    outcome = await asyncio.shield(registry.tasks.spawn(_result_or_refusal(work), name=name))
-    if isinstance(outcome, FrameError | access.NotFound):
-        raise outcome
-    return outcome
-
-
-async def _result_or_refusal(work: Coroutine[Any, Any, T]) -> T | FrameError | access.NotFound:
-    """A refusal is an answer to the sender, not a failure of the task."""
-    try:
-        return await work
-    except (FrameError, access.NotFound) as refusal:
-        return refusal
-
-
-def _launch(reply: Message, *, received_at: float, message: Message | None = None, origin: str = "") -> None:
-    """Others hear of the message, then of the reply, and at its end of the conversation's new state."""
-    registry.launch(
-        reply,
-        received_at=received_at,
-        while_written=partial(_tell_others, conversation=reply.conversation, message=message, origin=origin),
-        before_told=partial(_hold_queue_behind, reply.conversation_id),
-        after_end=_after_end,
-    )
-
-
-async def _hold_queue_behind(conversation_id: UUID, finished: ReplyFinished) -> None:
-    """What waits is offered to its sender unless the reply is whole: before he hears of the end, and may answer."""
-    if finished.status is not ReplyStatus.COMPLETE:
-        await in_database_thread(pending.hold_all, conversation_id)
-
-
-async def _after_end(run: ReplyRun) -> None:
-    """The next message in the queue has its turn if this reply is whole."""
-    end = run.log.finished
-    try:
-        if end is not None and end.status is ReplyStatus.COMPLETE and not _is_leaving.is_set():
-            await _send_next(run.conversation_id)
-    except Exception:
-        logger.exception("What waits behind reply %s could not be sent", run.reply_id)
-    await events.announce_conversation(run.user_id, run.conversation_id)
-
-
-async def offer_queue_behind(reply: Message) -> None:
-    """A reply was ended for a process that died: what waits behind it is offered to its sender."""
-    await in_database_thread(sent_messages.may_go_on, reply.pk, reply.conversation_id)
-
-
-async def tell_of_end(reply: Message) -> None:
-    """After the end of a reply that another process had begun."""
-    await events.announce_conversation(reply.conversation.user_id, reply.conversation_id)
-
-
 async def go_on(conversation_id: UUID) -> None:
     """Sends what waits for no reply any more: the process that should have sent it has ended. Its sender is back."""
-    await _whatever_the_caller_does(_send_next(conversation_id), name="go on")
+    await _whatever_the_caller_does(partial(_go_on, conversation_id), name="go on")
+
+
+async def _go_on(conversation_id: UUID, tell: Tell[None]) -> None:
+    sent = await in_database_thread(sent_messages.store_next, conversation_id)
+    tell(None)
+    if sent is not None:
+        await _answer(sent, received_at=time.monotonic())
 
 
 def leave_the_queue() -> None:
@@ -156,24 +116,94 @@ def leave_the_queue() -> None:
     _is_leaving.set()
 
 
-async def _send_next(conversation_id: UUID) -> bool:
-    """Whether a waiting message was sent: not where none waits, or a reply runs."""
-    sent = await in_database_thread(sent_messages.store_next, conversation_id)
-    if sent is not None:
-        _launch(sent.reply, received_at=time.monotonic(), message=sent.message)
-    return sent is not None
+async def _whatever_the_caller_does(work: Callable[[Tell[T]], Coroutine[Any, Any, None]], *, name: str) -> T:
+    """Runs it to its end in a task of the process, and gives what it tells on its way: a socket that dies meanwhile
+    must not leave a stored message without its reply. A refusal is an answer to the sender, not a failure."""
+    told: asyncio.Future[T | FrameError | access.NotFound] = asyncio.get_running_loop().create_future()
+    registry.tasks.spawn(_work(work, told), name=name)
+    outcome = await asyncio.shield(told)
+    if isinstance(outcome, FrameError | access.NotFound):
+        raise outcome
+    return outcome
 
 
-async def _tell_others(run: ReplyRun, *, conversation: Conversation, message: Message | None, origin: str) -> None:
-    """A channel layer that is down costs other sockets the news, never the sender the reply."""
+async def _work(
+    work: Callable[[Tell[T]], Coroutine[Any, Any, None]], told: "asyncio.Future[T | FrameError | access.NotFound]"
+) -> None:
     try:
-        if message is not None:
-            await events.announce_message(conversation.pk, message.pk, origin=origin)
-        await events.announce_conversation(conversation.user_id, conversation.pk)
+        await work(told.set_result)
+    except (FrameError, access.NotFound) as refusal:
+        told.set_result(refusal)
+    except asyncio.CancelledError:
+        told.cancel()
+        raise
+    except Exception as error:
+        if told.done():
+            raise
+        told.set_exception(error)
+
+
+async def _answer(sent: Sent | None, *, received_at: float, origin: str = "") -> None:
+    """Writes the reply, and after it those to the messages that have waited for its end."""
+    while sent is not None:
+        run = ReplyRun(sent, received_at=received_at)
+        registry.add(run)
+        telling = registry.tasks.spawn(_tell_others(run, sent, origin), name=f"news of reply {run.reply_id}")
+        try:
+            ended = await run.run()
+        finally:
+            registry.remove(run)
+        await asyncio.wait({telling})
+        following = await _following(run) if ended.has_next and not _is_leaving.is_set() else None
+        if following is None and ended.news is not None:
+            await conversations.tell(ended.news)
+        sent, received_at, origin = following, time.monotonic(), ""
+
+
+async def _following(run: ReplyRun) -> Sent | None:
+    try:
+        return await in_database_thread(sent_messages.store_next, run.conversation_id)
+    except Exception:
+        logger.exception("What waits behind reply %s could not be sent", run.reply_id)
+        return None
+
+
+async def _send_next_or_tell(conversation_id: UUID) -> None:
+    """Sends what has its turn; where a reply runs or nothing waits, others are told how the queue is now."""
+    sent = await in_database_thread(sent_messages.store_next, conversation_id)
+    if sent is None:
+        await _tell_of(conversation_id)
+    else:
+        await _answer(sent, received_at=time.monotonic())
+
+
+async def _tell_others(run: ReplyRun, sent: Sent, origin: str) -> None:
+    """Of the message, then of the conversation, then of the reply.
+
+    A channel layer that is down costs other sockets the news, never the sender the reply.
+    """
+    try:
+        if not sent.is_version:
+            frame = protocol.encode(message_created(sent.message))
+            await events.announce_message(run.conversation_id, frame=frame, origin=origin)
+        await conversations.tell(sent.news)
         await run.log.warmth_is_known.wait()
-        await events.announce_reply(conversation.pk, run.reply_id)
+        # Who hears of it looks for its log.
+        await registry.logs().shared(run.log)
+        await events.announce_reply(run.conversation_id, run.reply_id)
     except Exception:
         logger.exception("Other sockets could not be told of reply %s", run.reply_id)
+
+
+async def _tell_of_takeover(reply: Message) -> None:
+    """After the end of a reply that another process had begun."""
+    await _tell_of(reply.conversation_id)
+
+
+async def _tell_of(conversation_id: UUID) -> None:
+    news = await in_database_thread(conversations.news_of, conversation_id)
+    if news is not None:
+        await conversations.tell(news)
 
 
 def _store_seen(user: User, reply_id: UUID, ttft_ms: int) -> None:

@@ -1,4 +1,7 @@
-"""What a reply has said so far, as API blocks for the row; and stored blocks as a page shows them."""
+"""What a reply has said so far, as API blocks for the row; and stored blocks as a page shows them.
+
+The text itself is kept once, in the reply's log. Here is what the row needs beyond it.
+"""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,26 +15,19 @@ _STREAMED = {"text": "text", "thinking": "thinking", "tool_input": "input"}
 """By kind: the member of the API's block that comes in deltas."""
 
 
-class ReplyContent:
-    """Collects the provider's blocks as the API will want them back."""
+class BlockFacts:
+    """What the log of a reply does not know of its blocks, so that the API gets them back as it gave them."""
 
     def __init__(self) -> None:
         self._began: dict[int, BlockBegan] = {}
-        self._pieces: dict[int, list[str]] = {}
         self._signatures: dict[int, str] = {}
         self._additions: dict[int, list[Mapping[str, Any]]] = {}
         self.bytes_received = 0
 
     def begin(self, event: BlockBegan) -> None:
         self._began[event.index] = event
-        self._pieces[event.index] = []
         if event.kind == "other":
             self.bytes_received += len(json.dumps(event.block))
-
-    def add(self, index: int, text: str) -> None:
-        """`text` is `storable`."""
-        self._pieces[index].append(text)
-        self.bytes_received += len(text.encode())
 
     def sign(self, event: BlockSigned) -> None:
         self._signatures[event.index] = event.signature
@@ -40,24 +36,20 @@ class ReplyContent:
         self._additions.setdefault(event.index, []).append(event.delta)
         self.bytes_received += len(json.dumps(event.delta))
 
-    def text(self) -> str:
-        """All text blocks, joined: what a person reads."""
-        return "".join(self._text(index) for index, began in self._began.items() if began.kind == "text")
+    def api_blocks(self, views: Iterable[BlockView]) -> list[dict[str, Any]]:
+        """As the row stores them: what the API's block began with, what was added to it, known here or not, and the
+        text that the log has. A tool's input stays the text that came, parsed by whoever runs the tool."""
+        texts = {view.block: view.text for view in views}
+        return [self._api_block(index, began, texts.get(index, "")) for index, began in self._began.items()]
 
-    def api_blocks(self) -> list[dict[str, Any]]:
-        """As the row stores them: what the API's block began with, and what was added to it, known here or not. A
-        tool's input stays the text that came, parsed by whoever runs the tool."""
-        return [self._api_block(index, began) for index, began in self._began.items()]
-
-    def _api_block(self, index: int, began: BlockBegan) -> dict[str, Any]:
+    def _api_block(self, index: int, began: BlockBegan, text: str) -> dict[str, Any]:
         streamed = _STREAMED.get(began.kind)
         block = {name: value for name, value in began.block.items() if value is not None and name != streamed}
         for delta in self._additions.get(index, ()):
             _extend(block, delta)
-        return {**storable_json(block), **self._streamed(index, began)}
+        return {**storable_json(block), **self._streamed(index, began, text)}
 
-    def _streamed(self, index: int, began: BlockBegan) -> dict[str, Any]:
-        text = self._text(index)
+    def _streamed(self, index: int, began: BlockBegan, text: str) -> dict[str, Any]:
         match began.kind:
             case "text":
                 return {"type": "text", "text": text}
@@ -68,9 +60,6 @@ class ReplyContent:
                 return {"type": kind, "id": id_, "name": began.name, "input_json": text}
             case _:
                 return {}
-
-    def _text(self, index: int) -> str:
-        return "".join(self._pieces[index])
 
 
 def _extend(block: dict[str, Any], delta: Mapping[str, Any]) -> None:

@@ -11,7 +11,8 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
-from chatapp.protocol import ReplyBlock, ReplyDelta, ReplyFinished
+from chatapp.conversations import reply_states
+from chatapp.protocol import ReplyBlock, ReplyDelta, ReplyFinished, encode
 from chatapp.protocol.views import BlockView
 from warmcache.core.outcomes import RequestWarmth
 
@@ -19,6 +20,9 @@ LogFrame = ReplyDelta | ReplyBlock | ReplyFinished
 
 MAX_HELD_BYTES = 512 * 1024
 """Of frames in one log. What a reply says in minutes; its text so far is kept besides."""
+
+MAX_ENCODED = 16
+"""Of the newest frames the text is kept that sockets send: readers keep pace, and each frame is encoded once."""
 
 FRAME_OVERHEAD_BYTES = 64
 """What a frame counts beyond its text, so that many small ones are bounded too."""
@@ -48,10 +52,6 @@ class Snapshot:
     seq: int
     blocks: Sequence[BlockView]
 
-    def text(self) -> str:
-        """All text blocks, joined."""
-        return "".join(block.text for block in self.blocks if block.kind == "text")
-
 
 def new_epoch() -> str:
     return uuid4().hex[:12]
@@ -76,6 +76,7 @@ class ReplyLog:
         self._held_bytes = 0
         self._blocks: dict[int, BlockView] = {}
         self._texts: dict[int, list[str]] = {}
+        self._encoded: dict[int, str] = {}
         self._has_changed = asyncio.Event()
 
     @property
@@ -85,6 +86,11 @@ class ReplyLog:
     @property
     def epoch(self) -> str:
         return self.head.epoch
+
+    @property
+    def text(self) -> str:
+        """All text blocks so far, joined: what a person reads."""
+        return "".join(self._text_of(b.block) for b in self._blocks.values() if b.kind == "text")
 
     @property
     def is_finished(self) -> bool:
@@ -108,6 +114,7 @@ class ReplyLog:
             raise ValueError(f"Frame {frame.seq} does not follow frame {self.seq}.")
         self.seq = frame.seq
         self._apply(frame)
+        self._encoded.pop(self.seq - MAX_ENCODED, None)
         self._held.append(frame)
         self._held_bytes += _size_of(frame)
         while self._held_bytes > self._max_held_bytes and len(self._held) > 1:
@@ -120,6 +127,7 @@ class ReplyLog:
             raise ValueError(f"Frame {snapshot.seq} lies before frame {self.seq}.")
         self.seq = snapshot.seq
         self._held.clear()
+        self._encoded.clear()
         self._held_bytes = 0
         self._blocks = {block.block: block for block in snapshot.blocks}
         self._texts = {block.block: [block.text] for block in snapshot.blocks}
@@ -166,6 +174,15 @@ class ReplyLog:
                 while self.seq < seq and not self.is_finished and not self.is_abandoned:
                     await self._has_changed.wait()
 
+    def encoded(self, frame: LogFrame) -> str:
+        """One of its frames as the text of a WebSocket frame."""
+        text = self._encoded.get(frame.seq)
+        if text is None:
+            text = encode(frame)
+            if frame.seq > self.seq - MAX_ENCODED:
+                self._encoded[frame.seq] = text
+        return text
+
     def snapshot(self) -> Snapshot:
         return Snapshot(seq=self.seq, blocks=self.blocks())
 
@@ -193,6 +210,7 @@ class ReplyLog:
                     block=frame.block, kind=frame.kind, name=name, text="", state=frame.state
                 )
             case ReplyFinished():
+                reply_states.check_end(frame.status)
                 self.finished = frame
 
     def _wake(self) -> None:

@@ -5,14 +5,14 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from chatapp.conversations import access
+from chatapp.conversations.waiting import waiting_in
 from chatapp.models import Attachment, Conversation, Message, QueuedMessage, User
-from chatapp.protocol import MAX_QUEUED_TEXT_CHARS, FrameError, MessageQueued, MessageSend, MessageWithdrawn
+from chatapp.protocol import FrameError, MessageQueued, MessageSend, MessageWithdrawn
 from chatapp.protocol.limits import LIMITS
-from chatapp.protocol.views import AttachmentView, QueuedView
+from chatapp.protocol.views import AttachmentView
 from chatapp.protocol.words import ErrorCode
 
 LONGEST_TURN = timedelta(seconds=10)
@@ -32,7 +32,7 @@ def add(
     attachments: Sequence[Attachment],
     *,
     behind: Message | None,
-    parent: Message | None,
+    parent_id: UUID | None,
     edit_of: Message | None,
 ) -> QueuedMessage:
     """Behind all others, under the lock of the conversation's row; raises `FrameError` where too many wait."""
@@ -48,28 +48,17 @@ def add(
         client_message_id=frame.client_message_id,
         text=frame.text,
         behind=behind,
-        parent=parent,
+        parent_id=parent_id,
         edit_of=edit_of,
     )
-    Attachment.objects.filter(pk__in=[a.pk for a in attachments]).update(queued=queued)
+    if attachments:
+        Attachment.objects.filter(pk__in=[a.pk for a in attachments]).update(queued=queued)
     return queued
 
 
 def earlier(user: User, client_message_id: UUID) -> QueuedMessage | None:
     """The row of an earlier sending, withdrawn or not."""
     return QueuedMessage.objects.filter(sender=user, client_message_id=client_message_id).first()
-
-
-def standing_in_the_way(conversation: Conversation, user: User, client_message_id: UUID) -> list[QueuedMessage]:
-    """What a new message meets there: its own row of an earlier sending, and those that have their turn before it."""
-    rows = QueuedMessage.objects.filter(conversation=conversation)
-    own = Q(sender=user, client_message_id=client_message_id)
-    return list(rows.filter(own | Q(withdrawn_at=None, is_held=False)))
-
-
-def waiting_in(conversation_id: UUID) -> QuerySet[QueuedMessage]:
-    """Held or not, in order."""
-    return QueuedMessage.objects.filter(conversation=conversation_id, withdrawn_at=None)
 
 
 def next_in(conversation_id: UUID) -> QueuedMessage | None:
@@ -140,19 +129,3 @@ def message_queued(queued: QueuedMessage) -> MessageQueued:
         text=queued.text,
         created_at=queued.created_at,
     )
-
-
-def views_of(conversation_id: UUID) -> Sequence[QueuedView]:
-    """What waits in a conversation, as the page shows it: long texts are cut."""
-    return [
-        QueuedView(
-            message_id=queued.message_id,
-            client_message_id=queued.client_message_id,
-            text=queued.text[:MAX_QUEUED_TEXT_CHARS],
-            chars=len(queued.text),
-            edit_of=queued.edit_of_id,
-            is_held=queued.is_held,
-            created_at=queued.created_at,
-        )
-        for queued in waiting_in(conversation_id)
-    ]

@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import aclosing
 from uuid import UUID
 
-from chatapp.protocol import ReplyStarted, ServerFrame
+from chatapp.protocol import ReplyStarted, ServerFrame, encode
 from chatapp.replies.log import LogGap, ReplyLog
 from warmcache.background.tasks import TaskOwner
 
-Send = Callable[[ServerFrame], Awaitable[None]]
+Send = Callable[[ServerFrame, str], Awaitable[None]]
+"""Takes a frame and its text, which all readers of a log share."""
 
 MAX_KNOWN = 64
 """Replies that a socket remembers to have been told of."""
@@ -73,23 +74,22 @@ class ReplyReaders:
     async def _tell_and_follow(self, log: ReplyLog) -> None:
         await log.warmth_is_known.wait()
         head = log.head
-        await self._send(
-            ReplyStarted(
-                reply_id=head.reply_id,
-                parent_id=head.parent_id,
-                conversation_id=head.conversation_id,
-                epoch=head.epoch,
-                model=head.model,
-                warmth=head.warmth,
-            )
+        started = ReplyStarted(
+            reply_id=head.reply_id,
+            parent_id=head.parent_id,
+            conversation_id=head.conversation_id,
+            epoch=head.epoch,
+            model=head.model,
+            warmth=head.warmth,
         )
+        await self._send(started, encode(started))
         await self._follow(log, 0)
 
     async def _follow(self, log: ReplyLog, after_seq: int) -> None:
         try:
             async with aclosing(log.follow(after_seq)) as frames:
                 async for frame in frames:
-                    await self._send(frame)
+                    await self._send(frame, log.encoded(frame))
         except LogGap:
             # What comes next is another reader's, of another log or none.
             self._by_reply.pop(log.reply_id, None)

@@ -1,5 +1,6 @@
 """One reply as a Redis Stream: its entries, the owner's way to keep it up to date, a reader's way to follow it."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -52,6 +53,8 @@ class StreamMirror:
         self._queued_seq = 0
         self._bases: list[int] = []
         self._bytes_since_base = 0
+        self.is_readable = asyncio.Event()
+        """Set once other processes can find it."""
         self._expiry_renewed_at: float | None = None
         self._finished_at: float | None = None
         self._is_fenced = False
@@ -120,6 +123,7 @@ class StreamMirror:
         else:
             self._written_seq = self._queued_seq
             self.is_settled = True
+            self.is_readable.set()
 
     def _add_base(self, pipeline: Any, seq: int, *, is_new: bool = False) -> None:
         base = Base(head=self._log.head, seq=seq, blocks=self._log.blocks() if seq else [])

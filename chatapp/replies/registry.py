@@ -1,9 +1,8 @@
-"""The replies that this process writes: their launch, the way to each of them, their end with the process.
+"""The replies that this process writes: the way to each of them, and their end with the process.
 
 And the way to the logs of all replies, whoever writes them.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
@@ -11,11 +10,12 @@ from django.conf import settings
 from django.utils import timezone
 
 from chatapp import events
+from chatapp.conversations import prepared_conversations
+from chatapp.conversations.reply_states import STREAMING, Cause
 from chatapp.models import Message
-from chatapp.protocol import ReplyFinished
-from chatapp.protocol.words import ReplyStatus
-from chatapp.replies import rows, stop_requests
+from chatapp.replies import process_events, rows
 from chatapp.replies.logs import MemoryReplyLogs, ReplyLogs
+from chatapp.replies.loop_lag import loop_lag
 from chatapp.replies.redis_logs import RedisReplyLogs
 from chatapp.replies.run import ReplyRun
 from chatapp.replies.takeover import ReplyWatch
@@ -38,61 +38,25 @@ def logs() -> ReplyLogs:
     return _logs
 
 
-async def begin(
-    *, before_told: Callable[[Message], Awaitable[None]], after_end: Callable[[Message], Awaitable[None]]
-) -> None:
+async def begin(*, after_end: Callable[[Message], Awaitable[None]]) -> None:
     """At the start of a server: from now on this process says that it lives, and looks after the replies of those
-    that do not. Both are called for each reply that it ended for a dead owner, as in `launch`."""
-    watch = ReplyWatch(
-        written=_runs,
-        logs=logs(),
-        before_told=before_told,
-        after_end=after_end,
-        lease_seconds=settings.REPLY_LEASE_SECONDS,
-    )
+    that do not. `after_end` is called for each reply that it ended for a dead owner."""
+    watch = ReplyWatch(written=_runs, logs=logs(), after_end=after_end, lease_seconds=settings.REPLY_LEASE_SECONDS)
     if not settings.REDIS_URL:
         await watch.end_all()
     _housekeepers.spawn(watch.look_forever(), name="watch")
-    _housekeepers.spawn(stop_requests.listen_forever(rows.PROCESS, stop_here), name="stop requests")
+    _housekeepers.spawn(process_events.listen_forever(rows.PROCESS, on_stop=stop_here), name="events")
 
 
-def launch(
-    reply: Message,
-    *,
-    received_at: float,
-    while_written: Callable[[ReplyRun], Awaitable[None]],
-    before_told: Callable[[ReplyFinished], Awaitable[None]],
-    after_end: Callable[[ReplyRun], Awaitable[None]],
-) -> None:
-    """Begins to write a reply whose row is committed.
-
-    `before_told` is called when its end is stored and nobody has heard of it, `after_end` when everybody may have.
-    """
-    run = ReplyRun(reply, received_at=received_at, before_told=before_told)
-    _runs[reply.pk] = run
+def add(run: ReplyRun) -> None:
+    """It is about to be written here: from now on it can be read and stopped."""
+    _runs[run.reply_id] = run
     logs().publish(run.log)
-    tasks.spawn(_run(run, while_written, after_end), name=f"reply {reply.pk}")
 
 
-async def _run(
-    run: ReplyRun,
-    while_written: Callable[[ReplyRun], Awaitable[None]],
-    after_end: Callable[[ReplyRun], Awaitable[None]],
-) -> None:
-    writing = asyncio.get_running_loop().create_task(run.run(), name=f"writing {run.reply_id}")
-    try:
-        await while_written(run)
-        await writing
-    finally:
-        writing.cancel()
-        await asyncio.wait({writing})
-        del _runs[run.reply_id]
-        await after_end(run)
-
-
-def is_written_here(reply_id: UUID) -> bool:
-    """Whether this process is writing that reply."""
-    return reply_id in _runs
+def remove(run: ReplyRun) -> None:
+    """It has come to its end."""
+    del _runs[run.reply_id]
 
 
 def count() -> int:
@@ -107,7 +71,7 @@ def is_writing_in(conversation_id: UUID) -> bool:
 
 async def stop(reply: Message) -> None:
     """Closes the upstream call, in whatever process; the text so far is kept. An ended reply is left as it is."""
-    if stop_here(reply.pk) or reply.status != Message.Status.STREAMING:
+    if stop_here(reply.pk) or reply.status != STREAMING:
         return
     await in_database_thread(rows.request_stop, reply.pk, now=timezone.now())
     await events.announce_stop(reply.owner, reply.pk)
@@ -130,7 +94,7 @@ def stop_in(conversation_id: UUID) -> None:
 async def interrupt_all() -> None:
     """At shutdown: every running reply ends as `interrupted`, with its text stored. Put a time limit around it."""
     for run in list(_runs.values()):
-        run.stop(ReplyStatus.INTERRUPTED)
+        run.stop(Cause.SHUTDOWN)
     await tasks.join()
 
 
@@ -142,8 +106,5 @@ async def close() -> None:
     open_logs, _logs = _logs, None
     if open_logs is not None:
         await open_logs.aclose()
-
-
-def is_written(conversation_id: UUID) -> bool:
-    """Whether a reply is being written there, by whomever. In a database thread."""
-    return rows.is_streaming_in(conversation_id)
+    loop_lag.reset()
+    prepared_conversations.store.clear()

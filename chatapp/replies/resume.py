@@ -10,7 +10,7 @@ from chatapp.protocol.words import ReplyStatus
 from chatapp.replies import registry
 from chatapp.replies.content import block_views
 from chatapp.replies.log import ReplyHead, ReplyLog, Snapshot
-from chatapp.replies.run import parent_of
+from chatapp.replies.rows import parent_of
 
 CATCH_UP_SECONDS = 0.25
 """What another process wrote may be on its way: a reader that is ahead of our replica waits this long for it."""

@@ -1,8 +1,4 @@
-"""The life of a reply's row: which states follow which, and every write that moves it. Called in a database thread.
-
-    (new) ──begin──> streaming ──finish──> complete | stopped | interrupted | failed
-                     │  ^                     for good
-                     └──┘ checkpoint, beat
+"""Every write that moves the row of a reply, each as `reply_states` allows it. Called in a database thread.
 
 A row that streams has an owner, the process that writes it. Each of the owner's writes says so in its condition, and
 ending it in the owner's place says which sign of life was the last that was seen: of two that move one row the
@@ -12,12 +8,14 @@ next write, and an owner that lives is never ended by somebody who looked a mome
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 from django.db.models import QuerySet
 
+from chatapp.conversations import reply_states
+from chatapp.conversations.reply_states import STREAMING, Act, Actor, Written
 from chatapp.models import Conversation, Message
 from chatapp.protocol import ReplyFinished
 from chatapp.protocol.views import ErrorView, UsageView
@@ -25,18 +23,8 @@ from chatapp.protocol.words import ReplyStatus
 from chatapp.replies.log import new_epoch
 from warmcache.core.outcomes import RequestWarmth
 
-STREAMING = Message.Status.STREAMING
-ENDS = frozenset(ReplyStatus)
-"""No row leaves one of these."""
-
 PROCESS = uuid4().hex
 """This process, as the owner of replies."""
-
-RESTARTED = ErrorView(
-    code="server_restarted",
-    message="The server was restarted while this reply was being written.",
-    retryable=True,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,18 +46,34 @@ class Streaming:
     is_stop_requested: bool
 
 
-def begin(conversation: Conversation, question: Message, *, owner: str, now: datetime) -> Message:
-    """The row of a reply that `owner` is about to write."""
-    return Message.objects.create(
+def new(conversation: Conversation, question: Message, *, owner: str, now: datetime) -> Message:
+    """The row of a reply that `owner` is about to write, to be stored together with its question."""
+    return Message(
         conversation=conversation,
         parent=question,
         role=Message.Role.ASSISTANT,
         status=STREAMING,
         model=conversation.assistant.model,
+        # Rows are read in the order of their making, and a clock may tell the same time twice.
+        created_at=max(now, question.created_at + timedelta(microseconds=1)),
         owner=owner,
         beat_at=now,
         epoch=new_epoch(),
     )
+
+
+def begin(conversation: Conversation, question: Message, *, owner: str, now: datetime) -> Message:
+    """As `new`, where the question is stored already. Counting the conversation's version is up to the caller."""
+    reply = new(conversation, question, owner=owner, now=now)
+    Message.objects.bulk_create([reply])
+    return reply
+
+
+def parent_of(reply: Message) -> UUID:
+    """The message that a reply answers."""
+    if reply.parent_id is None:
+        raise ValueError(f"Reply {reply.pk} answers no message.")
+    return reply.parent_id
 
 
 def claim_of(reply: Message) -> Claim:
@@ -78,27 +82,40 @@ def claim_of(reply: Message) -> Claim:
 
 def checkpoint(claim: Claim, columns: Mapping[str, Any], *, now: datetime) -> bool:
     """Stores how far it has come. False: the row is gone, ended, or somebody else's."""
-    return _moved(_claimed(claim), {**columns, "beat_at": now})
+    return _moved(_claimed(claim, Act.CHECKPOINT), {**columns, "beat_at": now})
 
 
 def finish(claim: Claim, columns: Mapping[str, Any]) -> bool:
     """Ends it. False: the row is gone, or has an end already."""
-    return _end(_claimed(claim), columns)
+    reply_states.check_end(columns["status"])
+    return _moved(_claimed(claim, Act.END), columns)
+
+
+def end(claim: Claim, columns: Mapping[str, Any]) -> Written:
+    """As `finish`, and tells what stood in the way. Safe to call again after a try whose answer was lost."""
+    if finish(claim, columns):
+        return Written.DONE
+    row = Message.objects.filter(pk=claim.reply_id).values("status", "owner", "epoch", "log_seq").first()
+    if row is None:
+        return Written.GONE
+    ours = {"status": columns["status"], "owner": claim.owner, "epoch": claim.epoch, "log_seq": columns.get("log_seq")}
+    return Written.DONE if row == ours else Written.TAKEN
 
 
 def beat(reply_ids: Collection[UUID], *, now: datetime) -> None:
     """Their owner lives."""
-    Message.objects.filter(pk__in=reply_ids, status=STREAMING).update(beat_at=now)
+    _in_state(Act.BEAT, Actor.OWNER).filter(pk__in=reply_ids).update(beat_at=now)
 
 
 def finish_for_dead(seen: Streaming, columns: Mapping[str, Any]) -> bool:
     """Ends it in its owner's place. False: the owner has moved since it was seen, or somebody else was first."""
-    return _end(_claimed(seen.claim).filter(beat_at=seen.beat_at), columns)
+    reply_states.check_end(columns["status"])
+    return _moved(_claimed(seen.claim, Act.END, Actor.WATCHER).filter(beat_at=seen.beat_at), columns)
 
 
 def request_stop(reply_id: UUID, *, now: datetime) -> None:
     """Whoever writes it obeys at its next look."""
-    Message.objects.filter(pk=reply_id, status=STREAMING).update(stop_requested_at=now)
+    _in_state(Act.ASK_TO_STOP, Actor.PERSON).filter(pk=reply_id).update(stop_requested_at=now)
 
 
 def streaming() -> list[Streaming]:
@@ -117,17 +134,21 @@ def streaming() -> list[Streaming]:
     ]
 
 
+def running_in(conversation_id: UUID) -> QuerySet[Message]:
+    """The replies that are being written there, by whomever: one at most."""
+    return Message.objects.filter(conversation=conversation_id, status=STREAMING)
+
+
 def is_streaming_in(conversation_id: UUID) -> bool:
-    """Whether a reply is being written there, by whomever."""
-    return Message.objects.filter(conversation=conversation_id, status=STREAMING).exists()
+    return running_in(conversation_id).exists()
+
+
+def streaming_in(conversation_id: UUID) -> Message | None:
+    return running_in(conversation_id).order_by("created_at").last()
 
 
 def find(reply_id: UUID) -> Message | None:
     return Message.objects.select_related("conversation").filter(pk=reply_id).first()
-
-
-def exists(reply_id: UUID) -> bool:
-    return Message.objects.filter(pk=reply_id).exists()
 
 
 def finished_columns(finished: ReplyFinished, *, request_id: str, now: datetime) -> dict[str, Any]:
@@ -155,8 +176,7 @@ def finished_columns(finished: ReplyFinished, *, request_id: str, now: datetime)
 
 def finished_frame(reply: Message, *, epoch: str, seq: int) -> ReplyFinished:
     """The end of a row as a frame, for a reader whose log has none."""
-    if reply.status not in ENDS:
-        raise ValueError(f"Reply {reply.pk} has not ended.")
+    reply_states.check_end(reply.status)
     return ReplyFinished(
         reply_id=reply.pk,
         epoch=epoch,
@@ -189,14 +209,12 @@ def usage_view(reply: Message) -> UsageView | None:
     )
 
 
-def _claimed(claim: Claim) -> QuerySet[Message]:
-    return Message.objects.filter(pk=claim.reply_id, status=STREAMING, owner=claim.owner, epoch=claim.epoch)
+def _in_state(act: Act, by: Actor) -> QuerySet[Message]:
+    return Message.objects.filter(status=reply_states.before(act, by))
 
 
-def _end(rows: QuerySet[Message], columns: Mapping[str, Any]) -> bool:
-    if columns["status"] not in ENDS:
-        raise ValueError(f"A reply does not end as {columns['status']}.")
-    return _moved(rows, columns)
+def _claimed(claim: Claim, act: Act, by: Actor = Actor.OWNER) -> QuerySet[Message]:
+    return _in_state(act, by).filter(pk=claim.reply_id, owner=claim.owner, epoch=claim.epoch)
 
 
 def _moved(rows: QuerySet[Message], columns: Mapping[str, Any]) -> bool:

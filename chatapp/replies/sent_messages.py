@@ -1,35 +1,55 @@
 """Stores what a person asks: a message with its reply's row, another version of either, or a message that waits.
 
 Called in a database thread. All of it happens under the lock of the conversation's row, so that of two processes one
-decides first: whether a reply runs, which message is the next, where it goes in the tree.
+decides first: whether a reply runs, which message is the next, where it goes in the tree. What guards against a second
+reply is asked in a statement of its own after the lock: a subquery of the locking statement would not see what the
+lock has waited for.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, Q
 from django.utils import timezone
 
-from chatapp.conversations import access, branches, conversations, prompts
+from chatapp.conversations import access, branches, conversations, prepared_conversations, prompts
+from chatapp.conversations.conversations import News
+from chatapp.conversations.prepared_conversations import PreparedConversation
+from chatapp.conversations.waiting import views_of, waiting_in
 from chatapp.models import Attachment, Conversation, Message, QueuedMessage, User
 from chatapp.protocol import FrameError, MessageSend
+from chatapp.protocol.views import QueuedView
 from chatapp.protocol.words import ErrorCode
-from chatapp.replies import pending, registry, rows
-from chatapp.replies.run import parent_of
+from chatapp.replies import pending, rows
+from chatapp.replies.rows import parent_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """A stored message of a person, and the reply that answers it, at a resend the earlier one."""
+    """A stored message of a person, and the reply that answers it."""
 
     message: Message
     conversation: Conversation
     reply: Message
-    is_resend: bool
+    before: PreparedConversation
+    """What the message follows."""
+    news: News
+    is_version: bool = False
+    """The message was sent before; only the reply is new."""
 
 
-Taken = Sent | QueuedMessage
-"""What became of a message: it has its reply, or it waits, or it waited and was withdrawn."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resent:
+    """A message that was stored before, and the reply that answers it."""
+
+    message: Message
+    reply: Message
+
+
+Taken = Sent | Resent | QueuedMessage
+"""What became of a message: it has its reply, or had it already, or it waits, or it waited and was withdrawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +60,17 @@ class _Place:
     edit_of: Message | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Guards:
+    """What may stand in the way of a new message. `is_queued`, `is_sent`: this very message."""
+
+    is_sent: bool
+    is_queued: bool
+    is_behind_others: bool
+    are_others_waiting: bool
+    is_reply_running: bool
+
+
 def store(user: User, frame: MessageSend) -> Taken:
     """Stores a message with its reply's row, or in the queue while a reply runs; a resend gives the first one's.
 
@@ -47,18 +78,21 @@ def store(user: User, frame: MessageSend) -> Taken:
     """
     try:
         with transaction.atomic():
+            taken: _Stored | Resent | QueuedMessage
             if frame.conversation_id is None:
-                return _earlier_sent(user, frame.client_message_id) or _store_first(user, frame)
-            # One writer at a time: two tabs that send at once must not both find no reply running.
-            conversation = access.conversation_for_user(user, frame.conversation_id, to_write=True)
-            return _earlier_sent(user, frame.client_message_id) or _store_in(conversation, user, frame)
+                taken = _earlier(user, frame.client_message_id) or _store_first(user, frame)
+            else:
+                # One writer at a time: two tabs that send at once must not both find no reply running.
+                conversation = access.conversation_for_user(user, frame.conversation_id, to_write=True)
+                taken = _store_in(conversation, user, frame)
     except (IntegrityError, FrameError, access.NotFound):
         # Two sockets sent the same client_message_id at once and the other one was first: what stood in the way is
         # its own row, or its own use of the attachments. Or the resend says something else than the first did.
-        earlier = _earlier_sent(user, frame.client_message_id) or pending.earlier(user, frame.client_message_id)
+        earlier = _earlier(user, frame.client_message_id) or pending.earlier(user, frame.client_message_id)
         if earlier is None:
             raise
         return earlier
+    return _with_what_it_follows(taken) if isinstance(taken, _Stored) else taken
 
 
 def store_next(conversation_id: UUID) -> Sent | None:
@@ -71,125 +105,174 @@ def store_next(conversation_id: UUID) -> Sent | None:
         return None
     with transaction.atomic():
         conversation = access.conversation_for_user(waiting.sender, conversation_id, to_write=True)
-        if registry.is_written(conversation_id):
+        if rows.is_streaming_in(conversation_id):
             return None
         queued = pending.next_in(conversation_id)
-        return None if queued is None else _store_queued(conversation, queued)
+        stored = None if queued is None else _store_queued(conversation, queued)
+    return None if stored is None else _with_what_it_follows(stored)
 
 
-def may_go_on(reply_id: UUID, conversation_id: UUID) -> bool:
-    """Whether what waits behind this reply may be sent: only if it is whole. Else it is held for its sender's word."""
-    if pending.next_in(conversation_id) is None:
-        return False
-    if Message.objects.filter(pk=reply_id, status=Message.Status.COMPLETE).exists():
-        return True
-    pending.hold_all(conversation_id)
-    return False
-
-
-def store_version(user: User, reply_id: UUID) -> Message:
+def store_version(user: User, reply_id: UUID) -> Sent:
     """The row of another reply to the same message, which becomes the shown one; raises as `store`."""
     with transaction.atomic():
         earlier = access.reply_for_user(user, reply_id)
         conversation = access.conversation_for_user(user, earlier.conversation_id, to_write=True)
-        if registry.is_written(conversation.pk):
+        if rows.is_streaming_in(conversation.pk):
             words = "A reply is still being written here. Stop it, or wait for its end."
             raise FrameError(ErrorCode.REPLY_RUNNING, words, str(reply_id), retryable=True)
         question = access.message_in(conversation, parent_of(earlier))
+        reply = rows.begin(conversation, question, owner=rows.PROCESS, now=timezone.now())
         conversations.touch(conversation, branch=question)
-        return _new_reply(conversation, question)
+        waiting = views_of(conversation.pk)
+    stored = _Stored(message=question, conversation=conversation, reply=reply, waiting=waiting)
+    return replace(_with_what_it_follows(stored), is_version=True)
 
 
-def _earlier_sent(user: User, client_message_id: UUID) -> Sent | None:
-    message = (
-        Message.objects.filter(sender=user, client_message_id=client_message_id).select_related("conversation").first()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stored:
+    """What the transaction has written; the rest is read after its end, when nobody waits for the lock."""
+
+    message: Message
+    conversation: Conversation
+    reply: Message
+    waiting: Sequence[QueuedView] = ()
+    ready: PreparedConversation | None = None
+
+
+def _with_what_it_follows(stored: _Stored) -> Sent:
+    conversation, parent_id = stored.conversation, stored.message.parent_id
+    before = stored.ready
+    if before is None or before.tip_id != parent_id:
+        before = prepared_conversations.before(conversation, parent_id)
+    return Sent(
+        message=stored.message,
+        conversation=conversation,
+        reply=stored.reply,
+        before=before,
+        news=conversations.news_after_message(conversation, stored.waiting),
     )
+
+
+def _earlier(user: User, client_message_id: UUID) -> Resent | None:
+    message = Message.objects.filter(sender=user, client_message_id=client_message_id).first()
     if message is None:
         return None
     reply = message.children.filter(role=Message.Role.ASSISTANT).order_by("created_at").last()
     if reply is None:
         raise LookupError(f"Message {message.pk} was stored without its reply.")
-    return Sent(message=message, conversation=message.conversation, reply=reply, is_resend=True)
+    return Resent(message=message, reply=reply)
 
 
-def _store_first(user: User, frame: MessageSend) -> Sent:
+def _store_first(user: User, frame: MessageSend) -> _Stored:
     attachments = access.unsent_attachments(user, frame.attachment_ids)
     assistant_id = int(frame.assistant_id) if frame.assistant_id is not None else None
     assistant = access.assistant_for_user(user, assistant_id)
-    # A message without a text has files: `protocol.decode` sees to that.
-    conversation = conversations.create(user, assistant, first_text=frame.text.strip() or attachments[0].name)
     if frame.parent_id or frame.edit_of:
         # Of another conversation, since this one has none yet.
         raise access.NotFound("message")
+    # A message without a text has files: `protocol.decode` sees to that.
+    conversation = conversations.create(user, assistant, first_text=frame.text.strip() or attachments[0].name)
     return _store(conversation, _message_of(user, frame), attachments, _Place())
 
 
-def _store_in(conversation: Conversation, user: User, frame: MessageSend) -> Taken:
-    others = pending.standing_in_the_way(conversation, user, frame.client_message_id)
-    earlier = next((queued for queued in others if queued.client_message_id == frame.client_message_id), None)
-    if earlier is not None:
-        return earlier
+def _store_in(conversation: Conversation, user: User, frame: MessageSend) -> _Stored | Resent | QueuedMessage:
+    guards = _look(conversation, user, frame.client_message_id)
+    if guards.is_sent or guards.is_queued:
+        earlier = _earlier(user, frame.client_message_id) or pending.earlier(user, frame.client_message_id)
+        if earlier is not None:
+            return earlier
+    ready = prepared_conversations.current(conversation)
     edit_of = access.question_in(conversation, frame.edit_of) if frame.edit_of else None
-    parent = access.message_in(conversation, frame.parent_id) if frame.parent_id and edit_of is None else None
+    parent_id = frame.parent_id if edit_of is None else None
+    if parent_id and not (ready is not None and ready.tip_id == parent_id):
+        access.message_in(conversation, parent_id)
     attachments = access.unsent_attachments(user, frame.attachment_ids)
-    if registry.is_written(conversation.pk) or others:
-        behind = _running_in(conversation)
-        if parent == behind:
-            parent = None
-        return pending.add(conversation, user, frame, attachments, behind=behind, parent=parent, edit_of=edit_of)
-    place = _place(conversation, parent=parent, edit_of=edit_of)
-    sent = _store(conversation, _message_of(user, frame), attachments, place)
-    conversations.touch(conversation, branch=sent.message)
-    return sent
+    if guards.is_reply_running or guards.is_behind_others:
+        behind = rows.streaming_in(conversation.pk)
+        if behind is not None and parent_id == behind.pk:
+            parent_id = None
+        return pending.add(conversation, user, frame, attachments, behind=behind, parent_id=parent_id, edit_of=edit_of)
+    place = _place(conversation, ready, parent_id=parent_id, edit_of=edit_of)
+    stored = _store(conversation, _message_of(user, frame), attachments, place)
+    conversations.touch(conversation, branch=stored.message)
+    waiting = views_of(conversation.pk) if guards.are_others_waiting else ()
+    return replace(stored, ready=ready, waiting=waiting)
 
 
-def _store_queued(conversation: Conversation, queued: QueuedMessage) -> Sent:
+def _look(conversation: Conversation, user: User, client_message_id: UUID) -> _Guards:
+    """One statement, after the lock."""
+    own = Q(sender=user, client_message_id=client_message_id)
+    waiting = waiting_in(conversation.pk)
+    is_sent, is_queued, is_behind_others, are_others_waiting, is_reply_running = (
+        Conversation.objects.filter(pk=conversation.pk)
+        .values_list(
+            Exists(Message.objects.filter(own)),
+            Exists(QueuedMessage.objects.filter(own)),
+            Exists(waiting.filter(is_held=False)),
+            Exists(waiting),
+            Exists(rows.running_in(conversation.pk)),
+        )
+        .get()
+    )
+    return _Guards(
+        is_sent=is_sent,
+        is_queued=is_queued,
+        is_behind_others=is_behind_others,
+        are_others_waiting=are_others_waiting,
+        is_reply_running=is_reply_running,
+    )
+
+
+def _store_queued(conversation: Conversation, queued: QueuedMessage) -> _Stored:
     message = Message(
         pk=queued.message_id,
         sender=queued.sender,
         client_message_id=queued.client_message_id,
         text=queued.text,
     )
-    place = _place(conversation, parent=queued.parent, edit_of=queued.edit_of, behind=queued.behind)
+    ready = prepared_conversations.current(conversation)
+    place = _place(conversation, ready, parent_id=queued.parent_id, edit_of=queued.edit_of, behind_id=queued.behind_id)
     attachments = list(queued.attachments.all())
-    Attachment.objects.filter(queued=queued).update(queued=None)
+    if attachments:
+        Attachment.objects.filter(queued=queued).update(queued=None)
     queued.delete()
-    sent = _store(conversation, message, attachments, place)
-    conversations.touch(conversation, branch=sent.message)
-    return sent
+    stored = _store(conversation, message, attachments, place)
+    conversations.touch(conversation, branch=stored.message)
+    return replace(stored, ready=ready, waiting=views_of(conversation.pk))
 
 
 def _message_of(user: User, frame: MessageSend) -> Message:
     return Message(sender=user, client_message_id=frame.client_message_id, text=frame.text)
 
 
-def _running_in(conversation: Conversation) -> Message | None:
-    return conversation.messages.filter(status=Message.Status.STREAMING).order_by("created_at").last()
-
-
 def _place(
-    conversation: Conversation, *, parent: Message | None, edit_of: Message | None, behind: Message | None = None
+    conversation: Conversation,
+    ready: PreparedConversation | None,
+    *,
+    parent_id: UUID | None,
+    edit_of: Message | None,
+    behind_id: UUID | None = None,
 ) -> _Place:
     """Beside the message that is edited; behind the named one; else at the end of the branch: of the one that the
     message was written on, where it had to wait, or of the one that is shown."""
     if edit_of is not None:
         return _Place(parent_id=branches.tree_of(conversation.pk).parent_of(edit_of.pk), edit_of=edit_of)
-    if parent is not None:
-        return _Place(parent_id=parent.pk)
-    through = conversation.branch_id if behind is None else behind.pk
+    if parent_id is not None:
+        return _Place(parent_id=parent_id)
+    if ready is not None and behind_id in (None, ready.tip_id):
+        return _Place(parent_id=ready.tip_id)
+    through = conversation.branch_id if behind_id is None else behind_id
     return _Place(parent_id=branches.end_of(conversation.pk, through=through))
 
 
-def _store(conversation: Conversation, message: Message, attachments: list[Attachment], place: _Place) -> Sent:
+def _store(conversation: Conversation, message: Message, attachments: list[Attachment], place: _Place) -> _Stored:
     message.conversation = conversation
     message.role = Message.Role.USER
     message.parent_id = place.parent_id
     message.edit_of = place.edit_of
     message.content = prompts.message_content(message.text, attachments, edit_of=place.edit_of)
-    message.save(force_insert=True)
-    Attachment.objects.filter(pk__in=[a.pk for a in attachments]).update(message=message)
-    return Sent(message=message, conversation=conversation, reply=_new_reply(conversation, message), is_resend=False)
-
-
-def _new_reply(conversation: Conversation, question: Message) -> Message:
-    return rows.begin(conversation, question, owner=rows.PROCESS, now=timezone.now())
+    reply = rows.new(conversation, message, owner=rows.PROCESS, now=timezone.now())
+    Message.objects.bulk_create([message, reply])
+    if attachments:
+        Attachment.objects.filter(pk__in=[a.pk for a in attachments]).update(message=message)
+    return _Stored(message=message, conversation=conversation, reply=reply)

@@ -19,9 +19,11 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from chatapp.conversations import reply_states
+from chatapp.conversations.reply_states import Cause
 from chatapp.models import Message
 from chatapp.protocol import ReplyFinished
-from chatapp.protocol.words import ReplyStatus
+from chatapp.replies import ends
 from chatapp.replies import rows as reply_rows
 from chatapp.replies.content import api_blocks_of
 from chatapp.replies.log import ReplyLog
@@ -55,22 +57,20 @@ class _Silence:
 
 
 class ReplyWatch:
-    """One per process. `written` are the replies that it writes now. For each one that it ended for a dead owner
-    `before_told` is called before its readers hear of it, and `after_end` afterwards."""
+    """One per process. `written` are the replies that it writes now. `after_end` is called for each one that it ended
+    for a dead owner."""
 
     def __init__(
         self,
         *,
         written: Mapping[UUID, Writing],
         logs: ReplyLogs,
-        before_told: Callable[[Message], Awaitable[None]],
         after_end: Callable[[Message], Awaitable[None]],
         lease_seconds: float,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._written = written
         self._logs = logs
-        self._before_told = before_told
         self._after_end = after_end
         self._lease_seconds = lease_seconds
         self._monotonic = monotonic
@@ -177,17 +177,11 @@ class ReplyWatch:
             return
         log = await self._log_of(seen)
         finished = _end_of(reply, log)
-        columns = {
-            **_content_columns(reply, log),
-            **reply_rows.finished_columns(finished, request_id=reply.request_id, now=timezone.now()),
-        }
-        if not await in_database_thread(reply_rows.finish_for_dead, seen, columns):
+        content = _content_columns(reply, log)
+        if not await in_database_thread(ends.store_for_dead, seen, finished, content, request_id=reply.request_id):
             return
         logger.warning("Reply %s was given up by its process; it is %s", reply.pk, finished.status)
-        try:
-            await self._before_told(reply)
-        finally:
-            await self._logs.end(reply.pk, finished)
+        await self._logs.end(reply.pk, finished)
         await self._after_end(reply)
 
     async def _end_replicas(self, rows: Mapping[UUID, Streaming]) -> None:
@@ -198,7 +192,7 @@ class ReplyWatch:
             reply = await in_database_thread(reply_rows.find, log.reply_id)
             if log.is_finished:
                 continue
-            if reply is not None and reply.text == log.snapshot().text():
+            if reply is not None and reply.text == log.text:
                 log.append(reply_rows.finished_frame(reply, epoch=log.epoch, seq=log.seq + 1))
             else:
                 log.abandon()
@@ -212,9 +206,9 @@ def _end_of(reply: Message, log: ReplyLog | None) -> ReplyFinished:
         reply_id=reply.pk,
         epoch=reply.epoch,
         seq=max(reply.log_seq, log.seq if log else 0) + 1,
-        status=ReplyStatus.INTERRUPTED,
+        status=reply_states.status_after(Cause.OWNER_DIED),
         stop_reason=None,
-        error=reply_rows.RESTARTED,
+        error=reply_states.error_of(Cause.OWNER_DIED),
         usage=None,
         warmth=log.head.warmth if log else RequestWarmth.COLD,
         ttft_ms=None,
@@ -227,5 +221,4 @@ def _content_columns(reply: Message, log: ReplyLog | None) -> dict[str, Any]:
     """The log's content where that is newer than what is stored."""
     if log is None or log.seq <= reply.log_seq:
         return {}
-    snapshot = log.snapshot()
-    return {"text": snapshot.text(), "content": api_blocks_of(snapshot.blocks, stored=reply.content)}
+    return {"text": log.text, "content": api_blocks_of(log.blocks(), stored=reply.content)}

@@ -1,8 +1,8 @@
 """The channel layer between processes: channels_redis' Pub/Sub, whose sockets outlive Redis.
 
-It carries small control events, never text. While Redis cannot be reached, sockets open and stay open, events still
-reach the sockets of the process that sends them, and those for others wait. One task per process listens and
-subscribes again when Redis is back; then every socket here gets a `news.missed` event, because what others said
+It carries what has changed, never the tokens of a reply. While Redis cannot be reached, sockets open and stay open,
+events still reach the sockets of the process that sends them, and those for others wait. One task per process listens
+and subscribes again when Redis is back; then every socket here gets a `news.missed` event, because what others said
 meanwhile is lost to it.
 """
 
@@ -36,6 +36,9 @@ SILENT_SECONDS = 5.0
 
 PUBLISHERS = 10
 MAX_UNSENT = 1_000
+MAX_UNSENT_BYTES = 8 * 1024 * 1024
+"""Of events that wait for Redis; the oldest are dropped first."""
+
 MAX_NAMES_AT_ONCE = 500
 LOST = (RedisError, OSError, TimeoutError)
 
@@ -96,7 +99,8 @@ class SteadyShard:
         self._is_away = False
         self._commands = asyncio.Lock()
         self._slots = asyncio.Semaphore(PUBLISHERS)
-        self._unsent: deque[tuple[str, bytes]] = deque(maxlen=MAX_UNSENT)
+        self._unsent: deque[tuple[str, bytes]] = deque()
+        self._unsent_bytes = 0
         self._echoes: Counter[tuple[str, bytes]] = Counter()
 
     async def subscribe(self, name: str) -> None:
@@ -118,6 +122,9 @@ class SteadyShard:
             return
         self._layer.deliver(name, data)
         self._unsent.append((name, data))
+        self._unsent_bytes += len(data)
+        while len(self._unsent) > MAX_UNSENT or self._unsent_bytes > MAX_UNSENT_BYTES:
+            self._unsent_bytes -= len(self._unsent.popleft()[1])
 
     async def flush(self) -> None:
         """Forgets everything and closes the connections."""
@@ -222,7 +229,9 @@ class SteadyShard:
             if not await self._published(name, data):
                 self._echoes -= Counter({(name, data): 1})
                 return
-            self._unsent.popleft()
+            if self._unsent and self._unsent[0] == (name, data):
+                self._unsent.popleft()
+                self._unsent_bytes -= len(data)
 
     def _lose(self, error: BaseException | None) -> None:
         self._first_try.set()

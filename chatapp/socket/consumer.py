@@ -7,12 +7,14 @@ from typing import Any
 from uuid import UUID
 
 from chatapp import events, protocol
-from chatapp.conversations import access, conversations
+from chatapp.conversations import conversations
+from chatapp.conversations.acks import message_created
 from chatapp.models import QueuedMessage
 from chatapp.protocol import limits
 from chatapp.replies import actions, pending, registry, resume
+from chatapp.replies.patient_writes import DATABASE_TROUBLE
 from chatapp.replies.readers import ReplyReaders
-from chatapp.replies.run import DATABASE_TROUBLE
+from chatapp.replies.sent_messages import Resent
 from chatapp.socket import conversation_states, history
 from chatapp.socket.session import SignedInSocket
 from chatapp.warming.typing import Draft, TypingWatch
@@ -125,7 +127,7 @@ class ChatConsumer(SignedInSocket):
             end = await conversation_states.end_of(self.user, reply_id) if opened.log is None else None
         except DATABASE_TROUBLE as error:
             logger.warning("What became of reply %s is told later: %s", reply_id, error)
-            lost = {"type": "reply.lost", "conversation_id": str(conversation_id), "message_id": str(reply_id)}
+            lost = {"type": "reply.lost", "conversation_id": str(conversation_id), "reply_id": str(reply_id)}
             self.make_up(reply_id, partial(self.hear, self.reply_lost, lost))
             return
         await self.show(opened)
@@ -144,11 +146,12 @@ class ChatConsumer(SignedInSocket):
             await self.subscribe(sent.conversation_id)
             await self.send_frame(pending.answer_to(sent))
             return
-        knows_reply = sent.is_resend and sent.conversation.pk in self.opened
-        await self.subscribe(sent.conversation.pk)
-        await self.send_frame(conversation_states.message_created(sent.message))
+        conversation_id = sent.message.conversation_id
+        knows_reply = isinstance(sent, Resent) and conversation_id in self.opened
+        await self.subscribe(conversation_id)
+        await self.send_frame(message_created(sent.message))
         if not knows_reply:
-            await self.read_reply(sent.conversation.pk, sent.reply.pk)
+            await self.read_reply(conversation_id, sent.reply.pk)
 
     async def read_reply(self, conversation_id: UUID, reply_id: UUID) -> None:
         """From its beginning; a short one may have ended before its news is taken, and its log may be gone."""
@@ -160,33 +163,30 @@ class ChatConsumer(SignedInSocket):
 
     # Events of the channel layer
 
-    async def message_created(self, event: events.ConversationEvent) -> None:
-        conversation_id = UUID(event["conversation_id"])
-        if event["origin"] == self.channel_name or conversation_id not in self.opened:
-            return
-        conversation = await in_database_thread(access.conversation_for_user, self.user, conversation_id)
-        message = await in_database_thread(access.message_in, conversation, UUID(event["message_id"]))
-        await self.send_frame(conversation_states.message_created(message))
+    async def message_created(self, event: events.MessageEvent) -> None:
+        if event["origin"] != self.channel_name and UUID(event["conversation_id"]) in self.opened:
+            await self.send_text(event["frame"])
 
-    async def reply_started(self, event: events.ConversationEvent) -> None:
+    async def reply_started(self, event: events.ReplyEvent) -> None:
         conversation_id = UUID(event["conversation_id"])
         if conversation_id in self.opened:
-            await self.read_reply(conversation_id, UUID(event["message_id"]))
+            await self.read_reply(conversation_id, UUID(event["reply_id"]))
 
     async def reply_lost(self, event: dict[str, Any]) -> None:
         """What `begin_anew` could not do at once."""
-        await self.begin_anew(UUID(event["conversation_id"]), UUID(event["message_id"]))
+        await self.begin_anew(UUID(event["conversation_id"]), UUID(event["reply_id"]))
 
     async def conversation_updated(self, event: events.ConversationEvent) -> None:
         conversation_id = UUID(event["conversation_id"])
         self.watch.forget(conversation_id)
-        view = await conversation_states.current_view(self.user, conversation_id)
-        await self.send_frame(protocol.ConversationUpdated(conversation=view))
+        is_open = conversation_id in self.opened
+        await self.send_text(event["frame"] if is_open else event["light_frame"])
         # While a reply is written its own request warms the prefix, and reading all of it would be in its way.
-        if conversation_id in self.opened and not registry.is_writing_in(conversation_id):
-            self.warmth.refresh(Draft(conversation_id=conversation_id))
+        is_written = event["is_written"] or registry.is_writing_in(conversation_id)
+        if is_open and not is_written:
+            self.warmth.refresh(Draft(conversation_id=conversation_id), version=event["version"])
 
-    async def conversation_deleted(self, event: events.ConversationEvent) -> None:
+    async def conversation_deleted(self, event: events.DeletionEvent) -> None:
         conversation_id = UUID(event["conversation_id"])
         self.watch.forget(conversation_id)
         registry.stop_in(conversation_id)
@@ -205,7 +205,7 @@ class ChatConsumer(SignedInSocket):
         elif self.opened and not self.is_closing:
             await self.show(await conversation_states.open_conversation(self.user, next(reversed(self.opened)), None))
 
-    async def session_ended(self, event: dict[str, Any]) -> None:
+    async def session_ended(self, event: events.SignOutEvent) -> None:
         await self.is_signed_in(max_age_seconds=0)
 
     async def subscribe(self, conversation_id: UUID) -> None:

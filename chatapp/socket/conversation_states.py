@@ -7,9 +7,10 @@ from uuid import UUID
 from chatapp.conversations import access
 from chatapp.conversations.branches import MessageTree, outline_of
 from chatapp.conversations.conversations import assistant_view, conversation_view
+from chatapp.conversations.waiting import views_of
 from chatapp.models import Assistant, Conversation, Message, User
-from chatapp.protocol import ConversationState, MessageCreated, ReplyFinished
-from chatapp.protocol.views import ConversationView, Cursor, QueuedView
+from chatapp.protocol import ConversationState, ReplyFinished
+from chatapp.protocol.views import Cursor, QueuedView
 from chatapp.replies import pending, resume, rows
 from chatapp.replies.log import ReplyLog
 from chatapp.socket import history
@@ -82,31 +83,11 @@ async def end_of(user: User, reply_id: UUID) -> ReplyFinished | None:
     return rows.finished_frame(reply, epoch=reply.epoch, seq=reply.log_seq)
 
 
-async def current_view(user: User, conversation_id: UUID) -> ConversationView:
-    """A conversation's title, branch and queue, for those who hear that something of it has changed."""
-    return await in_database_thread(_load_view, user, conversation_id)
-
-
 async def open_new_chat(user: User, assistant_id: int | None) -> ConversationState:
     """The empty state of a chat that has not begun."""
     assistant: Assistant = await in_database_thread(access.assistant_for_user, user, assistant_id)
     return ConversationState(
         conversation=None, assistant=assistant_view(assistant), messages=[], earlier=0, reply=None, recovered=False
-    )
-
-
-def message_created(message: Message) -> MessageCreated:
-    """The ack of a stored message, the same at every resend."""
-    if message.client_message_id is None:
-        raise ValueError(f"Message {message.pk} was not sent by a browser.")
-    return MessageCreated(
-        client_message_id=message.client_message_id,
-        message_id=message.pk,
-        conversation_id=message.conversation_id,
-        parent_id=message.parent_id,
-        text=message.text,
-        attachments=history.attached_names(message),
-        created_at=message.created_at,
     )
 
 
@@ -128,7 +109,7 @@ def _load(user: User, conversation_id: UUID) -> _Loaded:
         tree=tree,
         part=part,
         streaming=_streaming(tree, part),
-        queue=pending.views_of(conversation_id),
+        queue=views_of(conversation_id),
     )
 
 
@@ -139,8 +120,3 @@ def _streaming(tree: MessageTree, part: HistoryPart) -> Message | None:
         return None
     reply = part.rows.get(outlined.pk) or Message.objects.filter(pk=outlined.pk).first()
     return reply if reply is not None and reply.status == Message.Status.STREAMING else None
-
-
-def _load_view(user: User, conversation_id: UUID) -> ConversationView:
-    conversation = access.conversation_for_user(user, conversation_id)
-    return conversation_view(conversation, pending.views_of(conversation_id))

@@ -12,6 +12,7 @@ from django.db.models import Case, F, Func, IntegerField, TextField, When
 from django.db.models.functions import Cast
 
 from chatapp.conversations import access
+from chatapp.conversations.acks import attached_names
 from chatapp.conversations.branches import MessageTree, outline_of
 from chatapp.models import Conversation, Message, User
 from chatapp.protocol import FrameError, HistoryLoad, HistoryPage
@@ -88,11 +89,6 @@ def message_view(message: Message, siblings: Sequence[UUID]) -> MessageView:
         cost_usd=None if message.cost_usd is None else format(message.cost_usd, "f"),
         warm_up_id=message.warm_up_id,
     )
-
-
-def attached_names(message: Message) -> list[str]:
-    """The names of a person's files, told by the blocks that they became."""
-    return [str(block.get("title", "")) for block in message.content if block.get("type") == "document"]
 
 
 class ByteLength(Func):

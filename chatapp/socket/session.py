@@ -21,7 +21,7 @@ from chatapp.process import open_sockets
 from chatapp.process.health import health
 from chatapp.protocol import limits
 from chatapp.protocol.words import ErrorCode
-from chatapp.replies.run import DATABASE_TROUBLE
+from chatapp.replies.patient_writes import DATABASE_TROUBLE
 from chatapp.socket.buckets import SocketBuckets
 from chatapp.socket.lane import Job, Lane
 from chatapp.socket.send_window import SendWindow
@@ -256,25 +256,29 @@ class SignedInSocket(AsyncWebsocketConsumer):
             await self.close(protocol.CLOSE_ABUSE)
 
     async def send_frame(self, frame: protocol.ServerFrame) -> int:
-        """Waits where the browser reads slowly. Returns the frame's size in bytes.
+        """Waits where the browser reads slowly. Returns the frame's size in bytes."""
+        return await self.send_text(protocol.encode(frame))
+
+    async def send_text(self, text: str) -> int:
+        """As `send_frame`, for a frame that was encoded once for all who get it.
 
         Everything that a page is sent goes through here, and no WebSocket message is larger than `MAX_SENT_BYTES`.
         """
-        texts = [] if self.is_closing else protocol.texts_of(frame, number=next(self.frame_numbers))
-        for text in texts:
+        texts = [] if self.is_closing else protocol.parts_of(text, number=next(self.frame_numbers))
+        for part in texts:
             if self.is_closing:
                 break
             try:
-                await self.send(text_data=text)
+                await self.send(text_data=part)
             except (Disconnected, OSError):
                 self.is_closing = True  # gone before it said so: a tab was closed
         return sum(map(len, texts))
 
-    async def send_reply_frame(self, frame: protocol.ServerFrame) -> None:
-        """As `send_frame`, for what the page acknowledges: waits also where the page shows it slowly."""
+    async def send_reply_frame(self, frame: protocol.ServerFrame, text: str) -> None:
+        """As `send_text`, for what the page acknowledges: waits also where the page shows it slowly."""
         if not self.is_closing and not await self.window.has_room():
             await self.close(protocol.CLOSE_TOO_SLOW)
-        size_bytes = await self.send_frame(frame)
+        size_bytes = await self.send_text(text)
         if isinstance(frame, protocol.ReplyDelta | protocol.ReplyBlock | protocol.ReplyFinished):
             self.window.sent(frame.reply_id, frame.seq, size_bytes)
 

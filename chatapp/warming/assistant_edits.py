@@ -1,11 +1,13 @@
-"""Counts edits of assistants and documents in this process, so that what was read before one is known to be stale.
+"""Counts edits of assistants and documents, so that what was read before one is known to be stale.
 
-An edit in another process is noticed when the reader's own time limit runs out.
+In the assistant's row for all processes (`revision`), and in the memory of this one for those who ask no database: to
+them an edit in another process is known when their own time limit runs out.
 """
 
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F
 from django.db.models.signals import post_delete, post_save
 
 from chatapp.models import Assistant, Document
@@ -25,7 +27,9 @@ def watch() -> None:
             signal.connect(_note, sender=model, dispatch_uid=f"assistant edits {model.__name__} {id(signal)}")
 
 
-def _note(**_: Any) -> None:
+def _note(instance: Assistant | Document, **_: Any) -> None:
+    assistant_id = instance.assistant_id if isinstance(instance, Document) else instance.pk
+    Assistant.objects.filter(pk=assistant_id).update(revision=F("revision") + 1)
     # What is read before the commit is still the old text.
     transaction.on_commit(_add_one)
 

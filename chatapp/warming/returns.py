@@ -3,10 +3,9 @@
 import functools
 from uuid import UUID
 
-from chatapp.conversations import prompts
-from chatapp.models import Conversation
+from chatapp.conversations import access, prepared_conversations
 from warmcache import services as warmcache
-from warmcache.core.prefix import Prompt
+from warmcache.core.prefix import PreparedPrompt
 
 
 def place_of(conversation_id: UUID) -> str:
@@ -25,6 +24,6 @@ def expect(conversation_id: UUID, result: warmcache.Result, *, user_id: int, lab
     )
 
 
-def _load(conversation_id: UUID) -> Prompt | None:
-    conversation = Conversation.objects.select_related("assistant").filter(pk=conversation_id).first()
-    return None if conversation is None else prompts.prompt_for_next_message(conversation)
+def _load(conversation_id: UUID) -> PreparedPrompt | None:
+    conversation = access.with_assistant().filter(pk=conversation_id).first()
+    return None if conversation is None else prepared_conversations.of(conversation).prompt

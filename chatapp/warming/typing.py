@@ -4,15 +4,18 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from uuid import UUID
 
-from chatapp.conversations import access, prompts
-from chatapp.models import Assistant, Conversation, User
+from chatapp.conversations import access, prepared_conversations, prompts
+from chatapp.conversations.prepared_conversations import PreparedConversation
+from chatapp.models import User
 from chatapp.warming import assistant_edits, returns
+from chatapp.warming.shared_reads import SharedReads
 from warmcache import services as warmcache
 from warmcache.background.database import in_database_thread
 from warmcache.core.intents import Intent
-from warmcache.core.prefix import Prefix, Prompt
+from warmcache.core.prefix import Prefix, PreparedPrompt
 
 MAX_OUTLINES = 16
 """Drafts that one socket may have open; the least recently used is forgotten."""
@@ -65,16 +68,26 @@ class TypingWatch:
         assistant = await in_database_thread(access.assistant_for_user, self._user, None)
         return replace(draft, assistant_id=assistant.pk)
 
-    async def warmth(self, draft: Draft) -> warmcache.Warmth:
-        """What is believed of this draft's prefix now; decides nothing."""
+    async def warmth(self, draft: Draft, *, version: int | None = None) -> warmcache.Warmth:
+        """What is believed of this draft's prefix now; decides nothing. `version`: what the conversation has come to,
+        where that is known already. Who asks for the same at the same time is answered together."""
         known = self._known(draft)
-        if known is not None:
-            return await warmcache.warmth_of(known.prefix)
-        edits = assistant_edits.count()
-        prompt, label = await in_database_thread(_load, self._user, draft)
-        prefix = warmcache.outline(prompt, label=label)
-        self._remember(draft, prefix, label, edits)
-        return await warmcache.warmth_of(prefix)
+        if known is None:
+            edits = assistant_edits.count()
+            loaded = await self._loaded(draft, version)
+            prefix = _outline(loaded)
+            self._remember(draft, prefix, loaded.label, edits)
+        else:
+            prefix = known.prefix
+        return await _reads.of(prefix, partial(warmcache.warmth_of, prefix))
+
+    async def _loaded(self, draft: Draft, version: int | None = None) -> "_Loaded":
+        if version is not None and draft.conversation_id is not None:
+            ready = prepared_conversations.store.at_version(draft.conversation_id, version)
+            if ready is not None and ready.user_id == self._user.pk and not draft.attachment_ids:
+                return _Loaded(prompt=ready.prompt, label=ready.label, ready=ready)
+        read = partial(in_database_thread, _load, self._user, draft)
+        return await _reads.of((self._user.pk, draft, version), read)
 
     def forget(self, conversation_id: UUID) -> None:
         """The conversation has grown or is gone."""
@@ -91,12 +104,12 @@ class TypingWatch:
             if skipped is not None:
                 return skipped
         edits = assistant_edits.count()
-        prompt, label = await in_database_thread(_load, self._user, draft)
+        loaded = await self._loaded(draft)
         place = returns.place_of(draft.conversation_id) if draft.conversation_id else ""
         attempt = await warmcache.prewarm_prefix(
-            prompt, intent=intent, label=label, subject=subject, place=place, chars=chars
+            loaded.prompt, intent=intent, label=loaded.label, subject=subject, place=place, chars=chars
         )
-        self._remember(draft, attempt.prefix, label, edits)
+        self._remember(draft, attempt.prefix, loaded.label, edits)
         return attempt
 
     def _names_new_attachment(self, draft: Draft) -> bool:
@@ -124,15 +137,32 @@ class TypingWatch:
             self._outlines.popitem(last=False)
 
 
-def _load(user: User, draft: Draft) -> tuple[Prompt, str]:
-    attachments = access.unsent_attachments(user, draft.attachment_ids)
-    place = _place(user, draft)
-    if isinstance(place, Conversation):
-        return prompts.prompt_for_next_message(place, attachments), place.assistant.slug
-    return prompts.prompt_for_new_chat(place, attachments), place.slug
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Loaded:
+    prompt: PreparedPrompt
+    label: str
+    ready: PreparedConversation | None = None
+    """Whose prompt it is, where nothing is attached."""
 
 
-def _place(user: User, draft: Draft) -> Conversation | Assistant:
-    if draft.conversation_id is not None:
-        return access.conversation_for_user(user, draft.conversation_id)
-    return access.assistant_for_user(user, draft.assistant_id)
+_reads = SharedReads()
+
+
+def _load(user: User, draft: Draft) -> _Loaded:
+    blocks = prompts.attachment_blocks(access.unsent_attachments(user, draft.attachment_ids))
+    if draft.conversation_id is None:
+        assistant = access.assistant_for_user(user, draft.assistant_id)
+        shared = prepared_conversations.shared_prompt(assistant)
+        return _Loaded(prompt=shared.with_draft(blocks) if blocks else shared, label=assistant.slug)
+    ready = prepared_conversations.of(access.conversation_for_user(user, draft.conversation_id))
+    return _Loaded(prompt=ready.with_draft(blocks), label=ready.label, ready=None if blocks else ready)
+
+
+def _outline(loaded: _Loaded) -> Prefix:
+    """Hashes the prompt, once for all who show it here."""
+    ready = loaded.ready
+    if ready is None:
+        return warmcache.outline(loaded.prompt, label=loaded.label)
+    if ready.outline is None:
+        ready.outline = warmcache.outline(loaded.prompt, label=loaded.label)
+    return ready.outline

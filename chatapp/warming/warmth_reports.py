@@ -45,9 +45,10 @@ class WarmthReports:
         """Takes the opening of a chat, in a task: the prompt has to be read first."""
         self._tasks.spawn(self._report_opened(draft), name="opened")
 
-    def refresh(self, draft: Draft) -> None:
-        """Reports what is believed now, in a task: the prompt may have to be read first."""
-        self._tasks.spawn(self._report_current(draft), name="current")
+    def refresh(self, draft: Draft, *, version: int | None = None) -> None:
+        """Reports what is believed now, in a task: the prompt may have to be read first. `version` as in
+        `TypingWatch.warmth`."""
+        self._tasks.spawn(self._report_current(draft, version), name="current")
 
     async def close(self) -> None:
         await self._tasks.close()
@@ -80,9 +81,9 @@ class WarmthReports:
         finally:
             self._awaited.discard(draft)
 
-    async def _report_current(self, draft: Draft) -> None:
+    async def _report_current(self, draft: Draft, version: int | None = None) -> None:
         try:
-            await self._report(draft, await self._watch.warmth(draft))
+            await self._report(draft, await self._watch.warmth(draft, version=version))
         except access.NotFound:
             return
 

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
@@ -10,9 +11,10 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db.backends.utils import CursorWrapper
 
+from chatapp.conversations import prepared_conversations
 from chatapp.models import Assistant, User
 from chatapp.process import shutdown
-from chatapp.replies import run
+from chatapp.replies import loop_lag
 from tests import patience
 from tests.chatapp.sockets import Tab, cookie_of, sign_in
 from tests.factories import make_assistant, make_user
@@ -28,6 +30,7 @@ PATIENCES = (
     *patience.PATIENCES,
     "chatapp.socket.channel_layer.COMMAND_SECONDS",
     "chatapp.replies.redis_logs.COMMAND_SECONDS",
+    "chatapp.replies.run.LAST_WRITE_SECONDS",
     "chatapp.socket.session.LAST_WORK_SECONDS",
     "chatapp.socket.session.PONG_SECONDS",
     "chatapp.process.upstream.LOCAL_PROBE_SECONDS",
@@ -44,6 +47,13 @@ def machine_may_be_slow(monkeypatch) -> None:
     for name in PATIENCES:
         monkeypatch.setattr(name, PATIENCE_SECONDS)
     monkeypatch.setattr(settings, "SHUTDOWN_SECONDS", shutdown.USUAL_SECONDS * PATIENCE_SECONDS)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_ready() -> Iterator[None]:
+    """Ids of rows come again in the next test's database."""
+    yield
+    prepared_conversations.store.clear()
 
 
 @pytest.fixture
@@ -133,5 +143,5 @@ def queries(monkeypatch) -> list[str]:
 
 @pytest.fixture
 def frame_per_delta(monkeypatch) -> None:
-    """Every delta of the provider is a frame of its own."""
-    monkeypatch.setattr(run, "COALESCE_SECONDS", 0.0)
+    """Every delta of the provider is a frame of its own, however busy the machine is."""
+    monkeypatch.setattr(loop_lag, "BEHIND_SECONDS", math.inf)

@@ -40,29 +40,31 @@ def test_names_of_groups_are_legal_and_all_different():
 
 async def test_a_message_is_told_to_those_who_have_its_conversation_open(heard):
     listen, next_event = heard
-    conversation_id, message_id = uuid4(), uuid4()
+    conversation_id, reply_id = uuid4(), uuid4()
     await listen(events.conversation_group(conversation_id))
 
-    await events.announce_message(conversation_id, message_id, origin="a.channel")
-    await events.announce_reply(conversation_id, message_id)
+    await events.announce_message(conversation_id, frame='{"type": "message.created"}', origin="a.channel")
+    await events.announce_reply(conversation_id, reply_id)
 
     assert await next_event() == {
         "type": "message.created",
         "conversation_id": str(conversation_id),
-        "message_id": str(message_id),
         "origin": "a.channel",
+        "frame": '{"type": "message.created"}',
     }
-    assert (await next_event())["type"] == "reply.started"
+    started = {"type": "reply.started", "conversation_id": str(conversation_id), "reply_id": str(reply_id)}
+    assert await next_event() == started
 
 
 async def test_a_conversation_s_news_go_to_its_owner(heard):
     listen, next_event = heard
     conversation_id = uuid4()
     await listen(events.user_group(7))
+    news = {"frame": "{}", "light_frame": "{}", "version": 3, "is_written": False}
 
-    await events.announce_conversation(8, uuid4())
-    await events.announce_conversation(7, conversation_id)
-    await events.announce_conversation(7, conversation_id, is_deleted=True)
+    await events.announce_conversation(8, uuid4(), **news)
+    await events.announce_conversation(7, conversation_id, **news)
+    await events.announce_deletion(7, conversation_id)
     await events.announce_sign_out(7)
 
     told = [await next_event() for _ in range(3)]

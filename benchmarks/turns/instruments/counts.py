@@ -1,10 +1,11 @@
-"""Notes what a server asks of others: SQL, new connections, hops to threads, Redis, calls to the provider.
+"""Records what a server asks of others: SQL, new connections, hops to threads, Redis, calls to the provider.
 
-Each event is `[kind, detail, nanoseconds]`, in the order of its beginning.
+Each event is `[kind, detail, nanoseconds]`, in order.
 """
 
 import asyncio.base_events
 import sqlite3
+import threading
 import time
 from typing import Any
 
@@ -36,15 +37,18 @@ def before(owner: Any, name: str, look: Any) -> None:
 
 
 def watch_hops() -> None:
-    def hop(loop: Any, executor: Any, function: Any, *args: Any) -> None:
-        where = getattr(executor, "_thread_name_prefix", "") or "default"
-        note("hop", f"{where}: {_name_of(function)}")
+    """Records a hop at its end, because every way to run work in a thread reports its end to the loop."""
 
-    before(asyncio.base_events.BaseEventLoop, "run_in_executor", hop)
+    def told(loop: Any, callback: Any, *args: Any, **kwargs: Any) -> None:
+        if threading.get_ident() != loop._thread_id:
+            work = getattr(getattr(callback, "__self__", None), "function", callback)
+            note("hop", f"{threading.current_thread().name}: {_name_of(work)}")
+
+    before(asyncio.base_events.BaseEventLoop, "call_soon_threadsafe", told)
 
 
 def _name_of(function: Any) -> str:
-    """Of what is wrapped in however many partials."""
+    """The name of the function inside any number of partials."""
     while hasattr(function, "func"):
         nested = [argument for argument in function.args if callable(argument)]
         function = nested[-1] if nested else function.func
@@ -59,7 +63,7 @@ def watch_database() -> None:
     before(CursorWrapper, "executemany", lambda self, sql, params: note("sql", str(sql)))
     before(BaseDatabaseWrapper, "_commit", lambda self: note("sql", "COMMIT") if self.connection else None)
     before(sqlite3, "connect", lambda *args, **kwargs: note("connection", "sqlite"))
-    sqlite3.dbapi2.connect = sqlite3.connect  # where Django takes it from
+    sqlite3.dbapi2.connect = sqlite3.connect  # Django takes it from there
     try:
         import psycopg
     except ImportError:
@@ -81,7 +85,7 @@ def watch_redis() -> None:
 
 
 def _command_of(packed: bytes) -> str:
-    """`XADD`, or `XADD+2` of a pipeline of three."""
+    """`XADD`, or `XADD+2` for a pipeline of three commands."""
     pieces = packed.split(b"\r\n")
     more = packed.count(b"\r\n*")
     name = pieces[2].decode(errors="replace") if len(pieces) > 2 else "?"

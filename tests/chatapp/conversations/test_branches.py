@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatapp.conversations import access, branches, prompts
+from chatapp.conversations import access, branches, prepared_conversations
 from chatapp.conversations.branches import MessageTree
 from chatapp.models import Message
 from tests.factories import make_conversation, make_message, make_user
-from warmcache.core.prefix import Prompt
+from warmcache.core.prefix import PreparedPrompt, build
 
 Shape = list[tuple[int, bool]]
 """For each message the place of its parent (or -1), and whether its row names it."""
@@ -118,10 +118,11 @@ def test_the_next_prompt_follows_the_branch_that_was_chosen():
     old = make_message(conversation, "Old answer", role="assistant", parent=question)
     make_message(conversation, "New answer", role="assistant", parent=question)
 
-    before = prompts.prompt_for_next_message(conversation)
+    conversation.refresh_from_db()
+    before = prepared_conversations.of(conversation).prompt
     branches.select(conversation.user, conversation.pk, old.pk)
     conversation.refresh_from_db()
-    after = prompts.prompt_for_next_message(conversation)
+    after = prepared_conversations.of(conversation).prompt
 
     assert texts_of(before) == ["Question", "New answer"]
     assert texts_of(after) == ["Question", "Old answer"]
@@ -138,5 +139,6 @@ def test_nobody_chooses_in_somebody_else_s_conversation_nor_a_message_of_another
         branches.select(conversation.user, conversation.pk, theirs.pk)
 
 
-def texts_of(prompt: Prompt) -> list[str]:
-    return [str(turn.blocks[0]["text"]) for turn in prompt.history]
+def texts_of(prompt: PreparedPrompt) -> list[str]:
+    messages = build(prompt, None).body["messages"]
+    return [str(turn["content"][0]["text"]) for turn in messages[:-1]]

@@ -6,15 +6,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chatapp.conversations import branches, prompts
+from chatapp.conversations import branches, prepared_conversations, prompts
 from chatapp.models import Attachment, Message
 from chatapp.socket import history
 from tests.factories import make_assistant, make_conversation, make_message, make_user
-from warmcache.core.prefix import Layer, PrefixKey, build_request
+from warmcache.core.prefix import Layer, build
 
 pytestmark = pytest.mark.django_db
-
-KEY = PrefixKey(secret=b"a key for tests", upstream="https://api.example")
 
 
 @pytest.fixture
@@ -32,8 +30,27 @@ def add_reply(conversation, question, text="Because.", status="complete", conten
     return make_message(conversation, text, role="assistant", status=status, parent=question, content=blocks)
 
 
+def next_prompt(conversation, attachments=()):
+    """What the next message would follow, as the rows are now."""
+    conversation.refresh_from_db()
+    return prepared_conversations.of(conversation).with_draft(prompts.attachment_blocks(attachments))
+
+
+def prompt_and_turn(question):
+    """The request that answers a stored person's message."""
+    draft, turn = prompts.draft_and_turn(question.content)
+    return prepared_conversations.before(question.conversation, question.parent_id).with_draft(draft), turn
+
+
+def shown_in(conversation):
+    return branches.tree_of(conversation.pk).branch_through(conversation.branch_id)
+
+
 def said_in(prompt) -> list[tuple[str, str]]:
-    return [(turn.role, block["text"]) for turn in prompt.history for block in turn.blocks]
+    """Of the history; the last block of a warm-up is no one's."""
+    messages = build(prompt, None).body["messages"]
+    said = [(turn["role"], block["text"]) for turn in messages for block in turn["content"]]
+    return said[:-1]
 
 
 reply_texts = st.sampled_from(["", " ", "\n\n"]) | st.text(st.characters(codec="utf-8", exclude_characters="\0"))
@@ -50,9 +67,9 @@ def test_what_the_page_shows_as_history_is_what_is_sent(conversation, rounds):
         parent = add_reply(conversation, question, text, status)
     question = add_question(conversation, "The last question", parent)
 
-    warmed = prompts.prompt_for_next_message(conversation)
-    prompt, turn = prompts.prompt_and_turn(question)
-    shown = [history.message_view(m, [m.pk]) for m in branches.branch_of(conversation)]
+    warmed = next_prompt(conversation)
+    prompt, turn = prompt_and_turn(question)
+    shown = [history.message_view(m, [m.pk]) for m in shown_in(conversation)]
 
     visible = [(m.role, m.text) for m in shown if m.text.strip()]
     assert said_in(prompt) + [("user", turn[0]["text"])] == visible
@@ -62,10 +79,10 @@ def test_what_the_page_shows_as_history_is_what_is_sent(conversation, rounds):
 def test_the_warm_up_s_prefix_is_the_request_s_up_to_the_person_s_own_text(conversation):
     first = add_question(conversation, "First")
     last = add_reply(conversation, first, "An answer")
-    warmed = build_request(prompts.prompt_for_next_message(conversation), None, KEY)
+    warmed = build(next_prompt(conversation), None)
     question = add_question(conversation, "Second", last)
 
-    sent = build_request(*prompts.prompt_and_turn(question), KEY)
+    sent = build(*prompt_and_turn(question))
 
     assert warmed.body["system"] == sent.body["system"]
     assert warmed.body["messages"][:-1] == sent.body["messages"][:-1]
@@ -78,20 +95,20 @@ def test_the_warm_up_s_prefix_is_the_request_s_up_to_the_person_s_own_text(conve
 
 
 def test_the_first_message_of_a_chat_follows_what_its_assistant_was_warmed_with(conversation):
-    warmed = build_request(prompts.prompt_for_new_chat(conversation.assistant), None, KEY)
+    warmed = build(prepared_conversations.shared_prompt(conversation.assistant), None)
 
-    sent = build_request(*prompts.prompt_and_turn(add_question(conversation)), KEY)
+    sent = build(*prompt_and_turn(add_question(conversation)))
 
     assert warmed.prefix.deepest.prefix_hash == sent.prefix.breakpoints[0].prefix_hash
 
 
 def test_a_draft_s_attachments_are_warmed_as_they_are_sent(conversation):
     attachments = [Attachment(user=conversation.user, name=f"{n}.txt", text="word " * n) for n in (1, 2)]
-    warmed = build_request(prompts.prompt_for_next_message(conversation, attachments), None, KEY)
+    warmed = build(next_prompt(conversation, attachments), None)
     content = prompts.message_content("What is this?", attachments)
     question = make_message(conversation, "What is this?", content=content)
 
-    sent = build_request(*prompts.prompt_and_turn(question), KEY)
+    sent = build(*prompt_and_turn(question))
 
     hashes = {point.prefix_hash for point in sent.prefix.breakpoints}
     assert warmed.prefix.deepest.layer is Layer.DRAFT
@@ -102,7 +119,7 @@ def test_a_running_reply_is_not_yet_part_of_the_history(conversation):
     question = add_question(conversation)
     add_reply(conversation, question, "Half of it", status=Message.Status.STREAMING)
 
-    assert said_in(prompts.prompt_for_next_message(conversation)) == [("user", "Why?")]
+    assert said_in(next_prompt(conversation)) == [("user", "Why?")]
 
 
 def test_thinking_and_unanswered_tool_calls_are_left_out(conversation):
@@ -113,9 +130,9 @@ def test_thinking_and_unanswered_tool_calls_are_left_out(conversation):
     ]
     reply = add_reply(conversation, add_question(conversation), "I look it up.", content=content)
 
-    history = prompts.prompt_and_turn(add_question(conversation, "And?", reply))[0].history
+    prompt = prompt_and_turn(add_question(conversation, "And?", reply))[0]
 
-    assert [block for turn in history for block in turn.blocks][1:] == [{"type": "text", "text": "I look it up."}]
+    assert said_in(prompt)[1:] == [("assistant", "I look it up.")]
 
 
 def test_only_one_branch_is_sent_the_one_that_is_answered(conversation):
@@ -123,7 +140,7 @@ def test_only_one_branch_is_sent_the_one_that_is_answered(conversation):
     first = add_reply(conversation, question, "First answer")
     add_reply(conversation, question, "Second answer")
 
-    on_first = prompts.prompt_and_turn(add_question(conversation, "On the first", first))[0]
+    on_first = prompt_and_turn(add_question(conversation, "On the first", first))[0]
 
     assert said_in(on_first) == [("user", "Why?"), ("assistant", "First answer")]
 
@@ -135,8 +152,8 @@ def test_a_person_s_own_text_is_never_part_of_the_draft(conversation, texts, tur
     attachments = [Attachment(name=str(uuid4()), text="x") for _ in range(2)]
     content = [*prompts.attachment_blocks(attachments), *({"type": "text", "text": text} for text in texts)]
 
-    prompt, turn = prompts.prompt_and_turn(make_message(conversation, "", content=content))
+    draft, turn = prompts.draft_and_turn(content)
 
     assert len(turn) == turn_size
-    assert [*prompt.draft, *turn] == content
-    assert all(block["type"] != "text" for block in prompt.draft)
+    assert [*draft, *turn] == content
+    assert all(block["type"] != "text" for block in draft)

@@ -1,7 +1,12 @@
 """What a reply's row holds of the provider's events: all of them, as the API will want them back."""
 
-from chatapp.replies.content import ReplyContent, api_blocks_of, block_views
-from warmcache.core.ports import BlockBegan, BlockExtended, BlockSigned
+from typing import Any
+
+from chatapp.replies.content import api_blocks_of, block_views
+from chatapp.replies.loop_lag import LoopLag
+from chatapp.replies.writer import ReplyWriter
+from tests.chatapp.replies.reply_frames import new_log
+from warmcache.core.ports import BlockBegan, BlockDelta, BlockExtended, BlockSigned, StreamEvent
 
 CITATION = {"type": "char_location", "cited_text": "sixty"}
 CALL = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}, "caller": {"type": "direct"}}
@@ -18,33 +23,38 @@ STORED = [
 del STORED[1]["input"]
 
 
-def collected() -> ReplyContent:
-    content = ReplyContent()
-    content.begin(BlockBegan(index=0, kind="thinking", block={"type": "thinking", "thinking": "", "signature": ""}))
-    content.add(0, "Hm.")
-    content.sign(BlockSigned(index=0, signature="c2ln"))
-    content.begin(BlockBegan(index=1, kind="tool_input", name="web_search", block=CALL))
-    content.add(1, '{"q":1}')
-    content.begin(BlockBegan(index=2, kind="other", block=RESULT))
-    content.begin(BlockBegan(index=3, kind="text", block={"type": "text", "text": "", "citations": None}))
-    content.add(3, "It is 60.")
-    for _ in range(2):
-        content.extend(BlockExtended(index=3, delta={"type": "citations_delta", "citation": CITATION}))
-    content.begin(BlockBegan(index=4, kind="other", block=HOLOGRAM))
-    content.extend(BlockExtended(index=4, delta={"type": "beam_delta", "beam": "red", "size": {"x": 1}}))
-    content.begin(BlockBegan(index=5, kind="other", block={"type": "redacted_thinking", "data": "xyz"}))
-    return content
+def collected() -> dict[str, Any]:
+    """The row's columns after all these events."""
+    writer = ReplyWriter(new_log(), received_at=0.0, lag=LoopLag(call_soon=lambda _: None))
+    events: list[StreamEvent] = [
+        BlockBegan(index=0, kind="thinking", block={"type": "thinking", "thinking": "", "signature": ""}),
+        BlockDelta(index=0, kind="thinking", text="Hm."),
+        BlockSigned(index=0, signature="c2ln"),
+        BlockBegan(index=1, kind="tool_input", name="web_search", block=CALL),
+        BlockDelta(index=1, kind="tool_input", text='{"q":1}'),
+        BlockBegan(index=2, kind="other", block=RESULT),
+        BlockBegan(index=3, kind="text", block={"type": "text", "text": "", "citations": None}),
+        BlockDelta(index=3, kind="text", text="It is 60."),
+        *[BlockExtended(index=3, delta={"type": "citations_delta", "citation": CITATION})] * 2,
+        BlockBegan(index=4, kind="other", block=HOLOGRAM),
+        BlockExtended(index=4, delta={"type": "beam_delta", "beam": "red", "size": {"x": 1}}),
+        BlockBegan(index=5, kind="other", block={"type": "redacted_thinking", "data": "xyz"}),
+    ]
+    for event in events:
+        writer.take(event)
+    writer.flush()
+    return writer.content_columns()
 
 
 def test_every_block_is_stored_whole_known_or_not():
-    content = collected()
+    columns = collected()
 
-    assert content.api_blocks() == STORED
-    assert content.text() == "It is 60."
+    assert columns["content"] == STORED
+    assert columns["text"] == "It is 60."
 
 
 def test_what_is_stored_does_not_change_what_the_provider_sent():
-    assert collected().api_blocks() == collected().api_blocks()
+    assert collected()["content"] == collected()["content"]
     assert (HOLOGRAM["beam"], RESULT["content"]) == ("blue", [{"title": "a\0b"}])
 
 
@@ -74,8 +84,8 @@ def test_a_block_without_text_that_no_checkpoint_has_is_lost_and_leaves_no_hole(
 
 
 def test_a_block_without_text_counts_as_something_to_store():
-    content = ReplyContent()
+    writer = ReplyWriter(new_log(), received_at=0.0, lag=LoopLag(call_soon=lambda _: None))
 
-    content.begin(BlockBegan(index=0, kind="other", block=RESULT))
+    writer.take(BlockBegan(index=0, kind="other", block=RESULT))
 
-    assert content.bytes_received > 0
+    assert writer.bytes_received > 0

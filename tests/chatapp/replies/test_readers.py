@@ -3,7 +3,7 @@
 import asyncio
 from uuid import UUID
 
-from chatapp.protocol import ServerFrame
+from chatapp.protocol import ServerFrame, encode
 from chatapp.replies.readers import ReplyReaders
 from tests.chatapp.replies.reply_frames import delta, new_log
 
@@ -13,7 +13,8 @@ class Page:
         self.frames: list[ServerFrame] = []
         self.readers = ReplyReaders(self.send, self.begin_anew)
 
-    async def send(self, frame: ServerFrame) -> None:
+    async def send(self, frame: ServerFrame, text: str) -> None:
+        assert text == encode(frame)
         self.frames.append(frame)
 
     async def begin_anew(self, conversation_id: UUID, reply_id: UUID) -> None:

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from chatapp.conversations import reply_states
 from chatapp.models import Conversation, Message
 from chatapp.replies import rows as reply_rows
 from chatapp.replies.rows import Claim, Streaming
@@ -79,7 +80,7 @@ class LifeOfReplies(RuleBasedStateMachine):
             if known.status == "streaming":
                 known.beat_at = now
 
-    @rule(reply_id=replies, status=st.sampled_from(sorted(reply_rows.ENDS)))
+    @rule(reply_id=replies, status=st.sampled_from(sorted(reply_states.ENDS)))
     def owner_finishes(self, reply_id: UUID, status: str) -> None:
         known = self.known[reply_id]
 

@@ -50,20 +50,15 @@ class World:
         self.watch = ReplyWatch(
             written=self.written,
             logs=self.logs,
-            before_told=self._note_end,
-            after_end=self._note_told,
+            after_end=self._note_end,
             lease_seconds=LEASE_SECONDS,
             monotonic=self.clock.now,
         )
 
     async def _note_end(self, reply: Message) -> None:
         log = await self.logs.find(reply.pk)
-        assert log is None or log.finished is None or log.finished.status == "complete"
-        self.ended.append(reply.pk)
-
-    async def _note_told(self, reply: Message) -> None:
-        log = await self.logs.find(reply.pk)
         assert log is None or log.is_finished or log.epoch != reply.epoch
+        self.ended.append(reply.pk)
 
     async def look(self, *, seconds: float = 1.0) -> None:
         """Once a second, for so long."""
@@ -150,7 +145,7 @@ async def test_text_that_only_the_log_has_is_kept(world) -> None:
     await world.look(seconds=LEASE_SECONDS + 2)
     after = await row(reply)
 
-    assert after.text == log.snapshot().text()
+    assert after.text == log.text
     assert [block["type"] for block in after.content] == ["thinking", "text", "tool_use"]
     assert after.content[0]["thinking"] == log.blocks()[0].text
     assert after.content[0]["signature"] == "signed"
@@ -175,7 +170,7 @@ async def test_an_end_that_only_the_log_has_is_the_end(world) -> None:
     await world.look(seconds=LEASE_SECONDS + 2)
     after = await row(reply)
 
-    assert (after.status, after.error_code, after.text) == ("complete", "", log.snapshot().text())
+    assert (after.status, after.error_code, after.text) == ("complete", "", log.text)
 
 
 async def test_the_log_of_another_epoch_proves_nothing(world) -> None:
@@ -271,7 +266,7 @@ async def test_readers_whose_log_was_cut_off_hear_of_the_end_from_the_row(world)
     reply = await world.begin()
     log = new_log(reply.pk)
     write(log, 150)
-    text = log.snapshot().text()
+    text = log.text
     stand_in = world.logs.stand_in(log.head, log.snapshot())
     await world.look(seconds=2)
     columns: Mapping[str, Any] = {"status": "complete", "text": text, "log_seq": 151}

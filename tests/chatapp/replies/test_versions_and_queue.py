@@ -4,16 +4,19 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.utils import timezone
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from chatapp.conversations import branches
+from chatapp.conversations import access, branches, prepared_conversations
+from chatapp.conversations.waiting import waiting_in
 from chatapp.models import Conversation, Message, QueuedMessage
 from chatapp.protocol import FrameError, MessageSend
 from chatapp.protocol.limits import LIMITS
-from chatapp.replies import pending, sent_messages
+from chatapp.replies import ends, pending, sent_messages
+from chatapp.replies import rows as reply_rows
+from tests.chatapp.replies.reply_frames import finished, new_log
 from tests.factories import make_assistant
+from warmcache.core.prefix import build
 
 pytestmark = pytest.mark.django_db
 
@@ -52,14 +55,14 @@ class Chat:
         except FrameError as error:
             assert (is_running, error.code) == (True, "reply_running")
         else:
-            assert (is_running, version.parent_id) == (False, reply.parent_id)
+            assert (is_running, version.reply.parent_id) == (False, reply.parent_id)
 
     def choose(self, number: int) -> None:
         chosen = self.any_message(number)
 
         branches.select(self.user, self.conversation_id, chosen.pk)
 
-        assert chosen in branches.branch_of(Conversation.objects.get(pk=self.conversation_id))
+        assert chosen in self.shown
 
     def complete(self, number: int) -> None:
         self._end("complete")
@@ -92,7 +95,7 @@ class Chat:
 
     def nothing_is_destroyed_nor_moved(self) -> None:
         rows = Message.objects.filter(conversation=self.conversation_id)
-        now = {message.pk: (message.parent_id, message.text) for message in rows}
+        now = {message.pk: (message.parent_id, message.text if message.role == "user" else "") for message in rows}
         assert self.seen.items() <= now.items()
         self.seen = now
 
@@ -107,13 +110,26 @@ class Chat:
         assert [message.role for message in branch] == ["user", "assistant"] * (len(branch) // 2)
 
     def the_queue_keeps_its_order_and_at_most_one_reply_runs(self) -> None:
-        assert [queued.message_id for queued in pending.waiting_in(self.conversation_id)] == self.queue
+        assert [queued.message_id for queued in waiting_in(self.conversation_id)] == self.queue
         assert Message.objects.filter(conversation=self.conversation_id, status="streaming").count() <= 1
+
+    def what_is_ready_is_what_stands_in_the_rows(self) -> None:
+        conversation = access.conversation_for_user(self.user, self.conversation_id)
+        ready = prepared_conversations.of(conversation)
+        read = prepared_conversations.before(conversation, ready.tip_id)
+        assert ready.tip_id == self.shown[-1].pk
+        assert build(ready.prompt, None) == build(read.prompt, None)
+        assert ready.size_bytes == read.size_bytes
 
     # How
 
     def frame(self, text: str, **fields: object) -> MessageSend:
         return MessageSend(client_message_id=uuid4(), text=text, **fields)
+
+    @property
+    def shown(self) -> list[Message]:
+        conversation = Conversation.objects.get(pk=self.conversation_id)
+        return branches.tree_of(self.conversation_id).branch_through(conversation.branch_id)
 
     @property
     def running(self) -> Message | None:
@@ -141,12 +157,15 @@ class Chat:
         reply = self.running
         if reply is None:
             return
-        Message.objects.filter(pk=reply.pk).update(status=status, finished_at=timezone.now())
+        frame = finished(new_log(reply.pk), status=status)
+        text = f"Answer {self.sent}"
+        content = {"text": text, "content": [{"type": "text", "text": text}]}
         is_free = pending.next_in(self.conversation_id) is not None
 
-        may_go_on = sent_messages.may_go_on(reply.pk, self.conversation_id)
+        ended = ends.store(reply_rows.claim_of(reply), self.conversation_id, frame, content, request_id="r")
 
-        assert may_go_on == (status == "complete" and is_free)
+        assert ended.written == "done"
+        assert ended.has_next == (status == "complete" and is_free)
 
     def stands_where_it_was_written(self, message: Message, queued: QueuedMessage) -> None:
         tree = branches.tree_of(self.conversation_id)
@@ -187,6 +206,7 @@ def check(course: list) -> None:
         chat.nothing_is_destroyed_nor_moved()
         chat.the_shown_branch_is_a_path_from_a_first_message_to_an_end()
         chat.the_queue_keeps_its_order_and_at_most_one_reply_runs()
+        chat.what_is_ready_is_what_stands_in_the_rows()
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))

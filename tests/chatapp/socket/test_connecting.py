@@ -1,6 +1,7 @@
 """Who gets a socket, and who loses it again."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from django.conf import settings
@@ -168,7 +169,7 @@ async def test_an_event_reaches_no_socket_whose_session_has_ended(open_tab, ann,
     tab = await open_tab(ann)
     await in_database_thread(Session.objects.all().delete)
 
-    await events.announce_conversation(ann.pk, "0b7e4b1c-95b3-4a6a-9d2e-0d4f7f4f9e11", is_deleted=True)
+    await events.announce_deletion(ann.pk, UUID("0b7e4b1c-95b3-4a6a-9d2e-0d4f7f4f9e11"))
 
     assert await tab.until_closed() == 4401
     assert tab.of_type("conversation.updated") == []

@@ -3,8 +3,10 @@
 import asyncio
 
 import pytest
+from channels.layers import get_channel_layer
 from django.db import OperationalError
 
+from chatapp import events
 from chatapp.conversations import access
 from chatapp.replies import resume
 from chatapp.socket import conversation_states, session
@@ -44,19 +46,38 @@ async def two_tabs(open_tab, ann, assistant):
     return conversation, *tabs
 
 
-async def test_a_message_that_could_not_be_read_is_shown_when_it_can(open_tab, ann, assistant, monkeypatch):
+async def miss_news(user) -> None:
+    """As after an outage of the channel layer: every tab looks again."""
+    await get_channel_layer().group_send(events.user_group(user.pk), {"type": "news.missed"})
+
+
+async def test_a_message_is_shown_in_other_tabs_without_the_database(open_tab, ann, assistant, monkeypatch):
     conversation, writer, listener = await two_tabs(open_tab, ann, assistant)
-    monkeypatch.setattr(access, "message_in", fails_first(access.message_in, times=1))
+    away = {"times": 1000}
+    monkeypatch.setattr(access, "message_in", fails_first(access.message_in, **away))
     monkeypatch.setattr(
-        conversation_states, "open_conversation", fails_first(conversation_states.open_conversation, times=2)
+        conversation_states, "open_conversation", fails_first(conversation_states.open_conversation, **away)
     )
 
     await writer.say("Do they hear of this?", conversation_id=conversation.pk)
+    await listener.until("reply.finished")
+
+    assert [frame["text"] for frame in listener.of_type("message.created")] == ["Do they hear of this?"]
+
+
+async def test_what_could_not_be_read_is_shown_when_it_can(open_tab, ann, assistant, monkeypatch):
+    conversation, writer, listener = await two_tabs(open_tab, ann, assistant)
+    await writer.say("Do they hear of this?", conversation_id=conversation.pk)
+    await listener.until("reply.finished")
+    monkeypatch.setattr(
+        conversation_states, "open_conversation", fails_first(conversation_states.open_conversation, times=3)
+    )
+
+    await miss_news(ann)
     shown = await listener.until("conversation.state")
 
     assert [message["text"] for message in shown["messages"]][:1] == ["Do they hear of this?"]
     assert [message["status"] for message in shown["messages"]] == ["complete", "complete"]
-    assert not listener.of_type("message.created")
 
 
 async def test_the_end_of_a_reply_whose_log_is_gone_is_told_when_the_database_answers(
@@ -78,16 +99,16 @@ async def no_log(reply_id, *, user_id):
 
 async def test_a_tab_that_has_gone_away_asks_for_nothing_more(open_tab, ann, assistant, monkeypatch):
     monkeypatch.setattr(session, "MAKE_UP_SECONDS", 0.05)
-    conversation, writer, listener = await two_tabs(open_tab, ann, assistant)
+    _, writer, listener = await two_tabs(open_tab, ann, assistant)
+    await writer.disconnect()
     asked: list[object] = []
 
     async def has_asked() -> bool:
         return bool(asked)
 
-    monkeypatch.setattr(access, "message_in", fails_first(access.message_in, times=1000))
     monkeypatch.setattr(conversation_states, "open_conversation", fails_first(lambda *_: None, times=1000, calls=asked))
 
-    await writer.say("Who is there?", conversation_id=conversation.pk)
+    await miss_news(ann)
     await eventually(has_asked)
     await listener.disconnect()
     asked.clear()

@@ -307,7 +307,7 @@ async def test_an_ended_reply_keeps_its_frames_and_lets_its_run_go(uninterrupted
     await uninterrupted.read_all()
 
     async def is_let_go():
-        return not registry.is_written_here(reply_id)
+        return registry.count() == 0
 
     await eventually(is_let_go)
     log = await registry.logs().find(reply_id)

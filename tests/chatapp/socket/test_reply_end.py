@@ -3,13 +3,14 @@
 import threading
 
 import pytest
+from django.db import OperationalError
 
 from chatapp import events
 from chatapp.conversations import conversations
-from chatapp.models import Conversation, Message
+from chatapp.models import Message
 from chatapp.process import lifecycle, shutdown
 from chatapp.process.health import health
-from chatapp.replies import registry, rows, run
+from chatapp.replies import checkpoints, patient_writes, registry, rows
 from tests.chatapp.held_replies import begin_held_reply, reply_row, until_hung_up
 from tests.chatapp.sockets import eventually, in_time, reply_text
 from tests.factories import make_conversation, make_message
@@ -55,7 +56,7 @@ async def test_a_reply_that_is_cut_short_still_stores_how_far_it_came(open_tab, 
     row = await reply_row(started["reply_id"])
     assert row.status == finished["status"] == "interrupted"
     assert row.text == reply_text(tab.frames)
-    assert not registry.is_written_here(row.pk)
+    assert registry.count() == 0
 
 
 async def test_what_a_dead_process_left_is_interrupted_at_the_next_start(quiet_process, ann, assistant):
@@ -80,7 +81,7 @@ async def test_what_a_dead_process_left_is_interrupted_at_the_next_start(quiet_p
 async def test_deleting_the_chat_in_the_middle_hangs_up_and_leaves_nothing(
     open_tab, ann, assistant, simulator, monkeypatch
 ):
-    monkeypatch.setattr(run, "CHECKPOINT_SECONDS", 0.05)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.05)
     simulator.script(tokens=4000, tokens_per_second=100)
     tab = await open_tab(ann)
     await tab.say("A question", assistant_id=assistant.pk)
@@ -99,30 +100,25 @@ async def test_deleting_the_chat_in_the_middle_hangs_up_and_leaves_nothing(
     assert (await tab.until("error"))["code"] == "not_found"
 
 
-async def test_deleting_the_chat_before_its_reply_began_makes_no_request(
-    open_tab, ann, assistant, simulator, monkeypatch
-):
-    load = run._load
-
-    def load_after_deletion(reply):
-        conversations.delete(Conversation.objects.get(pk=reply.conversation_id))
-        return load(reply)
-
-    monkeypatch.setattr(run, "_load", load_after_deletion)
+async def test_deleting_the_chat_before_its_reply_said_anything_hangs_up(open_tab, ann, assistant, simulator):
+    simulator.fault(kind="stall", where="before_headers", match="reply")
     tab = await open_tab(ann)
-
     await tab.say("A question", assistant_id=assistant.pk)
     await tab.until("message.created")
+
+    conversation = await in_database_thread(ann.conversations.get)
+    await in_database_thread(conversations.delete, conversation)
+    await tab.until("conversation.updated")
     await in_time(registry.tasks.join(timeout_seconds=PATIENCE_SECONDS))
 
-    assert simulator.requests() == []
+    assert registry.count() == 0
     assert not await in_database_thread(Message.objects.exists)
 
 
 async def test_text_before_a_silence_is_stored_within_the_checkpoint_s_time(
     open_tab, ann, assistant, simulator, monkeypatch
 ):
-    monkeypatch.setattr(run, "CHECKPOINT_SECONDS", 0.05)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.05)
     tab = await open_tab(ann)
     started = await begin_held_reply(tab, simulator, assistant_id=assistant.pk)
 
@@ -141,8 +137,10 @@ async def test_text_before_a_silence_is_stored_within_the_checkpoint_s_time(
 async def test_an_end_that_cannot_be_stored_at_once_is_tried_again(
     open_tab, ann, assistant, simulator, monkeypatch, quiet_process, caplog
 ):
-    monkeypatch.setattr(run, "FIRST_WRITE_PAUSE_SECONDS", 0.01)
-    finish, failures = rows.finish, iter([OSError("down"), OSError("still down")])
+    monkeypatch.setattr(patient_writes, "FIRST_WRITE_PAUSE_SECONDS", 0.01)
+    caplog.set_level("CRITICAL", "warmcache")  # whose own row waits, too
+    caplog.handler.setLevel("NOTSET")
+    finish, failures = rows.finish, iter(OperationalError(word) for word in ("down", "still down", "not yet up"))
 
     def flaky(claim, columns):
         if (failure := next(failures, None)) is not None:
@@ -156,11 +154,11 @@ async def test_an_end_that_cannot_be_stored_at_once_is_tried_again(
     finished = await tab.until("reply.finished")
 
     assert (await reply_row(finished["reply_id"])).status == finished["status"] == "complete"
-    assert len([r for r in caplog.records if r.name == run.__name__]) == 2
+    assert len([r for r in caplog.records if r.name == patient_writes.__name__]) == 2
 
 
 async def test_a_checkpoint_that_cannot_be_stored_costs_nothing(open_tab, ann, assistant, simulator, monkeypatch):
-    monkeypatch.setattr(run, "CHECKPOINT_SECONDS", 0.05)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.05)
     checkpoint, failures, stored = rows.checkpoint, [OSError("down"), OSError("still down")], []
 
     def flaky(claim, columns, *, now):

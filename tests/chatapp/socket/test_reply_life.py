@@ -8,11 +8,11 @@ import pytest
 
 from chatapp import events
 from chatapp.models import Message
-from chatapp.replies import registry
+from chatapp.protocol import MessageSend
+from chatapp.replies import registry, sent_messages
 from chatapp.replies import run as reply_run
 from tests.chatapp.held_replies import begin_held_reply, reply_row, until_hung_up
 from tests.chatapp.sockets import in_time, reply_text
-from tests.factories import make_conversation, make_message
 from tests.servers import PATIENCE_SECONDS
 from warmcache import services as warmcache
 from warmcache.background.database import in_database_thread
@@ -127,12 +127,9 @@ async def test_a_stop_before_the_first_token_leaves_an_empty_stopped_reply(open_
 
 
 async def test_a_run_that_is_stopped_before_it_begins_still_ends(quiet_process, simulator, ann, assistant):
-    def stored():
-        conversation = make_conversation(ann, assistant)
-        question = make_message(conversation)
-        return make_message(conversation, "", role="assistant", status="streaming", parent=question)
-
-    run = reply_run.ReplyRun(await in_database_thread(stored), received_at=time.monotonic())
+    frame = MessageSend(client_message_id=uuid4(), text="A question", assistant_id=assistant.pk)
+    sent = await in_database_thread(sent_messages.store, ann, frame)
+    run = reply_run.ReplyRun(sent, received_at=time.monotonic())
     running = asyncio.create_task(run.run())
     run.stop()
 
@@ -186,7 +183,7 @@ async def test_news_of_a_reply_that_has_ended_already_still_brings_all_of_it(
     await reads.until("conversation.state")
     late = []
 
-    async def announce_later(*news):
+    async def announce_later(*news: object) -> None:
         late.append(news)
 
     with monkeypatch.context() as patch:

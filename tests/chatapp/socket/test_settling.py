@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.db.models import F
 
 from chatapp.models import Assistant, Conversation, User
 from tests.chatapp.sockets import Tab
@@ -60,7 +61,8 @@ async def test_what_was_warmed_under_other_bytes_has_diverged_and_the_provider_s
     conversation = await in_database_thread(make_chat, ann, assistant)
     tab = await open_tab(ann)
     await warm(tab, conversation)
-    await in_database_thread(Assistant.objects.filter(pk=assistant.pk).update, system_prompt="You help in verse.")
+    edited_elsewhere = {"system_prompt": "You help in verse.", "revision": F("revision") + 1}
+    await in_database_thread(lambda: Assistant.objects.filter(pk=assistant.pk).update(**edited_elsewhere))
 
     await tab.say("And then?", conversation_id=conversation.pk)
     await tab.until("reply.finished")

@@ -17,7 +17,7 @@ class Watch:
     def __init__(self, *beliefs: Warmth) -> None:
         self._beliefs = list(beliefs)
 
-    async def warmth(self, draft: Draft) -> Warmth:
+    async def warmth(self, draft: Draft, *, version: int | None = None) -> Warmth:
         return self._beliefs.pop(0)
 
 

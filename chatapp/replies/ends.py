@@ -1,0 +1,103 @@
+"""The end of a reply: its last frame, and what is written with it in one transaction.
+
+The row has its end, what waits behind it is held unless the reply is whole, and what still waits is read for those who
+are told. All of it may run again after a try whose answer was lost.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from chatapp.conversations import conversations, reply_states
+from chatapp.conversations.conversations import News
+from chatapp.conversations.reply_states import Cause, Written
+from chatapp.models import note_change
+from chatapp.protocol import ReplyFinished
+from chatapp.protocol.views import UsageView
+from chatapp.replies import pending, rows
+from chatapp.replies.log import ReplyLog
+from chatapp.replies.rows import Claim, Streaming
+from warmcache.core.outcomes import RequestWarmth
+from warmcache.services import Result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a reply ended. `written` is None where the database could not be reached until the end of all patience."""
+
+    finished: ReplyFinished
+    content: Sequence[Mapping[str, Any]]
+    """API blocks, as the row has them."""
+    written: Written | None = None
+    news: News | None = None
+    """The conversation as it is now, for its owner's sockets."""
+
+    @property
+    def has_next(self) -> bool:
+        """Whether a message that waits has its turn now."""
+        sends_next = reply_states.consequence_of(self.finished.status).sends_next
+        return sends_next and self.news is not None and any(not queued.is_held for queued in self.news.view.queue)
+
+
+def finished_frame(
+    log: ReplyLog, result: Result | None, *, cause: Cause, failure: BaseException | None, ttft_ms: int | None
+) -> ReplyFinished:
+    """The frame behind the last one of the log. `result` is None where no request was made."""
+    usage = result.usage if result else None
+    settlement = result.settlement if result else None
+    return ReplyFinished(
+        reply_id=log.reply_id,
+        epoch=log.epoch,
+        seq=log.seq + 1,
+        status=reply_states.status_after(cause),
+        stop_reason=(result.stop_reason if result else "") or None,
+        error=reply_states.error_of(cause, failure),
+        usage=None
+        if usage is None
+        else UsageView(
+            input_tokens=usage.input_tokens,
+            cache_read_tokens=usage.cache_read_tokens,
+            cache_write_tokens=usage.cache_write_tokens,
+            output_tokens=usage.output_tokens,
+        ),
+        warmth=settlement.warmth if settlement else RequestWarmth.COLD,
+        ttft_ms=ttft_ms,
+        cost_usd=format(settlement.cost_usd, "f") if settlement and settlement.cost_usd is not None else None,
+        warm_up_id=settlement.warm_up_id if settlement else None,
+    )
+
+
+# Below: in a database thread
+
+
+def store(
+    claim: Claim, conversation_id: UUID, finished: ReplyFinished, content: Mapping[str, Any], *, request_id: str
+) -> Ended:
+    """By the owner. `content`: the row's columns of what was said."""
+    columns = {**content, **rows.finished_columns(finished, request_id=request_id, now=timezone.now())}
+    with transaction.atomic():
+        written = rows.end(claim, columns)
+        _hold_queue(conversation_id, finished)
+        news = conversations.news_of(conversation_id)
+    return Ended(finished=finished, content=content["content"], written=written, news=news)
+
+
+def store_for_dead(seen: Streaming, finished: ReplyFinished, content: Mapping[str, Any], *, request_id: str) -> bool:
+    """In the place of an owner that is no more. False: it has moved since it was seen, or somebody else was first."""
+    columns = {**content, **rows.finished_columns(finished, request_id=request_id, now=timezone.now())}
+    with transaction.atomic():
+        has_ended = rows.finish_for_dead(seen, columns)
+        if has_ended:
+            note_change(seen.conversation_id)
+            _hold_queue(seen.conversation_id, finished)
+    return has_ended
+
+
+def _hold_queue(conversation_id: UUID, finished: ReplyFinished) -> None:
+    """What waits behind a reply that is not whole is sent only at its sender's word."""
+    if not reply_states.consequence_of(finished.status).sends_next:
+        pending.hold_all(conversation_id)

@@ -1,0 +1,115 @@
+"""Puts what the provider says into a reply's log: frame by frame, numbered, as soon as the loop can carry it."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from chatapp.conversations.storable import storable
+from chatapp.protocol import ReplyBlock, ReplyDelta
+from chatapp.replies.content import BlockFacts
+from chatapp.replies.log import ReplyLog
+from chatapp.replies.loop_lag import LoopLag, loop_lag
+from warmcache.core.ports import BlockBegan, BlockDelta, BlockEnded, BlockExtended, BlockKind, BlockSigned, StreamEvent
+
+
+class ReplyWriter:
+    """The only one who appends blocks and deltas to a log. `ttft_ms` counts from `received_at`."""
+
+    def __init__(
+        self,
+        log: ReplyLog,
+        *,
+        received_at: float,
+        lag: LoopLag = loop_lag,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._log = log
+        self._received_at = received_at
+        self._lag = lag
+        self._clock = clock
+        self._facts = BlockFacts()
+        self._pieces: list[str] = []
+        """Deltas of the open block that are not in the log yet."""
+        self._open_block: tuple[int, BlockKind] | None = None
+        self._text_bytes = 0
+        self.ttft_ms: int | None = None
+        """Until the first visible text; None before."""
+
+    def take(self, event: StreamEvent) -> None:
+        match event:
+            case BlockDelta():
+                self._take_delta(event)
+            case BlockBegan():
+                self._facts.begin(event)
+                self._append_block(event.index, event.kind, event.name, is_start=True)
+                if (event.kind == "text" or event.kind == "thinking") and (first := event.block.get(event.kind)):
+                    self._take_delta(BlockDelta(index=event.index, kind=event.kind, text=str(first)))
+            case BlockSigned():
+                self._facts.sign(event)
+            case BlockExtended():
+                self._facts.extend(event)
+            case BlockEnded():
+                self.close()
+
+    @property
+    def bytes_received(self) -> int:
+        """Of all blocks; grows with whatever the row should have."""
+        return self._text_bytes + self._facts.bytes_received
+
+    def flush(self) -> None:
+        """What is held goes out now."""
+        self._lag.forget(self.flush)
+        if not self._pieces or self._open_block is None:
+            return
+        text = "".join(self._pieces)
+        self._pieces.clear()
+        index, kind = self._open_block
+        if kind == "other":
+            return
+        log = self._log
+        log.append(
+            ReplyDelta(reply_id=log.reply_id, epoch=log.epoch, seq=log.seq + 1, kind=kind, block=index, text=text)
+        )
+
+    def close(self) -> None:
+        """Ends the open block, if there is one."""
+        self.flush()
+        if self._open_block is not None:
+            self._append_block(*self._open_block, "", is_start=False)
+
+    def content_columns(self) -> dict[str, Any]:
+        """All that is in the log, as the row stores it."""
+        return {
+            "text": self._log.text,
+            "content": self._facts.api_blocks(self._log.blocks()),
+            "log_seq": self._log.seq,
+        }
+
+    def _take_delta(self, event: BlockDelta) -> None:
+        text = storable(event.text)
+        self._text_bytes += len(text.encode())
+        self._pieces.append(text)
+        if event.kind == "text" and self.ttft_ms is None:
+            self.ttft_ms = round((self._clock() - self._received_at) * 1000)
+            self.flush()
+        elif self._lag.is_behind:
+            self._lag.hold(self.flush)
+        else:
+            self.flush()
+        self._lag.measure()
+
+    def _append_block(self, index: int, kind: BlockKind, name: str, *, is_start: bool) -> None:
+        log = self._log
+        self._open_block = (index, kind) if is_start else None
+        log.append(
+            ReplyBlock(
+                reply_id=log.reply_id,
+                epoch=log.epoch,
+                seq=log.seq + 1,
+                block=index,
+                kind=kind,
+                name=name,
+                state="start" if is_start else "stop",
+                data=None,
+            )
+        )

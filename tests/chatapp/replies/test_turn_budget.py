@@ -1,0 +1,147 @@
+"""What one message costs: statements and hops of a follow-up in a conversation that this process has served."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from chatapp.models import Conversation, Message
+from tests.chatapp.sockets import Tab
+from tests.counting import Counts, counted
+from warmcache import operator_policy
+from warmcache import services as warmcache
+from warmcache.background.database import in_database_thread
+from warmcache.runtime import state
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+OF_THE_CHAT = ('"chatapp_',)
+
+BEFORE_THE_CALL = ["SELECT", "SELECT", "INSERT", "UPDATE"]
+"""The lock, the guards, both rows, the conversation."""
+
+AT_THE_END = ["UPDATE", "SELECT"]
+"""The reply's row; the conversation with its queue."""
+
+SEEN = ["UPDATE"]
+"""The time that the person felt."""
+
+
+STATEMENTS = 10
+"""Of a whole turn, with the ledger's own three."""
+
+HOPS = 3
+"""To store the message, its end, and what the page has felt."""
+
+
+@pytest.fixture(autouse=True)
+def housekeeping_rests(monkeypatch) -> None:
+    """What a process does by the clock is not part of a turn."""
+    monkeypatch.setattr(state, "HOUSEKEEPING_SECONDS", 3600.0)
+    monkeypatch.setattr(operator_policy, "REFRESH_SECONDS", 3600.0)
+
+
+@contextmanager
+def noting_calls(monkeypatch, counts: Counts) -> Iterator[list[tuple[list[str], int]]]:
+    """The statements and hops that were counted when each request was about to go to the provider."""
+    noted: list[tuple[list[str], int]] = []
+    stream = warmcache.stream_response
+
+    def noting(*args: Any, **kwargs: Any) -> warmcache.ResponseStream:
+        noted.append((list(counts.statements), counts.hops))
+        return stream(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(warmcache, "stream_response", noting)
+        yield noted
+
+
+async def open_conversation(tab: Tab, conversation_id: str) -> None:
+    await tab.send("conversation.open", conversation_id=conversation_id)
+    await tab.until("conversation.state")
+    await tab.until("warmth")
+
+
+async def first_turn(tab: Tab, assistant_id: int) -> str:
+    await tab.say("The first", assistant_id=assistant_id)
+    created = await tab.until("message.created")
+    await tab.until("reply.finished")
+    await tab.until("warmth")
+    await warmcache.flush()
+    return str(created["conversation_id"])
+
+
+async def turn(tab: Tab, conversation_id: str) -> None:
+    """From the press to the last thing that the page tells."""
+    await tab.say("And then?", conversation_id=conversation_id)
+    finished = await tab.until("reply.finished")
+    await tab.until("conversation.updated")
+    await tab.send("reply.seen", reply_id=finished["reply_id"], seq=1, ttft_ms=12.0)
+    await tab.read_all()
+
+
+def verbs(statements: list[str]) -> list[str]:
+    return [sql.split(None, 1)[0] for sql in statements]
+
+
+def add_history(conversation_id: str, messages: int) -> None:
+    conversation = Conversation.objects.get(pk=conversation_id)
+    rows: list[Message] = []
+    parent = conversation.messages.order_by("created_at").last()
+    for number in range(messages):
+        role = ("user", "assistant")[number % 2]
+        content = [{"type": "text", "text": f"Message {number}"}]
+        rows.append(Message(conversation=conversation, parent=parent, role=role, text=f"{number}", content=content))
+        parent = rows[-1]
+    Message.objects.bulk_create(rows)
+    rows[-1].save()
+
+
+async def test_a_follow_up_takes_four_statements_in_one_hop_before_the_call(
+    open_tab, ann, assistant, simulator, monkeypatch
+):
+    tab = await open_tab(ann)
+    conversation_id = await first_turn(tab, assistant.pk)
+
+    with counted() as counts, noting_calls(monkeypatch, counts) as calls:
+        await turn(tab, conversation_id)
+
+    [(before, hops)] = calls
+    assert verbs(before) == BEFORE_THE_CALL, "\n".join(before)
+    assert hops == 1
+    assert not [sql for sql in before if '"content"' in sql and sql.startswith("SELECT")]
+    of_chat = counts.about(*OF_THE_CHAT)
+    assert verbs(of_chat) == BEFORE_THE_CALL + AT_THE_END + SEEN, "\n".join(of_chat)
+    assert len(counts.statements) <= STATEMENTS, "\n".join(counts.statements)
+    assert (counts.hops, counts.new_connections) == (HOPS, 0)
+
+
+async def test_with_twenty_tabs_and_a_thousand_messages_it_is_the_same(
+    open_tab, ann, assistant, simulator, monkeypatch
+):
+    tab = await open_tab(ann)
+    conversation_id = await first_turn(tab, assistant.pk)
+    others = [await open_tab(ann) for _ in range(19)]
+    for other in others:
+        await open_conversation(other, conversation_id)
+    await in_database_thread(add_history, conversation_id, 1000)
+    await tab.say("Read it anew", conversation_id=conversation_id)
+    await tab.until("reply.finished")
+    for each in (tab, *others):
+        await each.read_all()
+
+    with counted() as counts, noting_calls(monkeypatch, counts) as calls:
+        await turn(tab, conversation_id)
+        for other in others:
+            await other.until("message.created", text="And then?")
+            await other.until("reply.finished")
+            await other.until("conversation.updated")
+            await other.read_all()
+
+    [(before, hops)] = calls
+    assert (verbs(before), hops) == (BEFORE_THE_CALL, 1), "\n".join(before)
+    of_chat = counts.about(*OF_THE_CHAT)
+    assert verbs(of_chat) == BEFORE_THE_CALL + AT_THE_END + SEEN, "\n".join(of_chat)
+    assert len(counts.statements) <= STATEMENTS, "\n".join(counts.statements)
+    assert (counts.hops, counts.new_connections) == (HOPS, 0)
