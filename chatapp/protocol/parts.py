@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from chatapp.protocol.frames import FramePart, ServerFrame, encode, encoder
+from chatapp.protocol.frames import FramePart, encoder
 
 MAX_SENT_BYTES = 512 * 1024
 """Of a WebSocket message to the browser: a larger frame goes in parts."""
@@ -12,14 +12,9 @@ PART_BYTES = 240 * 1024
 """Of a frame in one of its parts. As a JSON string it may take twice as much, and stays below the bound."""
 
 
-def texts_of(frame: ServerFrame, *, number: int) -> list[str]:
-    """The texts of the WebSocket messages that carry a frame: one, or its parts where it is larger than
-    `MAX_SENT_BYTES`. `number` tells it apart from the other frames of its socket."""
-    return parts_of(encode(frame), number=number)
-
-
 def parts_of(text: str, *, number: int) -> list[str]:
-    """The same, of a frame that was encoded once for all who get it."""
+    """The texts of the WebSocket messages that carry an encoded frame: one, or its parts where it is larger than
+    `MAX_SENT_BYTES`. `number` tells it apart from the other frames of its socket."""
     if len(text) <= MAX_SENT_BYTES // MAX_UTF8_BYTES:
         return [text]
     raw = text.encode()
