@@ -1,6 +1,6 @@
 """The frames of one reply, in order, for any number of readers with a cursor.
 
-A log always knows the whole reply so far. Of its frames it keeps the newest, within a bound: a reader whose place is
+A log always knows the whole reply so far. Of its frames it keeps the newest, within a bound: a reader whose cursor is
 among them gets exactly what it has missed; any other must begin anew, from the state of the reply.
 """
 

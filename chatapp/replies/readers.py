@@ -20,7 +20,7 @@ MAX_KNOWN = 64
 class ReplyReaders:
     """One reader task per reply. A reply ends without its readers and goes on without them.
 
-    `begin_anew` is called with a conversation and a reply where the log does not lead on from the socket's place: the
+    `begin_anew` is called with a conversation and a reply where the log does not lead on from the socket's cursor: the
     socket is due the whole state, and then the rest or the end.
     """
 

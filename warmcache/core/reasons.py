@@ -1,6 +1,6 @@
 """Why something was decided: to warm or not, and to wait for a warm-up or not.
 
-A new reason is a member here, and the place that returns it. `manage.py write_words` then brings the README and the
+A new reason is a member here, and the code that returns it. `manage.py write_words` then brings the README and the
 page up to date.
 """
 

@@ -142,7 +142,7 @@ def _is_read(line: Line, read_tokens: int) -> bool:
 
 
 def _billed_ends(spans: Sequence[Span], usage: Usage) -> list[int]:
-    """Where each layer ends, in billed tokens: scaled, and then moved to the places that the bill tells."""
+    """Where each layer ends, in billed tokens: scaled, and then moved to the points that the bill tells."""
     reads, left, estimated = usage.cache_read_tokens, usage.cached_tokens, spans[-1].end_tokens
     ends = [round(span.end_tokens * left / estimated) if estimated else 0 for span in spans[:-1]]
     if usage.cache_write_1h_tokens:

@@ -30,7 +30,7 @@ class TracedPrompt(Prompt):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """A place between two blocks. `tokens` from the very start; `number` counts positions from the start."""
+    """Between two blocks. `tokens` from the very start; `number` counts positions from the start."""
 
     link: bytes
     tokens: int

@@ -83,7 +83,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """One block of a request with the place it came from, before it is hashed."""
+    """One block of a request, and where it came from, before it is hashed."""
 
     path: str
     level: Level

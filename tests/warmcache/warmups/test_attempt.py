@@ -117,8 +117,8 @@ async def test_a_live_prefix_is_considered_without_sql_and_without_hashing(
     def forbidden(*_: object, **__: object) -> None:
         raise AssertionError("the hot path must not do this")
 
-    for place in ("warmcache.ledger.writer.in_database_thread", "warmcache.core.prompt.passages.canonical_bytes"):
-        monkeypatch.setattr(place, forbidden)
+    for path in ("warmcache.ledger.writer.in_database_thread", "warmcache.core.prompt.passages.canonical_bytes"):
+        monkeypatch.setattr(path, forbidden)
     monkeypatch.setattr("warmcache.core.prompt.prepared.hmac.digest", forbidden)
     attempts = [await services.consider_prefix(prefix, intent="typing") for _ in range(100)]
 

@@ -52,7 +52,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """A place between two blocks where an entry may stand. `prefix_tokens` is estimated, from the very start."""
+    """Between two blocks, where an entry may stand. `prefix_tokens` is estimated, from the very start."""
 
     prefix_hash: str
     prefix_tokens: int
