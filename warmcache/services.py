@@ -1,4 +1,5 @@
-"""The public API, for async code. Every function works on the running event loop's runtime.
+"""The public API, for async code. Every function works on the running event loop's runtime. All of it can be imported
+from `warmcache` itself.
 
 attempt = await prewarm_prefix(prompt, intent="typing", label="helpdesk", subject="user 7")
 async with stream_response(prompt, turn, max_tokens=4096, label="helpdesk") as response:
