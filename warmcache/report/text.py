@@ -1,4 +1,4 @@
-"""The report for people to read, line by line, and the same figures as JSON values."""
+"""The report as text for people, line by line, and the same figures as JSON values."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -27,7 +27,7 @@ def lines(report: Report) -> Iterator[str]:
 
 
 def as_json(report: Report) -> dict[str, Any]:
-    """All figures unrounded; money as decimal strings, times in ISO 8601."""
+    """All figures, unrounded; money as decimal strings, times in ISO 8601."""
     found: dict[str, Any] = _plain({**asdict(report), "enough": ENOUGH})
     return found
 

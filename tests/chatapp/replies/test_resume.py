@@ -5,6 +5,7 @@ import pytest
 from chatapp.models import Message
 from chatapp.protocol import ReplyBlock, ReplyDelta, ReplyFinished
 from chatapp.protocol.views import Cursor
+from chatapp.protocol.words import ReplyStatus
 from chatapp.replies import resume
 from chatapp.replies.log import ReplyHead, ReplyLog
 
@@ -25,7 +26,7 @@ def ended_log(*, status: str) -> ReplyLog:
         ReplyFinished(
             **of_reply,
             seq=4,
-            status=status,  # type: ignore[arg-type]
+            status=ReplyStatus(status),
             stop_reason=None,
             error=None,
             usage=None,
