@@ -1,4 +1,5 @@
-"""The public API, for async code. Every function works on the running event loop's runtime.
+"""The public API, for async code. Every function works on the running event loop's runtime. All of it can be imported
+from `warmcache` itself.
 
 attempt = await prewarm_prefix(prompt, intent="typing", label="helpdesk", subject="user 7")
 async with stream_response(prompt, turn, max_tokens=4096, label="helpdesk") as response:
@@ -24,10 +25,10 @@ from warmcache.requests.ending import Ending, Result
 from warmcache.requests.stream import ResponseStream
 from warmcache.runtime import wiring as runtimes
 from warmcache.runtime.state import accompany
-from warmcache.warmups import keeper, refresh, shared_layers, warm_up
+from warmcache.warmups import keeper, refresh, shared_layers
+from warmcache.warmups.attempt import Attempt, consider, prewarm, skipped_attempt
 from warmcache.warmups.refresh import Load, Rest
 from warmcache.warmups.shared_layers import ListLayers, SharedLayer
-from warmcache.warmups.warm_up import Attempt
 
 __all__ = [
     "Attempt",
@@ -84,8 +85,8 @@ async def consider_prefix(
     """
     runtime = runtimes.get_runtime()
     occasion = Occasion(intent=Intent(intent), label=_fit(label), subject=_fit(subject), chars=chars)
-    decision = await warm_up.consider(runtime, prefix, occasion)
-    return warm_up.skipped_attempt(runtime, prefix, decision) if decision.action is Action.SKIP else None
+    decision = await consider(runtime, prefix, occasion)
+    return skipped_attempt(runtime, prefix, decision) if decision.action is Action.SKIP else None
 
 
 async def prewarm_prefix(
@@ -100,7 +101,7 @@ async def prewarm_prefix(
     raised: then `attempt.finished` returns a `Warmth` with state `failed` and the reason.
     """
     occasion = Occasion(intent=Intent(intent), label=_fit(label), subject=_fit(subject), place=_fit(place), chars=chars)
-    return await warm_up.prewarm(runtimes.get_runtime(), prompt, occasion)
+    return await prewarm(runtimes.get_runtime(), prompt, occasion)
 
 
 async def warm_now(prompt: AnyPrompt, *, label: str = "", subject: str = "") -> Warmth:

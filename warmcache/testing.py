@@ -167,9 +167,6 @@ class FakeProvider:
         for prefix_hash in hashes or tuple(self._expires_at):
             self._expires_at.pop(prefix_hash, None)
 
-    def is_cached(self, prefix_hash: str) -> bool:
-        return self._expires_at.get(prefix_hash, -math.inf) > self._clock.now()
-
     async def prewarm(self, request: Request) -> Answer:
         """See `Provider`."""
         number = self._arrived("warm_up", request)

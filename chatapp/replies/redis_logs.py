@@ -227,14 +227,14 @@ class RedisReplyLogs:
             found = await self._load(log.reply_id)
             if found is not None:
                 self._adopt(found)
-        places: dict[Any, Any] = {
+        cursors: dict[Any, Any] = {
             self._key(log.reply_id): f"{log.seq}-0" for log in replicas if log.reply_id not in self._stand_ins
         }
-        if not places:
+        if not cursors:
             await asyncio.sleep(REST_SECONDS)
             return
         by_key = {self._key(log.reply_id).encode(): log for log in replicas}
-        for key, entries in await self._redis.xread(places, count=MAX_ENTRIES_PER_READ) or ():
+        for key, entries in await self._redis.xread(cursors, count=MAX_ENTRIES_PER_READ) or ():
             apply_entries(entries, by_key[key])
 
     async def _load(self, reply_id: UUID) -> ReplyLog | None:

@@ -50,8 +50,8 @@ def sentence_about_database(error: DatabaseError) -> str:
         return "The database lacks tables that this version needs: run `python manage.py migrate` first."
     database = connection.settings_dict
     if connection.vendor != "sqlite":
-        place = f"{database['NAME']} at {database['HOST'] or 'its socket'}"
-        return f"The database {place} cannot be used ({what}). Check DATABASE_URL and that the server runs."
+        address = f"{database['NAME']} at {database['HOST'] or 'its socket'}"
+        return f"The database {address} cannot be used ({what}). Check DATABASE_URL and that the server runs."
     path = database["NAME"]
     if "locked" in what:
         return f"The database {path} is locked by another program: end that one, then start again."

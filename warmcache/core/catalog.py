@@ -1,4 +1,4 @@
-"""What each Claude model accepts and when it caches, as documented on `FACTS_AS_OF`.
+"""What each Claude model accepts and when it caches, as documented on 2026-11-22.
 
 Source: the provider's documentation pages "Prompt caching", "Thinking", "Effort", "Pricing", "Errors" and the
 model pages, as they stood on that date. Prices are not here: they change often and come from `genai-prices`.
@@ -6,8 +6,6 @@ Entries marked "assumed" are not documented for that exact model; they follow it
 """
 
 from dataclasses import dataclass, replace
-
-FACTS_AS_OF = "2026-11-22"
 
 _NEW_TOKENISER = 2.5
 _OLD_TOKENISER = 3.4

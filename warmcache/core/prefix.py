@@ -1,4 +1,4 @@
-"""From a conversation to a request: the ONE place that lays out blocks, breakpoints and hashes.
+"""From a conversation to a request: the ONE module that lays out blocks, breakpoints and hashes.
 
 The same `build` makes a warm-up and the real request after it, so that warm bytes equal sent bytes by
 construction. There are four layers, each shared by fewer requests than the one before:

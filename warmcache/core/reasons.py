@@ -1,6 +1,6 @@
 """The reasons for decisions: to warm or not, and to wait for a warm-up or not.
 
-To add a reason, add a member here and return it at one place. `manage.py write_words` then updates the README and the
+To add a reason, add a member here and return it. `manage.py write_words` then updates the README and the
 page.
 """
 

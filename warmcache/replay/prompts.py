@@ -30,7 +30,7 @@ class TracedPrompt(Prompt):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """A place between two blocks. `tokens` counts from the start; `number` counts positions from the start."""
+    """A point between two blocks. `tokens` counts from the start; `number` counts positions from the start."""
 
     link: bytes
     tokens: int

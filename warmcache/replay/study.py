@@ -1,6 +1,6 @@
 """The study: all policies on one source, for one model and latency profile, as rows of the table."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
@@ -67,18 +67,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """A cell's rows.
-
-    `planned_net_usd` by price of a second: the value that the oracle's plans promise, an upper bound of every policy.
-    Empty if conversations share a layer: then each plan takes the other conversations' requests as given.
-    """
+    """A cell's rows."""
 
     name: str
     cell: Cell
     conversations: int
     requests: int
     rows: tuple[Row, ...]
-    planned_net_usd: Mapping[float, float]
 
     def row(self, policy: str, value: float) -> Row | None:
         """The row of one policy."""
@@ -122,7 +117,6 @@ class Study:
         self._policies = policies
         self._values = values
         self._rates = _by_thousands(rates)
-        self._planned: dict[float, list[float]] = {value: [] for value in values}
 
     def run(self) -> Block:
         """Runs every policy over every conversation."""
@@ -138,11 +132,6 @@ class Study:
             conversations=len(self._trace.conversations),
             requests=self._trace.requests,
             rows=tuple(row for row in rows if row.policy in self._policies),
-            planned_net_usd={
-                value: sum(promised) - sum(baseline.worth(value))
-                for value, promised in self._planned.items()
-                if promised
-            },
         )
 
     def _runs(self) -> list[_Run]:
@@ -206,8 +195,6 @@ class Study:
             value_of_second=run.value,
             shared_ttl_seconds=shared_ttl,
         ).policy()
-        if not scene.is_shared:
-            self._planned[run.value].append(plan.promised)
         run.outcomes.extend(self._play(scene, plan))
 
     def _scenes(self) -> Iterator[Scene]:

@@ -32,7 +32,7 @@ class TraceError(Exception):
 
 
 class TraceMissing(TraceError):
-    """A table is not at the expected place."""
+    """A table is not at the expected path."""
 
 
 class TraceUnreadable(TraceError):

@@ -64,8 +64,6 @@ class Plan:
     ttft_seconds: float
     """Simulated time from the start until the response begins."""
     writes: tuple[PlannedWrite, ...]
-    hit_position: int | None
-    """The position whose entry was read; None for a miss."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -154,7 +152,6 @@ class Engine:
                 cached_tokens=usage.cache_read_tokens,
             ),
             writes=_plan_writes(prompt, chain, writable),
-            hit_position=hit,
         )
 
     def respond(self, plan: Plan, *, at: float | None = None) -> None:

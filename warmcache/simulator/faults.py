@@ -28,10 +28,10 @@ from typing import Any
 from warmcache.simulator.errors import ERROR_TYPES, ApiError
 
 BEFORE_HEADERS = "before_headers"
-BEFORE_FIRST_TOKEN = "before_first_token"  # noqa: S105 - a place in the stream
-AFTER_FIRST_TOKEN = "after_first_token"  # noqa: S105 - a place in the stream
+BEFORE_FIRST_TOKEN = "before_first_token"  # noqa: S105 - a point in the stream
+AFTER_FIRST_TOKEN = "after_first_token"  # noqa: S105 - a point in the stream
 
-_PLACES: dict[str, tuple[str, ...]] = {
+_POINTS: dict[str, tuple[str, ...]] = {
     "unauthorized": (BEFORE_HEADERS,),
     "rate_limited": (BEFORE_HEADERS,),
     "spend_limit": (BEFORE_HEADERS,),
@@ -49,7 +49,7 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "malformed": (AFTER_FIRST_TOKEN, BEFORE_FIRST_TOKEN),
     "end_early": (AFTER_FIRST_TOKEN, BEFORE_FIRST_TOKEN),
 }
-KINDS = tuple(_PLACES)
+KINDS = tuple(_POINTS)
 MATCHES = ("any", "warm_up", "reply")
 _NUMBERS = ("retry_after", "seconds", "ping_seconds")
 
@@ -80,7 +80,7 @@ class Fault:
 
 
 class BadFaultError(ValueError):
-    """A requested fault does not exist or cannot happen at that place."""
+    """A requested fault does not exist or cannot happen at that point."""
 
 
 def read_fault(data: Any) -> Fault:
@@ -88,15 +88,15 @@ def read_fault(data: Any) -> Fault:
     if not isinstance(data, dict):
         raise BadFaultError("a fault is an object")
     kind = data.get("kind")
-    if not isinstance(kind, str) or kind not in _PLACES:
+    if not isinstance(kind, str) or kind not in _POINTS:
         raise BadFaultError(f"kind must be one of {', '.join(KINDS)}")
     unknown = set(data) - set(Fault.__slots__)
     if unknown:
         raise BadFaultError(f"unknown field: {', '.join(sorted(unknown))}")
     _check_values(data)
-    where = data.get("where", _PLACES[kind][0])
-    if where not in _PLACES[kind]:
-        raise BadFaultError(f"where must be one of {', '.join(_PLACES[kind])} for {kind}")
+    where = data.get("where", _POINTS[kind][0])
+    if where not in _POINTS[kind]:
+        raise BadFaultError(f"where must be one of {', '.join(_POINTS[kind])} for {kind}")
     if data.get("match", "any") not in MATCHES:
         raise BadFaultError(f"match must be one of {', '.join(MATCHES)}")
     return Fault(**{**data, "where": where})

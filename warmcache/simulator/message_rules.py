@@ -70,7 +70,7 @@ def _check_content(content: Any, path: str, role: str, version: str, *, may_be_e
 
 
 def check_block(block: Any, path: str, role: str, version: str) -> None:
-    """Refuses a content block of the wrong shape or in the wrong place."""
+    """Refuses a content block of the wrong shape or in the wrong position."""
     if not isinstance(block, dict):
         raise invalid(f"{path}: {_NOT_AN_OBJECT}")
     kind = block.get("type")

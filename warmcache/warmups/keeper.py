@@ -23,6 +23,7 @@ from warmcache.core.ports import Sighting, WarmthStore
 from warmcache.core.reasons import Reason
 from warmcache.core.shared_layers import Arrivals, SharedForecast
 from warmcache.runtime.state import Runtime
+from warmcache.warmups.attempt import prewarm
 from warmcache.warmups.shared_layers import (
     Outline,
     SharedLayer,
@@ -32,7 +33,6 @@ from warmcache.warmups.shared_layers import (
     outline_of,
     registered_layers,
 )
-from warmcache.warmups.warm_up import prewarm
 
 logger = logging.getLogger(__name__)
 

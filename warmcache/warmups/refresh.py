@@ -22,7 +22,7 @@ from warmcache.core.prefix import AnyPrompt, Prefix
 from warmcache.core.reasons import Reason
 from warmcache.core.stakes import RestingPrefix, plan_refresh
 from warmcache.runtime.state import Runtime
-from warmcache.warmups.warm_up import consider, prewarm
+from warmcache.warmups.attempt import consider, prewarm
 
 INTENT = Intent.TURN_FINISHED
 

@@ -52,7 +52,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """A place between two blocks where an entry may end. `prefix_tokens` is estimated, from the start of the prompt."""
+    """A point between two blocks where an entry may end. `prefix_tokens` is estimated, from the start of the prompt."""
 
     prefix_hash: str
     prefix_tokens: int
