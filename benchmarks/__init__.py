@@ -1,1 +1,1 @@
-"""What is fast, measured: each benchmark compares within one run and prints its figures. Nothing here is a test."""
+"""Benchmarks of speed and cost. Each one compares within one run and prints its figures; none of them is a test."""

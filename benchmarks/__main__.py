@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME ...]`: runs the named benchmarks, or all of them. `turns` alone takes options."""
+"""`python -m benchmarks [NAME ...]`: runs the named benchmarks, or all of them. Only `turns` takes options."""
 
 import argparse
 import os
@@ -13,7 +13,7 @@ from tests.servers import MissingServerError
 
 
 def _set_up_django() -> None:
-    """For those that run in this process."""
+    """For the benchmarks that run in this process."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatapp.settings")
     django.setup()
 

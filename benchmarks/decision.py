@@ -1,7 +1,7 @@
-"""What one decision costs: CPU time of `consider_prefix` for a prefix that is known, with the store in memory.
+"""What one decision costs: the CPU time of `consider_prefix` for a known prefix, with the in-memory store.
 
-That is the path of every frame that tells of typing: look up what is warm, weigh it, count the skip. No SQL, no
-hashing, no network; the target is 150 microseconds.
+Every typing frame takes this path: look up what is warm, weigh it, count the skip. It runs no SQL, no hashing and no
+network call; the target is 150 microseconds.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ ROUNDS = 7
 
 
 def run() -> None:
-    """Prints the median of several rounds for a prefix that is cold and one that is warm."""
+    """Prints the median of several rounds, for a cold prefix and for a warm one."""
     asyncio.run(_measure())
 
 

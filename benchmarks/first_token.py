@@ -1,8 +1,8 @@
-"""First token in a real Chromium: from the press to the first paint, cold against warm, on the simulator.
+"""Time to first token in a real Chromium, cold against warm: from the key press to the first paint, on the simulator.
 
 Each message goes to an assistant of its own (the Python reference with another first line), so that cold is cold.
-Cold: the text is put into the box without a key, and Enter pressed. Warm: keys are pressed, and Enter once the badge
-says warm. `overhead` is what the person waited beyond the time that the simulator's header says its call took.
+Cold: a script fills the box without key presses, then presses Enter. Warm: keys are pressed, then Enter once the badge
+says warm. `overhead` is the person's wait minus the duration of the call that the simulator reports in its header.
 """
 
 import json
@@ -37,7 +37,7 @@ print(json.dumps(made))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """One message, in milliseconds; `simulated_ms` is what the simulator's header says of the same call."""
+    """The waits for one message, in milliseconds; `simulated_ms` is the call's duration by the simulator's header."""
 
     felt_ms: float
     simulated_ms: float
@@ -48,7 +48,7 @@ class Wait:
 
 
 def run() -> None:
-    """Prints the figures of every profile; noise is off."""
+    """Prints the figures of every latency profile, without noise."""
     with Chromium(chromium_executable()) as chromium:
         for profile in PROFILES:
             with tempfile.TemporaryDirectory() as folder:
@@ -57,7 +57,7 @@ def run() -> None:
 
 
 def measure(server: ChatServer, chromium: Chromium, *, pairs: int) -> tuple[list[Wait], list[Wait]]:
-    """Cold waits and warm waits, taken in turn."""
+    """Cold waits and warm waits, measured alternately."""
     assistants = iter(_clone_assistants(server, 2 * pairs))
     cold, warm = [], []
     with chromium.contexts() as contexts:

@@ -1,7 +1,7 @@
-"""What somebody who types for a whole day and never means it can cost, and what that leaves of warming for the others.
+"""What a user can cost who types for a whole day without sending, and how much warming is left for everybody else.
 
 Runs warmcache itself, with a fake provider and a fake clock, under a policy that finds every warm-up worth its price:
-nothing but the guards holds the typist back.
+only the guards hold the typist back.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ SOCKETS = 20
 FRAMES_PER_SECOND = 10
 BURST_SECONDS = 10
 STEP_SECONDS = 180
-"""After the burst each socket types every three minutes, each time in another conversation. A refusal stands until a
-pause of at least an hour is over, so frames in between would be refused too; and three minutes sooner or later move no
-probe into the day: the one after the last is due 31 hours after the beginning."""
+"""After the burst each socket types every three minutes, each time in another conversation. A refusal lasts for a pause
+of at least an hour, so frames in between would be refused too. Three minutes more or less move no further probe into
+the day: the next one after the last is due 31 hours after the beginning."""
 
 EAGER = Decimal(100)
-"""Dollars for a second saved: every warm-up is worth it."""
+"""Dollars per saved second: high enough that every warm-up is worth it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Day:
     dearest_usd: Decimal = Decimal(0)
 
     def excess(self, seconds: float = DAY_SECONDS) -> int:
-        """The most by which warm-ups exceeded sends in any stretch of so many seconds."""
+        """The largest excess of warm-ups over sends in any window of this length."""
         return max(
             (_within(self.warm_up_times, at, seconds) - _within(self.send_times, at, seconds))
             for at in [0.0, *self.warm_up_times]
@@ -47,7 +47,7 @@ class Day:
 
 
 async def hostile_day(*, hours: float = 24, sends: int = 0) -> Day:
-    """One user on 20 sockets with 1,000 conversations, at ten frames a second each at first; `sends` spread evenly."""
+    """One user on 20 sockets with 1,000 conversations, at first ten frames a second each; `sends` are spread evenly."""
     clock, day = FakeClock(), Day()
     prompts = [make_prompt(name=f"chat {number}", turns=1) for number in range(CONVERSATIONS)]
     began_at, number = clock.now(), 0
@@ -81,9 +81,9 @@ class Honest:
 
 
 async def honest_days(*, days: int, visits_a_day: int, abandoned: float, seed: int = 1) -> Honest:
-    """Somebody who types in one chat after another, each cold, and mostly sends: one message each time.
+    """A user who types in one cold chat after another and mostly sends: one message each time.
 
-    The hardest honest person for the guards. Whoever sends two messages in a row earns more than he needs.
+    This is the hardest honest user for the guards: one who sends two messages in a row earns more credit than needed.
     """
     clock, found, lot = FakeClock(), Honest(), random.Random(seed)  # noqa: S311
     async with fake_runtime(clock=clock, has_database=False, value_of_second_usd=EAGER) as fake:
@@ -102,7 +102,7 @@ async def honest_days(*, days: int, visits_a_day: int, abandoned: float, seed: i
 
 
 def run() -> None:
-    logging.disable(logging.CRITICAL)  # without a database each reply says that it has no row
+    logging.disable(logging.CRITICAL)  # without a database every reply logs that it has no row
     for sends in (0, 24):
         began = time.perf_counter()
         day = asyncio.run(hostile_day(sends=sends))

@@ -1,9 +1,9 @@
-"""A send in one process during a warm-up that another process leads: first token, measured against the rule's own word.
+"""Time to first token of a send during a warm-up that another process leads, against what the join rule predicts.
 
-Two real servers on one Redis, a simulator without noise. First both learn the model's speed from cold and warm
-replies; then, for several leads, one process begins a warm-up, and a message is sent in the other so much later.
-`predicted` is what the rule expects with the learned speed: the rest of the warm-up and one warm first token, or the
-whole prefill where it says go. `bound` is the longest that it would have waited.
+Two real servers share one Redis and a simulator without noise. First both learn the model's speed from cold and warm
+replies. Then, for several leads, one process begins a warm-up and the other sends a message one lead later.
+`predicted` is what the rule expects with the learned speed: the rest of the warm-up plus one warm first token, or the
+whole prefill if the rule says go. `bound` is the longest that the rule would have waited.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ PROFILE = "2024"
 LEADS_SECONDS = (0.2, 1.6, 2.0, 2.4)
 TEACHING_ROUNDS = 3
 EXCHANGE_SECONDS = 12.0
-"""Two rounds of the servers' housekeeping, in which one stores what it learned and the other reads it."""
+"""Two rounds of the servers' housekeeping: one server stores what it learned, then the other reads it."""
 
 SPEED = "SELECT evidence FROM warmcache_learnedevidence WHERE label = '*'"
 COLDS = ("warmcache-guide", "python-reference")
@@ -45,7 +45,7 @@ class Send:
 
 
 def run() -> None:
-    """Prints a line per lead."""
+    """Prints one line per lead."""
     with RedisServer() as redis, tempfile.TemporaryDirectory() as folder:
         learns = {"WARMCACHE_LEARNS": "1"}
         url = f"sqlite:///{folder}/db.sqlite3"
@@ -103,7 +103,7 @@ async def _send(first: ChatServer, second: ChatServer, redis: RedisServer, lead_
 
 
 def _make_cold(server: ChatServer, redis: RedisServer) -> None:
-    """At the provider, and in what the servers believe of it."""
+    """Makes the prompt cold at the provider and in the servers' beliefs."""
     with Redis.from_url(redis.url) as client:
         client.flushall()
     server.simulator.call("POST", "evict", {})
@@ -117,7 +117,7 @@ def _learned(server: ChatServer, model: str) -> PrefillForecast:
 
 
 def _choice(prefill: PrefillForecast, wrote: dict[str, int], elapsed_seconds: float) -> tuple[JoinChoice, float, float]:
-    """The rule's word, and what a warm and a cold first token take by what was learned."""
+    """What the rule says, and the learned times to a warm and to a cold first token."""
     tokens = wrote["cache_creation_input_tokens"]
     trip_seconds = prefill.round_trip_seconds
     warm_seconds = prefill.ttft_seconds(uncached_tokens=0, cached_tokens=tokens)

@@ -1,7 +1,7 @@
-"""In a real Chromium: from the press to the first paint, and the opening of a long chat against a short one.
+"""Page speed in a real Chromium: from the key press to the first paint, and opening a long chat against a short one.
 
-The upstream is the stamped one of `benchmarks/turns`: the reply itself says how long it took to its first token, and
-that is taken off. The page, its browser and the server share the machine, as they never do in life.
+The upstream is the stamped one of `benchmarks/turns`: the reply itself says how long its first token took, and that
+time is subtracted. The page, its browser and the server share one machine, which they never do in production.
 """
 
 import re
@@ -19,7 +19,7 @@ OPENINGS = 5
 TOKENS, TOKENS_PER_SECOND = 12, 80
 OPENING_TIMEOUT_MS = 20_000
 SHORT_MESSAGES, LONG_MESSAGES = 10, 2 * HISTORY_MESSAGES
-# The frame after the one that found it has painted it.
+# The frame that found the text has painted it when the next frame begins.
 WATCH_FOR_END = """
 (() => {
   const look = () => {
@@ -61,7 +61,7 @@ def measure_presses(server: OurServer, contexts: Contexts) -> None:
 
 
 def press(page: Any, number: int) -> float:
-    """Milliseconds that the person waited beyond the upstream's own time to its first token."""
+    """The person's wait in milliseconds, minus the upstream's own time to first token."""
     box = page.get_by_test_id("composer-input")
     box.press_sequentially(turn_text(tokens=TOKENS, rate=TOKENS_PER_SECOND), delay=5)
     box.press("Enter")
@@ -86,7 +86,7 @@ def measure_openings(server: OurServer, contexts: Contexts) -> None:
 
 
 def opening_ms(server: OurServer, contexts: Contexts, conversation_id: str, messages: int) -> float | None:
-    """The median from the start of the navigation; None where the end is not painted in time."""
+    """The median from the start of the navigation; None if the end is not painted in time."""
     from playwright.sync_api import TimeoutError as TooLongError
 
     page = contexts.open_page(url_of(server), user=signed_in(server, 0))
@@ -98,8 +98,8 @@ def opening_ms(server: OurServer, contexts: Contexts, conversation_id: str, mess
             page.wait_for_selector("html[data-end-painted-ms]", timeout=OPENING_TIMEOUT_MS)
         except TooLongError:
             return None
-        waits.append(float(page.locator("html").get_attribute("data-end-painted-ms")))
-    # The first one fills the browser's own cache.
+        waits.append(float(page.locator("html").get_attribute("data-end-painted-ms") or "nan"))
+    # The first visit fills the browser's own cache.
     return statistics.median(waits[1:])
 
 

@@ -1,8 +1,8 @@
-"""Resume: a tab comes back at every frame of a 300-frame reply, on the process that writes it and on another one.
+"""Resuming a reply: a tab reconnects at every frame of a 300-frame reply, to the writing process and to another one.
 
-Two servers on one Redis and one database; the reply is held in the middle, so that it is read as it runs. The time is
-from the `conversation.open` with a cursor to the last frame that was missed. What came back is compared with what the
-first tab got, byte for byte. Then a stop and a kill: how long until the other process's tab hears of the end.
+Two servers share one Redis and one database; the reply is held in the middle, so that it is read while it runs. The
+time runs from the `conversation.open` with a cursor to the last missed frame. The frames are compared byte for byte
+with those that the first tab got. Then a stop and a kill: how long until the other process's tab hears of the end.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from tests.servers.tabs import LiveTab, open_tab
 FRAMES = 300
 TOKENS_PER_SECOND = 100
 OPENS_PER_TAB = 75
-"""Below the burst of commands that a socket may send."""
+"""Smaller than the burst of commands that a socket may send."""
 
 
 def run() -> None:
-    """Prints the figures; fails where a byte differs."""
+    """Prints the figures; fails if a byte differs."""
     with tempfile.TemporaryDirectory() as folder, RedisServer() as redis:
         url = f"sqlite:///{folder}/db.sqlite3"
         with ChatServer(database_url=url, redis_url=redis.url) as here:
@@ -50,7 +50,7 @@ async def _hold_reply(tab: LiveTab) -> tuple[dict[str, Any], list[dict[str, Any]
     started = await tab.begin_reply()
     while len(whole := tab.of_reply(started["reply_id"])) < FRAMES:
         await tab.read()
-    # The rest of what comes before the silence.
+    # The remaining frames before the silence.
     await asyncio.sleep(3)
     await tab.send("ping")
     await tab.until("pong")

@@ -1,8 +1,8 @@
-"""Many sockets, and bad ones, on a real server over loopback. Each part is bounded and ends by itself.
+"""Many sockets and badly behaved ones, on a real server over loopback. Each part is bounded and ends by itself.
 
-idle: what a socket costs that only stands there. storm: everybody comes back at once. stalled: readers that stop
-reading while a long reply is written. flood: 5,000 frames a second from one socket. stall: three seconds in which one
-person's database call cannot go on.
+idle: what an idle socket costs. storm: all sockets reconnect at once. stalled: readers that stop reading while a long
+reply is written. flood: 5,000 frames a second from one socket. stall: one person's database call is blocked for three
+seconds.
 """
 
 import asyncio
@@ -25,9 +25,9 @@ IDLE_SOCKETS = 1_000
 CONNECTS_AT_ONCE = 1_000
 STALLED_SOCKETS = 10
 REPLY_CHARACTERS = 300_000
-# Some seconds for it, so that those who open it late still read it as it comes.
+# It takes some seconds, so that readers who open it late still read it live.
 REPLY_TOKENS_PER_SECOND = 30_000
-# By then the server must have given up on them.
+# By then the server must have given up on the stalled readers.
 STALL_SECONDS = 17.0
 FLOOD_PER_SECOND = 5_000
 FLOOD_SECONDS = 10.0
@@ -48,7 +48,7 @@ async def idle(server: ChatServer) -> None:
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(20):
             await stack.enter_async_context(open_socket(server))
-        # The modules that the first reply needs are loaded after the start, and are no socket's.
+        # The modules that the first reply needs are loaded after the start and are not part of a socket's cost.
         async with open_socket(server) as first:
             await first.say_and_hear("Are you there?")
             await first.until("reply.finished")
@@ -80,7 +80,7 @@ async def storm(server: ChatServer) -> None:
 
 
 async def stalled(server: ChatServer) -> None:
-    """A reader that reads, and ten that do not, of one long reply."""
+    """One long reply with one reader that reads and ten that do not."""
     await ask_for_long_reply(server, readers=0)
     start = memory_kib(server)
     _, alone = await ask_for_long_reply(server, readers=0)
@@ -101,7 +101,7 @@ async def stalled(server: ChatServer) -> None:
 
 
 async def ask_for_long_reply(server: ChatServer, *, readers: int) -> tuple[list[int | None], int]:
-    """What each stalled reader hears when it reads again, and the most memory that the server had."""
+    """The close code that each stalled reader gets when it reads again, and the server's peak memory."""
     server.simulator.script(text="long " * (REPLY_CHARACTERS // 5), tokens_per_second=REPLY_TOKENS_PER_SECOND)
     most = 0
     async with contextlib.AsyncExitStack() as stack:
@@ -143,7 +143,7 @@ async def flood(server: ChatServer) -> None:
 
 
 async def stall(server: ChatServer) -> None:
-    """Somebody else holds the database's write lock while one person sends a message."""
+    """Another connection holds the database's write lock while one person sends a message."""
     path = server.database_url.removeprefix("sqlite:///")
     async with open_socket(server) as sender, watch_latency(server) as others:
         holder = sqlite3.connect(path, isolation_level=None)
@@ -161,7 +161,7 @@ async def stall(server: ChatServer) -> None:
 
 
 def open_socket(server: ChatServer, user: str = "ann", **options: Any) -> AbstractAsyncContextManager[LiveTab]:
-    """Past `ready`, at the site's default assistant."""
+    """A socket that has received `ready`, at the site's default assistant."""
     return open_tab(server, user, assistant=None, close_timeout=1, compression=None, **options)
 
 
@@ -186,7 +186,7 @@ async def watch_latency(server: ChatServer) -> AsyncIterator[list[float]]:
 
 
 async def close_code(tab: LiveTab) -> int | None:
-    """None where it stays open."""
+    """The code that the server closes with; None if the socket stays open."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LAST_FRAMES_SECONDS):
             _, code = await tab.rest()

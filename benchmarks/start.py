@@ -1,4 +1,4 @@
-"""`make run` as a newcomer meets it: a fresh clone, an empty home folder, from the command to the printed link."""
+"""Time of `make run` for a newcomer: a fresh clone and an empty home folder, from the command to the printed link."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ LATER_STARTS = 3
 
 
 def run() -> None:
-    """Prints the first start, which installs everything, and the starts after it."""
+    """Prints the time of the first start, which installs everything, and of the starts after it."""
     with tempfile.TemporaryDirectory() as folder:
         clone, home = Path(folder, "clone"), Path(folder, "home")
         home.mkdir()

@@ -30,7 +30,7 @@ admin.site.index_title = "Administration"
 
 
 class NoPatterns(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Takes no regular expression from the address: one that the database cannot read would be an error of ours."""
+    """Refuses regular expressions in the address: one that the database cannot parse would be a server error."""
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         return not lookup.endswith("regex") and super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
@@ -42,9 +42,9 @@ class PeopleAdmin(NoPatterns, UserAdmin):  # type: ignore[type-arg]
 
 
 class ReadOnlyAdmin(NoPatterns):
-    """Shown, and deleted one by one where a person asks for it; never written by hand."""
+    """Rows that an operator can read, and delete one by one, but never edit."""
 
-    # Also because the boxes that select rows are labelled with their titles.
+    # Also because the checkboxes that select rows are labelled with the rows' titles.
     actions = None
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -105,7 +105,7 @@ class AssistantAdmin(NoPatterns):
 
     @admin.action(description="Warm now", permissions=["change"])
     def warm_now(self, request: HttpRequest, queryset: QuerySet[Assistant]) -> None:
-        """Warms what everybody shares, whether or not anybody types."""
+        """Warms the shared layer, whether or not anybody types."""
         assistants = list(queryset)
         wanted = [(assistant.slug, prompts.prompt_for_new_chat(assistant)) for assistant in assistants]
         for assistant, warmth in zip(
@@ -115,13 +115,13 @@ class AssistantAdmin(NoPatterns):
 
 
 async def _warm_all(wanted: Sequence[tuple[str, Prompt]], *, subject: str) -> list[warmcache.Warmth]:
-    """All at once, so that the page waits as long as for one."""
+    """Warms all at once, so that the page waits only as long as for one."""
     warm_ups = (warmcache.warm_now(prompt, label=label, subject=subject) for label, prompt in wanted)
     return await asyncio.gather(*warm_ups)
 
 
 def _outcome(assistant: Assistant, warmth: warmcache.Warmth) -> tuple[str, int]:
-    """A sentence and its level."""
+    """The message for the operator and its level."""
     match warmth.state:
         case "warm" | "expiring":
             ends = "" if warmth.expires_at is None else f", until about {_time(warmth.expires_at)}"

@@ -1,4 +1,4 @@
-"""HTTP to Django, WebSockets to the consumer; the same application on Daphne and on any other ASGI server."""
+"""The ASGI application: HTTP goes to Django, WebSockets to the consumer. It is the same on Daphne and other servers."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Configuration that would fail later, told at `manage.py check` and when `serve` starts."""
+"""System checks: report configuration that would fail later, at `manage.py check` and when `serve` starts."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -42,7 +42,7 @@ def check_one_process_on_sqlite(app_configs: Sequence[AppConfig] | None, **kwarg
 
 @register(Tags.database)
 def check_connections(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """A socket lives for hours, and no request begins or ends there: connections must be lent, checked, given back."""
+    """A socket lives for hours and has no request cycle: connections must be borrowed, checked and returned."""
     database = settings.DATABASE
     options = database.get("OPTIONS", {})
     found: list[CheckMessage] = []
@@ -98,7 +98,7 @@ def _check_sqlite(options: dict[str, Any]) -> list[CheckMessage]:
 
 @register
 def check_channel_layer(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Combinations that work in a test and fail under people."""
+    """Reports combinations that work in a test and fail in production."""
     layer = settings.CHANNEL_LAYERS["default"]
     backend = layer["BACKEND"]
     if backend == IN_MEMORY_LAYER and settings.REDIS_URL:

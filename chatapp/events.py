@@ -1,7 +1,7 @@
-"""Channel-layer events: what has changed, never the tokens of a reply. Built and parsed here only.
+"""Channel-layer events: what has changed, never the tokens of a reply. Only this module builds and parses them.
 
-An event's `type` names the consumer's method that takes it; it is always one of ours, never a client's. Where it
-carries a frame, that is the text which each socket sends on as it is: encoded once, and no socket reads the database.
+An event's `type` names the consumer method that handles it; the value is always ours, never a client's. If an event
+carries a frame, each socket sends that text on unchanged: it is encoded once, and no socket reads the database.
 """
 
 import logging
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 class MessageEvent(TypedDict):
-    """`type` is `message.created`; `origin` is the channel name of the socket that knows already."""
+    """`type` is `message.created`; `origin` is the channel name of the sending socket, which already has its ack."""
 
     type: str
     conversation_id: str
@@ -56,7 +56,7 @@ class SignOutEvent(TypedDict):
 
 
 class StopEvent(TypedDict):
-    """`type` is `reply.stop`; `reply_id` is of a reply that the hearing process writes."""
+    """`type` is `reply.stop`; `reply_id` is a reply that the receiving process writes."""
 
     type: str
     reply_id: str
@@ -82,7 +82,7 @@ def owner_group(owner: str) -> str:
 
 
 async def announce_message(conversation_id: UUID, *, frame: str, origin: str) -> None:
-    """A person's message is stored; the socket that sent it (`origin`, a channel name) has its ack already."""
+    """A person's message is stored; the socket that sent it (`origin`, a channel name) already has its ack."""
     event: MessageEvent = {
         "type": "message.created",
         "conversation_id": str(conversation_id),
@@ -93,7 +93,7 @@ async def announce_message(conversation_id: UUID, *, frame: str, origin: str) ->
 
 
 async def announce_reply(conversation_id: UUID, reply_id: UUID) -> None:
-    """A reply is running; its log has the rest."""
+    """A reply is running; its frames come from its log."""
     event: ReplyEvent = {
         "type": "reply.started",
         "conversation_id": str(conversation_id),
@@ -105,7 +105,7 @@ async def announce_reply(conversation_id: UUID, reply_id: UUID) -> None:
 async def announce_conversation(
     user_id: int, conversation_id: UUID, *, frame: str, light_frame: str, version: int, is_written: bool
 ) -> None:
-    """Title, branch, queue or time has changed: every socket of its owner shows it in the list."""
+    """The title, branch, queue or time has changed: every socket of the owner shows it in the list."""
     event: ConversationEvent = {
         "type": "conversation.updated",
         "conversation_id": str(conversation_id),
@@ -118,32 +118,32 @@ async def announce_conversation(
 
 
 async def announce_deletion(user_id: int, conversation_id: UUID) -> None:
-    """A conversation is gone: its owner's sockets forget it, and so does every process."""
+    """A conversation is deleted: its owner's sockets and every process drop it."""
     event: DeletionEvent = {"type": "conversation.deleted", "conversation_id": str(conversation_id)}
     await _tell(user_group(user_id), dict(event))
     await _tell(PROCESSES, dict(event))
 
 
 async def announce_sign_out(user_id: int) -> None:
-    """Sockets of this user look again whether their session still holds; processes forget what they had ready."""
+    """Sockets of this user check their session again; processes drop what they had prepared for the user."""
     event: SignOutEvent = {"type": "session.ended", "user_id": user_id}
     await _tell(user_group(user_id), dict(event))
     await _tell(PROCESSES, dict(event))
 
 
 async def announce_stop(owner: str, reply_id: UUID) -> None:
-    """Somebody wants the reply ended, in whatever process it is written."""
+    """Asks the process that writes the reply to stop it."""
     event: StopEvent = {"type": "reply.stop", "reply_id": str(reply_id)}
     await _tell(owner_group(owner), dict(event))
 
 
 async def close() -> None:
-    """Lets go of the channel layer's connections; the process ends."""
+    """Closes the channel layer's connections at the end of the process."""
     await get_channel_layer().flush()
 
 
 async def _tell(group: str, event: dict[str, Any]) -> None:
-    """A channel layer that is down costs others the news, never the sender what was done."""
+    """If the channel layer is down, others miss the event, but the sender's action still succeeds."""
     try:
         await get_channel_layer().group_send(group, event)
     except Exception:

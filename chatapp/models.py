@@ -1,4 +1,4 @@
-"""Who chats, with which assistant, and what was said. An assistant's `Message` is the reply."""
+"""The chat's tables: users, assistants, conversations and messages. An assistant's `Message` is the reply."""
 
 import secrets
 import uuid
@@ -67,7 +67,7 @@ class Assistant(models.Model):
 
 
 class Document(models.Model):
-    """The operator's own text, given to the model with every request of its assistant."""
+    """The operator's own text, sent to the model with every request of its assistant."""
 
     assistant = models.ForeignKey(Assistant, on_delete=models.CASCADE, related_name="documents")
     title = models.CharField(max_length=200)
@@ -109,7 +109,7 @@ class Conversation(models.Model):
 
 
 class Message(models.Model):
-    """One turn of a conversation's tree. `content` holds API blocks, `text` the same flattened."""
+    """One turn of a conversation's tree. `content` holds API blocks, `text` their text joined."""
 
     class Role(models.TextChoices):
         USER = "user", "person"
@@ -141,7 +141,7 @@ class Message(models.Model):
     client_message_id = models.UUIDField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
 
-    # Of a reply only.
+    # The following fields are only for replies.
     model = models.CharField(max_length=80, blank=True, default="")
     finished_at = models.DateTimeField(null=True, blank=True)
     stop_reason = models.CharField(max_length=40, blank=True, default="")
@@ -161,7 +161,7 @@ class Message(models.Model):
     )
     request_id = models.CharField(max_length=80, blank=True, default="")
 
-    # Of a running reply: who writes it, and how far the row has come.
+    # Only for a running reply: which process writes it, and how far the row is.
     owner = models.CharField(max_length=32, blank=True, default="", help_text="The process that writes it.")
     beat_at = models.DateTimeField(
         null=True, blank=True, help_text="The owner's last sign of life. Watched for change, compared with no clock."
@@ -176,7 +176,7 @@ class Message(models.Model):
         indexes = (
             models.Index(fields=("conversation", "created_at")),
             models.Index(fields=("status",)),
-            # Whether a reply runs is asked with every message: no row of the conversation is read for it.
+            # Every message asks whether a reply runs: this index answers without reading the conversation's rows.
             models.Index(fields=("conversation",), condition=models.Q(status="streaming"), name="message_streaming"),
         )
 
@@ -184,7 +184,7 @@ class Message(models.Model):
         return f"{self.role} {self.id}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """For imports and work by hand. Services write many columns at once, and count the version themselves."""
+        """For imports and manual edits. Services write many columns at once and increment the version themselves."""
         super().save(*args, **kwargs)
         note_change(self.conversation_id)
 
@@ -196,15 +196,15 @@ class Message(models.Model):
 
 
 def note_change(conversation_id: uuid.UUID) -> None:
-    """What the next message follows is another from now on: who has it ready reads it again."""
+    """Increments the version, so that processes that have the conversation prepared read it again."""
     Conversation.objects.filter(pk=conversation_id).update(version=models.F("version") + 1)
 
 
 class QueuedMessage(models.Model):
-    """A person's message that was sent while a reply ran. It becomes a `Message` of the same id when its turn comes.
+    """A person's message that was sent while a reply ran. It becomes a `Message` with the same id when its turn comes.
 
-    `id` counts in the order of sending. A withdrawn row stays for a while, so that a late resend of the message does
-    not bring it back, and a page that lost the connection while it took the message back still gets its text.
+    `id` grows in the order of sending. A withdrawn row stays for a while, so that a late resend does not bring the
+    message back, and a page that lost its connection during the withdrawal still gets the text.
     """
 
     message_id = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)

@@ -42,7 +42,7 @@ def number_from_env(name: str, *, default: float, least: float, most: float) -> 
 
 
 def url_from_env(name: str, *, schemes: tuple[str, ...]) -> str:
-    """The value as it stands, empty when unset. The message leaves it out: it may hold a password."""
+    """The value unchanged, empty if unset. The error message omits it, because it may contain a password."""
     text = os.environ.get(name, "").strip()
     if text and (urlsplit(text).scheme not in schemes or not text.split(":", 1)[1].startswith("/")):
         raise ImproperlyConfigured(f"{name} is not a URL that begins with {' or '.join(s + '://' for s in schemes)}.")
@@ -50,7 +50,7 @@ def url_from_env(name: str, *, schemes: tuple[str, ...]) -> str:
 
 
 def var_dir() -> Path:
-    """The ignored folder for what this installation makes itself: database, key, logs."""
+    """The git-ignored folder for what this installation creates: database, key, logs."""
     try:
         VAR_DIR.mkdir(exist_ok=True)
     except OSError as error:
@@ -62,11 +62,11 @@ def var_dir() -> Path:
 
 
 def local_secret_key() -> str:
-    """A key made once into an ignored file. `serve` refuses it for a server that others can reach."""
+    """A key that is created once in a git-ignored file. `serve` refuses it for a server that others can reach."""
     path = var_dir() / "secret_key"
     try:
         if not path.exists():
-            # Written aside and linked into place: of two processes that start at once, one key wins, whole.
+            # Written to another file and linked into place: if two processes start at once, one complete key wins.
             with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix="secret_key.") as file:
                 file.write(secrets.token_urlsafe(50))
                 file.flush()
@@ -92,7 +92,7 @@ def database_from_env() -> dict[str, Any]:
         return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(var_dir() / "db.sqlite3")}
     try:
         database: dict[str, Any] = dict(env.db_url_config(url))
-    except Exception:  # noqa: BLE001  whatever the parser stumbles over, the answer is the same
+    except Exception:  # noqa: BLE001  every failure of the parser gets the same answer
         database = {}
     if database.get("NAME", "") in ("", ":memory:"):
         raise ImproperlyConfigured(
@@ -114,11 +114,11 @@ SECRET_KEY = os.environ.get("SECRET_KEY") or local_secret_key()
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 PORT = int(number_from_env("PORT", default=8000, least=0, most=65535))
-# What asks `/metrics` with this bearer token is answered; without one, only people who may read the ledger are.
+# `/metrics` answers requests with this bearer token, and people who may read the ledger.
 METRICS_TOKEN = os.environ.get("METRICS_TOKEN", "").strip()
 REDIS_URL = url_from_env("REDIS_URL", schemes=("redis", "rediss", "unix"))
-# A process that was silent for so long has died: another one ends its replies.
-# From the signal to the end of the process at most; its steps and their shares: chatapp/process/shutdown.py.
+# A process that was silent for this long counts as dead: another one ends its replies.
+# The longest time from the signal to the end of the process; for its steps see chatapp/process/shutdown.py.
 SHUTDOWN_SECONDS = number_from_env("SHUTDOWN_SECONDS", default=30, least=1, most=3600)
 REPLY_LEASE_SECONDS = number_from_env("REPLY_LEASE_SECONDS", default=15, least=1, most=600)
 ANTHROPIC_API_KEY = os.environ.get("ANTHROPIC_API_KEY", "").strip()
@@ -157,7 +157,7 @@ LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/accounts/login/"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 APPEND_SLASH = True
-# `chatapp.W001` says the same once, with what to do.
+# `chatapp.W001` says the same once, and what to do.
 SILENCED_SYSTEM_CHECKS = ["staticfiles.W004"]
 
 TEMPLATES = [
@@ -176,8 +176,8 @@ TEMPLATES = [
     },
 ]
 
-# Database. SQLite is for one process; PostgreSQL keeps its connections in a pool, since under ASGI a persistent
-# connection per thread is never reused.
+# Database. SQLite is for one process; PostgreSQL uses a connection pool, because under ASGI a persistent connection
+# per thread is never reused.
 DATABASE = database_from_env()
 DATABASES = {"default": DATABASE}
 DATABASE["CONN_MAX_AGE"] = 0
@@ -193,13 +193,13 @@ else:
     DATABASE["OPTIONS"] |= {
         "pool": {"min_size": 2, "max_size": 10, "timeout": 5},
     }
-    # No request may hold a connection for longer; a migration may.
+    # A request may not hold a connection for longer, but a migration may.
     if COMMAND != "migrate":
         DATABASE["OPTIONS"].setdefault("options", "-c statement_timeout=5000")
 
 if REDIS_URL:
     CHANNEL_LAYERS: dict[str, Any] = {
-        # Its timeouts, retries and pools are its own: redis-py's defaults end a listener after 5 s of silence.
+        # It sets its own timeouts, retries and pools: redis-py's defaults end a listener after 5 s of silence.
         "default": {
             "BACKEND": "chatapp.socket.channel_layer.SteadyPubSubLayer",
             "CONFIG": {"hosts": [{"address": REDIS_URL}]},
@@ -226,7 +226,7 @@ STATICFILES_DIRS: list[Any] = [
     ("npm/dompurify", NODE_MODULES / "dompurify" / "dist"),
     ("npm/highlight.js", NODE_MODULES / "@highlightjs" / "cdn-assets"),
 ]
-# Hashed names once `collectstatic` has run; before that, files are served from where they stand.
+# Hashed names once `collectstatic` has run; before that, files are served from their source folders.
 COLLECTED = (STATIC_ROOT / "staticfiles.json").exists() or COMMAND == "collectstatic"
 SERVESTATIC_USE_MANIFEST = COLLECTED
 SERVESTATIC_USE_FINDERS = not COLLECTED
@@ -247,7 +247,7 @@ HTTPS = any(urlsplit(origin).scheme == "https" for origin in CSRF_TRUSTED_ORIGIN
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_NAME = "__Host-sessionid" if HTTPS else "sessionid"
 CSRF_COOKIE_NAME = "__Host-csrftoken" if HTTPS else "csrftoken"
-# Scripts take the token from the page's own configuration.
+# Scripts read the CSRF token from the page's configuration.
 CSRF_COOKIE_HTTPONLY = True
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
@@ -275,8 +275,8 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
-# Everything of warmcache sits here; `warmcache/conf.py` reads it and documents each entry. `demo` and `serve`
-# settle API_KEY, BASE_URL and UPSTREAM at their start (chatapp/process/upstream.py).
+# All settings of warmcache; `warmcache/conf.py` reads and documents each entry. `demo` and `serve` set API_KEY,
+# BASE_URL and UPSTREAM at their start (chatapp/process/upstream.py).
 WARMCACHE = {
     "API_KEY": ANTHROPIC_API_KEY,
     "BASE_URL": ANTHROPIC_BASE_URL or None,
@@ -288,7 +288,7 @@ WARMCACHE = {
     "HOLDOUT_SHARE": os.environ.get("WARMCACHE_HOLDOUT_SHARE", "0"),
     "LEARNS": bool_from_env("WARMCACHE_LEARNS", default=True),
 }
-# The simulator that stands in when there is no key: its latency profile, seed and noise.
+# The simulator that answers if there is no key: its latency profile, seed and noise.
 SIMULATOR: dict[str, Any] = {
     "profile": os.environ.get("SIMULATOR_PROFILE", "auto"),
     "seed": int(number_from_env("SIMULATOR_SEED", default=1, least=0, most=2**31)),
@@ -314,7 +314,7 @@ LOGGING = {
     "loggers": {
         "django": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
         "django.request": {"level": "ERROR"},
-        # Anybody can send one; the line tells an operator what to add, the traceback nothing.
+        # Anybody can send one; the log line tells an operator what to add, a traceback would not help.
         "django.security.DisallowedHost": {"handlers": ["stderr_brief"], "propagate": False},
     },
 }

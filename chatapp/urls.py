@@ -1,4 +1,4 @@
-"""HTTP paths."""
+"""The HTTP paths of the site."""
 
 from django.contrib import admin
 from django.urls import path

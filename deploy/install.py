@@ -3,8 +3,8 @@
     python3 deploy/install.py          what `make run` needs
     python3 deploy/install.py --dev    also what `make test` and `make check` need
 
-Each step is skipped while a stamp says that its inputs are unchanged, so that a second start costs nothing.
-Written so that an old Python can read it and be told what is missing.
+Each step is skipped if its stamp says that its inputs are unchanged, so that a second start costs nothing.
+The syntax is old enough that an old Python can run it and print what is missing.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ NETWORK_SIGNS = (
 
 
 class InstallError(Exception):
-    """One sentence for the person at the terminal."""
+    """Why the installation failed, as one sentence for the person at the terminal."""
 
 
 def say(text):
@@ -88,7 +88,7 @@ def write(path, text):
 
 
 def run_logged(command, env=None):
-    """Runs with all its noise in the log; returns the exit code and what it printed."""
+    """Runs a command with all its output in the log; returns the exit code and what it printed."""
     with open(LOG, "a+b") as log:
         log.write(f"\n$ {' '.join(command)}\n".encode())
         log.flush()
@@ -99,7 +99,7 @@ def run_logged(command, env=None):
 
 
 def last_meaningful_line(output):
-    """The line that says most: an error's own, else the last one that is no notice or warning."""
+    """The most useful line: the error's own, else the last one that is no notice or warning."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith(("error:", "npm error", "npm err!"))]
     errors = [line for line in errors if "complete log" not in line and "debug-0.log" not in line]
@@ -138,7 +138,7 @@ def ensure_venv():
 
 
 def ensure_python_packages(dev):
-    """`requirements.txt`, or with `dev` also the tools; what is there for `dev` serves both."""
+    """Installs `requirements.txt`, with `dev` also the tools; an environment made for `dev` serves both."""
     runtime = digest("requirements.txt")
     wanted = digest("requirements.txt", "requirements-dev.txt") if dev else runtime
     stamp = os.path.join(VENV, "stamp-packages")
@@ -215,7 +215,7 @@ def ensure_front_end_packages(dev):
 
 @contextlib.contextmanager
 def only_one_installer():
-    """Two commands started at once take turns."""
+    """Lets two installers that were started at once take turns."""
     import fcntl
 
     with open(os.path.join(ROOT, "var", "install.lock"), "w") as lock:

@@ -1,11 +1,11 @@
 """`python -m benchmarks turns`: what one message costs us, beside three peers.
 
-The servers share one core, the load, the upstream and the databases the other. Loads are interleaved: each is put on
-every server before the next one's turn, and all of it is done again in each pass. "Added" is the time at the load's
-socket minus the upstream's own.
+The servers share one core; the load, the upstream and the databases share the other. Loads are interleaved: each load
+runs against every server before the next load begins, and every pass repeats all of it. "Added" is the time at the
+load's socket minus the upstream's own time.
 
 raw: aiohttp in and out. tutorial: Channels, Daphne, the SDK. rows: the same with all messages in SQLite through the
-async ORM. ours: this project on SQLite. ours-pg: on PostgreSQL (without fsync) and Redis.
+async ORM. ours: this project on SQLite. ours-pg: this project on PostgreSQL (without fsync) and Redis.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -112,7 +112,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _some_of(known: Sequence[str]):
+def _some_of(known: Sequence[str]) -> Callable[[str], list[str]]:
     def parse_some(text: str) -> list[str]:
         names = text.split(",")
         for name in names:
@@ -125,13 +125,13 @@ def _some_of(known: Sequence[str]):
 
 @dataclass(slots=True)
 class Visit:
-    """One server in one pass, and those who are there."""
+    """One server in one pass, with the people connected to it."""
 
     server: Server
     people: list[Person] = field(default_factory=list)
     others: list[Person] = field(default_factory=list)
     memory_kib: int = 0
-    """With the idle ones there."""
+    """Measured while the idle people are connected."""
     kib_idle: float = 0.0
 
 
@@ -149,7 +149,7 @@ class Bench:
         self._redis: RedisServer | None = None
         self.readings: list[Reading] = []
         self.counts: dict[str, dict[str, float]] = {}
-        """By the case, then by the line of the table."""
+        """Keyed by case, then by line of the table."""
 
     def run(self) -> None:
         began = time.monotonic()
@@ -179,7 +179,7 @@ class Bench:
         return lines
 
     def _columns(self) -> list[str]:
-        """What was asked for, and every other checkout on the same databases as ours."""
+        """The requested servers, and every other checkout on the same databases as ours."""
         mine = [name for name in self._options.peers if name not in PEERS]
         others = [name.replace(OURS, other, 1) for other in self._checkouts if other != OURS for name in mine]
         return [*self._options.peers, *others]
@@ -230,12 +230,17 @@ class Bench:
                 servers = [stack.enter_context(self._server(name)) for name in columns]
                 asyncio.run(self._pass([Visit(server) for server in servers]))
             print(f"pass {number + 1}: {time.monotonic() - began:.0f} s", flush=True)
-        self._print_table(LINES, columns, self._ratios(columns))
+        lines = [line for line in LINES if line.load in (loads.IDLE, *self._chosen())]
+        self._print_table(lines, columns, self._ratios(columns))
+
+    def _chosen(self) -> list[str]:
+        """The names of the loads that were asked for."""
+        return [LOAD_NAMES[int(number) - 1] for number in self._options.loads]
 
     async def _pass(self, visits: Sequence[Visit]) -> None:
         for visit in visits:
             await self._arrive(visit)
-        chosen = [LOAD_NAMES[int(number) - 1] for number in self._options.loads]
+        chosen = self._chosen()
         if ONE in chosen:
             for visit in visits:
                 people = visit.people[: 1 if self._options.quick else PEOPLE_OF_ONE]
@@ -247,7 +252,7 @@ class Bench:
             await loads.leave_all([*visit.people, *visit.others])
 
     async def _arrive(self, visit: Visit) -> None:
-        """The first ones make the server load what it needs; then idle ones; then those who will chat."""
+        """The first people make the server load what it needs; then the idle ones come; then those who will chat."""
         person, pids = visit.server.person, visit.server.pids()
         first = [person(MOST_STREAMS + number) for number in range(PEOPLE_OF_ONE)]
         await loads.join_all(first, serves=True)
@@ -260,7 +265,7 @@ class Bench:
         visit.others = [*first, *idle]
 
     def _streams(self) -> int:
-        chosen = [LOAD_NAMES[int(number) - 1] for number in self._options.loads]
+        chosen = self._chosen()
         return max([PEOPLE_OF_ONE, *(load.streams for load in STREAM_LOADS if load.name in chosen)])
 
     async def _put_on(self, visit: Visit, load: Load) -> Reading:

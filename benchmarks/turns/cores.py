@@ -1,4 +1,4 @@
-"""Which core runs what, and what processes use. Linux only: it reads /proc."""
+"""Assigns cores to processes and reads what processes use. Linux only: it reads /proc."""
 
 import os
 import time
@@ -18,7 +18,7 @@ class Cores:
 
 
 def choose_cores() -> Cores:
-    """Raises `MissingServerError` where one core would have to do both."""
+    """A core for the servers and one for the load. Raises `MissingServerError` if there is only one core."""
     if not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2:
         raise MissingServerError("a server and its load need a core each, on Linux")
     load, server, *_ = sorted(os.sched_getaffinity(0))
@@ -26,7 +26,7 @@ def choose_cores() -> Cores:
 
 
 def family(pid: int) -> list[int]:
-    """A process and all that it has started."""
+    """A process and all its descendants."""
     found = [pid]
     for child in children_of(pid):
         found += family(child)
@@ -34,13 +34,13 @@ def family(pid: int) -> list[int]:
 
 
 def cpu_ms(pids: list[int]) -> float:
-    """Of these processes so far, all threads."""
-    # The system's number for "the processor time of that process".
+    """Processor time of these processes so far, over all threads."""
+    # The clock id that the system uses for "the processor time of that process".
     return sum(time.clock_gettime_ns(~pid << 3 | 2) for pid in pids) / 1e6
 
 
 def memory_kib(pids: list[int]) -> int:
-    """What these processes hold that is backed by no file."""
+    """Memory of these processes that is not backed by a file."""
     found = 0
     for pid in pids:
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
@@ -50,7 +50,7 @@ def memory_kib(pids: list[int]) -> int:
 
 
 class CoreWatch:
-    """How busy a core is from now on, whoever uses it."""
+    """How busy a core is from now on, whichever process uses it."""
 
     def __init__(self, core: int) -> None:
         self._core = core

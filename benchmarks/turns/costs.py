@@ -1,4 +1,4 @@
-"""What one turn of ours asks of others, by counting, and where its processor time goes, by sampling."""
+"""Counts what one turn of ours asks of databases, Redis and the upstream; samples where its processor time goes."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ class Event:
 
     @property
     def is_round_trip(self) -> bool:
-        """To Redis, and not the log's own."""
+        """A round trip to Redis that is not the reply log's own."""
         return self.kind == "redis" and not self.detail.startswith(LOG_COMMANDS)
 
     @property
@@ -44,12 +44,12 @@ class Event:
 
     @property
     def bytes(self) -> int:
-        """Sent, where it is known."""
+        """Bytes sent, if known."""
         return int(self.detail.rpartition(" ")[2]) if self.kind in ("redis", "upstream") else 0
 
 
 def counted(events: Sequence[Event], turn: Turn) -> dict[str, int]:
-    """The lines of the table, for one turn."""
+    """The counts of one turn, by line of the table."""
     call = next((event.at_ns for event in events if event.kind == "upstream"), turn.reply.first_ns)
     early = [event for event in events if event.at_ns < call]
     return {
@@ -70,7 +70,7 @@ def counted(events: Sequence[Event], turn: Turn) -> dict[str, int]:
 
 
 async def count_turns(server: OurServer, person: OurPerson) -> tuple[dict[str, float], list[Event]]:
-    """Medians over some turns, and the events of the last."""
+    """Medians over several turns, and the events of the last one."""
     found: list[dict[str, int]] = []
     events: list[Event] = []
     for _ in range(COUNTED_TURNS):
@@ -105,7 +105,7 @@ async def profile_turns(server: OurServer, people: Sequence[OurPerson]) -> list[
 
 
 def package_of(module: str) -> str:
-    """The module itself where it is ours, else its package: Django's to the third name, others' to the second."""
+    """The module itself if it is ours, else its package: three names deep for Django, two for others."""
     names = module.split(".")
     if names[0] in ("chatapp", "warmcache"):
         return module
@@ -119,7 +119,7 @@ def cost_table(columns: dict[str, dict[str, float]]) -> list[str]:
 
 
 def trace(events: Sequence[Event]) -> list[str]:
-    """One turn, in order, in milliseconds since its first event."""
+    """The events of one turn in order, in milliseconds since the first."""
     if not events:
         return []
     return [
@@ -141,7 +141,7 @@ def _ranked(title: str, spent_ns: Counter[str], turns: int) -> list[str]:
 
 
 async def _report(server: OurServer) -> Any:
-    """What the server's instrument has seen since the last one."""
+    """What the server's instrument has recorded since the last report."""
     server.report.unlink(missing_ok=True)
     server.tell(signal.SIGUSR1)
     deadline = time.monotonic() + REPORT_SECONDS

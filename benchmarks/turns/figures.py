@@ -1,4 +1,4 @@
-"""The arithmetic: percentiles, medians over passes, rows that do not count, ratios, and the table of it all."""
+"""The arithmetic of the figures: percentiles, medians over passes, void rows, ratios, and the table."""
 
 import math
 import statistics
@@ -6,21 +6,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 VOID_SHARE = 0.8
-"""A load whose own core is busier than this measures itself."""
+"""If the load's own core is busier than this, the load measures itself."""
 
 DISTURBED_SHARE = 0.1
-"""More than this of the server's core went to others: the figures are shown, and the page says so."""
+"""If other processes used more than this share of the server's core, the page says so beside the figures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """One server under one load in one pass."""
+    """The figures of one server under one load in one pass."""
 
     server: str
     load: str
     values: Mapping[str, float]
     load_busy: float
-    """Share of the load's core that was in use, by whomever."""
+    """Share of the load's core that was in use, by any process."""
     others: float
     """Share of the server's core that went to other processes."""
 
@@ -52,7 +52,7 @@ class Ratio:
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """Between the two nearest where it falls between them; not a number where there are none."""
+    """Interpolated between the two nearest values; not a number if there are no values."""
     ordered = sorted(values)
     if not ordered:
         return math.nan
@@ -65,7 +65,7 @@ def percentile(values: Sequence[float], percent: int) -> float:
 def median_over_passes(
     readings: Iterable[Reading], *, server: str, load: str, value: str, with_void: bool = False
 ) -> float:
-    """Of the passes that count; not a number where none does."""
+    """The median over the passes that count; not a number if none does."""
     found = [
         reading.values[value]
         for reading in readings
@@ -89,7 +89,7 @@ def table(
     ratios: Sequence[Ratio],
     keeps_void: bool = False,
 ) -> list[str]:
-    """A Markdown table. `void`, or a figure in brackets: only passes that do not count; a dash: not measured."""
+    """A Markdown table. `void` or a figure in brackets: no pass counts; a dash: not measured."""
     rows = [["", *servers, *(column.title for column in ratios)]]
     for line in lines:
         cells = {server: _cell(line, server, readings, keeps_void=keeps_void) for server in servers}
@@ -104,7 +104,7 @@ def table(
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The first row is the head; columns are as wide as they must be."""
+    """The first row is the header; each column is as wide as its longest cell."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     head, *body = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
@@ -113,7 +113,7 @@ def markdown(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def remarks(readings: Sequence[Reading]) -> list[str]:
-    """What a reader of the table must know, a line per server and trouble: void, failed and disturbed rows."""
+    """Warnings for the reader of the table, one line per server and problem: void, failed and disturbed rows."""
     troubles: dict[str, list[str]] = {}
     for reading in readings:
         failures = reading.values.get("failures", 0)

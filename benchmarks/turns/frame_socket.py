@@ -1,4 +1,4 @@
-"""The cheapest WebSocket client that will do: the load of 8,000 frames a second must fit on one core.
+"""A minimal WebSocket client, cheap enough that a load of 8,000 frames a second fits on one core.
 
 Text frames only, no compression, and a mask of zeros. Everything else uses `tests.servers.tabs`.
 """
@@ -20,7 +20,7 @@ OnFrame = Callable[[bytes, int], None]
 
 
 class SocketClosed(Exception):
-    """The server has closed the socket; its code, where it gave one."""
+    """The server has closed the socket; carries the close code if there was one."""
 
 
 class FrameParser:
@@ -96,7 +96,7 @@ class FrameSocket(asyncio.Protocol):
         for future in (self.opened, self.closed):
             if not future.done():
                 future.set_exception(SocketClosed(f"the connection is gone: {error}"))
-                future.exception()  # whoever waits for it hears it; where nobody does, it is no news
+                future.exception()  # a waiter gets the exception; without a waiter it must not be logged
 
     def data_received(self, data: bytes) -> None:
         now_ns = time.monotonic_ns()
@@ -139,7 +139,7 @@ class FrameSocket(asyncio.Protocol):
         self._transport.write(masked_frame(TEXT, payload))
 
     async def close(self) -> None:
-        """Says goodbye, and waits a moment for the server to do so, too."""
+        """Sends a close frame and waits a moment for the server's."""
         if not self.closed.done():
             self._transport.write(masked_frame(CLOSE, (1000).to_bytes(2)))
             with contextlib.suppress(TimeoutError, SocketClosed):
@@ -148,7 +148,7 @@ class FrameSocket(asyncio.Protocol):
 
 
 async def connect(port: int, path: str, *, on_frame: OnFrame, cookie: str = "") -> FrameSocket:
-    """Raises `SocketClosed` where the server refuses it."""
+    """Raises `SocketClosed` if the server refuses the connection."""
     _, socket = await asyncio.get_running_loop().create_connection(lambda: FrameSocket(on_frame), "127.0.0.1", port)
     key = base64.b64encode(secrets.token_bytes(16)).decode()
     lines = [

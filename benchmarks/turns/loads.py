@@ -1,4 +1,4 @@
-"""What people do to a server at once, and what is measured meanwhile."""
+"""The loads: what many people do on a server at once, and what is measured meanwhile."""
 
 import asyncio
 import contextlib
@@ -15,10 +15,10 @@ SHORT_TURN_TOKENS = 12
 LONG_TURN_TOKENS = 120
 FLAT_OUT_TOKENS = 1_000
 TURNS_OF_ONE_PERSON = 8
-"""One after the other in one conversation: its history stays short, and no limit per person is met."""
+"""Turns of one conversation, in sequence: few enough that the history stays short and no limit per person applies."""
 
 SETTLE_SECONDS = 0.1
-"""What follows the end of a reply is part of its cost."""
+"""Measuring goes on so long after the end of a reply, because the work that follows is part of its cost."""
 
 JOINING_AT_ONCE = 4
 FIRST_ATTEMPTS = 5
@@ -30,13 +30,13 @@ class Load:
     name: str
     streams: int
     rate: int
-    """Tokens a second of each stream; 0: as fast as it goes."""
+    """Tokens a second of each stream; 0: as fast as possible."""
     tokens: int
-    """In a turn."""
+    """Tokens in one turn."""
     ramp_seconds: float
-    """Everybody begins within this time, each at another place of a turn."""
+    """Everybody begins within this time, so that each person is at another point of a turn."""
     seconds: float
-    """What is measured."""
+    """How long it is measured."""
 
 
 IDLE = "idle sockets"
@@ -79,7 +79,7 @@ class Meter:
 
 
 async def join_all(people: Sequence[Person], *, serves: bool) -> None:
-    """They come, a few at a time; with `serves`, each has had a first reply afterwards."""
+    """Connects people, a few at a time; with `serves`, each of them also gets a first reply."""
     gate = asyncio.Semaphore(JOINING_AT_ONCE)
 
     async def join(person: Person) -> None:
@@ -92,7 +92,7 @@ async def join_all(people: Sequence[Person], *, serves: bool) -> None:
 
 
 async def _first_turn(person: Person) -> None:
-    """A server that has just started may be too slow for itself."""
+    """Tries again, because a server that has just started may exceed its own limits."""
     for attempt in range(FIRST_ATTEMPTS):
         try:
             await person.turn(tokens=3, rate=0)
@@ -105,13 +105,13 @@ async def _first_turn(person: Person) -> None:
 
 
 async def measure_idle(server: Server, people: Sequence[Person]) -> Reading:
-    """They join and do nothing."""
+    """People who join and do nothing."""
     pids = server.pids()
     before = memory_kib(pids)
     await join_all(people, serves=False)
     await asyncio.sleep(SETTLE_SECONDS)
     grown = memory_kib(pids) - before
-    # Of no core's business: it is no matter of time.
+    # How busy the cores are does not matter: this measures memory, not time.
     return Reading(server=server.name, load=IDLE, values={"kib_idle": grown / len(people)}, load_busy=0.0, others=0.0)
 
 
@@ -138,7 +138,7 @@ async def measure_one(server: Server, cores: Cores, people: Sequence[Person], *,
 async def measure_streams(
     server: Server, cores: Cores, people: Sequence[Person], load: Load, upstream: StampedUpstream
 ) -> Reading:
-    """Everybody chats without a pause. What counts is what arrives within the measured time."""
+    """Everybody chats without a pause. Only what arrives within the measured time counts."""
     crowd = _Crowd(people[: load.streams], load)
     await asyncio.sleep(load.ramp_seconds)
     meter, tokens_before, began_ns = Meter(server, cores), crowd.tokens_read, time.monotonic_ns()
@@ -178,7 +178,7 @@ class _Crowd:
         return sum(person.tokens_read for person in self._people)
 
     async def end(self, upstream: StampedUpstream) -> list[Turn]:
-        """All turns, once the last has ended: what still runs is hurried. Raises what went wrong for anybody."""
+        """Hurries what still runs and returns all turns once the last has ended. Raises any person's error."""
         self._ends = True
         await upstream.hurry(on=True)
         await asyncio.gather(*self._tasks)

@@ -1,4 +1,4 @@
-"""Those who chat: each with one socket and one conversation, one turn after the other."""
+"""Simulated people who chat: each has one socket and one conversation, and does one turn after the other."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ class Turn:
 
 class Person(Protocol):
     tokens_read: int
-    """So far, over all turns."""
+    """Total so far, over all turns."""
 
     async def join(self) -> None: ...
     async def turn(self, *, tokens: int, rate: int) -> Turn: ...
@@ -43,7 +43,7 @@ class Person(Protocol):
 
 
 class _Frame(msgspec.Struct):
-    """What the load looks at, of both protocols."""
+    """The fields that the load reads, of both protocols."""
 
     type: str
     text: str | None = None
@@ -60,7 +60,7 @@ _frames = msgspec.json.Decoder(_Frame)
 
 
 class _Reader:
-    """The part that both kinds of people share: a socket, and the reply that it brings."""
+    """What both kinds of people share: a socket, and reading a reply from it."""
 
     token_type: str
     end_type: str
@@ -75,7 +75,7 @@ class _Reader:
         await self._socket.close()
 
     async def _read_reply(self, message: bytes, tokens: int) -> Turn:
-        """Raises `TurnFailed` where the server gives up, and `StreamSpoiled` where the reply is not the upstream's."""
+        """Raises `TurnFailed` if the server gives up, and `StreamSpoiled` if the reply is not the upstream's."""
         self._reply, self._ended = ReadReply(), asyncio.get_running_loop().create_future()
         bytes_before, sent_ns = self._socket.bytes_in, time.monotonic_ns()
         self._socket.send(message)
@@ -105,7 +105,7 @@ class _Reader:
         return True
 
     def _note(self, frame: _Frame, now_ns: int) -> None:
-        """What a kind of people does beside reading."""
+        """What this kind of person does with a frame beside reading it."""
 
     def _end(self, error: Exception | None) -> None:
         if self._ended is None or self._ended.done():
@@ -117,7 +117,7 @@ class _Reader:
 
 
 class TutorialPerson(_Reader):
-    """At one of the peers."""
+    """A person at one of the peers."""
 
     token_type, end_type = "token", "done"
 
@@ -133,7 +133,7 @@ class TutorialPerson(_Reader):
 
 
 class OurPerson(_Reader):
-    """Does on the socket what a page does: opens its conversation, sends, acknowledges what it has read."""
+    """A person on our server. Does what a page does: opens the conversation, sends, acknowledges what was read."""
 
     token_type, end_type = "reply.delta", "reply.finished"
 
@@ -154,7 +154,7 @@ class OurPerson(_Reader):
         self._opened: asyncio.Future[None]
 
     async def join(self) -> None:
-        """Past `ready`, and with its conversation open if it has one."""
+        """Returns after `ready`, with the conversation open if there is one."""
         self._opened = asyncio.get_running_loop().create_future()
         self._socket = await frame_socket.connect(self._port, "/ws/chat/", on_frame=self._take, cookie=self._cookie)
         await asyncio.wait_for(self._opened, PATIENCE_SECONDS)

@@ -1,12 +1,13 @@
-"""Fills an empty database of ours; prints JSON. Given as text to a Python that runs in the measured checkout.
+"""Fills an empty database of ours; prints JSON. Its text is passed to a Python that runs in the measured checkout.
 
-Arguments: people, documents' characters, messages of history. Nothing but models that stay where they are is imported.
+Arguments: people, characters of documents, messages of history. It imports only models, whose place never changes.
 """
 
 import json
 import os
 import sys
 import uuid
+from typing import Any
 
 import django
 
@@ -27,12 +28,12 @@ def main(people: int, document_chars: int, history_messages: int) -> None:
         "short": make_conversation(users[0], assistants["plain"], 10),
         "paged": make_conversation(users[0], assistants["plain"], 2 * history_messages),
     }
-    # The last one who closes SQLite's database leaves all of it in one file.
+    # When the last connection to SQLite closes, the whole database is in one file.
     connections.close_all()
     json.dump(made, sys.stdout)
 
 
-def make_assistant(slug: str, document_chars: int = 0):
+def make_assistant(slug: str, document_chars: int = 0) -> Any:
     from chatapp.models import Assistant, Document
 
     made = Assistant.objects.create(
@@ -45,7 +46,7 @@ def make_assistant(slug: str, document_chars: int = 0):
     return made
 
 
-def make_users(count: int):
+def make_users(count: int) -> list[Any]:
     from django.contrib.auth.hashers import make_password
 
     from chatapp.models import User
@@ -54,7 +55,7 @@ def make_users(count: int):
     return User.objects.bulk_create([User(username=f"person-{n}", password=password) for n in range(count)])
 
 
-def cookie_of(user) -> str:
+def cookie_of(user: Any) -> str:
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
     from django.contrib.sessions.backends.db import SessionStore
 
@@ -66,8 +67,8 @@ def cookie_of(user) -> str:
     return f"sessionid={session.session_key}"
 
 
-def make_conversation(user, assistant, messages: int) -> str:
-    """Questions and answers in turn, one below the other."""
+def make_conversation(user: Any, assistant: Any, messages: int) -> str:
+    """Alternating questions and answers, each below the one before."""
     from datetime import timedelta
 
     from django.utils import timezone

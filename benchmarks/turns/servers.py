@@ -1,4 +1,4 @@
-"""The servers that are compared, as processes on a core of their own, and the upstream behind them all."""
+"""The compared servers, as processes on their own core, and the upstream behind all of them."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ HISTORY_MESSAGES = 1_000
 
 
 class StampedUpstream:
-    """`upstream.py` as a child; ends with us."""
+    """`upstream.py` as a child process that ends with us."""
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "benchmarks.turns.upstream"]
@@ -44,7 +44,7 @@ class StampedUpstream:
         self._process.communicate(timeout=PATIENCE_SECONDS)
 
     async def hurry(self, *, on: bool) -> None:
-        """While it is on, every stream ends at once with all its tokens."""
+        """While this is on, every stream ends at once with all its tokens."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(f"POST /{'hurry' if on else 'calm'} HTTP/1.1\r\ncontent-length: 0\r\n\r\n".encode())
         await reader.readuntil(b"{}")
@@ -53,7 +53,7 @@ class StampedUpstream:
 
 
 class Server:
-    """One of those that are compared, as long as the context lasts; on one core alone where that is given."""
+    """One compared server, which runs while the context is open; pinned to one core if one is given."""
 
     def __init__(self, name: str, *, core: int | None) -> None:
         self.name = name
@@ -107,7 +107,7 @@ class Server:
         self._listener.start()
 
     def _take_down(self, lines: Iterable[str]) -> None:
-        # A server whose words nobody reads stands still once the pipe is full.
+        # A server blocks once its output pipe is full, so somebody must read it.
         for line in lines:
             self.log += line
 
@@ -150,7 +150,7 @@ class PeerServer(Server):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seed:
-    """What the database of ours holds at the start; see `seed_ours.py`."""
+    """What our database holds at the start; see `seed_ours.py`."""
 
     cookies: list[str]
     assistants: dict[str, int]
@@ -161,7 +161,7 @@ class Seed:
 
 @dataclass(slots=True)
 class Checkout:
-    """A folder with this project, in this state or another."""
+    """A folder with a checkout of this project, at any commit."""
 
     folder: Path
     people: int
@@ -180,12 +180,12 @@ class Checkout:
         return str(own) if own.exists() else sys.executable
 
     def has_processes(self) -> bool:
-        """Whether `serve` can be several processes."""
+        """Whether `serve` supports several processes."""
         command = [self.python, "manage.py", "serve", "--help"]
         return "--processes" in subprocess.check_output(command, cwd=self.folder, env=clean_environment(), text=True)
 
     def sqlite_in(self, folder: Path) -> tuple[str, Seed]:
-        """A database of its own, as every other of this checkout."""
+        """A new SQLite database, equal to every other one of this checkout."""
         kept = self._kept / "db.sqlite3"
         if "sqlite" not in self._seeds:
             self._seeds["sqlite"] = self._seed(f"sqlite:///{kept}")
@@ -223,7 +223,7 @@ def _with_name(url: str, name: str) -> str:
 class OurServer(Server):
     """`manage.py serve` of a checkout, on SQLite, or on PostgreSQL and Redis where both are given.
 
-    `instrument` names a script of `instruments/` that runs it, and watches.
+    `instrument` names a script of `instruments/` that runs the server and records what it does.
     """
 
     def __init__(
@@ -249,7 +249,7 @@ class OurServer(Server):
 
     @property
     def report(self) -> Path:
-        """Where the instrument writes what it has seen."""
+        """The file to which the instrument writes its records."""
         return self.folder / "report.json"
 
     def begin(self) -> None:
@@ -261,7 +261,7 @@ class OurServer(Server):
             DATABASE_URL=database_url,
             ANTHROPIC_API_KEY=KEY,
             ANTHROPIC_BASE_URL=self._upstream.url,
-            # Nothing is learnt from a run of seconds.
+            # A run of a few seconds has nothing to learn from.
             WARMCACHE_LEARNS="0",
             REPORT=str(self.report),
             **({"REDIS_URL": self._redis_url} if self._redis_url else {}),
@@ -284,7 +284,7 @@ class OurServer(Server):
         )
 
     def person_with_history(self) -> OurPerson:
-        """In a conversation of `HISTORY_MESSAGES`."""
+        """A person in a conversation of `HISTORY_MESSAGES` messages."""
         return OurPerson(
             self.port,
             cookie=self.seed.cookies[0],

@@ -1,8 +1,8 @@
-"""The words of the stamped upstream, and how the load reads them.
+"""The format of the stamped upstream's replies, and how the load reads them.
 
-A message asks for its reply itself: `[turn tokens=120 rate=80]`, with rate 0 for as fast as it goes. A token is
-`INDEX:NANOSECONDS ` by the system's monotonic clock, at the moment when it is written; the first is
-`0:ARRIVAL:NANOSECONDS `, with the moment when the request had come in whole.
+A message itself says which reply it wants: `[turn tokens=120 rate=80]`, with rate 0 for as fast as possible. A token
+is `INDEX:NANOSECONDS `, with the time of writing by the system's monotonic clock; the first one is
+`0:ARRIVAL:NANOSECONDS `, which adds the time when the whole request had arrived.
 """
 
 import re
@@ -13,7 +13,7 @@ _TOKEN = re.compile(r"(\d+):(?:(\d+):)?(\d+) ")
 
 
 class StreamSpoiled(Exception):
-    """A reply is not what the upstream wrote, in one sentence."""
+    """A reply is not what the upstream wrote. Carries one sentence."""
 
 
 def turn_text(*, tokens: int, rate: int) -> str:
@@ -21,7 +21,7 @@ def turn_text(*, tokens: int, rate: int) -> str:
 
 
 def turn_of(body: bytes) -> tuple[int, int] | None:
-    """Tokens, and tokens a second, that the last message of a request asks for."""
+    """The number of tokens, and the tokens a second, that the last message of a request asks for."""
     start = body.rfind(b"[turn ")
     found = _TURN.match(body, start) if start >= 0 else None
     return (int(found[1]), int(found[2])) if found else None
@@ -33,21 +33,21 @@ def token(index: int, now_ns: int, arrival_ns: int) -> str:
 
 @dataclass(slots=True, kw_only=True)
 class ReadReply:
-    """A reply as it comes, piece by piece. Times are nanoseconds of the monotonic clock."""
+    """A reply read piece by piece. Times are nanoseconds of the monotonic clock."""
 
     tokens: int = 0
     upstream_ns: int = 0
     """The upstream's own time, from the request's arrival to the first token."""
     first_ns: int = 0
-    """When the first token was here."""
+    """When the first token arrived."""
     arrived_ns: list[int] = field(default_factory=list)
-    """When each token was here."""
+    """When each token arrived."""
     delays_ns: list[int] = field(default_factory=list)
-    """Of each token, from its being written to its being here."""
+    """For each token, the time from its writing to its arrival."""
     _rest: str = ""
 
     def take(self, text: str, now_ns: int) -> None:
-        """Raises `StreamSpoiled` where a token is missing, comes twice or out of order."""
+        """Raises `StreamSpoiled` if a token is missing, repeated or out of order."""
         text = self._rest + text
         end = 0
         for found in _TOKEN.finditer(text):
@@ -63,10 +63,10 @@ class ReadReply:
         self._rest = text[end:]
 
     def require_complete(self, tokens: int) -> None:
-        """Raises `StreamSpoiled` where the end came too early or too late."""
+        """Raises `StreamSpoiled` if the end came too early or too late."""
         if self.tokens != tokens or self._rest:
             raise StreamSpoiled(f"{self.tokens} tokens of {tokens}, and {self._rest!r}")
 
     def added_ttft_ms(self, sent_ns: int) -> float:
-        """What the server added to the upstream's time to its first token."""
+        """What the server added to the upstream's time to first token."""
         return (self.first_ns - sent_ns - self.upstream_ns) / 1e6

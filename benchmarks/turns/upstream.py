@@ -1,7 +1,7 @@
-"""The stamped upstream: as much of the Messages API as a chat uses, as cheap as it can be.
+"""The stamped upstream: the part of the Messages API that a chat uses, as cheap as possible.
 
-Run as `python -m benchmarks.turns.upstream`; prints its port, and ends with its standard input. From `POST /hurry` to
-`POST /calm` every stream ends at once with all its tokens.
+Run as `python -m benchmarks.turns.upstream`; it prints its port and ends when its standard input ends. From
+`POST /hurry` to `POST /calm` every stream ends at once with all its tokens.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import msgspec
 from benchmarks.turns.stamps import token, turn_of
 
 BURST_TOKENS = 16
-"""So many events at a time where a stream is to go as fast as it can."""
+"""Events written at a time by a stream that goes as fast as possible."""
 BYTES_PER_TOKEN = 4
 TOKEN_EVENT = (
     b"event: content_block_delta\n"
@@ -25,7 +25,7 @@ TOKEN_EVENT = (
 )
 HEAD_END = b"\r\n\r\n"
 PREFIX_START_BYTES = 400
-"""Of the messages: enough to tell one conversation from another."""
+"""How much of the messages is compared: enough to tell one conversation from another."""
 
 
 class Call(msgspec.Struct):
@@ -40,7 +40,7 @@ _calls = msgspec.json.Decoder(Call)
 
 
 class Prompts:
-    """Which prompts have been seen: those are read from the cache."""
+    """The prompts seen so far, which are read from the cache."""
 
     def __init__(self) -> None:
         self._seen: set[bytes] = set()
@@ -68,7 +68,7 @@ class Upstream:
 
 
 class Connection(asyncio.Protocol):
-    """One client's connection: requests one after the other, each answered by a task."""
+    """One client's connection: requests come one after the other, and a task answers each."""
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream

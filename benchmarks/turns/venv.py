@@ -1,4 +1,4 @@
-"""The peers' virtual environment: made once in `var/`, with the versions that we run on, and used again."""
+"""The peers' virtual environment: made once in `var/`, with the same versions as ours, and reused."""
 
 import hashlib
 import subprocess
@@ -10,7 +10,7 @@ FOLDER = ROOT / "var" / "benchmark-peers"
 
 
 def python_of_peers() -> str:
-    """Its interpreter. Installs what is missing, which takes a minute."""
+    """The environment's interpreter. Installs what is missing, which takes a minute."""
     requirements = ROOT / "requirements.txt"
     stamp, wanted = FOLDER / "stamp", hashlib.sha256(requirements.read_bytes()).hexdigest()
     python = FOLDER / "bin" / "python"

@@ -1,1 +1,1 @@
-"""How people come in: sessions and sign-in links."""
+"""How people sign in: sessions and sign-in links."""

@@ -1,4 +1,4 @@
-"""Whose socket is this? One read of the session store, off the event loop."""
+"""Finds the signed-in user of a socket: one read of the session store, off the event loop."""
 
 from importlib import import_module
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ from chatapp.models import User
 def session_key_in(headers: list[tuple[bytes, bytes]]) -> str | None:
     """The session cookie among an ASGI scope's headers, read as Django reads it for pages.
 
-    The standard library's parser drops all cookies where one of them is odd, as another server's on this host may be.
+    The standard library's parser drops all cookies if one is malformed, as one of another server on this host may be.
     """
     cookies = "; ".join(value.decode("latin-1") for name, value in headers if name == b"cookie")
     return parse_cookie(cookies).get(settings.SESSION_COOKIE_NAME)

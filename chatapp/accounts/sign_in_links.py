@@ -1,4 +1,4 @@
-"""The one-time link that lets in the person who started the demo on this machine."""
+"""The one-time link that signs in the person who started the demo on this machine."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from chatapp.models import SignInLink, User
 
 
 def create(user: User) -> SignInLink:
-    """A fresh link. Links that nobody used before they expired are cleared away."""
+    """Creates a link, and deletes links that expired unused."""
     SignInLink.objects.filter(created_at__lt=timezone.now() - SignInLink.LIFETIME).delete()
     return SignInLink.objects.create(user=user)
 
@@ -18,10 +18,10 @@ def find(token: str) -> SignInLink | None:
 
 
 def consume(token: str, *, now: datetime) -> User | None:
-    """Uses a link up and tells whom it lets in; None when it is unknown, used, expired, or its user deactivated.
+    """Uses up a link and returns its user; None if the link is unknown, used or expired, or its user is deactivated.
 
-    One conditional UPDATE decides: of two requests at once, exactly one finds the row unused. Its conditions are the
-    row's own: with a join it would become a subquery, which PostgreSQL does not look at again after waiting.
+    One conditional UPDATE decides: of two requests at once, exactly one finds the row unused. Its conditions concern
+    only this row: a join would become a subquery, which PostgreSQL does not evaluate again after waiting for a lock.
     """
     unused = SignInLink.objects.filter(token=token, used_at=None, created_at__gt=now - SignInLink.LIFETIME)
     if unused.update(used_at=now) == 0:

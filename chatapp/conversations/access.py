@@ -1,4 +1,4 @@
-"""The only door to a conversation, an assistant or an attachment: what a user may not see does not exist."""
+"""The only way to fetch a conversation, an assistant or an attachment: what a user may not see does not exist."""
 
 from collections.abc import Collection
 from uuid import UUID
@@ -9,7 +9,7 @@ from chatapp.models import Assistant, Attachment, Conversation, Message, QueuedM
 
 
 class NotFound(Exception):
-    """There is no such thing, or it is somebody else's: the two are not told apart."""
+    """The object does not exist or belongs to another user; callers cannot tell which."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"There is no such {what}.")
@@ -20,19 +20,19 @@ LONG_TEXTS = ("assistant__system_prompt", "assistant__tools", "assistant__output
 
 
 def conversations_of(user: User) -> QuerySet[Conversation]:
-    """Newest first, each with its assistant, whose long texts are read by `prepared_conversations` alone."""
+    """Newest first, each with its assistant; only `prepared_conversations` reads the assistant's long texts."""
     return with_assistant().filter(user=user)
 
 
 def with_assistant() -> QuerySet[Conversation]:
-    """For code that acts for no user."""
+    """All conversations, for code that does not act for a user."""
     return Conversation.objects.select_related("assistant").defer(*LONG_TEXTS)
 
 
 def conversation_for_user(user: User, conversation_id: UUID, *, to_write: bool = False) -> Conversation:
-    """With `to_write`, inside a transaction: its row is locked, so that writers take turns.
+    """With `to_write`, call it inside a transaction: it locks the row, so that writers take turns.
 
-    What the lock has waited for is seen by the statements that follow, not by subqueries of this one.
+    Statements that follow see what the lock has waited for; subqueries of this statement do not.
     """
     conversations = conversations_of(user).filter(pk=conversation_id)
     conversation = (conversations.select_for_update(of=("self",)) if to_write else conversations).first()
@@ -61,7 +61,7 @@ def message_in(conversation: Conversation, message_id: UUID) -> Message:
 
 
 def question_in(conversation: Conversation, message_id: UUID) -> Message:
-    """A person's message there."""
+    """A person's message in this conversation."""
     message = message_in(conversation, message_id)
     if message.role != Message.Role.USER:
         raise NotFound("message")
@@ -69,7 +69,7 @@ def question_in(conversation: Conversation, message_id: UUID) -> Message:
 
 
 def queued_for_user(user: User, message_id: UUID, *, to_write: bool = False) -> QueuedMessage:
-    """A message that waits, or was withdrawn. `to_write` as for its conversation, whose row is the one locked."""
+    """A queued or withdrawn message. `to_write` locks the row of its conversation, as in `conversation_for_user`."""
     of_user = QueuedMessage.objects.filter(message_id=message_id, conversation__user=user)
     queued = of_user.first()
     if queued is not None and to_write:
@@ -86,7 +86,7 @@ def assistants_for(user: User) -> QuerySet[Assistant]:
 
 
 def assistant_for_user(user: User, assistant_id: int | None) -> Assistant:
-    """The named assistant, or the default one where none is named."""
+    """The named assistant, or the default one if none is named."""
     found = assistants_for(user) if assistant_id is None else assistants_for(user).filter(pk=assistant_id)
     assistant = found.first()
     if assistant is None:
@@ -95,7 +95,7 @@ def assistant_for_user(user: User, assistant_id: int | None) -> Assistant:
 
 
 def unsent_attachments(user: User, attachment_ids: Collection[UUID]) -> list[Attachment]:
-    """In the order of upload; all must be the user's own, and neither sent nor queued yet."""
+    """In upload order; all must belong to the user, and none may be sent or queued yet."""
     if not attachment_ids:
         return []
     found = list(Attachment.objects.filter(pk__in=attachment_ids, user=user, message=None, queued=None))

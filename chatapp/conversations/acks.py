@@ -1,11 +1,11 @@
-"""A person's message, as the page is told that it is stored."""
+"""The ack of a person's message, which tells the page that the message is stored."""
 
 from chatapp.models import Message
 from chatapp.protocol import MessageCreated
 
 
 def message_created(message: Message) -> MessageCreated:
-    """The ack of a stored message, the same at every resend."""
+    """The ack of a stored message; it is the same for every resend."""
     if message.client_message_id is None:
         raise ValueError(f"Message {message.pk} was not sent by a browser.")
     return MessageCreated(
@@ -20,5 +20,5 @@ def message_created(message: Message) -> MessageCreated:
 
 
 def attached_names(message: Message) -> list[str]:
-    """The names of a person's files, told by the blocks that they became."""
+    """The names of a person's files, read from the blocks that the files became."""
     return [str(block.get("title", "")) for block in message.content if block.get("type") == "document"]

@@ -1,6 +1,6 @@
-"""Files that a person attaches: taken as text, kept until they are sent or taken back. Synchronous, for views.
+"""Files that a person attaches: converted to text and kept until they are sent or withdrawn. Synchronous, for views.
 
-What a file is, is told by its bytes; names and declared types are the sender's word.
+The bytes of a file decide its type; its name and declared type come from the sender and prove nothing.
 """
 
 import codecs
@@ -17,18 +17,18 @@ from chatapp.models import Attachment, User
 
 MAX_FILE_BYTES = 10 * 1024 * 1024
 MAX_CHARS = 400_000
-"""About a hundred thousand tokens: more is no question about a document, but a library."""
+"""About a hundred thousand tokens: a longer text is a library, not a document to ask about."""
 
 MAX_WAITING = 50
-"""Files of one person that are not sent; the oldest goes first."""
+"""The number of unsent files that are kept for one person; the oldest is deleted first."""
 
 PDF_SECONDS = 30.0
 PDF_READERS = 2
-"""Programs at once; whoever comes to a full house is told so after a moment."""
+"""Reader processes at once; if all are busy, the upload is refused after a moment."""
 
 PDF_PATIENCE_SECONDS = 10.0
 ACCEPTED = ".txt,.md,.markdown,.csv,.tsv,.json,.yaml,.yml,.toml,.xml,.html,.css,.js,.ts,.py,.log,text/*,application/pdf"
-"""What a browser's file dialog offers. Anything else that is text is taken too."""
+"""What a browser's file dialog offers. Other files are accepted too if they are text."""
 
 _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -39,7 +39,7 @@ _readers = threading.BoundedSemaphore(PDF_READERS)
 
 
 class AttachmentRefused(Exception):
-    """Why a file is not taken, in one sentence for the person; `status` is HTTP's."""
+    """Why a file is refused, in one sentence for the person; `status` is the HTTP status."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -48,7 +48,7 @@ class AttachmentRefused(Exception):
 
 
 def store(user: User, *, name: str, data: bytes) -> Attachment:
-    """Raises `AttachmentRefused` for what cannot be read, or holds nothing, or too much."""
+    """Raises `AttachmentRefused` if the file is unreadable, empty or too large."""
     if len(data) > MAX_FILE_BYTES:
         raise too_large()
     text = storable(_pdf_text(data) if data[:1024].lstrip().startswith(b"%PDF-") else _plain_text(data))
@@ -62,7 +62,7 @@ def store(user: User, *, name: str, data: bytes) -> Attachment:
 
 
 def take_back(user: User, attachment_id: UUID) -> None:
-    """Deletes one that is not sent; raises `access.NotFound` for all others."""
+    """Deletes an unsent attachment; raises `access.NotFound` for all others."""
     for attachment in access.unsent_attachments(user, [attachment_id]):
         attachment.delete()
 
@@ -105,7 +105,7 @@ def _pdf_text(data: bytes) -> str:
 
 
 def _safe_name(name: str) -> str:
-    """The last part of a path, without what cannot be seen."""
+    """The last part of a path, without invisible characters."""
     last = PurePath(name.replace("\\", "/")).name
     shown = "".join(char for char in last if unicodedata.category(char)[0] != "C").strip()
     return shown[: Attachment._meta.get_field("name").max_length] or "file"

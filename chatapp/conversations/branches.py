@@ -1,6 +1,6 @@
-"""The tree of a conversation's messages: versions side by side, and the one branch that is shown.
+"""The tree of a conversation's messages: versions as siblings, and the one branch that is shown.
 
-Pure but for the rows it is given. A message that is edited or answered again gets a sibling; nothing is taken away.
+Pure except for the rows it is given. An edited message, or a repeated answer, is a new sibling; nothing is removed.
 """
 
 from collections import defaultdict
@@ -15,10 +15,10 @@ from chatapp.models import Conversation, Message, User
 
 
 class MessageTree:
-    """All messages of one conversation, given in the order of their making.
+    """All messages of one conversation, in order of creation.
 
-    A row without a parent, made by an import or by hand, follows the row before it; the edit of a first message does
-    not.
+    A row without a parent that an import or a person created follows the row before it; the edit of a first message
+    does not.
     """
 
     def __init__(self, messages: Sequence[Message]) -> None:
@@ -37,7 +37,7 @@ class MessageTree:
 
     @property
     def messages(self) -> Collection[Message]:
-        """All of them, in the order of their making."""
+        """All of them, in order of creation."""
         return self._by_id.values()
 
     @property
@@ -46,7 +46,7 @@ class MessageTree:
         return any(message.status == Message.Status.STREAMING for message in self.messages)
 
     def parent_of(self, message_id: UUID) -> UUID | None:
-        """What a message follows; None for a first one."""
+        """The message before this one on its branch; None for a first message."""
         return self._parents.get(message_id)
 
     def siblings(self, message_id: UUID) -> list[UUID]:
@@ -64,11 +64,11 @@ class MessageTree:
         return path[::-1]
 
     def end_below(self, message_id: UUID) -> UUID:
-        """The newest of the ends below a message, itself where nothing follows: where a person last was on it."""
+        """The newest leaf below a message, or the message itself if nothing follows: where the person last was."""
         return max(self._ends_below(message_id), key=self._places.__getitem__, default=message_id)
 
     def branch_through(self, message_id: UUID | None) -> list[Message]:
-        """From a first message through this one to the newest end below it; without one, to the newest end of all."""
+        """From a first message through this one to the newest leaf below it; without one, to the newest leaf of all."""
         if message_id in self._by_id:
             return self.path_to(self.end_below(message_id))
         newest = next(reversed(self._by_id), None)
@@ -92,13 +92,13 @@ def tree_of(conversation_id: UUID) -> MessageTree:
 
 
 def outline_of(conversation_id: UUID) -> MessageTree:
-    """The tree without what is said in it: its messages know their place, role and status, and no more."""
+    """The tree without content: its messages have only their place, role and status."""
     rows = Message.objects.filter(conversation=conversation_id).only("parent_id", "edit_of_id", "role", "status")
     return MessageTree(list(rows.order_by("created_at", "id")))
 
 
 def end_of(conversation_id: UUID, *, through: UUID | None) -> UUID | None:
-    """The last message of a branch, without reading what is said on it."""
+    """The last message of a branch, found without reading content."""
     branch = outline_of(conversation_id).branch_through(through)
     return branch[-1].pk if branch else None
 

@@ -1,4 +1,4 @@
-"""Create, title, rename and delete conversations; what a page needs to show one, and what others are told of it."""
+"""Creates, titles, renames and deletes conversations; builds the views and events that pages get of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ def create(user: User, assistant: Assistant, *, first_text: str) -> Conversation
 
 
 def title_from(text: str) -> str:
-    """The beginning of the first line, cut at a word."""
+    """The beginning of the first line, cut at the end of a word."""
     line = " ".join(next((line for line in text.splitlines() if line.strip()), "").split())
     if len(line) <= MAX_TITLE_CHARACTERS:
         return line
@@ -34,19 +34,19 @@ def title_from(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class News:
-    """What every socket of a conversation's owner is told of it, so that none has to ask the database."""
+    """What every socket of a conversation's owner needs to know of it, so that none has to ask the database."""
 
     user_id: int
     view: ConversationView
     version: int
     is_written: bool = False
-    """Whether a reply is being written there."""
+    """Whether a reply is being written in the conversation."""
 
 
 def touch(conversation: Conversation, *, branch: Message) -> None:
-    """Something was said there: it is the newest, and shows the branch through that message.
+    """Makes a conversation with a new message the newest one, and shows the branch through that message.
 
-    Under the lock of its row, so that the version counted here is the stored one.
+    Call it under the lock of the conversation's row, so that the version counted here is the stored one.
     """
     now = timezone.now()
     Conversation.objects.filter(pk=conversation.pk).update(updated_at=now, branch=branch, version=F("version") + 1)
@@ -55,7 +55,7 @@ def touch(conversation: Conversation, *, branch: Message) -> None:
 
 
 def rename(conversation: Conversation, title: str) -> None:
-    """Sets the title and tells every socket of the owner. Synchronous: for views."""
+    """Sets the title and notifies every socket of the owner. Synchronous: for views."""
     conversation.title = title.strip()[: Conversation._meta.get_field("title").max_length]
     conversation.save(update_fields=["title"])
     news = news_of(conversation.pk)
@@ -64,7 +64,7 @@ def rename(conversation: Conversation, title: str) -> None:
 
 
 def news_of(conversation_id: UUID) -> News | None:
-    """As the rows are now, in one statement; None where there is no such conversation."""
+    """Read from the current rows in one statement; None if there is no such conversation."""
     mine, waiting = ("title", "assistant_id", "created_at", "updated_at", "branch_id"), VIEW_COLUMNS
     rows = list(
         Conversation.objects.filter(pk=conversation_id)
@@ -82,7 +82,7 @@ def news_of(conversation_id: UUID) -> News | None:
 
 
 def news_after_message(conversation: Conversation, waiting: Sequence[QueuedView]) -> News:
-    """Of a row under whose lock a reply was begun."""
+    """For a row under whose lock a reply was begun."""
     return News(
         user_id=conversation.user_id,
         view=conversation_view(conversation, waiting),
@@ -92,7 +92,7 @@ def news_after_message(conversation: Conversation, waiting: Sequence[QueuedView]
 
 
 async def tell(news: News) -> None:
-    """Every socket of the owner."""
+    """Notifies every socket of the owner."""
     whole = protocol.encode(protocol.ConversationUpdated(conversation=news.view))
     light = whole
     if news.view.queue:
@@ -103,7 +103,7 @@ async def tell(news: News) -> None:
 
 
 def delete(conversation: Conversation) -> None:
-    """Deletes it with its messages, and tells every socket of its user and whoever writes a reply there.
+    """Deletes it with its messages; notifies every socket of its user, and the process that writes a reply in it.
 
     Synchronous: for views.
     """
@@ -122,7 +122,7 @@ async def _tell_of_deletion(user_id: int, conversation_id: UUID, owners: Sequenc
 
 
 def conversation_view(conversation: Conversation, queue: Sequence[QueuedView] = ()) -> ConversationView:
-    """`queue`: what waits there; lists of conversations leave it out."""
+    """`queue`: the messages that wait in it; lists of conversations leave it out."""
     return ConversationView(
         id=conversation.pk,
         title=conversation.title,
@@ -135,7 +135,7 @@ def conversation_view(conversation: Conversation, queue: Sequence[QueuedView] = 
 
 
 def deleted_view(conversation_id: UUID) -> ConversationView:
-    """Of a conversation that is gone: only its id and `deleted` mean anything."""
+    """The view of a deleted conversation: only its id and `deleted` have a meaning."""
     now = timezone.now()
     return ConversationView(id=conversation_id, title="", assistant_id=0, created_at=now, updated_at=now, deleted=True)
 

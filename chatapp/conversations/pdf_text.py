@@ -1,7 +1,7 @@
-"""The text of a PDF, as a program of its own: `python -I pdf_text.py MAX_CHARS < file.pdf`.
+"""Extracts the text of a PDF, as a program of its own: `python -I pdf_text.py MAX_CHARS < file.pdf`.
 
-A file that was made to hurt its reader costs no more than this process may have. Knows nothing of Django.
-Ends with 0 and the pages' text as UTF-8, or with one of the codes below and nothing.
+A malicious file can use no more than the limits of this process. The program does not use Django.
+It exits with 0 and prints the pages' text as UTF-8, or exits with one of the codes below and prints nothing.
 """
 
 import contextlib
@@ -18,16 +18,16 @@ MEMORY_BYTES = 1024**3
 
 
 def limit_self() -> None:
-    """The system ends whoever goes beyond."""
+    """The system ends a process that exceeds these limits."""
     limits = ((resource.RLIMIT_CPU, CPU_SECONDS), (resource.RLIMIT_AS, MEMORY_BYTES), (resource.RLIMIT_CORE, 0))
     for what, limit in limits:
-        with contextlib.suppress(ValueError, OSError):  # a system that knows no such limit
+        with contextlib.suppress(ValueError, OSError):  # a system without this limit
             resource.setrlimit(what, (limit, limit))
 
 
 def pages_of(file: io.BytesIO, max_chars: int) -> Iterator[str]:
-    """Until there is more than enough."""
-    from pypdf import PdfReader  # within the limits
+    """The text of each page, until the total exceeds `max_chars`."""
+    from pypdf import PdfReader  # imported here, so that the limits apply to it
 
     reader = PdfReader(file)
     if reader.is_encrypted and not reader.decrypt(""):
@@ -46,7 +46,7 @@ def main() -> None:
     limit_self()
     try:
         text = "\n\n".join(pages_of(io.BytesIO(sys.stdin.buffer.read()), int(sys.argv[1])))
-    except Exception:  # noqa: BLE001  whatever a damaged file leads to, the answer is the same
+    except Exception:  # noqa: BLE001  every failure of a damaged file gets the same answer
         sys.exit(UNREADABLE)
     sys.stdout.buffer.write(text.encode("utf-8", "replace"))
 

@@ -1,11 +1,11 @@
-"""What the next message of a conversation follows, ready in this process before it is sent: Enter only appends.
+"""Prepared prompts: what the next message of a conversation follows, ready in memory, so that a send only appends.
 
-History is append-only, so what was read, encoded and hashed once is true until somebody writes. Each writer counts the
-conversation's `version` or the assistant's `revision`, and the statement that locks the conversation for a message
-reads both: where they are not those of the prepared one, it is read anew. A conversation in which a reply is being
-written is not kept, because the end of that reply is part of what follows and counts nothing.
+History is append-only, so what was read, encoded and hashed once is valid until somebody writes. Each writer increments
+the conversation's `version` or the assistant's `revision`, and the statement that locks the conversation for a message
+reads both: if they differ from those of the prepared one, the history is read again. A conversation with a running
+reply is not kept, because the end of the reply becomes part of the history without incrementing a counter.
 
-Bounded in bytes; the least recently used goes first. Instructions and documents are held once for each assistant.
+Bounded in bytes; the least recently used is evicted first. Instructions and documents are held once per assistant.
 """
 
 import threading
@@ -22,17 +22,17 @@ from warmcache.core.prefix import Json, Prefix, PreparedPrompt, Turn
 from warmcache.services import prepare_prompt
 
 MAX_BYTES = 64 * 1024 * 1024
-"""Of histories and of what assistants share, each."""
+"""The limit for histories, and also the separate limit for what assistants share."""
 
 OBJECT_BYTES = 512
-"""What a conversation takes beyond its prompt."""
+"""An estimate of what a conversation takes beyond its prompt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
     """Which state of a conversation and of its assistant was read.
 
-    Branch and time of edit would tell by themselves of writers that count nothing: processes of an earlier release.
+    Branch and edit time also reveal writes that increment no counter: those of processes of an earlier release.
     """
 
     version: int
@@ -44,7 +44,7 @@ class Mark:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class PreparedConversation:
-    """`prompt` is all that the message behind `tip_id` follows, without a draft."""
+    """`prompt` is everything up to and with the message `tip_id`, without a draft."""
 
     conversation_id: UUID
     user_id: int
@@ -53,19 +53,19 @@ class PreparedConversation:
     prompt: PreparedPrompt
     label: str
     outline: Prefix | None = None
-    """Made by whoever asks first, for all who show the conversation here."""
+    """Computed at the first request, then shared by all sockets that show the conversation in this process."""
 
     @property
     def size_bytes(self) -> int:
-        """Of its history; what the assistant shares is not counted."""
+        """Size of its history, without what the assistant shares."""
         return OBJECT_BYTES + self.prompt.size_bytes
 
     def with_draft(self, blocks: Sequence[Json]) -> PreparedPrompt:
-        """The same, followed by what is attached to the next message."""
+        """The same prompt, followed by what is attached to the next message."""
         return self.prompt.with_draft(blocks) if blocks else self.prompt
 
     def grown(self, turns: Sequence[Turn], *, tip_id: UUID, mark: Mark) -> "PreparedConversation":
-        """With what was said since, up to `tip_id`."""
+        """Extended by the turns since then, up to `tip_id`."""
         return PreparedConversation(
             conversation_id=self.conversation_id,
             user_id=self.user_id,
@@ -77,7 +77,7 @@ class PreparedConversation:
 
 
 class PreparedConversations:
-    """One per process. Its methods may be called in any thread and wait for nothing."""
+    """One per process. Its methods may be called in any thread and never block."""
 
     def __init__(self, *, max_bytes: int = MAX_BYTES) -> None:
         self._max_bytes = max_bytes
@@ -92,16 +92,16 @@ class PreparedConversations:
 
     @property
     def size_bytes(self) -> int:
-        """Of all histories together."""
+        """Size of all histories together."""
         return self._bytes
 
     @property
     def shared_bytes(self) -> int:
-        """Of the instructions and documents of all assistants."""
+        """Size of the instructions and documents of all assistants."""
         return self._shared_bytes
 
     def get(self, conversation_id: UUID, mark: Mark) -> PreparedConversation | None:
-        """None where it is not here, or was read at another mark."""
+        """None if it is not kept here, or was read at another mark."""
         with self._lock:
             found = self._by_id.get(conversation_id)
             if found is None or found.mark != mark:
@@ -110,13 +110,13 @@ class PreparedConversations:
             return found
 
     def at_version(self, conversation_id: UUID, version: int) -> PreparedConversation | None:
-        """For those who were told that version a moment ago, and ask no database."""
+        """For callers that have just learned this version from an event and do not ask the database."""
         with self._lock:
             found = self._by_id.get(conversation_id)
             return found if found is not None and found.mark.version == version else None
 
     def put(self, prepared: PreparedConversation) -> None:
-        """Keeps it, unless it is larger than all room there is or a later one is here already."""
+        """Keeps it, unless it is larger than the whole limit or a newer one is kept already."""
         with self._lock:
             known = self._by_id.get(prepared.conversation_id)
             if known is not None and known.mark.version > prepared.mark.version:
@@ -128,7 +128,7 @@ class PreparedConversations:
                 self._drop(next(iter(self._by_id)))
 
     def shared(self, assistant: Assistant) -> PreparedPrompt | None:
-        """What all conversations with this assistant begin with."""
+        """The prompt with which all conversations of this assistant begin."""
         with self._lock:
             found = self._shared.get(assistant.pk)
             if found is None or found[:2] != (assistant.revision, assistant.updated_at):
@@ -145,12 +145,12 @@ class PreparedConversations:
                 self._drop_shared(next(iter(self._shared)))
 
     def evict(self, conversation_id: UUID) -> None:
-        """The conversation is gone."""
+        """Drops a deleted conversation."""
         with self._lock:
             self._drop(conversation_id)
 
     def evict_user(self, user_id: int) -> None:
-        """This person has signed out: nothing of theirs stays in memory."""
+        """Drops all conversations of a person who has signed out."""
         with self._lock:
             for conversation_id in [key for key, found in self._by_id.items() if found.user_id == user_id]:
                 self._drop(conversation_id)
@@ -174,7 +174,7 @@ store = PreparedConversations()
 
 
 def mark_of(conversation: Conversation) -> Mark:
-    """Of a row that was read with its assistant."""
+    """The mark of a row that was read with its assistant."""
     assistant = conversation.assistant
     return Mark(
         version=conversation.version,
@@ -186,15 +186,15 @@ def mark_of(conversation: Conversation) -> Mark:
 
 
 def current(conversation: Conversation) -> PreparedConversation | None:
-    """The one that is ready, if it is still true of this row. Reads no database."""
+    """The prepared conversation, if it still matches this row. Does not read the database."""
     return store.get(conversation.pk, mark_of(conversation))
 
 
-# Below: in a database thread
+# Called in a database thread
 
 
 def of(conversation: Conversation) -> PreparedConversation:
-    """What the next message on the shown branch follows, read where it is not ready."""
+    """What the next message on the shown branch follows; reads the database if it is not prepared."""
     ready = current(conversation)
     if ready is not None:
         return ready
@@ -206,7 +206,7 @@ def of(conversation: Conversation) -> PreparedConversation:
 
 
 def before(conversation: Conversation, message_id: UUID | None) -> PreparedConversation:
-    """What a message follows whose parent this is, on whatever branch. Not kept: it may not be the shown one."""
+    """What a message with this parent follows, on any branch. Not kept, because the branch may not be the shown one."""
     return _prepared(conversation, tree_of(conversation.pk).path_to(message_id) if message_id else ())
 
 

@@ -1,7 +1,7 @@
-"""The only builder of a conversation's prompt, from rows that were read. It gives the blocks; `warmcache` places the
-breakpoints, and `prepared_conversations` keeps what was built.
+"""The only builder of a conversation's prompt, from rows that the caller has read. It returns the blocks; `warmcache`
+places the breakpoints, and `prepared_conversations` keeps the result.
 
-Nothing volatile (time, user name, place) goes in here: one changed byte makes everything behind it cold.
+A prompt must hold nothing volatile (time, user name, place): one changed byte makes everything behind it cold.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,7 +30,7 @@ def prompt_for_new_chat(assistant: Assistant, attachments: Sequence[Attachment] 
 
 
 def turns_of(messages: Iterable[Message]) -> tuple[Turn, ...]:
-    """What was said, in that order, as the history of a prompt; what is still being said is left out."""
+    """Messages in order, as the history of a prompt; a reply that is still being written is left out."""
     turns = (
         asked(message.content) if message.role == Message.Role.USER else answered(message.content)
         for message in messages
@@ -40,12 +40,12 @@ def turns_of(messages: Iterable[Message]) -> tuple[Turn, ...]:
 
 
 def asked(content: Sequence[Json]) -> Turn | None:
-    """A person's message."""
+    """A person's message as a turn."""
     return Turn(role="user", blocks=tuple(content)) if content else None
 
 
 def answered(content: Sequence[Json]) -> Turn | None:
-    """The text of an ended reply. Thinking is not sent back; a tool call that nobody answered cannot be."""
+    """The text of an ended reply. Thinking is not sent back; a tool call without a result cannot be."""
     blocks = tuple(
         {"type": "text", "text": block["text"]}
         for block in content
@@ -55,7 +55,7 @@ def answered(content: Sequence[Json]) -> Turn | None:
 
 
 def draft_and_turn(content: Sequence[Json]) -> tuple[tuple[Json, ...], tuple[Json, ...]]:
-    """A person's message, as the request that it is sent with has it: what was attached, and the own text."""
+    """A person's message, split as in its request: the attachments, and the person's own text."""
     is_text = [block.get("type") == "text" for block in content]
     first_text = is_text.index(True) if True in is_text else max(len(content) - 1, 0)
     return tuple(content[:first_text]), tuple(content[first_text:])
@@ -94,7 +94,7 @@ def _thinking(assistant: Assistant) -> Json | None:
         case "":
             return None
         case "adaptive":
-            # Newer models show nothing of their thinking unless asked to.
+            # Newer models do not show their thinking unless asked to.
             return {"type": "adaptive", "display": "summarized"}
         case "enabled":
             budget = max(MIN_THINKING_BUDGET_TOKENS, assistant.max_output_tokens // 2)

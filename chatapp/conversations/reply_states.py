@@ -1,13 +1,13 @@
-"""The states of a reply: the one table of what may be done to it, by whom, and what follows.
+"""The states of a reply: the one table of what may be done to it, by which actor, and what follows.
 
                begin              end
     (no row) ────────> streaming ─────> complete | stopped | interrupted | failed
                         │     ^
                         └─────┘ checkpoint, beat, ask to stop
 
-Whoever depends on a reply's state asks here: the row, which writes it takes; the log, which frame may be its last; the
-run, how its end is called and whether its readers may be told; the takeover, what it may do in the place of a dead
-owner; a new message, whether it has to wait.
+All code that depends on a reply's state asks this module: the row, which writes it accepts; the log, which frame may be
+its last; the run, how its end is called and whether its readers may be told; the takeover, what it may do in place of a
+dead owner; a new message, whether it has to wait.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from warmcache.core.errors import StreamBroken, UpstreamError
 State = Message.Status
 STREAMING = State.STREAMING
 ENDS = frozenset({State.COMPLETE, State.STOPPED, State.INTERRUPTED, State.FAILED})
-"""No reply leaves one of these."""
+"""Final states: no reply leaves one of these."""
 
 
 class Actor(StrEnum):
@@ -32,7 +32,7 @@ class Actor(StrEnum):
     WATCHER = auto()
     """Any process, after a whole lease without a sign of the owner's life. Its write names the last sign it saw."""
     PERSON = auto()
-    """Who reads it, through any process."""
+    """The reader of the reply, through any process."""
 
 
 class Act(StrEnum):
@@ -45,7 +45,7 @@ class Act(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """`before` is None where there is no row yet."""
+    """`before` is None if there is no row yet."""
 
     act: Act
     by: Actor
@@ -60,7 +60,7 @@ MOVES = (
     Move(act=Act.BEAT, by=Actor.OWNER, before=STREAMING, after=_STILL_STREAMING),
     Move(act=Act.ASK_TO_STOP, by=Actor.PERSON, before=STREAMING, after=_STILL_STREAMING),
     Move(act=Act.END, by=Actor.OWNER, before=STREAMING, after=ENDS),
-    # The end that the owner has told its log, if only its row does not have it; else `interrupted`.
+    # The end that the owner has written to its log, if the row lacks it; else `interrupted`.
     Move(act=Act.END, by=Actor.WATCHER, before=STREAMING, after=ENDS),
 )
 
@@ -71,7 +71,7 @@ class Cause(StrEnum):
     WHOLE = auto()
     STOPPED = auto()
     LOST = auto()
-    """Its row is gone, or somebody else's: nobody will read the rest."""
+    """Its row is gone or has another owner: nobody will read the rest."""
     SHUTDOWN = auto()
     OWNER_DIED = auto()
     STREAM_BROKEN = auto()
@@ -105,7 +105,7 @@ class Consequence:
     makes_wait: bool = False
     """A new message waits for its turn, and no other version of the reply is begun."""
     sends_next: bool = False
-    """The first message that waits is sent. Else what waits is held until its sender says so."""
+    """The first waiting message is sent. Otherwise waiting messages are held until their sender releases them."""
     is_said: bool = True
     """Its text is part of what the next message follows."""
 
@@ -120,21 +120,21 @@ CONSEQUENCES: Mapping[State, Consequence] = {
 
 
 class Written(StrEnum):
-    """What became of the write of an end."""
+    """The result of writing an end."""
 
     DONE = auto()
     GONE = auto()
-    """There is no row any more: the conversation was deleted."""
+    """The row no longer exists: the conversation was deleted."""
     TAKEN = auto()
     """The row has another end, or another owner."""
 
 
 MAY_TELL = frozenset({Written.DONE, Written.GONE})
-"""Readers hear the end from the owner; where it is `TAKEN` they hear what the row has."""
+"""In these cases the owner tells readers the end; if it is `TAKEN` they get the end that the row has."""
 
 
 def before(act: Act, by: Actor) -> State:
-    """The state that a row must be in for this; raises `ValueError` where the table does not allow it at all."""
+    """The state that a row must be in for this act; raises `ValueError` if the table does not allow it at all."""
     found = {move.before for move in MOVES if (move.act, move.by) == (act, by) and move.before is not None}
     if len(found) != 1:
         raise ValueError(f"Of no row of a reply may the {by} do this: {act}.")
@@ -142,13 +142,13 @@ def before(act: Act, by: Actor) -> State:
 
 
 def check_end(status: str) -> None:
-    """Raises `ValueError` for what is no end."""
+    """Raises `ValueError` if the status is not an end."""
     if status not in ENDS:
         raise ValueError(f"A reply does not end as {status}.")
 
 
 def status_after(cause: Cause) -> ReplyStatus:
-    """As rows and frames say it."""
+    """The status that rows and frames have for this cause."""
     return ReplyStatus(STATE_AFTER[cause])
 
 
@@ -157,7 +157,7 @@ def consequence_of(status: str) -> Consequence:
 
 
 def cause_of(failure: BaseException | None, *, asked: Cause | None = None) -> Cause:
-    """Why a reply ends whose reading ended with `failure`; `asked` is why somebody cut it off, if anybody did."""
+    """Why a reply ends after its reading ended with `failure`; `asked` is the cause if somebody cut it off."""
     match failure:
         case None:
             return Cause.WHOLE
@@ -172,7 +172,7 @@ def cause_of(failure: BaseException | None, *, asked: Cause | None = None) -> Ca
 
 
 def error_of(cause: Cause, failure: BaseException | None = None) -> ErrorView | None:
-    """What a person is told of it; None where there is nothing to tell."""
+    """What a person is told about it; None if there is nothing to tell."""
     match cause:
         case Cause.SHUTDOWN | Cause.OWNER_DIED:
             return RESTARTED

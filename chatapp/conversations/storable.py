@@ -1,16 +1,16 @@
-"""What the chat can store of a text that came from outside."""
+"""Cleans text from outside, so that databases and frames can carry it."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 def storable(text: str) -> str:
-    """What no database and no frame can carry, NUL and lone surrogates, becomes the replacement character."""
+    """Replaces NUL and lone surrogates, which no database and no frame can carry, by the replacement character."""
     return text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def storable_json(value: Any) -> Any:
-    """The same of each text in a JSON value."""
+    """Does the same for each text in a JSON value."""
     if isinstance(value, str):
         return storable(value)
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""The messages that wait in a conversation, as rows and as a page shows them."""
+"""The queued messages of a conversation, as rows and as a page shows them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from chatapp.protocol import MAX_QUEUED_TEXT_CHARS
 from chatapp.protocol.views import QueuedView
 
 VIEW_COLUMNS = ("id", "message_id", "client_message_id", "text", "edit_of_id", "is_held", "created_at")
-"""What a page is shown of a row."""
+"""The columns of a row that a page shows."""
 
 
 def waiting_in(conversation_id: UUID) -> QuerySet[QueuedMessage]:
@@ -20,12 +20,12 @@ def waiting_in(conversation_id: UUID) -> QuerySet[QueuedMessage]:
 
 
 def views_of(conversation_id: UUID) -> Sequence[QueuedView]:
-    """What waits in a conversation, as the page shows it: long texts are cut."""
+    """The queued messages of a conversation as the page shows them: long texts are cut."""
     return [view_of(columns) for columns in waiting_in(conversation_id).values(*VIEW_COLUMNS)]
 
 
 def view_of(columns: Mapping[str, Any]) -> QueuedView:
-    """One of them, from its row's `VIEW_COLUMNS`."""
+    """One queued message, from its row's `VIEW_COLUMNS`."""
     text = columns["text"]
     return QueuedView(
         message_id=columns["message_id"],

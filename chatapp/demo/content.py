@@ -1,4 +1,4 @@
-"""The demo's assistants, as values."""
+"""The demo's assistants as values, before they are rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class AssistantSpec:
 
 
 def guide_documents() -> list[tuple[str, str]]:
-    """This project's own pages, those that are there."""
+    """This project's own documentation pages, as far as they exist."""
     paths = [(name, settings.BASE_DIR / name) for name in GUIDE_FILES]
     return [(name, path.read_text(encoding="utf-8")) for name, path in paths if path.is_file()]
 

@@ -1,4 +1,4 @@
-"""What the first warm-up of each assistant would cost, told before anybody spends it."""
+"""What the first warm-up of each assistant would cost, stated before anybody spends it."""
 
 from collections.abc import Iterator
 from decimal import Decimal

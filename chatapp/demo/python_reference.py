@@ -1,7 +1,7 @@
-"""Documents made of the language reference that every CPython ships, in `pydoc_data.topics`.
+"""Documents made from the language reference that every CPython ships, in `pydoc_data.topics`.
 
-The topics overlap (a fifth of their paragraphs repeat) and differ between versions of Python, so they are grouped
-here by what belongs together, told once, and cut to a size whose first warm-up stays affordable.
+The topics overlap (a fifth of their paragraphs repeat) and differ between versions of Python. So this module groups
+related topics, removes repetition, and cuts the result to a size whose first warm-up stays affordable.
 """
 
 import re
@@ -9,10 +9,10 @@ import sys
 from collections.abc import Iterator, Mapping
 
 MAX_CHARACTERS = 150_000  # about 60,000 tokens at 2.5 characters each
-# A shorter paragraph may be one line of an example, which must stay whole.
+# A shorter paragraph may be one line of an example, and examples must stay whole.
 MIN_REPEATED_CHARACTERS = 60
 
-# The most asked for comes first: what no longer fits is left out at the end.
+# The topics that people ask for most come first: what does not fit is left out at the end.
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Conditions and loops", ("if", "while", "for", "break", "continue", "pass")),
     ("Functions and calls", ("function", "calls", "lambda", "return", "yield")),
@@ -38,7 +38,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
 def documents(topics: Mapping[str, str] | None = None) -> list[tuple[str, str]]:
     """Titles and texts, about twenty of them and at most `MAX_CHARACTERS` of text in all."""
     if topics is None:
-        # A third of a megabyte: loaded only when something is to be made of it.
+        # A third of a megabyte: loaded only when needed.
         from pydoc_data.topics import topics as shipped
 
         topics = shipped

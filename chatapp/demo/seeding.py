@@ -1,4 +1,4 @@
-"""Creates what is missing of the demo, and leaves alone what is there: an operator's edits are kept."""
+"""Creates the missing rows of the demo and does not touch existing ones: an operator's edits are kept."""
 
 from django.db import transaction
 
@@ -19,7 +19,7 @@ def seed() -> User:
 
 
 def _create_user() -> User:
-    """Staff, so that the admin shows the log of warm-ups; without a password, so that only the link lets in."""
+    """Staff, so that the admin shows the log of warm-ups; no password, so that only the link signs in."""
     user = User(username=USERNAME, is_staff=True, is_superuser=True)
     user.set_unusable_password()
     user.save()

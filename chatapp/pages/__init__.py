@@ -1,1 +1,1 @@
-"""Plain HTTP: views, forms, middleware, and what every template gets."""
+"""Plain HTTP: views, forms, middleware, and the template context."""

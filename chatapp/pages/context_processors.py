@@ -1,4 +1,4 @@
-"""What every template knows."""
+"""Values that every template gets."""
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -7,5 +7,5 @@ from chatapp.process import upstream as upstreams
 
 
 def upstream(request: HttpRequest) -> dict[str, str | bool]:
-    """Who answers, so that every page can say plainly when it is not the real API."""
+    """Which upstream answers, so that every page can say when it is not the real API."""
     return {"upstream": upstreams.name(), "has_api_key": bool(settings.ANTHROPIC_API_KEY)}

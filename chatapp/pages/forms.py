@@ -1,4 +1,4 @@
-"""What people send as plain HTTP forms."""
+"""Plain HTTP forms."""
 
 from django import forms
 
@@ -6,6 +6,6 @@ from chatapp.models import Conversation
 
 
 class RenameForm(forms.Form):
-    """A conversation's new title; blank space around it is dropped."""
+    """A conversation's new title; surrounding white space is removed."""
 
     title = forms.CharField(max_length=Conversation._meta.get_field("title").max_length, strip=True)

@@ -17,9 +17,9 @@ ADMIN_DIRECTIVES = {
 
 
 class StaticFilesMiddleware(ServeStaticMiddleware):
-    """ServeStatic; before `collectstatic`, it finds each file when asked instead of listing them all at the start.
+    """ServeStatic, but before `collectstatic` it finds each file on request instead of listing all at the start.
 
-    The npm packages hold a thousand files that no page wants.
+    The npm packages hold a thousand files that no page uses.
     """
 
     def add_files_from_finders(self) -> None:
@@ -32,7 +32,7 @@ class StaticFilesMiddleware(ServeStaticMiddleware):
 
 
 class ContentSecurityMiddleware(CSPMiddleware):
-    """The chat's strict policy everywhere; in the admin without Trusted Types."""
+    """Sends the chat's strict policy everywhere; in the admin without Trusted Types."""
 
     def get_policy_parts(
         self, request: HttpRequest, response: HttpResponseBase, report_only: bool = False

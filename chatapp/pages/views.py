@@ -33,9 +33,9 @@ from chatapp.protocol import MAX_ATTACHMENTS
 from chatapp.protocol.limits import LIMITS, TIMINGS
 
 SOCKET_PATH = "/ws/chat/"
-# What surrounds a file in a form.
+# Size of what surrounds a file in a form.
 MULTIPART_BYTES = 16 * 1024
-# The sidebar's length; older ones are found by their address.
+# The length of the sidebar; older conversations are reachable by their address.
 LISTED_CONVERSATIONS = 200
 
 
@@ -43,7 +43,7 @@ LISTED_CONVERSATIONS = 200
 @login_required
 @require_GET
 def conversation_page(request: HttpRequest, conversation_id: UUID | None = None) -> HttpResponse:
-    """The chat: a new one, or one of the person's own."""
+    """The chat page: a new chat, or one of the person's own conversations."""
     user = _signed_in(request)
     conversation = _conversation_or_404(user, conversation_id) if conversation_id else None
     assistants = list(access.assistants_for(user))
@@ -64,7 +64,7 @@ def conversation_page(request: HttpRequest, conversation_id: UUID | None = None)
 @login_required
 @require_POST
 def rename_conversation(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
-    """Form field `title`; 204, and every open page hears of it."""
+    """Form field `title`; answers 204, and every open page is notified."""
     conversation = _conversation_or_404(_signed_in(request), conversation_id)
     form = RenameForm(request.POST)
     if not form.is_valid():
@@ -76,7 +76,7 @@ def rename_conversation(request: HttpRequest, conversation_id: UUID) -> HttpResp
 @login_required
 @require_POST
 def delete_conversation(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
-    """204, and every open page hears of it."""
+    """Answers 204, and every open page is notified."""
     conversations.delete(_conversation_or_404(_signed_in(request), conversation_id))
     return HttpResponse(status=204)
 
@@ -84,7 +84,7 @@ def delete_conversation(request: HttpRequest, conversation_id: UUID) -> HttpResp
 @login_required
 @require_POST
 def upload_attachment(request: HttpRequest) -> HttpResponse:
-    """Multipart field `file`; 201 with `id`, `name` and `chars`, or an error with a `message` for the person."""
+    """Multipart field `file`; answers 201 with `id`, `name` and `chars`, or an error with a `message` to show."""
     try:
         if int(request.META.get("CONTENT_LENGTH") or 0) > attachments.MAX_FILE_BYTES + MULTIPART_BYTES:
             raise attachments.too_large()
@@ -101,7 +101,7 @@ def upload_attachment(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_POST
 def delete_attachment(request: HttpRequest, attachment_id: UUID) -> HttpResponse:
-    """204; 404 for what is sent already, or not the person's."""
+    """Answers 204; 404 if the attachment is sent already or is not the person's."""
     try:
         attachments.take_back(_signed_in(request), attachment_id)
     except access.NotFound:
@@ -116,12 +116,12 @@ class SignInView(LoginView):
 
 
 class SignOutView(LogoutView):
-    """`/accounts/logout/`: pages that are still open anywhere lose their sockets."""
+    """`/accounts/logout/`: closes the sockets of all pages that are still open."""
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         user_id = request.user.pk
         response = super().post(request, *args, **kwargs)
-        # Only now is the session gone: a socket that looked before would stay open.
+        # Only now is the session deleted: a socket that checked earlier would stay open.
         if user_id is not None:
             prepared_conversations.store.evict_user(user_id)
             async_to_sync(events.announce_sign_out)(user_id)
@@ -131,7 +131,7 @@ class SignOutView(LogoutView):
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def sign_in_link(request: HttpRequest, token: str) -> HttpResponse:
-    """The one-time way in that `demo` prints: GET shows a button, so that no link preview uses it up; POST signs in."""
+    """The one-time link that `demo` prints: GET shows a button, so that no link preview uses it up; POST signs in."""
     if not _is_local(request):
         raise Http404
     now = timezone.now()
@@ -146,13 +146,13 @@ def sign_in_link(request: HttpRequest, token: str) -> HttpResponse:
 
 
 async def healthz(request: HttpRequest) -> HttpResponse:
-    """Alive. Asks nobody, so that a database that is down does not get healthy processes killed."""
+    """The process is alive. Checks nothing else, so that a database outage does not get healthy processes killed."""
     return HttpResponse("ok\n", content_type="text/plain")
 
 
 @never_cache
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Can serve: 200, or 503 with the reason as one word."""
+    """Whether the process can serve: 200, or 503 with the reason as one word."""
     trouble = health.trouble()
     return HttpResponse(f"{trouble or 'ok'}\n", content_type="text/plain", status=503 if trouble else 200)
 
@@ -160,7 +160,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_GET
 def metrics(request: HttpRequest) -> HttpResponse:
-    """For Prometheus: with the bearer token of `METRICS_TOKEN`, or for people who may read the ledger in the admin."""
+    """For Prometheus with the bearer token `METRICS_TOKEN`, and for people who may read the ledger in the admin."""
     if not _may_read_metrics(request):
         told = "Ask with the bearer token that METRICS_TOKEN sets, or sign in as staff that may view warm-ups.\n"
         return HttpResponse(told, content_type="text/plain", status=401, headers={"WWW-Authenticate": "Bearer"})
@@ -172,7 +172,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 def favicon(request: HttpRequest) -> HttpResponse:
-    """For browsers that ask here before they have read a page."""
+    """For browsers that request it before they have read a page."""
     return redirect(static("img/favicon.svg"))
 
 
@@ -195,12 +195,12 @@ def _conversation_or_404(user: User, conversation_id: UUID) -> Conversation:
         raise Http404 from None
 
 
-# What a proxy adds. Behind one, a loopback address says nothing about where the person sits.
+# Headers that a proxy adds. Behind a proxy, a loopback address does not say where the person is.
 PROXY_HEADERS = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip")
 
 
 def _is_local(request: HttpRequest) -> bool:
-    """From this machine and addressed to it, without a proxy between."""
+    """Whether the request comes from this machine and is addressed to it, without a proxy in between."""
     if any(header in request.headers for header in PROXY_HEADERS):
         return False
     host, _ = split_domain_port(request.get_host())
@@ -214,7 +214,7 @@ def _page_config(
     conversation: Conversation | None,
     assistant: Assistant,
 ) -> dict[str, Any]:
-    """The server's facts for the page's scripts, all of them plain JSON values."""
+    """The configuration of the page's scripts, as plain JSON values."""
     user = _signed_in(request)
     return {
         "socket_path": SOCKET_PATH,
@@ -224,7 +224,7 @@ def _page_config(
         "assistants": [msgspec.to_builtins(conversations.assistant_view(each)) for each in assistants],
         "conversations": [msgspec.to_builtins(conversations.conversation_view(each)) for each in listed],
         "upstream": upstream.name(),
-        # As in `ready`, for what the page needs before there is a socket.
+        # The same as in `ready`, for what the page needs before there is a socket.
         "timings": TIMINGS,
         "limits": LIMITS,
         "attachments": {

@@ -1,1 +1,1 @@
-"""This process as a whole: its health, start, shutdown, numbers and upstream, and others beside it on one port."""
+"""The process as a whole: health, start, shutdown, metrics and upstream, and several processes on one port."""

@@ -1,12 +1,12 @@
-"""What a supervisor and each of its server processes say to each other: JSON objects, one a line, over a socket pair.
+"""The messages between a supervisor and each of its server processes: JSON objects, one per line, over a socket pair.
 
 | from the supervisor | to a server process |
 |---|---|
-| `complete` | all processes are ready: this one may say so, too |
-| `drain` | begin the graceful shutdown; so does the end of the line, when the supervisor has died |
+| `complete` | all processes are ready, so this one may report itself as ready |
+| `drain` | begin the graceful shutdown; a closed line, after the supervisor's death, means the same |
 | `end` | end at once |
 | `report` | send a `report` now |
-| `sum` | the answer to `ask`: `number` as asked, `text` the metrics of all processes |
+| `sum` | the answer to `ask`: the same `number`; `text`: the metrics of all processes |
 
 | from a server process | to the supervisor |
 |---|---|
@@ -24,11 +24,11 @@ from typing import Any, Self
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
 LAST_WORDS_SECONDS = 0.3
-"""Shorter than what the shutdown's schedule leaves for its end."""
+"""Shorter than the time that the shutdown's schedule leaves after its last step."""
 
 
 class ControlLine:
-    """One end. Owned by the running event loop."""
+    """One end of the line. Owned by the running event loop."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -41,7 +41,7 @@ class ControlLine:
         return cls(*await asyncio.open_connection(sock=end, limit=MAX_LINE_BYTES))
 
     def say(self, kind: str, **fields: Any) -> None:
-        """Never waits and never raises: a line that has ended takes no more words."""
+        """Never waits and never raises: on a closed line it does nothing."""
         if not self._writer.is_closing():
             self._writer.write(json.dumps({"kind": kind, **fields}).encode() + b"\n")
 
@@ -57,7 +57,7 @@ class ControlLine:
             yield json.loads(line)
 
     async def close(self) -> None:
-        """Returns when what was said is on its way, or the other end does not take it."""
+        """Returns when everything is sent, or the other end does not take it in time."""
         self._writer.close()
         with contextlib.suppress(OSError, TimeoutError):
             await asyncio.wait_for(self._writer.wait_closed(), LAST_WORDS_SECONDS)

@@ -14,17 +14,17 @@ class Child(Protocol):
 
 
 class Health:
-    """What is known of this process. One instance, `health`, for the whole process."""
+    """What is known about this process. There is one instance, `health`, for the whole process."""
 
     def __init__(self) -> None:
         self.draining = threading.Event()
         self.others_start = threading.Event()
-        """Set where this is one of several processes that are not all ready yet."""
+        """Set while this is one of several processes that are not all ready yet."""
         self.simulator: Child | None = None
         self._is_migrated = False
 
     def trouble(self) -> str | None:
-        """Why no request should be sent here, as one word; None while all is well. Blocks on the database."""
+        """Why no request should be sent to this process, as one word; None if it can serve. Blocks on the database."""
         if self.draining.is_set():
             return "draining"
         if self.others_start.is_set():
@@ -37,7 +37,7 @@ class Health:
             return "database"
 
     def _can_query(self) -> bool:
-        # Migrations do not come undone under a running process: once complete, a bare query is enough.
+        # Migrations are not undone under a running process: once they are complete, a simple query is enough.
         if not self._is_migrated:
             self._is_migrated = not pending_migrations()
         else:

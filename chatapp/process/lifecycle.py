@@ -1,10 +1,10 @@
-"""What the server does before its first request. What it does after its last: see `chatapp.process.shutdown`."""
+"""What the server does before its first request. For the end of the process see `chatapp.process.shutdown`."""
 
 from chatapp.replies import actions
 from warmcache import services as warmcache
 
 
 async def startup() -> None:
-    """From now on this process says that it lives, and ends what a process that died has left running."""
+    """Starts the heartbeat of this process, and the takeover of replies whose process has died."""
     await actions.begin()
     await warmcache.start()

@@ -1,4 +1,4 @@
-"""Start and end of the process on ASGI servers that tell of them. Our own server does both by itself."""
+"""ASGI lifespan: start and end of the process on other ASGI servers. Our own server does both by itself."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -14,13 +14,13 @@ async def application(
     receive: Callable[[], Awaitable[dict[str, Any]]],
     send: Callable[[dict[str, Any]], Awaitable[None]],
 ) -> None:
-    """The server closes the sockets before it tells of the end; replies that still run end as `interrupted`."""
+    """The server closes the sockets before it sends the shutdown event; running replies end as `interrupted`."""
     await receive()
     try:
         await lifecycle.startup()
     except Exception:
         logger.exception("The server could not start.")
-        # An exception would only say that nothing is done at the start, and the server would go on without it.
+        # The server would take an exception to mean that lifespan is not supported, and would continue without it.
         await send({"type": "lifespan.startup.failed", "message": "The server could not start."})
         return
     await send({"type": "lifespan.startup.complete"})

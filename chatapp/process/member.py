@@ -1,4 +1,4 @@
-"""This process as one of several that serve the same port: what it hears from its supervisor, and tells it."""
+"""A server process as one of several on the same port: how it obeys its supervisor and reports to it."""
 
 import asyncio
 import itertools
@@ -11,13 +11,13 @@ from chatapp.process.health import health
 from warmcache.background.tasks import TaskOwner
 
 REPORT_SECONDS = 5.0
-"""A process that is killed takes what it has counted since its last report with it."""
+"""Seconds between two reports: a killed process loses what it has counted since its last one."""
 
 ANSWER_SECONDS = 5.0
 
 
 class Member:
-    """`join` belongs into the server's event loop, before anything is served."""
+    """Call `join` in the server's event loop before it serves anything."""
 
     def __init__(self, line_end: socket.socket) -> None:
         self._line_end = line_end
@@ -28,7 +28,7 @@ class Member:
         self._asked: dict[int, asyncio.Future[str]] = {}
 
     async def join(self, *, drain: Callable[[], None], end: Callable[[], None]) -> None:
-        """From now on the supervisor's words are obeyed, and `/metrics` tells the sum over all processes."""
+        """From now on the process obeys its supervisor, and `/metrics` shows the sum over all processes."""
         health.others_start.set()
         self._loop = asyncio.get_running_loop()
         self._line = await ControlLine.open(self._line_end)
@@ -40,7 +40,7 @@ class Member:
         self._say("ready")
 
     async def leave(self) -> None:
-        """With a last report, so that nothing of what was counted here is lost."""
+        """Sends a last report first, so that no count of this process is lost."""
         self._report()
         await self._tasks.close()
         if self._line is not None:
@@ -48,7 +48,7 @@ class Member:
 
     def metrics_of_all(self) -> bytes:
         """The sum over all processes, in the text format. Blocks, so call it in a thread; raises `TimeoutError`."""
-        assert self._loop is not None  # noqa: S101  set before anybody can ask
+        assert self._loop is not None  # noqa: S101  set before the first call
         return asyncio.run_coroutine_threadsafe(self._ask(), self._loop).result(ANSWER_SECONDS).encode()
 
     async def _ask(self) -> str:

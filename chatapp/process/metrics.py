@@ -1,4 +1,4 @@
-"""`/metrics`: this process (or all that serve one port), its replies, and the last day of the ledger."""
+"""`/metrics`: the process (or all processes on one port), its replies, and the last day of the ledger."""
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
@@ -20,14 +20,14 @@ from warmcache.models import LostWrites, SkipCount, WarmUp
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 LEDGER_WINDOW = timedelta(days=1)
-"""Bounded, so that a reading costs the same however long the ledger is."""
+"""Bounded, so that a scrape costs the same however long the ledger is."""
 
 
 class ThisProcess(Collector):
-    """What goes on right now. Of several processes the sum is told, so each of these must make sense as one."""
+    """The current state. Several processes report the sum, so each of these metrics must make sense as a sum."""
 
     def collect(self) -> Iterable[Metric]:
-        """Gauges; asks nobody."""
+        """Gauges, from memory only."""
         yield GaugeMetricFamily("warmcache_open_sockets", "Open WebSockets.", len(open_sockets.listed()))
         yield GaugeMetricFamily("warmcache_running_replies", "Replies being written.", registry.count())
         ready = prepared_conversations.store
@@ -43,10 +43,10 @@ class ThisProcess(Collector):
 
 
 class Ledger(Collector):
-    """The last day, of all processes together: each of them tells the same, so take the maximum and not the sum."""
+    """The last day of the shared ledger. Every process reports the same values: take the maximum, not the sum."""
 
     def collect(self) -> Iterable[Metric]:
-        """Gauges. A database that does not answer costs only these, and `warmcache_ledger_up` says so."""
+        """Gauges. If the database does not answer, only these are missing, and `warmcache_ledger_up` says so."""
         try:
             families = list(self._read())
         except DatabaseError:
@@ -87,7 +87,7 @@ _ledger.register(Ledger())
 
 
 def of_this_process() -> bytes:
-    """What this process knows by itself, in the text format. Asks nobody."""
+    """The metrics that this process has in memory, in the text format."""
     return generate_latest(_now) + generate_latest(metrics.registry)
 
 
@@ -95,12 +95,12 @@ _of_all: Callable[[], bytes] = of_this_process
 
 
 def sum_over_processes(of_all: Callable[[], bytes]) -> None:
-    """From now on `of_all` is asked: this is one of several processes on the same port."""
+    """From now on `exposition` calls `of_all`, because this is one of several processes on the same port."""
     global _of_all
     _of_all = of_all
 
 
 def exposition() -> bytes:
-    """All of it, in the text format. Blocks on the database, and on the other processes where there are any; raises
-    `TimeoutError` where they cannot be asked."""
+    """All metrics, in the text format. Blocks on the database, and on the other processes if there are any; raises
+    `TimeoutError` if they do not answer."""
     return _of_all() + generate_latest(_ledger)

@@ -1,4 +1,4 @@
-"""The metrics of several processes as one: what Prometheus would see if all of it had happened in a single process."""
+"""The sum of several processes' metrics: what Prometheus would see if everything had happened in one process."""
 
 from collections.abc import Iterable
 
@@ -11,13 +11,13 @@ from prometheus_client.samples import Sample
 GROWING = {"counter", "histogram", "summary"}
 OLDEST = ("process_start_time_seconds",)
 CREATED = "_created"
-"""Prometheus' client adds the time of each counter's birth; of a sum it says nothing."""
+"""The suffix of creation times, which Prometheus' client adds to each counter; for a sum they have no meaning."""
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
 
 
 class MetricsSum(Collector):
-    """Takes reports in the text format, each the newest of its process."""
+    """Takes the newest report of each process, in the text format."""
 
     def __init__(self) -> None:
         self._reports: dict[int, str] = {}
@@ -28,7 +28,7 @@ class MetricsSum(Collector):
         self._reports[pid] = text
 
     def ended(self, pid: int, *, is_restarted: bool) -> None:
-        """What the process has counted stays; what it held, as open sockets, is gone with it."""
+        """Keeps the counters of an ended process and drops its gauges, such as open sockets."""
         self._restarts += is_restarted
         text = self._reports.pop(pid, "")
         grown = [family for family in text_string_to_metric_families(text) if family.type in GROWING]
@@ -48,7 +48,7 @@ class MetricsSum(Collector):
 
 
 def _summed(families: Iterable[Metric]) -> Iterable[Metric]:
-    """One family of each name. Sums, but the earliest of starting times."""
+    """One family per name: values are summed, but for start times the earliest counts."""
     sums: dict[str, Metric] = {}
     values: dict[str, dict[Key, float]] = {}
     for family in families:

@@ -1,4 +1,4 @@
-"""Every socket of this process, so that a drain can close them in good order."""
+"""The registry of this process's open sockets, so that a shutdown can close them in order."""
 
 from typing import Protocol
 from weakref import WeakSet
@@ -7,7 +7,7 @@ from weakref import WeakSet
 class OpenSocket(Protocol):
     @property
     def is_working(self) -> bool:
-        """Whether something that its person asked for is being done."""
+        """Whether work that its user asked for is in progress."""
 
     @property
     def is_reading(self) -> bool:
@@ -24,10 +24,10 @@ def add(socket: OpenSocket) -> None:
 
 
 def discard(socket: OpenSocket) -> None:
-    """Also of one that was never added."""
+    """Also accepts a socket that was never added."""
     _sockets.discard(socket)
 
 
 def listed() -> list[OpenSocket]:
-    """Those that are open now, in no order."""
+    """The sockets that are open now, in no particular order."""
     return list(_sockets)

@@ -1,12 +1,12 @@
-"""When a server process that has died is started again, and when that is no use any more."""
+"""Decides when a dead server process is started again, and when to give up."""
 
 from collections.abc import Callable
 
 EARLY_SECONDS = 10.0
-"""A process that has served for less than this died early."""
+"""A process that served for less than this died early."""
 
 FORGIVEN_SECONDS = 60.0
-"""After so long without a death the next one is the first again."""
+"""After so long without a death, the count of early deaths starts again."""
 
 MAX_EARLY_DEATHS = 5
 FIRST_PAUSE_SECONDS = 0.5
@@ -14,7 +14,7 @@ LONGEST_PAUSE_SECONDS = 8.0
 
 
 class Restarts:
-    """Of all processes of a supervisor together: what kills one at its start kills the others as well."""
+    """One count for all processes of a supervisor: what kills one at its start kills the others as well."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -22,7 +22,7 @@ class Restarts:
         self._died_at = clock()
 
     def pause_after_death(self, *, ready_at: float | None) -> float | None:
-        """Seconds to wait before the next start; None where they die at once again and again."""
+        """Seconds to wait before the next start; None if they have died early too often."""
         now = self._clock()
         if now - self._died_at >= FORGIVEN_SECONDS:
             self._early_deaths = 0

@@ -1,12 +1,12 @@
 """The graceful shutdown: one schedule, from the signal to the end of the process.
 
-Every step has a bound. A step that exceeds it is cut off, the log says what that costs, and the next step runs: a
-database or a Redis that hangs keeps no socket from hearing 4412. The bounds are those of a shutdown of 30 s; with
-another `SHUTDOWN_SECONDS` all of them grow or shrink alike.
+Every step has a time limit. A step that exceeds it is cut off, the log says what is lost, and the next step runs: even
+if a database or Redis hangs, every socket is closed with 4412. The limits are for a shutdown of 30 s; another
+`SHUTDOWN_SECONDS` scales all of them.
 
-A page whose socket is closed with 4412 reconnects at once to another process, or to the next one here. All at the same
-moment would be a storm, so they leave over half of the first step, idle ones first; who reads a reply leaves when that
-has ended.
+A page whose socket is closed with 4412 reconnects at once to another process, or to the next one here. To avoid a
+reconnect storm, sockets close over half of the first step, idle ones first; a socket that reads a reply closes after
+the end of that reply.
 """
 
 import asyncio
@@ -31,21 +31,21 @@ from warmcache import services as warmcache
 logger = logging.getLogger(__name__)
 
 USUAL_SECONDS = 30.0
-"""What the bounds below are written for, and the default of `SHUTDOWN_SECONDS`."""
+"""The total for which the limits below are written, and the default of `SHUTDOWN_SECONDS`."""
 
 LEAVE_SECONDS = 0.5
-"""For what follows the last step: the event loop ends, Python is taken down."""
+"""Time after the last step: the event loop ends, and Python shuts down."""
 
 PAUSE_SECONDS = 0.05
 FLUSH_SHARE = 0.75
-"""Of the ledger's step: the rest is for its connections."""
+"""The share of the ledger's step for writing; the rest is for closing its connections."""
 
 BoundedCall = Callable[[float], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """`run` is told its bound in seconds. `lost` completes the sentence "what is lost if it takes longer"."""
+    """`run` gets its limit in seconds. `lost` completes the sentence "what is lost if it takes longer"."""
 
     name: str
     seconds: float
@@ -54,7 +54,7 @@ class Step:
 
 
 class Schedule:
-    """Steps that run one after the other; raises `ValueError` where they may take longer than was promised."""
+    """Steps that run one after the other; raises `ValueError` if they may take longer than promised."""
 
     def __init__(self, steps: Sequence[Step], *, promised_seconds: float) -> None:
         self.steps = tuple(steps)
@@ -64,11 +64,11 @@ class Schedule:
 
     @property
     def total_seconds(self) -> float:
-        """The longest that all of it can take."""
+        """The longest time that all steps can take."""
         return sum(step.seconds for step in self.steps)
 
     async def run(self) -> None:
-        """Never raises, and returns in time, whatever the steps do."""
+        """Never raises, and always returns in time, whatever the steps do."""
         for step in self.steps:
             await self._run_step(step)
 
@@ -77,7 +77,7 @@ class Schedule:
         done, _ = await asyncio.wait({task}, timeout=step.seconds)
         if not done:
             logger.warning("Shutdown: %r was cut off after %.1f s. Lost: %s.", step.name, step.seconds, step.lost)
-            # It may take its time to obey; nobody waits for that.
+            # The step may take long to react to the cancellation; nobody waits for it.
             self._cut_off.add(task)
             task.add_done_callback(_end_of_cut_off)
             task.cancel()
@@ -86,7 +86,7 @@ class Schedule:
 
 
 def of_server(say_goodbye: BoundedCall) -> Schedule:
-    """Of our own server; `say_goodbye` returns when no socket is open any more."""
+    """The schedule of our own server; `say_goodbye` returns when no socket is open any more."""
     return _schedule(
         Step(
             name="running replies finish",
@@ -118,7 +118,7 @@ def of_server(say_goodbye: BoundedCall) -> Schedule:
 
 
 def of_application() -> Schedule:
-    """On another ASGI server: it has closed the sockets before it tells of the end."""
+    """The schedule on another ASGI server, which closes the sockets before it sends the shutdown event."""
     return _schedule(_interrupt_replies(), *_close_everything())
 
 
@@ -149,7 +149,7 @@ def _close_everything() -> tuple[Step, ...]:
 
 
 def _schedule(*steps: Step) -> Schedule:
-    """With the bounds that `SHUTDOWN_SECONDS` leaves."""
+    """Scales the limits to `SHUTDOWN_SECONDS`."""
     scale = settings.SHUTDOWN_SECONDS / USUAL_SECONDS
     scaled = [Step(name=step.name, seconds=step.seconds * scale, run=step.run, lost=step.lost) for step in steps]
     return Schedule(scaled, promised_seconds=settings.SHUTDOWN_SECONDS - LEAVE_SECONDS * scale)
@@ -161,7 +161,7 @@ async def let_replies_finish(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Returns when no reply is written here and every socket was told to go, or a moment before its bound."""
+    """Returns when no reply is written here and every socket is closed, or shortly before its limit."""
     actions.leave_the_queue()
     if count := registry.count():
         words = "%d replies are being written and may take up to %.0f s to end. A second signal ends them now."
@@ -179,7 +179,7 @@ async def let_replies_finish(
 
 
 async def interrupt_replies(seconds: float) -> None:
-    """What is still written ends as `interrupted`, with its text stored."""
+    """Ends the running replies as `interrupted`, with their text stored."""
     await registry.interrupt_all()
 
 
@@ -191,7 +191,7 @@ async def let_readers_hear_the_end(
 
 
 async def close_sockets(seconds: float) -> None:
-    """All at once: one that reads slowly keeps nobody waiting."""
+    """Closes all at once, so that a slow reader delays no other socket."""
     await asyncio.gather(*(_close(socket) for socket in open_sockets.listed()))
 
 
@@ -218,7 +218,7 @@ def _end_of_cut_off(task: asyncio.Task[None]) -> None:
 
 
 class LastResort:
-    """Ends the process by force where even its event loop, or a thread that Python waits for, hangs."""
+    """Ends the process by force if its event loop, or a thread that Python waits for, hangs."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic, end: Callable[[int], None] = os._exit) -> None:
         self._clock = clock
@@ -227,7 +227,7 @@ class LastResort:
         self._due_at = math.inf
 
     def end_within(self, seconds: float, *, exit_code: int) -> None:
-        """Of several calls the one that ends it first counts."""
+        """If it is called several times, the earliest end counts."""
         due_at = self._clock() + seconds
         if due_at >= self._due_at:
             return

@@ -1,8 +1,8 @@
-"""`serve --processes N`: one parent that serves nobody, and N server processes on one port.
+"""`serve --processes N`: a supervisor that serves no requests itself, and N server processes on one port.
 
-The parent opens the listening socket and every process inherits it. Its queue of connections then belongs to no
-process: what one that dies or restarts has not accepted is accepted by another. With a socket of its own for each
-(SO_REUSEPORT) the system would deal connections out more evenly, but reset those that wait at the one that dies.
+The parent opens the listening socket and every process inherits it. So its queue of connections belongs to no single
+process: if one dies or restarts, another accepts the connections that it has not accepted yet. With one socket per
+process (SO_REUSEPORT) the system would distribute connections more evenly, but reset those queued at a dead process.
 """
 
 import asyncio
@@ -28,22 +28,22 @@ logger = logging.getLogger(__name__)
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 KILL_SECONDS = 2.0
-"""A process has so long beyond its own shutdown, or after a second signal."""
+"""Extra time for a process to end after its own shutdown limit, or after a second signal."""
 
 REPORT_SECONDS = 1.0
-"""A process that does not report within this counts with its last report."""
+"""If a process does not report within this time, its last report counts."""
 
 LAST_WORDS_SECONDS = 1.0
 
 
 def command_of_member(listener: socket.socket, line_end: socket.socket) -> list[str]:
-    """The command that this process was started with, for one that takes these sockets over."""
+    """The command line of this process, changed so that the new process inherits these sockets."""
     sockets = f"{listener.fileno()},{line_end.fileno()}"
     return [sys.executable, *sys.orig_argv[1:], "--member", sockets, "--skip-checks"]
 
 
 class ServerProcess:
-    """One of them, as its supervisor sees it."""
+    """One server process, as its supervisor sees it."""
 
     def __init__(self, process: Process, line: ControlLine) -> None:
         self.pid = process.pid
@@ -53,7 +53,7 @@ class ServerProcess:
         self._waiting: list[asyncio.Future[None]] = []
 
     async def report(self) -> None:
-        """Asks for a report; returns when it has come."""
+        """Asks for a report; returns when it has arrived."""
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(answer)
         self.line.say("report")
@@ -84,7 +84,7 @@ class Supervisor:
         command: Callable[[socket.socket, socket.socket], Sequence[str]] = command_of_member,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`environment` is added to that of this process. `on_ready` is called once, when all serve."""
+        """`environment` is added to that of this process. `on_ready` is called once, when all processes serve."""
         self._listener = listener
         self._count = count
         self._environment = {**os.environ, **environment}
@@ -135,7 +135,7 @@ class Supervisor:
             server.process.kill()
 
     async def _keep_one(self) -> None:
-        """Starts a process, and another one whenever it has died."""
+        """Starts a process, and starts it again whenever it has died."""
         while not self._ending.is_set():
             try:
                 server = await self._start()
@@ -154,7 +154,7 @@ class Supervisor:
                 stdin=DEVNULL,
                 pass_fds=(self._listener.fileno(), theirs.fileno()),
                 env=self._environment,
-                # A Ctrl-C is ours to pass on.
+                # The supervisor passes a Ctrl-C on itself.
                 process_group=0,
             )
         server = self._processes[process.pid] = ServerProcess(process, await ControlLine.open(ours))
@@ -177,7 +177,7 @@ class Supervisor:
             self._exit_code = 1
 
     async def _rest_after(self, server: ServerProcess) -> None:
-        """Waits as long as is good before the next start; gives all of them up where there should be none."""
+        """Waits before the next start, or ends all processes if none should follow."""
         how = _how_it_ended(server.process.returncode or 0)
         pause = self._restarts.pause_after_death(ready_at=server.ready_at)
         if pause is None:
@@ -217,7 +217,7 @@ class Supervisor:
         self._on_ready()
 
     async def _answer(self, asker: ServerProcess, number: int) -> None:
-        """The sum over all processes, each asked anew."""
+        """Answers with the sum over all processes, after asking each for a new report."""
         reports = [asyncio.ensure_future(server.report()) for server in self._processes.values()]
         _, late = await asyncio.wait(reports, timeout=REPORT_SECONDS)
         for report in late:

@@ -1,4 +1,4 @@
-"""Which upstream answers: the real API, the simulator, or a local model. Settled once, when a server starts."""
+"""Chooses the upstream: the real API, the simulator, or a local model. Decided once, when a server starts."""
 
 import json
 import time
@@ -20,9 +20,9 @@ from warmcache.upstream.simulator_process import SimulatorError, SimulatorProces
 ANTHROPIC_URL = "https://api.anthropic.com"
 ANTHROPIC_VERSION = "2023-06-01"
 SIMULATOR_HEADER = "x-simulator"
-# A local endpoint answers at once or is not there; nobody waits for it at start-up.
+# A local endpoint answers at once or is not running; the start must not wait for it.
 LOCAL_PROBE_SECONDS = 0.7
-# One that is started together with us may need this long to listen.
+# An endpoint that starts together with us may need this long until it listens.
 LOCAL_START_SECONDS = 3.0
 LOCAL_POLL_SECONDS = 0.1
 KEY_PROBE_SECONDS = 15.0
@@ -41,15 +41,15 @@ def is_loopback(host: str) -> bool:
 
 
 def name() -> Kind:
-    """Who answers, as pages and the `ready` frame say it."""
+    """The name of the upstream, as in pages and in the `ready` frame."""
     return Kind(str(settings.WARMCACHE["UPSTREAM"]))
 
 
 class Upstream:
-    """The upstream of one server, as a context: without a key, a simulator runs for as long as it lasts.
+    """The upstream of one server, as a context manager: without a key, a simulator runs while the context is open.
 
-    Entering only starts the child, so that it comes up while the caller looks at the database; `settle` waits
-    for it and tells warmcache, before anything of warmcache is built.
+    Entering only starts the child process, so that it starts while the caller checks the database; `settle` waits
+    for it and configures warmcache, before any part of warmcache is built.
     """
 
     def __init__(self) -> None:
@@ -73,9 +73,9 @@ class Upstream:
             self._simulator.stop()
 
     def settle(self) -> Kind:
-        """Which upstream answers from now on.
+        """Decides which upstream answers from now on.
 
-        Raises `UpstreamError` when the simulator does not start, `ConfigurationError` when WARMCACHE is no use.
+        Raises `UpstreamError` if the simulator does not start, `ConfigurationError` if WARMCACHE is invalid.
         """
         if self._simulator is None:
             _tell_warmcache(self._key, self._base_url, _kind_of(self._base_url, self._key))
@@ -94,13 +94,13 @@ def _tell_warmcache(key: str, base_url: str, kind: Kind) -> None:
         "BASE_URL": base_url or None,
         "UPSTREAM": kind,
     }
-    # Checks may have read the old values already.
+    # System checks may already have read the old values.
     setting_changed.send(sender=Upstream, setting="WARMCACHE", value=settings.WARMCACHE, enter=True)
     get_config()  # raises now rather than in the first request
 
 
 def _kind_of(base_url: str, key: str) -> Kind:
-    """A loopback address is a simulator if it says so, else a local model."""
+    """At a loopback address there is a simulator if it identifies itself as one, else a local model."""
     if not base_url or not is_loopback(urlsplit(base_url).hostname or ""):
         return Kind.ANTHROPIC
     give_up_at = time.monotonic() + LOCAL_START_SECONDS
@@ -121,7 +121,7 @@ def _kind_of(base_url: str, key: str) -> Kind:
 def refusal_of_key() -> str | None:
     """One sentence if the API refuses the key, asked by a call that costs nothing; None otherwise.
 
-    A network that is down is no refusal: the chat says so itself when a reply fails. Blocks up to 15 s.
+    A network failure is not a refusal: the chat reports it when a reply fails. Blocks up to 15 s.
     """
     base_url = settings.ANTHROPIC_BASE_URL or ANTHROPIC_URL
     try:

@@ -1,6 +1,6 @@
 """Every WebSocket frame, both directions, as a value.
 
-Pure Python: no Django, no Channels. `PROTOCOL.md` tells when each frame is sent; a test holds the two together.
+Pure Python: no Django, no Channels. `PROTOCOL.md` says when each frame is sent; a test keeps the two in step.
 Frames are JSON objects in text frames, told apart by `type`. Unknown fields are ignored, so that either side may
 add one; a missing or mistyped field is refused with `FrameError`.
 """
@@ -33,14 +33,14 @@ from warmcache.core.upstreams import Upstream
 
 PROTOCOL_VERSION = 1
 MAX_FRAME_BYTES = 256 * 1024
-"""Of a frame from the browser."""
+"""The largest frame from the browser."""
 MAX_TEXT_CHARS = 100_000
 MAX_ATTACHMENTS = 20
 MAX_QUEUED_TEXT_CHARS = 1_000
 MAX_REASON_CHARS = 200
 MAX_REF_CHARS = 64
 REFS = ("client_message_id", "reply_id", "message_id", "conversation_id")
-"""The first of these that a refused frame has is the `ref` of its `error`."""
+"""The first of these fields that a refused frame has becomes the `ref` of its `error`."""
 
 CLOSE_SIGNED_OUT = 4401
 CLOSE_FORBIDDEN = 4403
@@ -54,7 +54,7 @@ AttachmentIds = Annotated[list[UUID], Meta(max_length=MAX_ATTACHMENTS)]
 
 
 class FrameError(Exception):
-    """A frame from the browser that cannot be taken. `code` and `message` go back in an `error` frame."""
+    """A frame from the browser is refused. `code` and `message` go back in an `error` frame."""
 
     def __init__(self, code: ErrorCode, message: str, ref: str | None = None, *, retryable: bool = False) -> None:
         super().__init__(message)
@@ -191,7 +191,7 @@ class HistoryPage(ServerFrame, frozen=True, kw_only=True, tag="history.page"):
 
 
 class FramePart(ServerFrame, frozen=True, kw_only=True, tag="frame.part"):
-    """A piece of the text of another frame. `frame` tells the frames of one socket apart."""
+    """A piece of the text of another frame. `frame` numbers the split frames of one socket."""
 
     frame: int
     part: int
@@ -204,7 +204,7 @@ class ConversationUpdated(ServerFrame, frozen=True, kw_only=True, tag="conversat
 
 
 class Warmth(ServerFrame, frozen=True, kw_only=True, tag="warmth"):
-    """What we believe of a prefix. One of `conversation_id` and `assistant_id` is set, as in the frame answered."""
+    """What we believe about a prefix. One of `conversation_id` and `assistant_id` is set, as in the frame answered."""
 
     state: WarmthState
     reason: Reason | Failure | None
@@ -304,7 +304,7 @@ def encode(frame: ServerFrame) -> str:
 
 
 def decode(text: str) -> AnyClientFrame:
-    """One client frame from the text of a WebSocket frame; raises `FrameError` with the code to answer."""
+    """One client frame from the text of a WebSocket frame; raises `FrameError` with the code for the answer."""
     raw = _utf8(text)
     if len(raw) > MAX_FRAME_BYTES:
         words = f"A frame may hold at most {MAX_FRAME_BYTES // 1024} KiB of text."
@@ -321,7 +321,7 @@ def decode(text: str) -> AnyClientFrame:
 
 
 def ref_of(frame: ClientFrame | None) -> str | None:
-    """The sender's own id for a frame, so that a page can tell which one an `error` answers."""
+    """The id in a frame by which the page can tell which frame an `error` answers."""
     for name in REFS:
         found = getattr(frame, name, None)
         if found is not None:
@@ -347,7 +347,7 @@ def _check_text(frame: MessageSend) -> None:
 
 
 def _unreadable(raw: bytes) -> FrameError:
-    """Not JSON; or JSON that spells half a character as an escape, which Python's own parser lets through."""
+    """The error for text that is not JSON, or for JSON with an escaped lone surrogate, which Python accepts."""
     try:
         found = json.loads(raw)
     except (ValueError, RecursionError):
@@ -364,7 +364,7 @@ def _unreadable(raw: bytes) -> FrameError:
 
 
 def _refused(raw: bytes, reason: str) -> FrameError:
-    """A well-formed JSON text that is not one of our frames: unknown type, or a field that is missing or wrong."""
+    """The error for valid JSON that is not one of our frames: unknown type, or a field that is missing or wrong."""
     if "$.type" in reason or "Object missing required field `type`" in reason:
         return FrameError(ErrorCode.UNKNOWN_TYPE, f"Unknown frame type. {_shortened(reason)}")
     if reason.startswith("Expected `object`"):
@@ -373,13 +373,13 @@ def _refused(raw: bytes, reason: str) -> FrameError:
 
 
 def _shortened(reason: str) -> str:
-    """A reason may quote the frame, which nobody wants back; where it is wrong stands at the end."""
+    """Cuts the middle, because a reason may quote the whole frame; the place of the error is at the end."""
     half = MAX_REASON_CHARS // 2
     return reason if len(reason) <= MAX_REASON_CHARS else f"{reason[:half]}…{reason[-half:]}"
 
 
 def _ref_in(raw: bytes) -> str | None:
-    """As `ref_of`, of a frame that could not be taken."""
+    """As `ref_of`, for a frame that could not be decoded."""
     try:
         found = msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError):

@@ -1,4 +1,4 @@
-"""The bounds of a socket, each in this one place: pages are told them in `ready`, and the server keeps them itself."""
+"""The limits and timings of a socket, defined only here: `ready` sends them to pages, and the server enforces them."""
 
 from chatapp.protocol import MAX_ATTACHMENTS, MAX_FRAME_BYTES, MAX_TEXT_CHARS
 
@@ -10,12 +10,12 @@ TIMINGS = {
     "ping_interval_ms": 4_000,
     "dead_after_ms": 9_000,
     "ack_interval_ms": 250,
-    # A page that acknowledges and has not done so for this long is sent no more, and then is closed.
+    # If an acknowledging page is silent for this long, the server first stops sending, then closes the socket.
     "unacked_ms": 2_000,
     "too_slow_ms": 15_000,
-    # Longer than the slowest healthy handshake after a restart, when everybody comes back at once.
+    # Longer than the slowest healthy handshake after a restart, when all pages reconnect at once.
     "handshake_ms": 20_000,
-    # A commit takes milliseconds; after this long a person should know that something is wrong with a message.
+    # A commit takes milliseconds; after this long the person should learn that something is wrong.
     "ack_timeout_ms": 15_000,
 }
 
@@ -34,9 +34,9 @@ LIMITS = {
     "ack_burst": 100,
     "acks_per_second": 20,
     "open_conversations": 16,
-    # In one conversation: enough to think ahead, too few to flood a provider by mistake.
+    # Per conversation: enough to think ahead, too few to flood a provider by mistake.
     "queued_messages": 5,
-    # Prompts whose warmth one socket is told of.
+    # Prompts whose warmth one socket reports.
     "followed_prompts": 32,
     "title_chars": 60,
 }
@@ -48,18 +48,18 @@ TOO_SLOW_SECONDS = TIMINGS["too_slow_ms"] / 1000
 HANDSHAKE_SECONDS = TIMINGS["handshake_ms"] / 1000
 
 CONNECTION_BYTES = 2 * 1024 * 1024
-"""A message beyond this breaks the connection: well above `frame_bytes`, which gets an `error`."""
+"""A larger message breaks the connection. It is well above `frame_bytes`, beyond which a frame gets an `error`."""
 
 WAITING_CHARACTERS = MAX_FRAME_BYTES
 WAITING_MESSAGES = 32
-"""Of one connection, unread by its socket; with more the server reads no more from it."""
+"""Messages of one connection that its socket has not read yet; beyond this the server stops reading from it."""
 
 STRIKES_TO_CLOSE = 500
-"""Bad or excess frames after which a socket is closed as abusive."""
+"""The number of bad or excess frames after which a socket is closed as abusive."""
 
 WAITING_FRAMES = 256
 WAITING_HINTS = 128
-"""Frames of one socket that may wait for the work of those before them; hints leave room for commands."""
+"""Frames of one socket that may wait for the work of earlier ones; hints leave room for commands."""
 
 WAITING_EVENTS = 512
-"""News for one socket that may wait as well; one with more has fallen behind for good."""
+"""Events for one socket that may wait as well; a socket with more has fallen too far behind."""

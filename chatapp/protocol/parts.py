@@ -1,25 +1,25 @@
-"""Frames to the browser as WebSocket messages: one each, or parts where a frame is too large for one."""
+"""Frames to the browser as WebSocket messages: one per frame, or several parts if a frame is too large."""
 
 from collections.abc import Iterator
 
 from chatapp.protocol.frames import FramePart, ServerFrame, encode, encoder
 
 MAX_SENT_BYTES = 512 * 1024
-"""Of a WebSocket message to the browser: a larger frame goes in parts."""
+"""The largest WebSocket message to the browser: a larger frame is sent in parts."""
 MAX_UTF8_BYTES = 4
-"""Of one character."""
+"""The most bytes of one character."""
 PART_BYTES = 240 * 1024
-"""Of a frame in one of its parts. As a JSON string it may take twice as much, and stays below the bound."""
+"""Bytes of the frame in one part. As a JSON string they may double, and still stay below the limit."""
 
 
 def texts_of(frame: ServerFrame, *, number: int) -> list[str]:
-    """The texts of the WebSocket messages that carry a frame: one, or its parts where it is larger than
-    `MAX_SENT_BYTES`. `number` tells it apart from the other frames of its socket."""
+    """The texts of the WebSocket messages that carry a frame: one, or its parts if it is larger than
+    `MAX_SENT_BYTES`. `number` is unique among the frames of its socket."""
     return parts_of(encode(frame), number=number)
 
 
 def parts_of(text: str, *, number: int) -> list[str]:
-    """The same, of a frame that was encoded once for all who get it."""
+    """The same for a frame that was encoded once for all its receivers."""
     if len(text) <= MAX_SENT_BYTES // MAX_UTF8_BYTES:
         return [text]
     raw = text.encode()
@@ -33,7 +33,7 @@ def parts_of(text: str, *, number: int) -> list[str]:
 
 
 def _pieces(raw: bytes) -> Iterator[str]:
-    """UTF-8 cut between two characters."""
+    """Cuts UTF-8 between two characters."""
     start = 0
     while start < len(raw):
         end = min(start + PART_BYTES, len(raw))

@@ -11,7 +11,7 @@ Count = Annotated[int, Meta(ge=0, le=10_000_000)]
 
 
 class Cursor(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a reader has come in one reply: the last `seq` it has, in that `epoch`."""
+    """A reader's position in one reply: the last `seq` that it has, in this `epoch`."""
 
     reply_id: UUID
     epoch: str
@@ -28,7 +28,7 @@ class UsageView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ErrorView(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a reply failed, in words a person can act on."""
+    """Why a reply failed, in words that help the person to act."""
 
     code: str
     message: str
@@ -36,7 +36,7 @@ class ErrorView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BlockView(msgspec.Struct, frozen=True, kw_only=True):
-    """One content block of a reply so far. `kind` is `text`, `thinking` or `tool_input`."""
+    """One content block of a reply, as far as it has come. `kind` is `text`, `thinking` or `tool_input`."""
 
     block: int
     kind: str
@@ -53,7 +53,7 @@ class AttachmentView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QueuedView(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that waits for the end of the running reply, or was left behind by one that ended badly."""
+    """A message that waits for the end of the running reply, or is held because that reply ended badly."""
 
     message_id: UUID
     client_message_id: UUID
@@ -88,7 +88,7 @@ class AssistantView(msgspec.Struct, frozen=True, kw_only=True):
 class MessageView(msgspec.Struct, frozen=True, kw_only=True):
     """A stored message. The reply's own fields are null on a person's message.
 
-    `siblings` are all versions of it, this one included, from the oldest to the newest.
+    `siblings` are all its versions, including this one, from the oldest to the newest.
     """
 
     id: UUID

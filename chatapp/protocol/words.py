@@ -1,4 +1,4 @@
-"""The closed sets of the protocol, each word with what the person is told."""
+"""The protocol's closed sets of codes, each code with the words that a person sees."""
 
 from warmcache.core.wording import Worded, gettext_noop
 
@@ -17,7 +17,7 @@ class ReplyStatus(Worded):
 
 
 class ErrorCode(Worded):
-    """Of an `error` frame."""
+    """The code of an `error` frame."""
 
     BAD_JSON = "bad_json", gettext_noop("not one JSON text")
     BINARY_FRAME = "binary_frame", gettext_noop("bytes instead of text")

@@ -1,1 +1,1 @@
-"""Replies: sent, run, logged, resumed, taken over and stopped; and the messages that wait for them."""
+"""Replies: send, run, log, resume, take over and stop them; and the queue of messages that wait for them."""

@@ -1,4 +1,4 @@
-"""Send a message, now or when its turn comes; stop its reply, try again.
+"""A person's actions on replies: send a message, now or when its turn comes; stop its reply; try again.
 
 A message is acked after its row is committed.
 """
@@ -28,16 +28,16 @@ _is_leaving = asyncio.Event()
 
 
 async def begin() -> None:
-    """At the start of a server."""
+    """Called once at the start of a server."""
     await registry.begin(after_end=_tell_of_takeover)
 
 
 async def send_message(user: User, frame: MessageSend, *, origin: str) -> Taken:
-    """Stores the message with its reply's row and begins the reply; while another one runs, the message waits.
+    """Stores the message with its reply's row and begins the reply; while another reply runs, the message waits.
 
-    Returns as soon as the rows are committed. A resend with the same `client_message_id` gives what became of the
-    first. Raises `access.NotFound` for what is not the user's and `FrameError` for what cannot be done now. `origin`
-    is the sender's channel name: that socket gets its ack from the return value, all others by an event.
+    Returns as soon as the rows are committed. For a resend with the same `client_message_id` it returns what
+    became of the first. Raises `access.NotFound` for what is not the user's and `FrameError` for what cannot be done
+    now. `origin` is the sender's channel name: that socket gets its ack from the return value, others by an event.
     """
     return await _whatever_the_caller_does(partial(_send, user, frame, origin, time.monotonic()), name="send")
 
@@ -49,12 +49,12 @@ async def _send(user: User, frame: MessageSend, origin: str, received_at: float,
         case Sent():
             await _answer(taken, received_at=received_at, origin=origin)
         case QueuedMessage():
-            # Where no reply runs, those before it are on their way, or were left behind by a process that died.
+            # If no reply runs, the earlier ones are being sent, or a process that died left them behind.
             await _send_next_or_tell(taken.conversation_id)
 
 
 async def regenerate(user: User, reply_id: UUID) -> None:
-    """Answers the same message once more; the earlier reply stays, as a sibling."""
+    """Answers the same message once more; the earlier reply stays as a sibling."""
     await _whatever_the_caller_does(partial(_regenerate, user, reply_id, time.monotonic()), name="regenerate")
 
 
@@ -65,7 +65,7 @@ async def _regenerate(user: User, reply_id: UUID, received_at: float, tell: Tell
 
 
 async def send_queued(user: User, message_id: UUID) -> None:
-    """Sends a held message: now, or where a reply runs after its end. Raises `access.NotFound`."""
+    """Sends a held message: now, or after the end of the running reply. Raises `access.NotFound`."""
     await _whatever_the_caller_does(partial(_send_queued, user, message_id), name="send queued")
 
 
@@ -82,25 +82,25 @@ async def select_branch(user: User, conversation_id: UUID, message_id: UUID) -> 
 
 
 async def withdraw(user: User, message_id: UUID) -> MessageWithdrawn:
-    """Takes a waiting message back; raises `access.NotFound` where it is sent already."""
+    """Withdraws a waiting message; raises `access.NotFound` if it is sent already."""
     withdrawn = await in_database_thread(pending.withdraw, user, message_id)
     await _tell_of(withdrawn.conversation_id)
     return withdrawn
 
 
 async def stop(user: User, reply_id: UUID) -> None:
-    """Closes the upstream call; the text so far is kept. An ended reply is left as it is."""
+    """Closes the upstream call; the text so far is kept. Does nothing to an ended reply."""
     await registry.stop(await in_database_thread(access.reply_for_user, user, reply_id))
 
 
 async def note_seen(user: User, reply_id: UUID, *, browser_ttft_ms: float | None) -> None:
-    """Stores the first-token time that the person felt; only the first report counts."""
+    """Stores the time to first token that the browser measured; only the first report counts."""
     if browser_ttft_ms is not None:
         await in_database_thread(_store_seen, user, reply_id, round(browser_ttft_ms))
 
 
 async def go_on(conversation_id: UUID) -> None:
-    """Sends what waits for no reply any more: the process that should have sent it has ended. Its sender is back."""
+    """Sends messages that a process left in the queue when it ended. Called when their sender is back."""
     await _whatever_the_caller_does(partial(_go_on, conversation_id), name="go on")
 
 
@@ -112,13 +112,13 @@ async def _go_on(conversation_id: UUID, tell: Tell[None]) -> None:
 
 
 def leave_the_queue() -> None:
-    """This process is about to end: what waits is sent by the one that its sender's page comes to next."""
+    """Stops sending from the queue, because this process is about to end: the sender's next process sends them."""
     _is_leaving.set()
 
 
 async def _whatever_the_caller_does(work: Callable[[Tell[T]], Coroutine[Any, Any, None]], *, name: str) -> T:
-    """Runs it to its end in a task of the process, and gives what it tells on its way: a socket that dies meanwhile
-    must not leave a stored message without its reply. A refusal is an answer to the sender, not a failure."""
+    """Runs the work to its end in a task of the process and returns what it tells on its way: a socket that dies
+    meanwhile must not leave a stored message without its reply. A refusal is an answer to the sender, not a failure."""
     told: asyncio.Future[T | FrameError | access.NotFound] = asyncio.get_running_loop().create_future()
     registry.tasks.spawn(_work(work, told), name=name)
     outcome = await asyncio.shield(told)
@@ -144,7 +144,7 @@ async def _work(
 
 
 async def _answer(sent: Sent | None, *, received_at: float, origin: str = "") -> None:
-    """Writes the reply, and after it those to the messages that have waited for its end."""
+    """Writes the reply, and then the replies to the messages that waited for its end."""
     while sent is not None:
         run = ReplyRun(sent, received_at=received_at)
         registry.add(run)
@@ -169,7 +169,7 @@ async def _following(run: ReplyRun) -> Sent | None:
 
 
 async def _send_next_or_tell(conversation_id: UUID) -> None:
-    """Sends what has its turn; where a reply runs or nothing waits, others are told how the queue is now."""
+    """Sends the next waiting message; if a reply runs or nothing waits, it announces the state of the queue."""
     sent = await in_database_thread(sent_messages.store_next, conversation_id)
     if sent is None:
         await _tell_of(conversation_id)
@@ -178,9 +178,9 @@ async def _send_next_or_tell(conversation_id: UUID) -> None:
 
 
 async def _tell_others(run: ReplyRun, sent: Sent, origin: str) -> None:
-    """Of the message, then of the conversation, then of the reply.
+    """Announces the message, then the conversation, then the reply.
 
-    A channel layer that is down costs other sockets the news, never the sender the reply.
+    If the channel layer is down, other sockets miss the events, but the sender still gets the reply.
     """
     try:
         if not sent.is_version:
@@ -188,13 +188,15 @@ async def _tell_others(run: ReplyRun, sent: Sent, origin: str) -> None:
             await events.announce_message(run.conversation_id, frame=frame, origin=origin)
         await conversations.tell(sent.news)
         await run.log.warmth_is_known.wait()
+        # Who hears of it looks for its log.
+        await registry.logs().shared(run.log)
         await events.announce_reply(run.conversation_id, run.reply_id)
     except Exception:
         logger.exception("Other sockets could not be told of reply %s", run.reply_id)
 
 
 async def _tell_of_takeover(reply: Message) -> None:
-    """After the end of a reply that another process had begun."""
+    """Called after this process has ended a reply that another one had begun."""
     await _tell_of(reply.conversation_id)
 
 

@@ -1,4 +1,4 @@
-"""How much of a running reply its row has: so much at least that a crash costs no more than a second or 2 KiB."""
+"""Stores a running reply in its row from time to time, so that a crash loses at most a second or 2 KiB of text."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ CHECKPOINT_BYTES = 2048
 
 
 class Checkpoints:
-    """Of one reply. `on_lost` is called where the row is gone or somebody else's: nobody will read the rest."""
+    """The checkpoints of one reply. `on_lost` is called if the row is gone or has another owner."""
 
     def __init__(self, claim: Claim, writer: ReplyWriter, *, on_lost: Callable[[], None]) -> None:
         self._claim = claim
@@ -31,7 +31,7 @@ class Checkpoints:
         self._stored_bytes = 0
 
     def note(self) -> None:
-        """The writer may have taken more. By a timer, so that text before a silence is stored in time too."""
+        """The writer may have more text. A timer stores it, so that text before a pause is stored in time too."""
         new_bytes = self._writer.bytes_received - self._stored_bytes
         if new_bytes >= CHECKPOINT_BYTES and not len(self._tasks):
             self._store()
@@ -39,23 +39,23 @@ class Checkpoints:
             self._timer = asyncio.get_running_loop().call_later(CHECKPOINT_SECONDS, self._store)
 
     def end(self) -> None:
-        """No more of them: the end of the reply is stored next."""
+        """Makes no more checkpoints: the end of the reply is stored next."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     async def close(self) -> None:
-        """Waits for the one under way, which the end of the row makes harmless, though not for long."""
+        """Waits a short time for a running checkpoint; a later one is harmless, because the row then has its end."""
         self.end()
         await self._tasks.join(timeout_seconds=CHECKPOINT_SECONDS)
 
     def _store(self) -> None:
         self.end()
         if len(self._tasks):
-            # One at a time, or the older text might win; the next is due as soon as before.
+            # One at a time, or an older text might win; the next one is due after the usual time.
             self.note()
             return
-        # What is stored ends with a frame, so that a reader can go on from there.
+        # Stored text must end where a frame ends, so that a reader can continue from there.
         self._writer.flush()
         before, self._stored_bytes = self._stored_bytes, self._writer.bytes_received
         self._tasks.spawn(self._write(self._writer.content_columns(), bytes_before=before), name="checkpoint")

@@ -1,6 +1,6 @@
-"""What a reply has said so far, as API blocks for the row; and stored blocks as a page shows them.
+"""The content of a reply so far as API blocks for the row, and stored blocks as a page shows them.
 
-The text itself is kept once, in the reply's log. Here is what the row needs beyond it.
+The text itself is kept once, in the reply's log. This module keeps what the row needs beyond it.
 """
 
 import json
@@ -12,11 +12,11 @@ from chatapp.protocol.views import BlockView
 from warmcache.core.ports import BlockBegan, BlockExtended, BlockKind, BlockSigned
 
 _STREAMED = {"text": "text", "thinking": "thinking", "tool_input": "input"}
-"""By kind: the member of the API's block that comes in deltas."""
+"""Keyed by kind: the member of the API's block that comes in deltas."""
 
 
 class BlockFacts:
-    """What the log of a reply does not know of its blocks, so that the API gets them back as it gave them."""
+    """Facts about blocks that the reply's log lacks, so that blocks go back to the API exactly as they came."""
 
     def __init__(self) -> None:
         self._began: dict[int, BlockBegan] = {}
@@ -37,8 +37,8 @@ class BlockFacts:
         self.bytes_received += len(json.dumps(event.delta))
 
     def api_blocks(self, views: Iterable[BlockView]) -> list[dict[str, Any]]:
-        """As the row stores them: what the API's block began with, what was added to it, known here or not, and the
-        text that the log has. A tool's input stays the text that came, parsed by whoever runs the tool."""
+        """Blocks as the row stores them: the start of the API's block, its deltas, even of unknown kinds, and the text
+        from the log. A tool's input stays unparsed text; the code that runs the tool parses it."""
         texts = {view.block: view.text for view in views}
         return [self._api_block(index, began, texts.get(index, "")) for index, began in self._began.items()]
 
@@ -63,8 +63,8 @@ class BlockFacts:
 
 
 def _extend(block: dict[str, Any], delta: Mapping[str, Any]) -> None:
-    """Puts a delta's members into the block: a citation into the list of citations, text behind text, and anything
-    else as it is."""
+    """Merges a delta into the block: appends a citation to the list of citations and text to text, and sets anything
+    else unchanged."""
     for name, value in delta.items():
         if name == "type":
             continue
@@ -98,10 +98,10 @@ def _kind_of(stored: Mapping[str, Any]) -> BlockKind:
 
 
 def api_blocks_of(views: Iterable[BlockView], *, stored: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The content of a reply whose process is gone, as the row stores it.
+    """The content of a reply whose process has died, as the row stores it.
 
-    What a frame does not tell (signatures, tool ids, citations, all of a block that has no text) never left that
-    process but with a checkpoint, so it comes from what is `stored`.
+    What frames lack (signatures, tool ids, citations, blocks without text) left that process only with a checkpoint,
+    so it is taken from `stored`.
     """
     blocks = (_api_block_of(view, stored[view.block] if view.block < len(stored) else {}) for view in views)
     return [block for block in blocks if block]

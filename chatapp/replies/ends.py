@@ -1,7 +1,7 @@
 """The end of a reply: its last frame, and what is written with it in one transaction.
 
-The row has its end, what waits behind it is held unless the reply is whole, and what still waits is read for those who
-are told. All of it may run again after a try whose answer was lost.
+The transaction writes the end to the row, holds waiting messages unless the reply is complete, and reads the queue for
+the sockets that are notified. All of it may run again after an attempt whose answer was lost.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,18 +27,18 @@ from warmcache.services import Result
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """How a reply ended. `written` is None where the database could not be reached until the end of all patience."""
+    """How a reply ended. `written` is None if the database stayed unreachable through all retries."""
 
     finished: ReplyFinished
     content: Sequence[Mapping[str, Any]]
-    """API blocks, as the row has them."""
+    """API blocks as stored in the row."""
     written: Written | None = None
     news: News | None = None
-    """The conversation as it is now, for its owner's sockets."""
+    """The current conversation, for its owner's sockets."""
 
     @property
     def has_next(self) -> bool:
-        """Whether a message that waits has its turn now."""
+        """Whether the next waiting message is to be sent now."""
         sends_next = reply_states.consequence_of(self.finished.status).sends_next
         return sends_next and self.news is not None and any(not queued.is_held for queued in self.news.view.queue)
 
@@ -46,7 +46,7 @@ class Ended:
 def finished_frame(
     log: ReplyLog, result: Result | None, *, cause: Cause, failure: BaseException | None, ttft_ms: int | None
 ) -> ReplyFinished:
-    """The frame behind the last one of the log. `result` is None where no request was made."""
+    """The frame after the last one of the log. `result` is None if no request was made."""
     usage = result.usage if result else None
     settlement = result.settlement if result else None
     return ReplyFinished(
@@ -71,13 +71,13 @@ def finished_frame(
     )
 
 
-# Below: in a database thread
+# Called in a database thread
 
 
 def store(
     claim: Claim, conversation_id: UUID, finished: ReplyFinished, content: Mapping[str, Any], *, request_id: str
 ) -> Ended:
-    """By the owner. `content`: the row's columns of what was said."""
+    """Stores the end on behalf of the owner. `content`: the columns of the reply's content."""
     columns = {**content, **rows.finished_columns(finished, request_id=request_id, now=timezone.now())}
     with transaction.atomic():
         written = rows.end(claim, columns)
@@ -87,7 +87,7 @@ def store(
 
 
 def store_for_dead(seen: Streaming, finished: ReplyFinished, content: Mapping[str, Any], *, request_id: str) -> bool:
-    """In the place of an owner that is no more. False: it has moved since it was seen, or somebody else was first."""
+    """Stores the end for a dead owner. False: the owner has written since it was seen, or another process was first."""
     columns = {**content, **rows.finished_columns(finished, request_id=request_id, now=timezone.now())}
     with transaction.atomic():
         has_ended = rows.finish_for_dead(seen, columns)
@@ -98,6 +98,6 @@ def store_for_dead(seen: Streaming, finished: ReplyFinished, content: Mapping[st
 
 
 def _hold_queue(conversation_id: UUID, finished: ReplyFinished) -> None:
-    """What waits behind a reply that is not whole is sent only at its sender's word."""
+    """After an incomplete reply, waiting messages are sent only when their sender asks for it."""
     if not reply_states.consequence_of(finished.status).sends_next:
         pending.hold_all(conversation_id)

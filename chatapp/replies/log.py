@@ -1,7 +1,7 @@
 """The frames of one reply, in order, for any number of readers with a cursor.
 
-A log always knows the whole reply so far. Of its frames it keeps the newest, within a bound: a reader whose place is
-among them gets exactly what it has missed; any other must begin anew, from the state of the reply.
+A log always knows the whole reply so far. It keeps only the newest frames, within a bound: a reader whose cursor is
+among them gets exactly the missed frames; any other must start again from the state of the reply.
 """
 
 import asyncio
@@ -19,22 +19,22 @@ from warmcache.core.outcomes import RequestWarmth
 LogFrame = ReplyDelta | ReplyBlock | ReplyFinished
 
 MAX_HELD_BYTES = 512 * 1024
-"""Of frames in one log. What a reply says in minutes; its text so far is kept besides."""
+"""Bytes of frames in one log: some minutes of a reply. Its whole text is kept separately."""
 
 MAX_ENCODED = 16
-"""Of the newest frames the text is kept that sockets send: readers keep pace, and each frame is encoded once."""
+"""The number of newest frames whose encoded text is kept: readers that keep pace share one encoding per frame."""
 
 FRAME_OVERHEAD_BYTES = 64
-"""What a frame counts beyond its text, so that many small ones are bounded too."""
+"""Added to a frame's text size, so that many small frames are bounded too."""
 
 
 class LogGap(Exception):
-    """The log does not lead on from that cursor: the reader must take the whole state."""
+    """The log cannot continue from this cursor: the reader must take the whole state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyHead:
-    """What is known of a reply before it says anything. `warmth` is what it will probably find."""
+    """What is known of a reply before its first text. `warmth` is the expected state of the cache."""
 
     reply_id: UUID
     epoch: str
@@ -47,7 +47,7 @@ class ReplyHead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The whole content of a reply up to and with frame `seq`."""
+    """The whole content of a reply up to and including frame `seq`."""
 
     seq: int
     blocks: Sequence[BlockView]
@@ -63,14 +63,14 @@ class ReplyLog:
     def __init__(self, head: ReplyHead, *, max_held_bytes: int = MAX_HELD_BYTES) -> None:
         self.head = head
         self.seq = 0
-        """Of the last frame; 0 before the first."""
+        """The number of the last frame; 0 before the first."""
         self.warmth_is_known = asyncio.Event()
         self.finished: ReplyFinished | None = None
         self.is_abandoned = False
         self.readers = 0
-        """Readers that follow it now."""
+        """The number of readers that follow it now."""
         self.on_change: Callable[[], None] = lambda: None
-        """Called after each change, for the one who carries it to other processes."""
+        """Called after each change; used to mirror the log to other processes."""
         self._max_held_bytes = max_held_bytes
         self._held: deque[LogFrame] = deque()
         self._held_bytes = 0
@@ -89,7 +89,7 @@ class ReplyLog:
 
     @property
     def text(self) -> str:
-        """All text blocks so far, joined: what a person reads."""
+        """All text blocks so far, joined: the text that a person reads."""
         return "".join(self._text_of(b.block) for b in self._blocks.values() if b.kind == "text")
 
     @property
@@ -98,18 +98,18 @@ class ReplyLog:
 
     @property
     def held_bytes(self) -> int:
-        """What its frames count towards the bound."""
+        """How much its frames count towards the bound."""
         return self._held_bytes
 
     def expect(self, warmth: RequestWarmth) -> None:
-        """What the reply will probably find; the last call before `warmth_is_known` counts."""
+        """Sets the expected state of the cache; the last call before `warmth_is_known` counts."""
         if not self.warmth_is_known.is_set():
             self.head = replace(self.head, warmth=warmth)
             self.warmth_is_known.set()
             self.on_change()
 
     def append(self, frame: LogFrame) -> None:
-        """Takes the next frame; its `seq` must be `self.seq + 1`."""
+        """Appends the next frame; its `seq` must be `self.seq + 1`."""
         if frame.seq != self.seq + 1 or self.is_finished:
             raise ValueError(f"Frame {frame.seq} does not follow frame {self.seq}.")
         self.seq = frame.seq
@@ -122,7 +122,7 @@ class ReplyLog:
         self._wake()
 
     def jump(self, snapshot: Snapshot) -> None:
-        """The reply as it stands later, without the frames between; readers behind it meet a gap."""
+        """Moves to a later state of the reply without the frames in between; readers behind it get a `LogGap`."""
         if snapshot.seq < self.seq or self.is_finished:
             raise ValueError(f"Frame {snapshot.seq} lies before frame {self.seq}.")
         self.seq = snapshot.seq
@@ -134,23 +134,23 @@ class ReplyLog:
         self._wake()
 
     def abandon(self) -> None:
-        """Nothing comes any more, and the end stands elsewhere: every reader meets a gap."""
+        """Closes the log without an end, because the end is stored elsewhere: every reader gets a `LogGap`."""
         self.is_abandoned = True
         self._wake()
 
     def leads_on_from(self, seq: int) -> bool:
-        """Whether every frame after this one is still here."""
+        """Whether the log still has every frame after this one."""
         return not self.is_abandoned and self.seq - len(self._held) <= seq <= self.seq
 
     def frames_after(self, seq: int) -> list[LogFrame]:
-        """Raises `LogGap` where they are not all here."""
+        """Raises `LogGap` if some of them are no longer kept."""
         if not self.leads_on_from(seq):
             raise LogGap
         first = seq - (self.seq - len(self._held))
         return [self._held[index] for index in range(first, len(self._held))]
 
     async def follow(self, after_seq: int) -> AsyncGenerator[LogFrame, None]:
-        """Every frame behind the cursor, then each new one as it comes, up to the last. Raises `LogGap`."""
+        """Yields every frame after the cursor, then each new one as it comes, up to the last. Raises `LogGap`."""
         position = after_seq
         self.readers += 1
         try:
@@ -168,7 +168,7 @@ class ReplyLog:
             self.readers -= 1
 
     async def reach(self, seq: int, *, timeout_seconds: float) -> None:
-        """Returns once it has come so far or comes no further, or after this long."""
+        """Returns once the log has reached `seq`, has ended, or the time is over."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_seconds):
                 while self.seq < seq and not self.is_finished and not self.is_abandoned:
@@ -220,5 +220,5 @@ class ReplyLog:
 
 
 def _size_of(frame: LogFrame) -> int:
-    # Characters are near enough to bytes for a bound.
+    # For a bound, characters are close enough to bytes.
     return FRAME_OVERHEAD_BYTES + (len(frame.text) if isinstance(frame, ReplyDelta) else 0)

@@ -1,4 +1,4 @@
-"""Where the logs of replies are found: in the memory of this process, or through Redis in that of any."""
+"""The lookup of reply logs: in the memory of this process, or through Redis in any process."""
 
 import time
 from collections import OrderedDict
@@ -10,42 +10,46 @@ from chatapp.protocol import ReplyFinished
 from chatapp.replies.log import ReplyHead, ReplyLog, Snapshot
 
 MAX_ENDED_LOGS = 200
-"""Of replies that have ended, kept for readers that come back within moments."""
+"""Bounds on the logs of ended replies, which are kept for readers that reconnect soon."""
 
 MAX_ENDED_BYTES = 32 * 1024 * 1024
 KEPT_SECONDS = 15 * 60
-"""After this long a reader finds the stored text only."""
+"""After this time a reader finds only the stored text."""
 
 IDLE_SECONDS = 10.0
-"""A replica without a reader is kept in step this long."""
+"""A replica without a reader is kept up to date for this long."""
 
 
 class ReplyLogs(Protocol):
-    """The logs that one process can reach. `tests/chatapp/replies/logs_contract.py` says what each one does."""
+    """The logs that one process can reach. `tests/chatapp/replies/logs_contract.py` is the contract."""
 
     def publish(self, log: ReplyLog) -> None:
-        """Takes a log that this process is about to write; from now on it is found."""
+        """Registers a log that this process is about to write; from now on it can be found."""
+
+    async def shared(self, log: ReplyLog) -> None:
+        """Returns when every process can find a log that was published here, at the latest after some seconds: only
+        then are others told of the reply. Its warmth must be known."""
 
     async def find(self, reply_id: UUID) -> ReplyLog | None:
-        """The log of a reply that is being written somewhere, or was a while ago. It grows as the reply does."""
+        """The log of a reply that any process is writing, or wrote a short time ago. It grows as the reply does."""
 
     async def last_seq(self, reply_id: UUID) -> int | None:
-        """How far the log of another process's reply has come, asked anew; None where that is not known."""
+        """The newest `seq` of another process's reply, read again; None if it is unknown."""
 
     async def end(self, reply_id: UUID, finished: ReplyFinished) -> None:
-        """Ends the log of a reply whose owner is dead. What the owner adds later, should it live, is refused."""
+        """Ends the log of a reply whose owner is dead. If the owner is still alive, its later writes are refused."""
 
     def stand_in(self, head: ReplyHead, snapshot: Snapshot) -> ReplyLog:
-        """A log for readers of a reply whose own log cannot be reached: it has the stored text, and an end later."""
+        """A log for readers of a reply whose own log is unreachable: it has the stored text, and later an end."""
 
     def followed(self) -> Sequence[ReplyLog]:
-        """Unfinished logs of other processes' replies that somebody here reads, or did a moment ago."""
+        """Unfinished logs of other processes' replies that have a reader here, or had one a moment ago."""
 
     async def aclose(self) -> None: ...
 
 
 class Replicas:
-    """Logs that another process writes, as this one sees them; let go some time after their last reader."""
+    """This process's replicas of logs that other processes write; dropped some time after their last reader."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
@@ -53,7 +57,7 @@ class Replicas:
         self._wanted_at: dict[UUID, float] = {}
 
     def get(self, reply_id: UUID) -> ReplyLog | None:
-        """None also for one that leads nowhere any more."""
+        """Also None for an abandoned log."""
         log = self._logs.get(reply_id)
         if log is None or log.is_abandoned:
             return None
@@ -66,7 +70,7 @@ class Replicas:
         return log
 
     def growing(self) -> list[ReplyLog]:
-        """Those without an end that somebody reads, or is about to."""
+        """Replicas without an end that have a reader, or are about to get one."""
         now = self._monotonic()
         for log in list(self._logs.values()):
             if log.readers:
@@ -88,7 +92,7 @@ class Replicas:
 
 
 class MemoryReplyLogs:
-    """Of one process. Logs that have ended stay for a while, within a bound on their number, bytes and age."""
+    """The logs of a single process. Ended logs are kept for a while, within bounds on number, bytes and age."""
 
     def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -101,11 +105,14 @@ class MemoryReplyLogs:
         self._stand_ins.drop(log.reply_id)
         self.prune()
 
+    async def shared(self, log: ReplyLog) -> None:
+        """There is no other process."""
+
     async def find(self, reply_id: UUID) -> ReplyLog | None:
         return self.own(reply_id)
 
     def own(self, reply_id: UUID) -> ReplyLog | None:
-        """The log of a reply that this process writes, or has written a while ago."""
+        """The log of a reply that this process writes, or wrote a short time ago."""
         self.prune()
         return self._own.get(reply_id)
 
@@ -129,7 +136,7 @@ class MemoryReplyLogs:
         return self._stand_ins.growing()
 
     def prune(self) -> None:
-        """Lets go of what is beyond the bounds; never of a log that grows."""
+        """Drops logs beyond the bounds, but never a growing one."""
         now = self._monotonic()
         for reply_id, log in self._own.items():
             if (log.is_finished or log.is_abandoned) and reply_id not in self._ended_at:
@@ -144,14 +151,14 @@ class MemoryReplyLogs:
             del self._ended_at[reply_id]
 
     async def aclose(self) -> None:
-        """Nothing to close; the logs are let go."""
+        """There is nothing to close; drops the logs."""
         self._own.clear()
         self._ended_at.clear()
         self._stand_ins.clear()
 
 
 def replica_of(head: ReplyHead, snapshot: Snapshot) -> ReplyLog:
-    """A log as another process sees it, from that state on."""
+    """A log as another process sees it, starting from this state."""
     log = ReplyLog(head)
     log.jump(snapshot)
     log.warmth_is_known.set()

@@ -1,7 +1,7 @@
-"""How far the event loop is behind, and what waits until it has caught up.
+"""Measures how far the event loop lags, and holds deltas until it has caught up.
 
-A delta leaves at once while the loop is idle: nothing is gained by holding it. Where the loop is behind, it is the
-frames that keep it behind, so several deltas go out as one.
+While the loop is idle, a delta is sent at once, because holding it gains nothing. If the loop lags, the number of
+frames is the cause, so several deltas are sent as one.
 """
 
 import asyncio
@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable
 
 BEHIND_SECONDS = 0.002
-"""A callback that waits longer for its turn says that the loop is behind."""
+"""If a callback waits longer than this for its turn, the loop lags."""
 
 MAX_HOLD_SECONDS = 0.05
-"""Nothing is held longer, however far the loop is behind; no eye can tell."""
+"""The longest time that anything is held, however far the loop lags; a person cannot see it."""
 
 
 class LoopLag:
-    """Measures how long a callback waits for its turn, whenever somebody asks; costs nothing while nobody does.
+    """Measures on request how long a callback waits for its turn; costs nothing without a request.
 
     `call_soon` and `clock` (seconds) are the event loop's own unless a test drives them.
     """
@@ -32,7 +32,7 @@ class LoopLag:
         self._asked_at: float | None = None
         self._held: dict[Callable[[], None], float] = {}
         self.is_behind = False
-        """As the newest measurement has it."""
+        """According to the newest measurement."""
 
     def measure(self) -> None:
         """Begins a measurement unless one is under way."""
@@ -46,11 +46,11 @@ class LoopLag:
         self.measure()
 
     def forget(self, release: Callable[[], None]) -> None:
-        """What was held has gone out already."""
+        """Drops a held callback whose text was sent already."""
         self._held.pop(release, None)
 
     def reset(self) -> None:
-        """For another event loop: the callback of the last one never comes."""
+        """For a new event loop: a callback of the former one never runs."""
         self._asked_at = None
         self._held.clear()
         self.is_behind = False
@@ -71,4 +71,4 @@ class LoopLag:
 
 
 loop_lag = LoopLag()
-"""Of the loop that this process serves."""
+"""The lag of the process's event loop."""

@@ -1,4 +1,4 @@
-"""What this process has counted of its replies since it started, for Prometheus."""
+"""Prometheus counters of the replies of this process since its start."""
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
@@ -20,7 +20,7 @@ _cost = Counter("warmcache_reply_cost_usd", "US dollars, from the price list.", 
 
 
 def saw_reply(finished: ReplyFinished, *, model: str) -> None:
-    """A reply of this process has ended. Touches memory only."""
+    """Counts an ended reply of this process. In memory only."""
     _replies.labels(model, finished.status, finished.warmth).inc()
     if finished.ttft_ms is not None:
         _ttft.labels(model, finished.warmth).observe(finished.ttft_ms / 1000)

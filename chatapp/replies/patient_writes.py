@@ -1,4 +1,4 @@
-"""Writes that a short outage of the database must not cost."""
+"""Retries database writes that a short outage must not lose."""
 
 import asyncio
 import logging
@@ -18,11 +18,11 @@ DATABASE_TROUBLE = (DatabaseTrouble, OSError)
 WRITE_TRIES = 9
 FIRST_WRITE_PAUSE_SECONDS = 0.3
 LONGEST_WRITE_PAUSE_SECONDS = 3.0
-"""Some 16 s in all: a database that restarts costs no reply its end."""
+"""About 16 s in all: no reply loses its end because the database restarts."""
 
 
 async def patiently(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """In a database thread; while the database is away, again and again for some seconds."""
+    """Runs the function in a database thread, and retries for some seconds while the database is unreachable."""
     pause = FIRST_WRITE_PAUSE_SECONDS
     for _ in range(WRITE_TRIES - 1):
         try:

@@ -1,4 +1,4 @@
-"""Messages that were sent while a reply ran: rows that wait, in the order of sending. Called in a database thread."""
+"""The queue of messages that were sent while a reply ran, in order of sending. Called in a database thread."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -16,13 +16,13 @@ from chatapp.protocol.views import AttachmentView
 from chatapp.protocol.words import ErrorCode
 
 LONGEST_TURN = timedelta(seconds=10)
-"""From the end of a reply to the beginning of the next one."""
+"""The time allowed from the end of a reply to the start of the next one."""
 
 STALE_AFTER = timedelta(minutes=10)
-"""What nobody has sent for so long is not sent behind its sender's back."""
+"""An older unsent message is not sent without its sender's consent."""
 
 FORGET_WITHDRAWN = timedelta(days=1)
-"""No page sends a message again for so long."""
+"""Pages do not resend a message after this time."""
 
 
 def add(
@@ -35,7 +35,7 @@ def add(
     parent_id: UUID | None,
     edit_of: Message | None,
 ) -> QueuedMessage:
-    """Behind all others, under the lock of the conversation's row; raises `FrameError` where too many wait."""
+    """Appends to the queue, under the lock of the conversation's row; raises `FrameError` if too many wait."""
     limit = LIMITS["queued_messages"]
     if waiting_in(conversation.pk).count() >= limit:
         words = f"{limit} messages wait here already. Take one back, or wait for the reply."
@@ -57,22 +57,22 @@ def add(
 
 
 def earlier(user: User, client_message_id: UUID) -> QueuedMessage | None:
-    """The row of an earlier sending, withdrawn or not."""
+    """The row of an earlier send of the same message, withdrawn or not."""
     return QueuedMessage.objects.filter(sender=user, client_message_id=client_message_id).first()
 
 
 def next_in(conversation_id: UUID) -> QueuedMessage | None:
-    """The one that is sent when the running reply is complete."""
+    """The message that is sent when the running reply is complete."""
     return waiting_in(conversation_id).filter(is_held=False).select_related("sender").first()
 
 
 def hold_all(conversation_id: UUID) -> int:
-    """After a reply that ended badly: what waits is sent only at its sender's word."""
+    """After a reply that ended badly: waiting messages are sent only when their sender asks for it."""
     return waiting_in(conversation_id).filter(is_held=False).update(is_held=True)
 
 
 def hold_left_behind(conversation_id: UUID) -> int:
-    """Where no reply runs: what should have been sent by itself long ago was left by a process that died."""
+    """If no reply runs: holds messages that should have been sent long ago; a process that died has left them."""
     now = timezone.now()
     stale = waiting_in(conversation_id).filter(is_held=False, created_at__lt=now - STALE_AFTER)
     has_just_ended = Message.objects.filter(conversation=conversation_id, finished_at__gt=now - LONGEST_TURN)
@@ -80,7 +80,7 @@ def hold_left_behind(conversation_id: UUID) -> int:
 
 
 def release(user: User, message_id: UUID) -> QueuedMessage:
-    """A held message is to be sent after all; raises `access.NotFound`, also where it is sent or withdrawn already."""
+    """Releases a held message for sending; raises `access.NotFound`, also if it is sent or withdrawn already."""
     with transaction.atomic():
         queued = access.queued_for_user(user, message_id, to_write=True)
         if queued.withdrawn_at is not None:
@@ -91,8 +91,8 @@ def release(user: User, message_id: UUID) -> QueuedMessage:
 
 
 def withdraw(user: User, message_id: UUID) -> MessageWithdrawn:
-    """Takes a waiting message back and gives its text. A message that is being sent cannot be taken back any more:
-    that raises `access.NotFound`, as for one that is not the user's."""
+    """Withdraws a waiting message and returns its text. A message that is being sent cannot be withdrawn any more:
+    that raises `access.NotFound`, as for a message that is not the user's."""
     with transaction.atomic():
         queued = access.queued_for_user(user, message_id, to_write=True)
         attachments = list(queued.attachments.all())
@@ -104,13 +104,13 @@ def withdraw(user: User, message_id: UUID) -> MessageWithdrawn:
 
 
 def answer_to(queued: QueuedMessage) -> MessageQueued | MessageWithdrawn:
-    """What its sender hears, however often the message is sent."""
+    """The answer to its sender, the same for every resend."""
     return message_queued(queued) if queued.withdrawn_at is None else message_withdrawn(queued)
 
 
 def message_withdrawn(queued: QueuedMessage, attachments: Sequence[Attachment] = ()) -> MessageWithdrawn:
-    """The answer to whoever takes it back, with the files that are his draft's again; and to a resend that comes too
-    late, the same each time."""
+    """The answer to the person who withdraws it, with the files that return to the draft; and the answer to a late
+    resend, the same each time."""
     return MessageWithdrawn(
         client_message_id=queued.client_message_id,
         message_id=queued.message_id,
@@ -121,7 +121,7 @@ def message_withdrawn(queued: QueuedMessage, attachments: Sequence[Attachment] =
 
 
 def message_queued(queued: QueuedMessage) -> MessageQueued:
-    """The ack of a message that waits, the same at every resend."""
+    """The ack of a waiting message, the same for every resend."""
     return MessageQueued(
         client_message_id=queued.client_message_id,
         message_id=queued.message_id,

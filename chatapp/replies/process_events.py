@@ -1,7 +1,7 @@
-"""What other processes tell this one through the channel layer, heard within milliseconds.
+"""Channel-layer events from other processes to this one, received within milliseconds.
 
-Stops of replies that it writes; lost news cost little there, because the request stands in the reply's row too, where
-the owner sees it at its next look. And what it must not keep in memory any longer: conversations that were deleted,
+They ask it to stop a reply that it writes. A lost event costs little there, because the request is in the reply's row
+too, where the owner sees it at its next look. And they say what it must drop from memory: deleted conversations, and
 people who have signed out.
 """
 
@@ -19,7 +19,7 @@ from chatapp.conversations import prepared_conversations
 logger = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 1.0
-"""Before the next try, where the channel layer fails."""
+"""Pause before the next try if the channel layer fails."""
 
 
 async def listen_forever(owner: str, *, on_stop: Callable[[UUID], object]) -> None:
@@ -42,7 +42,7 @@ async def _listen(owner: str, on_stop: Callable[[UUID], object]) -> None:
 
 
 def take(event: dict[str, Any], on_stop: Callable[[UUID], object]) -> None:
-    """One event."""
+    """Handles one event."""
     match event["type"]:
         case "reply.stop":
             on_stop(UUID(event["reply_id"]))
@@ -51,5 +51,5 @@ def take(event: dict[str, Any], on_stop: Callable[[UUID], object]) -> None:
         case "session.ended":
             prepared_conversations.store.evict_user(event["user_id"])
         case "news.missed":
-            # What was deleted meanwhile is not known.
+            # Deletions during the outage are unknown.
             prepared_conversations.store.clear()

@@ -1,4 +1,4 @@
-"""What one socket reads: each running reply from the socket's own cursor on."""
+"""The reply readers of one socket: each follows a running reply from the socket's own cursor."""
 
 import asyncio
 from collections import OrderedDict
@@ -11,17 +11,17 @@ from chatapp.replies.log import LogGap, ReplyLog
 from warmcache.background.tasks import TaskOwner
 
 Send = Callable[[ServerFrame, str], Awaitable[None]]
-"""Takes a frame and its text, which all readers of a log share."""
+"""Called with a frame and its encoded text, which all readers of a log share."""
 
 MAX_KNOWN = 64
-"""Replies that a socket remembers to have been told of."""
+"""The number of replies that a socket remembers as already announced."""
 
 
 class ReplyReaders:
-    """One reader task per reply. A reply ends without its readers and goes on without them.
+    """One reader task per reply. A reply does not depend on its readers.
 
-    `begin_anew` is called with a conversation and a reply where the log does not lead on from the socket's place: the
-    socket is due the whole state, and then the rest or the end.
+    `begin_anew` is called with a conversation and a reply if the log cannot continue from the socket's cursor: the
+    socket then needs the whole state, followed by the rest or the end.
     """
 
     def __init__(self, send: Send, begin_anew: Callable[[UUID, UUID], Awaitable[None]]) -> None:
@@ -32,15 +32,15 @@ class ReplyReaders:
         self._known: OrderedDict[UUID, None] = OrderedDict()
 
     def start(self, log: ReplyLog) -> None:
-        """Tells the socket of a reply and follows it from its first frame; once per reply, however often it is asked.
+        """Announces a reply to the socket and follows it from its first frame; repeated calls do nothing.
 
-        The sender of a message asks itself and hears the event too, whichever comes first.
+        The sender of a message calls it directly and also gets the event, in either order.
         """
         if log.reply_id not in self._known and log.reply_id not in self._by_reply:
             self._spawn(log.reply_id, self._tell_and_follow(log))
 
     def know(self, reply_ids: Iterable[UUID]) -> None:
-        """The socket was told of these, from beginning to end."""
+        """Marks replies that the socket has already received in full."""
         for reply_id in reply_ids:
             self._known[reply_id] = None
             self._known.move_to_end(reply_id)
@@ -48,7 +48,7 @@ class ReplyReaders:
             self._known.popitem(last=False)
 
     async def resume(self, log: ReplyLog, *, after_seq: int) -> None:
-        """Follows a reply behind the cursor; every earlier reader of it on this socket ends first."""
+        """Follows a reply after the cursor; first ends any earlier reader of it on this socket."""
         while (earlier := self._by_reply.pop(log.reply_id, None)) is not None:
             earlier.cancel()
             await asyncio.wait({earlier})
@@ -65,7 +65,7 @@ class ReplyReaders:
 
     @property
     def are_reading(self) -> bool:
-        """Whether a reply is still to come to its end here."""
+        """Whether this socket still follows an unfinished reply."""
         return bool(self._by_reply)
 
     async def close(self) -> None:
@@ -91,6 +91,6 @@ class ReplyReaders:
                 async for frame in frames:
                     await self._send(frame, log.encoded(frame))
         except LogGap:
-            # What comes next is another reader's, of another log or none.
+            # The next frames belong to another reader, of another log, or to none.
             self._by_reply.pop(log.reply_id, None)
             await self._begin_anew(log.head.conversation_id, log.reply_id)

@@ -1,17 +1,18 @@
-"""The logs of replies as Redis Streams, so that every process can read what one of them writes.
+"""Reply logs as Redis Streams, so that every process can read what one of them writes.
 
     <namespace>:reply:<reply id>    one stream per reply; lives 15 minutes after its last write
 
 Two kinds of entries. A *base* holds the head of the reply and its whole content up to a `seq`; a *batch* holds the
-frames that came within a moment. An entry's id is made of the `seq` that it reaches, so that Redis itself refuses
-what was written already, and the last entry of a reply has the greatest id of all, so that Redis refuses whatever an
-owner that was given up may still have to say.
+frames that came within a moment. An entry's id is made from the last `seq` in it, so that Redis itself refuses
+duplicates. The last entry of a reply has the greatest id of all, so that Redis refuses any later write of an owner
+whose reply was taken over.
 
-The owner's own log in memory comes first and needs no Redis: its sockets read on while Redis is away. When it is back
-the owner adds what is missing, or writes the stream anew where it is gone.
+The owner's log in memory comes first and needs no Redis: its sockets read on during a Redis outage. Afterwards the
+owner adds what is missing, or writes the whole stream again if it is gone.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -32,13 +33,13 @@ from warmcache.background.tasks import TaskOwner
 logger = logging.getLogger(__name__)
 
 WRITE_SECONDS = 0.04
-"""Between two writes; all logs of a process share one, and each frame of the time between."""
+"""Time between two writes. One write has the new frames of all logs of a process."""
 
 READ_SECONDS = 0.04
-"""Between two reads; all replicas of a process share one."""
+"""Time between two reads; one read serves all replicas of a process."""
 
 REST_SECONDS = 1.0
-"""Redis is left alone this long after it failed."""
+"""After a failure, Redis is not used for this long."""
 
 COMMAND_SECONDS = 2.0
 MAX_CONNECTIONS = 8
@@ -69,7 +70,7 @@ class RedisReplyLogs:
         self._is_wanted = asyncio.Event()
         self._is_closed = False
         self._tasks = TaskOwner("reply logs")
-        # Its annotations allow for every kind of answer that any configuration could give.
+        # The library's annotations include every answer type of any configuration.
         self._redis: Any = Redis(
             connection_pool=BlockingConnectionPool.from_url(
                 url,
@@ -85,9 +86,17 @@ class RedisReplyLogs:
         self._begin()
         self._memory.publish(log)
         self._replicas.drop(log.reply_id)
-        self._mirrors[log.reply_id] = StreamMirror(log, self._key(log.reply_id), self._max_held_bytes, self._monotonic)
+        mirror = StreamMirror(log, self._key(log.reply_id), self._max_held_bytes, self._monotonic)
+        self._mirrors[log.reply_id] = mirror
         log.on_change = self._has_news.set
-        self._has_news.set()
+        if mirror.has_news():
+            self._has_news.set()
+
+    async def shared(self, log: ReplyLog) -> None:
+        mirror = self._mirrors.get(log.reply_id)
+        if mirror is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(mirror.is_readable.wait(), COMMAND_SECONDS)
 
     async def find(self, reply_id: UUID) -> ReplyLog | None:
         known = self._memory.own(reply_id) or self._replicas.get(reply_id)
@@ -113,7 +122,7 @@ class RedisReplyLogs:
                 self._key(reply_id), {"frames": encoded([finished])}, id=f"{LAST}-0", nomkstream=True
             )
         except ResponseError:
-            """It has an end."""
+            """The log has its end."""
         except FAILURES as error:
             logger.warning("The end of reply %s is told by its row only: %s", reply_id, error)
 
@@ -123,7 +132,7 @@ class RedisReplyLogs:
             log = self._replicas.put(replica_of(head, snapshot))
             self._want()
             if snapshot.seq:
-                # Its blocks are as the row has them: once the log itself is there, readers begin anew with that.
+                # Its blocks come from the row: once the real log is available, readers start again with that.
                 self._stand_ins.add(head.reply_id)
         return log
 
@@ -131,13 +140,13 @@ class RedisReplyLogs:
         return self._replicas.growing()
 
     async def aclose(self) -> None:
-        """Writes what is left to write, if Redis is there."""
+        """Writes what is left to write, if Redis is reachable."""
         try:
             async with asyncio.timeout(COMMAND_SECONDS):
                 await self._write()
         except (TimeoutError, *FAILURES):
             logger.warning("The last frames of replies were not written to Redis.")
-        # A cancellation that meets the end of a command may get lost in it: the loops look at this, too.
+        # A cancellation at the very end of a command may get lost: the loops check this flag too.
         self._is_closed = True
         await self._tasks.close()
         await self._memory.aclose()
@@ -169,12 +178,13 @@ class RedisReplyLogs:
                 logger.warning("Other processes see no news of replies while Redis is away: %s", error)
                 for mirror in self._mirrors.values():
                     mirror.is_unsure = True
+                    mirror.is_readable.set()  # as far as it can be
                 await asyncio.sleep(REST_SECONDS)
                 self._has_news.set()
             await asyncio.sleep(WRITE_SECONDS)
 
     async def _write(self) -> None:
-        """All that is new in all logs, in one pipeline."""
+        """Writes everything new in all logs, in one pipeline."""
         await self._ask_how_far([mirror for mirror in self._mirrors.values() if mirror.is_unsure])
         mirrors = [mirror for mirror in self._mirrors.values() if mirror.has_news()]
         if mirrors:
@@ -241,7 +251,7 @@ class RedisReplyLogs:
         return None if log.is_abandoned else log
 
     def _adopt(self, found: ReplyLog) -> ReplyLog:
-        """The log of this process for what was found: another call, or a stand-in, may have been first."""
+        """The log that this process keeps for a found one: another call, or a stand-in, may have been first."""
         known = self._replicas.get(found.reply_id)
         was_stand_in = found.reply_id in self._stand_ins
         self._stand_ins.discard(found.reply_id)

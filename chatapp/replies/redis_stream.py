@@ -1,5 +1,6 @@
-"""One reply as a Redis Stream: its entries, the owner's way to keep it up to date, a reader's way to follow it."""
+"""One reply as a Redis Stream: its entries, how the owner updates it, how a reader follows it."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,15 +16,15 @@ MAX_ENTRIES = 30_000
 EXPIRY_RENEWED_SECONDS = 60.0
 
 LAST = 10**15
-"""In place of `seq` in the id of a reply's last entry."""
+"""Replaces `seq` in the id of a reply's last entry."""
 
 REFUSED_ID = "equal or smaller"
-"""What Redis says of an entry whose id does not come after the last one."""
+"""Redis' error for an entry whose id is not greater than the last one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
-    """A reply up to a `seq`, as an entry holds it."""
+    """The state of a reply up to a `seq`, as stored in an entry."""
 
     head: ReplyHead
     seq: int
@@ -37,21 +38,23 @@ Entry = tuple[bytes, dict[bytes, bytes]]
 
 
 class StreamMirror:
-    """How far one log of this process has come in Redis."""
+    """Tracks how much of one log of this process is in Redis."""
 
     def __init__(self, log: ReplyLog, key: str, max_held_bytes: int, monotonic: Callable[[], float]) -> None:
         self.key = key
         self.is_unsure = False
-        """After a failure: some of what was sent may have arrived."""
+        """True after a failure: some of what was sent may have arrived."""
         self.is_settled = True
         self._log = log
         self._max_held_bytes = max_held_bytes
         self._monotonic = monotonic
         self._written_seq: int | None = None
-        """None: there is no stream."""
+        """None if there is no stream."""
         self._queued_seq = 0
         self._bases: list[int] = []
         self._bytes_since_base = 0
+        self.is_readable = asyncio.Event()
+        """Set once other processes can find it."""
         self._expiry_renewed_at: float | None = None
         self._finished_at: float | None = None
         self._is_fenced = False
@@ -62,7 +65,7 @@ class StreamMirror:
         return self._written_seq is None or self._log.seq > self._written_seq
 
     def is_done(self) -> bool:
-        """Nothing is left to write; or there was no Redis to write it to for as long as it would have kept it."""
+        """Nothing is left to write, or Redis was unreachable for longer than it would have kept the stream."""
         if self._is_fenced:
             return True
         if not self._log.is_finished:
@@ -73,7 +76,7 @@ class StreamMirror:
         return is_old or (not self.is_unsure and not self.has_news())
 
     def resume(self, newest_seq: int | None) -> None:
-        """Takes up again where the stream ends, None where there is none."""
+        """Continues from the end of the stream; None if there is no stream."""
         self.is_unsure = False
         if newest_seq is None:
             self._written_seq = None
@@ -84,12 +87,12 @@ class StreamMirror:
             self._written_seq = newest_seq
 
     def queue(self, pipeline: Any) -> int:
-        """Puts the commands that bring the stream up to date into the pipeline, and gives their number."""
+        """Adds the commands that update the stream to the pipeline, and returns their number."""
         before = len(pipeline)
         log = self._log
         place = 0 if self._written_seq is None else self._written_seq
         if not log.leads_on_from(place):
-            # The last frame of an ended reply is news even where its content is not.
+            # The last frame of an ended reply is new even if its content is not.
             place = log.seq - 1 if log.is_finished else log.seq
         if self._written_seq is None:
             pipeline.delete(self.key)
@@ -108,18 +111,19 @@ class StreamMirror:
         return len(pipeline) - before
 
     def settle(self, answers: Sequence[Any]) -> None:
-        """What Redis has said to the commands."""
+        """Processes Redis' answers to the commands."""
         self.is_settled = False
         if failure := next((answer for answer in answers if isinstance(answer, Exception)), None):
             if REFUSED_ID not in str(failure):
                 raise failure
-            # It had arrived before, or the log was ended by somebody else.
+            # The entry had arrived before, or another process has ended the log.
             self.is_unsure = True
         elif None in answers:
             self._written_seq = None
         else:
             self._written_seq = self._queued_seq
             self.is_settled = True
+            self.is_readable.set()
 
     def _add_base(self, pipeline: Any, seq: int, *, is_new: bool = False) -> None:
         base = Base(head=self._log.head, seq=seq, blocks=self._log.blocks() if seq else [])
@@ -127,7 +131,7 @@ class StreamMirror:
         self._bases.append(seq)
         self._bytes_since_base = 0
         if len(self._bases) > 2:
-            # The stretch before last is what no reader may be behind.
+            # Readers may be behind by one base, but not by two: trim what is before the second newest.
             pipeline.xtrim(self.key, minid=f"{self._bases[-2]}-1", approximate=False)
             del self._bases[:-2]
 
@@ -142,7 +146,7 @@ class StreamMirror:
 
 
 def apply_entries(entries: Iterable[Entry], log: ReplyLog) -> None:
-    """Brings a replica up to date; one that cannot follow is abandoned, and its readers begin anew."""
+    """Updates a replica; if it cannot follow, it is abandoned, and its readers start again from the state."""
     for _, fields in entries:
         if log.is_finished or log.is_abandoned:
             return
@@ -169,5 +173,5 @@ def base_in(entry: Entry) -> Base:
 
 
 def encoded(frames: Sequence[LogFrame]) -> bytes:
-    """What a batch holds."""
+    """The encoded frames of a batch."""
     return _encoder.encode(frames)

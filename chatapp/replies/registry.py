@@ -1,6 +1,6 @@
-"""The replies that this process writes: the way to each of them, and their end with the process.
+"""The registry of the replies that this process writes: finds them, stops them, and ends them with the process.
 
-And the way to the logs of all replies, whoever writes them.
+It also gives access to the logs of all replies, in any process.
 """
 
 from collections.abc import Awaitable, Callable
@@ -23,7 +23,7 @@ from warmcache.background.database import in_database_thread
 from warmcache.background.tasks import TaskOwner
 
 tasks = TaskOwner("replies")
-"""Everything that must be done before the process may end: runs, and messages on their way into the database."""
+"""Tasks that must finish before the process may end: runs, and messages that are being stored."""
 
 _housekeepers = TaskOwner("replies")
 _runs: dict[UUID, ReplyRun] = {}
@@ -31,7 +31,7 @@ _logs: ReplyLogs | None = None
 
 
 def logs() -> ReplyLogs:
-    """The logs that this process can reach: through Redis where there is one."""
+    """The logs that this process can reach: through Redis if it is configured."""
     global _logs
     if _logs is None:
         _logs = RedisReplyLogs(settings.REDIS_URL) if settings.REDIS_URL else MemoryReplyLogs()
@@ -39,8 +39,8 @@ def logs() -> ReplyLogs:
 
 
 async def begin(*, after_end: Callable[[Message], Awaitable[None]]) -> None:
-    """At the start of a server: from now on this process says that it lives, and looks after the replies of those
-    that do not. `after_end` is called for each reply that it ended for a dead owner."""
+    """Called at the start of a server: starts the heartbeat of this process and the takeover of replies of dead ones.
+    `after_end` is called for each reply that it ended for a dead owner."""
     watch = ReplyWatch(written=_runs, logs=logs(), after_end=after_end, lease_seconds=settings.REPLY_LEASE_SECONDS)
     if not settings.REDIS_URL:
         await watch.end_all()
@@ -49,13 +49,13 @@ async def begin(*, after_end: Callable[[Message], Awaitable[None]]) -> None:
 
 
 def add(run: ReplyRun) -> None:
-    """It is about to be written here: from now on it can be read and stopped."""
+    """Adds a reply that is about to be written here: from now on it can be read and stopped."""
     _runs[run.reply_id] = run
     logs().publish(run.log)
 
 
 def remove(run: ReplyRun) -> None:
-    """It has come to its end."""
+    """Removes an ended reply."""
     del _runs[run.reply_id]
 
 
@@ -65,12 +65,12 @@ def count() -> int:
 
 
 def is_writing_in(conversation_id: UUID) -> bool:
-    """Whether this process is writing a reply there."""
+    """Whether this process is writing a reply in this conversation."""
     return any(run.conversation_id == conversation_id for run in _runs.values())
 
 
 async def stop(reply: Message) -> None:
-    """Closes the upstream call, in whatever process; the text so far is kept. An ended reply is left as it is."""
+    """Closes the upstream call, in whatever process; the text so far is kept. Does nothing to an ended reply."""
     if stop_here(reply.pk) or reply.status != STREAMING:
         return
     await in_database_thread(rows.request_stop, reply.pk, now=timezone.now())
@@ -78,7 +78,7 @@ async def stop(reply: Message) -> None:
 
 
 def stop_here(reply_id: UUID) -> bool:
-    """Whether this process writes it, and so has stopped it."""
+    """Stops the reply if this process writes it; returns whether it does."""
     run = _runs.get(reply_id)
     if run is not None:
         run.stop()
@@ -86,20 +86,20 @@ def stop_here(reply_id: UUID) -> bool:
 
 
 def stop_in(conversation_id: UUID) -> None:
-    """Closes the upstream call of a conversation that was deleted: nobody will read the rest."""
+    """Closes the upstream call of a deleted conversation: nobody will read the rest."""
     for run in [run for run in _runs.values() if run.conversation_id == conversation_id]:
         run.stop()
 
 
 async def interrupt_all() -> None:
-    """At shutdown: every running reply ends as `interrupted`, with its text stored. Put a time limit around it."""
+    """At shutdown: ends every running reply as `interrupted`, with its text stored. Call it with a time limit."""
     for run in list(_runs.values()):
         run.stop(Cause.SHUTDOWN)
     await tasks.join()
 
 
 async def close() -> None:
-    """Cuts short what is left, and lets go of the logs. Put a time limit around it, too."""
+    """Cancels what is left and closes the logs. Call it with a time limit too."""
     global _logs
     await tasks.close()
     await _housekeepers.close()

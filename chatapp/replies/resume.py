@@ -1,4 +1,4 @@
-"""Where a socket that opens a conversation begins to read the reply that is being written there."""
+"""Finds where a socket that opens a conversation starts to read its running reply."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from chatapp.replies.log import ReplyHead, ReplyLog, Snapshot
 from chatapp.replies.rows import parent_of
 
 CATCH_UP_SECONDS = 0.25
-"""What another process wrote may be on its way: a reader that is ahead of our replica waits this long for it."""
+"""Another process's frames may still be on their way: a reader ahead of our replica waits this long for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """The log to follow behind `after_seq`. `is_gap`: the reader has everything up to there."""
+    """The log to follow after `after_seq`. `is_gap`: the reader has everything up to there and misses only the gap."""
 
     log: ReplyLog
     after_seq: int
     is_gap: bool
 
     def view(self) -> ReplyView | None:
-        """The reply up to there, for the state; None of one that has ended."""
+        """The reply up to there, for the state; None if it has ended."""
         if self.log.is_finished:
             return None
         head = self.log.head
@@ -41,14 +41,14 @@ class Place:
 
 
 def streaming_in(messages: Collection[Message]) -> Message | None:
-    """The reply among them that has no end yet."""
+    """The reply among these messages that has no end yet."""
     return next((m for m in reversed(list(messages)) if m.status == Message.Status.STREAMING), None)
 
 
 async def running_log(reply: Message) -> ReplyLog:
-    """The log of a reply whose row streams: of this process, of another one, or one that stands in for it.
+    """The log of a reply with a streaming row: of this process, of another one, or a stand-in.
 
-    It may have come to its end since the row was read.
+    The reply may have ended since the row was read.
     """
     log = await registry.logs().find(reply.pk)
     if log is not None and log.epoch == (reply.epoch or log.epoch):
@@ -57,7 +57,7 @@ async def running_log(reply: Message) -> ReplyLog:
 
 
 async def place_for(cursor: Cursor | None, messages: Collection[Message], running: ReplyLog | None) -> Place | None:
-    """Behind the cursor where the log leads on from there, never in part; else at the state of the running reply."""
+    """After the cursor if the log has every frame from there; otherwise at the state of the running reply."""
     log = await _log_at(cursor, messages, running)
     if cursor is not None and log is not None:
         if not log.is_finished and log.seq < cursor.after_seq:
@@ -66,20 +66,20 @@ async def place_for(cursor: Cursor | None, messages: Collection[Message], runnin
             return Place(log=log, after_seq=cursor.after_seq, is_gap=True)
     if running is None:
         return None
-    # The last frame of a reply that has ended is followed: somebody has to say so.
+    # The last frame of an ended reply is followed too: the reader has to learn of the end.
     return Place(log=running, after_seq=running.seq - int(running.is_finished), is_gap=False)
 
 
 def _heard_what_was_lost(log: ReplyLog, cursor: Cursor) -> bool:
-    """A process tells its own readers a frame before any other can know it. Where it died in between, another one has
-    ended the reply under that frame's very `seq`: whoever is there already knows another frame by that name."""
+    """A process sends a frame to its own readers before other processes can know it. If it died in between, another
+    process has ended the reply under the same `seq`: a reader that is already there has a different frame."""
     end = log.finished
     return end is not None and end.status is ReplyStatus.INTERRUPTED and cursor.after_seq >= end.seq
 
 
 async def _log_at(cursor: Cursor | None, messages: Collection[Message], running: ReplyLog | None) -> ReplyLog | None:
-    """Only of the newest reply in this very conversation: so a cursor opens nobody else's log, and no other reply
-    has begun since, of which the reader knows nothing."""
+    """Only for the newest reply in this very conversation: so a cursor opens nobody else's log, and the reader has
+    missed no later reply."""
     newest = next((m for m in reversed(list(messages)) if m.role == Message.Role.ASSISTANT), None)
     if cursor is None or newest is None or newest.pk != cursor.reply_id:
         return None
@@ -103,6 +103,6 @@ def _stored(reply: Message) -> Snapshot:
 
 
 async def log_for(reply_id: UUID, *, user_id: int) -> ReplyLog | None:
-    """The log of a reply that has just begun, or ended a moment ago; only its own user's."""
+    """The log of a reply that has just begun or ended; only for its own user."""
     log = await registry.logs().find(reply_id)
     return log if log is not None and log.head.user_id == user_id else None

@@ -1,9 +1,9 @@
-"""Every write that moves the row of a reply, each as `reply_states` allows it. Called in a database thread.
+"""Every write that changes the state of a reply's row, as `reply_states` allows it. Called in a database thread.
 
-A row that streams has an owner, the process that writes it. Each of the owner's writes says so in its condition, and
-ending it in the owner's place says which sign of life was the last that was seen: of two that move one row the
-database lets one win, and the other learns it from the number of rows. So an owner that was given up stops at its
-next write, and an owner that lives is never ended by somebody who looked a moment too early.
+A streaming row has an owner, the process that writes the reply. Each of the owner's writes names the owner in its
+condition, and a takeover names the last heartbeat that it saw. If two processes change one row, the database lets one
+win, and the other learns it from the number of rows. So an owner that lost its reply stops at its next write, and a
+living owner never loses it to a process that looked a moment too early.
 """
 
 from collections.abc import Collection, Mapping
@@ -29,7 +29,7 @@ PROCESS = uuid4().hex
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """The right to write a reply, as its row has it."""
+    """The right to write a reply, as recorded in its row."""
 
     reply_id: UUID
     owner: str
@@ -38,7 +38,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Streaming:
-    """What can be seen of a row that streams without reading its text."""
+    """The state of a streaming row, without its text."""
 
     claim: Claim
     conversation_id: UUID
@@ -54,7 +54,7 @@ def new(conversation: Conversation, question: Message, *, owner: str, now: datet
         role=Message.Role.ASSISTANT,
         status=STREAMING,
         model=conversation.assistant.model,
-        # Rows are read in the order of their making, and a clock may tell the same time twice.
+        # Rows are read in order of creation, and a clock may give the same time twice.
         created_at=max(now, question.created_at + timedelta(microseconds=1)),
         owner=owner,
         beat_at=now,
@@ -63,7 +63,7 @@ def new(conversation: Conversation, question: Message, *, owner: str, now: datet
 
 
 def begin(conversation: Conversation, question: Message, *, owner: str, now: datetime) -> Message:
-    """As `new`, where the question is stored already. Counting the conversation's version is up to the caller."""
+    """As `new`, for a question that is stored already. The caller must increment the conversation's version."""
     reply = new(conversation, question, owner=owner, now=now)
     Message.objects.bulk_create([reply])
     return reply
@@ -81,18 +81,18 @@ def claim_of(reply: Message) -> Claim:
 
 
 def checkpoint(claim: Claim, columns: Mapping[str, Any], *, now: datetime) -> bool:
-    """Stores how far it has come. False: the row is gone, ended, or somebody else's."""
+    """Stores the progress of a reply. False: the row is gone, ended, or has another owner."""
     return _moved(_claimed(claim, Act.CHECKPOINT), {**columns, "beat_at": now})
 
 
 def finish(claim: Claim, columns: Mapping[str, Any]) -> bool:
-    """Ends it. False: the row is gone, or has an end already."""
+    """Ends the reply. False: the row is gone, or has an end already."""
     reply_states.check_end(columns["status"])
     return _moved(_claimed(claim, Act.END), columns)
 
 
 def end(claim: Claim, columns: Mapping[str, Any]) -> Written:
-    """As `finish`, and tells what stood in the way. Safe to call again after a try whose answer was lost."""
+    """As `finish`, but returns the reason for a failure. Safe to call again after an attempt whose answer was lost."""
     if finish(claim, columns):
         return Written.DONE
     row = Message.objects.filter(pk=claim.reply_id).values("status", "owner", "epoch", "log_seq").first()
@@ -103,23 +103,23 @@ def end(claim: Claim, columns: Mapping[str, Any]) -> Written:
 
 
 def beat(reply_ids: Collection[UUID], *, now: datetime) -> None:
-    """Their owner lives."""
+    """Writes the owner's heartbeat."""
     _in_state(Act.BEAT, Actor.OWNER).filter(pk__in=reply_ids).update(beat_at=now)
 
 
 def finish_for_dead(seen: Streaming, columns: Mapping[str, Any]) -> bool:
-    """Ends it in its owner's place. False: the owner has moved since it was seen, or somebody else was first."""
+    """Ends the reply for its dead owner. False: the owner has written since then, or another process was first."""
     reply_states.check_end(columns["status"])
     return _moved(_claimed(seen.claim, Act.END, Actor.WATCHER).filter(beat_at=seen.beat_at), columns)
 
 
 def request_stop(reply_id: UUID, *, now: datetime) -> None:
-    """Whoever writes it obeys at its next look."""
+    """Asks the owner to stop, which it sees at its next look."""
     _in_state(Act.ASK_TO_STOP, Actor.PERSON).filter(pk=reply_id).update(stop_requested_at=now)
 
 
 def streaming() -> list[Streaming]:
-    """Every row that streams, whoever writes it."""
+    """Every streaming row, of any owner."""
     columns = ("pk", "owner", "epoch", "conversation_id", "beat_at", "stop_requested_at")
     return [
         Streaming(
@@ -135,7 +135,7 @@ def streaming() -> list[Streaming]:
 
 
 def running_in(conversation_id: UUID) -> QuerySet[Message]:
-    """The replies that are being written there, by whomever: one at most."""
+    """The replies that any process is writing in this conversation: at most one."""
     return Message.objects.filter(conversation=conversation_id, status=STREAMING)
 
 
@@ -152,7 +152,7 @@ def find(reply_id: UUID) -> Message | None:
 
 
 def finished_columns(finished: ReplyFinished, *, request_id: str, now: datetime) -> dict[str, Any]:
-    """The end as the row has it."""
+    """The columns of the row that hold the end."""
     usage, error = finished.usage, finished.error
     return {
         "status": finished.status,
@@ -175,7 +175,7 @@ def finished_columns(finished: ReplyFinished, *, request_id: str, now: datetime)
 
 
 def finished_frame(reply: Message, *, epoch: str, seq: int) -> ReplyFinished:
-    """The end of a row as a frame, for a reader whose log has none."""
+    """The stored end as a frame, for a reader whose log has no end."""
     reply_states.check_end(reply.status)
     return ReplyFinished(
         reply_id=reply.pk,

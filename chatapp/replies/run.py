@@ -1,4 +1,4 @@
-"""One running reply: reads the provider into its log, and sees to its end. Owned by the process, never by a socket."""
+"""One running reply: reads the provider's stream into its log and ends it. Owned by the process, never by a socket."""
 
 import asyncio
 import logging
@@ -24,11 +24,11 @@ from warmcache.core.outcomes import RequestWarmth
 logger = logging.getLogger(__name__)
 
 LAST_WRITE_SECONDS = 2.0
-"""For the end of a reply whose process cannot wait any longer."""
+"""Time to write the end of a reply whose process cannot wait any longer."""
 
 
 class ReplyRun:
-    """Drives one reply from `streaming` to its end, whatever that is (see `reply_states`)."""
+    """Drives one reply from `streaming` to one of its ends (see `reply_states`)."""
 
     def __init__(self, sent: Sent, *, received_at: float) -> None:
         reply = sent.reply
@@ -64,8 +64,8 @@ class ReplyRun:
                 self._cut.reschedule(asyncio.get_running_loop().time())
 
     async def run(self) -> Ended:
-        """Never raises for the provider's sake, and always ends the log with `reply.finished`, or where the row has
-        another end already by abandoning it. Cancelled, it still does so, and is cancelled then."""
+        """Never raises because of the provider. Always ends the log with `reply.finished`, or abandons it if the row
+        has another end already; does so before it lets itself be cancelled, too."""
         try:
             await self._read()
         finally:
@@ -80,7 +80,7 @@ class ReplyRun:
             raise
 
     async def _read(self) -> None:
-        """Until the provider has said everything, or why not stands in `_failure`."""
+        """Returns when the provider's stream is complete, or its failure is in `_failure`."""
         if self._stopped_for is not None:
             self._failure = asyncio.CancelledError()
             return
@@ -88,7 +88,7 @@ class ReplyRun:
             async with asyncio.timeout(None) as self._cut:
                 await self._stream()
         except asyncio.CancelledError as cancelled:
-            # The process ends: what has come is kept all the same.
+            # The process ends: what has arrived is kept all the same.
             self._failure = cancelled
         except Exception as failure:
             self._failure = asyncio.CancelledError() if self._cut and self._cut.expired() else failure
@@ -148,7 +148,7 @@ class ReplyRun:
         self._ended = self._store(result)
 
     def _store(self, result: warmcache.Result | None) -> Ended:
-        """In a database thread. May run twice."""
+        """Stores the end. Called in a database thread; may run twice."""
         return ends.store(
             self._claim,
             self.conversation_id,
@@ -158,7 +158,7 @@ class ReplyRun:
         )
 
     async def _stored(self, result: warmcache.Result | None) -> Ended:
-        """Where no call was made, or the ledger could not be written."""
+        """Stores the end if no call was made, or the ledger could not be written."""
         try:
             return await patiently(self._store, result)
         except Exception:
@@ -171,7 +171,7 @@ class ReplyRun:
         )
 
     def _get_ready(self, ended: Ended, result: warmcache.Result | None) -> None:
-        """For the next message: what was said now is part of what it follows, and keeps warm what this one left."""
+        """Prepares the next message: adds this turn to the prepared conversation, and plans to keep its prompt warm."""
         sent = self._sent
         turns = (prompts.asked(sent.message.content), prompts.answered(ended.content))
         prepared_conversations.store.put(

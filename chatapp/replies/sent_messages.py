@@ -1,8 +1,8 @@
-"""Stores what a person asks: a message with its reply's row, another version of either, or a message that waits.
+"""Stores what a person sends: a message with its reply's row, another version of either, or a queued message.
 
-Called in a database thread. All of it happens under the lock of the conversation's row, so that of two processes one
-decides first: whether a reply runs, which message is the next, where it goes in the tree. What guards against a second
-reply is asked in a statement of its own after the lock: a subquery of the locking statement would not see what the
+Called in a database thread. Everything happens under the lock of the conversation's row, so that two processes decide
+one after the other: whether a reply runs, which message is next, where it goes in the tree. The guards against a second
+reply are queried in a separate statement after the lock: a subquery of the locking statement would not see what the
 lock has waited for.
 """
 
@@ -34,10 +34,10 @@ class Sent:
     conversation: Conversation
     reply: Message
     before: PreparedConversation
-    """What the message follows."""
+    """The prompt that the message follows."""
     news: News
     is_version: bool = False
-    """The message was sent before; only the reply is new."""
+    """True if the message was sent before and only the reply is new."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +49,12 @@ class Resent:
 
 
 Taken = Sent | Resent | QueuedMessage
-"""What became of a message: it has its reply, or had it already, or it waits, or it waited and was withdrawn."""
+"""The outcome of a send: the message has its reply, had it already, waits, or was withdrawn while it waited."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """Where a message goes in the tree: what it follows, and whose other version it is."""
+    """The place of a message in the tree: what it follows, and of which message it is another version."""
 
     parent_id: UUID | None = None
     edit_of: Message | None = None
@@ -62,7 +62,7 @@ class _Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Guards:
-    """What may stand in the way of a new message. `is_queued`, `is_sent`: this very message."""
+    """The obstacles to a new message. `is_queued` and `is_sent` concern this very message."""
 
     is_sent: bool
     is_queued: bool
@@ -72,7 +72,7 @@ class _Guards:
 
 
 def store(user: User, frame: MessageSend) -> Taken:
-    """Stores a message with its reply's row, or in the queue while a reply runs; a resend gives the first one's.
+    """Stores a message with its reply's row, or in the queue while a reply runs; a resend returns the first outcome.
 
     Raises `access.NotFound` and `FrameError`.
     """
@@ -82,12 +82,12 @@ def store(user: User, frame: MessageSend) -> Taken:
             if frame.conversation_id is None:
                 taken = _earlier(user, frame.client_message_id) or _store_first(user, frame)
             else:
-                # One writer at a time: two tabs that send at once must not both find no reply running.
+                # One writer at a time: of two tabs that send at once, only one may find that no reply runs.
                 conversation = access.conversation_for_user(user, frame.conversation_id, to_write=True)
                 taken = _store_in(conversation, user, frame)
     except (IntegrityError, FrameError, access.NotFound):
-        # Two sockets sent the same client_message_id at once and the other one was first: what stood in the way is
-        # its own row, or its own use of the attachments. Or the resend says something else than the first did.
+        # Two sockets sent the same client_message_id at once and the other one was first: the conflict is with the
+        # message's own row or its own use of the attachments. Or the resend differs from the first send.
         earlier = _earlier(user, frame.client_message_id) or pending.earlier(user, frame.client_message_id)
         if earlier is None:
             raise
@@ -96,9 +96,9 @@ def store(user: User, frame: MessageSend) -> Taken:
 
 
 def store_next(conversation_id: UUID) -> Sent | None:
-    """Gives the first waiting message that is not held its place and its reply, where no reply runs.
+    """Sends the first waiting message that is not held, if no reply runs: gives it its place and its reply.
 
-    Of several processes that try at once one finds it: the others find a reply that runs, or the next message.
+    If several processes try at once, one finds it; the others find a running reply, or the next message.
     """
     waiting = pending.next_in(conversation_id)
     if waiting is None:
@@ -113,7 +113,7 @@ def store_next(conversation_id: UUID) -> Sent | None:
 
 
 def store_version(user: User, reply_id: UUID) -> Sent:
-    """The row of another reply to the same message, which becomes the shown one; raises as `store`."""
+    """Stores the row of another reply to the same message, which becomes the shown one; raises as `store`."""
     with transaction.atomic():
         earlier = access.reply_for_user(user, reply_id)
         conversation = access.conversation_for_user(user, earlier.conversation_id, to_write=True)
@@ -130,7 +130,7 @@ def store_version(user: User, reply_id: UUID) -> Sent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Stored:
-    """What the transaction has written; the rest is read after its end, when nobody waits for the lock."""
+    """What the transaction has written; the rest is read after the transaction, when the lock is released."""
 
     message: Message
     conversation: Conversation
@@ -168,9 +168,9 @@ def _store_first(user: User, frame: MessageSend) -> _Stored:
     assistant_id = int(frame.assistant_id) if frame.assistant_id is not None else None
     assistant = access.assistant_for_user(user, assistant_id)
     if frame.parent_id or frame.edit_of:
-        # Of another conversation, since this one has none yet.
+        # It belongs to another conversation, since this one has no messages yet.
         raise access.NotFound("message")
-    # A message without a text has files: `protocol.decode` sees to that.
+    # A message without text has files: `protocol.decode` ensures that.
     conversation = conversations.create(user, assistant, first_text=frame.text.strip() or attachments[0].name)
     return _store(conversation, _message_of(user, frame), attachments, _Place())
 
@@ -200,7 +200,7 @@ def _store_in(conversation: Conversation, user: User, frame: MessageSend) -> _St
 
 
 def _look(conversation: Conversation, user: User, client_message_id: UUID) -> _Guards:
-    """One statement, after the lock."""
+    """Queries the guards in one statement after the lock."""
     own = Q(sender=user, client_message_id=client_message_id)
     waiting = waiting_in(conversation.pk)
     is_sent, is_queued, is_behind_others, are_others_waiting, is_reply_running = (
@@ -253,8 +253,8 @@ def _place(
     edit_of: Message | None,
     behind_id: UUID | None = None,
 ) -> _Place:
-    """Beside the message that is edited; behind the named one; else at the end of the branch: of the one that the
-    message was written on, where it had to wait, or of the one that is shown."""
+    """Beside the message that it edits; after the named parent; else at the end of a branch: the one that a queued
+    message was written on, or the shown one."""
     if edit_of is not None:
         return _Place(parent_id=branches.tree_of(conversation.pk).parent_of(edit_of.pk), edit_of=edit_of)
     if parent_id is not None:

@@ -1,11 +1,11 @@
-"""What one process looks after each second: its own replies' sign of life, and the replies of owners that died.
+"""Heartbeat and takeover: once a second, a process maintains its own replies and ends the replies of dead owners.
 
-An owner says every 5 s, in its replies' rows, that it lives; what it stores of them says so too. Every process watches
-the rows of the others. It compares no clocks: a reply is given up when it was watched for a whole lease, look by look,
-and neither its row nor its log moved. Looks that fail do not count, so that nobody is given up for an outage of the
-database, and time in which the watcher itself stood still does not count either.
+An owner writes a heartbeat into its replies' rows every 5 s; a checkpoint counts as one too. Every process watches the
+rows of the others. It compares no clocks: a reply is taken over after it was watched for a whole lease, look by look,
+and neither its row nor its log changed. Failed looks do not count, so that a database outage causes no takeover. Time
+in which the watcher itself stood still does not count either.
 
-All processes watch, one ends the reply: the write names the last sign of life that was seen (`reply_rows`).
+All processes watch, but only one ends the reply: its write names the last heartbeat that was seen (`reply_rows`).
 """
 
 import asyncio
@@ -48,16 +48,16 @@ class Writing(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class _Silence:
-    """How long a row was seen not to move."""
+    """How long a row was seen without a change."""
 
     beat_at: datetime | None
     seconds: float = 0.0
     log_seq: int | None = None
-    """How far its log had come by half of the lease."""
+    """The newest `seq` of its log after half of the lease."""
 
 
 class ReplyWatch:
-    """One per process. `written` are the replies that it writes now. `after_end` is called for each one that it ended
+    """One per process. `written` are the replies that it writes now. `after_end` is called for each reply that it ended
     for a dead owner."""
 
     def __init__(
@@ -86,7 +86,7 @@ class ReplyWatch:
             await asyncio.sleep(min(LOOK_SECONDS, self._lease_seconds / 10))
 
     async def look_once(self) -> None:
-        """Never raises: what failed is tried again at the next look."""
+        """Never raises: a failed look is repeated at the next interval."""
         try:
             await self._look()
         except Exception as error:
@@ -99,7 +99,7 @@ class ReplyWatch:
             self._is_away = False
 
     async def end_all(self) -> None:
-        """At the start of the only process: whatever streams was left by one that is no more."""
+        """At the start of the only process: ends all streaming replies, since the process that wrote them is dead."""
         for seen in await in_database_thread(reply_rows.streaming):
             if seen.claim.reply_id not in self._written:
                 await self._end(seen)
@@ -121,7 +121,7 @@ class ReplyWatch:
             self._beaten_at = now
 
     def _obey(self, rows: Mapping[UUID, Streaming]) -> None:
-        """Stops what was asked to stop elsewhere, and what has had no row to write to for two looks."""
+        """Stops replies whose rows ask for it, and replies whose rows were missing at two looks."""
         for reply_id, writing in list(self._written.items()):
             seen = rows.get(reply_id)
             if (seen is not None and seen.is_stop_requested) or (seen is None and reply_id in self._missing):
@@ -145,7 +145,7 @@ class ReplyWatch:
                 await self._end(seen)
 
     async def _is_over(self, seen: Streaming, silence: _Silence) -> bool:
-        """Whether nothing moved for a whole lease; asks the log only of a row that is under suspicion."""
+        """Whether nothing changed for a whole lease; reads the log only for a suspected row."""
         if silence.seconds < self._lease_seconds / 2:
             return False
         if silence.log_seq is None:
@@ -171,7 +171,7 @@ class ReplyWatch:
         return log if log is not None and log.epoch == seen.claim.epoch else None
 
     async def _end(self, seen: Streaming) -> None:
-        """Ends it with all that is known of it, if nobody else does."""
+        """Ends the reply with everything known of it, unless another process does."""
         reply = await in_database_thread(reply_rows.find, seen.claim.reply_id)
         if reply is None:
             return
@@ -185,7 +185,7 @@ class ReplyWatch:
         await self._after_end(reply)
 
     async def _end_replicas(self, rows: Mapping[UUID, Streaming]) -> None:
-        """Where a log was cut off from its writer, its readers hear of the end from here."""
+        """Ends replicas that were cut off from their writer, so that their readers learn of the end."""
         for log in self._logs.followed():
             if log.reply_id in rows or log.reply_id not in self._missing:
                 continue
@@ -199,7 +199,7 @@ class ReplyWatch:
 
 
 def _end_of(reply: Message, log: ReplyLog | None) -> ReplyFinished:
-    """As its owner has told it, if only its log and not its row; else it broke off."""
+    """The end that the owner wrote to the log but not to the row; otherwise the reply is interrupted."""
     if log is not None and log.finished is not None:
         return log.finished
     return ReplyFinished(
@@ -218,7 +218,7 @@ def _end_of(reply: Message, log: ReplyLog | None) -> ReplyFinished:
 
 
 def _content_columns(reply: Message, log: ReplyLog | None) -> dict[str, Any]:
-    """The log's content where that is newer than what is stored."""
+    """The log's content if it is newer than the stored one."""
     if log is None or log.seq <= reply.log_seq:
         return {}
     return {"text": log.text, "content": api_blocks_of(log.blocks(), stored=reply.content)}

@@ -1,4 +1,4 @@
-"""Puts what the provider says into a reply's log: frame by frame, numbered, as soon as the loop can carry it."""
+"""Writes the provider's events into a reply's log as numbered frames, at once unless the event loop lags."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from warmcache.core.ports import BlockBegan, BlockDelta, BlockEnded, BlockExtend
 
 
 class ReplyWriter:
-    """The only one who appends blocks and deltas to a log. `ttft_ms` counts from `received_at`."""
+    """The only code that appends blocks and deltas to a log. `ttft_ms` counts from `received_at`."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class ReplyWriter:
         self._open_block: tuple[int, BlockKind] | None = None
         self._text_bytes = 0
         self.ttft_ms: int | None = None
-        """Until the first visible text; None before."""
+        """Time to the first visible text; None before."""
 
     def take(self, event: StreamEvent) -> None:
         match event:
@@ -53,11 +53,11 @@ class ReplyWriter:
 
     @property
     def bytes_received(self) -> int:
-        """Of all blocks; grows with whatever the row should have."""
+        """Bytes of all blocks; grows with everything that the row should store."""
         return self._text_bytes + self._facts.bytes_received
 
     def flush(self) -> None:
-        """What is held goes out now."""
+        """Writes held deltas to the log now."""
         self._lag.forget(self.flush)
         if not self._pieces or self._open_block is None:
             return
@@ -72,13 +72,13 @@ class ReplyWriter:
         )
 
     def close(self) -> None:
-        """Ends the open block, if there is one."""
+        """Ends the open block if there is one."""
         self.flush()
         if self._open_block is not None:
             self._append_block(*self._open_block, "", is_start=False)
 
     def content_columns(self) -> dict[str, Any]:
-        """All that is in the log, as the row stores it."""
+        """Everything in the log, as columns of the row."""
         return {
             "text": self._log.text,
             "content": self._facts.api_blocks(self._log.blocks()),

@@ -1,1 +1,1 @@
-"""The server process: how it starts and listens, and Daphne with our own timeouts."""
+"""The server process: start-up, listening socket, and Daphne with our own timeouts."""

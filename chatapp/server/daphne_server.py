@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from daphne.server import Server  # first of all that imports Twisted: it installs the asyncio reactor
+from daphne.server import Server  # must be the first import of Twisted: it installs the asyncio reactor
 from twisted.internet import defer, reactor
 
 from chatapp.process.health import health
@@ -23,20 +23,20 @@ from chatapp.server.paced_socket import PacedSocket
 
 logger = logging.getLogger(__name__)
 
-# A silent peer is gone after at most the interval, the answer's deadline, and Daphne's own 2 s round.
+# A silent peer is dropped after at most the interval, plus the answer's deadline, plus Daphne's own 2 s round.
 PING_INTERVAL_SECONDS = 15
 PING_TIMEOUT_SECONDS = 15
-# No page of ours takes this long: it bounds what a slow client can hold.
+# None of our pages takes this long: the limit is for slow clients.
 HTTP_TIMEOUT_SECONDS = 60
 GOODBYE_POLL_SECONDS = 0.05
-# For applications that do not obey when they are cancelled, after everything else.
+# At the very end, for applications that do not react to their cancellation.
 CANCEL_SECONDS = 0.2
-# From the last word until the process is gone: threads may still wait for a database that hangs.
+# From the last step until the process has ended: threads may still wait for a database that hangs.
 END_SECONDS = 5.0
 
 
 def refuse_sockets_while_draining(application: Any) -> Any:
-    """Wraps an ASGI application: a page that reconnects to a process about to end is sent elsewhere (403)."""
+    """Wraps an ASGI application: a page that reconnects to an ending process gets 403 and goes elsewhere."""
 
     async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] == "websocket" and health.draining.is_set():
@@ -62,7 +62,7 @@ class ChatServer(Server):
         member: Member | None = None,
     ) -> None:
         """`startup` runs in the event loop before `on_ready` is called. `plan_shutdown` makes the schedule from the
-        step that waits for sockets. As a `member` the process serves the same port as others do."""
+        step that waits for sockets. As a `member`, the process shares its port with others."""
         forwarded = {
             "proxy_forwarded_address_header": "X-Forwarded-For",
             "proxy_forwarded_port_header": "X-Forwarded-Port",
@@ -86,7 +86,7 @@ class ChatServer(Server):
             server_name="",
             **(forwarded if proxy_headers else {}),
         )
-        # Daphne insists on an endpoint, but opens sockets only by itself; ours is open already.
+        # Daphne requires an endpoint and always opens its own socket; ours is open already.
         self.endpoints = []
         self._listener = listener
         self._startup = startup
@@ -98,7 +98,7 @@ class ChatServer(Server):
         self.exit_code = 0
 
     def _begin(self) -> None:
-        """Called by Daphne when its factories exist, just before the event loop runs."""
+        """Daphne calls this when its factories exist, just before the event loop runs."""
         self.ws_factory.protocol = PacedSocket
         loop = asyncio.get_event_loop()
         for signal_number in (signal.SIGTERM, signal.SIGINT):
@@ -126,13 +126,13 @@ class ChatServer(Server):
             self._listener.close()
 
     def _start_listening(self) -> None:
-        """Until now the system has queued connections, or other processes have taken them."""
+        """Starts to accept: until now the system has queued connections, or other processes have accepted them."""
         if not health.draining.is_set():
             self._port = reactor.adoptStreamPort(self._listener.fileno(), self._listener.family, self.http_factory)
 
     def _on_signal(self) -> None:
         if self._member is not None:
-            # A supervisor of ours counts the signals; the others may have got this one, too, or none.
+            # The supervisor counts the signals; other processes may or may not have got this one.
             self._stop_listening()
             self.drain()
         elif health.draining.is_set():
@@ -141,14 +141,14 @@ class ChatServer(Server):
             self.drain()
 
     def drain(self) -> None:
-        """Begins the graceful shutdown; once, however often it is called."""
+        """Begins the graceful shutdown; repeated calls do nothing."""
         if not health.draining.is_set():
             health.draining.set()
             last_resort.end_within(self._shutdown.total_seconds + LEAVE_SECONDS, exit_code=1)
             self._keep(asyncio.get_running_loop().create_task(self._drain()))
 
     def end(self) -> None:
-        """Ends at once, whatever is lost."""
+        """Ends at once, even if something is lost."""
         health.draining.set()
         last_resort.end_within(END_SECONDS, exit_code=0)
         self.stop()
@@ -161,13 +161,13 @@ class ChatServer(Server):
         self.end()
 
     def _stop_listening(self) -> None:
-        """Closes our copy of the socket; one that other processes have as well still listens there."""
+        """Closes our copy of the socket; if other processes have one, it keeps listening there."""
         port, self._port = self._port, None
         if port is not None:
             port.stopListening()
 
     async def _say_goodbye(self, seconds: float) -> None:
-        while self._open_sockets():  # noqa: ASYNC110 - Daphne tells nobody of their ends
+        while self._open_sockets():  # noqa: ASYNC110 - Daphne has no event for their end
             await asyncio.sleep(GOODBYE_POLL_SECONDS)
 
     def _open_sockets(self) -> list[PacedSocket]:
@@ -180,7 +180,7 @@ class ChatServer(Server):
         ]
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
-        # Daphne takes the path's prefix from a header that any client can send.
+        # Daphne takes the path prefix from a header that any client can send.
         scope["root_path"] = self.root_path
         if not isinstance(protocol, PacedSocket):
             return super().create_application(protocol, scope)
@@ -191,14 +191,13 @@ class ChatServer(Server):
         return messages
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
-        """What the application's `send` does: it waits while the peer reads slowly, as the ASGI servers that have
-        flow control do."""
+        """The application's `send`: waits while the peer reads slowly, as ASGI servers with flow control do."""
         if message["type"] == "websocket.send":
             await protocol.room()
         await super().handle_reply(protocol, message)
 
     def kill_all_applications(self) -> Any:
-        """Cancels what still runs, and waits a moment for it; a connection may have no application left."""
+        """Cancels running applications and waits a moment for them; a connection may have no application left."""
         running = [
             task for details in self.connections.values() if not _is_done(task := details.get("application_instance"))
         ]

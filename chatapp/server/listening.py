@@ -1,4 +1,4 @@
-"""The listening socket, taken before anything slow, so that a taken port is told at once."""
+"""Opens the listening socket before anything slow, so that a port in use is reported at once."""
 
 import errno
 import socket
@@ -7,11 +7,11 @@ BACKLOG = 512
 
 
 class ListenError(Exception):
-    """The address cannot be listened on, in one sentence."""
+    """Why the address cannot be listened on, in one sentence."""
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket: from here on the system queues connections until the server takes them."""
+    """A listening socket: from now on the system queues connections until the server accepts them."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -37,6 +37,6 @@ def _why_not(host: str, port: int, error: OSError) -> str:
 
 
 def url_of(listener: socket.socket) -> str:
-    """How a browser on this machine reaches it, without a slash at the end."""
+    """The URL for a browser on this machine, without a trailing slash."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,10 +1,10 @@
-"""A WebSocket of Daphne's that waits for its peer, in both directions. Daphne's own does in neither.
+"""Back-pressure for Daphne's WebSockets, in both directions. Daphne itself has none.
 
-Out: what was sent is on its way until the peer has answered a ping that was sent behind it. That says more than the
-system's buffers, which swallow megabytes, and it is the same through any proxy. `room` waits while too much is on its
-way; a peer that takes nothing for `too_slow_ms` is closed with 4408.
+Out: sent bytes count as unread until the peer has answered a ping that was sent after them. That says more than the
+system's buffers, which hold megabytes, and it works the same through any proxy. `room` waits while too much is
+unread; a peer that reads nothing for `too_slow_ms` is closed with 4408.
 
-In: while messages wait for the application, no more are read from the connection, so that TCP holds the sender.
+In: while messages wait for the application, no more are read from the connection, so that TCP slows the sender down.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from daphne.server import Server  # noqa: F401  first of all that imports Twisted: it installs the asyncio reactor
+from daphne.server import Server  # noqa: F401  must be the first import of Twisted: it installs the asyncio reactor
 from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet import reactor
 
@@ -21,20 +21,20 @@ from chatapp.protocol import CLOSE_TOO_SLOW
 from chatapp.protocol.limits import TOO_SLOW_SECONDS, WAITING_CHARACTERS, WAITING_MESSAGES, WINDOW_BYTES
 
 PING_BYTES = 64 * 1024
-"""A ping follows so many bytes at the latest."""
+"""After at most this many bytes a ping is sent."""
 UNTIMED_BYTES = 64 * 1024
-"""So little may stay unread for longer: the server's ordinary pings will find out whether anybody is there."""
+"""This little may stay unread for longer: the server's ordinary pings find out whether the peer is alive."""
 LINGER_SECONDS = 10.0
-"""A peer that was too slow may still read its last frames and the close code."""
+"""Time for a peer that was too slow to read its last frames and the close code."""
 
 
 class ReadProof:
-    """Which bytes the peer has surely taken from the connection: those before a ping that it has answered."""
+    """Tracks which bytes the peer has certainly read: those before a ping that it has answered."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._count = 0
-        # What lies before each unanswered ping, with the time of its first byte; then what no ping follows yet.
+        # The bytes before each unanswered ping, with the time of the first; then the bytes that no ping follows yet.
         self._asked: deque[tuple[bytes, int, float]] = deque()
         self._asked_bytes = 0
         self.loose_bytes = 0
@@ -46,7 +46,7 @@ class ReadProof:
 
     @property
     def waiting_seconds(self) -> float:
-        """Since the oldest byte without proof was sent; 0 without one."""
+        """Time since the oldest unproven byte was sent; 0 if there is none."""
         if not self.unproven_bytes:
             return 0.0
         since = self._asked[0][2] if self._asked else self._loose_since
@@ -67,7 +67,7 @@ class ReadProof:
         return payload
 
     def answered(self, payload: bytes) -> None:
-        """A pong came: it speaks for all that was sent before its ping. A strange one says nothing."""
+        """A pong proves everything that was sent before its ping. An unknown one proves nothing."""
         if all(payload != asked for asked, _, _ in self._asked):
             return
         while True:
@@ -78,7 +78,7 @@ class ReadProof:
 
 
 class InputQueue(asyncio.Queue[dict[str, Any]]):
-    """Messages on their way from a connection to the application; calls `pause` and `resume` at its bounds."""
+    """Messages from a connection to the application; calls `pause` and `resume` at its high and low watermarks."""
 
     def __init__(self, *, pause: Callable[[], None], resume: Callable[[], None]) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ class PacedSocket(WebSocketProtocol):
         return InputQueue(pause=connection.pauseProducing, resume=connection.resumeProducing)
 
     async def room(self) -> None:
-        """Returns when little enough is on its way, or the socket is closed."""
+        """Returns when little enough is unread, or the socket is closed."""
         while self.state == self.STATE_OPEN and self.proof.unproven_bytes > WINDOW_BYTES:
             self._news = self._news or asyncio.Event()
             await self._news.wait()
@@ -139,7 +139,7 @@ class PacedSocket(WebSocketProtocol):
         self._wake()
 
     def check_timeouts(self) -> None:
-        """Called by Daphne every 2 s."""
+        """Daphne calls this every 2 s."""
         super().check_timeouts()
         if self.state != self.STATE_OPEN or self.proof.unproven_bytes < UNTIMED_BYTES:
             return
@@ -149,7 +149,7 @@ class PacedSocket(WebSocketProtocol):
             self._ask()
 
     def onCloseHandshakeTimeout(self) -> None:  # noqa: N802
-        """A peer that was too slow answers no close frame either, but may come back to read it: it is left the time."""
+        """A peer that was too slow does not answer a close frame either, but may read it later: gives it that time."""
         if not self._is_too_slow or self._has_lingered:
             super().onCloseHandshakeTimeout()
             return
@@ -158,7 +158,7 @@ class PacedSocket(WebSocketProtocol):
         self.closeHandshakeTimeoutCall = timers.callLater(LINGER_SECONDS, self.onCloseHandshakeTimeout)
 
     def _give_up(self) -> None:
-        """The application is done with this socket now, however long the connection lingers."""
+        """Ends this socket for the application now, even if the connection stays open longer."""
         self._is_too_slow = self.muted = True
         self.serverClose(CLOSE_TOO_SLOW)
         self.server.protocol_disconnected(self)

@@ -1,4 +1,4 @@
-"""What `serve` and `demo` do before they answer: every trouble a person can mend becomes one sentence."""
+"""The start of `serve` and `demo`: every problem that a person can fix becomes one sentence."""
 
 import asyncio
 import gc
@@ -14,14 +14,15 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, connections
 
 from chatapp.process.health import pending_migrations
 from chatapp.process.upstream import UpstreamError, is_loopback
 from chatapp.server.listening import ListenError
+from warmcache.background.database import close_database_threads
 from warmcache.core.errors import ConfigurationError
 
-# Slow to import and needed by the first reply, not by the first page: anthropic alone takes seconds.
+# Slow to import, and needed for the first reply, not for the first page: anthropic alone takes seconds.
 SLOW_IMPORTS = ("warmcache.upstream.anthropic", "anthropic.resources.messages", "warmcache.upstream.prices")
 CONNECT_SECONDS = 5
 BACKGROUND_THREAD = "after-start"
@@ -60,7 +61,7 @@ def sentence_about_database(error: DatabaseError) -> str:
 
 
 def require_own_secret_key(host: str) -> None:
-    """The key in var/ is for a server that nobody else can reach."""
+    """Refuses the key in var/ for a server that others can reach."""
     if not is_loopback(host) and not settings.SECRET_KEY_FROM_ENV:
         raise StartError(
             f"Listening on {host} needs a SECRET_KEY of your own in the environment: make one with "
@@ -69,15 +70,15 @@ def require_own_secret_key(host: str) -> None:
 
 
 def require_database() -> None:
-    """Raises `DatabaseError` unless it answers."""
+    """Raises `DatabaseError` unless the database answers."""
     if connection.vendor == "sqlite":
-        # SQLite notices damage only when it reads the page that has it; every query reads the schema.
+        # SQLite notices damage only when it reads the damaged page; every query reads the schema.
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM sqlite_master")
         return
     import psycopg
 
-    # Past the pool, which would log each try and then say only that it took too long.
+    # Without the pool, which would log each attempt and then only say that it took too long.
     parameters = {**connection.get_connection_params(), "connect_timeout": CONNECT_SECONDS}
     parameters.pop("pool", None)
     with connection.wrap_database_errors:
@@ -91,7 +92,7 @@ def require_migrations() -> None:
 
 
 def require_shared_state(processes: int) -> None:
-    """What several processes know in common stands in PostgreSQL and Redis."""
+    """Requires PostgreSQL and Redis for several processes, which hold their shared state."""
     missing = [] if connection.vendor == "postgresql" else ["PostgreSQL (set DATABASE_URL)"]
     missing += [] if settings.REDIS_URL else ["Redis (set REDIS_URL)"]
     if processes > 1 and missing:
@@ -111,10 +112,10 @@ def run_server(
     proxy_headers: bool = False,
     line_end: socket.socket | None = None,
 ) -> None:
-    """Serves until a signal ends it; exits the process with 1 where the start fails. With a line to a supervisor it is
+    """Serves until a signal ends it; exits the process with 1 if the start fails. With a line to a supervisor it is
     one of several processes on the same port."""
-    # Here, not above: Daphne and the application are most of the import time, and a taken port or a damaged
-    # database should be told before.
+    # Imported here: Daphne and the application take most of the import time, and a port in use or a damaged
+    # database should be reported before that.
     from channels.routing import get_default_application
 
     from chatapp.process import lifecycle, shutdown
@@ -130,7 +131,7 @@ def run_server(
         proxy_headers=proxy_headers,
         member=Member(line_end) if line_end is not None else None,
     )
-    # What start-up has made lives as long as the process: the collector need not look at it again.
+    # Objects made by the start-up live as long as the process: the garbage collector can ignore them.
     gc.freeze()
     try:
         server.run()
@@ -141,7 +142,7 @@ def run_server(
 
 
 def run_processes(listener: socket.socket, *, count: int, on_ready: Callable[[], None]) -> int:
-    """Serves with so many processes until a signal ends them. Returns the exit code."""
+    """Serves with `count` processes until a signal ends them. Returns the exit code."""
     from chatapp.process.supervisor import Supervisor
 
     close_databases()
@@ -158,7 +159,7 @@ def run_processes(listener: socket.socket, *, count: int, on_ready: Callable[[],
 
 
 def close_databases() -> None:
-    """Ends this thread's connection, and PostgreSQL's pool with its threads."""
+    """Closes this thread's connection, and PostgreSQL's pool with its threads."""
     connection.close()
     close_pool = getattr(connection, "close_pool", None)
     if close_pool is not None:
@@ -179,12 +180,14 @@ def in_background(*jobs: Callable[[], object]) -> None:
 
 
 def leave() -> None:
-    """The last call of a command whose server has ended in good order.
+    """The last call of a command whose server has ended normally.
 
-    An import in the background cannot be cut short, and Python may crash when it is taken down in the middle of
-    loading an extension module: then nothing is taken down.
+    An import in the background cannot be cancelled, and Python may crash if it shuts down in the middle of loading an
+    extension module: in that case the process exits without Python's shutdown.
     """
     if any(thread.name == BACKGROUND_THREAD for thread in threading.enumerate()):
+        close_database_threads()
+        connections.close_all()
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()

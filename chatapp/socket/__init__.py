@@ -1,1 +1,1 @@
-"""The WebSocket: who may open one, what comes in, what goes out, and how much of it."""
+"""The WebSocket: who may open one, the frames in and out, and how many of them."""

@@ -1,4 +1,4 @@
-"""How much one socket may ask for. Separate buckets, so that typing or acks never use up what commands need."""
+"""Rate limits of one socket. Separate token buckets, so that typing or acks never use up what commands need."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ class TokenBucket:
         self._filled_at = clock()
 
     def take(self) -> bool:
-        """Takes a token; False where there is none."""
+        """Takes a token; False if there is none."""
         now = self._clock()
         self._tokens = min(self._capacity, self._tokens + (now - self._filled_at) * self._per_second)
         self._filled_at = now
@@ -29,7 +29,7 @@ class TokenBucket:
 
 
 class SocketBuckets:
-    """One socket's share."""
+    """The token buckets of one socket."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._commands = TokenBucket(
@@ -41,13 +41,13 @@ class SocketBuckets:
         self._strikes = TokenBucket(capacity=STRIKES_TO_CLOSE, per_second=LIMITS["commands_per_second"], clock=clock)
 
     def admits_another(self) -> bool:
-        """Counts a frame of whatever kind, before it is looked at; False where nobody at a keyboard sends so many."""
+        """Counts a frame of any kind before it is decoded; False if there are more than any person could send."""
         return self._frames.take()
 
     def admits(self, frame: protocol.ClientFrame) -> bool:
-        """False drops the frame: excess typing and acks are hints that others like them replace.
+        """False drops the frame: excess typing and ack frames are hints that later ones replace.
 
-        Raises `FrameError` for a command too many.
+        Raises `FrameError` for an excess command.
         """
         match frame:
             case protocol.TypingStarted() | protocol.TypingStopped():
@@ -64,5 +64,5 @@ class SocketBuckets:
         return True
 
     def strike(self) -> bool:
-        """Counts a refused frame; False when the socket has had its last."""
+        """Counts a refused frame; False if the socket must be closed."""
         return self._strikes.take()

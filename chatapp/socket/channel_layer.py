@@ -1,9 +1,9 @@
-"""The channel layer between processes: channels_redis' Pub/Sub, whose sockets outlive Redis.
+"""The channel layer between processes: channels_redis' Pub/Sub, whose sockets survive a Redis outage.
 
-It carries what has changed, never the tokens of a reply. While Redis cannot be reached, sockets open and stay open,
-events still reach the sockets of the process that sends them, and those for others wait. One task per process listens
-and subscribes again when Redis is back; then every socket here gets a `news.missed` event, because what others said
-meanwhile is lost to it.
+It carries what has changed, never the tokens of a reply. While Redis is unreachable, sockets open and stay open, events
+still reach the sockets of the sending process, and events for other processes wait. One task per process listens and
+subscribes again when Redis is back; then every socket here gets a `news.missed` event, because it has missed the events
+of other processes.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 NEWS_MISSED = {"type": "news.missed"}
 NEWS_SPREAD_SECONDS = 1.0
-"""Every socket reads its conversation again; not all in the same instant."""
+"""All sockets read their conversations again, spread over this time."""
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 1.0
@@ -32,19 +32,19 @@ COMMAND_SECONDS = 1.5
 POLL_SECONDS = 1.0
 HEALTH_CHECK_SECONDS = 5
 SILENT_SECONDS = 5.0
-"""Without an answer to a health check for so long, the connection is dead."""
+"""A connection without an answer to a health check for this long is dead."""
 
 PUBLISHERS = 10
 MAX_UNSENT = 1_000
 MAX_UNSENT_BYTES = 8 * 1024 * 1024
-"""Of events that wait for Redis; the oldest are dropped first."""
+"""The limit of events that wait for Redis; the oldest are dropped first."""
 
 MAX_NAMES_AT_ONCE = 500
 LOST = (RedisError, OSError, TimeoutError)
 
 
 class SteadyPubSubLayer(RedisPubSubChannelLayer):
-    """`hosts` as channels_redis takes them; timeouts, retries and pools are set here."""
+    """`hosts` is as in channels_redis; timeouts, retries and pools are set here."""
 
     def _get_layer(self) -> "_LoopLayer":
         loop = asyncio.get_running_loop()
@@ -61,7 +61,7 @@ class _LoopLayer(RedisPubSubLoopLayer):
         self._shards = [SteadyShard(host, self) for host in decode_hosts(hosts)]  # type: ignore[misc]
 
     def deliver(self, name: str, data: bytes) -> None:
-        """To the channel, or to the channels of the group, that this process has."""
+        """Delivers to the channel, or to the group's channels, in this process."""
         for channel in (name, *self.groups.get(name, ())):
             if channel in self.channels:
                 self.channels[channel].put_nowait(data)
@@ -73,14 +73,14 @@ class _LoopLayer(RedisPubSubLoopLayer):
 
 
 class SteadyShard:
-    """One Redis: a connection that listens, and a small pool that publishes. Nothing here raises for Redis' sake."""
+    """One Redis: a connection that listens, and a small pool that publishes. Nothing here raises because of Redis."""
 
     def __init__(self, host: dict[str, Any], layer: _LoopLayer) -> None:
         self._layer = layer
         own = {"socket_connect_timeout": COMMAND_SECONDS, "health_check_interval": HEALTH_CHECK_SECONDS}
-        # A blocking read has no time limit of its own: health checks find a dead peer.
+        # A blocking read has no timeout: health checks detect a dead peer.
         self._listening = {**host, **own, "socket_timeout": None, "retry": Retry(NoBackoff(), 0)}
-        # One more try, for a connection that was left over from before a restart.
+        # One retry, for a connection from before a restart.
         self._publishing = {
             **host,
             **own,
@@ -149,7 +149,7 @@ class SteadyShard:
         return True
 
     async def _command(self, command: str, names: Iterable[str]) -> None:
-        """On the listening connection, where there is one; a new one subscribes to all that is wanted anyway."""
+        """Runs it on the listening connection, if there is one; a new connection subscribes to everything anyway."""
         async with self._commands:
             pubsub = self._pubsub
             if pubsub is None:
@@ -177,7 +177,7 @@ class SteadyShard:
 
     async def _connect(self) -> None:
         pubsub = self._client("listen", self._listening).pubsub()
-        # The first is nobody's: a connection without any subscription cannot be listened on.
+        # The first subscription is a dummy: a connection without any subscription cannot be listened on.
         names = [f"{self._layer.prefix}__listener__", *self._wanted]
         try:
             async with asyncio.timeout(2 * COMMAND_SECONDS):
@@ -209,7 +209,7 @@ class SteadyShard:
             raise ConnectionError("no answer")
         finally:
             self._pubsub = None
-            # What was still on its way on this connection comes on no other.
+            # Messages that were in flight on this connection are lost.
             self._echoes.clear()
             await pubsub.aclose()
 
@@ -221,7 +221,7 @@ class SteadyShard:
         self._layer.deliver(name, data)
 
     async def _publish_unsent(self) -> None:
-        """What waited for Redis. The sockets of this process have it already."""
+        """Publishes events that waited for Redis. The sockets of this process have them already."""
         while self._unsent:
             name, data = self._unsent[0]
             if name in self._wanted:

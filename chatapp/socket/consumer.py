@@ -1,4 +1,4 @@
-"""The one socket of a tab: a frame comes in, a service is called, a frame goes out."""
+"""The consumer of a tab's socket: a frame comes in, a service is called, a frame goes out."""
 
 import logging
 from collections import OrderedDict
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class ChatConsumer(SignedInSocket):
-    """Handlers return soon: what takes long runs in tasks of the readers and reports, or of the process."""
+    """Handlers return soon: long work runs in tasks of the readers and reports, or of the process."""
 
     async def begin(self) -> None:
         self.opened: OrderedDict[UUID, None] = OrderedDict()
@@ -74,7 +74,7 @@ class ChatConsumer(SignedInSocket):
                 await self.command(frame)
 
     async def command(self, frame: protocol.ClientFrame) -> None:
-        """What a button asks of a reply, or of a message that waits."""
+        """The commands of buttons on a reply or on a waiting message."""
         match frame:
             case protocol.QueueWithdraw():
                 await self.send_frame(await actions.withdraw(self.user, frame.message_id))
@@ -92,8 +92,8 @@ class ChatConsumer(SignedInSocket):
             await self.send_frame(state)
             self.warmth.note_opened(Draft(assistant_id=state.assistant.id))
             return
-        # First the group, then the state: what happens in between is heard, and taken after this. Events count only
-        # for what stands in `opened`, where nothing gets before it is known to be the user's own.
+        # First the group, then the state: events in between are received, and handled after this. Events count only
+        # for conversations in `opened`, which holds only those known to be the user's own.
         group = events.conversation_group(frame.conversation_id)
         await self.channel_layer.group_add(group, self.channel_name)
         try:
@@ -109,7 +109,7 @@ class ChatConsumer(SignedInSocket):
         if frame.cursor is None and opened.state.reply is None:
             self.warmth.note_opened(draft)
         else:
-            # Nobody came: a connection came back, or a reply is being written, whose own request warms the prefix.
+            # No new visit: a connection came back, or a reply is being written, whose own request warms the prefix.
             self.warmth.refresh(draft)
 
     async def show(self, opened: conversation_states.Opened) -> None:
@@ -119,7 +119,7 @@ class ChatConsumer(SignedInSocket):
             await self.readers.resume(opened.log, after_seq=opened.after_seq)
 
     async def begin_anew(self, conversation_id: UUID, reply_id: UUID) -> None:
-        """The frames of a reply do not lead on from what this socket has: the state, and then the rest or the end."""
+        """Sends the state and then the rest or the end: a reply's frames cannot continue from this socket's cursor."""
         if conversation_id not in self.opened:
             return
         try:
@@ -135,7 +135,7 @@ class ChatConsumer(SignedInSocket):
             await self.send_frame(end)
 
     async def select(self, frame: protocol.BranchSelect) -> None:
-        """The other tabs hear of it and open anew; this one is shown the branch at once."""
+        """Other tabs get an event and open the conversation again; this one gets the branch at once."""
         await actions.select_branch(self.user, frame.conversation_id, frame.message_id)
         self.watch.forget(frame.conversation_id)
         await self.open(protocol.ConversationOpen(conversation_id=frame.conversation_id, cursor=frame.cursor))
@@ -154,7 +154,7 @@ class ChatConsumer(SignedInSocket):
             await self.read_reply(conversation_id, sent.reply.pk)
 
     async def read_reply(self, conversation_id: UUID, reply_id: UUID) -> None:
-        """From its beginning; a short one may have ended before its news is taken, and its log may be gone."""
+        """Reads a reply from its beginning; a short one may have ended already, and its log may be gone."""
         log = await resume.log_for(reply_id, user_id=self.user.pk)
         if log is not None:
             self.readers.start(log)
@@ -173,7 +173,7 @@ class ChatConsumer(SignedInSocket):
             await self.read_reply(conversation_id, UUID(event["reply_id"]))
 
     async def reply_lost(self, event: dict[str, Any]) -> None:
-        """What `begin_anew` could not do at once."""
+        """Does what `begin_anew` could not do at once."""
         await self.begin_anew(UUID(event["conversation_id"]), UUID(event["reply_id"]))
 
     async def conversation_updated(self, event: events.ConversationEvent) -> None:
@@ -181,7 +181,7 @@ class ChatConsumer(SignedInSocket):
         self.watch.forget(conversation_id)
         is_open = conversation_id in self.opened
         await self.send_text(event["frame"] if is_open else event["light_frame"])
-        # While a reply is written its own request warms the prefix, and reading all of it would be in its way.
+        # While a reply is written, its own request warms the prefix, and reading the whole prompt would delay it.
         is_written = event["is_written"] or registry.is_writing_in(conversation_id)
         if is_open and not is_written:
             self.warmth.refresh(Draft(conversation_id=conversation_id), version=event["version"])
@@ -194,12 +194,12 @@ class ChatConsumer(SignedInSocket):
         await self.send_frame(protocol.ConversationUpdated(conversation=conversations.deleted_view(conversation_id)))
 
     async def news_missed(self, event: dict[str, Any]) -> None:
-        """The channel layer was away."""
+        """The channel layer was unavailable."""
         await self.is_signed_in(max_age_seconds=0)
         await self.read_again(event)
 
     async def read_again(self, event: dict[str, Any]) -> None:
-        """What the page shows; a reply that it reads comes to its end first."""
+        """Sends what the page shows again, after the end of any reply that it reads."""
         if self.is_reading:
             self.make_up_news()
         elif self.opened and not self.is_closing:
@@ -209,7 +209,7 @@ class ChatConsumer(SignedInSocket):
         await self.is_signed_in(max_age_seconds=0)
 
     async def subscribe(self, conversation_id: UUID) -> None:
-        """Hears of this conversation from now on; beyond the bound, no longer of the one opened longest ago."""
+        """Subscribes to this conversation; beyond the limit, drops the one opened longest ago."""
         if conversation_id not in self.opened:
             await self.channel_layer.group_add(events.conversation_group(conversation_id), self.channel_name)
         self.opened[conversation_id] = None

@@ -1,4 +1,4 @@
-"""The state of a conversation for a socket that opens it."""
+"""Builds the state of a conversation for a socket that opens it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from chatapp.socket.history import HistoryPart
 from warmcache.background.database import in_database_thread
 
 LOOKS = 3
-"""At rows and log together. Bounded, as the end of a row may have been lost: then the log alone tells it."""
+"""Attempts to read rows and log consistently. Bounded, because a row may lack its end: then only the log has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """The frame to send, and the log to follow behind it from `after_seq` on, if there is one."""
+    """The frame to send, and the log to follow after it from `after_seq`, if there is one."""
 
     state: ConversationState
     log: ReplyLog | None
@@ -31,7 +31,7 @@ class Opened:
 
     @property
     def has_left_behind(self) -> bool:
-        """Whether something waits for a turn that no end of a reply will bring."""
+        """Whether a message waits although no reply runs whose end would send it."""
         conversation = self.state.conversation
         waits = conversation is not None and any(not queued.is_held for queued in conversation.queue)
         return waits and self.state.reply is None
@@ -41,18 +41,18 @@ class Opened:
 class _Loaded:
     conversation: Conversation
     tree: MessageTree
-    """Without what is said in it."""
+    """Without content."""
     part: HistoryPart
     streaming: Message | None
-    """Whole, as far as its row has it."""
+    """With its content, as far as its row has it."""
     queue: Sequence[QueuedView]
 
 
 async def open_conversation(user: User, conversation_id: UUID, cursor: Cursor | None) -> Opened:
-    """Everything a socket needs to go on: reload, reconnect and a second tab all come here. Of the messages it has
-    the newest; a page asks for earlier ones.
+    """Everything that a socket needs, for a reload, a reconnect and a second tab alike. It has the newest messages; a
+    page asks for earlier ones.
 
-    With a cursor in the running reply's own epoch only the gap follows, as frames; otherwise the snapshot is whole.
+    With a cursor in the running reply's own epoch only the missed frames follow; otherwise the snapshot is complete.
     """
     for _ in range(LOOKS):
         loaded = await in_database_thread(_load, user, conversation_id)
@@ -60,7 +60,7 @@ async def open_conversation(user: User, conversation_id: UUID, cursor: Cursor | 
         place = await resume.place_for(cursor, loaded.tree.messages, running)
         if running is None or not running.is_finished:
             break
-        # It ended between the query and now. Its row is written before its log ends: the next look finds the end.
+        # It ended after the query. Its row is written before its log ends, so the next attempt finds the end.
     return Opened(
         state=ConversationState(
             conversation=conversation_view(loaded.conversation, loaded.queue),
@@ -76,7 +76,7 @@ async def open_conversation(user: User, conversation_id: UUID, cursor: Cursor | 
 
 
 async def end_of(user: User, reply_id: UUID) -> ReplyFinished | None:
-    """The end of a reply for a reader whose log has none; None while it is being written."""
+    """The end of a reply, for a reader whose log has no end; None while the reply is being written."""
     reply = await in_database_thread(access.reply_for_user, user, reply_id)
     if reply.status == Message.Status.STREAMING:
         return None
@@ -84,7 +84,7 @@ async def end_of(user: User, reply_id: UUID) -> ReplyFinished | None:
 
 
 async def open_new_chat(user: User, assistant_id: int | None) -> ConversationState:
-    """The empty state of a chat that has not begun."""
+    """The empty state of a new chat."""
     assistant: Assistant = await in_database_thread(access.assistant_for_user, user, assistant_id)
     return ConversationState(
         conversation=None, assistant=assistant_view(assistant), messages=[], earlier=0, reply=None, recovered=False
@@ -114,7 +114,7 @@ def _load(user: User, conversation_id: UUID) -> _Loaded:
 
 
 def _streaming(tree: MessageTree, part: HistoryPart) -> Message | None:
-    """The running reply; none where it has ended since the tree was read."""
+    """The running reply; None if it has ended since the tree was read."""
     outlined = resume.streaming_in(tree.messages)
     if outlined is None:
         return None

@@ -1,6 +1,6 @@
-"""A conversation's messages, a part at a time: the newest when it is opened, earlier ones as the reader scrolls up.
+"""Reads a conversation's messages in parts: the newest when it is opened, earlier ones as the reader scrolls up.
 
-How a branch runs is read without what is said on it. Content is read only of the messages that are sent.
+The structure of a branch is read without content. Content is read only for the messages that are sent.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,15 +22,15 @@ from chatapp.replies import rows as reply_rows
 from chatapp.replies.content import block_views
 
 PART_MESSAGES = 50
-"""At most so many messages at once: more of them cost a browser more than they show."""
+"""The most messages in one part: more would cost a browser more than they show."""
 
 PART_BYTES = 128 * 1024
-"""At most so many bytes of text at once, but for a single message that is larger."""
+"""The most bytes of text in one part, except for a single larger message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryPart:
-    """Messages that follow one another, and how many of their branch stand before and behind them."""
+    """Consecutive messages of a branch, and how many messages of the branch are before and after them."""
 
     messages: Sequence[MessageView]
     rows: Mapping[UUID, Message]
@@ -45,7 +45,7 @@ def newest(conversation: Conversation, tree: MessageTree) -> HistoryPart:
 
 
 def load(user: User, frame: HistoryLoad) -> HistoryPage:
-    """The part that a page asks for; raises `access.NotFound` for what is not the user's or not in that conversation.
+    """The part that a page asks for; raises `access.NotFound` if it is not the user's or not in that conversation.
 
     Called in a database thread.
     """
@@ -92,7 +92,7 @@ def message_view(message: Message, siblings: Sequence[UUID]) -> MessageView:
 
 
 class ByteLength(Func):
-    """Of a text, as UTF-8."""
+    """The length of a text in UTF-8 bytes."""
 
     function = "OCTET_LENGTH"
     output_field = IntegerField()
@@ -110,7 +110,7 @@ def _anchor_of(frame: HistoryLoad) -> UUID:
 
 
 def _branch_with(message_id: UUID, conversation: Conversation, tree: MessageTree) -> list[UUID]:
-    """The shown branch where the message is on it, else the one through the message."""
+    """The shown branch if the message is on it, else the branch through the message."""
     if message_id not in tree:
         raise access.NotFound("message")
     shown = _ids(tree.branch_through(conversation.branch_id))
@@ -118,7 +118,7 @@ def _branch_with(message_id: UUID, conversation: Conversation, tree: MessageTree
 
 
 def _reach(frame: HistoryLoad, branch: Sequence[UUID], *, place: int) -> tuple[int, int]:
-    """Where the part begins and ends on the branch."""
+    """The start and end index of the part on the branch."""
     if frame.before is not None:
         return place - _reach_back(branch[:place]), place
     if frame.after is not None:
@@ -128,12 +128,12 @@ def _reach(frame: HistoryLoad, branch: Sequence[UUID], *, place: int) -> tuple[i
 
 
 def _reach_back(branch: Sequence[UUID], max_messages: int = PART_MESSAGES, max_bytes: int = PART_BYTES) -> int:
-    """How many messages at the end fit."""
+    """How many messages at the end of the branch fit into a part."""
     return _reach_on(branch[: -max_messages - 1 : -1], max_messages, max_bytes)
 
 
 def _reach_on(branch: Sequence[UUID], max_messages: int = PART_MESSAGES, max_bytes: int = PART_BYTES) -> int:
-    """How many messages at the beginning fit; at least one, where there is one."""
+    """How many messages at the beginning of the branch fit; at least one if there is any."""
     candidates = branch[:max_messages]
     sizes = _sizes_of(candidates)
     total = 0
@@ -145,7 +145,7 @@ def _reach_on(branch: Sequence[UUID], max_messages: int = PART_MESSAGES, max_byt
 
 
 def _sizes_of(message_ids: Sequence[UUID]) -> dict[UUID, int]:
-    """What each will take, about, without reading it: a reply is sent as blocks and as text."""
+    """The approximate size of each message, without reading it: a reply is sent as blocks and as text."""
     said = ByteLength("text")
     of_reply = said + ByteLength(Cast("content", TextField()))
     size = Case(When(role=Message.Role.ASSISTANT, then=of_reply), default=said, output_field=IntegerField())
@@ -155,7 +155,7 @@ def _sizes_of(message_ids: Sequence[UUID]) -> dict[UUID, int]:
 
 def _part(branch: Sequence[UUID], tree: MessageTree, *, start: int, end: int) -> HistoryPart:
     rows = Message.objects.in_bulk(branch[start:end])
-    # What was deleted since the outline was read is left out.
+    # Messages deleted since the outline was read are left out.
     shown = [rows[message_id] for message_id in branch[start:end] if message_id in rows]
     return HistoryPart(
         messages=[message_view(row, tree.siblings(row.pk)) for row in shown],

@@ -1,7 +1,7 @@
-"""One socket's work, in order, beside the taking of frames.
+"""A queue for one socket's work, done in order while the socket goes on receiving frames.
 
-What a frame asks for may wait for the database. The next frame must not: an ack or a ping behind it would come too
-late, and Daphne would pile up everything that follows.
+Work on a frame may wait for the database. Receiving the next frame must not: an ack or a ping would be handled too
+late, and Daphne would buffer everything that follows.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ Job = Callable[[], Awaitable[None]]
 
 
 class Lane:
-    """Runs jobs one after the other. A job answers for its own errors. Costs no task while there is nothing to do."""
+    """Runs jobs one after the other. A job handles its own errors. There is no task while there is nothing to do."""
 
     def __init__(self, name: str) -> None:
         self._tasks = TaskOwner(name)
@@ -33,7 +33,7 @@ class Lane:
             self._tasks.spawn(self._run(), name="jobs")
 
     async def caught_up(self, *, timeout_seconds: float) -> None:
-        """Returns when all that was put so far is done, at the latest after the time."""
+        """Returns when all jobs put so far are done, or after the timeout."""
         if not len(self):
             return
         done = asyncio.Event()
@@ -44,7 +44,7 @@ class Lane:
             return
 
     async def close(self, *, timeout_seconds: float) -> None:
-        """Lets what was put be done, for so long; then cancels."""
+        """Lets the jobs finish for this long, then cancels them."""
         await self._tasks.join(timeout_seconds=timeout_seconds)
         self._jobs.clear()
         await self._tasks.close()

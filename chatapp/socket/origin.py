@@ -1,4 +1,4 @@
-"""Which pages may open a socket: those of this very site. Others get HTTP 403, before any socket exists."""
+"""The origin check of sockets: only this site's own pages may open one. Others get HTTP 403, before a socket exists."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -12,7 +12,7 @@ WEB_SCHEMES = {"ws": "http", "wss": "https"}
 
 
 class SameOriginOnly:
-    """Takes a WebSocket only if its Origin is the site's own or one of CSRF_TRUSTED_ORIGINS.
+    """Accepts a WebSocket only if its Origin is the site's own or one of CSRF_TRUSTED_ORIGINS.
 
     The whole origin counts, port and scheme included; a missing or `null` Origin is refused.
     """
@@ -31,7 +31,7 @@ class SameOriginOnly:
 
 
 def is_allowed_origin(origin: str, *, host: str, scheme: str) -> bool:
-    """`origin` against the request's Host (which must be an allowed one), or against the trusted origins."""
+    """Compares `origin` with the request's Host, which must be an allowed one, and with the trusted origins."""
     if is_trusted_origin(origin):
         return True
     domain, _ = split_domain_port(host)
@@ -41,7 +41,7 @@ def is_allowed_origin(origin: str, *, host: str, scheme: str) -> bool:
 
 
 def is_trusted_origin(origin: str) -> bool:
-    """One of CSRF_TRUSTED_ORIGINS, which may hold a wildcard, `https://*.example.com`, as it may for forms."""
+    """Whether it matches CSRF_TRUSTED_ORIGINS, which may contain a wildcard, `https://*.example.com`, as for forms."""
     if origin in settings.CSRF_TRUSTED_ORIGINS:
         return True
     scheme, separator, host = origin.partition("://")

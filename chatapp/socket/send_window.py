@@ -1,7 +1,7 @@
-"""How far a page may lag behind what it is sent of replies: the window that its `reply.seen` frames move.
+"""Flow control of replies: how far a page may lag behind. Its `reply.seen` frames move the window.
 
-A page that reads acknowledges every `ack_bytes` or `ack_interval_ms`. One that has stopped doing so is sent no more
-than the window; the reply's log keeps the rest. A client that never acknowledges is held back by the connection alone.
+A reading page acknowledges every `ack_bytes` or `ack_interval_ms`. If it stops, it is sent no more than the window;
+the reply's log keeps the rest. A client that never acknowledges is limited only by the connection.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from chatapp.protocol.limits import ACK_BYTES, LATE_SECONDS, TOO_SLOW_SECONDS, W
 
 
 class SendWindow:
-    """One socket's. All times are those of `clock`, in seconds."""
+    """The window of one socket. All times are those of `clock`, in seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -24,16 +24,16 @@ class SendWindow:
 
     @property
     def is_open(self) -> bool:
-        """Whether another frame may go.
+        """Whether another frame may be sent.
 
-        Less than `ack_bytes` may lie there for long: in a hidden tab the timer that sends the rest of the acks sleeps.
+        Less than `ack_bytes` may stay unacknowledged for long: in a hidden tab the timer for the last acks sleeps.
         """
         if not self._acks or self._unacked_bytes <= ACK_BYTES:
             return True
         return self._unacked_bytes <= WINDOW_BYTES and self._late_for() < LATE_SECONDS
 
     def sent(self, reply_id: UUID, seq: int, size_bytes: int) -> None:
-        """A frame of a reply went out. Counted only for a page that acknowledges at all."""
+        """Counts a sent frame of a reply, but only for a page that acknowledges at all."""
         if self._acks:
             self._unacked.append((reply_id, seq, size_bytes, self._clock()))
             self._unacked_bytes += size_bytes
@@ -46,11 +46,11 @@ class SendWindow:
             self._replace(left)
 
     def clear(self) -> None:
-        """The page begins anew, with a whole state."""
+        """Empties the window, because the page starts again with a complete state."""
         self._replace(deque())
 
     async def has_room(self) -> bool:
-        """Waits until another frame may go; False where the page has let the server wait for too long."""
+        """Waits until another frame may be sent; False if the page has not acknowledged for too long."""
         while not self.is_open:
             patience = TOO_SLOW_SECONDS - self._late_for()
             if patience <= 0:

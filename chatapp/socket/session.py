@@ -1,4 +1,4 @@
-"""A signed-in socket: who is at the other end, which frames it may send, what it is refused."""
+"""The base of the consumer: authenticates the socket, checks and limits its frames, and queues their work."""
 
 import asyncio
 import itertools
@@ -32,31 +32,31 @@ from warmcache.conf import get_config
 logger = logging.getLogger(__name__)
 
 SESSION_CHECK_SECONDS = 60.0
-"""A session that ended elsewhere without telling us is noticed this long after the last look, at the next command,
-ping or event. Typing and acks are not held up by it."""
+"""If a session ended without an event, the next command, ping or event this long after the last check notices it.
+Typing and acks do not wait for the check."""
 
 PONG_SECONDS = 1.0
-"""A `pong` tells that all before its `ping` is done, but a page must not take a slow database for a dead server."""
+"""A `pong` waits for the work before its `ping` at most this long: a slow database must not look like a dead server."""
 
 LAST_WORK_SECONDS = 5.0
-"""What a browser sent just before it went away is still done, for so long."""
+"""Time to finish what a browser sent just before it disconnected."""
 
 MAKE_UP_SECONDS = 2.0
-"""After the database did not answer, until what it was asked for is asked for again."""
+"""Pause before work is retried after a database failure."""
 
 LIFETIME_SECONDS = 12 * 3600.0
-"""Of a socket, give or take a tenth, so that those of one restart do not end together. A page of yesterday comes back
-with today's timings, to whatever process has the fewest."""
+"""The lifetime of a socket, plus or minus a tenth, so that the sockets of one restart do not end together. An old page
+reconnects with the current timings, to whatever process has the fewest sockets."""
 
 LAST_REPLY_SECONDS = 5.0
-"""Between looks whether a socket that is due still reads a reply."""
+"""Time between checks whether an expired socket still reads a reply."""
 
 HINTS = protocol.TypingStarted | protocol.TypingStopped | protocol.ReplySeen
 TAKEN_WHILE_DRAINING = protocol.ConversationOpen | protocol.ReplyStop | protocol.ReplySeen | protocol.Ping
 
 
 class SignedInSocket(AsyncWebsocketConsumer):
-    """The frame of `ChatConsumer`: it opens for a signed-in user and hands on every frame it can take.
+    """The base of `ChatConsumer`: opens for a signed-in user and passes on every valid frame.
 
     Frames are read at once and their work is done in a lane, so that acks and pings never wait for a database.
     """
@@ -85,14 +85,14 @@ class SignedInSocket(AsyncWebsocketConsumer):
         """Called once, when the socket is gone."""
 
     async def take(self, frame: protocol.ClientFrame) -> None:
-        """Takes a frame; raises `FrameError` or `access.NotFound` for what is refused."""
+        """Handles a frame; raises `FrameError` or `access.NotFound` if it is refused."""
 
     async def read_again(self, event: dict[str, Any]) -> None:
-        """Something has happened that this socket was not told of: shows what there is now."""
+        """This socket has missed events: sends the current state."""
 
     @property
     def is_working(self) -> bool:
-        """Whether something that its person asked for is being done."""
+        """Whether work that its user asked for is in progress."""
         return len(self.lane) > 0
 
     @property
@@ -101,7 +101,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
         return False
 
     async def dispatch(self, message: dict[str, Any]) -> None:
-        """Without the base class's hop to the one shared thread: no database work of ours runs there."""
+        """Skips the base class's hop to the one shared thread: none of our database work runs there."""
         handler = getattr(self, get_handler_name(message))
         if message["type"].startswith("websocket."):
             await handler(message)
@@ -111,7 +111,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
             self.lane.put(partial(self.hear, handler, message))
 
     async def hear(self, handler: Callable[[dict[str, Any]], Awaitable[None]], event: dict[str, Any]) -> None:
-        """An event of the channel layer. What it speaks of may be gone by now, which is not worth the socket."""
+        """Handles a channel-layer event. What it names may be deleted by now, which must not close the socket."""
         try:
             if await self.is_signed_in(max_age_seconds=SESSION_CHECK_SECONDS):
                 await handler(event)
@@ -127,7 +127,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
         self.make_up("news", partial(self.hear, self.read_again, {"type": "news.missed"}))
 
     def make_up(self, key: object, job: Job) -> None:
-        """Does `job` in its turn, a little later; once for a key, however often it is asked."""
+        """Retries `job` a little later, in the lane; once per key, however often it is called."""
         self.to_make_up[key] = job
         if self.make_up_timer is None and not (self.is_closing or self.is_gone):
             self.make_up_timer = asyncio.get_running_loop().call_later(MAKE_UP_SECONDS, self._make_up_now)
@@ -164,7 +164,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
         self.lifetime_timer = asyncio.get_running_loop().call_later(seconds, self._grow_old)
 
     def _grow_old(self) -> None:
-        """A reply is heard to its end before the socket ends."""
+        """Closes the expired socket, but not before the end of a reply that it reads."""
         if self.is_reading:
             self._live_for(LAST_REPLY_SECONDS)
         elif not self.is_closing:
@@ -182,7 +182,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
             await self.end()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Never waits for what a frame asks for."""
+        """Never waits for the work that a frame asks for."""
         if not self.is_ready or self.is_closing:
             return
         if not self.buckets.admits_another():
@@ -199,7 +199,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
                 await self.close(protocol.CLOSE_ABUSE)
 
     def sort(self, frame: protocol.ClientFrame) -> None:
-        """Does at once what costs nothing, and puts the rest into the lane."""
+        """Does at once what costs nothing and queues the rest in the lane."""
         if isinstance(frame, protocol.ReplySeen):
             self.window.seen(frame.reply_id, frame.seq)
         if health.draining.is_set() and not isinstance(frame, TAKEN_WHILE_DRAINING):
@@ -243,7 +243,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
         await self.send_frame(protocol.Pong())
 
     async def may_still(self, frame: protocol.ClientFrame) -> bool:
-        """Whether the session holds; hints go without a look, so that a key press costs no query."""
+        """Whether the session is still valid; hints are not checked, so that a key press costs no query."""
         if isinstance(frame, HINTS):
             return True
         return await self.is_signed_in(max_age_seconds=SESSION_CHECK_SECONDS)
@@ -260,9 +260,9 @@ class SignedInSocket(AsyncWebsocketConsumer):
         return await self.send_text(protocol.encode(frame))
 
     async def send_text(self, text: str) -> int:
-        """As `send_frame`, for a frame that was encoded once for all who get it.
+        """As `send_frame`, for a frame that was encoded once for all its receivers.
 
-        Everything that a page is sent goes through here, and no WebSocket message is larger than `MAX_SENT_BYTES`.
+        Everything sent to a page goes through here, and no WebSocket message is larger than `MAX_SENT_BYTES`.
         """
         texts = [] if self.is_closing else protocol.parts_of(text, number=next(self.frame_numbers))
         for part in texts:
@@ -271,11 +271,11 @@ class SignedInSocket(AsyncWebsocketConsumer):
             try:
                 await self.send(text_data=part)
             except (Disconnected, OSError):
-                self.is_closing = True  # gone before it said so: a tab was closed
+                self.is_closing = True  # the peer left without a close frame: a tab was closed
         return sum(map(len, texts))
 
     async def send_reply_frame(self, frame: protocol.ServerFrame, text: str) -> None:
-        """As `send_text`, for what the page acknowledges: waits also where the page shows it slowly."""
+        """As `send_text`, for frames that the page acknowledges: also waits if the page shows them slowly."""
         if not self.is_closing and not await self.window.has_room():
             await self.close(protocol.CLOSE_TOO_SLOW)
         size_bytes = await self.send_text(text)
@@ -283,12 +283,12 @@ class SignedInSocket(AsyncWebsocketConsumer):
             self.window.sent(frame.reply_id, frame.seq, size_bytes)
 
     async def close(self, code: int | None = None, reason: str | None = None) -> None:
-        """From here on nothing is taken and nothing is sent, however long the browser takes to say goodbye."""
+        """From now on nothing is received or sent, however long the browser's close handshake takes."""
         self.is_closing = True
         await super().close(code=code, reason=reason)
 
     async def is_signed_in(self, *, max_age_seconds: float) -> bool:
-        """Reads the session again if the last look is older; closes the socket where it has ended."""
+        """Reads the session again if the last check is older; closes the socket if the session has ended."""
         if self.is_closing:
             return False
         if time.monotonic() - self.session_checked_at <= max_age_seconds:

@@ -1,7 +1,7 @@
-"""The import map: lets unbundled ES modules be served under hashed names.
+"""The import map, which lets unbundled ES modules be served under hashed names.
 
 Modules import each other by relative paths with the extension, so that Node can run the same files. The manifest
-storage does not rewrite those lines, so the map leads from each plain URL to the hashed one.
+storage does not rewrite those imports, so the map resolves each plain URL to the hashed one.
 """
 
 import json
@@ -18,28 +18,28 @@ from django.utils.safestring import SafeString, mark_safe
 register = template.Library()
 
 MODULES_FOLDER = "js/"
-# Bare names for the npm packages, with the file of each that a browser can load as it is.
+# Bare names of the npm packages, with the file of each that a browser can load directly.
 PACKAGES = {
     "dompurify": "npm/dompurify/purify.es.mjs",
     "highlight.js": "npm/highlight.js/es/highlight.min.js",
     "markdown-it": "npm/markdown-it/markdown-it.esm.min.mjs",
 }
-# The characters with which JSON could end a script element or begin a comment in it.
+# The characters by which JSON could end a script element or begin a comment in it.
 SCRIPT_ESCAPES = {ord("<"): "\\u003C", ord(">"): "\\u003E", ord("&"): "\\u0026"}
 
 
 @register.simple_tag(takes_context=True)
 def importmap(context: template.Context) -> SafeString:
-    """`<script type="importmap">` with the page's nonce. It has to stand before the first module script."""
+    """`<script type="importmap">` with the page's nonce. It must come before the first module script."""
     nonce = getattr(context.get("request"), "csp_nonce", None)
-    # Lazy and false until it is read, so only None means that there is none.
+    # The nonce is lazy, and false until it is read, so only None means that there is none.
     attribute = format_html(' nonce="{}"', nonce) if nonce is not None else ""
     return format_html('<script type="importmap"{}>{}</script>', attribute, _map_json(*_storage_state()))
 
 
 @register.simple_tag
 def modulepreloads() -> SafeString:
-    """Links that fetch all modules at once, instead of one import after the other; none while nothing is hashed."""
+    """Links that fetch all modules at once instead of one import after the other; empty if names are not hashed."""
     links = ((static(name),) for name in _module_names(*_storage_state()))
     return format_html_join("\n", '<link rel="modulepreload" href="{}">', links)
 
@@ -54,7 +54,7 @@ def _map_json(base_url: str, manifest_hash: str) -> SafeString:
     imports = {name: static(path) for name, path in PACKAGES.items()}
     for name in _module_names(base_url, manifest_hash):
         imports[base_url + name] = static(name)
-    # Our own file names, with what could end the script element escaped.
+    # Our own file names, with everything escaped that could end the script element.
     return mark_safe(json.dumps({"imports": imports}).translate(SCRIPT_ESCAPES))  # noqa: S308
 
 

@@ -1,7 +1,7 @@
-"""Counts edits of assistants and documents, so that what was read before one is known to be stale.
+"""Counts edits of assistants and documents, so that values read before an edit are known to be stale.
 
-In the assistant's row for all processes (`revision`), and in the memory of this one for those who ask no database: to
-them an edit in another process is known when their own time limit runs out.
+The count for all processes is in the assistant's row (`revision`). A second count is in this process's memory, for code
+that does not ask the database: it notices an edit in another process only when its own time limit expires.
 """
 
 from typing import Any
@@ -30,7 +30,7 @@ def watch() -> None:
 def _note(instance: Assistant | Document, **_: Any) -> None:
     assistant_id = instance.assistant_id if isinstance(instance, Document) else instance.pk
     Assistant.objects.filter(pk=assistant_id).update(revision=F("revision") + 1)
-    # What is read before the commit is still the old text.
+    # Whatever is read before the commit is still the old text.
     transaction.on_commit(_add_one)
 
 

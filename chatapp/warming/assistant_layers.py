@@ -1,4 +1,4 @@
-"""The layers that people share here: one per assistant."""
+"""The shared layers of the chat: one per assistant."""
 
 import functools
 
@@ -9,7 +9,7 @@ from warmcache.services import SharedLayer
 
 
 def listed() -> list[SharedLayer]:
-    """Every assistant's: what its documents and instructions add up to is read only when it is asked for."""
+    """One layer per assistant; its documents and instructions are read only when needed."""
     return [layer_of(pk, slug) for pk, slug in Assistant.objects.values_list("pk", "slug")]
 
 

@@ -1,4 +1,4 @@
-"""After a reply: lets warmcache decide, near expiry, whether its chat is kept warm until the person comes back."""
+"""Keeps a chat warm after a reply: near expiry, warmcache decides whether to refresh it until the person comes back."""
 
 import functools
 from uuid import UUID
@@ -9,12 +9,12 @@ from warmcache.core.prefix import PreparedPrompt
 
 
 def place_of(conversation_id: UUID) -> str:
-    """Where a person comes back to: a new request there cancels what is due."""
+    """The key of the place where a person comes back: a new request there cancels a planned refresh."""
     return f"conversation {conversation_id}"
 
 
 def expect(conversation_id: UUID, result: warmcache.Result, *, user_id: int, label: str) -> None:
-    """A reply has ended. The prompt is read again only if a warm-up is to be sent."""
+    """Plans the decision after a reply. The prompt is read again only if a warm-up is to be sent."""
     warmcache.schedule_refresh(
         place_of(conversation_id),
         functools.partial(_load, conversation_id),

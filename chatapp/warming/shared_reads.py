@@ -1,4 +1,4 @@
-"""Reads that several askers of one process share: the tabs of a person hear the same news at the same moment."""
+"""Single-flight reads within one process: a person's tabs get the same event at the same moment."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
@@ -15,14 +15,14 @@ class _Read:
 
 
 class SharedReads:
-    """One read at a time for each key. A key says all that an answer depends on, so that no answer is too old."""
+    """One read at a time for each key. A key includes everything that the answer depends on, so that none is stale."""
 
     def __init__(self) -> None:
         self._reads: dict[Hashable, _Read] = {}
 
     async def of(self, key: Hashable, read: Callable[[], Awaitable[T]]) -> T:
-        """What `read` gives: called now, or by whoever asked before and still waits. An asker that goes away does not
-        end it for the others; the last one does."""
+        """The result of `read`, which may already run for an earlier caller. A cancelled caller does not cancel the read
+        for the others; the last one does."""
         shared = self._reads.get(key)
         if shared is None or shared.task.done():
             shared = self._reads[key] = _Read(asyncio.ensure_future(read()))

@@ -1,4 +1,4 @@
-"""What a socket says of its person (opened, typing, attaching), turned into intents for warmcache."""
+"""Turns what a socket reports of its user (opened, typing, attaching) into intents for warmcache."""
 
 import time
 from collections import OrderedDict
@@ -18,10 +18,10 @@ from warmcache.core.intents import Intent
 from warmcache.core.prefix import Prefix, PreparedPrompt
 
 MAX_OUTLINES = 16
-"""Drafts that one socket may have open; the least recently used is forgotten."""
+"""Drafts that one socket may have open; the least recently used is dropped."""
 
 MAX_ATTACHED = 200
-"""Attachments that one socket is known to have named."""
+"""Attachments that are remembered as already named by one socket."""
 
 OUTLINE_LIFETIME_SECONDS = 60.0
 """An assistant edited in another process is noticed after this long at the latest."""
@@ -29,7 +29,7 @@ OUTLINE_LIFETIME_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """Where a person is writing: in a conversation, or to an assistant in a new chat."""
+    """The place where a person is writing: a conversation, or a new chat with an assistant."""
 
     conversation_id: UUID | None = None
     assistant_id: int | None = None
@@ -45,7 +45,7 @@ class _Outline:
 
 
 class TypingWatch:
-    """What one socket's drafts would send. Keeps outlines, so that most typing frames cost no SQL and no hashing."""
+    """The prompts of one socket's drafts. Keeps outlines, so that most typing frames cost no SQL and no hashing."""
 
     def __init__(self, user: User, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._user = user
@@ -58,19 +58,19 @@ class TypingWatch:
         return await self._consider(draft, Intent.ATTACH if self._names_new_attachment(draft) else Intent.TYPING, chars)
 
     async def note_opened(self, draft: Draft) -> warmcache.Attempt:
-        """The same for a chat that was just opened, where nothing is written yet."""
+        """The same for a chat that was just opened and has no draft yet."""
         return await self._consider(draft, Intent.OPEN, None)
 
     async def named(self, draft: Draft) -> Draft:
-        """The same draft with the default assistant's id where a new chat names none."""
+        """The same draft, with the default assistant's id if a new chat names none."""
         if draft.conversation_id is not None or draft.assistant_id is not None:
             return draft
         assistant = await in_database_thread(access.assistant_for_user, self._user, None)
         return replace(draft, assistant_id=assistant.pk)
 
     async def warmth(self, draft: Draft, *, version: int | None = None) -> warmcache.Warmth:
-        """What is believed of this draft's prefix now; decides nothing. `version`: what the conversation has come to,
-        where that is known already. Who asks for the same at the same time is answered together."""
+        """What is believed about this draft's prefix now; makes no decision. `version`: that of the conversation, if known
+        already. Equal requests at the same time share one answer."""
         known = self._known(draft)
         if known is None:
             edits = assistant_edits.count()
@@ -90,7 +90,7 @@ class TypingWatch:
         return await _reads.of((self._user.pk, draft, version), read)
 
     def forget(self, conversation_id: UUID) -> None:
-        """The conversation has grown or is gone."""
+        """Drops the outlines of a conversation that has grown or is deleted."""
         for draft in [d for d in self._outlines if d.conversation_id == conversation_id]:
             del self._outlines[draft]
 
@@ -113,7 +113,7 @@ class TypingWatch:
         return attempt
 
     def _names_new_attachment(self, draft: Draft) -> bool:
-        """Whether a frame is the first to name one of its attachments."""
+        """Whether this frame is the first that names one of its attachments."""
         new = [attachment_id for attachment_id in draft.attachment_ids if attachment_id not in self._attached]
         for attachment_id in new:
             self._attached[attachment_id] = None
@@ -142,7 +142,7 @@ class _Loaded:
     prompt: PreparedPrompt
     label: str
     ready: PreparedConversation | None = None
-    """Whose prompt it is, where nothing is attached."""
+    """The conversation whose prompt it is, if nothing is attached."""
 
 
 _reads = SharedReads()
@@ -159,7 +159,7 @@ def _load(user: User, draft: Draft) -> _Loaded:
 
 
 def _outline(loaded: _Loaded) -> Prefix:
-    """Hashes the prompt, once for all who show it here."""
+    """Hashes the prompt, once for all sockets of this process that show it."""
     ready = loaded.ready
     if ready is None:
         return warmcache.outline(loaded.prompt, label=loaded.label)

@@ -1,4 +1,4 @@
-"""Tells one socket how warm its drafts are: at once what is decided, later how a warm-up in flight ended."""
+"""Reports to one socket how warm its drafts are: decisions at once, and later the outcome of a warm-up in flight."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ STATES_WITH_END = {WarmthState.WARM, WarmthState.EXPIRING}
 class WarmthReports:
     """Sends a `warmth` frame only when something has changed since the last one for the same draft.
 
-    A count of tokens alone is no change: before a warm-up it is estimated, at its end it is the provider's.
+    A new token count alone is no change: it is estimated before a warm-up, and the provider's own at its end.
     """
 
     def __init__(self, send: Send, watch: TypingWatch) -> None:
@@ -37,12 +37,12 @@ class WarmthReports:
         self._awaited: set[Draft] = set()
 
     async def note_typing(self, draft: Draft, *, chars: int) -> None:
-        """Takes a typing frame; raises `access.NotFound` for what the user may not see."""
+        """Handles a typing frame; raises `access.NotFound` for what the user may not see."""
         draft = await self._watch.named(draft)
         await self._follow(draft, await self._watch.note_typing(draft, chars=chars))
 
     def note_opened(self, draft: Draft) -> None:
-        """Takes the opening of a chat, in a task: the prompt has to be read first."""
+        """Handles the opening of a chat, in a task: the prompt has to be read first."""
         self._tasks.spawn(self._report_opened(draft), name="opened")
 
     def refresh(self, draft: Draft, *, version: int | None = None) -> None:
@@ -56,7 +56,7 @@ class WarmthReports:
     async def _follow(self, draft: Draft, attempt: Attempt) -> None:
         last = self._last.get(draft)
         if last is not None and last.state is WarmthState.WARM and attempt.decision.reason is Reason.IN_FLIGHT:
-            # The look-up behind this may be older than the end that was reported meanwhile.
+            # This look-up may be older than an outcome that was reported in the meantime.
             await self._report(draft, await self._watch.warmth(draft))
             return
         await self._report(draft, attempt.warmth)
@@ -65,7 +65,7 @@ class WarmthReports:
             self._tasks.spawn(self._report_end(draft, attempt.finished), name="end of a warm-up")
 
     async def _report_opened(self, draft: Draft) -> None:
-        """To open a chat is a weak sign: where it is too weak, the badge shows what is believed and no refusal."""
+        """Opening a chat is a weak sign: if it is too weak, the badge shows the believed state instead of a refusal."""
         try:
             attempt = await self._watch.note_opened(draft)
             if attempt.finished is not None:
@@ -100,7 +100,7 @@ class WarmthReports:
 
 
 def _frame(draft: Draft, warmth: Warmth) -> WarmthFrame:
-    # A warm-up is in flight for a moment longer than what it wrote is believed in.
+    # A warm-up still counts as in flight for a moment after its write is believed to be warm.
     end = warmth.expires_at if warmth.state in STATES_WITH_END else None
     expires_at = None if end is None else datetime.fromtimestamp(end, tz=UTC)
     return WarmthFrame(

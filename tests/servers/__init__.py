@@ -1,7 +1,7 @@
-"""Real servers for tests: Redis, PostgreSQL, and this project's own. Each is a child that a test may kill."""
+"""Real servers for tests: Redis, PostgreSQL, and this project's own. Each is a child process that a test may kill."""
 
 PATIENCE_SECONDS = 90.0
-"""For whatever must happen: machines are busy, and only a test that fails waits for this."""
+"""The limit for anything that must happen: machines are busy, and only a failing test waits this long."""
 
 
 class MissingServerError(Exception):

@@ -19,7 +19,7 @@ from warmcache.upstream.simulator_process import SimulatorProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET_KEY = "a key for tests, the same in every process"
-# What a test must not inherit from the shell it is started in.
+# What a test must not inherit from the shell that starts it.
 FOREIGN = (
     "ALLOWED_HOSTS",
     "ANTHROPIC_API_KEY",
@@ -41,7 +41,7 @@ def clean_environment(**changes: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveUser:
-    """Somebody who is signed in already; `session_key` is the value of the `sessionid` cookie."""
+    """A user who is signed in already; `session_key` is the value of the `sessionid` cookie."""
 
     id: int
     username: str
@@ -65,7 +65,7 @@ class SimulatorControl:
         self.call("POST", "faults", fault)
 
     def release(self) -> None:
-        """Every call that stalls now goes on."""
+        """Lets every stalled call continue."""
         self.call("POST", "release")
 
     def script(self, **reply: Any) -> None:
@@ -92,12 +92,12 @@ class SimulatorControl:
 
 
 _templates: dict[tuple[str, ...], tuple[str, bytes]] = {}
-"""By the names of the users: what `prepare` said, and the SQLite database that it left. It takes seconds each time."""
+"""What `prepare` printed and the SQLite database that it left, by user names: preparing takes seconds each time."""
 
 
 class ChatServer:
-    """`manage.py serve` on a database of its own. Several on one database and Redis make a cluster: give the second
-    one the first as `beside`."""
+    """`manage.py serve` on a database of its own. For a cluster on one database and Redis, pass the first
+    server to the second one as `beside`."""
 
     def __init__(
         self,
@@ -180,7 +180,7 @@ class ChatServer:
         )
 
     def start(self) -> None:
-        """Returns once it serves. Also after `kill`, on the same port and database."""
+        """Returns once the server is ready. Works after `kill` too, on the same port and database."""
         serve = {
             "daphne": ["-W", "error::ResourceWarning", "manage.py", "serve"],
             "uvicorn": ["-m", "uvicorn", "chatapp.asgi:application", "--no-access-log"],
@@ -199,16 +199,16 @@ class ChatServer:
         raise AssertionError(f"the server did not start:\n{self.log}")
 
     def _take_down(self, lines: Iterable[str]) -> None:
-        # A server whose words nobody reads stands still once the pipe is full.
+        # A server blocks once its output pipe is full, so somebody must read it.
         for line in lines:
             self.log += line
 
     def kill(self) -> None:
-        """As a crash would: SIGKILL."""
+        """Ends the server with SIGKILL, like a crash."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> int:
-        """As an operator would: SIGTERM. Returns the exit code."""
+        """Ends the server with SIGTERM, as an operator would. Returns the exit code."""
         return self._end(signal.SIGTERM)
 
     def _end(self, signal_number: signal.Signals) -> int:
@@ -225,7 +225,7 @@ class ChatServer:
         return process.returncode
 
     def query(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """Looks into the server's database past the server; `?` stands for a parameter."""
+        """Queries the server's database directly; `?` stands for a parameter."""
         if self.database_url.startswith("sqlite"):
             with sqlite3.connect(self.database_url.removeprefix("sqlite:///"), timeout=PATIENCE_SECONDS) as connection:
                 return connection.execute(sql, parameters).fetchall()

@@ -1,4 +1,4 @@
-"""A wire that a test can spoil: latency, drip, cut, reset, half-open, refused. Loopback only, one thread of its own.
+"""A TCP proxy whose faults a test controls: latency, drip, cut, reset, half-open, refused. Loopback only, own thread.
 
 with FaultProxy(server.port) as wire:
     ... wire.url, wire.socket_url ...
@@ -24,10 +24,10 @@ DRIP_BYTES = 64
 
 
 class FaultProxy:
-    """Passes bytes on, both ways, as long as nothing is wrong. Its methods may be called from any thread."""
+    """Forwards bytes both ways until a fault is set. Its methods may be called from any thread."""
 
     def __init__(self, target: int | Path) -> None:
-        """To a port of this machine, or to the path of a Unix socket."""
+        """`target`: a port of this machine, or the path of a Unix socket."""
         self._target = target
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fault proxy", daemon=True)
@@ -39,7 +39,7 @@ class FaultProxy:
         self._server: asyncio.Server
         self.port = 0
         self.connections = 0
-        """Taken so far."""
+        """Connections accepted so far."""
 
     @property
     def url(self) -> str:
@@ -61,19 +61,19 @@ class FaultProxy:
         self._loop.close()
 
     def cut(self, *, stay_cut: bool = False) -> None:
-        """As when the network is gone: every connection is reset. With `stay_cut` new ones are, too, until `mend`."""
+        """Resets every connection, as a lost network does. With `stay_cut` it also resets new ones, until `mend`."""
         self._now(lambda: self._cut(stay_cut=stay_cut))
 
     def freeze(self) -> None:
-        """Half-open: connections stand, nothing passes either way, and neither end is told."""
+        """Half-open: connections stay open, nothing passes either way, and neither end is told."""
         self._now(lambda: self._flows.clear())
 
     def slow(self, *, latency_seconds: float = 0.0, bytes_per_second: int = 0) -> None:
-        """From now on each piece comes later, and no more than so many bytes a second pass each way (0: any)."""
+        """From now on each piece arrives later, at no more than `bytes_per_second` each way (0: no limit)."""
         self._now(lambda: self._set_pace(latency_seconds, bytes_per_second))
 
     def mend(self) -> None:
-        """All is well again; what was held back passes now."""
+        """Removes all faults; what was held back passes now."""
         self._now(self._mend)
 
     def _now(self, act: Callable[[], None]) -> None:
@@ -130,7 +130,7 @@ class FaultProxy:
         try:
             await asyncio.gather(self._pass_on(near_reader, far), self._pass_on(far_reader, near))
         except (OSError, asyncio.CancelledError):
-            # A stream server logs handlers that end cancelled as errors.
+            # A stream server logs cancelled handlers as errors.
             link.reset()
         finally:
             self._links.discard(link)
@@ -169,7 +169,7 @@ class _Link:
 
 
 def _reset(end: asyncio.StreamWriter) -> None:
-    """RST instead of a goodbye."""
+    """Ends the connection with a RST instead of a FIN."""
     raw = end.get_extra_info("socket")
     if raw is not None:
         with contextlib.suppress(OSError):

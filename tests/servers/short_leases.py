@@ -1,4 +1,4 @@
-"""The product's settings, with leases that a test can wait for the end of."""
+"""The product's settings, with leases short enough that a test can wait until they expire."""
 
 from chatapp.settings import *  # noqa: F403
 from chatapp.settings import WARMCACHE as PRODUCT

@@ -23,7 +23,7 @@ def connect(url: str, socket_url: str, *, cookie: str = "", **options: Any) -> w
     """A socket as the page of the site at `url` opens one; `options` are the library's own. It sends no pings."""
     headers = {"additional_headers": {"Cookie": cookie}} if cookie else {}
     patience = {"open_timeout": PATIENCE_SECONDS, "ping_interval": None}
-    # Who has no time to look at frames still takes them, whatever their size.
+    # A tab that does not read its frames yet still receives them, whatever their size.
     unbounded = {"max_queue": None, "max_size": None}
     return websockets.connect(
         socket_url, **{"origin": url, "proxy": None, **headers, **patience, **unbounded, **options}
@@ -31,7 +31,7 @@ def connect(url: str, socket_url: str, *, cookie: str = "", **options: Any) -> w
 
 
 class LiveTab:
-    """Writes to one assistant, as long as no other place is named. Keeps every frame that it has read in `frames`."""
+    """Writes to one assistant unless another place is named. Keeps every frame that it has read in `frames`."""
 
     def __init__(self, socket: websockets.ClientConnection, server: ChatServer, assistant: str | None) -> None:
         self.server = server
@@ -48,13 +48,13 @@ class LiveTab:
         await self._socket.send(text)
 
     async def say(self, text: str, **place: Any) -> str:
-        """Gives the `client_message_id`."""
+        """Sends a message; returns its `client_message_id`."""
         client_message_id = str(uuid4())
         await self.send("message.send", client_message_id=client_message_id, text=text, **place)
         return client_message_id
 
     async def say_and_hear(self, text: str, **place: Any) -> dict[str, Any]:
-        """Gives the `message.created`."""
+        """Sends a message; returns its `message.created`."""
         client_message_id = await self.say(text, **place)
         return await self.until("message.created", client_message_id=client_message_id)
 
@@ -70,20 +70,20 @@ class LiveTab:
         return frame
 
     async def until(self, frame_type: str, **fields: Any) -> dict[str, Any]:
-        """The next frame of this type with these fields; others on the way are in `frames` alone."""
+        """The next frame of this type with these fields; frames before it are only in `frames`."""
         while True:
             frame = await self.read()
             if frame["type"] == frame_type and all(frame.get(name) == value for name, value in fields.items()):
                 return frame
 
     async def all_until(self, frame_type: str) -> list[dict[str, Any]]:
-        """Every frame from now on, up to the first of this type."""
+        """Every frame from now on, up to and with the first of this type."""
         start = len(self.frames)
         await self.until(frame_type)
         return self.frames[start:]
 
     async def rest(self) -> tuple[list[dict[str, Any]], int | None]:
-        """Every frame from now on, until the server closes the socket, and the code that it closes with."""
+        """Every frame from now on until the server closes the socket, and its close code."""
         start = len(self.frames)
         try:
             while True:
@@ -92,7 +92,7 @@ class LiveTab:
             return self.frames[start:], self._socket.close_code
 
     async def open(self, conversation_id: str, cursor: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Gives the `conversation.state`."""
+        """Opens a conversation; returns its `conversation.state`."""
         await self.send("conversation.open", conversation_id=conversation_id, cursor=cursor)
         while True:
             state = await self.until("conversation.state")
@@ -100,7 +100,7 @@ class LiveTab:
                 return state
 
     async def begin_reply(self, text: str = "A question", **place: Any) -> dict[str, Any]:
-        """Sends a message; gives its `reply.started` once the reply has begun to show something."""
+        """Sends a message; returns its `reply.started` once the reply shows its first text."""
         await self.say(text, **place)
         started = await self.until("reply.started")
         while (frame := await self.read())["type"] != "reply.delta" or frame["reply_id"] != started["reply_id"]:
@@ -108,7 +108,7 @@ class LiveTab:
         return started
 
     def of_reply(self, reply_id: str) -> list[dict[str, Any]]:
-        """The numbered frames of one reply, each once, in the order of their coming."""
+        """The numbered frames of one reply, each once, in order of arrival."""
         seen: set[int] = set()
         found = []
         for frame in self.frames:
@@ -119,7 +119,7 @@ class LiveTab:
         return found
 
     def blocks_of(self, finished: dict[str, Any]) -> dict[int, str]:
-        """What the newest `conversation.state`, and the frames that follow what it says, add up to."""
+        """The text of each block, from the newest `conversation.state` and the frames that follow it."""
         state = [frame for frame in self.frames if frame["type"] == "conversation.state"][-1]
         begun = state["reply"] or {"blocks": state["messages"][-1]["blocks"], "seq": finished["seq"]}
         blocks: dict[int, str] = {block["block"]: block["text"] for block in begun["blocks"]}
@@ -130,7 +130,7 @@ class LiveTab:
 
 
 async def type_until_warm(tab: LiveTab, *, repeat_seconds: float = 0.5) -> None:
-    """As a page does: says again and again that somebody is typing."""
+    """Repeats the typing frame, as a page does, until the prompt is warm."""
 
     async def type_on() -> None:
         for chars in range(1, 1000):
@@ -149,7 +149,7 @@ async def type_until_warm(tab: LiveTab, *, repeat_seconds: float = 0.5) -> None:
 async def open_tab(
     server: ChatServer, user: str = "ann", *, assistant: str | None = ASSISTANT, **options: Any
 ) -> AsyncIterator[LiveTab]:
-    """Past `ready`. Without an assistant, it writes to the site's default one."""
+    """A tab that has received `ready`. Without an assistant, it writes to the site's default one."""
     async with connect(server.url, server.socket_url, cookie=server.users[user].cookie, **options) as socket:
         tab = LiveTab(socket, server, assistant)
         await tab.until("ready")
@@ -158,7 +158,7 @@ async def open_tab(
 
 @asynccontextmanager
 async def open_tabs(servers: Sequence[ChatServer], user: str, *, each: int) -> AsyncIterator[list[list[LiveTab]]]:
-    """So many tabs on each server, a few at a time: no server is meant to be stormed by the opening itself."""
+    """Opens `each` tabs on each server, a few at a time, so that the opening itself storms no server."""
     gate = asyncio.Semaphore(OPENING_AT_ONCE)
     async with AsyncExitStack() as stack:
 
@@ -170,24 +170,24 @@ async def open_tabs(servers: Sequence[ChatServer], user: str, *, each: int) -> A
 
 
 async def make_ready(server: ChatServer) -> None:
-    """Once in its life a process loads what it needs for its first warm-up; a test of times should not see that."""
+    """Makes the process load what its first warm-up needs, so that a test of times does not measure the loading."""
     async with open_tab(server, assistant="small-talk") as tab:
         await tab.send("typing.started", chars=1)
         await tab.until("warmth")
 
 
 def calls(server: ChatServer) -> list[dict[str, Any]]:
-    """Messages that reached the simulator, warm-ups among them, oldest first."""
+    """Messages that reached the simulator, including warm-ups, oldest first."""
     return [exchange for exchange in server.simulator.requests() if exchange["path"] == "/v1/messages"]
 
 
 def shown_text(frames: Sequence[dict[str, Any]]) -> str:
-    """The visible text that these frames add up to."""
+    """The visible text that these frames make up."""
     return "".join(f["text"] for f in frames if f["type"] == "reply.delta" and f["kind"] == "text")
 
 
 def delete_conversation(server: ChatServer, conversation_id: str, user: str = "ann") -> int:
-    """As the page's menu does; gives the HTTP status."""
+    """Deletes a conversation as the page's menu does; returns the HTTP status."""
     session = server.users[user].cookie
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_SECONDS)
     try:

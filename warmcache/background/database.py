@@ -218,5 +218,12 @@ def _after_fork() -> None:
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
+
+def close_database_threads() -> None:
+    """Ends the threads and closes their connections. The interpreter does this at its own end. A process that ends
+    without it must call this, or SQLite leaves the newest rows beside its file, where a copy of the file misses them."""
+    _threads.close()
+
+
 # `atexit` runs too late: by then the interpreter has already ended some of what a thread needs.
-getattr(threading, "_register_atexit", atexit.register)(lambda: _threads.close())
+getattr(threading, "_register_atexit", atexit.register)(close_database_threads)

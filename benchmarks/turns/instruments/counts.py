@@ -1,4 +1,4 @@
-"""Notes what a server asks of others: SQL, new connections, hops to threads, Redis, calls to the provider.
+"""Records what a server asks of others: SQL, new connections, hops to threads, Redis, calls to the provider.
 
 Each event is `[kind, detail, nanoseconds]`, in order.
 """
@@ -37,7 +37,7 @@ def before(owner: Any, name: str, look: Any) -> None:
 
 
 def watch_hops() -> None:
-    """A hop is noted where it ends: whatever way a thread was given its work, it tells the loop so."""
+    """Records a hop at its end, because every way to run work in a thread reports its end to the loop."""
 
     def told(loop: Any, callback: Any, *args: Any, **kwargs: Any) -> None:
         if threading.get_ident() != loop._thread_id:
@@ -48,7 +48,7 @@ def watch_hops() -> None:
 
 
 def _name_of(function: Any) -> str:
-    """Of what is wrapped in however many partials."""
+    """The name of the function inside any number of partials."""
     while hasattr(function, "func"):
         nested = [argument for argument in function.args if callable(argument)]
         function = nested[-1] if nested else function.func
@@ -63,7 +63,7 @@ def watch_database() -> None:
     before(CursorWrapper, "executemany", lambda self, sql, params: note("sql", str(sql)))
     before(BaseDatabaseWrapper, "_commit", lambda self: note("sql", "COMMIT") if self.connection else None)
     before(sqlite3, "connect", lambda *args, **kwargs: note("connection", "sqlite"))
-    sqlite3.dbapi2.connect = sqlite3.connect  # where Django takes it from
+    sqlite3.dbapi2.connect = sqlite3.connect  # Django takes it from there
     try:
         import psycopg
     except ImportError:
@@ -85,7 +85,7 @@ def watch_redis() -> None:
 
 
 def _command_of(packed: bytes) -> str:
-    """`XADD`, or `XADD+2` of a pipeline of three."""
+    """`XADD`, or `XADD+2` for a pipeline of three commands."""
     pieces = packed.split(b"\r\n")
     more = packed.count(b"\r\n*")
     name = pieces[2].decode(errors="replace") if len(pieces) > 2 else "?"

@@ -1,8 +1,8 @@
 """Samples where a server's processor time goes.
 
-A timer of the system interrupts the process every few milliseconds that it computes. Each thread's own clock says how
-much of that was its own, and its stack says where it stands: one that has computed and waits again by now has no
-place but that.
+A system timer interrupts the process after every few milliseconds of processor time. Each thread's own clock says how
+much of that time was its own, and its stack says where it is: a thread that has computed and waits again by now is
+counted at the place where it waits.
 """
 
 import signal
@@ -17,15 +17,15 @@ from under_watch import serve_under
 
 EVERY_SECONDS = 0.002
 SWITCH_SECONDS = 0.0002
-"""Else a thread that computes is found only where it lets others in: at its next wait."""
+"""Otherwise a thread that computes would be sampled only where it releases the interpreter: at its next wait."""
 OURS = ("chatapp", "warmcache")
 WAITS = ("selectors", "concurrent.futures.thread", "threading", "queue")
 WAITING = "(waits again)"
 
 own: Counter[str] = Counter()
-"""By the module that computed."""
+"""Keyed by the module that computed."""
 under: Counter[str] = Counter()
-"""By the nearest function of this project above it."""
+"""Keyed by the nearest function of this project up the stack."""
 threads: Counter[str] = Counter()
 clocks: dict[int, int] = {}
 

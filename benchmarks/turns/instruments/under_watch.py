@@ -1,4 +1,4 @@
-"""Runs another script in this process and tells, at each SIGUSR1, what was seen since the last one.
+"""Runs another script in this process and reports, at each SIGUSR1, what was recorded since the last one.
 
 Instruments run in the measured checkout's interpreter and import nothing of it.
 """
@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 
 def serve_under(take: Callable[[], object]) -> None:
-    """`python INSTRUMENT SCRIPT ARGUMENTS`; `take` gives what there is to tell, and forgets it."""
+    """`python INSTRUMENT SCRIPT ARGUMENTS`; `take` returns what was recorded, and forgets it."""
     path = os.environ["REPORT"]
 
     def write(*_: object) -> None:

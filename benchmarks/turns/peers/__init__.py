@@ -1,4 +1,4 @@
-"""What others would have written: run in a virtual environment of their own, never imported by us.
+"""The peers: servers that others would have written. They run in their own virtual environment; we never import them.
 
 Each takes `{"text": ...}` at `/ws/`, and sends `{"type": "token", "text": ...}` for each token, then
 `{"type": "done"}`.

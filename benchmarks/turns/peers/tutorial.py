@@ -1,4 +1,4 @@
-"""The chat of every tutorial: Channels, Daphne and the SDK; one frame per token, no memory. Served by `daphne`."""
+"""The chat that tutorials show: Channels, Daphne and the SDK; one frame per token, no memory. Served by `daphne`."""
 
 import os
 

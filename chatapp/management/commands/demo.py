@@ -1,4 +1,4 @@
-"""`manage.py demo`: what `make run` calls. One process from nothing to a page that answers."""
+"""`manage.py demo`, which `make run` calls: one process from an empty installation to a page that answers."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def who_answers(kind: Kind) -> str:
 
 class Command(BaseCommand):
     help = "Prepares and serves the demo on this machine, and prints a one-time sign-in link."
-    # Checked by `manage.py check` and by `serve`; here every tenth of a second counts.
+    # `manage.py check` and `serve` run the checks; here every tenth of a second counts.
     requires_system_checks: list[str] = []
 
     def handle(self, **options: Any) -> None:

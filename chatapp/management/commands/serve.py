@@ -44,7 +44,7 @@ class Command(BaseCommand):
             default=1,
             help="server processes on this port, `auto` for one per core; several need PostgreSQL and Redis",
         )
-        # Two inherited sockets, as numbers: the one to listen on, and the line to the supervisor.
+        # File descriptors of two inherited sockets: the listening one, and the line to the supervisor.
         parser.add_argument("--member", help=SUPPRESS)
 
     def handle(

@@ -1,4 +1,4 @@
-"""`manage.py write_words`: brings the page's words and the README's table up to date with the closed sets."""
+"""`manage.py write_words`: updates the page's words and the README's table from the closed sets in the code."""
 
 import argparse
 import json
@@ -33,7 +33,7 @@ class Command(BaseCommand):
         parser.add_argument("--check", action="store_true", help="write nothing, and fail where something is stale")
 
     def handle(self, *, check: bool, **options: Any) -> None:
-        """Raises `CommandError` where a file has no place for the table, or, with `--check`, is not up to date."""
+        """Raises `CommandError` if a file has no place for the table or, with `--check`, is not up to date."""
         for name, text in texts().items():
             path = settings.BASE_DIR / name
             if path.is_file() and path.read_text(encoding="utf-8") == text:
@@ -45,7 +45,7 @@ class Command(BaseCommand):
 
 
 def texts() -> dict[str, str]:
-    """Each file by its path from the top of the repository, as it should be."""
+    """The text that each file should have, by its path from the top of the repository."""
     readme = (settings.BASE_DIR / README).read_text(encoding="utf-8")
     return {PAGE: page_module(), README: _with_table(readme)}
 
@@ -66,7 +66,7 @@ def page_module() -> str:
 
 
 def reasons_table() -> str:
-    """In the order of the gates."""
+    """The README's table of reasons, in the order of the gates."""
     lines = ["| reason | the operator is told | the person is told |", "|---|---|---|"]
     for reason in Reason:
         if reason not in TO_WARM:

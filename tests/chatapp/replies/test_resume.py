@@ -5,6 +5,7 @@ import pytest
 from chatapp.models import Message
 from chatapp.protocol import ReplyBlock, ReplyDelta, ReplyFinished
 from chatapp.protocol.views import Cursor
+from chatapp.protocol.words import ReplyStatus
 from chatapp.replies.log import ReplyHead, ReplyLog
 from chatapp.replies.resume import place_for
 
@@ -25,7 +26,7 @@ def ended_log(*, status: str) -> ReplyLog:
         ReplyFinished(
             **place,
             seq=4,
-            status=status,  # type: ignore[arg-type]
+            status=ReplyStatus(status),
             stop_reason=None,
             error=None,
             usage=None,
