@@ -221,7 +221,8 @@ if hasattr(os, "register_at_fork"):
 
 def close_database_threads() -> None:
     """Ends the threads and closes their connections. The interpreter does this at its own end. A process that ends
-    without it must call this, or SQLite leaves the newest rows beside its file, where a copy of the file misses them."""
+    without it must call this, or SQLite leaves the newest rows beside its file, where a copy of the file misses
+    them."""
     _threads.close()
 
 
