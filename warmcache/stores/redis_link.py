@@ -116,7 +116,7 @@ class RedisLink:
 
 class awake_timeout:  # noqa: N801 - used as `asyncio.timeout` is
     """Like `asyncio.timeout`, but its clock stops while the event loop is blocked: a starved process must not mistake
-    an answer that waits unread for silence."""
+    an unread answer for silence."""
 
     def __init__(self, seconds: float) -> None:
         self._tick_seconds = seconds / TICKS
