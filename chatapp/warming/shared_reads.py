@@ -21,8 +21,8 @@ class SharedReads:
         self._reads: dict[Hashable, _Read] = {}
 
     async def of(self, key: Hashable, read: Callable[[], Awaitable[T]]) -> T:
-        """The result of `read`, which may already run for an earlier caller. A cancelled caller does not cancel the read
-        for the others; the last one does."""
+        """The result of `read`, which may already run for an earlier caller. A cancelled caller does not cancel the
+        read for the others; the last one does."""
         shared = self._reads.get(key)
         if shared is None or shared.task.done():
             shared = self._reads[key] = _Read(asyncio.ensure_future(read()))
