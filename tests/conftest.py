@@ -17,14 +17,14 @@ from tests.servers.chat_server import ChatServer
 from tests.servers.postgres_server import PostgresServer, create_database
 from tests.servers.redis_server import RedisServer
 
-# Threads that a test leaves behind may hold connections, and PostgreSQL drops no database that is in use.
+# Threads that a test leaves behind may hold connections, and PostgreSQL cannot drop a database in use.
 END_OTHER_CONNECTIONS = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
 Made = TypeVar("Made")
 
-# Machines are busy: no example fails for its slowness. Where others wait for the result, every run tries the same ones.
+# Machines are busy: no example fails because it is slow. In CI, every run tries the same examples.
 PATIENT = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.register_profile("patient", PATIENT)
 hypothesis.settings.register_profile("same-each-time", PATIENT, derandomize=True)
@@ -37,7 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # A shell that starts us in the background lets us, and every process that we start, ignore Ctrl-C.
+    # If a shell starts us in the background, we and all our child processes ignore Ctrl-C.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     # A key or a Redis in the developer's shell must not be spent or emptied by tests.
@@ -48,7 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "BASE_URL": None,
         "REDIS_URL": "",
         "UPSTREAM": "simulator",
-        # Tests answer at once: from that the forecasts would learn that nothing is worth warming.
+        # Tests answer at once: the forecasts would learn from it that nothing is worth warming.
         "LEARNS": False,
     }
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
@@ -78,7 +78,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None, tmp_path_fa
     if database["ENGINE"].endswith("sqlite3"):
         database["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
     else:
-        # To make and to drop a database may take a machine longer that runs many tests at once.
+        # On a machine that runs many tests at once, creating and dropping a database may take longer.
         database["OPTIONS"]["options"] = "-c statement_timeout=60000"
 
 
@@ -94,7 +94,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
 
 
 def _or_skip(make: Callable[[], Made]) -> Made:
-    """Skips where the machine lacks a server; in CI nothing may be missing."""
+    """Skips the test if the machine lacks a server; in CI nothing may be missing."""
     try:
         return make()
     except MissingServerError as error:
@@ -121,14 +121,14 @@ def redis_server(_redis: RedisServer) -> RedisServer:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """A real PostgreSQL; `create_database` gives a test one of its own."""
+    """A real PostgreSQL; `create_database` gives a test its own database."""
     with ExitStack() as stack:
         yield _or_skip(lambda: stack.enter_context(PostgresServer()))
 
 
 @pytest.fixture(scope="session")
 def new_database(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
-    """Makes the URL of an empty database of the kind that this run tests."""
+    """Creates an empty database of the kind that this run tests; returns its URL."""
 
     def make() -> str:
         if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):

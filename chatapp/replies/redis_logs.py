@@ -122,7 +122,7 @@ class RedisReplyLogs:
                 self._key(reply_id), {"frames": encoded([finished])}, id=f"{LAST}-0", nomkstream=True
             )
         except ResponseError:
-            """The log has its end."""
+            """It has an end."""
         except FAILURES as error:
             logger.warning("The end of reply %s is told by its row only: %s", reply_id, error)
 

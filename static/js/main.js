@@ -1,4 +1,4 @@
-// Wiring only: builds the parts, hands them to each other, and starts. What a part does is in its own file.
+// Wiring only: creates the parts, connects them, and starts. What a part does is in its own file.
 
 import { config, scopeFor } from "./config.js"
 import { ConversationActions } from "./page/conversation_actions.js"
@@ -73,7 +73,7 @@ const typing = new TypingTracker({
   onStopped: () => writing.tellTypingStopped(),
 })
 const meter = new TtftMeter({
-  // A hidden page paints nothing; its first words are seen whenever somebody comes back.
+  // A hidden page paints nothing, so the person sees its first words only after coming back.
   afterPaint: (callback) => document.visibilityState === "visible" && afterPaint(callback),
   onMeasured: (replyId, ttftMs) => {
     list.reply(replyId)?.measured(ttftMs)
@@ -165,7 +165,7 @@ const drawer = new Drawer({
   isNarrow: matchMedia("(width < 48rem)"),
 })
 
-// The conversation, and what everything means for it
+// The conversation, and how frames and actions change it
 const view = new ConversationView({
   list,
   queue,
@@ -195,7 +195,7 @@ const session = new ConversationSession({
   random: Math.random,
 })
 
-// What an act of the person, or a word of the server, means for all of them
+// What an action of the person, or a frame from the server, does to all parts
 const switcher = new ConversationSwitcher({
   session,
   typing,

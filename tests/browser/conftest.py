@@ -1,4 +1,4 @@
-"""One real server for the whole folder. Each test has people and assistants of its own, so that cold is cold."""
+"""One real server for the whole folder. Each test has its own people and assistants, so that cold is cold."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ expect.set_options(timeout=TIMEOUT_MS)
 
 @pytest.fixture(scope="package")
 def _server(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChatServer]:
-    """As an operator runs it: with collected files under hashed names, which a browser fetches once."""
+    """A server as an operator runs it: with collected files under hashed names, which a browser fetches once."""
     collected = {"STATIC_ROOT": str(tmp_path_factory.mktemp("static"))}
     command = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"]
     subprocess.run(command, cwd=ROOT, env=clean_environment(**collected), check=True)
@@ -45,9 +45,9 @@ def _population(_server: ChatServer) -> dict[str, Iterator[Any]]:
 
 @pytest.fixture
 def server(_server: ChatServer) -> Iterator[ChatServer]:
-    """The server; what a test dictated to its simulator is forgotten at the test's end."""
+    """The server; what a test scripted for its simulator is reset at the end of the test."""
     if _server.process is None:
-        # A test that failed may have left it dead.
+        # A failed test may have left it dead.
         _server.start()
     yield _server
     _server.simulator.release()
@@ -66,7 +66,7 @@ def new_person(_population: dict[str, Iterator[Any]]) -> Callable[[], LiveUser]:
 
 @pytest.fixture
 def person(new_person: Callable[[], LiveUser]) -> LiveUser:
-    """Somebody who has never been here."""
+    """A new user."""
     return new_person()
 
 
@@ -84,7 +84,7 @@ def small_talk(server: ChatServer) -> int:
 
 @pytest.fixture(scope="package")
 def _lasting_context(chromium: Chromium) -> Iterator[BrowserContext]:
-    """The first page of each test comes from here, emptied of all but fetched files."""
+    """The first page of each test comes from this context, emptied of everything but fetched files."""
     context = chromium.browser.new_context()
     context.set_default_timeout(TIMEOUT_MS)
     yield context
@@ -100,7 +100,7 @@ def contexts(chromium: Chromium) -> Iterator[Contexts]:
 
 @pytest.fixture
 def open_page(contexts: Contexts, _lasting_context: BrowserContext) -> Iterator[Callable[..., Any]]:
-    """As everywhere; but the first page without options of its own has its scripts and styles already."""
+    """The usual fixture, but the first page without options of its own already has its scripts and styles."""
 
     def open_it(url: str, *, user: LiveUser | None = None, **options: Any) -> Page:
         if options or _lasting_context.pages:
@@ -131,13 +131,13 @@ def _empty(context: BrowserContext) -> None:
 
 @pytest.fixture
 def forgive(contexts: Contexts) -> Callable[[str], None]:
-    """Lets complaints of the console pass that match a pattern: those that the test brings about itself."""
+    """Allows console errors that match a pattern: those that the test itself causes."""
     return contexts.forgive
 
 
 @pytest.fixture
 def second_tab(contexts: Contexts) -> Callable[[ChatPage], ChatPage]:
-    """The same person's next tab in the same browser, at the address of the first."""
+    """Opens a second tab of the same person in the same browser, at the first tab's address."""
 
     def open_it(chat: ChatPage) -> ChatPage:
         page = chat.page.context.new_page()
@@ -166,7 +166,7 @@ def open_chat(server: ChatServer, small_talk: int, open_page: Callable[..., Any]
 
 @pytest.fixture
 def chat(open_chat: Callable[..., ChatPage], person: LiveUser) -> ChatPage:
-    """A new chat with the small assistant, opened by somebody who has never been here."""
+    """A new chat with the small assistant, opened by a new user."""
     return open_chat(person)
 
 

@@ -1,4 +1,4 @@
-"""Sockets on the real application over a real simulator; each test ends with nothing left running."""
+"""Fixtures for sockets on the real application over a real simulator; each test ends with no task left running."""
 
 import asyncio
 import gc
@@ -43,7 +43,7 @@ LONG_DOCUMENT = "".join(f"Paragraph {n} tells how the cache of prompts is kept w
 
 @pytest.fixture(autouse=True)
 def machine_may_be_slow(monkeypatch) -> None:
-    """In this process; tests of these limits set them themselves."""
+    """Raises time limits in this process; tests of these limits set them themselves."""
     for name in PATIENCES:
         monkeypatch.setattr(name, PATIENCE_SECONDS)
     monkeypatch.setattr(settings, "SHUTDOWN_SECONDS", shutdown.USUAL_SECONDS * PATIENCE_SECONDS)
@@ -51,14 +51,14 @@ def machine_may_be_slow(monkeypatch) -> None:
 
 @pytest.fixture(autouse=True)
 def nothing_is_ready() -> Iterator[None]:
-    """Ids of rows come again in the next test's database."""
+    """Empties the prepared conversations, because row ids repeat in the next test's database."""
     yield
     prepared_conversations.store.clear()
 
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """Of moments that floating point holds exactly, as far as tests add to them."""
+    """A clock whose times floating point holds exactly, with everything that tests add to them."""
     return FakeClock(now=100.0)
 
 
@@ -79,7 +79,7 @@ def simulator(_simulator: SimulatorControl, settings) -> SimulatorControl:
 
 @pytest.fixture
 def assistant(transactional_db) -> Assistant:
-    """The default one, with enough text to be worth warming."""
+    """The default assistant, with enough text to be worth warming."""
     return make_assistant(name="Guide", slug="guide", is_default=True, documents=(LONG_DOCUMENT,))
 
 
@@ -95,7 +95,7 @@ def bob(transactional_db) -> User:
 
 @pytest.fixture
 async def quiet_process(caplog, transactional_db) -> AsyncIterator[logging.Logger]:
-    """After the test the process is shut down as a server is; no task may be left, and no error in the log."""
+    """Shuts the process down after the test as a server does; no task may be left, and no error in the log."""
     await get_channel_layer().flush()
     others = asyncio.all_tasks()
 
@@ -111,7 +111,7 @@ async def quiet_process(caplog, transactional_db) -> AsyncIterator[logging.Logge
 
 @pytest.fixture
 async def open_tab(quiet_process, simulator) -> AsyncIterator[Callable[[User], Awaitable[Tab]]]:
-    """Opens a tab of a signed-in user; tabs that are still open go away at the end."""
+    """Opens a tab of a signed-in user; tabs that are still open disconnect at the end."""
     tabs: list[Tab] = []
 
     async def open_one(user: User) -> Tab:
@@ -126,7 +126,7 @@ async def open_tab(quiet_process, simulator) -> AsyncIterator[Callable[[User], A
 
 @pytest.fixture
 def queries(monkeypatch) -> list[str]:
-    """SQL statements of all threads, in order, without the control of transactions and what is due by the clock."""
+    """SQL statements of all threads, in order, without transaction control and without periodic statements."""
     monkeypatch.setattr(state, "HOUSEKEEPING_SECONDS", 3600)
     monkeypatch.setattr(operator_policy, "REFRESH_SECONDS", 3600)
     statements: list[str] = []

@@ -11,7 +11,7 @@ HOUR = 3600.0
 
 @pytest.fixture(autouse=True)
 def machine_may_be_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests of these limits set them themselves, as do those that wait for housekeeping."""
+    """Raises time limits; tests of these limits, and tests that wait for housekeeping, set them themselves."""
     for name in PATIENCES:
         monkeypatch.setattr(name, PATIENCE_SECONDS)
     monkeypatch.setattr("warmcache.runtime.state.HOUSEKEEPING_SECONDS", HOUR)
@@ -24,6 +24,6 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 async def fake(clock: FakeClock) -> AsyncIterator[FakeRuntime]:
-    """A runtime with fakes and without a database. Who follows somebody else's call waits by the real clock: long."""
+    """A runtime with fakes and without a database. A follower of another call waits by the real clock: for long."""
     async with fake_runtime(clock=clock, has_database=False, join_bound_factor=100.0) as fakes:
         yield fakes

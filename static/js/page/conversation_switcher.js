@@ -26,7 +26,7 @@ export class ConversationSwitcher {
     drawer.close()
   }
 
-  /** Another assistant for the new chat; what is written stays. */
+  /** Chooses another assistant for the new chat; the draft stays. */
   chooseAssistant(assistantId) {
     this.#open({ conversationId: null, assistantId })
   }

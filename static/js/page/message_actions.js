@@ -21,7 +21,7 @@ export class MessageActions {
     if (this.#isDone(session.select(session.runningReplyId))) keeper.jumpToEnd()
   }
 
-  /** Takes a waiting message back, to go on writing it or to drop it. */
+  /** Withdraws a waiting message, to continue writing it or to drop it. */
   withdraw(messageId, { isWanted }) {
     const { session, composer } = this.#parts
     this.#isDone(session.withdraw(messageId, { isWanted }))

@@ -2,7 +2,7 @@ import { typingStarted, typingStopped } from "../transport/protocol.js"
 
 export const CLOSED = "The connection is closed."
 
-/** Decides what becomes of a text: from the draft, over the outbox, to a message, and back where it was not sent. */
+/** Moves a text from the draft through the outbox to a message, and back if it was not sent. */
 export class MessageWriting {
   #parts
 
@@ -35,14 +35,14 @@ export class MessageWriting {
     if (scope.conversationId === session.scope.conversationId) view.showAttachments(session.scope)
   }
 
-  /** The server has a file of the draft: it is read ahead while the question is typed. */
+  /** The server has a file of the draft: it is read into the cache while the person types the question. */
   attached(scope, { name }) {
     const { session, composer, announcer } = this.#parts
     announcer.say(`${name} is attached.`)
     if (scope.conversationId === session.scope.conversationId) this.tellTyping(composer.text.length)
   }
 
-  /** Takes a text from the composer; nothing is lost from here on. */
+  /** Takes a text from the composer; from now on it cannot be lost. */
   send(text, pressedAt) {
     const { session, drafts, typing, keeper, uploads } = this.#parts
     this.#add({ text, attachments: uploads.take(session.scope) }, pressedAt)
@@ -52,7 +52,7 @@ export class MessageWriting {
     return true
   }
 
-  /** Sends a message anew, as another version beside the first. */
+  /** Sends an edited message, as another version beside the first. */
   revise(messageId, text, pressedAt) {
     this.#add({ text, editOf: messageId }, pressedAt)
   }
@@ -61,7 +61,7 @@ export class MessageWriting {
     this.#parts.outbox.retry(clientMessageId)
   }
 
-  /** Puts a message that was not sent back where it can be changed. */
+  /** Puts an unsent message back where it can be edited. */
   takeBack(clientMessageId) {
     const { outbox, list, composer, drafts, session, view, uploads } = this.#parts
     const entry = outbox.discard(clientMessageId)

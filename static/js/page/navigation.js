@@ -1,8 +1,8 @@
-/** The address bar: which conversation it names, and keeping it true without loading a page. */
+/** The address bar: reads which conversation it names, and updates it without loading a page. */
 export class Navigation {
   #urls
 
-  /** `onArrive(conversationId or null)` comes for Back and Forward. */
+  /** `onArrive(conversationId or null)` is called for Back and Forward. */
   constructor({ urls, onArrive }) {
     this.#urls = urls
     addEventListener("popstate", () => onArrive(this.current()))

@@ -1,7 +1,7 @@
 import { isAbout, PROTOCOL_VERSION } from "../transport/protocol.js"
 import { CLOSED } from "./message_writing.js"
 
-/** Decides what a word of the server, or its silence, means for the parts of the page. */
+/** Decides what a frame from the server, or its absence, means for the parts of the page. */
 export class ServerFrames {
   #parts
   #mayHoldArrived = false
@@ -49,7 +49,7 @@ export class ServerFrames {
     typing.connected(ready.timings)
   }
 
-  // Behind the first state of a connection, which tells what of the waiting has arrived already.
+  // After the first state of a connection, which says which waiting messages have arrived already.
   #resend() {
     if (this.#mayHoldArrived) this.#parts.outbox.connected()
     this.#mayHoldArrived = false

@@ -1,11 +1,11 @@
-// Time as an argument: modules that wait take `timers` and a clock, so that tests drive them by hand.
+// Time as an argument: modules that wait take `timers` and a clock, so that tests can control them.
 
 export const browserTimers = {
   set: (callback, delayMs) => setTimeout(callback, delayMs),
   clear: (timer) => clearTimeout(timer),
 }
 
-/** Milliseconds since the page began: monotonic, and on the same line as `event.timeStamp`. */
+/** Milliseconds since the page began: monotonic, and comparable with `event.timeStamp`. */
 export const monotonicNow = () => performance.now()
 
 /** Milliseconds since 1970 by the wall clock. */

@@ -1,6 +1,6 @@
 /**
- * The files of each draft: on their way to the server, there, or refused. Kept in memory: after a reload they have to
- * be attached again. An entry is `{ key, name, state, id, message }`; `state` is `uploading`, `ready` or `failed`.
+ * The files of each draft: being uploaded, uploaded, or refused. Kept in memory: after a reload they have to be
+ * attached again. An entry is `{ key, name, state, id, message }`; `state` is `uploading`, `ready` or `failed`.
  */
 export class AttachmentUploads {
   #requests
@@ -12,8 +12,8 @@ export class AttachmentUploads {
   #nextKey = 1
 
   /**
-   * `requests` has `upload(file)`, which gives `{ id, name }` or `{ message }`, and `remove(id)`.
-   * `onChange(scope)` tells of new states, `onReady(scope, entry)` of a file that the server has now.
+   * `requests` has `upload(file)`, which returns `{ id, name }` or `{ message }`, and `remove(id)`.
+   * `onChange(scope)` reports new states, `onReady(scope, entry)` a file that the server has now.
    */
   constructor({ requests, maxBytes, maxCount, onChange, onReady }) {
     this.#requests = requests
@@ -27,7 +27,7 @@ export class AttachmentUploads {
     return this.#drafts.get(nameOf(scope)) ?? []
   }
 
-  /** Those that the server has. */
+  /** The files that the server has. */
   ids(scope) {
     return this.#ready(scope).map(({ id }) => id)
   }
@@ -36,12 +36,12 @@ export class AttachmentUploads {
     return this.entries(scope).some(({ state }) => state === "uploading")
   }
 
-  /** Begins to send files; each succeeds or fails by itself. */
+  /** Starts to upload files; each succeeds or fails by itself. */
   async add(scope, files) {
     await Promise.all([...files].map((file) => this.#add(scope, file)))
   }
 
-  /** Takes one back; the server forgets it, too. */
+  /** Removes a file, also from the server. */
   remove(scope, key) {
     const entry = this.entries(scope).find((each) => each.key === key)
     if (entry === undefined) return
@@ -52,20 +52,20 @@ export class AttachmentUploads {
     if (entry.id !== null) this.#requests.remove(entry.id)
   }
 
-  /** Empties the draft: gives what the server has, as `[{ id, name }]`. */
+  /** Empties the draft; returns the files that the server has, as `[{ id, name }]`. */
   take(scope) {
     const taken = this.#ready(scope).map(({ id, name }) => ({ id, name }))
     this.#set(scope, [])
     return taken
   }
 
-  /** Puts back what was taken and not sent. */
+  /** Puts back files that were taken and not sent. */
   putBack(scope, attachments) {
     const entries = attachments.map(({ id, name }) => ({ key: this.#key(), name, state: "ready", id, message: null }))
     this.#set(scope, [...entries, ...this.entries(scope)])
   }
 
-  /** A new chat has become a conversation: its draft goes along. */
+  /** A new chat has become a conversation: moves its draft there. */
   move(from, to) {
     const entries = this.entries(from)
     if (entries.length === 0) return
@@ -82,7 +82,7 @@ export class AttachmentUploads {
     const answer = await this.#requests.upload(file)
     const place = this.#placeOf(key)
     if (place === null) {
-      // Taken back while it was on its way.
+      // Removed during the upload.
       if (answer.id !== undefined) this.#requests.remove(answer.id)
       return
     }

@@ -11,15 +11,15 @@ import {
 import { StreamBuffer } from "./stream_buffer.js"
 
 /**
- * The conversation that this page shows: takes the server's frames, keeps the running reply whole, and tells the
- * view. Loading, reloading, reconnecting and healing a gap are one path: `conversation.open`, answered by
+ * The conversation that this page shows: takes the server's frames, keeps the running reply complete, and updates the
+ * view. Loading, reloading, reconnecting and repairing a gap are one path: `conversation.open`, answered by
  * `conversation.state`.
  *
  * `view` gets: `stateShown(frame, { keepReplyId })`, `conversationBegan(conversationId, entry)`,
  * `messageCreated(frame)`, `replyStarted(frame, { isContinued })`, `replySnapshot(replyId, blocks)`,
  * `replyDelta(frame)`, `replyBlock(frame)`, `replyFinished(frame)`, `runningChanged(replyId or null)`,
- * `messageQueued(frame)`, `messageWithdrawn(frame, { isWanted })`, `queueChanged(queue)`; and says of a message whether
- * `shows(messageId)`.
+ * `messageQueued(frame)`, `messageWithdrawn(frame, { isWanted })`, `queueChanged(queue)`; and answers
+ * `shows(messageId)`: whether a message is shown.
  */
 export class ConversationSession {
   #send
@@ -47,7 +47,7 @@ export class ConversationSession {
     "reply.finished": (frame) => this.#replyFrame(frame, () => this.#replyFinished(frame)),
   }
 
-  /** `send(frame)` may refuse when there is no connection; `connected()` makes up for it. `random` gives [0, 1). */
+  /** `send(frame)` may refuse without a connection; `connected()` sends it later. `random` returns [0, 1). */
   constructor({ scope, send, outbox, view, timers, random }) {
     this.#timers = timers
     this.#random = random
@@ -65,7 +65,7 @@ export class ConversationSession {
     return this.#buffer?.replyId ?? null
   }
 
-  /** The newest `seq` of the running reply, or of the one that ran last. */
+  /** The newest `seq` of the running reply, or of the last one that ran. */
   get lastSeq() {
     return this.#lastSeq
   }
@@ -81,7 +81,7 @@ export class ConversationSession {
     this.#ask()
   }
 
-  /** After `ready`: whatever happened meanwhile comes with the state. */
+  /** After `ready`: everything that happened in the meantime comes with the state. */
   connected() {
     this.#ask()
     for (const messageId of this.#withdrawing.keys()) this.#send(queueWithdraw(messageId))
@@ -106,13 +106,13 @@ export class ConversationSession {
     return isSent
   }
 
-  /** Takes a waiting message back; its text comes with the answer, `isWanted` says whether for the composer. */
+  /** Withdraws a waiting message; the answer has its text, `isWanted` says whether it goes to the composer. */
   withdraw(messageId, { isWanted }) {
     this.#withdrawing.set(messageId, isWanted)
     return this.#send(queueWithdraw(messageId))
   }
 
-  /** Sends a message that waits for the person's word. */
+  /** Sends a held message. */
   sendQueued(messageId) {
     return this.#send(queueSend(messageId))
   }
@@ -126,7 +126,7 @@ export class ConversationSession {
     this.#isOpening = this.#send(conversationOpen(this.#scope, this.cursor))
   }
 
-  // What was refused may have been the state that we wait for: a server whose database is away has it later.
+  // The refused frame may have asked for the state that we need: a server in a database outage can answer later.
   #refused({ retryable }) {
     if (this.#isOpening && retryable) {
       const scope = this.#scope
@@ -152,18 +152,18 @@ export class ConversationSession {
     if (!isKept) this.#view.replySnapshot(frame.reply.reply_id, this.#buffer.blocks)
   }
 
-  // The branch may have been moved by another device, or by news of it that was lost.
+  // Another device may have changed the branch, and the frame that said so may be lost.
   #updated({ id, branch, queue, deleted }) {
     if (id !== this.#scope.conversationId || deleted) return
     this.#view.queueChanged(queue)
     const isOnItsWay = this.#isOpening || this.#outbox.isSendingTo(this.#scope)
-    // The message that names the branch may stand further up than the page reaches.
+    // The message that names the branch may be further up than the loaded messages.
     const isShown = branch === null || branch === this.#branch || this.#view.shows(branch)
     if (!isShown && !isOnItsWay) this.#ask()
     else if (isShown) this.#branch = branch
   }
 
-  // `recovered` means that the frames after our cursor follow: what we have is the beginning, and right.
+  // `recovered` means that the frames after our cursor follow: what we have is the correct beginning.
   #continues({ reply, recovered }) {
     if (reply === null || !recovered || this.#buffer === null) return false
     return reply.reply_id === this.#buffer.replyId && reply.epoch === this.#buffer.epoch
@@ -209,7 +209,7 @@ export class ConversationSession {
     else if (outcome === "gap" && !this.#isOpening) this.#ask()
   }
 
-  // Only an end matters of a reply that does not run here: its owner died, and a sweep has closed it.
+  // Of a reply that does not run here only the end matters: its owner died, and another process ended it.
   #strangeReplyFrame(frame) {
     if (frame.type === "reply.finished") this.#view.replyFinished(frame)
   }

@@ -1,4 +1,4 @@
-/** What a person has written and not sent, per conversation; all new chats share one draft. */
+/** Unsent texts of the person, per conversation; all new chats share one draft. */
 export class Drafts {
   #values
 

@@ -1,6 +1,6 @@
 import { historyLoad } from "../transport/protocol.js"
 
-/** What there is of a conversation above the oldest message on the page: how much, and whether it is on its way. */
+/** The messages of a conversation before the oldest one on the page: how many, and whether they are loading. */
 export class EarlierMessages {
   #send
   #onChange
@@ -9,19 +9,19 @@ export class EarlierMessages {
   #count = 0
   #isLoading = false
 
-  /** `send(frame)` says whether it was sent; `onChange({ count, isLoading })`. */
+  /** `send(frame)` returns whether it was sent; `onChange({ count, isLoading })`. */
   constructor({ send, onChange }) {
     this.#send = send
     this.#onChange = onChange
   }
 
-  /** The page begins with the message `oldestId`, and `count` more stand before it; without them it is whole. */
+  /** The page begins with the message `oldestId`, with `count` more before it; without arguments it is complete. */
   show({ conversationId, oldestId = null, count = 0 }) {
     this.#conversationId = conversationId
     this.#become({ oldestId, count, isLoading: false })
   }
 
-  /** The reader comes near: asks for a part, once. Says whether one is on its way. */
+  /** The reader is near the top: asks for a part, once. Returns whether one is loading. */
   want() {
     if (this.#count === 0 || this.#isLoading) return this.#isLoading
     const isLoading = this.#send(historyLoad(this.#conversationId, { before: this.#oldestId }))
@@ -29,7 +29,7 @@ export class EarlierMessages {
     return isLoading
   }
 
-  /** Takes a `history.page`; says whether it is the one that belongs above the page. */
+  /** Takes a `history.page`; returns whether it belongs above the page. */
   take({ conversation_id, before, messages, earlier }) {
     const isAwaited = this.#isLoading && conversation_id === this.#conversationId && before === this.#oldestId
     if (!isAwaited) return false
@@ -38,7 +38,7 @@ export class EarlierMessages {
     return true
   }
 
-  /** What is on its way will not come: the connection is a new one, or the server has refused. */
+  /** The part that is loading will not come: the connection is a new one, or the server has refused. */
   lost() {
     this.#become({ isLoading: false })
   }

@@ -1,11 +1,11 @@
 import { messageSend } from "../transport/protocol.js"
 
-// A message that was left behind in a closed tab is not sent behind the person's back the next day.
+// A message from a closed tab must not be sent the next day without the person's knowledge.
 const STALE_AFTER_MS = 10 * 60_000
 
 /**
- * Messages on their way: kept until the server says that the row is committed, and sent again under the same
- * `client_message_id` after a reconnect, which makes a resend harmless.
+ * Messages being sent: kept until the server says that the row is committed, and sent again after a reconnect with the
+ * same `client_message_id`, an idempotency key that makes a resend harmless.
  * An entry is `{ clientMessageId, scope, text, editOf, attachments, createdAtMs, state, reason }`; `state` is `sending`
  * or `failed`, `editOf` the message that it is another version of, or null, `attachments` are `[{ id, name }]`.
  */
@@ -20,7 +20,7 @@ export class Outbox {
   #transmit
   #onChange
 
-  /** `transmit(frame)` says whether it was sent; `onChange(entry)` tells of a new state; `clock` is wall time. */
+  /** `transmit(frame)` returns whether it was sent; `onChange(entry)` reports a new state; `clock` is wall time. */
   constructor({ values, timers, clock, uuid, ackTimeoutMs, transmit, onChange }) {
     this.#ackTimeoutMs = ackTimeoutMs
     this.#values = values
@@ -53,12 +53,12 @@ export class Outbox {
     for (const clientMessageId of [...this.#ackTimers.keys()]) this.#stopWaiting(clientMessageId)
   }
 
-  /** The server has it: gives the entry, or null where it was not ours. */
+  /** The server has the message: removes and returns the entry, or null if it is not ours. */
   acknowledge(clientMessageId) {
     return this.#remove(clientMessageId)
   }
 
-  /** Gives it up and returns it, for instance to put its text back where it can be edited. */
+  /** Removes an entry and returns it, for example to put its text back where it can be edited. */
   discard(clientMessageId) {
     return this.#remove(clientMessageId)
   }
@@ -67,7 +67,7 @@ export class Outbox {
     this.#update(clientMessageId, { state: "failed", reason })
   }
 
-  /** No connection will come back: everything that waits has failed. */
+  /** There will be no more connection: everything that waits has failed. */
   failAll(reason) {
     for (const clientMessageId of this.#entries.keys()) this.fail(clientMessageId, reason)
   }
@@ -86,7 +86,7 @@ export class Outbox {
     return entries.filter((entry) => entry.scope.conversationId === conversationId)
   }
 
-  /** Whether something of this conversation is on its way and not acknowledged. */
+  /** Whether a message of this conversation is being sent and not yet acknowledged. */
   isSendingTo(scope) {
     return this.entriesFor(scope).some(({ state }) => state === "sending")
   }

@@ -1,7 +1,7 @@
-// Rendering may take this share of the main thread at most: typing and scrolling come first.
+// Rendering may take at most this share of the main thread: typing and scrolling come first.
 const MAX_SHARE = 0.25
 
-/** Draws at most once per animation frame, and less often where drawing is slow. */
+/** Draws at most once per animation frame, and less often if drawing is slow. */
 export class RenderScheduler {
   #requestFrame
   #now

@@ -1,9 +1,9 @@
-// Within this distance of the end a person is still "at the end": a fraction of a line, and rounding.
+// Within this distance of the end a person counts as "at the end": a fraction of a line, for rounding.
 const NEAR_END_PX = 24
 
 /**
  * Follows the newest words only while the reader is at the end. `pane` is what scrolls (`scrollTop`,
- * `scrollHeight`, `clientHeight`). While `isEmpty()`, before the first message, what is to be read begins at the top.
+ * `scrollHeight`, `clientHeight`). While `isEmpty()`, before the first message, reading begins at the top.
  */
 export class ScrollKeeper {
   #pane
@@ -13,7 +13,7 @@ export class ScrollKeeper {
   #isFollowing = true
   #lastTop = 0
 
-  /** `onNearStart()`: the reader goes up, and less than a screen is left above. */
+  /** `onNearStart()`: the reader scrolls up, and less than a screen is left above. */
   constructor({ pane, onFollowing, onNearStart = () => {}, isEmpty = () => false }) {
     this.#pane = pane
     this.#onNearStart = onNearStart
@@ -25,7 +25,7 @@ export class ScrollKeeper {
     return this.#isFollowing
   }
 
-  /** The pane was scrolled, by the reader or by us. Going up by any amount means: let me read. */
+  /** The pane was scrolled, by the reader or by us. Scrolling up by any amount stops following. */
   scrolled() {
     if (this.#isEmpty()) return
     const { scrollTop } = this.#pane
@@ -38,7 +38,7 @@ export class ScrollKeeper {
     if (isUp && scrollTop <= this.#pane.clientHeight) this.#onNearStart()
   }
 
-  /** `change()` puts something above what is read, which stays where it is. */
+  /** Runs `change()`, which inserts something above, and keeps what is read in its place. */
   keepInPlace(change) {
     const fromEnd = this.#pane.scrollHeight - this.#pane.scrollTop
     change()
@@ -46,7 +46,7 @@ export class ScrollKeeper {
     this.#lastTop = this.#pane.scrollTop
   }
 
-  /** Content or pane changed their size. Where all is in sight there is no end to go back to, and nothing to scroll. */
+  /** Content or pane changed size. If everything is visible, there is no end to go back to and nothing to scroll. */
   resized() {
     if (this.#isEmpty()) return
     if (this.#pane.scrollHeight <= this.#pane.clientHeight) this.#follow(true)

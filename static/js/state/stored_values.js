@@ -1,13 +1,13 @@
 /**
- * Small JSON values under one prefix of a web storage. Storage can be full or forbidden: then a value lives in
- * memory until the page is left, which is the most that can be done.
+ * Small JSON values under one prefix of a web storage. Storage can be full or forbidden: then values are
+ * kept in memory until the page is left, which is the best that is possible.
  */
 export class StoredValues {
   #open
   #prefix
   #memory = new Map()
 
-  /** `open()` gives the storage: where it is forbidden, already naming it throws. */
+  /** `open()` returns the storage: if storage is forbidden, even naming it throws. */
   constructor({ open, prefix }) {
     this.#open = open
     this.#prefix = `${prefix}:`
@@ -31,7 +31,7 @@ export class StoredValues {
     try {
       this.#open().removeItem(this.#prefix + name)
     } catch {
-      // Forbidden storage holds nothing that would have to go.
+      // Forbidden storage holds nothing to remove.
     }
   }
 

@@ -1,6 +1,6 @@
 /**
  * One running reply as far as this page has it: frames in, blocks out. Frames are numbered by `seq` within an
- * `epoch`; what was seen is dropped, and a hole is told, because a reply with a hole must never be shown.
+ * `epoch`; duplicates are dropped, and a gap is reported, because a reply with a gap must never be shown.
  */
 export class StreamBuffer {
   #blocks = new Map()
@@ -31,12 +31,12 @@ export class StreamBuffer {
     return this.#seq
   }
 
-  /** What to hand back to the server after a reconnect. */
+  /** The cursor to send to the server after a reconnect. */
   get cursor() {
     return { reply_id: this.replyId, epoch: this.epoch, after_seq: this.#seq }
   }
 
-  /** Takes a frame of this reply and says what it was: `applied`, `duplicate` or `gap`. */
+  /** Takes a frame of this reply and returns what it was: `applied`, `duplicate` or `gap`. */
   apply(frame) {
     if (frame.epoch !== this.epoch) return "gap"
     if (frame.seq <= this.#seq) return "duplicate"

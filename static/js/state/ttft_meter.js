@@ -1,6 +1,6 @@
 /**
- * How long a person waited: from the press that sent the message to the first words on the screen. A press is
- * known first by the `client_message_id`, then by the id of the message it became, which is the reply's parent.
+ * Measures how long a person waited: from the press that sent the message to the first words on the screen. A press is
+ * identified first by the `client_message_id`, then by the id of its message, which is the reply's parent.
  */
 export class TtftMeter {
   #afterPaint
@@ -24,7 +24,7 @@ export class TtftMeter {
     this.#presses.delete(clientMessageId)
   }
 
-  /** It waits for something else than its reply: how long says nothing. */
+  /** The message waits for something other than its reply: the time would mean nothing. */
   forget(id) {
     this.#presses.delete(id)
   }

@@ -20,7 +20,7 @@ export class TypingTracker {
     this.#onStopped = onStopped
   }
 
-  /** A new connection knows nothing of a draft that is being written: tell it. */
+  /** A new connection does not know that a draft is being written: reports it. */
   connected(timings) {
     this.#timings = timings
     if (this.#isTyping) this.#tell()
@@ -37,13 +37,13 @@ export class TypingTracker {
     this.#restartIdle()
   }
 
-  /** Cleared, left or abandoned. */
+  /** The draft was cleared, left or abandoned. */
   stop() {
     if (this.#isTyping && this.#timings !== null) this.#onStopped()
     this.forget()
   }
 
-  /** Sent: the message itself says that typing is over. */
+  /** The draft was sent: the message itself says that typing is over. */
   forget() {
     this.#isTyping = false
     this.#chars = this.#toldChars = 0

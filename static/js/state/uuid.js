@@ -1,4 +1,4 @@
-/** A random UUID (version 4). `crypto.randomUUID` is missing on plain HTTP, where a chat at home may well run. */
+/** A random UUID (version 4). `crypto.randomUUID` is missing on plain HTTP, which a chat at home may use. */
 export function newUuid(randomValues = (bytes) => crypto.getRandomValues(bytes)) {
   const bytes = randomValues(new Uint8Array(16))
   bytes[6] = (bytes[6] & 0x0f) | 0x40

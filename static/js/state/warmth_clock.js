@@ -3,8 +3,8 @@ import { nextChangeMs } from "../text/warmth_words.js"
 const COLD = Object.freeze({ state: "cold", reason: null, prefixTokens: 0, expiresAtMs: null })
 
 /**
- * What we believe of each prefix, and the time that is left of the one that is shown; it turns cold by itself at the
- * end. The server speaks only when something has changed, so what it said is remembered until the next connection.
+ * What we believe about each prefix, and the remaining time of the shown one; it turns cold by itself when that ends.
+ * The server sends only changes, so its frames are remembered until the next connection.
  */
 export class WarmthClock {
   #clock
@@ -29,7 +29,7 @@ export class WarmthClock {
   /** Takes a `warmth` frame; what is shown changes with `show`. */
   take({ conversation_id, assistant_id, state, reason, prefix_tokens, estimated_expires_at }) {
     const expiresAtMs = estimated_expires_at === null ? null : Date.parse(estimated_expires_at)
-    // Where our clock is ahead of the server's, its word "warm" counts for more than our arithmetic.
+    // If our clock is ahead of the server's, its state "warm" counts more than our own calculation.
     const isPast = expiresAtMs !== null && expiresAtMs <= this.#clock()
     const warmth = { state, reason, prefixTokens: prefix_tokens, expiresAtMs: isPast ? null : expiresAtMs }
     const key = keyOf({ conversationId: conversation_id ?? null, assistantId: assistant_id })
@@ -38,13 +38,13 @@ export class WarmthClock {
     if (this.#known.size > this.#maxRemembered) this.#known.delete(this.#known.keys().next().value)
   }
 
-  /** Shows what is known of `scope` from now on. */
+  /** Shows the warmth of `scope` from now on. */
   show(scope) {
     this.#shown = this.#known.get(keyOf(scope)) ?? COLD
     this.#tell()
   }
 
-  /** A new connection: the server will say everything again. */
+  /** A new connection: the server will send everything again. */
   forget() {
     this.#known.clear()
   }

@@ -7,7 +7,7 @@ const ENDED = {
   [CloseCode.signedOut]: "You are signed out. What you have written is kept.",
 }
 
-/** What a person should know about the connection, or null while all is well. */
+/** What a person should know about the connection, or null if it works. */
 export function connectionText({ state, code }) {
   if (state === "ended") return ENDED[code] ?? "The connection is closed. Reload the page."
   if (state === "waiting" && code === CloseCode.restarting) return "The server restarts. Reconnecting…"

@@ -1,11 +1,11 @@
 const ALLOWED = new Set(["http:", "https:", "mailto:"])
 
-// Bidirectional controls, zero-width characters and their kin: a link's text must read as what it is.
+// Bidirectional controls, zero-width characters and similar: a link's text must read as what it is.
 const INVISIBLE =
   // biome-ignore lint/suspicious/noMisleadingCharacterClass: each of them is meant alone, wherever it stands
   /[\u00AD\u034F\u061C\u115F\u1160\u17B4\u17B5\u180B-\u180F\u200B-\u200F\u202A-\u202E\u2060-\u206F\uFE00-\uFE0F\uFEFF\uFFF9-\uFFFB]|[\u{E0000}-\u{E007F}]/gu
 
-/** The address as a browser would follow it, or null where it may not be a link at all. */
+/** The address as a browser would follow it, or null if it may not be a link at all. */
 export function safeHref(address) {
   try {
     const url = new URL(address)

@@ -26,7 +26,7 @@ function cleanTextsInside(inline) {
   }
 }
 
-// Headings are levelled by how they nest, below the page's own title: a reply may begin with any of them.
+// Heading levels follow their nesting below the page's own title: a reply may begin with any level.
 function nestHeadings({ tokens, env }) {
   const above = [...(env.headings ?? [])]
   for (const token of tokens.filter(({ type }) => type === "heading_open" || type === "heading_close")) {
@@ -41,7 +41,7 @@ function goBelow(above, rank) {
   above.push(rank)
 }
 
-// A task of a list gets a box that can be seen and read out, and not pressed: the text is the model's.
+// A task list item gets a box that is visible and read aloud but cannot be pressed: the text is the model's.
 function drawTaskBoxes({ tokens }) {
   for (const [index, { type, children }] of tokens.entries()) {
     const [first] = children ?? []
@@ -50,7 +50,7 @@ function drawTaskBoxes({ tokens }) {
   }
 }
 
-// An image is a request to somebody else's server, and its address can carry away what it likes.
+// An image is a request to a foreign server, and its address can leak anything in the text.
 function imageAsLink(tokens, index) {
   const { escapeHtml } = markdown.utils
   const image = tokens[index]
@@ -69,7 +69,7 @@ function cellWithClass(tokens, index, options, _env, renderer) {
 
 /**
  * The top-level blocks of `source`: `{ html, startLine, isOpenFence, code, language }`. `env` carries
- * what one part of a text means for the next: `references` (link definitions) and `headings` (those it stands under).
+ * what one part of a text means for the next: `references` (link definitions) and `headings` (the enclosing ones).
  * The HTML is not yet sanitised.
  */
 export function parseBlocks(source, env) {

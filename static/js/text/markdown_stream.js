@@ -1,6 +1,6 @@
 import { parseBlocks } from "./markdown.js"
 
-// With one character outside this set a half-written line has shown what it is going to be.
+// One character outside this set decides what kind of line a half-written line is.
 const DECIDED = /[^-+*_=#`~>|:\d.)\\\s]/
 
 /**
@@ -13,7 +13,7 @@ export class MarkdownStream {
   #definitions
   #headings = []
 
-  /** `definitions` are link definitions known beforehand: those of an earlier reading of the same text. */
+  /** `definitions` are link definitions known in advance, from an earlier reading of the same text. */
   constructor({ definitions = {} } = {}) {
     this.#definitions = definitions
   }
@@ -26,7 +26,7 @@ export class MarkdownStream {
   }
 
   /**
-   * `{ settled, tail }`: blocks that will not change any more, given once, and those that may still change.
+   * `{ settled, tail }`: blocks that will not change any more, each returned once, and those that may still change.
    * A block is `{ html, isOpenFence, code, language }`.
    */
   read() {
@@ -44,7 +44,7 @@ export class MarkdownStream {
     return env.references
   }
 
-  // A half-written definition must not be kept, so only settled text adds to what is known.
+  // A half-written definition must not be kept, so only settled text adds definitions.
   #settle(line) {
     const offset = offsetOfLine(this.#tail, line)
     const env = { references: this.#definitions, headings: this.#headings }

@@ -10,7 +10,7 @@ const STOP_REASONS = {
 
 const secondsText = (ms) => (ms < 10_000 ? `${(ms / 1000).toFixed(2)} s` : `${(ms / 1000).toFixed(1)} s`)
 
-/** A decimal string in dollars, with at least two digits that say something. */
+/** A decimal string in dollars, with at least two significant digits. */
 export function costText(costUsd) {
   const amount = Number(costUsd)
   if (amount === 0) return "$0"
@@ -21,7 +21,7 @@ export function costText(costUsd) {
 const tokens = (count) => count.toLocaleString("en")
 
 /**
- * The facts of a reply as `{ short, name, long }`: what stands in the line, and what its explanation says.
+ * The facts of a reply as `{ short, name, long }`: the text in the line, and its explanation.
  * `isFelt`: whether `ttftMs` was measured by this page, from the press to the screen.
  */
 export function replyFacts({ ttftMs, isFelt, usage, costUsd, warmth }) {
@@ -29,7 +29,7 @@ export function replyFacts({ ttftMs, isFelt, usage, costUsd, warmth }) {
   if (ttftMs !== null) facts.push(ttftFact(ttftMs, isFelt))
   if (usage !== null) facts.push(usageFact(usage))
   if (costUsd !== null) facts.push(costFact(costUsd))
-  // Where no word came and nothing was billed, how warm it was says nothing.
+  // If no text came and nothing was billed, the warmth has no meaning.
   if (facts.length > 0 && REPLY_WARMTH[warmth]) facts.push(warmthFact(warmth))
   return facts
 }
@@ -68,11 +68,11 @@ const warmthFact = (warmth) => ({
   long: REPLY_WARMTH_EXPLANATIONS[warmth],
 })
 
-/** What the person should know about how a reply ended, or null where it simply ended. */
+/** What the person should know about how a reply ended, or null if it ended normally. */
 export function endingText({ status, stopReason, error }) {
   if (status === "complete") return STOP_REASONS[stopReason] ?? null
   return error === null ? (REPLY_ENDINGS[status] ?? null) : `${REPLY_ENDINGS[status]} ${error.message}`
 }
 
-/** Whether trying again makes sense: not where the server says that it would end the same way. */
+/** Whether trying again makes sense: not if the server says that it would end the same way. */
 export const mayTryAgain = ({ status, error }) => status !== "complete" && (error === null || error.retryable)

@@ -1,10 +1,10 @@
 // Room for the frame around the text: its type, ids and brackets.
 const ENVELOPE_BYTES = 1024
 
-// What one UTF-16 unit can take in a JSON text frame at most: an escape such as \u001f.
+// The most that one UTF-16 unit can take in a JSON text frame: an escape such as \u001f.
 const MAX_BYTES_PER_UNIT = 6
 
-/** How many characters of `text` are too many for the server's limits, as it counts them; 0 where it fits. */
+/** How many characters of `text` are too many for the server's limits, as it counts them; 0 if it fits. */
 export function charsTooMany(text, { text_chars, frame_bytes }) {
   const charsOver = text.length <= text_chars ? 0 : Math.max(0, [...text].length - text_chars)
   if (text.length * MAX_BYTES_PER_UNIT + ENVELOPE_BYTES <= frame_bytes) return charsOver

@@ -2,7 +2,7 @@
 
 import { REASONS, WARMTH_EXPLANATIONS, WARMTH_LABELS } from "./words.js"
 
-/** A reason of the server in plain words; one that this page does not know is shown as it is written. */
+/** A reason from the server in plain words; an unknown reason is shown unchanged. */
 export const reasonText = (reason) => REASONS[reason] ?? reason.replaceAll("_", " ")
 
 const MINUTE_MS = 60_000

@@ -1,6 +1,6 @@
 /**
- * Tells the server how far this page has read, so that it may go on sending. At each frame that is due, and by
- * timer for the rest: frames are not slowed down in a hidden tab, timers are.
+ * Tells the server how far this page has read, so that the server may go on sending. Sends at a frame if an ack is due,
+ * and by timer for the rest: a hidden tab slows down timers, but not frames.
  */
 export class AckPacer {
   #clock
@@ -17,7 +17,7 @@ export class AckPacer {
     this.#onAck = onAck
   }
 
-  /** From `ready`. What was unacknowledged died with the former connection. */
+  /** From `ready`. Unacknowledged frames ended with the former connection. */
   connected({ timings, limits }) {
     this.#intervalMs = timings.ack_interval_ms
     this.#windowBytes = limits.ack_bytes

@@ -1,6 +1,6 @@
 const NO_ANSWER = "The file could not be sent. Try again."
 
-/** Sends files to the server and takes them back, by plain HTTP. */
+/** Uploads files to the server and deletes them, by plain HTTP. */
 export class AttachmentRequests {
   #url
   #csrfToken
@@ -13,7 +13,7 @@ export class AttachmentRequests {
     this.#fetch = fetch
   }
 
-  /** Gives `{ id, name }`, or `{ message }` in words for the person. */
+  /** Returns `{ id, name }`, or `{ message }` for the person. */
   async upload(file) {
     const form = new FormData()
     form.append("file", file)
@@ -24,7 +24,7 @@ export class AttachmentRequests {
     return response.ok ? { id, name } : { message: message ?? NO_ANSWER }
   }
 
-  /** Whether it worked matters to nobody: what is not sent is forgotten some time anyway. */
+  /** A failure does not matter: the server deletes unsent files some time later anyway. */
   async remove(id) {
     await this.#post(`${this.#url}${id}/delete/`, new FormData())
   }

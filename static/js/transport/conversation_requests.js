@@ -1,4 +1,4 @@
-/** The two changes of a conversation that go by plain HTTP. Their effect comes back as `conversation.updated`. */
+/** The two changes to a conversation that use plain HTTP. Their effect comes back as `conversation.updated`. */
 export class ConversationRequests {
   #base
   #csrfToken
@@ -19,7 +19,7 @@ export class ConversationRequests {
     return this.#post(`${conversationId}/delete/`, {})
   }
 
-  /** Says whether the server did it. */
+  /** Returns whether the server did it. */
   async #post(path, fields) {
     try {
       const response = await this.#fetch(this.#base + path, {

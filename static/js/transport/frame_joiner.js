@@ -1,10 +1,10 @@
 import { parseFrame } from "./protocol.js"
 
-/** Puts large frames together again, which come in parts: one joiner for each connection. */
+/** Joins the parts of large frames: one joiner for each connection. */
 export class FrameJoiner {
   #waiting = new Map()
 
-  /** Gives `{ frame, bytes }` where a frame is whole now; null while more of it is on its way, or it is none. */
+  /** Returns `{ frame, bytes }` if a frame is complete now; null if parts are missing, or it is no frame. */
   take(frame, bytes) {
     if (frame.type !== "frame.part") return { frame, bytes }
     const pieces = this.#waiting.get(frame.frame) ?? []

@@ -1,4 +1,4 @@
-// The frames of chatapp/PROTOCOL.md as the page sends and reads them. A scope says which conversation is meant:
+// The frames of chatapp/PROTOCOL.md as the page sends and reads them. A scope names a conversation:
 // `{ conversationId, assistantId }`, where a new chat has a null `conversationId` and is known by its assistant.
 
 export const PROTOCOL_VERSION = 1
@@ -55,7 +55,7 @@ export function branchSelect({ conversationId }, messageId, cursor = null) {
   return cursor === null ? frame : { ...frame, cursor }
 }
 
-/** `anchor`: `{ before }` for what stands before a message. */
+/** `anchor`: `{ before }` for what comes before a message. */
 export const historyLoad = (conversationId, anchor) => ({
   type: "history.load",
   conversation_id: conversationId,
@@ -73,7 +73,7 @@ export function replySeen(replyId, seq, ttftMs = null) {
 
 export const ping = () => ({ type: "ping" })
 
-/** A server frame, or null for what is none: a newer server may send things that this page does not know. */
+/** A server frame, or null if it is none: a newer server may send frames that this page does not know. */
 export function parseFrame(text) {
   try {
     const frame = JSON.parse(text)
@@ -83,7 +83,7 @@ export function parseFrame(text) {
   }
 }
 
-/** Whether a frame that names a conversation or an assistant speaks of `scope`. */
+/** Whether a frame that names a conversation or an assistant belongs to `scope`. */
 export function isAbout(frame, scope) {
   return scope.conversationId === null
     ? frame.conversation_id == null && frame.assistant_id === scope.assistantId

@@ -2,12 +2,12 @@ import { backoffDelayMs } from "./backoff.js"
 import { FrameJoiner } from "./frame_joiner.js"
 import { CloseCode, mayReconnectAfter, parseFrame, ping } from "./protocol.js"
 
-// After a sleep the socket often looks open and is not; a person who looks at the page should not wait for
-// `dead_after_ms` to find out.
+// After the machine slept, the socket often looks open but is dead; a person who returns to the page should not have to
+// wait for `dead_after_ms`.
 const WAKE_PROBE_MS = 4_000
 
 /**
- * One connection that comes back by itself. It ends only when the server says that coming back is useless.
+ * One connection that reconnects by itself. It ends only when the server says that reconnecting is useless.
  * `onStatus` gets `{ state, code }`: `connecting`, `ready`, `waiting` (for the next attempt) or `ended`.
  */
 export class ChatSocket {
@@ -28,7 +28,7 @@ export class ChatSocket {
   #lastFrameAt = 0
   #joiner = null
 
-  /** `connect()` opens and gives a WebSocket; `onFrame(frame, bytes)` gets every whole server frame, `ready` included. */
+  /** `connect()` opens and returns a WebSocket; `onFrame(frame, bytes)` gets every complete frame, also `ready`. */
   constructor({ connect, clock, timers, random, handshakeMs, onFrame, onStatus }) {
     this.#handshakeMs = handshakeMs
     this.#connect = connect
@@ -43,7 +43,7 @@ export class ChatSocket {
     return this.#state === "ready"
   }
 
-  /** No connection will come back. */
+  /** There will be no more connection. */
   get isEnded() {
     return this.#state === "ended"
   }
@@ -59,14 +59,14 @@ export class ChatSocket {
     socket.onclose = (event) => socket === this.#socket && this.#closed(event.code)
   }
 
-  /** Sends and says so, or says false: what must not be lost is the outbox's to keep. */
+  /** Returns whether the frame was sent: the outbox keeps what must not be lost. */
   send(frame) {
     if (!this.isReady) return false
     this.#socket.send(JSON.stringify(frame))
     return true
   }
 
-  /** The network is back, or the person is: no reason to wait any longer. */
+  /** The network or the person is back: reconnects without waiting any longer. */
   wake() {
     if (this.#state === "waiting") this.start()
     else if (this.isReady) this.#probe()
@@ -88,7 +88,7 @@ export class ChatSocket {
     this.#become("ready")
   }
 
-  // Armed anew by each frame: browsers slow down timers that arm themselves in a hidden tab to one a minute.
+  // Each frame restarts it: in a hidden tab, browsers slow timers that restart themselves down to one a minute.
   #expectLife() {
     this.#clearTimers()
     this.#pingTimer = this.#timers.set(() => this.send(ping()), this.#timings.ping_interval_ms)

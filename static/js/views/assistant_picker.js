@@ -1,6 +1,6 @@
 import { part, show } from "./dom.js"
 
-/** Which assistant a new chat is with. The choices stand in the page already. */
+/** Chooses the assistant of a new chat. The choices are in the page already. */
 export class AssistantPicker {
   #root
 

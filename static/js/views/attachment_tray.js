@@ -2,7 +2,7 @@ import { fromTemplate, part, setText, show } from "./dom.js"
 
 const STATES = { uploading: "Reading…", ready: "", failed: "" }
 
-/** Where files come in (the paper clip, a drop, a paste), and the chips of those that go with the message. */
+/** Takes files (paper clip, drop, paste), and shows a chip for each file of the message. */
 export class AttachmentTray {
   #list
   #button
@@ -45,7 +45,7 @@ export class AttachmentTray {
     return chip
   }
 
-  // Whoever removes files by keyboard goes on with the next one.
+  // Keyboard users who remove files continue at the next one.
   #focusNear(place) {
     const chip = this.#list.children[Math.min(place, this.#list.childElementCount - 1)]
     const target = chip === undefined ? this.#button : part(chip, "remove")

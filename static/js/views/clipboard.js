@@ -1,6 +1,6 @@
 const SHOWN_MS = 1_600
 
-/** Makes `button` copy what `text()` gives, and say how that went. */
+/** Makes `button` copy what `text()` returns, and say whether it worked. */
 export function copiesOnClick(button, text) {
   const label = button.querySelector("[data-part=label]")
   const usual = label.textContent
@@ -10,7 +10,7 @@ export function copiesOnClick(button, text) {
   })
 }
 
-// Browsers give the clipboard to secure pages only; over plain HTTP on a network there is none.
+// Browsers offer the clipboard only to secure pages; over plain HTTP on a network there is none.
 async function copied(text) {
   try {
     await navigator.clipboard.writeText(text)

@@ -1,6 +1,6 @@
 import { codeFragment } from "./sanitizer.js"
 
-// Beyond this, colouring would hold up the page for longer than colours are worth.
+// For longer code, colouring would block the page for too long.
 const MAX_CHARS = 20_000
 
 /** Colours finished code blocks. The library is fetched when the first one appears. */
@@ -13,7 +13,7 @@ export class CodeHighlighter {
     this.#load = load
   }
 
-  /** Colours `element` in place, where the language is known; leaves it plain otherwise. */
+  /** Colours `element` in place if the language is known; otherwise leaves it plain. */
   async highlight(element, language) {
     const code = element.textContent
     if (language === "" || code.length > MAX_CHARS) return

@@ -4,7 +4,7 @@ import { part, setText, show } from "./dom.js"
 const HINT = "Enter sends, Shift+Enter begins a new line"
 const HINT_WHILE_RUNNING = "Enter sends it when the reply is done"
 
-/** The box a person writes in: with Send, and while a reply runs with Stop, too. */
+/** The message box with Send, and with Stop while a reply runs. */
 export class Composer {
   #form
   #input
@@ -19,8 +19,8 @@ export class Composer {
   #limits = null
 
   /**
-   * `onSend(text, pressedAt)` says whether the text was taken; `onTyped(text)` comes for the person's own changes,
-   * not for text that the page puts there; `onStop()`.
+   * `onSend(text, pressedAt)` returns whether the text was taken; `onTyped(text)` is called for the person's own
+   * changes, not for text that the page inserts; `onStop()`.
    */
   constructor({ form, onSend, onTyped, onStop }) {
     this.#form = form
@@ -40,7 +40,7 @@ export class Composer {
     return this.#input.value
   }
 
-  /** Puts a text there that the person did not type now; what was typed before this page could listen stays. */
+  /** Inserts a text that the person did not type now; text typed before this script ran stays. */
   restore(text) {
     const early = this.#hasRestored ? "" : this.#input.value
     this.#hasRestored = true
@@ -64,13 +64,13 @@ export class Composer {
     if (hadFocus && !isRunning) this.#input.focus()
   }
 
-  /** While the first message of a new chat is still on its way: there is no conversation yet to send another to. */
+  /** While the first message of a new chat is being sent, there is no conversation yet for another one. */
   blocked(isBlocked) {
     this.#isBlocked = isBlocked
     this.#show()
   }
 
-  /** How many files go with the message, and whether one of them is still on its way to the server. */
+  /** How many files go with the message, and whether one of them is still being uploaded. */
   attached({ count, isBusy }) {
     this.#attachments = { count, isBusy }
     this.#show()
@@ -87,7 +87,7 @@ export class Composer {
   }
 
   #keyPressed(event) {
-    // Enter also confirms a word of an input method; that is no press of ours.
+    // Enter also confirms a word in an input method; that must not send.
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return
     event.preventDefault()
     this.#trySend(event.timeStamp)
@@ -127,7 +127,7 @@ export class Composer {
     setText(part(this.#form, "limit"), over > 0 ? `${over.toLocaleString("en")} characters too many to send` : "")
   }
 
-  // Where the browser cannot size a field by its content, this does.
+  // Sizes the field by its content if the browser cannot.
   #grow() {
     if (CSS.supports("field-sizing", "content")) return
     this.#input.style.setProperty("block-size", "auto")

@@ -1,10 +1,10 @@
 import { connectionText } from "../text/connection_words.js"
 import { setText, show } from "./dom.js"
 
-// Most reconnects are done before a person would notice; a flash of text would only worry them.
+// Most reconnects finish before a person notices; a flash of text would only worry them.
 const PATIENCE_MS = 1_200
 
-/** Says when the connection is away, after a moment of patience. */
+/** Says that the connection is lost, after a short delay. */
 export class ConnectionNotice {
   #element
   #timers

@@ -2,7 +2,7 @@ import { part, setText } from "./dom.js"
 
 const PRODUCT = "Warmcache"
 
-/** What the open conversation is called and who answers in it: above the messages and in the tab's title. */
+/** The title and assistant of the open conversation: above the messages and in the tab's title. */
 export class ConversationHeader {
   #root
 

@@ -2,7 +2,7 @@ import { byId, part } from "./dom.js"
 
 const GAP_PX = 4
 
-/** Rename and delete, for whichever conversation it was opened on. One menu serves the whole list. */
+/** The menu with Rename and Delete. One menu serves the whole list, for the conversation where it was opened. */
 export class ConversationMenu {
   #menu
   #renameDialog
@@ -10,7 +10,7 @@ export class ConversationMenu {
   #conversation = null
   #opener = null
 
-  /** `onRename(id, title)` and `onDelete(id)` give promises. */
+  /** `onRename(id, title)` and `onDelete(id)` return promises. */
   constructor({ menu, onRename, onDelete }) {
     this.#menu = menu
     this.#renameDialog = byId("rename-dialog")
@@ -50,7 +50,7 @@ export class ConversationMenu {
       event.preventDefault()
       items.at((items.indexOf(document.activeElement) + step) % items.length).focus()
     } else if (event.key === "Tab" || event.key === "Escape") {
-      // This Escape is the menu's alone: the drawer that the menu stands in stays open.
+      // This Escape is only for the menu: the drawer around it stays open.
       event.stopPropagation()
       this.#menu.hidePopover()
       this.#opener.focus()

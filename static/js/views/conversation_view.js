@@ -2,8 +2,8 @@ import { earlierText, firstWords } from "../text/conversation_words.js"
 import { endingOf } from "./message_list.js"
 
 /**
- * The open conversation in the page: what `ConversationSession` tells becomes visible here, by the parts that own
- * the pieces. Names and order of its methods follow that class's list.
+ * The open conversation in the page: shows what `ConversationSession` reports, through the views that own the parts.
+ * Names and order of its methods follow that class's list.
  */
 export class ConversationView {
   #parts
@@ -21,7 +21,7 @@ export class ConversationView {
     this.#parts = parts
   }
 
-  /** Before the server has answered: the draft can be gone on with at once. */
+  /** Before the server has answered: the person can continue the draft at once. */
   opening(scope) {
     const { sidebar, header, composer, drafts, picker, list, queue, outbox, earlier } = this.#parts
     this.#conversationId = scope.conversationId
@@ -40,7 +40,7 @@ export class ConversationView {
     this.#showBlocked()
   }
 
-  /** Says whether the reply `keepReplyId` is known here, and goes on. */
+  /** Returns whether the reply `keepReplyId` is known here and continues. */
   stateShown(frame, { keepReplyId }) {
     const { list, queue, header, sidebar, picker, keeper, outbox, earlier, onFirstState } = this.#parts
     const conversationId = frame.conversation?.id ?? null
@@ -64,12 +64,12 @@ export class ConversationView {
     return keepsReply
   }
 
-  /** Somebody has pressed for earlier messages, and wants to hear when they are there. */
+  /** The person pressed for earlier messages and wants an announcement when they are loaded. */
   askForEarlier() {
     this.#hasAsked = this.#parts.earlier.want()
   }
 
-  /** Earlier messages have come: they go above what is read. */
+  /** Earlier messages have arrived: they go above what is read. */
   historyPage(frame) {
     const { list, keeper, earlier, announcer } = this.#parts
     keeper.keepInPlace(() => earlier.take(frame) && list.prepend(frame.messages))
@@ -89,7 +89,7 @@ export class ConversationView {
     return this.#parts.list.shows(messageId)
   }
 
-  /** The person went to another version of a message; the state will bring it. */
+  /** The person chose another version of a message; the next state will have it. */
   choosing(messageId, step) {
     this.#chosen = { messageId, step }
   }
@@ -111,7 +111,7 @@ export class ConversationView {
     uploads.move(scope, { conversationId })
   }
 
-  /** Says whether it could be shown: not where the branch that it follows is not on this page. */
+  /** Returns whether it could be shown: not if the branch that it follows is not on this page. */
   messageCreated(frame) {
     const { list, queue, picker, keeper, meter, earlier } = this.#parts
     meter.becameMessage(frame.client_message_id, frame.message_id)
@@ -119,7 +119,7 @@ export class ConversationView {
     const outcome = list.messageCreated(frame)
     picker.show(false)
     if (outcome === "shown") this.awaitReply()
-    // It is another version of the first message: nothing stands before it.
+    // It is another version of the first message: nothing comes before it.
     if (outcome === "shown" && frame.parent_id === null) earlier.show({ conversationId: frame.conversation_id })
     this.#showBlocked()
     keeper.resized()
@@ -135,7 +135,7 @@ export class ConversationView {
     keeper.jumpToEnd()
   }
 
-  /** `isWanted`: its text goes on being written, where it was taken from or at the next visit there. */
+  /** `isWanted`: its text returns to the draft where it came from, now or at the next visit there. */
   messageWithdrawn({ conversation_id, client_message_id, message_id, text, attachments }, { isWanted }) {
     const { list, queue, composer, drafts, uploads } = this.#parts
     const isHere = conversation_id === this.#conversationId
@@ -157,7 +157,7 @@ export class ConversationView {
     keeper.resized()
   }
 
-  /** Says whether it is on the shown branch. */
+  /** Returns whether it is on the shown branch. */
   replyStarted(frame, { isContinued }) {
     const { list, meter, keeper } = this.#parts
     list.startReply(frame, { isContinued })
@@ -218,12 +218,12 @@ export class ConversationView {
     this.#showBlocked()
   }
 
-  // Where the view stood when the person chose, with the arrow that they used.
+  // The position of the view when the person chose, with the arrow that they used.
   #showChosen() {
     const { list, announcer, earlier } = this.#parts
     const { messageId, step } = this.#chosen
     const place = list.focusVersion(messageId, step)
-    // Further up than the newest part reaches, it comes with an earlier one.
+    // If it is further up than the newest part, it comes with an earlier part.
     if (place === null && earlier.want()) return
     this.#chosen = null
     if (place !== null) announcer.say(place)

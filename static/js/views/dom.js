@@ -1,4 +1,4 @@
-/** The element with this id; a page without it is a mistake of ours. */
+/** The element with this id; a page without it is a bug. */
 export function byId(id) {
   const element = document.getElementById(id)
   if (element === null) throw new Error(`The page has no element #${id}.`)
@@ -19,7 +19,7 @@ export function show(element, isShown) {
   element.hidden = !isShown
 }
 
-/** Changes the text only where it differs: an equal text set again makes screen readers speak again. */
+/** Sets the text only if it differs: setting an equal text makes screen readers speak again. */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text
 }

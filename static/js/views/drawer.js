@@ -1,4 +1,4 @@
-/** The sidebar on a narrow page: off the canvas until it is asked for, and then the only thing that has the focus. */
+/** The sidebar on a narrow page: off screen until it is opened, then the only part that can have the focus. */
 export class Drawer {
   #panel
   #rest

@@ -1,12 +1,12 @@
 import { part, setText, show } from "./dom.js"
 
-/** The way to earlier messages for those who do not scroll; it stands above the first message that is shown. */
+/** The button for earlier messages, for people who do not scroll; it is above the first shown message. */
 export class EarlierNotice {
   #root
   #button
   #pane
 
-  /** `onWanted()` for a press. Whoever has the focus here when all is shown goes on in `pane`. */
+  /** `onWanted()` is called for a press. If the focus is here when everything is shown, it moves to `pane`. */
   constructor({ root, pane, onWanted }) {
     this.#root = root
     this.#pane = pane

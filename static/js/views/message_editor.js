@@ -1,6 +1,6 @@
 import { fromTemplate, part } from "./dom.js"
 
-/** The place where a person writes a sent message anew. It stands where the message stood until it is sent or left. */
+/** The editor for a sent message. It takes the message's place until the edit is sent or cancelled. */
 export class MessageEditor {
   #input
   #onSend

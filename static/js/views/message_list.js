@@ -42,9 +42,9 @@ export class MessageList {
   }
 
   /**
-   * The newest part of a conversation, from `conversation.state`. The reply `keepReplyId` is known already and goes on,
-   * whether or not it is on the branch. Those that have ended stay as they are, and so do earlier messages where the
-   * part follows them, so that a reconnect disturbs nobody who reads. Says what stayed: `{ keepsReply, keepsEarlier }`.
+   * The newest part of a conversation, from `conversation.state`. The reply `keepReplyId` is known already and
+   * continues, whether or not it is on the branch. Ended replies stay as they are, and so do earlier messages if the
+   * part follows them, so that a reconnect does not disturb a reader. Returns what stayed: `{ keepsReply, keepsEarlier }`.
    */
   showConversation({ messages, assistant }, { keepReplyId = null } = {}) {
     this.#assistantName = assistant.name
@@ -67,7 +67,7 @@ export class MessageList {
     this.#root.prepend(...messages.map((message) => this.#elementFor(message)))
   }
 
-  /** A message that is on its way (an outbox entry) or whose delivery changed. */
+  /** A message that is being sent (an outbox entry), or whose delivery state changed. */
   showWaiting(entry) {
     const known = this.#waiting(entry.clientMessageId)
     const files = (entry.attachments ?? []).map(({ name }) => name)
@@ -76,7 +76,7 @@ export class MessageList {
     if (known === undefined) this.#standInFor(entry, view)
   }
 
-  /** Takes a `message.created`; says `known`, `shown`, or `lost` where what it follows is not on this page. */
+  /** Takes a `message.created`; returns `known`, `shown`, or `lost` if the message before it is not on this page. */
   messageCreated({ client_message_id, message_id, parent_id, text, attachments }) {
     if (this.#users.some(({ messageId }) => messageId === message_id)) return "known"
     const parent = parent_id === null ? null : this.#element(parent_id)
@@ -90,7 +90,7 @@ export class MessageList {
     return "shown"
   }
 
-  /** It is not on its way any more; where it stood in for an earlier version, that is back. */
+  /** It is no longer being sent; if it replaced an earlier version, that version is shown again. */
   discardWaiting(clientMessageId) {
     this.#waiting(clientMessageId)?.element.remove()
     this.#users = this.#users.filter((view) => view.clientMessageId !== clientMessageId || view.messageId !== null)
@@ -98,7 +98,7 @@ export class MessageList {
     this.#hidden.delete(clientMessageId)
   }
 
-  /** A reply will come; the server has not begun it yet. */
+  /** A reply is expected, but the server has not begun it yet. */
   awaitReply() {
     this.stopAwaiting()
     this.#awaited = fromTemplate("awaited-reply-template")
@@ -111,12 +111,12 @@ export class MessageList {
     this.#awaited = null
   }
 
-  /** Takes a `reply.started`. What followed the reply's parent gives way: it is another version of this. */
+  /** Takes a `reply.started`. It replaces what followed its parent, which is another version of it. */
   startReply({ reply_id, parent_id, warmth }, { isContinued }) {
     this.stopAwaiting()
     const known = isContinued ? this.reply(reply_id) : null
     const parent = this.#element(parent_id)
-    // On another branch it is written all the same, and shown when somebody goes there.
+    // On another branch it is still written, and shown when the person goes there.
     const siblings = parent === null ? [] : this.#giveWay(parent, known?.element)
     const view = known ?? this.#newReply(reply_id, parent_id)
     parent?.after(view.element)
@@ -126,7 +126,7 @@ export class MessageList {
   }
 
   /**
-   * After another version was chosen: the next press of the same key goes on from there. Says where that is, as
+   * After another version was chosen: focuses its switch for the next press of the same key. Returns its place, as
    * "Version 2 of 3".
    */
   focusVersion(messageId, step) {
@@ -135,13 +135,13 @@ export class MessageList {
     return view.focusVersion(step)
   }
 
-  /** While a reply is written here, none is asked for anew. */
+  /** While a reply is written here, nobody can ask for another. */
   running(isRunning) {
     this.#root.dataset.running = String(isRunning)
   }
 
-  // What stands behind `parent` (at the start without one) makes room for `element`. Gives the versions of what stood
-  // in its place.
+  // Replaces what follows `parent` (or what is at the start, without one) by `element`. Returns the versions of what
+  // was in its place.
   #giveWay(parent, element) {
     const following = [...this.#root.children].slice(parent === null ? 0 : [...this.#root.children].indexOf(parent) + 1)
     const leaving = following.filter((each) => each.dataset.messageId && each !== element)
@@ -155,7 +155,7 @@ export class MessageList {
     return leaving.length > 0 ? versions : (own?.siblings ?? [])
   }
 
-  // The messages that stand before this one, or null where it is not here.
+  // The messages before this one, or null if it is not here.
   #before(message) {
     const first = message === undefined ? null : this.#element(message.id)
     if (first === null) return null
@@ -223,7 +223,7 @@ export class MessageList {
 
 const proseBlock = (text) => ({ block: 0, kind: "text", name: "", text, state: "stop" })
 
-/** The end of a reply as its view wants it, from a stored message or from `reply.finished`. */
+/** The end of a reply in its view's format, from a stored message or from `reply.finished`. */
 export function endingOf({ status, stop_reason, error, usage, warmth, ttft_ms, cost_usd }) {
   return { status, stopReason: stop_reason, error, usage, warmth, ttftMs: ttft_ms, costUsd: cost_usd }
 }

@@ -1,6 +1,6 @@
 import { part, setText, show } from "./dom.js"
 
-/** One line for what went wrong and concerns no single message. */
+/** One line for errors that do not concern a single message. */
 export class Notices {
   #root
 

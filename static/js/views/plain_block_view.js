@@ -2,7 +2,7 @@ import { fromTemplate, part, setText, show } from "./dom.js"
 
 const TITLES = { thinking: ["Thinking…", "Thought"], tool_input: ["Calling a tool…", "Called a tool"] }
 
-/** A block that is not prose: thinking, or what a tool is called with. Plain text, folded away. */
+/** A block that is not prose: thinking, or a tool's input. Plain text, collapsed. */
 export class PlainBlockView {
   #kind
   #name = ""

@@ -26,12 +26,12 @@ export class QueueView {
     show(this.#root, queue.length > 0)
   }
 
-  /** One more, before the server has told the whole queue. */
+  /** Adds one, before the server has sent the whole queue. */
   add(queued) {
     if (!this.#queue.some(({ message_id }) => message_id === queued.message_id)) this.show([...this.#queue, queued])
   }
 
-  /** It was sent or taken back. */
+  /** The message was sent or withdrawn. */
   drop(messageId) {
     this.show(this.#queue.filter(({ message_id }) => message_id !== messageId))
   }

@@ -5,7 +5,7 @@ import { MarkdownView } from "./markdown_view.js"
 import { PlainBlockView } from "./plain_block_view.js"
 import { VersionSwitch } from "./version_switch.js"
 
-/** One reply in the page: streamed, restored from a snapshot, or whole. */
+/** One reply in the page: streamed, restored from a snapshot, or complete. */
 export class ReplyView {
   #root
   #body
@@ -58,7 +58,7 @@ export class ReplyView {
     return prose.map((view) => view.source).join("\n\n")
   }
 
-  /** The answer's words without its code, as they are best read aloud. */
+  /** The answer's text without its code, for reading aloud. */
   get spokenText() {
     const blocks = this.#body.querySelectorAll(".prose > :not(.code)")
     return Array.from(blocks, ({ textContent }) => textContent.trim()).join(" ")
@@ -84,7 +84,7 @@ export class ReplyView {
     this.#noteWords()
   }
 
-  /** Takes a `reply.delta`; says whether it brought the reply's first words. */
+  /** Takes a `reply.delta`; returns whether it had the reply's first words. */
   append(delta) {
     const view = this.#viewFor(delta)
     view.append(delta.text)

@@ -40,7 +40,7 @@ const PROSE = {
 
 const CODE = { ...PROSE, ALLOWED_TAGS: ["span"], ALLOWED_ATTR: ["class"] }
 
-// The only classes that text may bring: its own layout, never the page's.
+// The only classes that text may use: its own layout, never the page's.
 const ALLOWED_CLASS = /^(cell--(left|right|center)|language-[\w+#.-]+|hljs-[\w-]+|[a-z]+_{1,2})$/
 
 DOMPurify.addHook("uponSanitizeAttribute", (_node, attribute) => {
@@ -54,7 +54,7 @@ function keepAllowedClasses(attribute) {
   attribute.keepAttr = classes.length > 0
 }
 
-/** Rendered Markdown as a fragment that holds nothing but harmless elements; its links lead outside, safely. */
+/** Rendered Markdown as a fragment with only harmless elements; its links open outside sites safely. */
 export function proseFragment(html) {
   const fragment = DOMPurify.sanitize(html, PROSE)
   for (const link of fragment.querySelectorAll("a")) leadOutside(link)

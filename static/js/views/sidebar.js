@@ -1,6 +1,6 @@
 import { fromTemplate, part, setText, show } from "./dom.js"
 
-/** The list of conversations, newest first. The server draws it once; this keeps it true. */
+/** The list of conversations, newest first. The server renders it once; this keeps it up to date. */
 export class Sidebar {
   #list
   #empty
@@ -84,6 +84,6 @@ export class Sidebar {
   }
 }
 
-/** Not one that opens another tab or window. */
+/** A click that does not open another tab or window. */
 export const isPlainClick = ({ button, metaKey, ctrlKey, shiftKey, altKey }) =>
   button === 0 && !metaKey && !ctrlKey && !shiftKey && !altKey

@@ -2,15 +2,16 @@ import { fromTemplate, part, setText, show } from "./dom.js"
 import { MessageEditor } from "./message_editor.js"
 import { VersionSwitch } from "./version_switch.js"
 
-/** A person's message: on its way, sent, not sent, or being written anew. */
+/** A person's message: being sent, sent, failed, or being edited. */
 export class UserMessageView {
   #editor = null
   #onRevise
   #versions
 
   /**
-   * `files` are the names of what is attached. `onRetry` and `onEdit` get the `client_message_id` of what was not sent; `onRevise(messageId, text, pressedAt)` a
-   * sent message's new text; `onSelect(messageId, step)` another version of it.
+   * `files` are the names of the attached files. `onRetry` and `onEdit` get the `client_message_id` of an unsent
+   * message; `onRevise(messageId, text, pressedAt)` the new text of a sent one; `onSelect(messageId, step)` another
+   * version of it.
    */
   constructor({ clientMessageId, text, files, onRetry, onEdit, onRevise, onSelect }) {
     this.clientMessageId = clientMessageId
@@ -28,7 +29,7 @@ export class UserMessageView {
     part(this.element, "revise").addEventListener("click", () => this.#edit())
   }
 
-  /** The names of its files, as the sender or the server tells them. */
+  /** The names of its files, from the sender or the server. */
   attached(files) {
     part(this.element, "files").replaceChildren(...files.map(fileNamed))
     show(part(this.element, "files"), files.length > 0)

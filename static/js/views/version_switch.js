@@ -1,6 +1,6 @@
 import { fromTemplate, part, setText, show } from "./dom.js"
 
-/** The way between the versions of one message: "2 / 3" between two arrows; not there where it has only one. */
+/** Switches between the versions of one message: "2 / 3" between two arrows; hidden if it has only one. */
 export class VersionSwitch {
   #siblings = []
   #messageId = null
@@ -34,13 +34,13 @@ export class VersionSwitch {
     show(this.element, count > 1)
   }
 
-  /** Puts the focus on the arrow that was used, or where that leads no further on the other. */
+  /** Focuses the arrow that was used, or the other one if it leads no further. */
   focus(step) {
     const [first, second] = step < 0 ? ["previous", "next"] : ["next", "previous"]
     const arrow = part(this.element, first)
     const target = arrow.disabled ? part(this.element, second) : arrow
     target.focus({ preventScroll: true })
-    // Where it is in sight the view stands still.
+    // If it is visible, the view does not move.
     this.element.scrollIntoView({ block: "nearest" })
     return this.element.ariaLabel
   }
@@ -52,7 +52,7 @@ export class VersionSwitch {
   }
 }
 
-/** Where a version stands: its place from 1, how many there are, and its neighbours or null. */
+/** The position of a version: its place from 1, how many there are, and its neighbours or null. */
 export function placeAmong(siblings, messageId) {
   const index = siblings.indexOf(messageId)
   return {

@@ -1,7 +1,7 @@
 import { describeWarmth } from "../text/warmth_words.js"
 import { part, setText } from "./dom.js"
 
-/** Shows a warmth beside the composer; what it means is a tooltip away. */
+/** Shows the warmth beside the composer; a tooltip explains it. */
 export class WarmthBadge {
   #root
   #button
