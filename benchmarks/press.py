@@ -98,7 +98,7 @@ def opening_ms(server: OurServer, contexts: Contexts, conversation_id: str, mess
             page.wait_for_selector("html[data-end-painted-ms]", timeout=OPENING_TIMEOUT_MS)
         except TooLongError:
             return None
-        waits.append(float(page.locator("html").get_attribute("data-end-painted-ms")))
+        waits.append(float(page.locator("html").get_attribute("data-end-painted-ms") or "nan"))
     # The first visit fills the browser's own cache.
     return statistics.median(waits[1:])
 

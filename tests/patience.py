@@ -10,5 +10,5 @@ PATIENCES = (
     "warmcache.stores.redis_link.COMMAND_TIMEOUT_SECONDS",
     "warmcache.requests.ending.RECORD_PATIENCE_SECONDS",
     "warmcache.sync.CLOSE_PATIENCE_SECONDS",
-    "warmcache.warmups.warm_up.ROW_PATIENCE_SECONDS",
+    "warmcache.warmups.attempt.ROW_PATIENCE_SECONDS",
 )

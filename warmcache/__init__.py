@@ -1,1 +1,136 @@
-"""Warm the Claude prompt cache before the message is sent. Imports nothing, so that `core` loads alone."""
+"""Warm the Claude prompt cache before the message is sent.
+
+    from warmcache import Prompt, Turn, prewarm_prefix, stream_response
+
+`__all__` is what is public here, beside the modules that the README names. A name is loaded from its home on first
+use: `import warmcache` loads nothing else, and values and errors load without Django.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from warmcache.core.errors import (
+        ConfigurationError,
+        StreamBroken,
+        UpstreamError,
+        UpstreamRefused,
+        UpstreamUnavailable,
+        WarmcacheError,
+    )
+    from warmcache.core.intents import Intent
+    from warmcache.core.outcomes import Outcome, RequestWarmth, WarmthState
+    from warmcache.core.ports import (
+        BlockBegan,
+        BlockDelta,
+        BlockEnded,
+        BlockExtended,
+        BlockSigned,
+        OtherEvent,
+        StreamBegan,
+        StreamEnded,
+        StreamEvent,
+    )
+    from warmcache.core.prefix import AnyPrompt, Prefix, PreparedPrompt, Prompt, Turn
+    from warmcache.core.reasons import Reason
+    from warmcache.core.usage import Usage
+    from warmcache.services import (
+        Attempt,
+        Decision,
+        Ending,
+        ResponseStream,
+        Result,
+        SharedLayer,
+        Warmth,
+        cancel_refresh,
+        close,
+        consider_prefix,
+        flush,
+        holder_of,
+        outline,
+        prepare_prompt,
+        prewarm_prefix,
+        register_shared_layers,
+        schedule_refresh,
+        start,
+        stream_response,
+        warm_now,
+        warmth_of,
+    )
+else:
+    # Out of a type checker's sight, to which a module with `__getattr__` has every name, mistyped ones too.
+
+    def __getattr__(name: str) -> object:
+        """A public name from its home (PEP 562)."""
+        from importlib import import_module
+
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        home = next(module for module in map(import_module, _HOMES) if name in vars(module))
+        globals()[name] = vars(home)[name]  # the next look-up does not come here
+        return vars(home)[name]
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
+
+__all__ = [
+    "AnyPrompt",
+    "Attempt",
+    "BlockBegan",
+    "BlockDelta",
+    "BlockEnded",
+    "BlockExtended",
+    "BlockSigned",
+    "ConfigurationError",
+    "Decision",
+    "Ending",
+    "Intent",
+    "OtherEvent",
+    "Outcome",
+    "Prefix",
+    "PreparedPrompt",
+    "Prompt",
+    "Reason",
+    "RequestWarmth",
+    "ResponseStream",
+    "Result",
+    "SharedLayer",
+    "StreamBegan",
+    "StreamBroken",
+    "StreamEnded",
+    "StreamEvent",
+    "Turn",
+    "UpstreamError",
+    "UpstreamRefused",
+    "UpstreamUnavailable",
+    "Usage",
+    "WarmcacheError",
+    "Warmth",
+    "WarmthState",
+    "cancel_refresh",
+    "close",
+    "consider_prefix",
+    "flush",
+    "holder_of",
+    "outline",
+    "prepare_prompt",
+    "prewarm_prefix",
+    "register_shared_layers",
+    "schedule_refresh",
+    "start",
+    "stream_response",
+    "warm_now",
+    "warmth_of",
+]
+
+_HOMES = (
+    "warmcache.core.errors",
+    "warmcache.core.intents",
+    "warmcache.core.outcomes",
+    "warmcache.core.reasons",
+    "warmcache.core.usage",
+    "warmcache.core.prefix",
+    "warmcache.core.ports",
+    "warmcache.services",
+)
+"""Searched in this order: what needs Django comes last."""

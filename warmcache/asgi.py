@@ -1,4 +1,4 @@
-"""For ASGI projects: warmcache begins and ends with the server."""
+"""The entry point for ASGI projects: warmcache starts and stops with the server."""
 
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -15,7 +15,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def with_lifespan(application: Application) -> Application:
-    """Wraps an application that has no use for ASGI's `lifespan`, as Django's has none: it is answered here, with
+    """Wraps an application that does not handle ASGI's `lifespan`, such as Django's: the wrapper answers it, and calls
     `warmcache.services.start()` when the server starts and `close()` when it stops."""
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
@@ -32,7 +32,7 @@ async def _live(receive: Receive, send: Send) -> None:
         event = (await receive())["type"]
         try:
             await (services.start() if event == "lifespan.startup" else services.close())
-        except Exception:  # neither may keep a server from starting or from stopping
+        except Exception:  # an error here must not keep the server from starting or stopping
             logger.exception("warmcache failed at %s", event)
         await send({"type": f"{event}.complete"})
         if event == "lifespan.shutdown":

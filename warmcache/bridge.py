@@ -1,4 +1,4 @@
-"""The async API from Django's synchronous views, admin actions and commands, whatever server they run on.
+"""The async API for Django's synchronous views, admin actions and commands, on any kind of server.
 
 warmth = bridge.call(services.warm_now, prompt, label="helpdesk")
 """
@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 
 def call(function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:
-    """The result of an async function, which runs where this process's runtime is.
+    """The result of an async function, which runs on the event loop of this process's runtime.
 
-    That is the event loop which an async server has adopted, otherwise the one of `warmcache.sync`. The loop that
-    Django makes for a synchronous request under an async middleware is neither: it ends with the request. Raises
+    That is the event loop that an async server has adopted, otherwise the one of `warmcache.sync`. It is not the loop
+    that Django makes for a synchronous request under an async middleware: that one ends with the request. Raises
     `RuntimeError` in an event loop's own thread, which would wait for itself.
     """
     sync.refuse_in_event_loop()

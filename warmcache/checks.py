@@ -1,9 +1,9 @@
 """What `manage.py check` says about the WARMCACHE setting.
 
 warmcache.E001  an entry cannot be read
-warmcache.E002  the store cannot be imported, or is no store
-warmcache.W001  the Claude API without a key
-warmcache.W002  the key would travel unencrypted
+warmcache.E002  the store cannot be imported, or is not a store
+warmcache.W001  the Claude API is used without a key
+warmcache.W002  the key would be sent unencrypted
 warmcache.W003  the cost cap forbids every warm-up
 """
 
@@ -26,7 +26,7 @@ STORE_METHODS = ("from_config", *(name for name in vars(WarmthStore) if not name
 
 @register("warmcache")
 def check_settings(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> list[CheckMessage]:
-    """Every problem of the WARMCACHE setting at once, except behind an entry that cannot be read."""
+    """Reports all problems of the WARMCACHE setting at once, except those hidden by an entry that cannot be read."""
     try:
         config = get_config()
     except ConfigurationError as error:

@@ -1,4 +1,4 @@
-"""The WARMCACHE setting, read here and nowhere else, as a typed value. Every entry has a default."""
+"""The WARMCACHE setting, read only here, as a typed value. Every entry has a default."""
 
 import hashlib
 import math
@@ -21,7 +21,7 @@ PRICE_CLASSES = ("input", "output", "cache_read", "cache_write_5m", "cache_write
 MEMORY_STORE = "warmcache.stores.memory.MemoryWarmthStore"
 REDIS_STORE = "warmcache.stores.redis.RedisWarmthStore"
 AT_LEAST_ONE = frozenset({"LEASE_SECONDS", "MAX_CONCURRENT_WARM_UPS", "MAX_TRIES"})
-"""With none of these nothing would ever be sent."""
+"""With 0 in any of these nothing would ever be sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +37,11 @@ class Config:
     accepts_zero_max_tokens: bool = True
     """Whether the endpoint takes `max_tokens: 0`; the Claude API does, some gateways do not."""
     redis_url: str = field(default="", repr=False)
-    """Where processes share leases and warmth; without it they stay within one process and one event loop."""
+    """Where processes share leases and warmth; without it they stay in one process and one event loop."""
     store: str = ""
-    """Dotted path of a `WarmthStore` of your own; empty means the one for `redis_url`, or the one in memory."""
+    """Dotted path of your own `WarmthStore`; if empty, the one for `redis_url`, or the one in memory."""
     secret: str = field(default="", repr=False)
-    """Keys the prefix hashes; Django's SECRET_KEY where it is empty."""
+    """The key of the prefix hashes; if empty, Django's SECRET_KEY."""
     prices: dict[str, dict[str, str]] = field(default_factory=dict)
     """Own prices, dollars per million tokens: {model: {input, output, cache_read, cache_write_5m, cache_write_1h}}."""
 
@@ -49,31 +49,31 @@ class Config:
     value_of_second_usd: Decimal = Limits().value_of_second_usd
     """What one second less of waiting is worth to the operator."""
     holdout_share: float = 0.0
-    """0 to 1: part of the visits that are not warmed, by lot, so that the report can tell what warming buys."""
+    """0 to 1: the share of visits held out from warming at random, so that the report can measure the effect."""
     learns: bool = True
-    """Whether forecasts learn from what happens; without, decisions come from the published priors for ever."""
+    """Whether forecasts learn from observed events; if not, decisions always use the published priors."""
     intents: tuple[Intent, ...] = tuple(intent for intent in Intent if intent in ON_AT_FIRST)
-    """At which warming is considered at all."""
+    """The intents at which warming is considered at all."""
     user_daily_usd: Decimal = Decimal("5.00")
     """What the warm-ups for one subject may cost in a UTC day."""
     user_daily_warm_ups: int = 200
     daily_usd: Decimal = Decimal("50.00")
-    """The same for all together."""
+    """The same limit for all subjects together."""
     daily_warm_ups: int = 10_000
     keeps_shared_layers: bool = False
-    """Whether shared layers are held warm between requests, where the forecast says that it pays."""
+    """Whether shared layers are held warm between requests, if the forecast says that it pays."""
 
     max_concurrent_warm_ups: int = 4
-    """Warm-ups at the provider at once, in one process; further ones wait their turn."""
+    """Concurrent warm-ups at the provider, in one process; further ones wait for their turn."""
     warm_up_timeout_seconds: float = 45.0
     warm_up_patience_seconds: float = 45.0
     """How long a warm-up may wait for its turn, or for another one that writes a layer of its prefix."""
     pause_after_limit_seconds: float = 60.0
-    """No warm-up for this long after the provider answered 429 or 529, or refused the key: real traffic goes first."""
+    """Pause of warming after the provider answered 429 or 529, or refused the key: real traffic goes first."""
     lease_seconds: float = 15.0
-    """How soon others notice at the latest that a process that was writing a prefix is gone. Living ones renew it."""
+    """The time after which others notice that the writer of a prefix is dead. Living processes renew their leases."""
     uncacheable_seconds: float = 3600.0
-    """How long a prefix stays marked after a warm-up of it came back with both cache counters 0."""
+    """How long a prefix stays marked after a warm-up of it returned with both cache counters 0."""
 
     join_bound_factor: float = 3.0
     """A request that joins a warm-up in flight waits at most this many times the warm-up's expected time. A tighter
@@ -82,14 +82,14 @@ class Config:
     connect_timeout_seconds: float = 5.0
     first_event_timeout_seconds: float = 45.0
     idle_timeout_seconds: float = 60.0
-    """Longest silence inside a stream, pings not counted."""
+    """Longest silence within a stream; pings do not count as activity."""
     thinking_timeout_seconds: float = 120.0
-    """The same while the model thinks without showing it."""
+    """The same while the model thinks without showing its thinking."""
     total_timeout_seconds: float = 600.0
     max_tries: int = 3
-    """Of a real request, before its first event. A warm-up is tried once."""
+    """Attempts of a real request, before its first event. A warm-up is tried once."""
     max_retry_after_seconds: float = 20.0
-    """A longer wait is not waited for: the person is told now."""
+    """If the provider asks for a longer wait, the request fails at once."""
 
     @property
     def prefix_key(self) -> PrefixKey:
@@ -108,7 +108,7 @@ _cached: Config | None = None
 
 
 def get_config() -> Config:
-    """The current configuration; raises `ConfigurationError` where an entry is unknown or cannot be read."""
+    """The current configuration; raises `ConfigurationError` if an entry is unknown or invalid."""
     global _cached
     if _cached is None:
         _cached = read_config(getattr(settings, "WARMCACHE", {}))
@@ -116,7 +116,7 @@ def get_config() -> Config:
 
 
 def read_config(entries: Mapping[str, Any]) -> Config:
-    """A `Config` from a WARMCACHE dict. An entry that is None counts as not given."""
+    """A `Config` from a WARMCACHE dict. An entry that is None counts as absent."""
     if not isinstance(entries, Mapping):
         raise ConfigurationError(f"WARMCACHE must be a dict, not a {type(entries).__name__}.")
     known = {f.name.upper(): f for f in fields(Config)}
@@ -171,7 +171,7 @@ def _number(entry: str, wanted: Any, value: Any) -> Any:
 
 
 def _prices(value: Any) -> dict[str, dict[str, str]]:
-    """A typing mistake in a price would be found when the first person types; so it is found here."""
+    """Validates prices now: otherwise a typing error in a price would show only when the first person types."""
     if not isinstance(value, Mapping):
         raise ConfigurationError(f"WARMCACHE['PRICES'] must be a dict, not {value!r}.")
     for model, prices in value.items():

@@ -30,12 +30,12 @@ __all__ = [
 
 
 def choices_of(kind: Iterable[Worded]) -> list[tuple[str, str | Promise]]:
-    """Of a field of a model or form: the words are translated when they are shown."""
+    """Choices for a field of a model or form: the words are translated when they are shown."""
     return [(str(member), gettext_lazy(member.words)) for member in kind]
 
 
 class TokenCounts(models.Model):
-    """What the provider billed for one request, and what it cost at the prices of that day."""
+    """What the provider billed for one request, and its cost at the prices of that day."""
 
     input_tokens = models.PositiveIntegerField(default=0, help_text="Neither read from the cache nor written to it.")
     cache_read_tokens = models.PositiveIntegerField(default=0)
@@ -112,9 +112,9 @@ class WarmUp(RequestRecord):
 
 
 class WarmUpLine(models.Model):
-    """One layer that a warm-up wrote or renewed, settled by itself: layers are read by different requests.
+    """One layer that a warm-up wrote or renewed, settled separately: different requests read the layers.
 
-    Spent is what the lines cost: they add up to the warm-up's cost. See `core/settlement.py`.
+    The lines' costs add up to the warm-up's cost. See `core/settlement.py`.
     """
 
     warm_up = models.ForeignKey(WarmUp, on_delete=models.CASCADE, related_name="lines")
@@ -138,7 +138,7 @@ class WarmUpLine(models.Model):
     request = models.ForeignKey(
         "UsageRecord", null=True, blank=True, on_delete=models.SET_NULL, related_name="lines", db_constraint=False
     )
-    """The real request that settled it."""
+    """The real request that settled this line."""
     credited_tokens = models.PositiveIntegerField(
         default=0, help_text="What that request really read of it; never more than was written."
     )
@@ -207,11 +207,11 @@ class UsageRecord(RequestRecord):
 
 
 CONVERSING = (UsageRecord.Purpose.REPLY, UsageRecord.Purpose.TOOL_ROUND)
-"""Requests that go on with a conversation and use its layers; a title or a compaction has a prompt of its own."""
+"""Requests that continue a conversation and use its layers; a title or a compaction has its own prompt."""
 
 
 def answered(label: str, upstream: str) -> models.QuerySet[UsageRecord]:
-    """Requests after which somebody may come back. A title is followed by nothing, and a failure is no reply."""
+    """Requests after which someone may come back. Nothing follows a title, and a failure is no reply."""
     rows = UsageRecord.objects.filter(upstream=upstream, label=label, purpose__in=CONVERSING)
     return rows.exclude(status="failed")
 
@@ -236,7 +236,7 @@ class SkipCount(models.Model):
 
 
 class LostWrites(models.Model):
-    """Rows that the ledger could not write: what a report does not know of. Written when the database is back."""
+    """Number of rows that could not be written, so that no report includes them. Written when the database is back."""
 
     minute = models.DateTimeField(unique=True)
     count = models.PositiveIntegerField(default=0)
@@ -250,9 +250,9 @@ class LostWrites(models.Model):
 
 
 class LearnedEvidence(models.Model):
-    """What was learned, as sums that add up over processes and survive a restart. No content.
+    """Learned evidence, as sums that add up over processes and survive a restart. No content.
 
-    People's habits stand under their label, the models' speed, which all labels share, under `SPEED`.
+    People's habits are stored under their label, the models' speed, which all labels share, under `SPEED`.
     """
 
     SPEED = "*"
@@ -275,7 +275,7 @@ class LearnedEvidence(models.Model):
 
 
 class WarmPolicy(models.Model):
-    """The operator's knobs, one row, in force in every process within two seconds. Empty: as in the settings."""
+    """The operator's settings: one row, in force in every process within two seconds. Empty field: as in WARMCACHE."""
 
     is_enabled = models.BooleanField("warming is on", default=True, help_text="The kill switch.")
     value_of_second_usd = models.DecimalField(

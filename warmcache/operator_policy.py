@@ -1,4 +1,4 @@
-"""The operator's knobs as they are in force: the row of the admin over the settings, read again each second."""
+"""The operator's settings in force: the admin's row on top of the Django settings, read again each second."""
 
 import asyncio
 import logging
@@ -18,15 +18,15 @@ T = TypeVar("T")
 
 REFRESH_SECONDS = 1.0
 FIRST_READ_PATIENCE_SECONDS = 2.0
-"""How long the first decision of a process waits for the row. After that the settings are in force alone."""
+"""How long the first decision of a process waits for the row. After that only the Django settings apply."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorPolicy:
-    """Every knob with its value in force. Money in US dollars; a day is a UTC day."""
+    """Every setting with its value in force. Money in US dollars; a day is a UTC day."""
 
     is_enabled: bool
-    """Off in the settings or in the admin is off."""
+    """False if it is off in the settings or in the admin."""
     value_of_second_usd: Decimal
     max_cost_per_warm_up_usd: Decimal
     holdout_share: float
@@ -48,12 +48,12 @@ class OperatorPolicy:
 
 
 def read_row() -> WarmPolicy | None:
-    """The one row, or None where the operator has left all to the settings. Synchronous."""
+    """The one row, or None if the operator uses only the Django settings. Synchronous."""
     return WarmPolicy.objects.order_by("pk").first()
 
 
 def policy_in_force(config: Config, row: WarmPolicy | None = None) -> OperatorPolicy:
-    """Each field of `row` that is not empty, and the settings for the others."""
+    """The fields of `row` that are not empty, and the settings for the others."""
     row = row or WarmPolicy()
     return OperatorPolicy(
         is_enabled=config.enabled and row.is_enabled,
@@ -84,7 +84,7 @@ class PolicyWatch:
         self._is_failing = False
 
     async def known(self) -> OperatorPolicy:
-        """`current`, once the row has been asked for at all: a process that starts must not miss the kill switch."""
+        """`current`, after the first attempt to read the row: a starting process must not miss the kill switch."""
         if not self._has_tried.is_set():
             try:
                 async with asyncio.timeout(FIRST_READ_PATIENCE_SECONDS):
@@ -95,7 +95,7 @@ class PolicyWatch:
         return self.current
 
     async def refresh(self) -> None:
-        """Reads the row now. A database that fails leaves what was in force, and is told of once."""
+        """Reads the row now. If the database fails, the policy stays as it was; this is logged once."""
         try:
             self.current = policy_in_force(self._config, await in_database_thread(self._read))
         except Exception as error:

@@ -1,4 +1,5 @@
-"""The public API, for async code. Every function works on the running event loop's runtime.
+"""The public API, for async code. Every function works on the running event loop's runtime. All of it can be imported
+from `warmcache` itself.
 
 attempt = await prewarm_prefix(prompt, intent="typing", label="helpdesk", subject="user 7")
 async with stream_response(prompt, turn, max_tokens=4096, label="helpdesk") as response:
@@ -24,10 +25,10 @@ from warmcache.requests.ending import Ending, Result
 from warmcache.requests.stream import ResponseStream
 from warmcache.runtime import wiring as runtimes
 from warmcache.runtime.state import accompany
-from warmcache.warmups import keeper, refresh, shared_layers, warm_up
+from warmcache.warmups import keeper, refresh, shared_layers
+from warmcache.warmups.attempt import Attempt, consider, prewarm, skipped_attempt
 from warmcache.warmups.refresh import Load, Rest
 from warmcache.warmups.shared_layers import ListLayers, SharedLayer
-from warmcache.warmups.warm_up import Attempt
 
 __all__ = [
     "Attempt",
@@ -55,37 +56,37 @@ __all__ = [
 
 MANUAL_PATIENCE_SECONDS = 20.0
 MAX_WORD_CHARS = 80
-"""Of `label`, `subject` and `place`; what is longer is cut off."""
+"""Limit for `label`, `subject` and `place`; longer values are cut off."""
 
 
 def prepare_prompt(prompt: Prompt) -> PreparedPrompt:
-    """`prompt` encoded, to be kept and grown (`with_turns`, `with_draft`): whatever takes a prompt takes it too, and
-    encodes and hashes only what it has not seen. For any thread. See `warmcache.core.prefix.PreparedPrompt`."""
+    """`prompt` encoded, to be kept and grown (`with_turns`, `with_draft`). Functions that take a prompt take it too,
+    and encode and hash only what is new. Callable from any thread. See `warmcache.core.prefix.PreparedPrompt`."""
     return prefixes.prepare(prompt, get_config().prefix_key)
 
 
 def outline(prompt: AnyPrompt, *, label: str = "") -> Prefix:
-    """The cacheable part of a prompt without its content: a few hundred bytes that `consider_prefix` can be asked
-    again and again. Hashes all of a prompt that is not prepared, so keep it until the prompt changes."""
+    """The cacheable part of a prompt without its content: a few hundred bytes that can be passed to `consider_prefix`
+    repeatedly. Hashes all of a prompt that is not prepared, so keep the result until the prompt changes."""
     return runtimes.get_runtime().build(prompt, None, label=_fit(label)).prefix
 
 
 async def warmth_of(prefix: Prefix) -> Warmth:
-    """What is believed of a prefix right now."""
+    """The believed warmth of a prefix now."""
     return await runtimes.get_runtime().warmth_of(prefix)
 
 
 async def consider_prefix(
     prefix: Prefix, *, intent: str, label: str = "", subject: str = "", chars: int | None = None
 ) -> Attempt | None:
-    """The policy's answer where it is a skip (counted), or None where `prewarm_prefix` should be called.
+    """The policy's answer if it is a skip (which is counted), or None if `prewarm_prefix` should be called.
 
-    For hot paths: no SQL, no hashing, one look-up in the store. Parameters as there.
+    For hot paths: no SQL, no hashing, one look-up in the store. Parameters as in `prewarm_prefix`.
     """
     runtime = runtimes.get_runtime()
     occasion = Occasion(intent=Intent(intent), label=_fit(label), subject=_fit(subject), chars=chars)
-    decision = await warm_up.consider(runtime, prefix, occasion)
-    return warm_up.skipped_attempt(runtime, prefix, decision) if decision.action is Action.SKIP else None
+    decision = await consider(runtime, prefix, occasion)
+    return skipped_attempt(runtime, prefix, decision) if decision.action is Action.SKIP else None
 
 
 async def prewarm_prefix(
@@ -93,19 +94,19 @@ async def prewarm_prefix(
 ) -> Attempt:
     """Decides whether to warm `prompt` now, and if so sends the warm-up in the background.
 
-    `intent` is one of `warmcache.models.Intent`, anything else a `ValueError`. `label` (which product, which assistant)
-    and `subject` (for whom) are the host's words and are stored with the row, as is `place` (which conversation): a
-    request of the same place tells when its bytes were not those that were warmed. `chars` says how much is typed:
-    twenty characters are a surer sign than the first key. Never raises because the provider fails: `attempt.finished`
-    then gives a `Warmth` with state `failed` and the reason.
+    `intent` is one of `warmcache.models.Intent`, anything else raises `ValueError`. `label` (which product or
+    assistant) and `subject` (for whom) are the host's words and are stored with the row, as is `place` (which
+    conversation): a request of the same place shows when its bytes were not those that were warmed. `chars` is the
+    number of typed characters: twenty characters are a surer sign than the first key. Provider failures are never
+    raised: then `attempt.finished` returns a `Warmth` with state `failed` and the reason.
     """
     occasion = Occasion(intent=Intent(intent), label=_fit(label), subject=_fit(subject), place=_fit(place), chars=chars)
-    return await warm_up.prewarm(runtimes.get_runtime(), prompt, occasion)
+    return await prewarm(runtimes.get_runtime(), prompt, occasion)
 
 
 async def warm_now(prompt: AnyPrompt, *, label: str = "", subject: str = "") -> Warmth:
-    """Warms `prompt` because a person asked for it (intent `manual`): every gate but the worth holds. Waits for the
-    end, though not for long: a call that takes longer goes on by itself, and the state is `warming`."""
+    """Warms `prompt` because a person asked for it (intent `manual`): every gate but the worth applies. Waits for the
+    end, but not for long: a longer call continues in the background, and the returned state is `warming`."""
     attempt = await prewarm_prefix(prompt, intent=Intent.MANUAL, label=label, subject=subject)
     if attempt.finished is not None:
         with contextlib.suppress(TimeoutError):
@@ -127,10 +128,10 @@ def stream_response(
 ) -> ResponseStream:
     """The real request: `prompt` followed by the person's `turn` (API content blocks). See `ResponseStream`.
 
-    `place` is the host's name of the conversation, as in `schedule_refresh`: what was due there is cancelled. `ending`
-    writes what the host keeps of the reply, in the same transaction as the request's row: a synchronous function that
-    takes the `Result` and is safe to run twice. Where `Result.ending_was_run` is False, because no call was made or
-    the database is away, the host runs it itself.
+    `place` is the host's name of the conversation, as in `schedule_refresh`: the request cancels what was due there.
+    `ending` writes the host's own data about the reply, in the same transaction as the request's row: a synchronous
+    function that takes the `Result` and is idempotent. If `Result.ending_was_run` is False, because no call was made or
+    the database is down, the host runs it itself.
     """
     runtime = runtimes.get_runtime()
     refresh.cancel(runtime, _fit(place))
@@ -142,8 +143,8 @@ def stream_response(
 def schedule_refresh(place: str, load: Load, *, after: Result, label: str = "", subject: str = "") -> None:
     """Decides once, shortly before what the response `after` left warm lapses, whether a refresh pays.
 
-    `load` gives the prompt that the next message of `place` would follow, or None where the place is gone; it is
-    called only if a refresh is to be sent, in a thread that may use the database. It should hold ids, not content.
+    `load` returns the prompt that the next message of `place` would follow, or None if the place is gone. It is called
+    only if a refresh is to be sent, in a thread that may use the database. It should hold ids, not content.
     """
     if after.started_at and after.usage is not None:
         rest = Rest(
@@ -161,14 +162,14 @@ def schedule_refresh(place: str, load: Load, *, after: Result, label: str = "", 
 
 
 def register_shared_layers(list_layers: ListLayers) -> None:
-    """Names the layers that many requests share, so that the operator is shown what holding them warm would cost, and
-    may have it done: see `SharedLayer`. Synchronous; call it once, when Django is ready."""
+    """Names the layers that many requests share. The operator then sees what holding them warm would cost, and may
+    switch it on: see `SharedLayer`. Synchronous; call it once, when Django is ready."""
     shared_layers.register_shared_layers(list_layers)
     accompany(keeper.keep_forever)
 
 
 async def holder_of(label: str) -> str | None:
-    """The process that holds the shared layer of `label` now; None where none does, or it cannot be known."""
+    """The process that holds the shared layer of `label` now; None if none does, or if it cannot be determined."""
     try:
         return (await keeper.holders(runtimes.get_runtime().store, [label])).get(label)
     except StoreUnavailable:
@@ -176,14 +177,14 @@ async def holder_of(label: str) -> str | None:
 
 
 def cancel_refresh(place: str) -> None:
-    """Nobody will come back to this place."""
+    """Cancels the refresh of a place to which nobody will come back."""
     refresh.cancel(runtimes.get_runtime(), _fit(place))
 
 
 async def start() -> None:
-    """For servers, at their start: the running event loop lives as long as the process, so synchronous code of this
-    process (an admin action) works on its runtime too. See `warmcache.bridge`. Where shared layers are to be kept warm
-    that begins now, otherwise everything begins with the first call."""
+    """For servers, at their start: declares that the running event loop lives as long as the process, so that
+    synchronous code (an admin action) uses its runtime too. See `warmcache.bridge`. If shared layers are to be kept
+    warm, that begins now; everything else begins with the first call."""
     runtimes.adopt_loop()
     runtimes.import_provider_soon()
     policy = await in_database_thread(lambda: policy_in_force(get_config(), read_row()))
@@ -192,18 +193,18 @@ async def start() -> None:
 
 
 async def flush() -> None:
-    """Returns when all that was decided and sent so far stands in the database, and what time has ended is settled."""
+    """Returns when all decisions and calls so far are in the database, and expired lines are settled."""
     await runtimes.get_runtime().ledger.flush()
 
 
 async def close(*, patience_seconds: float | None = None) -> None:
     """Flushes, ends background tasks and closes connections of the running event loop; call it at shutdown.
 
-    A database that does not answer is waited for `patience_seconds` at most, 5 by default; what is lost then is logged.
+    Waits at most `patience_seconds` (5 by default) for a database that does not answer; what is lost then is logged.
     """
     await runtimes.close_runtime(patience_seconds=patience_seconds)
 
 
 def _fit(word: str) -> str:
-    """As much as the ledger's columns hold: a longer word of the host must not cost the row."""
+    """As much as the ledger's columns hold: a longer word of the host must not cost us the row."""
     return word[:MAX_WORD_CHARS]

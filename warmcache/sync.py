@@ -4,9 +4,9 @@
     with stream_response(prompt, turn, max_tokens=4096, label="helpdesk") as response:
         for event in response: ...
 
-The same functions as in `warmcache.services`, with the same arguments. They work on one event loop in a thread of its
-own, which the first call of a process starts and which owns connections, warm-ups in flight and the ledger. A process
-that is forked gets its own; the end of the interpreter flushes and closes it, so nobody has to call `close`.
+The same functions as in `warmcache.services`, with the same arguments. They run on one event loop in a background
+thread, which the first call of a process starts and which owns connections, warm-ups in flight and the ledger. A forked
+process gets its own; the interpreter flushes and closes it at exit, so nobody has to call `close`.
 """
 
 import asyncio
@@ -60,7 +60,7 @@ class _LoopThread:
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self.streams: set[BlockingStream] = set()
-        # A daemon: the interpreter would wait for any other thread before it lets us close this one.
+        # A daemon thread: the interpreter would wait for any other thread before it lets us close this one.
         self._thread = threading.Thread(target=self.loop.run_forever, name="warmcache", daemon=True)
         self._thread.start()
 
@@ -68,7 +68,7 @@ class _LoopThread:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
 
     def call(self, function: Callable[[], object]) -> None:
-        """Soon, in the loop; not at all once it is closed."""
+        """Runs `function` soon in the loop; not at all once the loop is closed."""
         with contextlib.suppress(RuntimeError):
             self.loop.call_soon_threadsafe(function)
 
@@ -94,11 +94,11 @@ class _LoopThread:
 _lock = threading.Lock()
 _current: _LoopThread | None = None
 _left_to_the_parent: list[_LoopThread] = []
-"""Of a forked child. Closing them here would reach into the parent's selector."""
+"""Used in a forked child: closing them here would affect the parent's selector."""
 
 
 def _loop_thread() -> _LoopThread:
-    """This process's, started on first use."""
+    """The loop thread of this process, started on first use."""
     global _current
     with _lock:
         if _current is None:
@@ -107,7 +107,7 @@ def _loop_thread() -> _LoopThread:
 
 
 def close() -> None:
-    """Flushes the ledger, ends warm-ups in flight and closes connections. The next call of anything starts anew."""
+    """Flushes the ledger, ends warm-ups in flight and closes connections. The next call of any function starts anew."""
     global _current
     with _lock:
         running, _current = _current, None
@@ -116,7 +116,7 @@ def close() -> None:
 
 
 def _after_fork() -> None:
-    """The thread stayed behind in the parent, and the lock may be held by one that did."""
+    """Starts anew in a forked child: the thread stayed in the parent, and another thread there may hold the lock."""
     global _current, _lock
     _lock = threading.Lock()
     if _current is not None:
@@ -127,12 +127,12 @@ def _after_fork() -> None:
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
-# `atexit` comes too late: by then no thread pool takes work any more, and the last rows could not be written.
+# `atexit` runs too late: by then no thread pool accepts work, and the last rows could not be written.
 getattr(threading, "_register_atexit", atexit.register)(close)
 
 
 def refuse_in_event_loop() -> None:
-    """Raises `RuntimeError` where an event loop runs: whatever blocks there would hold up all of it."""
+    """Raises `RuntimeError` in a thread with a running event loop: blocking there would block the whole loop."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -152,7 +152,7 @@ def _blocking(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
 
 
 def _in_loop(function: Callable[P, T]) -> Callable[P, T]:
-    """The same for one that waits for nothing, but needs the loop's runtime."""
+    """The same for a function that does not wait, but needs the loop's runtime."""
 
     @functools.wraps(function)
     async def call(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -162,7 +162,7 @@ def _in_loop(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def run(function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Any async function of the API, on this process's own loop."""
+    """Runs any async function of the API on this process's own loop."""
     return _blocking(function)(*args, **kwargs)
 
 
@@ -171,7 +171,7 @@ async def _finished(attempt: services.Attempt) -> services.Warmth:
 
 
 prewarm_prefix = _blocking(services.prewarm_prefix)
-"""Decides, and if it pays starts the warm-up; returns without waiting for it."""
+"""Decides, and starts the warm-up if it pays; returns without waiting for it."""
 
 consider_prefix = _blocking(services.consider_prefix)
 warmth_of = _blocking(services.warmth_of)
@@ -186,26 +186,26 @@ holder_of = _blocking(services.holder_of)
 start = _blocking(services.start)
 
 finished = _blocking(_finished)
-"""Waits for the end of an attempt's warm-up, ours or another's, and gives the warmth then."""
+"""Waits for the end of an attempt's warm-up, ours or another caller's, and returns the warmth then."""
 
 
 class BlockingStream:
     """One streamed request, as a context manager that is iterated once. See `warmcache.services.stream_response`.
 
     The request is sent when the iteration begins. Leaving the context, at its end or before, closes the upstream
-    connection and writes the ledger; `result` is there afterwards.
+    connection and writes the ledger; afterwards `result` is available.
     """
 
     def __init__(self, make: Callable[[], ResponseStream]) -> None:
         self._make = make
         self._events: queue.SimpleQueue[StreamEvent | None] = queue.SimpleQueue()
-        """None comes last, whatever happens."""
+        """None always comes last."""
         self._room = asyncio.Semaphore(EVENTS_AHEAD)
         self._stream: ResponseStream | None = None
         self._runner: _LoopThread | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_reading = True
-        """False once there is nothing left to cancel but the writing of its row."""
+        """False once only the writing of its row is left, which must not be cancelled."""
         self._is_over = False
 
     @property
@@ -257,18 +257,18 @@ class BlockingStream:
                 self._is_reading = False
 
     def stop(self) -> None:
-        """Ends the upstream call, if it still runs; its row is written in either case. In the loop only."""
+        """Ends the upstream call, if it still runs; its row is written in either case. Call it only in the loop."""
         if self._task is not None and self._is_reading:
             self._task.cancel()
 
     async def wait(self) -> None:
-        """In the loop only."""
+        """Call it only in the loop."""
         if self._task is not None:
             await asyncio.wait([self._task])
 
     def _end(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled():
-            task.exception()  # seen, also where the reader has left
+            task.exception()  # marks the exception as retrieved, even if the reader has left
         self._events.put(None)
 
 

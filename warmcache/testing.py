@@ -1,4 +1,4 @@
-"""Test tools for hosts: a clock that stands still, a provider without a network, prompts of any size.
+"""Test tools for hosts: a clock under the test's control, a provider without a network, prompts of any size.
 
     async def test_typing_warms(db):
         async with fake_runtime() as fake:
@@ -11,7 +11,7 @@
             assert response.result.settlement.warmth == "hit"
             assert fake.provider.warm_up_count == 1
 
-Everything that `warmcache.services` does then happens against the fakes, on the running event loop.
+Everything that `warmcache.services` does then runs against the fakes, on the running event loop.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ Kind = Literal["warm_up", "reply"]
 MODEL = "claude-sonnet-5-5"
 KEY = PrefixKey(secret=b"test", upstream="http://fake")
 TURN_TOKENS = 12
-"""What follows the last breakpoint in a fake's usage."""
+"""Tokens after the last breakpoint in a fake's usage."""
 
 
 class FakeClock:
@@ -69,7 +69,7 @@ class FakeClock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """One call that reached the fake. `usage` is what it was billed, None as long as it is not answered."""
+    """One call that reached the fake. `usage` is what it was billed, None until it is answered."""
 
     kind: Kind
     request: Request
@@ -85,14 +85,14 @@ class _Trouble:
     error: UpstreamError | None
     """None stalls for ever."""
     after_pieces: int | None
-    """None strikes before the answer begins; 0 after `StreamBegan`, before the first block."""
+    """None fails before the answer begins; 0 after `StreamBegan`, before the first block."""
 
 
 class FakeProvider:
-    """A `Provider` with a prompt cache of its own and no network.
+    """A `Provider` with its own prompt cache and no network.
 
     Entries are written, read, renewed and expire as the API documents it, by the request's own prefix hashes and
-    estimated tokens. Every call is kept in `sent`.
+    estimated tokens. Every call is recorded in `sent`.
     """
 
     def __init__(
@@ -104,11 +104,11 @@ class FakeProvider:
     ) -> None:
         self.capabilities = capabilities or Capabilities(upstream=Upstream.SIMULATOR, accepts_diagnostics=True)
         self.pieces = tuple(pieces)
-        """The text of each reply, as it is streamed."""
+        """The text of each reply, in the pieces in which it is streamed."""
         self.reports_nothing = False
-        """Every answer has both cache counters 0, and nothing is cached."""
+        """If True, every answer has both cache counters 0, and nothing is cached."""
         self.miss_reason = ""
-        """What a reply is told that was to be compared with an earlier one."""
+        """The miss reason for replies that are to be compared with an earlier one."""
         self.sent: list[Sent] = []
         self.writes: Counter[str] = Counter()
         """How often the entry of each prefix_hash was written."""
@@ -136,22 +136,22 @@ class FakeProvider:
     def fail(
         self, error: UpstreamError, *, times: int = 1, kind: Kind | None = None, after_pieces: int | None = None
     ) -> None:
-        """The next calls fail: before they are answered, or in a stream after so many pieces of text."""
+        """Makes the next calls fail: before they are answered, or in a stream after so many pieces of text."""
         self._troubles.extend(_Trouble(kind=kind, error=error, after_pieces=after_pieces) for _ in range(times))
 
     def stall(self, *, times: int = 1, kind: Kind | None = None, after_pieces: int | None = None) -> None:
-        """The next calls fall silent, until whoever made them gives up."""
+        """Makes the next calls stall until their caller gives up."""
         self._troubles.extend(_Trouble(kind=kind, error=None, after_pieces=after_pieces) for _ in range(times))
 
     def hold_warm_ups(self) -> None:
-        """Warm-ups stay in flight from now on, until `release_warm_ups`."""
+        """Keeps warm-ups in flight from now on, until `release_warm_ups`."""
         self._gate.clear()
 
     def release_warm_ups(self) -> None:
         self._gate.set()
 
     def hold_replies(self) -> None:
-        """Replies do not begin from now on, until `release_replies`."""
+        """Keeps replies from beginning from now on, until `release_replies`."""
         self._reply_gate.clear()
 
     def release_replies(self) -> None:
@@ -163,12 +163,9 @@ class FakeProvider:
             await self._changed.wait_for(lambda: self._open_warm_ups >= count)
 
     def evict(self, *hashes: str) -> None:
-        """These entries, or without any all of them, go before their time."""
+        """Evicts these entries before they expire, or all entries if none is named."""
         for prefix_hash in hashes or tuple(self._expires_at):
             self._expires_at.pop(prefix_hash, None)
-
-    def is_cached(self, prefix_hash: str) -> bool:
-        return self._expires_at.get(prefix_hash, -math.inf) > self._clock.now()
 
     async def prewarm(self, request: Request) -> Answer:
         """See `Provider`."""
@@ -275,7 +272,7 @@ class FakeProvider:
         return len(self.sent) - 1
 
     def _answer(self, number: int, usage: Usage) -> None:
-        """The response begins: entries can be read from now on, and live from the request's start."""
+        """The response begins: its entries can be read from now on; their TTL runs from the request's start."""
         call = self.sent[number] = replace(self.sent[number], usage=usage)
         if self.reports_nothing:
             return
@@ -293,7 +290,7 @@ async def _happen(trouble: _Trouble) -> None:
 
 
 class _NoLedger(Ledger):
-    """Writes nothing, for tests without a database. Skips are still counted."""
+    """A ledger that writes nothing, for tests without a database. Skips are still counted."""
 
     def post(self, write: Callable[[], Any]) -> None:
         return
@@ -322,12 +319,12 @@ async def fake_runtime(
 ) -> AsyncIterator[FakeRuntime]:
     """Installs a runtime with fakes on the running event loop, and closes it at the end.
 
-    `entries` are fields of `Config`, in lower case. With `has_database=False` no row is written, and a settlement
-    knows no warm-up.
+    `entries` are fields of `Config`, in lower case. With `has_database=False` no row is written, and settlements do not
+    find any warm-up.
     """
     clock = clock or FakeClock()
     provider = provider or FakeProvider(clock=clock)
-    # A fake answers at once: from that the forecasts would learn that nothing is worth warming.
+    # A fake answers at once: the forecasts would learn from it that warming is never worth it.
     config = Config(
         **{"upstream": "simulator", "base_url": "http://fake", "secret": "test", "learns": False, **entries}
     )

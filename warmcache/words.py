@@ -1,4 +1,4 @@
-"""Reasons and failures as people read them: translated, where the project has a translation."""
+"""Reasons and failures as people read them: translated, if the project has a translation."""
 
 from django.utils.translation import gettext
 
@@ -9,5 +9,5 @@ _WORDS = {str(member): member.words for kind in (Failure, Reason) for member in 
 
 
 def reason_text(stored: str) -> str:
-    """Why something was not warmed, or failed, for the operator. A word of an older version is shown as written."""
+    """Why a warm-up was skipped or failed, for the operator. An unknown stored word is shown as it is."""
     return gettext(_WORDS[stored]) if stored in _WORDS else stored.replace("_", " ")

@@ -14,7 +14,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -112,7 +112,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _some_of(known: Sequence[str]):
+def _some_of(known: Sequence[str]) -> Callable[[str], list[str]]:
     def parse_some(text: str) -> list[str]:
         names = text.split(",")
         for name in names:
@@ -230,12 +230,17 @@ class Bench:
                 servers = [stack.enter_context(self._server(name)) for name in columns]
                 asyncio.run(self._pass([Visit(server) for server in servers]))
             print(f"pass {number + 1}: {time.monotonic() - began:.0f} s", flush=True)
-        self._print_table(LINES, columns, self._ratios(columns))
+        lines = [line for line in LINES if line.load in (loads.IDLE, *self._chosen())]
+        self._print_table(lines, columns, self._ratios(columns))
+
+    def _chosen(self) -> list[str]:
+        """The names of the loads that were asked for."""
+        return [LOAD_NAMES[int(number) - 1] for number in self._options.loads]
 
     async def _pass(self, visits: Sequence[Visit]) -> None:
         for visit in visits:
             await self._arrive(visit)
-        chosen = [LOAD_NAMES[int(number) - 1] for number in self._options.loads]
+        chosen = self._chosen()
         if ONE in chosen:
             for visit in visits:
                 people = visit.people[: 1 if self._options.quick else PEOPLE_OF_ONE]
@@ -260,7 +265,7 @@ class Bench:
         visit.others = [*first, *idle]
 
     def _streams(self) -> int:
-        chosen = [LOAD_NAMES[int(number) - 1] for number in self._options.loads]
+        chosen = self._chosen()
         return max([PEOPLE_OF_ONE, *(load.streams for load in STREAM_LOADS if load.name in chosen)])
 
     async def _put_on(self, visit: Visit, load: Load) -> Reading:

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import uuid
+from typing import Any
 
 import django
 
@@ -32,7 +33,7 @@ def main(people: int, document_chars: int, history_messages: int) -> None:
     json.dump(made, sys.stdout)
 
 
-def make_assistant(slug: str, document_chars: int = 0):
+def make_assistant(slug: str, document_chars: int = 0) -> Any:
     from chatapp.models import Assistant, Document
 
     made = Assistant.objects.create(
@@ -45,7 +46,7 @@ def make_assistant(slug: str, document_chars: int = 0):
     return made
 
 
-def make_users(count: int):
+def make_users(count: int) -> list[Any]:
     from django.contrib.auth.hashers import make_password
 
     from chatapp.models import User
@@ -54,7 +55,7 @@ def make_users(count: int):
     return User.objects.bulk_create([User(username=f"person-{n}", password=password) for n in range(count)])
 
 
-def cookie_of(user) -> str:
+def cookie_of(user: Any) -> str:
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
     from django.contrib.sessions.backends.db import SessionStore
 
@@ -66,7 +67,7 @@ def cookie_of(user) -> str:
     return f"sessionid={session.session_key}"
 
 
-def make_conversation(user, assistant, messages: int) -> str:
+def make_conversation(user: Any, assistant: Any, messages: int) -> str:
     """Alternating questions and answers, each below the one before."""
     from datetime import timedelta
 

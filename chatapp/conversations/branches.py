@@ -30,7 +30,7 @@ class MessageTree:
             parent_id = message.parent_id or (None if message.edit_of_id else before.get(message.pk))
             self._parents[message.pk] = parent_id
             self._children[parent_id].append(message.pk)
-        self._places = {message_id: place for place, message_id in enumerate(self._by_id)}
+        self._order = {message_id: number for number, message_id in enumerate(self._by_id)}
 
     def __contains__(self, message_id: object) -> bool:
         return message_id in self._by_id
@@ -65,7 +65,7 @@ class MessageTree:
 
     def end_below(self, message_id: UUID) -> UUID:
         """The newest leaf below a message, or the message itself if nothing follows: where the person last was."""
-        return max(self._ends_below(message_id), key=self._places.__getitem__, default=message_id)
+        return max(self._ends_below(message_id), key=self._order.__getitem__, default=message_id)
 
     def branch_through(self, message_id: UUID | None) -> list[Message]:
         """From a first message through this one to the newest leaf below it; without one, to the newest leaf of all."""
@@ -92,7 +92,7 @@ def tree_of(conversation_id: UUID) -> MessageTree:
 
 
 def outline_of(conversation_id: UUID) -> MessageTree:
-    """The tree without content: its messages have only their place, role and status."""
+    """The tree without content: its messages have only their position, role and status."""
     rows = Message.objects.filter(conversation=conversation_id).only("parent_id", "edit_of_id", "role", "status")
     return MessageTree(list(rows.order_by("created_at", "id")))
 

@@ -102,8 +102,6 @@ _OUR_FAULT = ErrorView(code="internal_error", message="Something went wrong on o
 class Consequence:
     """What a reply's state means for its conversation."""
 
-    makes_wait: bool = False
-    """A new message waits for its turn, and no other version of the reply is begun."""
     sends_next: bool = False
     """The first waiting message is sent. Otherwise waiting messages are held until their sender releases them."""
     is_said: bool = True
@@ -111,7 +109,7 @@ class Consequence:
 
 
 CONSEQUENCES: Mapping[State, Consequence] = {
-    State.STREAMING: Consequence(makes_wait=True, is_said=False),
+    State.STREAMING: Consequence(is_said=False),
     State.COMPLETE: Consequence(sends_next=True),
     State.STOPPED: Consequence(),
     State.INTERRUPTED: Consequence(),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from chatapp.protocol.frames import FramePart, ServerFrame, encode, encoder
+from chatapp.protocol.frames import FramePart, encoder
 
 MAX_SENT_BYTES = 512 * 1024
 """The largest WebSocket message to the browser: a larger frame is sent in parts."""
@@ -12,14 +12,9 @@ PART_BYTES = 240 * 1024
 """Bytes of the frame in one part. As a JSON string they may double, and still stay below the limit."""
 
 
-def texts_of(frame: ServerFrame, *, number: int) -> list[str]:
-    """The texts of the WebSocket messages that carry a frame: one, or its parts if it is larger than
-    `MAX_SENT_BYTES`. `number` is unique among the frames of its socket."""
-    return parts_of(encode(frame), number=number)
-
-
 def parts_of(text: str, *, number: int) -> list[str]:
-    """The same for a frame that was encoded once for all its receivers."""
+    """The texts of the WebSocket messages that carry an encoded frame: one, or its parts if it is larger than
+    `MAX_SENT_BYTES`. `number` is unique among the frames of its socket."""
     if len(text) <= MAX_SENT_BYTES // MAX_UTF8_BYTES:
         return [text]
     raw = text.encode()

@@ -26,6 +26,10 @@ class ReplyLogs(Protocol):
     def publish(self, log: ReplyLog) -> None:
         """Registers a log that this process is about to write; from now on it can be found."""
 
+    async def shared(self, log: ReplyLog) -> None:
+        """Returns when every process can find a log that was published here, at the latest after some seconds: only
+        then are others told of the reply. Its warmth must be known."""
+
     async def find(self, reply_id: UUID) -> ReplyLog | None:
         """The log of a reply that any process is writing, or wrote a short time ago. It grows as the reply does."""
 
@@ -100,6 +104,9 @@ class MemoryReplyLogs:
         self._own[log.reply_id] = log
         self._stand_ins.drop(log.reply_id)
         self.prune()
+
+    async def shared(self, log: ReplyLog) -> None:
+        """There is no other process."""
 
     async def find(self, reply_id: UUID) -> ReplyLog | None:
         return self.own(reply_id)

@@ -12,6 +12,7 @@ owner adds what is missing, or writes the whole stream again if it is gone.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -85,9 +86,17 @@ class RedisReplyLogs:
         self._begin()
         self._memory.publish(log)
         self._replicas.drop(log.reply_id)
-        self._mirrors[log.reply_id] = StreamMirror(log, self._key(log.reply_id), self._max_held_bytes, self._monotonic)
+        mirror = StreamMirror(log, self._key(log.reply_id), self._max_held_bytes, self._monotonic)
+        self._mirrors[log.reply_id] = mirror
         log.on_change = self._has_news.set
-        self._has_news.set()
+        if mirror.has_news():
+            self._has_news.set()
+
+    async def shared(self, log: ReplyLog) -> None:
+        mirror = self._mirrors.get(log.reply_id)
+        if mirror is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(mirror.is_readable.wait(), COMMAND_SECONDS)
 
     async def find(self, reply_id: UUID) -> ReplyLog | None:
         known = self._memory.own(reply_id) or self._replicas.get(reply_id)
@@ -169,6 +178,7 @@ class RedisReplyLogs:
                 logger.warning("Other processes see no news of replies while Redis is away: %s", error)
                 for mirror in self._mirrors.values():
                     mirror.is_unsure = True
+                    mirror.is_readable.set()  # as far as it can be
                 await asyncio.sleep(REST_SECONDS)
                 self._has_news.set()
             await asyncio.sleep(WRITE_SECONDS)
@@ -217,14 +227,14 @@ class RedisReplyLogs:
             found = await self._load(log.reply_id)
             if found is not None:
                 self._adopt(found)
-        places: dict[Any, Any] = {
+        cursors: dict[Any, Any] = {
             self._key(log.reply_id): f"{log.seq}-0" for log in replicas if log.reply_id not in self._stand_ins
         }
-        if not places:
+        if not cursors:
             await asyncio.sleep(REST_SECONDS)
             return
         by_key = {self._key(log.reply_id).encode(): log for log in replicas}
-        for key, entries in await self._redis.xread(places, count=MAX_ENTRIES_PER_READ) or ():
+        for key, entries in await self._redis.xread(cursors, count=MAX_ENTRIES_PER_READ) or ():
             apply_entries(entries, by_key[key])
 
     async def _load(self, reply_id: UUID) -> ReplyLog | None:

@@ -1,5 +1,6 @@
 """One reply as a Redis Stream: its entries, how the owner updates it, how a reader follows it."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -52,6 +53,8 @@ class StreamMirror:
         self._queued_seq = 0
         self._bases: list[int] = []
         self._bytes_since_base = 0
+        self.is_readable = asyncio.Event()
+        """Set once other processes can find it."""
         self._expiry_renewed_at: float | None = None
         self._finished_at: float | None = None
         self._is_fenced = False
@@ -87,17 +90,17 @@ class StreamMirror:
         """Adds the commands that update the stream to the pipeline, and returns their number."""
         before = len(pipeline)
         log = self._log
-        place = 0 if self._written_seq is None else self._written_seq
-        if not log.leads_on_from(place):
+        cursor = 0 if self._written_seq is None else self._written_seq
+        if not log.leads_on_from(cursor):
             # The last frame of an ended reply is new even if its content is not.
-            place = log.seq - 1 if log.is_finished else log.seq
+            cursor = log.seq - 1 if log.is_finished else log.seq
         if self._written_seq is None:
             pipeline.delete(self.key)
             self._bases.clear()
             self._expiry_renewed_at = None
-        if self._written_seq is None or place > self._written_seq:
-            self._add_base(pipeline, place, is_new=self._written_seq is None)
-        if frames := log.frames_after(place):
+        if self._written_seq is None or cursor > self._written_seq:
+            self._add_base(pipeline, cursor, is_new=self._written_seq is None)
+        if frames := log.frames_after(cursor):
             batch = encoded(frames)
             self._bytes_since_base += len(batch)
             self._add(pipeline, {"frames": batch}, f"{LAST if log.is_finished else log.seq}-0")
@@ -120,6 +123,7 @@ class StreamMirror:
         else:
             self._written_seq = self._queued_seq
             self.is_settled = True
+            self.is_readable.set()
 
     def _add_base(self, pipeline: Any, seq: int, *, is_new: bool = False) -> None:
         base = Base(head=self._log.head, seq=seq, blocks=self._log.blocks() if seq else [])

@@ -17,7 +17,7 @@ CATCH_UP_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class ResumePoint:
     """The log to follow after `after_seq`. `is_gap`: the reader has everything up to there and misses only the gap."""
 
     log: ReplyLog
@@ -56,18 +56,20 @@ async def running_log(reply: Message) -> ReplyLog:
     return registry.logs().stand_in(_head_of(reply), _stored(reply))
 
 
-async def place_for(cursor: Cursor | None, messages: Collection[Message], running: ReplyLog | None) -> Place | None:
+async def point_for(
+    cursor: Cursor | None, messages: Collection[Message], running: ReplyLog | None
+) -> ResumePoint | None:
     """After the cursor if the log has every frame from there; otherwise at the state of the running reply."""
     log = await _log_at(cursor, messages, running)
     if cursor is not None and log is not None:
         if not log.is_finished and log.seq < cursor.after_seq:
             await log.reach(cursor.after_seq, timeout_seconds=CATCH_UP_SECONDS)
         if log.leads_on_from(cursor.after_seq) and not _heard_what_was_lost(log, cursor):
-            return Place(log=log, after_seq=cursor.after_seq, is_gap=True)
+            return ResumePoint(log=log, after_seq=cursor.after_seq, is_gap=True)
     if running is None:
         return None
     # The last frame of an ended reply is followed too: the reader has to learn of the end.
-    return Place(log=running, after_seq=running.seq - int(running.is_finished), is_gap=False)
+    return ResumePoint(log=running, after_seq=running.seq - int(running.is_finished), is_gap=False)
 
 
 def _heard_what_was_lost(log: ReplyLog, cursor: Cursor) -> bool:

@@ -53,8 +53,8 @@ Taken = Sent | Resent | QueuedMessage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
-    """The place of a message in the tree: what it follows, and of which message it is another version."""
+class _Position:
+    """The position of a message in the tree: what it follows, and of which message it is another version."""
 
     parent_id: UUID | None = None
     edit_of: Message | None = None
@@ -96,7 +96,7 @@ def store(user: User, frame: MessageSend) -> Taken:
 
 
 def store_next(conversation_id: UUID) -> Sent | None:
-    """Sends the first waiting message that is not held, if no reply runs: gives it its place and its reply.
+    """Sends the first waiting message that is not held, if no reply runs: gives it its position and its reply.
 
     If several processes try at once, one finds it; the others find a running reply, or the next message.
     """
@@ -172,7 +172,7 @@ def _store_first(user: User, frame: MessageSend) -> _Stored:
         raise access.NotFound("message")
     # A message without text has files: `protocol.decode` ensures that.
     conversation = conversations.create(user, assistant, first_text=frame.text.strip() or attachments[0].name)
-    return _store(conversation, _message_of(user, frame), attachments, _Place())
+    return _store(conversation, _message_of(user, frame), attachments, _Position())
 
 
 def _store_in(conversation: Conversation, user: User, frame: MessageSend) -> _Stored | Resent | QueuedMessage:
@@ -192,8 +192,8 @@ def _store_in(conversation: Conversation, user: User, frame: MessageSend) -> _St
         if behind is not None and parent_id == behind.pk:
             parent_id = None
         return pending.add(conversation, user, frame, attachments, behind=behind, parent_id=parent_id, edit_of=edit_of)
-    place = _place(conversation, ready, parent_id=parent_id, edit_of=edit_of)
-    stored = _store(conversation, _message_of(user, frame), attachments, place)
+    position = _position(conversation, ready, parent_id=parent_id, edit_of=edit_of)
+    stored = _store(conversation, _message_of(user, frame), attachments, position)
     conversations.touch(conversation, branch=stored.message)
     waiting = views_of(conversation.pk) if guards.are_others_waiting else ()
     return replace(stored, ready=ready, waiting=waiting)
@@ -231,12 +231,14 @@ def _store_queued(conversation: Conversation, queued: QueuedMessage) -> _Stored:
         text=queued.text,
     )
     ready = prepared_conversations.current(conversation)
-    place = _place(conversation, ready, parent_id=queued.parent_id, edit_of=queued.edit_of, behind_id=queued.behind_id)
+    position = _position(
+        conversation, ready, parent_id=queued.parent_id, edit_of=queued.edit_of, behind_id=queued.behind_id
+    )
     attachments = list(queued.attachments.all())
     if attachments:
         Attachment.objects.filter(queued=queued).update(queued=None)
     queued.delete()
-    stored = _store(conversation, message, attachments, place)
+    stored = _store(conversation, message, attachments, position)
     conversations.touch(conversation, branch=stored.message)
     return replace(stored, ready=ready, waiting=views_of(conversation.pk))
 
@@ -245,32 +247,32 @@ def _message_of(user: User, frame: MessageSend) -> Message:
     return Message(sender=user, client_message_id=frame.client_message_id, text=frame.text)
 
 
-def _place(
+def _position(
     conversation: Conversation,
     ready: PreparedConversation | None,
     *,
     parent_id: UUID | None,
     edit_of: Message | None,
     behind_id: UUID | None = None,
-) -> _Place:
+) -> _Position:
     """Beside the message that it edits; after the named parent; else at the end of a branch: the one that a queued
     message was written on, or the shown one."""
     if edit_of is not None:
-        return _Place(parent_id=branches.tree_of(conversation.pk).parent_of(edit_of.pk), edit_of=edit_of)
+        return _Position(parent_id=branches.tree_of(conversation.pk).parent_of(edit_of.pk), edit_of=edit_of)
     if parent_id is not None:
-        return _Place(parent_id=parent_id)
+        return _Position(parent_id=parent_id)
     if ready is not None and behind_id in (None, ready.tip_id):
-        return _Place(parent_id=ready.tip_id)
+        return _Position(parent_id=ready.tip_id)
     through = conversation.branch_id if behind_id is None else behind_id
-    return _Place(parent_id=branches.end_of(conversation.pk, through=through))
+    return _Position(parent_id=branches.end_of(conversation.pk, through=through))
 
 
-def _store(conversation: Conversation, message: Message, attachments: list[Attachment], place: _Place) -> _Stored:
+def _store(conversation: Conversation, message: Message, attachments: list[Attachment], position: _Position) -> _Stored:
     message.conversation = conversation
     message.role = Message.Role.USER
-    message.parent_id = place.parent_id
-    message.edit_of = place.edit_of
-    message.content = prompts.message_content(message.text, attachments, edit_of=place.edit_of)
+    message.parent_id = position.parent_id
+    message.edit_of = position.edit_of
+    message.content = prompts.message_content(message.text, attachments, edit_of=position.edit_of)
     reply = rows.new(conversation, message, owner=rows.PROCESS, now=timezone.now())
     Message.objects.bulk_create([message, reply])
     if attachments:

@@ -34,11 +34,10 @@ class ReadProof:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._count = 0
-        # The bytes before each unanswered ping, with the time of the first; then the bytes that no ping follows yet.
+        # The bytes before each unanswered ping, with the time of the ping; then the bytes that no ping follows yet.
         self._asked: deque[tuple[bytes, int, float]] = deque()
         self._asked_bytes = 0
         self.loose_bytes = 0
-        self._loose_since = 0.0
 
     @property
     def unproven_bytes(self) -> int:
@@ -46,22 +45,18 @@ class ReadProof:
 
     @property
     def waiting_seconds(self) -> float:
-        """Time since the oldest unproven byte was sent; 0 if there is none."""
-        if not self.unproven_bytes:
-            return 0.0
-        since = self._asked[0][2] if self._asked else self._loose_since
-        return self._clock() - since
+        """Time since the oldest unanswered ping; 0 without one. Bytes without a ping after them do not count: a few of
+        them may gather for minutes before the next ping."""
+        return self._clock() - self._asked[0][2] if self._asked else 0.0
 
     def sent(self, size_bytes: int) -> None:
-        if not self.loose_bytes:
-            self._loose_since = self._clock()
         self.loose_bytes += size_bytes
 
     def ask(self) -> bytes:
         """The payload of a ping to send now."""
         self._count += 1
         payload = b"read?%d" % self._count
-        self._asked.append((payload, self.loose_bytes, self._loose_since))
+        self._asked.append((payload, self.loose_bytes, self._clock()))
         self._asked_bytes += self.loose_bytes
         self.loose_bytes = 0
         return payload

@@ -14,11 +14,12 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, connections
 
 from chatapp.process.health import pending_migrations
 from chatapp.process.upstream import UpstreamError, is_loopback
 from chatapp.server.listening import ListenError
+from warmcache.background.database import close_database_threads
 from warmcache.core.errors import ConfigurationError
 
 # Slow to import, and needed for the first reply, not for the first page: anthropic alone takes seconds.
@@ -49,8 +50,8 @@ def sentence_about_database(error: DatabaseError) -> str:
         return "The database lacks tables that this version needs: run `python manage.py migrate` first."
     database = connection.settings_dict
     if connection.vendor != "sqlite":
-        place = f"{database['NAME']} at {database['HOST'] or 'its socket'}"
-        return f"The database {place} cannot be used ({what}). Check DATABASE_URL and that the server runs."
+        address = f"{database['NAME']} at {database['HOST'] or 'its socket'}"
+        return f"The database {address} cannot be used ({what}). Check DATABASE_URL and that the server runs."
     path = database["NAME"]
     if "locked" in what:
         return f"The database {path} is locked by another program: end that one, then start again."
@@ -185,6 +186,8 @@ def leave() -> None:
     extension module: in that case the process exits without Python's shutdown.
     """
     if any(thread.name == BACKGROUND_THREAD for thread in threading.enumerate()):
+        close_database_threads()
+        connections.close_all()
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()

@@ -57,7 +57,7 @@ async def open_conversation(user: User, conversation_id: UUID, cursor: Cursor | 
     for _ in range(LOOKS):
         loaded = await in_database_thread(_load, user, conversation_id)
         running = await _running_in(loaded)
-        place = await resume.place_for(cursor, loaded.tree.messages, running)
+        resume_point = await resume.point_for(cursor, loaded.tree.messages, running)
         if running is None or not running.is_finished:
             break
         # It ended after the query. Its row is written before its log ends, so the next attempt finds the end.
@@ -67,11 +67,11 @@ async def open_conversation(user: User, conversation_id: UUID, cursor: Cursor | 
             assistant=assistant_view(loaded.conversation.assistant),
             messages=list(loaded.part.messages),
             earlier=loaded.part.earlier,
-            reply=place.view() if place else None,
-            recovered=place is not None and place.is_gap,
+            reply=resume_point.view() if resume_point else None,
+            recovered=resume_point is not None and resume_point.is_gap,
         ),
-        log=place.log if place else None,
-        after_seq=place.after_seq if place else 0,
+        log=resume_point.log if resume_point else None,
+        after_seq=resume_point.after_seq if resume_point else 0,
     )
 
 

@@ -53,7 +53,7 @@ def load(user: User, frame: HistoryLoad) -> HistoryPage:
     tree = outline_of(conversation.pk)
     anchor_id = _anchor_of(frame)
     branch = _branch_with(anchor_id, conversation, tree)
-    start, end = _reach(frame, branch, place=branch.index(anchor_id))
+    start, end = _reach(frame, branch, position=branch.index(anchor_id))
     part = _part(branch, tree, start=start, end=end)
     return HistoryPage(
         conversation_id=conversation.pk,
@@ -117,14 +117,14 @@ def _branch_with(message_id: UUID, conversation: Conversation, tree: MessageTree
     return shown if message_id in shown else _ids(tree.branch_through(message_id))
 
 
-def _reach(frame: HistoryLoad, branch: Sequence[UUID], *, place: int) -> tuple[int, int]:
+def _reach(frame: HistoryLoad, branch: Sequence[UUID], *, position: int) -> tuple[int, int]:
     """The start and end index of the part on the branch."""
     if frame.before is not None:
-        return place - _reach_back(branch[:place]), place
+        return position - _reach_back(branch[:position]), position
     if frame.after is not None:
-        return place + 1, place + 1 + _reach_on(branch[place + 1 :])
+        return position + 1, position + 1 + _reach_on(branch[position + 1 :])
     half = PART_MESSAGES // 2, PART_BYTES // 2
-    return place - _reach_back(branch[:place], *half), place + _reach_on(branch[place:], *half)
+    return position - _reach_back(branch[:position], *half), position + _reach_on(branch[position:], *half)
 
 
 def _reach_back(branch: Sequence[UUID], max_messages: int = PART_MESSAGES, max_bytes: int = PART_BYTES) -> int:

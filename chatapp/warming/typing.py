@@ -69,8 +69,8 @@ class TypingWatch:
         return replace(draft, assistant_id=assistant.pk)
 
     async def warmth(self, draft: Draft, *, version: int | None = None) -> warmcache.Warmth:
-        """What is believed about this draft's prefix now; makes no decision. `version`: the conversation's, if already
-        known. Equal requests at the same time share one answer."""
+        """What is believed about this draft's prefix now; makes no decision. `version`: that of the conversation, if
+        known already. Equal requests at the same time share one answer."""
         known = self._known(draft)
         if known is None:
             edits = assistant_edits.count()

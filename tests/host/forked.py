@@ -9,9 +9,7 @@ django.setup()
 from django.core.management import call_command  # noqa: E402
 from django.db import connections  # noqa: E402
 
-from warmcache import sync  # noqa: E402
-from warmcache.core.ports import BlockDelta  # noqa: E402
-from warmcache.core.prefix import Prompt  # noqa: E402
+from warmcache import BlockDelta, Prompt, sync  # noqa: E402
 from warmcache.testing import make_turn  # noqa: E402
 
 call_command("migrate", verbosity=0)

@@ -13,18 +13,17 @@ django.setup()
 from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
 
-from warmcache import services  # noqa: E402
-from warmcache.core.ports import BlockDelta  # noqa: E402
+from warmcache import BlockDelta, prewarm_prefix, stream_response  # noqa: E402
 from warmcache.models import UsageRecord, WarmUp  # noqa: E402
 from warmcache.testing import fake_runtime, make_prompt, make_turn  # noqa: E402
 
 
 async def warm_and_stream() -> str:
     async with fake_runtime() as fake:
-        attempt = await services.prewarm_prefix(make_prompt(), intent="typing", label="host")
+        attempt = await prewarm_prefix(make_prompt(), intent="typing", label="host")
         assert attempt.finished is not None
         assert (await attempt.finished()).state == "warm"
-        async with services.stream_response(make_prompt(), make_turn(), max_tokens=100, label="host") as response:
+        async with stream_response(make_prompt(), make_turn(), max_tokens=100, label="host") as response:
             text = "".join([event.text async for event in response if isinstance(event, BlockDelta)])
         assert response.result is not None
         assert response.result.settlement.warmth == "hit"

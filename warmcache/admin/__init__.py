@@ -1,3 +1,3 @@
-"""The operator's pages: one module for each group of tables."""
+"""The operator's admin pages: one module per group of tables."""
 
 from warmcache.admin import ledger, policy  # noqa: F401  they register themselves

@@ -1,4 +1,4 @@
-"""The ledger in Django's admin: read-only, with what it cost and what it brought. No content of a prompt is stored."""
+"""The ledger in Django's admin: read-only, with costs and results. No content of a prompt is stored."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -41,20 +41,20 @@ DECIDED_OTHERWISE: dict[str, str] = {
     Intent.KEEP: "weighed again by what it costs to hold a layer that everybody shares",
     Intent.MANUAL: "asked for by hand",
 }
-"""The intents of `WEIGHED_ELSEWHERE`: their net value may be negative here, and the warm-up still right."""
+"""The intents of `WEIGHED_ELSEWHERE`: their net value may be negative here although the warm-up was right."""
 
 TABLE = "<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>"
 
 
 class LedgerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Rows that are read and never written by hand."""
+    """Rows that people can read but never write."""
 
     actions = None
     list_per_page = 50
     show_full_result_count = False
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
-        """No patterns in the address: one that the database cannot read would be an error of ours."""
+        """Refuses patterns in the address: one that the database cannot read would be our error."""
         return not lookup.endswith("regex") and super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -67,13 +67,13 @@ class LedgerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """What time has ended is settled first, so that no row waits for a request that can no longer come."""
+        """Settles expired lines first, so that no row waits for a request that can no longer come."""
         rows.sweep(SystemClock().now())
         return super().changelist_view(request, extra_context)
 
 
 class RequestAdmin(LedgerAdmin):
-    """What the rows of warm-ups and of real requests have in common."""
+    """What the admins of warm-ups and of real requests have in common."""
 
     date_hierarchy = "started_at"
     search_fields = ("request_id", "prefix_hash", "subject")
@@ -200,7 +200,7 @@ class WarmUpAdmin(RequestAdmin):
         return format_html("{}{}", shown, more)
 
     def get_urls(self) -> list[URLPattern]:
-        """The report has a page of its own, below this list."""
+        """Adds the report's own page below this list."""
         view = self.admin_site.admin_view(self.report_view)
         return [path("report/", view, name="warmcache_report"), *super().get_urls()]
 
@@ -222,7 +222,7 @@ class WarmUpAdmin(RequestAdmin):
         return TemplateResponse(request, "admin/warmcache/report.html", context)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Adds the totals of the rows that the filters leave."""
+        """Adds the totals of the filtered rows."""
         response = super().changelist_view(request, extra_context)
         if isinstance(response, TemplateResponse) and response.context_data and "cl" in response.context_data:
             response.context_data["totals"] = totals(response.context_data["cl"])
@@ -288,12 +288,12 @@ class LostWritesAdmin(LedgerAdmin):
 
 
 def moment(at: datetime) -> str:
-    """To the second: a warm-up and the request that reads it are often that close."""
+    """A moment to the second: a warm-up and the request that reads it are often that close."""
     return date_format(localtime(at), "Y-m-d H:i:s")
 
 
 def totals(changelist: ChangeList) -> dict[str, Any]:
-    """Of the warm-ups that the filters leave, and of the real requests with the same label, model, upstream and day."""
+    """Totals of the filtered warm-ups, and of the real requests with the same label, model, upstream and day."""
     used, unused = (Outcome.HIT, Outcome.JOINED), (Outcome.UNUSED, Outcome.EVICTED, Outcome.DIVERGED)
     found = changelist.queryset.order_by().aggregate(
         count=Count("pk"),
@@ -325,7 +325,7 @@ def outcome_word(outcome: str) -> str:
 
 
 def dollars(amount: Decimal | None) -> str:
-    """Four decimals, and six for less than a cent."""
+    """An amount with four decimals, or six if it is less than a cent."""
     if amount is None:
         return "unknown"
     return f"${amount:,.4f}" if amount >= CENT or amount == 0 else f"${amount:,.6f}"

@@ -1,4 +1,4 @@
-"""The operator's knobs in Django's admin: one row, and each empty field says what is in force instead."""
+"""The operator's settings in Django's admin: one row; each empty field shows the value in force instead."""
 
 from typing import Any
 
@@ -15,13 +15,13 @@ from warmcache.models import WarmPolicy, choices_of
 from warmcache.operator_policy import read_row
 
 THE_ROW = 1
-"""Its primary key: two operators who add it at the same moment write the same row."""
+"""The primary key of the row: two operators who add it at the same moment write the same row."""
 MONEY = ("value_of_second_usd", "max_cost_per_warm_up_usd", "user_daily_usd", "daily_usd")
 NUMBERS = ("user_daily_warm_ups", "daily_warm_ups")
 
 
 class WarmPolicyForm(ModelForm):  # type: ignore[type-arg]
-    """Refuses what has no meaning, and says of each field what stands behind it when it is empty."""
+    """Refuses invalid values, and shows for each field which value applies if it is empty."""
 
     intents = forms.MultipleChoiceField(
         label="Intents that warm",
@@ -75,7 +75,7 @@ class WarmPolicyForm(ModelForm):  # type: ignore[type-arg]
 
 @admin.register(WarmPolicy)
 class WarmPolicyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Exactly one row: it is added once, changed ever after, and never deleted."""
+    """Exactly one row: it is added once, then changed, and never deleted."""
 
     form = WarmPolicyForm
     readonly_fields = ("updated_at",)
@@ -87,7 +87,7 @@ class WarmPolicyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """A list of one is no use: it leads to the row."""
+        """Redirects to the row: a list of one row is useless."""
         row = read_row()
         if row is not None:
             return HttpResponseRedirect(reverse("admin:warmcache_warmpolicy_change", args=[row.pk]))
@@ -102,7 +102,7 @@ class WarmPolicyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Without the button that would lead to a second row, which there cannot be."""
+        """Removes the button that would lead to a second row, which cannot exist."""
         context = {**(extra_context or {}), "show_save_and_add_another": False}
         return super().changeform_view(request, object_id, form_url, context)
 

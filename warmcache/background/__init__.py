@@ -1,1 +1,1 @@
-"""What runs beside a request: tasks that somebody owns, timers, threads for the database."""
+"""Work outside of a request: tasks with an owner, timers, threads for the database."""

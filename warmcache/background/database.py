@@ -1,8 +1,8 @@
-"""The one way from async code to the ORM: a bounded number of threads of our own, each with connections that stay.
+"""The one way from async code to the ORM: a bounded number of our own threads, each with persistent connections.
 
-`sync_to_async` would put every query of a process on one shared thread, where a slow one delays all sockets. A hop here
-costs about a third of one to a `ThreadPoolExecutor`. A connection is closed after an error and checked after a silence,
-not before each call; whatever a call leaves open on it is undone.
+`sync_to_async` would run every query of a process on one shared thread, where a slow query delays all sockets. A hop
+here costs about a third of one to a `ThreadPoolExecutor`. A connection is closed after an error and checked after idle
+time, not before each call; a transaction that a call leaves open is rolled back.
 """
 
 import asyncio
@@ -32,17 +32,17 @@ DATABASE_THREADS = 8
 """Fewer than the default PostgreSQL pool's 10 connections, so that views always find one."""
 
 SQLITE_THREADS = 4
-"""SQLite has one writer at a time, and those who wait for it sleep and look again: a queue is faster."""
+"""SQLite has one writer at a time, and waiting writers sleep and poll: a queue is faster."""
 
 SILENCE_SECONDS = 30.0
-"""A server that vanished without a word is noticed by a check after this, not by a call that fails."""
+"""After this idle time a connection is checked, so that a server that vanished silently does not fail a call."""
 
 CLOSE_PATIENCE_SECONDS = 5.0
 
 
 async def in_database_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Runs a synchronous function that uses the ORM, outside the event loop. A cancelled caller does not stop it once
-    it has begun."""
+    """Runs a synchronous function that uses the ORM, outside the event loop. If the caller is cancelled after the
+    function began, the function still runs to its end."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
     bound = functools.partial(function, *args, **kwargs) if args or kwargs else function
@@ -51,7 +51,7 @@ async def in_database_thread(function: Callable[P, T], *args: P.args, **kwargs: 
 
 
 def ping() -> None:
-    """Raises where the database does not answer."""
+    """Raises an error if the database does not answer."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
 
@@ -75,7 +75,7 @@ class _Call:
             self.error = error
         try:
             kept.tidy()
-        except Exception:  # the answer stands, and so does the thread
+        except Exception:  # the result is valid, and the thread goes on
             logger.exception("A connection to the database could not be closed")
 
     def tell(self) -> None:
@@ -92,21 +92,21 @@ class _Call:
 
 
 class _KeptConnections:
-    """Those of one thread."""
+    """The connections of one thread."""
 
     def __init__(self) -> None:
         self._all: Sequence[BaseDatabaseWrapper] = []
         self._used_at = 0.0
 
     def check(self) -> None:
-        """Before a call: closes what a server has ended, or may have ended while nothing was asked of it."""
+        """Before a call: closes connections that the server has closed, or may have closed during idle time."""
         was_silent = time.monotonic() - self._used_at > SILENCE_SECONDS
         for kept in self._all:
             if kept.connection is not None and (was_silent or _is_readable(kept)) and not kept.is_usable():
                 kept.close()
 
     def tidy(self) -> None:
-        """After a call: a connection that had an error, or is left in a transaction, is not used again."""
+        """After a call: closes a connection that had an error or is left in a transaction."""
         self._all = connections.all(initialized_only=True)
         self._used_at = time.monotonic()
         for kept in self._all:
@@ -118,13 +118,13 @@ class _KeptConnections:
 @dataclass(eq=False, slots=True)
 class _Worker:
     inbox: SimpleQueue[_Call | None] = field(default_factory=SimpleQueue)
-    """None ends it."""
+    """None ends the worker."""
     thread: threading.Thread | None = None
     kept: _KeptConnections = field(default_factory=_KeptConnections)
 
 
 class DatabaseThreads:
-    """Takes calls from any event loop. Whichever thread came to rest last takes the next call, so that a quiet process
+    """Takes calls from any event loop. The thread that became idle last takes the next call, so that a quiet process
     needs few threads and few connections."""
 
     def __init__(self) -> None:
@@ -148,7 +148,7 @@ class DatabaseThreads:
         worker.inbox.put(call)
 
     def close(self) -> None:
-        """Does what is still waiting, then ends the threads, which close their connections."""
+        """Finishes waiting calls, then ends the threads, which close their connections."""
         with self._lock:
             self._is_closed = True
             resting, self._resting = self._resting, []
@@ -173,8 +173,8 @@ class DatabaseThreads:
         connections.close_all()
 
     def _do(self, call: _Call, worker: _Worker) -> _Call | None:
-        """Returns the call that waits longest, if any does; the answer is told after this worker is free for another:
-        who asks again at once is to find this very thread."""
+        """Returns the call that has waited longest, if there is one. The result is delivered only after this worker is
+        free, so that a caller who asks again at once gets this same thread."""
         call.run(worker.kept)
         with self._lock:
             following = self._waiting.popleft() if self._waiting else None
@@ -191,7 +191,7 @@ def most_threads() -> int:
 
 
 def _is_readable(kept: BaseDatabaseWrapper) -> bool:
-    """Whether a server says something that nobody has asked for: that it closes the connection, most likely."""
+    """Whether the server has sent something unrequested: most likely that it closes the connection."""
     fileno = getattr(kept.connection, "fileno", None)
     if fileno is None:
         return False
@@ -199,17 +199,17 @@ def _is_readable(kept: BaseDatabaseWrapper) -> bool:
         poll = select.poll()
         poll.register(fileno(), select.POLLIN)
         return bool(poll.poll(0))
-    except Exception:  # the driver's own error: it is closed already
+    except Exception:  # the driver's own error: the connection is closed already
         return True
 
 
 _threads = DatabaseThreads()
 _left_to_the_parent: list[DatabaseThreads] = []
-"""Of a forked child. To close the parent's connections here would reach into the parent's."""
+"""Used in a forked child: closing the parent's connections here would affect the parent."""
 
 
 def _after_fork() -> None:
-    """The threads stayed behind in the parent."""
+    """Starts anew in a forked child: the threads stayed in the parent."""
     global _threads
     _left_to_the_parent.append(_threads)
     _threads = DatabaseThreads()
@@ -218,5 +218,13 @@ def _after_fork() -> None:
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
-# `atexit` comes late: by then some of what a thread needs is gone.
-getattr(threading, "_register_atexit", atexit.register)(lambda: _threads.close())
+
+def close_database_threads() -> None:
+    """Ends the threads and closes their connections. The interpreter does this at its own end. A process that ends
+    without it must call this, or SQLite leaves the newest rows beside its file, where a copy of the file misses
+    them."""
+    _threads.close()
+
+
+# `atexit` runs too late: by then the interpreter has already ended some of what a thread needs.
+getattr(threading, "_register_atexit", atexit.register)(close_database_threads)

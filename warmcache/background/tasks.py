@@ -1,4 +1,4 @@
-"""Background tasks with an owner: a strong reference, a log line for each exception, an end on close."""
+"""Background tasks with an owner, which keeps a strong reference, logs each exception and ends them on close."""
 
 import asyncio
 import logging
@@ -26,12 +26,12 @@ class TaskOwner:
         return task
 
     async def join(self, *, timeout_seconds: float | None = None) -> None:
-        """Waits for the tasks that run now, at most so long where a time is given; none is cancelled."""
+        """Waits for the tasks that run now, at most `timeout_seconds` if given; cancels none."""
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=timeout_seconds)
 
     async def close(self) -> None:
-        """Cancels what still runs and waits until it has ended."""
+        """Cancels running tasks and waits until they have ended."""
         tasks = set(self._tasks)
         for task in tasks:
             task.cancel()

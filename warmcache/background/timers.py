@@ -1,6 +1,6 @@
-"""What is due later, if nothing comes between: one-shot timers by key, bounded, on the runtime's own clock.
+"""One-shot timers by key: bounded, cancellable, on the runtime's own clock.
 
-They live as long as the process. A key set again replaces what was due under it.
+Timers live as long as the process. Setting a key again replaces its timer.
 """
 
 import asyncio
@@ -13,18 +13,18 @@ from warmcache.background.tasks import TaskOwner
 from warmcache.core.ports import Clock
 
 MAX_TIMERS = 2000
-"""Beyond, the timer that was set longest ago is dropped."""
+"""Beyond this number, the timer that was set longest ago is dropped."""
 
 MAX_RUNNING = 8
-"""Actions at once; those of a burst wait for their turn, a round at a time."""
+"""Concurrent actions; the others of a burst wait for the next round."""
 
 ROUND_SECONDS = 1.0
-"""How late a timer may be, so that a wall clock that jumps is noticed."""
+"""The longest delay of a timer, so that a jump of the wall clock is noticed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timer:
-    """`action` runs at `at` (epoch seconds), or as soon as possible after it, and says what is due next."""
+    """`action` runs at `at` (epoch seconds), or as soon as possible after it, and returns the next timer, if any."""
 
     at: float
     action: Callable[[], Coroutine[Any, Any, "Timer | None"]]
@@ -39,18 +39,18 @@ class Timers:
         self._max_timers = max_timers
         self._due: OrderedDict[str, Timer] = OrderedDict()
         self._running: dict[object, str] = {}
-        """Action under way -> its key, or an empty one once it was cancelled."""
+        """Running action -> its key, or an empty string once it was cancelled."""
         self._is_set = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._due)
 
     def due_at(self, key: str) -> float | None:
-        """Epoch seconds; None where nothing is due."""
+        """Epoch seconds; None if the key has no timer."""
         return self._due[key].at if key in self._due else None
 
     def set(self, key: str, timer: Timer) -> None:
-        """Replaces what is due under this key."""
+        """Replaces the timer of this key."""
         self.cancel(key)
         self._due[key] = timer
         while len(self._due) > self._max_timers:
@@ -58,20 +58,20 @@ class Timers:
         self._is_set.set()
 
     def cancel(self, key: str) -> None:
-        """Nothing is due under this key any more. An action that has begun goes on, but is the last."""
+        """Removes the timer of this key. A running action goes on but cannot set the next timer."""
         self._due.pop(key, None)
         for token in [token for token, running in self._running.items() if running == key]:
             self._running[token] = ""
 
     def fire_due(self) -> list[asyncio.Task[None]]:
-        """Begins what is due, as far as there is room."""
+        """Starts the due actions, as far as the limit allows."""
         now = self._clock.now()
         keys = [key for key, timer in self._due.items() if timer.at <= now]
         room = max(0, MAX_RUNNING - len(self._running))
         return [self._begin(key) for key in keys[:room]]
 
     async def run_forever(self) -> None:
-        """Runs as a task of the runtime until it is cancelled. Costs nothing while nothing is set."""
+        """Runs as a task of the runtime until it is cancelled. Costs nothing while no timer is set."""
         while True:
             self._is_set.clear()
             if not self._due:

@@ -1,1 +1,1 @@
-"""What is believed of the provider's cache, and who may write to it: beliefs, leases, guards, visits."""
+"""What we believe about the provider's cache, and who may write to it: beliefs, leases, guards, visits."""

@@ -1,4 +1,4 @@
-"""What is believed of a prefix, and what the provider's answers teach about it."""
+"""What we believe about a prefix, and how the provider's answers update that belief."""
 
 import contextlib
 import logging
@@ -21,12 +21,12 @@ from warmcache.core.usage import Usage
 logger = logging.getLogger(__name__)
 
 ROUNDING = 1.01
-"""A layer's end is estimated: within one per cent of what was read it counts as read."""
+"""A layer's end is estimated: it counts as read if it is at most one per cent beyond what was read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Warmth:
-    """What is believed of a prefix, to be shown. `expires_at` is estimated, in epoch seconds."""
+    """The believed warmth of a prefix, for display. `expires_at` is estimated, in epoch seconds."""
 
     state: WarmthState
     reason: Reason | Failure | None = None
@@ -36,22 +36,22 @@ class Warmth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flight:
-    """A call, of this process or another, that is at the provider right now and writes part of a prefix."""
+    """A call of this or another process that is at the provider now and writes part of a prefix."""
 
     warm_up_id: UUID | None
-    """None where a real request leads."""
+    """None if a real request leads."""
     prefix_hash: str
-    """Whose lease it holds until the entry can be read."""
+    """The hash whose lease the call holds until the entry can be read."""
     prefix_tokens: int
     cold_tokens: int
-    """Of these, what is not yet in the cache."""
+    """The part of `prefix_tokens` that is not yet in the cache."""
     started_at: float
 
 
 async def warmth_of(
     prefix: Prefix, store: WarmthStore, *, clock: Clock, limits: Limits, capabilities: Capabilities
 ) -> Warmth:
-    """What is believed right now, without deciding anything; `skipped` where it would never be warmed."""
+    """The believed warmth now, without a decision; `skipped` if this prefix would never be warmed."""
     refusal = standing_refusal(situation_of(prefix, {}, clock.now()), limits, capabilities)
     if refusal is not None:
         return Warmth(state=WarmthState.SKIPPED, reason=refusal, prefix_tokens=prefix.prefix_tokens)
@@ -65,7 +65,7 @@ async def warmth_of(
 def flight_for(prefix: Prefix, sightings: Mapping[str, Sighting], now: float) -> Flight | None:
     """The call in flight that writes the most of what a request with this prefix will read.
 
-    One that only renews an entry, or adds little to it, is not worth a wait: the entry can be read now.
+    A call that only renews an entry, or adds little to it, is not worth a wait: the entry can be read now.
     """
     minimum = facts_for(prefix.model).min_prefix_tokens
     for layer in reversed(believed_warmth(prefix, sightings, now)):
@@ -84,12 +84,12 @@ def flight_for(prefix: Prefix, sightings: Mapping[str, Sighting], now: float) ->
 
 
 def is_warm(prefix_hash: str, sightings: Mapping[str, Sighting], now: float) -> bool:
-    """Whether the entry is believed to be there, whoever wrote it."""
+    """Whether we believe that the entry exists, whoever wrote it."""
     return (sightings.get(prefix_hash, Sighting()).expires_at or now) > now
 
 
 def _warm_up_id(owner: str) -> UUID | None:
-    """A warm-up's lease bears its id and nothing else."""
+    """The warm-up that owns a lease, or None: a warm-up's lease holds only its id."""
     try:
         return UUID(owner)
     except ValueError:
@@ -97,14 +97,14 @@ def _warm_up_id(owner: str) -> UUID | None:
 
 
 def left_entries(usage: Usage, capabilities: Capabilities) -> bool:
-    """Whether a request with this usage left anything in the provider's cache, as far as the provider says so."""
+    """Whether a request with this usage left anything in the provider's cache, as far as the provider reports it."""
     return usage.cached_tokens > 0 or not capabilities.reports_cache_writes
 
 
 async def record_warm(store: WarmthStore, prefix: Prefix, started_at: float, usage: Usage) -> None:
-    """The provider has written or read these entries for a warm-up that STARTED at `started_at`.
+    """Records the entries that the provider wrote or read for a warm-up that STARTED at `started_at`.
 
-    Without the store they are only not remembered: neither a warm-up nor a request may fail for that.
+    If the store is down, they are not remembered: neither a warm-up nor a request may fail because of that.
     """
     points = _cacheable(prefix)
     with _store_may_be_down():
@@ -121,8 +121,8 @@ async def record_answer(
     sightings: Mapping[str, Sighting],
     left_something: bool,
 ) -> None:
-    """The same for a real request. What it has read is there and what it has written is there now; what it did not find
-    is not. `sightings` are those from before its call."""
+    """The same for a real request. What it read or wrote exists now; what it did not find does not. `sightings` are
+    those from before its call."""
     expires_at = _expiries(_cacheable(prefix), started_at, usage, sightings) if left_something else {}
     with _store_may_be_down():
         await store.record_warm(expires_at, gone=prefix.hashes if usage.cache_read_tokens == 0 else ())
@@ -144,8 +144,8 @@ def _cacheable(prefix: Prefix) -> list[Breakpoint]:
 def _expiries(
     points: Sequence[Breakpoint], started_at: float, usage: Usage, known: Mapping[str, Sighting]
 ) -> dict[str, float]:
-    """Per hash, epoch seconds. An entry that was only read lives on for what it was WRITTEN with, whatever this request
-    asks. Only the hour is in doubt: an entry that had more than five minutes left was written for one."""
+    """Expiry per hash, in epoch seconds. An entry that was only read keeps the TTL that it was WRITTEN with, whatever
+    this request asks. Only an hour is in doubt: an entry with more than five minutes left was written for an hour."""
     expires_at = {point.prefix_hash: started_at + point.ttl_seconds for point in points}
     for point in _doubtful(points, usage):
         known_until = known.get(point.prefix_hash, Sighting()).expires_at or 0.0
@@ -161,7 +161,7 @@ def _doubtful(points: Sequence[Breakpoint], usage: Usage) -> list[Breakpoint]:
 
 
 def believed(prefix: Prefix, sightings: Mapping[str, Sighting], now: float) -> Warmth:
-    """The same from what the store has said."""
+    """The believed warmth of a prefix, from what the store has said."""
     if not prefix.breakpoints:
         return Warmth(state=WarmthState.COLD)
     deepest = believed_warmth(prefix, sightings, now)[-1]

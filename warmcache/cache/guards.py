@@ -1,12 +1,12 @@
 """The guards around a warm-up: credits, budgets and breakers, shared by all processes of one store.
 
-    before the call     `admit`: one step takes a credit and reserves the cost, or names what refuses
-    after it            `settle` with what was billed, or `refund` where nothing came of it
-    a real request      `note_request`: gives a credit back; tells which warm-ups were read, which should have been
-    now and then        `note_missed`: warm-ups that nobody came for
+    before the call     `admit`: one step takes a credit and reserves the cost, or returns the reason to refuse
+    after it            `settle` with what was billed, or `refund` if nothing came of it
+    a real request      `note_request`: gives a credit back; finds warm-ups that were read or should have been
+    now and then        `note_missed`: warm-ups that no request used in time
 
-What refuses leaves a stop, which the next look-up of the store shows: on the path of a keystroke a guard costs no
-command of its own. Subjects, labels and upstreams are known to the store by keyed digests only.
+A refusal leaves a stop, which the next look-up of the store shows: on the path of a keystroke a guard needs no
+command of its own. The store knows subjects, labels and upstreams only by keyed digests.
 """
 
 import contextlib
@@ -49,36 +49,36 @@ from warmcache.core.usage import Usage
 logger = logging.getLogger(__name__)
 
 READ_FRACTION = 0.9
-"""A request has read a layer if it read at least this part of it: where a layer ends is estimated."""
+"""A request has read a layer if it read at least this share of it: the layer's end is estimated."""
 
 SPENT_STOP_SECONDS = 2.0
-"""A spent budget is asked again after this: the operator may have raised it."""
+"""How long a spent budget stops warming before it is checked again: the operator may have raised it."""
 
 PLANNED_INTENTS = frozenset({Intent.KEEP, Intent.TURN_FINISHED})
-"""They renew the same prefix again and again unread, as often as their own plan says."""
+"""These renew the same prefix repeatedly without a read in between, as often as their own plan says."""
 
 LONGEST_UPSTREAM_PAUSE_SECONDS = 3600.0
-"""Of the pauses that double for as long as each first warm-up after one meets the provider's limit again."""
+"""The upper limit of the pauses, which double while the first warm-up after each one is refused again."""
 
 DIGEST_BYTES = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accounts:
-    """Where one occasion to warm counts; each is also the name of a stop."""
+    """The accounts that one warm-up is counted in; each is also the name of a stop."""
 
     subject: str
-    """Empty where the host names nobody: then there is no guard per subject."""
+    """Empty if the host names no subject: then there is no guard per subject."""
     key: str
     label: str
     upstream: str
     budget: str
     is_planned: bool = False
-    """Then one more of the same prefix that nobody has read yet is no reason to wait."""
+    """If True, an earlier unread warm-up of the same prefix is no reason to wait."""
 
     @property
     def stops(self) -> tuple[str, ...]:
-        """Of all of them, in the order in which they give the reason."""
+        """The stops of all accounts, in the order in which they give the reason."""
         names = (self.upstream, self.subject, self.key, self.label, self.budget)
         return tuple(name for name in names if name)
 
@@ -90,7 +90,7 @@ class Reservation:
     accounts: Accounts
     charges: tuple[Charge, ...]
     money: int
-    """Reserved in each account of dollars, in units of `core.guards.money_units`."""
+    """The amount reserved in each account of dollars, in units of `core.guards.money_units`."""
 
 
 class Budgets(Protocol):
@@ -107,7 +107,7 @@ class Budgets(Protocol):
 
 
 class Guards:
-    """Of one event loop. Its methods raise `StoreUnavailable` only where they say so."""
+    """The guards of one event loop. A method raises `StoreUnavailable` only if its docstring says so."""
 
     def __init__(self, *, store: WarmthStore, clock: Clock, config: Config) -> None:
         key = config.prefix_key
@@ -148,7 +148,7 @@ class Guards:
     async def settle(
         self, reservation: Reservation, *, billed_usd: Decimal | None, expectations: Sequence[Expectation]
     ) -> None:
-        """The call has succeeded. Without a known price the reserved cost stands."""
+        """Records a successful call. Without a known price the reserved cost stands."""
         changes: list[Change] = [Pay(account=reservation.accounts.upstream)]
         if billed_usd is not None:
             change = money_units(billed_usd) - reservation.money
@@ -158,9 +158,9 @@ class Guards:
             await self._allowances.expect(expectations)
 
     async def refund(self, reservation: Reservation, *, may_be_billed: bool = False) -> None:
-        """Nothing came of it. A call that was given up half-way may be billed all the same: its cost stays reserved.
+        """Records that nothing came of it. An abandoned call may still be billed: then its cost stays reserved.
 
-        The prefix keeps its strike, so that a call that fails each time is not tried at each key.
+        The prefix keeps its strike, so that a call that always fails is not tried again at each keystroke.
         """
         kept = {charge.account for charge in _of_money(reservation)} if may_be_billed else set()
         returned = [charge for charge in reservation.charges if charge.account not in kept]
@@ -172,7 +172,7 @@ class Guards:
             await self._allowances.settle(changes)
 
     def expectations(self, accounts: Accounts, prefix: Prefix, *, usage: Usage, started_at: float) -> list[Expectation]:
-        """The layers that a warm-up with this usage has written, and its deepest: somebody should read them."""
+        """The layers that a warm-up with this usage wrote, and its deepest layer: some request should read them."""
         if not prefix.breakpoints:
             return []
         deepest, scale = prefix.breakpoints[-1], usage.cached_tokens / max(1, prefix.prefix_tokens)
@@ -199,8 +199,8 @@ class Guards:
     async def note_request(
         self, prefix: Prefix, *, subject: str, earns_credit: bool, found: Usage, started_at: float
     ) -> None:
-        """A real request was answered; `found` is what it read and wrote. One round trip, two where it met a warm-up's
-        layer."""
+        """Records that a real request was answered; `found` is what it read and wrote. One round trip, or two if it met
+        a warm-up's layer."""
         own = self._subject(subject)
         credit = [Pay(account=own)] if own and earns_credit else []
         try:
@@ -210,7 +210,7 @@ class Guards:
             logger.warning("The store is down: a request earns no credit and tells no guard what it has read")
 
     async def note_missed(self) -> None:
-        """Counts warm-ups that no request came for in time."""
+        """Counts warm-ups that no request used in time."""
         with contextlib.suppress(StoreUnavailable):
             missed = await self._allowances.take_missed()
             await self._allowances.settle(
@@ -218,14 +218,14 @@ class Guards:
             )
 
     async def pause_upstream(self, seconds: float) -> None:
-        """No process warms at this provider for so long. Then one alone does, and the others if it gets through."""
+        """Stops warming at this provider in all processes; then one process probes (half-open circuit breaker)."""
         with contextlib.suppress(StoreUnavailable):
             name = f"upstream:{self._upstream}"
             await self._store.stop(name, reason=Reason.UPSTREAM_LIMITED, ttl_seconds=seconds)
             await self._allowances.settle([Strike(account=name, terms=self._upstream_terms)])
 
     async def _stop(self, accounts: Accounts, refusal: Refusal) -> None:
-        """So that the next key costs one look-up and no more."""
+        """Records a stop, so that the next keystroke costs only one look-up."""
         claim, seconds = refusal.claim, SPENT_STOP_SECONDS
         name = claim.account
         if isinstance(claim, Charge):
@@ -242,7 +242,7 @@ class Guards:
         )
 
     def _charges(self, accounts: Accounts, money: int, policy: Budgets) -> tuple[Charge, ...]:
-        """Nobody can spend at midnight what is left of two days: each day has its own accounts."""
+        """The charges per UTC day: each day has its own accounts, so the rest of one day is not spent on the next."""
         day = int(self._clock.now() // DAY_SECONDS)
         all_together = _charges_of_day(
             f"{accounts.budget}:{day}", money, policy.daily_usd, policy.daily_warm_ups, reason=Reason.BUDGET
@@ -267,7 +267,7 @@ class Guards:
 
 
 def stop_reason(accounts: Accounts, sightings: Mapping[str, Sighting]) -> Reason | None:
-    """Why nothing is warmed here for a while, as a look-up with these stops has shown."""
+    """Why warming is stopped here for a while, as a look-up with these stops has shown."""
     for name in accounts.stops:
         sighting = sightings.get(name)
         if sighting is not None and sighting.stopped_for is not None:
@@ -297,7 +297,7 @@ def _of_money(reservation: Reservation) -> list[Charge]:
 
 
 def _verdict(expectation: Expectation, found: Usage, own: str) -> list[Change]:
-    """Of one layer that this request could read. What it wrote in place of a read is a defect, not an expense."""
+    """The verdict on one layer that this request could read. A write in place of a read is a defect, not an expense."""
     if found.cache_read_tokens >= READ_FRACTION * expectation.tokens:
         paid = [expectation.label_account]
         if expectation.is_deepest:

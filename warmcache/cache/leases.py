@@ -1,7 +1,7 @@
-"""The leases that this process holds: renewed while it lives, given back when it closes.
+"""The leases of this process: renewed while it lives, given back when it closes.
 
-A lease is short, so that others notice soon that a holder is gone; a holder that is there renews it, all of its leases
-in one command. Where the store is down they end by themselves, and at worst a prefix is written twice.
+A lease is short, so that others soon notice a dead holder; a living holder renews all its leases in one command. If
+the store is down they expire on their own, and at worst a prefix is written twice.
 """
 
 import asyncio
@@ -15,13 +15,13 @@ from warmcache.core.ports import WarmthStore
 logger = logging.getLogger(__name__)
 
 RENEWALS_PER_LEASE = 3
-"""Two renewals may come late or go astray before a lease ends under its living holder."""
+"""Two renewals may be late or lost before a lease expires while its holder lives."""
 
 CLOSE_PATIENCE_SECONDS = 2.0
 
 
 class LeaseKeeper:
-    """Of one event loop. `owner` names a warm-up or a real request; no two ever have the same."""
+    """The leases of one event loop. `owner` names a warm-up or a real request; it is unique."""
 
     def __init__(self, store: WarmthStore, *, lease_seconds: float) -> None:
         self._store = store
@@ -33,11 +33,11 @@ class LeaseKeeper:
         return len(self._owner_by_hash)
 
     async def claim(self, prefix_hash: str, *, owner: str, begins: bool = False) -> bool:
-        """As the store's, for a lease that lives until it is given back. May raise `StoreUnavailable`."""
+        """Like the store's `claim`, but the lease is renewed until it is given back. May raise `StoreUnavailable`."""
         try:
             is_ours = await self._store.claim(prefix_hash, owner=owner, ttl_seconds=self._lease_seconds, begins=begins)
         except asyncio.CancelledError:
-            # It may have been taken all the same, and nobody else would know.
+            # The store may have granted the lease nevertheless, and nobody else would know.
             self._releases.spawn(self._release(prefix_hash, owner), name=prefix_hash)
             raise
         if is_ours:
@@ -45,13 +45,13 @@ class LeaseKeeper:
         return is_ours
 
     async def give_back(self, hashes: Sequence[str], *, owner: str) -> None:
-        """Those of them that `owner` holds, even if the caller is cancelled. Never raises for the store's sake."""
+        """Releases those that `owner` holds, even if the caller is cancelled. Never raises because of the store."""
         releases = [self._release_held(h, owner) for h in hashes if self._owner_by_hash.get(h) == owner]
         if releases:
             await asyncio.shield(asyncio.gather(*releases))
 
     def give_back_soon(self, owner: str) -> None:
-        """Whatever `owner` holds, without waiting for the store."""
+        """Releases all that `owner` holds, without waiting for the store."""
         for prefix_hash in [h for h, holder in self._owner_by_hash.items() if holder == owner]:
             self._release_held(prefix_hash, owner)
 
@@ -62,7 +62,7 @@ class LeaseKeeper:
             await self.renew()
 
     async def renew(self) -> None:
-        """All of them, once."""
+        """Renews all leases once."""
         if not self._owner_by_hash:
             return
         try:
@@ -71,7 +71,7 @@ class LeaseKeeper:
             logger.warning("%d leases could not be renewed", len(self._owner_by_hash))
 
     async def close(self) -> None:
-        """Gives back what is still held."""
+        """Gives back all remaining leases."""
         for owner in set(self._owner_by_hash.values()):
             self.give_back_soon(owner)
         await self._releases.join(timeout_seconds=CLOSE_PATIENCE_SECONDS)

@@ -1,8 +1,8 @@
-"""Visits: from the first sign of one person's message to its send, or to the end of what was warmed.
+"""Visits: from the first sign of a person's message to its send, or to the expiry of what was warmed.
 
-A visit's key is the `prefix_hash` of what lies before the message: its draft belongs to the visit. Kept in memory,
-bounded, by the process that sees the signs. What comes of each sign teaches its forecast; the lot that holds a visit
-out is drawn once.
+A visit's key is the `prefix_hash` of what lies before the message: its draft belongs to the visit. Visits are kept in
+memory, bounded, by the process that sees the signs. The outcome of each sign trains its forecast; whether a visit is
+held out is drawn once.
 """
 
 from collections import OrderedDict
@@ -15,7 +15,7 @@ from warmcache.core.outcomes import Arm
 from warmcache.core.prefix import Layer, Prefix
 
 SIGN_LIFETIME_SECONDS = 300.0
-"""A send after this is no longer what a warm-up at the sign was for."""
+"""A send later than this is no longer the one that a warm-up at the sign was meant for."""
 
 MAX_VISITS = 20_000
 """About half a kilobyte each; the oldest is forgotten, and nothing is learned from it."""
@@ -31,13 +31,13 @@ class Occasion:
     label: str = ""
     subject: str = ""
     place: str = ""
-    """Which conversation, in the host's own words."""
+    """The conversation, in the host's own words."""
     chars: int | None = None
-    """How many characters are typed, where the host says so."""
+    """How many characters are typed, if the host reports it."""
 
 
 class Teaches(Protocol):
-    """Takes what came of a sign."""
+    """Learns from the outcome of a sign."""
 
     def __call__(self, label: str, sign: Sign, *, sent: bool, lead_seconds: float = 0.0) -> None: ...
 
@@ -49,35 +49,35 @@ class Visit:
     label: str
     signs: dict[Sign, float] = field(default_factory=dict)
     arm: Arm = Arm.NONE
-    """None while the policy has not said warm, or without a hold-out share."""
+    """`Arm.NONE` until the policy has said warm, or without a hold-out share."""
     intent: Intent | None = None
-    """At which the policy said warm, whether or not the lot then held it out."""
+    """The intent at which the policy said warm, whether or not the visit was then held out."""
     decided_at: float = 0.0
     numbers: dict[str, Any] = field(default_factory=dict)
 
     def draw(self, share: float, random: Callable[[], float]) -> bool:
-        """Whether this visit is held out. The first call draws; later ones give the same answer."""
+        """Whether this visit is held out. The first call draws; later calls give the same answer."""
         if not self.arm and share > 0:
             self.arm = Arm.HELD_OUT if random() < share else Arm.TREATED
         return self.arm is Arm.HELD_OUT
 
     def note_warm(self, intent: Intent, numbers: dict[str, Any], now: float) -> None:
-        """The policy said warm; the first time counts, as the person's wait is counted from there."""
+        """Records that the policy said warm. Only the first time counts: the person's wait is measured from there."""
         if not self.intent:
             self.intent, self.numbers, self.decided_at = intent, numbers, now
 
 
 def visit_key(prefix: Prefix) -> str:
-    """The visit that a sign with this prefix belongs to: an attachment does not begin another one."""
+    """The visit that a sign with this prefix belongs to: an attachment does not begin another visit."""
     points = [point for point in prefix.breakpoints if point.layer is not Layer.DRAFT] or prefix.breakpoints
     return points[-1].prefix_hash if points else ""
 
 
 def visit_keys_before(prefix: Prefix) -> tuple[str, ...]:
-    """Of the visits that a request with this prefix ends, the nearest first.
+    """The keys of the visits that a request with this prefix ends, nearest first.
 
-    A conversation may have grown since the sign. What it shares with others is no visit's key: the same person may
-    have a new chat open beside it.
+    A conversation may have grown since the sign. A layer shared with others is no visit's key: the same person may have
+    a new chat open at the same time.
     """
     by_layer = {point.layer: point for point in prefix.breakpoints}
     conversation, shared = by_layer.get(Layer.CONVERSATION), by_layer.get(Layer.SHARED)
@@ -89,14 +89,14 @@ def visit_keys_before(prefix: Prefix) -> tuple[str, ...]:
 
 
 class Visits:
-    """The visits that are under way in this process."""
+    """The open visits of this process."""
 
     def __init__(self, *, teaches: Teaches) -> None:
         self._teaches = teaches
         self._by_key: OrderedDict[tuple[str, str], Visit] = OrderedDict()
 
     def note(self, subject: str, key: str, *, label: str, sign: Sign, now: float) -> Visit:
-        """A sign was seen; repeated ones count once while they live."""
+        """Records a sign; while it is alive, repeated ones count once."""
         visit = self._by_key.get((subject, key))
         if visit is None:
             visit = self._by_key[subject, key] = Visit(label=label)
@@ -110,8 +110,7 @@ class Visits:
         return visit
 
     def meet(self, subject: str, keys: Sequence[str], now: float) -> Visit | None:
-        """The visits that this request ends: their signs were followed by a send. Gives the first one that was still
-        under way."""
+        """Ends the visits of this request: a send followed their signs. Returns the first one that was still open."""
         met = None
         for key in keys:
             visit = self._by_key.pop((subject, key), None)
@@ -121,7 +120,7 @@ class Visits:
         return met
 
     def expire(self, now: float) -> None:
-        """Teaches the signs that nothing followed, and forgets visits without a living one. Oldest first, a part."""
+        """Trains the signs that no send followed, and forgets visits without a live sign. Oldest first, in part."""
         for key in list(self._by_key)[:MAX_EXPIRED_AT_ONCE]:
             visit = self._by_key[key]
             self._end(visit, now, sent=False)
@@ -131,7 +130,7 @@ class Visits:
                 self._by_key.move_to_end(key)
 
     def _end(self, visit: Visit, now: float, *, sent: bool) -> None:
-        """With a send every living sign was right; the others were not, and are dropped."""
+        """Trains the forecasts: with a send every live sign was right; expired signs were wrong and are dropped."""
         for sign, seen_at in list(visit.signs.items()):
             lead = now - seen_at
             if lead >= SIGN_LIFETIME_SECONDS:

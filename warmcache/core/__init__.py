@@ -1,1 +1,1 @@
-"""Pure rules and facts: no framework, no network, no clock of their own."""
+"""Pure rules and facts: no framework, no network, no access to the clock."""

@@ -1,4 +1,4 @@
-"""What is believed of a prefix at one moment, from what the store has seen of it."""
+"""What we believe about a prefix at one moment, from what the store has seen of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from warmcache.core.prefix import Breakpoint, Prefix
 from warmcache.core.reasons import Reason
 
 REFRESH_BELOW_FRACTION = 0.2
-"""An entry with less than this part of its TTL left may expire while the person still types; a read renews it."""
+"""An entry with less than this share of its TTL left may expire while the person still types; a read renews it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerWarmth:
-    """One breakpoint as believed: the tokens of its prefix that are in the cache, and until when."""
+    """One breakpoint as believed: how many tokens of its prefix are in the cache, and until when."""
 
     breakpoint: Breakpoint
     hot_tokens: int
@@ -23,26 +23,26 @@ class LayerWarmth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """All of a prefix that a decision looks at. Tokens are estimates, times epoch seconds.
+    """Everything about a prefix that a decision considers. Tokens are estimates, times are epoch seconds.
 
-    Without hashes: a replay of recorded traffic asks the same question.
+    It holds no hashes, so that a replay of recorded traffic can ask the same question.
     """
 
     model: str
     layers: tuple[tuple[int, int], ...]
-    """Where each ends, in tokens from the very start, and its TTL in seconds."""
+    """Per layer: where it ends, in tokens from the start of the prompt, and its TTL in seconds."""
     now: float
     hot_tokens: int = 0
     expires_at: float | None = None
-    """Of what is hot."""
+    """When the hot part expires."""
     obstacle: Reason | None = None
     """Why the API refuses to pre-warm this prompt."""
     is_uncacheable: bool = False
-    """A warm-up of it has left nothing in the cache."""
+    """An earlier warm-up of this prefix left nothing in the cache."""
     is_in_flight: bool = False
-    """Somebody is writing it now."""
+    """Another call is writing it now."""
     kept_share: float = 1.0
-    """The chance that the next request begins with it at all: histories get cut."""
+    """The chance that the next request still begins with this prefix: histories get cut."""
 
     @property
     def prefix_tokens(self) -> int:
@@ -58,25 +58,25 @@ class Situation:
 
     @property
     def is_too_short(self) -> bool:
-        """For any entry at all."""
+        """Whether it is too short for any cache entry."""
         return self.prefix_tokens < facts_for(self.model).min_prefix_tokens
 
     @property
     def is_covered(self) -> bool:
-        """Live, and what is not yet in the cache is too short to be worth a call of its own.
+        """Whether it is live and its uncached rest is too short to be worth a separate call.
 
-        After a reply only that reply is uncached: the next request writes it in passing.
+        After a reply only that reply is uncached: the next request writes it anyway.
         """
         return self.expires_at is not None and self.cold_tokens < facts_for(self.model).min_prefix_tokens
 
     @property
     def has_little_left(self) -> bool:
-        """Whether what is live may expire before it is read."""
+        """Whether the live part may expire before it is read."""
         return self.expires_at is not None and is_expiring(self.expires_at, self.layers[-1][1], self.now)
 
 
 def situation_of(prefix: Prefix, sightings: Mapping[str, Sighting], now: float) -> Situation:
-    """Of `prefix` at `now` (epoch seconds)."""
+    """The situation of `prefix` at `now` (epoch seconds)."""
     layers = tuple((point.prefix_tokens, point.ttl_seconds) for point in prefix.breakpoints)
     if not prefix.breakpoints:
         return Situation(model=prefix.model, layers=layers, now=now, obstacle=prefix.obstacle)
@@ -95,7 +95,7 @@ def situation_of(prefix: Prefix, sightings: Mapping[str, Sighting], now: float) 
 
 
 def believed_warmth(prefix: Prefix, sightings: Mapping[str, Sighting], now: float) -> list[LayerWarmth]:
-    """Per breakpoint, what the provider's look-back would find: the nearest earlier position with a live entry."""
+    """For each breakpoint, what the provider's look-back would find: the nearest earlier position with a live entry."""
     layers: list[LayerWarmth] = []
     hot_tokens, expires_at = 0, None
     for point in prefix.breakpoints:
@@ -109,5 +109,5 @@ def believed_warmth(prefix: Prefix, sightings: Mapping[str, Sighting], now: floa
 
 
 def is_expiring(expires_at: float, ttl_seconds: int, now: float) -> bool:
-    """Whether it may expire while somebody still types."""
+    """Whether the entry may expire while the person still types."""
     return expires_at - now < REFRESH_BELOW_FRACTION * ttl_seconds

@@ -1,13 +1,11 @@
-"""What each Claude model accepts and when it caches, as documented on `FACTS_AS_OF`.
+"""What each Claude model accepts and when it caches, as documented on 2026-11-22.
 
 Source: the provider's documentation pages "Prompt caching", "Thinking", "Effort", "Pricing", "Errors" and the
 model pages, as they stood on that date. Prices are not here: they change often and come from `genai-prices`.
-Entries marked "assumed" were not stated for that very model and follow its siblings.
+Entries marked "assumed" are not documented for that exact model; they follow its siblings.
 """
 
 from dataclasses import dataclass, replace
-
-FACTS_AS_OF = "2026-11-22"
 
 _NEW_TOKENISER = 2.5
 _OLD_TOKENISER = 3.4
@@ -26,32 +24,32 @@ class ModelFacts:
     min_prefix_tokens: int
     """Shorter prefixes are not cached, and no error says so."""
     chars_per_token: float
-    """Rule of thumb for English text; the new tokeniser makes about 30 % more tokens."""
+    """Rule of thumb for English text; the new tokeniser produces about 30 % more tokens."""
     context_tokens: int
     max_output_tokens: int
     thinking: frozenset[str]
-    """Accepted values of `thinking.type`; leaving `thinking` out is always accepted."""
+    """Accepted values of `thinking.type`; omitting `thinking` is always accepted."""
     allows_forced_tool_choice: bool
     """Whether `tool_choice` may be `any` or `tool`."""
     allows_assistant_prefill: bool
     """Whether the messages may end with an assistant turn."""
     allows_system_role: bool
-    """Whether a `system` message may stand between the turns."""
+    """Whether a `system` message may appear between the turns."""
     tool_prompt_tokens: int
-    """Hidden prompt that is added as soon as the request has a tool."""
+    """Hidden prompt that the API adds as soon as the request has a tool."""
     known: bool
-    """False for a model this catalogue has never heard of: every value is then the cautious one."""
+    """False for a model that this catalogue does not know: every value is then the cautious one."""
     default_thinking: str = "adaptive"
-    """What leaving `thinking` out means: `adaptive` or `disabled`."""
+    """What omitting `thinking` means: `adaptive` or `disabled`."""
     default_effort: str = "high"
     allows_sampling: bool = False
     """Whether sampling parameters may differ from their defaults (only with API version 2023-06-01)."""
     keeps_past_thinking: bool = True
-    """False where thinking blocks of earlier turns are stripped from the prompt."""
+    """False if thinking blocks of earlier turns are stripped from the prompt."""
     shows_thinking_by_default: bool = False
     """Whether `thinking.display` defaults to `summarized` (older models) or to `omitted`."""
     released: str = ""
-    """ISO date, or an empty string where it is not documented."""
+    """ISO date, or an empty string if it is not documented."""
 
     @property
     def always_thinks(self) -> bool:
@@ -135,8 +133,8 @@ _ROWS: dict[str, ModelFacts] = {
 KNOWN_MODELS: dict[str, ModelFacts] = {model: replace(facts, model=model) for model, facts in _ROWS.items()}
 """Every documented model by id, newest generation first."""
 
-# Cautious in each direction: the largest minimum (no promise of a cache that is not there), the denser
-# tokeniser (no cost under-estimated), the smallest windows, and no optional feature.
+# Cautious in each direction: the largest minimum (no promise of a cache entry that does not exist), the denser
+# tokeniser (no underestimated cost), the smallest windows, and no optional feature.
 _UNKNOWN = replace(
     _FOUR_FIVE,
     min_prefix_tokens=_LARGEST_DOCUMENTED_MINIMUM,
@@ -151,5 +149,5 @@ _UNKNOWN = replace(
 
 
 def facts_for(model: str) -> ModelFacts:
-    """The facts of `model`; cautious defaults with `known=False` for an id that is not documented."""
+    """The facts of `model`; for an undocumented id, cautious defaults with `known=False`."""
     return KNOWN_MODELS.get(model) or replace(_UNKNOWN, model=model)

@@ -1,6 +1,6 @@
-"""Should we warm now? Pure: what is believed goes in, a `Decision` that says why comes out.
+"""Should we warm now? A pure function from what we believe to a `Decision` that says why.
 
-The one rule: what is sent to the provider and what is tried on recorded traffic (`warmcache/replay/`) ask it alike.
+This is the only rule: live warm-ups and the replay of recorded traffic (`warmcache/replay/`) both use it.
 """
 
 from dataclasses import dataclass
@@ -36,11 +36,11 @@ class Decision:
     cost_usd: Decimal | None = None
     cap_usd: Decimal | None = None
     forecast: str = ""
-    """The name of the forecast that was asked: `typing_20` once twenty characters are typed."""
+    """The name of the forecast that was used: `typing_20` once twenty characters are typed."""
     sample_size: float = 0.0
-    """Observed intents behind its chance of a send; 0 means the prior alone."""
+    """Observed intents behind its chance of a send; 0 means that only the prior was used."""
     worth: Worth | None = None
-    """None where a gate answered before anything was weighed."""
+    """None if a gate refused before anything was weighed."""
 
     @property
     def cold_tokens(self) -> int:
@@ -48,7 +48,7 @@ class Decision:
 
     @property
     def numbers(self) -> dict[str, Any]:
-        """The same as JSON values, for the ledger; empty where nothing was weighed."""
+        """The numbers as JSON values, for the ledger; empty if nothing was weighed."""
         worth = self.worth
         if worth is None:
             return {}
@@ -73,7 +73,7 @@ class Decision:
         }
 
     def state(self) -> WarmthState:
-        """The warmth to show with this decision."""
+        """The warmth state to show with this decision."""
         if self.action is Action.WARM or self.reason is Reason.IN_FLIGHT:
             return WarmthState.WARMING
         return WarmthState.WARM if self.reason is Reason.ALREADY_WARM else WarmthState.SKIPPED
@@ -81,14 +81,14 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The operator's bounds, and what a saved second is worth to him. The defaults are those of the settings."""
+    """The operator's limits, and the value of a saved second. The defaults are those of the settings."""
 
     is_enabled: bool = True
     max_cost_usd: Decimal = Decimal("0.25")
-    """Of one warm-up."""
+    """Limit for one warm-up."""
     value_of_second_usd: Decimal = Decimal("0.05")
     intents: frozenset[Intent] = ON_AT_FIRST
-    """At which warming is considered at all."""
+    """The intents at which warming is considered at all."""
 
 
 def decide(
@@ -101,9 +101,9 @@ def decide(
     intent: Intent,
     chars: int | None = None,
 ) -> Decision:
-    """Whether to warm now for this intent. The first gate that says no gives the reason.
+    """Decides whether to warm now for this intent. The first gate that refuses gives the reason.
 
-    `chars`: how many the person has typed, where the host says so.
+    `chars`: how many characters the person has typed, if the host reports it.
     """
     refusal = operators_refusal(intent, limits) or standing_refusal(situation, limits, capabilities)
     if refusal is not None:
@@ -112,14 +112,14 @@ def decide(
 
 
 def operators_refusal(intent: Intent, limits: Limits) -> Reason | None:
-    """Told without looking at any prompt."""
+    """The operator's reason to refuse, which does not depend on the prompt, or None."""
     if not limits.is_enabled:
         return Reason.WARMING_OFF
     return Reason.INTENT_OFF if intent not in limits.intents else None
 
 
 def standing_refusal(situation: Situation, limits: Limits, capabilities: Capabilities) -> Reason | None:
-    """The reason why this prefix is not warmed at any intent and whatever is in the cache, or None."""
+    """The reason why this prefix is never warmed, whatever the intent and the state of the cache, or None."""
     if not limits.is_enabled:
         return Reason.WARMING_OFF
     if not capabilities.accepts_zero_max_tokens:
@@ -167,7 +167,7 @@ class _Weighing:
 
     @property
     def _forecast(self) -> str:
-        """Its name."""
+        """The name of the forecast to use."""
         return self._sign or self._intent
 
     def _reason_to_skip(self, outlook: Outlook, worth: Worth) -> Reason | None:

@@ -10,7 +10,7 @@ from warmcache.core.usage import Usage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """Prices of one model for prompts of one size, in US dollars per token. `version` says whose prices they are."""
+    """Prices of one model for prompts of one size, in US dollars per token. `version` names the price source."""
 
     input: Decimal
     output: Decimal
@@ -24,7 +24,7 @@ class Rates:
 
 
 RateSource = Callable[[str, int], Rates | None]
-"""(model, input tokens of the whole request) -> its rates, or None where the model has no known price."""
+"""(model, input tokens of the whole request) -> its rates, or None if the model has no known price."""
 
 
 def request_cost_usd(usage: Usage, rates: Rates) -> Decimal:

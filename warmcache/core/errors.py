@@ -1,41 +1,41 @@
-"""Everything that warmcache raises.
+"""All exceptions that warmcache raises.
 
     WarmcacheError
     ├── ConfigurationError       the WARMCACHE setting cannot be used as it is
-    ├── StoreUnavailable         the store of leases and warmth does not answer: nothing is warmed, requests go on
-    ├── LedgerBehind             the database does not answer now: the write is done later
+    ├── StoreUnavailable         the store of leases and warmth does not answer: no warm-ups, requests continue
+    ├── LedgerBehind             the database does not answer now: the write happens later
     ├── LedgerClosed             the runtime was closed before a write was done
     └── UpstreamError            the provider did not do what was asked
-        ├── UpstreamRefused      it said no; the same request would be refused again
+        ├── UpstreamRefused      it refused; it would refuse the same request again
         ├── UpstreamUnavailable  it cannot answer now; the same request may succeed later
-        └── StreamBroken         it began to answer and did not end; what has come stays valid
+        └── StreamBroken         it began to answer and did not finish; what has arrived stays valid
 
 `code` is for programs (metrics, frames, rows), the message for people.
 """
 
 
 class WarmcacheError(Exception):
-    """Base of all."""
+    """The base class of all."""
 
 
 class ConfigurationError(WarmcacheError):
-    """The message names the entry of WARMCACHE and what it may be."""
+    """The WARMCACHE setting is invalid. The message names the entry and its allowed values."""
 
 
 class StoreUnavailable(WarmcacheError):
-    """A `WarmthStore` raises it, and nothing else, when what it stands on is down."""
+    """The only exception that a `WarmthStore` raises: its backend is down."""
 
 
 class LedgerBehind(WarmcacheError):
-    """Raised to whoever waits for a write while the database is down. Nothing is lost yet."""
+    """Raised to callers that wait for a write while the database is down. Nothing is lost yet."""
 
 
 class LedgerClosed(WarmcacheError):
-    """Raised to whoever waits for a write of a closed ledger."""
+    """Raised to callers that wait for a write of a closed ledger."""
 
 
 class UpstreamError(WarmcacheError):
-    """A call to the provider failed. `request_id` is the provider's, empty where no response came."""
+    """A call to the provider failed. `request_id` is the provider's, empty if there was no response."""
 
     is_retryable = False
 

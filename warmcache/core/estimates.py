@@ -1,4 +1,4 @@
-"""How large a block is, before anybody has counted it: characters of text, and tokens of what is not text."""
+"""Size estimates for blocks that nobody has counted yet: characters of text, and tokens of non-text content."""
 
 import base64
 import binascii
@@ -16,7 +16,7 @@ PDF_PAGE_TOKENS = 2500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockSize:
-    """`characters` still have to be divided by the model's characters per token."""
+    """`characters` must still be divided by the model's characters per token."""
 
     characters: int = 0
     tokens: int = 0
@@ -26,7 +26,7 @@ class BlockSize:
 
 
 def block_size(block: Mapping[str, Any]) -> BlockSize:
-    """The estimated size of one content block or tool definition. Bytes of pictures and files are not text."""
+    """The estimated size of one content block or tool definition. Bytes of pictures and files do not count as text."""
     match block.get("type"):
         case "text":
             return BlockSize(characters=len(str(block.get("text", ""))))

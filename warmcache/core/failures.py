@@ -1,4 +1,4 @@
-"""The codes of `UpstreamError`: how a call to the provider fails. For programs; the words are for people."""
+"""The codes of `UpstreamError`: how a call to the provider fails. Codes are for programs, words for people."""
 
 from typing import Self
 
@@ -6,7 +6,7 @@ from warmcache.core.wording import Worded, gettext_noop
 
 
 class Failure(Worded):
-    """The words go on from "it could not be warmed: "."""
+    """The words continue the sentence "it could not be warmed: "."""
 
     KEY_REFUSED = (
         "key_refused",
@@ -38,7 +38,7 @@ class Failure(Worded):
 
     @classmethod
     def named(cls, code: str) -> Self:
-        """A host's own provider may have codes of its own."""
+        """The member for `code`; a host's own provider may have other codes."""
         try:
             return cls(code)
         except ValueError:

@@ -1,7 +1,7 @@
-"""What keeps warming from costing more than it may: budgets, and accounts where trust is earned. Pure.
+"""Limits on what warming may cost: budgets, and trust accounts whose credit must be earned. Pure.
 
-A `Charge` counts towards a limit: dollars or warm-ups of a day. A `Draw` takes from an account of trust: so many may
-go unused in a row, then each further one has to wait longer than the one before, until something is used again.
+A `Charge` counts towards a limit: dollars or warm-ups of a day. A `Draw` takes from a trust account: a few may go
+unused in a row, then each further one has to wait longer than the one before, until one is used again.
 """
 
 from dataclasses import dataclass, replace
@@ -12,23 +12,23 @@ from warmcache.core.reasons import Reason
 DAY_SECONDS = 86_400
 HOUR_SECONDS = 3600
 MONEY_UNITS = 10**8
-"""Of a dollar: accounts count in whole numbers, as Redis does. The ledger's cost has as many decimals."""
+"""Units of one dollar: accounts hold whole numbers, as Redis does. The ledger's cost has as many decimals."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """Of an account of trust."""
+    """The terms of a trust account."""
 
     free: int
-    """So many may go unused in a row without any wait."""
+    """How many may go unused in a row without any wait."""
     first_pause_seconds: float
-    """Before the next one; twice as long after each further one that goes unused."""
+    """The wait before the next one; it doubles after each further one that goes unused."""
     longest_pause_seconds: float
     most_unused_in_a_day: int = 0
-    """In any 24 hours, however long the waits were; 0 sets no such bound."""
+    """The limit in any 24 hours, however long the waits were; 0 sets no such limit."""
 
     def pause_seconds(self, unused: int) -> float:
-        """The wait after so many unused in a row."""
+        """The wait after `unused` unused ones in a row."""
         return float(min(self.longest_pause_seconds, self.first_pause_seconds * 2.0 ** min(unused - self.free, 60)))
 
 
@@ -39,31 +39,31 @@ SUBJECT_TERMS = Terms(
 in any 24 hours no subject has more warm-ups than requests plus seven."""
 
 PLANNED_TERMS = replace(SUBJECT_TERMS, free=SUBJECT_TERMS.most_unused_in_a_day)
-"""Of the same account, for refreshes whose own plan paces them: the bound of the day alone."""
+"""For the same account and refreshes, which their own plan paces: only the daily limit applies."""
 
 KEY_TERMS = Terms(free=3, first_pause_seconds=HOUR_SECONDS / 6, longest_pause_seconds=4 * HOUR_SECONDS)
-"""Of one prefix: whoever warms it."""
+"""For one prefix, whoever warms it."""
 
 LABEL_TERMS = Terms(free=20, first_pause_seconds=HOUR_SECONDS / 6, longest_pause_seconds=4 * HOUR_SECONDS)
-"""Of one label and intent: many are under way at once, and only those that time has ended count."""
+"""For one label and intent: many are in flight at once, and only those that expired unused count."""
 
 DEFECT_STRIKES = 7
-"""What a write in place of a due read counts for among `LABEL_TERMS`: the third in a row stops the label's intent."""
+"""The number of `LABEL_TERMS` strikes for a write in place of an expected read: the third in a row stops the intent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """The state of an account. Times are epoch seconds."""
+    """The state of a trust account. Times are epoch seconds."""
 
     unused: int = 0
-    """In a row."""
+    """How many went unused in a row."""
     next_at: float = 0.0
-    """Before that none is given, once `unused` has reached the free ones."""
+    """No draw is granted before this time, once `unused` has reached the free ones."""
     open_since: tuple[float, ...] = ()
-    """Oldest first: those of the last 24 hours that nothing has paid for. Kept where the terms bound them."""
+    """Unpaid draws of the last 24 hours, oldest first. Kept only if the terms limit them."""
 
     def refused_until(self, terms: Terms, now: float) -> float | None:
-        """None where one more may be taken now."""
+        """When the next draw is possible; None if it is possible now."""
         if self.unused >= terms.free and now < self.next_at:
             return self.next_at
         recent = self._recent(now)
@@ -72,7 +72,7 @@ class Trust:
         return None
 
     def taken(self, terms: Terms, now: float) -> "Trust":
-        """One more, unused until the contrary is known."""
+        """The state after one more draw, which counts as unused until we know better."""
         unused = self.unused + 1
         return Trust(
             unused=unused,
@@ -81,22 +81,22 @@ class Trust:
         )
 
     def probed(self, terms: Terms, now: float) -> "Trust":
-        """One more, which counts only when it is known to be unused. After a pause it is the only one, and counts."""
+        """The state after a draw that counts only once it proves unused; the single draw after a pause counts."""
         return self if self.unused < terms.free else self.taken(terms, now)
 
     def struck(self, terms: Terms, now: float, count: int) -> "Trust":
-        """So many went unused. While a pause lasts, what had been under way before adds nothing to it."""
+        """The state after `count` draws went unused. During a pause, draws from before the pause add nothing."""
         if self.unused >= terms.free and now < self.next_at:
             return self
         unused = min(self.unused + count, max(self.unused + 1, terms.free))
         return replace(self, unused=unused, next_at=now + terms.pause_seconds(unused) if unused >= terms.free else 0.0)
 
     def paid(self) -> "Trust":
-        """Something was used: the waits are over, and the newest open one is paid for."""
+        """The state after one was used: the waits end, and the newest open draw is paid for."""
         return Trust(open_since=self.open_since[:-1])
 
     def undone(self, terms: Terms) -> "Trust":
-        """The newest never happened."""
+        """The state as if the newest draw had never happened."""
         unused = max(0, self.unused - 1)
         return Trust(
             unused=unused,
@@ -110,25 +110,25 @@ class Trust:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Charge:
-    """Refused where the account would exceed its limit. `reason` is what a refusal is called."""
+    """A claim that is refused if the account would exceed its limit. `reason` is the reason of that refusal."""
 
     account: str
     amount: int
     limit: int
     reason: Reason
     lives_seconds: float = 2 * DAY_SECONDS
-    """From the first charge on; the account is forgotten after that."""
+    """Counted from the first charge; then the account is forgotten."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draw:
-    """Refused while the account has to wait."""
+    """A claim that is refused while the account has to wait."""
 
     account: str
     terms: Terms
     reason: Reason
     is_counted: bool = True
-    """Counts as unused at once; otherwise only when `Strike` says so."""
+    """Whether it counts as unused at once; otherwise only a `Strike` counts it."""
 
 
 Claim = Charge | Draw
@@ -136,7 +136,7 @@ Claim = Charge | Draw
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """The first claim that was refused. `until`: epoch seconds, None where only another limit would help."""
+    """The first claim that was refused. `until`: epoch seconds, None if only a higher limit would help."""
 
     claim: Claim
     until: float | None
@@ -144,7 +144,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adjust:
-    """Adds to an account of charges, if it still stands; `amount` may be negative."""
+    """Adds to an account of charges, if it still exists; `amount` may be negative."""
 
     account: str
     amount: int
@@ -152,7 +152,7 @@ class Adjust:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pay:
-    """One was used."""
+    """One draw was used."""
 
     account: str
 
@@ -167,7 +167,7 @@ class Undo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strike:
-    """So many were not used."""
+    """So many draws were not used."""
 
     account: str
     terms: Terms
@@ -179,15 +179,15 @@ Change = Adjust | Pay | Undo | Strike
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
-    """One layer that a warm-up has written, and that a request should read. Accounts are names, times epoch seconds."""
+    """One layer that a warm-up wrote and that a request should read. Accounts are names, times are epoch seconds."""
 
     prefix_hash: str
     tokens: int
-    """That a request which reads it reads at least; estimated from what was billed."""
+    """A request that reads the layer reads at least this many; estimated from what was billed."""
     readable_at: float
     expires_at: float
     missed_at: float
-    """When even a long request that has read it must have ended."""
+    """By this time even a long request that read the layer must have ended."""
     is_deepest: bool
     is_shared: bool
     subject_account: str
@@ -196,5 +196,5 @@ class Expectation:
 
 
 def money_units(usd: Decimal) -> int:
-    """Never less than the amount."""
+    """The amount in whole units, rounded up."""
     return int((usd * MONEY_UNITS).to_integral_value(rounding=ROUND_CEILING))

@@ -1,10 +1,10 @@
-"""What makes us consider a warm-up, and the signs of a send that forecasts know."""
+"""The occasions to consider a warm-up, and the signs of a send that have a forecast."""
 
 from warmcache.core.wording import Worded, gettext_noop
 
 
 class Intent(Worded):
-    """Why warming is considered. Its words are those of the admin's choices."""
+    """Why a warm-up is considered. The words are those of the admin's choices."""
 
     OPEN = "open", gettext_noop("opened")
     TYPING = "typing", gettext_noop("typing")
@@ -15,14 +15,14 @@ class Intent(Worded):
 
 
 WEIGHED_ELSEWHERE = frozenset({Intent.MANUAL, Intent.KEEP, Intent.TURN_FINISHED})
-"""A person asked for it, or the plan for the time near expiry has weighed it (`core/stakes.py`): gates only."""
+"""For these only the gates apply: a person asked, or the plan near expiry (`core/stakes.py`) has weighed the worth."""
 
 ON_AT_FIRST = frozenset(Intent) - {Intent.OPEN}
-"""Opening a page is too seldom followed by a message to pay for most."""
+"""Opening a page is too rarely followed by a message to pay off for most hosts."""
 
 
 class Sign(Worded):
-    """What a person does before a message, as far as it is forecast; the first of a kind counts."""
+    """What a person does before a message, as far as forecasts cover it; the first of each kind counts."""
 
     OPEN = "open", gettext_noop("opened")
     TYPING = "typing", gettext_noop("typing")
@@ -33,13 +33,13 @@ class Sign(Worded):
 SURE_TYPING_CHARS = 20
 
 SURER_SIGN = {Sign.OPEN: Sign.TYPING, Sign.TYPING: Sign.TYPING_20}
-"""The next sign of the same visit that is followed by a send more often."""
+"""The next sign of the same visit that is more often followed by a send."""
 
 _SIGNS = {Intent.OPEN: Sign.OPEN, Intent.TYPING: Sign.TYPING, Intent.ATTACH: Sign.ATTACH}
 
 
 def sign_of(intent: Intent, chars: int | None = None) -> Sign | None:
-    """The sign that an intent gives, with so many characters typed; None where no person gives one."""
+    """The sign of an intent with this many characters typed; None if the intent does not come from a person."""
     if intent == Intent.TYPING and chars is not None and chars >= SURE_TYPING_CHARS:
         return Sign.TYPING_20
     return _SIGNS.get(intent)

@@ -1,8 +1,8 @@
 """Keeping a live prefix warm: refresh it near expiry, or let it lapse.
 
-A refresh reads the prefix (`r`) and restarts its TTL; a lapse makes the next request write it again (`w`) and the
-person wait for the prefill. Whether the person comes back is told by `survival(seconds)`: the chance of no return
-within so many seconds of silence. Prices named `write`, `read` are in units of the prefix at the plain input price.
+A refresh reads the prefix (`r`) and restarts its TTL; after a lapse the next request writes it again (`w`) and the
+person waits for the prefill. `survival(seconds)` forecasts the person: the chance of no return within so many seconds
+of silence. Prices named `write` and `read` are in units of the prefix at the plain input price.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from warmcache.core.ttl import LONG_TTL_SECONDS, SHORT_TTL_SECONDS
 
 REFRESH_AT_FRACTION = 0.9
 MAX_REFRESHES = 14
-"""A horizon for the plan: an hour of short refreshes, or half a day of long ones."""
+"""The planning horizon: an hour of short refreshes, or half a day of long ones."""
 
 Survival = Callable[[float], float]
 
@@ -24,25 +24,25 @@ def refresh_at(started_at: float, ttl_seconds: float, margin_seconds: float) -> 
 
 
 def is_too_late(now: float, started_at: float, ttl_seconds: float, margin_seconds: float) -> bool:
-    """Whether a refresh fired now may arrive after expiry and be a write: past half of the margin."""
+    """Whether a refresh sent now may arrive after expiry and cause a write: more than half of the margin has passed."""
     margin = started_at + ttl_seconds - refresh_at(started_at, ttl_seconds, margin_seconds)
     return now > started_at + ttl_seconds - margin / 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeepStakes:
-    """In one unit of money, the caller's own."""
+    """The costs at stake, all in one unit of money that the caller chooses."""
 
     refresh: float
-    """Reading the prefix once."""
+    """Cost of reading the prefix once."""
     loss: float
-    """What a return to a lapsed prefix costs more than to a live one: dollars, and seconds at their price."""
+    """The extra cost of a return to a lapsed prefix: dollars, and seconds at their price."""
     upgrade: float | None = None
-    """Refreshing with an hour's TTL on what is not yet in the cache; None where nothing is left to write."""
+    """Cost of a refresh that writes the uncached part with an hour's TTL; None if nothing is left to write."""
     upgrade_holds: float = 1.0
-    """The chance that the next request still begins with what such a refresh wrote; if not, only the old TTL counts."""
+    """The chance that the next request still begins with what such a refresh wrote; else only the old TTL counts."""
     held_loss: float | None = None
-    """The loss while an earlier part still lives, written for an hour; None where there is no such part."""
+    """The loss while an earlier part, written for an hour, is still live; None if there is no such part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class KeepPlan:
     """The best first step near expiry. `value` is the expected gain over letting the prefix lapse, never negative."""
 
     ttl_seconds: int | None
-    """TTL of the refresh to send; None: let it lapse."""
+    """TTL of the refresh to send; None means: let it lapse."""
     reason: Reason
     value: float
 
@@ -70,9 +70,9 @@ def plan_keeping(
 ) -> KeepPlan:
     """Optimal stopping: each refresh buys one more window, and the right to decide again at its end.
 
-    `silent_seconds` have passed since the last real request; the prefix lapses in `left_seconds`, the part that was
-    written for an hour in `held_left_seconds`. Choices: one more `ttl_seconds`, which it was written with, an hour
-    (`upgrade`), or nothing.
+    `silent_seconds` have passed since the last real request; the prefix lapses in `left_seconds`, and the part that
+    was written for an hour lapses in `held_left_seconds`. The choices: one more `ttl_seconds` (the TTL of the last
+    write), an hour (`upgrade`), or nothing.
     """
     now, alive = silent_seconds, survival(silent_seconds)
     stopping = lapse_cost(stakes, survival, now + left_seconds, now + held_left_seconds)
@@ -93,7 +93,7 @@ def plan_keeping(
 
 
 def cost_after_touch(stakes: KeepStakes, survival: Survival, start: float, ttl_seconds: int) -> float:
-    """Expected cost from a touch on, going on with refreshes as long as they pay; not yet divided by survival."""
+    """Expected cost from a touch on, with further refreshes as long as they pay off; not yet divided by survival."""
     step = REFRESH_AT_FRACTION * ttl_seconds
     cost = float("inf")
     for n in range(MAX_REFRESHES - 1, -1, -1):
@@ -104,7 +104,7 @@ def cost_after_touch(stakes: KeepStakes, survival: Survival, start: float, ttl_s
 
 
 def lapse_cost(stakes: KeepStakes, survival: Survival, lapses_at: float, held_until: float) -> float:
-    """Expected cost of letting it lapse then, the part in front at `held_until`; not yet divided by survival."""
+    """Expected cost of a lapse at `lapses_at`, and of the earlier part at `held_until`; not yet divided by survival."""
     if stakes.held_loss is None or held_until <= lapses_at:
         return survival(lapses_at) * stakes.loss
     held = survival(held_until)

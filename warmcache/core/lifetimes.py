@@ -1,8 +1,8 @@
-"""Five minutes or an hour? Chosen per layer from how long people were silent, where a prompt leaves it open (`auto`).
+"""Five minutes or an hour? Chosen per layer from people's silences, if the prompt leaves the TTL open (`auto`).
 
-An hour costs more to write and outlives pauses. For a conversation it competes with five minutes and refreshes near
-expiry, for a shared layer with being written again by whoever comes next. Until enough silences were seen it is five
-minutes.
+An hour costs more to write but outlives pauses. For a conversation the alternative is five minutes with refreshes near
+expiry; for a shared layer it is another write by the next request. Until enough silences are observed, the choice is
+five minutes.
 """
 
 from collections.abc import Collection
@@ -17,11 +17,11 @@ from warmcache.core.prefix import Prompt
 from warmcache.core.ttl import LONG_TTL_SECONDS, SHORT_TTL_SECONDS, Ttl
 
 NEW_SHARE = 0.07
-"""New tokens of a turn as a share of the prefix: 5 to 7 % in the recorded traffic that the replay knows."""
+"""New tokens of a turn as a share of the prefix: 5 to 7 % in the recorded traffic of the replay."""
 
 
 def with_lifetimes(prompt: Prompt, forecasts: Forecasts, rates: RateSource, *, intents: Collection[Intent]) -> Prompt:
-    """`prompt` with a TTL in place of each `auto`. `intents`: those that warm; one of them renews entries."""
+    """`prompt` with a concrete TTL for each `auto`. `intents` are those that may warm; `refresh` renews entries."""
     if "auto" not in (prompt.shared_ttl, prompt.conversation_ttl):
         return prompt
     prices = rates(prompt.model, 1)
@@ -52,7 +52,7 @@ def _shared_ttl(arrivals: GapForecast, prices: Rates | None) -> Ttl:
 
 
 def ttl_without_refreshes(silence: GapForecast, prices: Rates, *, new_share: float) -> Ttl:
-    """The cheaper lifetime where nothing is renewed but by requests. `new_share`: of a turn, in parts of the prefix."""
+    """The cheaper TTL if only requests renew entries. `new_share`: new tokens of a turn as a share of the prefix."""
     pays = long_ttl_pays(
         late_share=silence.survival(SHORT_TTL_SECONDS),
         very_late_share=silence.survival(LONG_TTL_SECONDS),
@@ -67,18 +67,18 @@ def ttl_without_refreshes(silence: GapForecast, prices: Rates, *, new_share: flo
 def long_ttl_pays(
     *, late_share: float, very_late_share: float, new_share: float, write: float, long_write: float, read: float
 ) -> bool:
-    """One hour instead of five minutes WITHOUT refreshes.
+    """Whether one hour is cheaper than five minutes WITHOUT refreshes.
 
-    `late_share`, `very_late_share`: gaps over five minutes and over an hour; `new_share`: new tokens of a turn as a
-    share of the prefix.
+    `late_share`, `very_late_share`: share of gaps over five minutes and over an hour; `new_share`: new tokens of a turn
+    as a share of the prefix.
     """
     return (long_write - read) * very_late_share + (long_write - write) * new_share < (write - read) * late_share
 
 
 def long_ttl_gain(stakes: KeepStakes, survival: Survival) -> float:
-    """What an hour's lifetime on a request that starts now gains over five minutes, refreshes on either side included.
+    """The gain of an hour's TTL over five minutes for a request that starts now, with refreshes in both cases.
 
-    Without the price of the longer write: the caller compares.
+    The price of the longer write is not included: the caller compares it.
     """
     soon = REFRESH_AT_FRACTION * SHORT_TTL_SECONDS
     plan = plan_keeping(

@@ -1,4 +1,4 @@
-"""Moments: epoch seconds everywhere, a `datetime` where the database stores one."""
+"""Conversions of moments: epoch seconds everywhere, a `datetime` only for the database."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Whose call to the provider it is, in the host's own words."""
+"""The origin of a provider call, in the host's own words."""
 
 from dataclasses import dataclass
 
@@ -11,4 +11,4 @@ class Origin:
     subject: str
     upstream: str
     place: str = ""
-    """Which conversation. A request tells what was warmed in its own under other bytes; empty tells nothing."""
+    """The conversation. A request settles warm-ups of its own place that had other bytes; with an empty place, none."""

@@ -1,10 +1,10 @@
-"""How a warm-up ended, what a real request found, and on which side of the experiment it was."""
+"""Closed sets for results: a warm-up's outcome, what a real request found, and the arm of the experiment."""
 
 from warmcache.core.wording import Worded, gettext_noop
 
 
 class Outcome(Worded):
-    """How a warm-up ended, told by the real request that did or did not use it."""
+    """How a warm-up ended, decided by the real request that did or did not use it."""
 
     PENDING = "", gettext_noop("waiting")
     HIT = "hit", gettext_noop("hit: a request read it")
@@ -18,7 +18,7 @@ class Outcome(Worded):
 
 
 class Arm(Worded):
-    """Where the policy says warm, a visit is warmed or held out by lot: the difference is what warming buys."""
+    """If the policy says warm, a visit is warmed or held out at random: the difference shows what warming gains."""
 
     NONE = "", gettext_noop("not in the experiment")
     TREATED = "treated", gettext_noop("treated")
@@ -26,7 +26,7 @@ class Arm(Worded):
 
 
 class RequestWarmth(Worded):
-    """What a real request found."""
+    """What a real request found in the cache."""
 
     HIT = (
         "hit",
@@ -63,7 +63,7 @@ class RequestWarmth(Worded):
 
 
 class WarmthState(Worded):
-    """What a person is shown. `warming`, `skipped` and `failed` speak of a warm-up, the others of the entry."""
+    """What a person is shown. `warming`, `skipped` and `failed` describe a warm-up, the others the cache entry."""
 
     COLD = (
         "cold",

@@ -1,7 +1,7 @@
 """What a sign promises now, and whether to wait for a surer one.
 
-An early sign has more lead time and is more often followed by nothing. Compared per VISIT: of those, `z` end with a
-send, and a sign with chance `q` is reached `z/q` times, so warming at each of them wastes `z/q - z` writes.
+An early sign gives more lead time but is more often followed by nothing. Compared per VISIT: a share `z` of the visits
+ends with a send, and a sign with chance `q` is reached `z/q` times, so warming at each of them wastes `z/q - z` writes.
 """
 
 from decimal import Decimal
@@ -11,7 +11,7 @@ from warmcache.core.worth import Outlook
 
 _REACH_PRIOR, _REACH_WEIGHT = 0.85, 5.0
 _NEGLIGIBLE_LAPSE = 0.005
-"""Below, a hot prefix counts as safe: its last seconds are not worth a thought, let alone a warm-up."""
+"""Below this chance of a lapse, a hot prefix counts as safe and its last seconds are ignored."""
 
 
 def outlook_of(
@@ -49,7 +49,7 @@ def waits_for_surer(
     write_usd: Decimal,
     value_of_second_usd: Decimal,
 ) -> bool:
-    """Whether the surer sign is worth waiting for; sends that it does not precede lose their seconds."""
+    """Whether it pays to wait for the surer sign; a send without that sign first then saves no seconds."""
     return is_worth_waiting(
         now,
         later,
@@ -69,9 +69,9 @@ def is_worth_waiting(
     write_usd: Decimal,
     value_of_second_usd: Decimal,
 ) -> bool:
-    """Whether the seconds lost are worth less than the writes not wasted.
+    """Whether the lost seconds are worth less than the writes that waiting avoids.
 
-    `reached_share`: of the visits that end with a send, those that the later sign is seen in.
+    `reached_share`: share of the visits ending with a send in which the later sign occurs.
     """
     sends = Decimal(visit_send_chance)
     lost = sends * value_of_second_usd * Decimal(now.saved_seconds - later.saved_seconds * reached_share)
@@ -80,6 +80,6 @@ def is_worth_waiting(
 
 
 def reach(forecasts: Forecasts, sign: str, surer: str) -> float:
-    """The share of sends after a sign that the surer one precedes."""
+    """The share of sends after `sign` that `surer` precedes."""
     sent, surer_sent = forecasts.intent(sign).sent, forecasts.intent(surer).sent
     return min(1.0, (surer_sent + _REACH_WEIGHT * _REACH_PRIOR) / (sent + _REACH_WEIGHT))

@@ -1,4 +1,4 @@
-"""What the services need from the outside world. Implementations: `upstream/anthropic.py`, `stores/`, `testing.py`."""
+"""Ports: what the services need from outside. Implementations: `upstream/anthropic.py`, `stores/`, `testing.py`."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -13,12 +13,12 @@ from warmcache.core.usage import Usage
 
 DeltaKind = Literal["text", "thinking", "tool_input"]
 BlockKind = Literal["text", "thinking", "tool_input", "other"]
-"""`tool_input`: a call, also of a tool that the provider runs. `other`: whatever has no text of its own that streams,
-and what this code has never heard of."""
+"""`tool_input`: a tool call, including tools that the provider runs. `other`: blocks without text that streams, and
+unknown blocks."""
 
 
 class Clock(Protocol):
-    """Wall-clock time, so that expiry survives a restart."""
+    """Wall-clock time, so that expiry times survive a restart."""
 
     def now(self) -> float:
         """Seconds since the epoch."""
@@ -31,9 +31,9 @@ class Capabilities:
     upstream: Upstream
     accepts_zero_max_tokens: bool = True
     reports_cache_writes: bool = True
-    """False where cache counters of 0 mean nothing (a local model caches without saying what it wrote)."""
+    """False if cache counters of 0 mean nothing (a local model caches without reporting what it wrote)."""
     accepts_diagnostics: bool = False
-    """Whether it tells why a prompt could not be read from the cache, compared with an earlier request."""
+    """Whether it reports why a prompt could not be read from the cache, compared with an earlier request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,19 +43,19 @@ class Answer:
     usage: Usage
     request_id: str
     response_id: str = ""
-    """The message's own id, by which a later request may be compared with it."""
+    """The message's own id, with which a later request can be compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamBegan:
-    """The provider has begun to answer: its cache entries are readable from now on."""
+    """The provider has begun to answer: its cache entries can be read from now on."""
 
     usage: Usage
     request_id: str
     response_id: str
     miss_reason: str = ""
-    """Where it parted from the request that it was compared with: `model_changed`, `system_changed`, `tools_changed`,
-    `messages_changed`, `previous_message_not_found` or `unavailable`; empty where nothing is known."""
+    """Where it diverged from the request that it was compared with: `model_changed`, `system_changed`, `tools_changed`,
+    `messages_changed`, `previous_message_not_found` or `unavailable`; empty if unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,12 +65,12 @@ class BlockBegan:
     name: str = ""
     """The tool's name; empty for every other kind."""
     block: Mapping[str, Any] = field(default_factory=dict)
-    """The API's own block as it began, whole."""
+    """The API's complete block as it began."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockDelta:
-    """More text of a block. A tool's input comes in pieces of its JSON, or in one where the block began with it."""
+    """More text of a block. Tool input arrives in pieces of its JSON, or in one piece if the block began with it."""
 
     index: int
     kind: DeltaKind
@@ -87,7 +87,7 @@ class BlockSigned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockExtended:
-    """What else is added to a block: a citation, or a delta that this code has never heard of. Raw and whole."""
+    """Another addition to a block: a citation, or an unknown delta. Raw and complete."""
 
     index: int
     delta: Mapping[str, Any]
@@ -100,19 +100,19 @@ class BlockEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherEvent:
-    """An event that this code has never heard of. Raw and whole."""
+    """An unknown event. Raw and complete."""
 
     event: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamEnded:
-    """The provider has said everything. `usage` is cumulative."""
+    """The provider has finished. `usage` is cumulative."""
 
     stop_reason: str
     usage: Usage
     message: Mapping[str, Any] = field(default_factory=dict)
-    """The API's own message in the end, without its content: `stop_details`, `container`, `usage` in full."""
+    """The API's final message without its content: `stop_details`, `container`, the complete `usage`."""
 
 
 StreamEvent = (
@@ -126,15 +126,15 @@ class Provider(Protocol):
     capabilities: Capabilities
 
     async def prewarm(self, request: Request) -> Answer:
-        """Sends the request with `max_tokens: 0`. One try."""
+        """Sends the request with `max_tokens: 0`, once."""
 
     def stream(
         self, request: Request, *, max_tokens: int, earlier_id: str | None = None
     ) -> AbstractAsyncContextManager[AsyncIterator[StreamEvent]]:
-        """One try of a streamed request. Leaving the context closes the connection at once.
+        """One attempt of a streamed request. Leaving the context closes the connection at once.
 
-        With `earlier_id`, the id of an earlier response, a provider that `accepts_diagnostics` tells where the prompt
-        parted from that one (`StreamBegan.miss_reason`). The iterator ends with `StreamEnded` or raises: an end
+        With `earlier_id`, the id of an earlier response, a provider that `accepts_diagnostics` reports where the prompt
+        diverged from it (`StreamBegan.miss_reason`). The iterator ends with `StreamEnded` or raises: an end
         without `message_stop` is `StreamBroken`.
         """
 
@@ -147,86 +147,86 @@ class Sighting:
     """What a store knows of one `prefix_hash`."""
 
     expires_at: float | None = None
-    """Estimated, epoch seconds; None where the entry is cold."""
+    """Estimated, epoch seconds; None if the entry is cold."""
     lease_owner: str | None = None
-    """Who is about to write it, or is writing it right now."""
+    """Who is about to write it, or is writing it now."""
     called_at: float | None = None
-    """Since when the holder's call is at the provider, epoch seconds; None while it waits for its turn."""
+    """When the holder's call went to the provider, epoch seconds; None while it waits for its turn."""
     is_uncacheable: bool = False
-    """A warm-up came back with both cache counters 0."""
+    """A warm-up returned with both cache counters 0."""
     stopped_for: Reason | None = None
-    """The reason for which nothing is warmed under this name for a while."""
+    """The reason why warming under this name is stopped for a while."""
 
 
 class Allowances(Protocol):
-    """What may still be spent and what trust was earned, shared as widely as the store that makes it.
+    """What may still be spent and which trust was earned, shared as widely as the store that makes it.
 
-    Its methods may raise `StoreUnavailable`, nothing else: what cannot be counted is not spent.
+    Its methods may raise only `StoreUnavailable`: what cannot be counted is not spent.
     Contract: tests/warmcache/contracts/allowances.py, run over every implementation.
     """
 
     async def reserve(self, claims: Sequence[Claim]) -> Refusal | None:
-        """Takes all of them or, where one is refused, none; that one is told. One step, whoever else takes."""
+        """Takes all claims or, if one is refused, none, and returns that refusal. Atomic across all callers."""
 
     async def settle(self, changes: Sequence[Change]) -> None:
-        """What is known now: the true cost, what was used, what was not, what never happened. A `Pay` and an `Undo`
-        end the store's stop under the name of their account, if there is one."""
+        """Records what is known now: the true cost, what was used, what was unused, what never happened. A `Pay` or an
+        `Undo` also ends the store's stop under the name of its account, if there is one."""
 
     async def expect(self, expectations: Sequence[Expectation]) -> None:
-        """These layers should be read. A newer expectation of the same prefix_hash replaces the older."""
+        """Expects reads of these layers. A newer expectation of the same prefix_hash replaces the older one."""
 
     async def take_met(
         self, hashes: Sequence[str], *, started_at: float, changes: Sequence[Change] = ()
     ) -> Sequence[Expectation]:
-        """Those that a request with these hashes could read, when it started then. Each is given out once. Settles
-        `changes` too. Costs at most one round trip."""
+        """The expectations that a request with these hashes and this start could have read. Each is returned once. Also
+        settles `changes`. Costs at most one round trip."""
 
     async def take_missed(self) -> Sequence[Expectation]:
-        """Some of those that nobody has come for in time. Each is given out once."""
+        """Some of the expectations that no request met in time. Each is returned once."""
 
 
 class WarmthStore(Protocol):
     """Who is warming what, and what is warm until when. Holds hashes and times, never content.
 
-    Built by its class method `from_config(config, *, clock)`. Its methods may raise `StoreUnavailable`, nothing else.
+    Built by its class method `from_config(config, *, clock)`. Its methods may raise only `StoreUnavailable`.
     Contract: tests/warmcache/contracts/warmth_store.py, run over every implementation.
     """
 
     def make_allowances(self) -> Allowances:
-        """Those that go with this store: the same object each time, open as long as the store is."""
+        """The allowances of this store: the same object each time, open as long as the store is."""
 
     async def look_up(self, hashes: Sequence[str], *, stops: Sequence[str] = ()) -> Mapping[str, Sighting]:
-        """Only hashes and names of stops of which something is known. Costs at most one round trip."""
+        """Returns only hashes and stop names about which something is known. Costs at most one round trip."""
 
     async def stop(self, name: str, *, reason: Reason, ttl_seconds: float) -> None:
-        """Nothing is warmed under this name for a while, or until `Allowances.settle` ends it. The last word counts."""
+        """Stops warming under this name for a while, or until `Allowances.settle` ends the stop. The last call wins."""
 
     async def claim(self, prefix_hash: str, *, owner: str, ttl_seconds: float, begins: bool = False) -> bool:
-        """Takes the lease unless somebody holds it. Exactly one of any number of callers gets True.
+        """Takes the lease unless someone holds it. Of any number of callers exactly one gets True.
 
-        With `begins` the holder's call goes to the provider at once: as `begin`, in the same step.
+        With `begins` the holder's call goes to the provider at once: like `begin`, in the same step.
         """
 
     async def begin(self, hashes: Sequence[str], *, owner: str) -> None:
-        """The holder's call goes to the provider now: those who need the entry may wait for it. No effect on leases
+        """The holder's call goes to the provider now: requests that need the entry may wait for it. No effect on leases
         that `owner` does not hold."""
 
     async def renew(self, owner_by_hash: Mapping[str, str], *, ttl_seconds: float) -> None:
-        """These leases end so long from now, unless they are given back. No effect on those that the owner named does
-        not hold (any more). Costs at most one round trip."""
+        """Extends these leases to end so long from now, unless they are given back. No effect on leases that the named
+        owner does not hold (any more). Costs at most one round trip."""
 
     async def release(self, prefix_hash: str, *, owner: str) -> None:
-        """Gives the lease back and wakes those who wait; no effect unless `owner` holds it."""
+        """Gives the lease back and wakes the waiters; no effect unless `owner` holds it."""
 
     async def wait_until_released(self, prefix_hash: str, *, timeout_seconds: float) -> bool:
         """True as soon as nobody holds the lease, False after the time-out."""
 
     async def record_warm(self, expires_at_by_hash: Mapping[str, float], *, gone: Sequence[str] = ()) -> None:
-        """These entries were written or read. An earlier expiry never replaces a later one. Those `gone` turned out not
-        to have been there, and are forgotten first. Costs at most one round trip."""
+        """Records that these entries were written or read. An earlier expiry never replaces a later one. `gone` entries
+        turned out to be missing and are forgotten first. Costs at most one round trip."""
 
     async def record_uncacheable(self, prefix_hash: str, *, ttl_seconds: float) -> None:
-        """Warming this prefix has no effect."""
+        """Records that warming this prefix has no effect."""
 
     async def aclose(self) -> None:
         """Closes its connections; the only method that never raises."""

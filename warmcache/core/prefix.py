@@ -1,7 +1,7 @@
-"""From a conversation to a request: the ONE place that lays out blocks, breakpoints and hashes.
+"""From a conversation to a request: the ONE module that lays out blocks, breakpoints and hashes.
 
-A warm-up and the real request after it are built by the same `build`, so that warm bytes equal sent bytes by
-construction. Four layers, each shared by fewer requests than the one before:
+The same `build` makes a warm-up and the real request after it, so that warm bytes equal sent bytes by
+construction. There are four layers, each shared by fewer requests than the one before:
 
     shared         tools, system blocks           everybody who uses the assistant
     conversation   history                        one conversation
@@ -11,8 +11,8 @@ construction. Four layers, each shared by fewer requests than the one before:
 A layer's `prefix_hash` is a keyed digest over all bytes up to its breakpoint and over everything else that
 decides whether the provider's cache entry matches. Source of the rules: Anthropic's page on prompt caching.
 
-A `PreparedPrompt` (`core/prompt/prepared.py`) keeps what was encoded and hashed: a conversation that grows pays for
-what is new. `build_request` prepares and builds in one go.
+A `PreparedPrompt` (`core/prompt/prepared.py`) keeps what was encoded and hashed: a growing conversation pays only for
+what is new. `build_request` prepares and builds in one step.
 """
 
 from collections.abc import Sequence

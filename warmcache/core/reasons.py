@@ -1,7 +1,7 @@
-"""Why something was decided: to warm or not, and to wait for a warm-up or not.
+"""The reasons for decisions: to warm or not, and to wait for a warm-up or not.
 
-A new reason is a member here, and the place that returns it. `manage.py write_words` then brings the README and the
-page up to date.
+To add a reason, add a member here and return it. `manage.py write_words` then updates the README and the
+page.
 """
 
 from typing import Self
@@ -10,9 +10,9 @@ from warmcache.core.wording import Worded, gettext_noop
 
 
 class Reason(Worded):
-    """Of a decision about one warm-up. The words go on from "it was (not) warmed: "."""
+    """The reason for a decision about one warm-up. The words continue the sentence "it was (not) warmed: "."""
 
-    # Why it is not warmed, in the order in which the gates are passed
+    # Why it is not warmed, in the order of the gates
     WARMING_OFF = "warming_off", gettext_noop("warming is switched off")
     INTENT_OFF = (
         "intent_off",
@@ -110,7 +110,7 @@ class Reason(Worded):
 
     @classmethod
     def of_stop(cls, name: str) -> Self:
-        """As a store has kept it. A newer process may stop for a reason that this one does not know."""
+        """The reason of a stop in the store. A newer process may have stored a reason that this one does not know."""
         try:
             return cls(name)
         except ValueError:
@@ -124,7 +124,7 @@ TO_WARM = frozenset(
 
 
 class JoinReason(Worded):
-    """Why a request waits for a warm-up in flight, or does not."""
+    """Why a request waits for a warm-up in flight, or does not wait."""
 
     JUST_STARTED = "just_started", gettext_noop("it has hardly left")
     OVERDUE = "overdue", gettext_noop("it takes much longer than expected")

@@ -1,6 +1,6 @@
-"""What a warm-up spent on each layer, and what a real request made of it. Pure: billed counts in, lines out.
+"""What a warm-up spent on each layer, and how a real request settled it. Pure: billed counts in, lines out.
 
-Each layer that a warm-up wrote or renewed is a line of its own, because layers are read by different requests:
+Each layer that a warm-up wrote or renewed is a separate line, because different requests read the layers:
 
     hit        a request read it             unused     no request came in time
     joined     a request waited for it       cancelled  the warm-up was stopped
@@ -19,20 +19,20 @@ from warmcache.core.outcomes import Outcome
 from warmcache.core.usage import Usage
 
 FULL_READ_SHARE = 0.99
-"""A request has read the whole of what a warm-up left if it read at least this part of it."""
+"""A request has read everything that a warm-up left if it read at least this share of it."""
 
 SPAN_READ_SHARE = 0.5
-"""Where an earlier layer ends is estimated, so of its own tokens this part is enough to tell that it was read: what
-ends before it reads next to nothing of it, what goes beyond reads all."""
+"""The end of an earlier layer is estimated, so reading this share of its own tokens proves that it was read: a read
+that ends before the layer covers almost none of them, a longer one covers all."""
 
 SNAP_SHARE = 0.05
-"""Of all that is cached: a layer that ends about as near to where reading stopped ended just there."""
+"""Share of all cached tokens: a layer that ends this close to the point where reading stopped ended exactly there."""
 
 COST_STEP = Decimal("1e-8")
-"""What the ledger's columns hold."""
+"""The precision of the ledger's columns."""
 
 MET = (Outcome.HIT, Outcome.JOINED, Outcome.RACED)
-"""Outcomes that make a request point at the warm-up."""
+"""With these outcomes a request points at the warm-up."""
 
 BEST_FIRST = (
     *MET,
@@ -46,7 +46,7 @@ BEST_FIRST = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """A layer as estimated before the call: up to `end_tokens` from the very start of the prompt."""
+    """A layer as estimated before the call: up to `end_tokens` from the start of the prompt."""
 
     end_tokens: int
     ttl_seconds: int
@@ -54,7 +54,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bill:
-    """A layer as billed. Its entry ends at `end_tokens`; of its own part so many were written and so many read."""
+    """A layer as billed. Its entry ends at `end_tokens`; the other counts are its own written and read tokens."""
 
     end_tokens: int
     written_tokens: int
@@ -64,7 +64,7 @@ class Bill:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """What is known of a line when a request comes: estimated until the call is billed, and both parts 0 until then."""
+    """A line as known when a request comes: estimated until the call is billed; until then both parts are 0."""
 
     end_tokens: int
     written_tokens: int
@@ -81,15 +81,15 @@ class Line:
 
 
 def total_cost_usd(usage: Usage, rates: Rates | None) -> Decimal | None:
-    """What a request cost, to the last digit that the ledger holds."""
+    """The cost of a request, with all digits that the ledger holds."""
     return request_cost_usd(usage, rates).quantize(COST_STEP) if rates else None
 
 
 def split_bill(spans: Sequence[Span], usage: Usage, rates: Rates | None) -> list[Bill]:
-    """Attributes the billed tokens to the layers; the lines' costs add up to the call's cost exactly.
+    """Attributes the billed tokens to the layers; the lines' costs add up exactly to the call's cost.
 
-    The provider says how much it read and wrote in all. Reading ends where writing begins, and what lives for an
-    hour comes before what lives for five minutes; where the layers end in between is scaled from the estimates.
+    The provider reports only totals of what it read and wrote. Reading ends where writing begins, and one-hour writes
+    come before five-minute writes; the other ends of layers are scaled from the estimates.
     """
     if not spans:
         return []
@@ -109,23 +109,23 @@ def split_bill(spans: Sequence[Span], usage: Usage, rates: Rates | None) -> list
 
 
 def outcome_of(line: Line, *, read_tokens: int) -> Outcome | None:
-    """`hit` or `evicted`, by what a request in time and with the same bytes read in all; None where nothing tells."""
+    """`hit` or `evicted`, by the total that a request in time and with the same bytes read; None if unknown."""
     if not line.is_billed and not read_tokens:
         return None
     return Outcome.HIT if _is_read(line, read_tokens) else Outcome.EVICTED
 
 
 def credit_of(line: Line, *, read_tokens: int) -> int:
-    """Tokens of what was written that the request really read: never more than was written."""
+    """How many of the written tokens the request really read: never more than were written."""
     written_from = line.end_tokens - line.written_tokens
     return min(max(read_tokens - written_from, 0), line.written_tokens)
 
 
 def summary(lines: Iterable[tuple[Outcome, int]]) -> Outcome:
-    """A warm-up's outcome from its lines, (outcome, written tokens) in the order of the prompt; empty while it waits.
+    """A warm-up's outcome from its lines, (outcome, written tokens) in prompt order; empty while it is undecided.
 
-    The best of the lines that it wrote. A layer that was only renewed counts where nothing was written, and then the
-    deepest: a shared layer that everybody reads says nothing of the conversation behind it.
+    It is the best outcome of the lines that it wrote. If it wrote nothing, the deepest renewed line counts: a shared
+    layer that everybody reads says nothing about the conversation after it.
     """
     known = list(lines)
     deciding = [outcome for outcome, written in known if written] or [outcome for outcome, _ in known[-1:]]
@@ -142,7 +142,7 @@ def _is_read(line: Line, read_tokens: int) -> bool:
 
 
 def _billed_ends(spans: Sequence[Span], usage: Usage) -> list[int]:
-    """Where each layer ends, in billed tokens: scaled, and then moved to the places that the bill tells."""
+    """Where each layer ends, in billed tokens: scaled, then moved to the positions that the bill reveals."""
     reads, left, estimated = usage.cache_read_tokens, usage.cached_tokens, spans[-1].end_tokens
     ends = [round(span.end_tokens * left / estimated) if estimated else 0 for span in spans[:-1]]
     if usage.cache_write_1h_tokens:
@@ -159,7 +159,7 @@ def _billed_ends(spans: Sequence[Span], usage: Usage) -> list[int]:
 def _costs(
     parts: Sequence[tuple[int, int]], usage: Usage, rates: Rates | None, total: Decimal | None
 ) -> list[Decimal | None]:
-    """The last line takes what is left, the placeholder's tokens included; the others are rounded down for it."""
+    """Costs per line, rounded down; the last line takes the remainder, including the placeholder's tokens."""
     if rates is None or total is None:
         return [None] * len(parts)
     costs = [_cost(start, end, usage, rates).quantize(COST_STEP, rounding=ROUND_FLOOR) for start, end in parts[:-1]]
@@ -167,7 +167,7 @@ def _costs(
 
 
 def _cost(start: int, end: int, usage: Usage, rates: Rates) -> Decimal:
-    """Of the cached tokens from `start` to `end`: read ones first, then those written for an hour, then the others."""
+    """Cost of the cached tokens from `start` to `end`: first those read, then one-hour writes, then the others."""
     reads = usage.cache_read_tokens
     hours = reads + usage.cache_write_1h_tokens
     read = max(0, min(end, reads) - start)

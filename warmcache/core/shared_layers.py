@@ -1,4 +1,4 @@
-"""Is it worth holding a layer that everybody shares warm? Told from how often requests came, in dollars a month."""
+"""Does it pay to hold a shared layer warm? Decided from the rate of past requests, in dollars per month."""
 
 import math
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ SECONDS_PER_MONTH = 30 * 24 * SECONDS_PER_HOUR
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrivals:
-    """Real requests that used a layer: lately, and in the hour that is about to come on the days before.
+    """Real requests that used a layer: recent ones, and those in the coming hour of the day on previous days.
 
-    The hours are those that could have been seen: a ledger that is a day old has one such hour, not seven.
+    Only hours that the ledger covers count: a ledger that is a day old has one such hour, not seven.
     """
 
     recent: int = 0
@@ -32,14 +32,14 @@ class Arrivals:
 
     @property
     def per_hour(self) -> float:
-        """Both kinds of hours count alike. Nights are told from the nights before, a quiet day from its own hours."""
+        """Both kinds of hours have equal weight: previous nights predict the night, recent hours a quiet day."""
         hours = self.recent_hours + self.same_hours
         return (self.recent + self.same_hour) / hours if hours > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedOption:
-    """One way to treat a layer that everybody shares. `cost_per_second` is in prices of the layer, over plain reads."""
+    """One way to treat a shared layer. `cost_per_second` is in prices of the layer, on top of plain reads."""
 
     name: str
     ttl_seconds: int
@@ -50,10 +50,10 @@ class SharedOption:
 def shared_options(
     *, requests_per_second: float, write: float, long_write: float, read: float, late_worth: float = 0.0
 ) -> tuple[SharedOption, ...]:
-    """Cheapest first, for requests that arrive at random at a steady rate.
+    """The options, cheapest first, for requests that arrive at random at a steady rate.
 
-    `late_worth`: what a cold layer costs a person in seconds, in the same unit. A held layer is refreshed only when
-    nobody has used it for nine tenths of its TTL, so busy assistants pay nothing for being held.
+    `late_worth`: what a cold layer costs a person in seconds, in the same unit. A held layer is refreshed only if
+    nobody used it for nine tenths of its TTL, so holding costs nothing for busy assistants.
     """
     rate = requests_per_second
     options = [
@@ -80,33 +80,33 @@ def _holding(rate: float, ttl_seconds: int, read: float) -> float:
 
 
 def best_shared_option(options: Sequence[SharedOption]) -> SharedOption:
-    """The cheapest; among equals the one that needs no holder."""
+    """The cheapest; among equals, the one that needs no holder."""
     return min(options, key=lambda option: (option.cost_per_second, option.is_held))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedForecast:
-    """What each way to treat one shared layer costs over plain reads, a late person's wait included."""
+    """What each way to treat one shared layer costs on top of plain reads, including the wait of a late person."""
 
     requests_per_hour: float
     prefix_tokens: int
     ttl_seconds: int
-    """With which its requests write it."""
+    """The TTL with which its requests write it."""
     options: tuple[SharedOption, ...]
-    """Cheapest first; empty where it cannot be cached or has no known price."""
+    """Cheapest first; empty if it cannot be cached or has no known price."""
     usd_per_unit: Decimal = Decimal(0)
-    """The layer once, as plain input: what the options' costs are counted in."""
+    """The cost of the layer once as plain input: the unit of the options' costs."""
     reason: Reason | None = None
     """Why there are no options."""
 
     @property
     def cheapest(self) -> SharedOption | None:
-        """Of all lifetimes: what the operator could set."""
+        """The cheapest of all TTLs: what the operator could set."""
         return best_shared_option(self.options) if self.options else None
 
     @property
     def in_force(self) -> SharedOption | None:
-        """The cheapest with the layer's own lifetime. A layer is held with no other: a read does not change it."""
+        """The cheapest with the layer's own TTL. Holding cannot use another one: a read does not change it."""
         own = [option for option in self.options if option.ttl_seconds == self.ttl_seconds]
         return best_shared_option(own) if own else None
 
@@ -116,12 +116,12 @@ class SharedForecast:
 
     @property
     def holding_usd_per_month(self) -> Decimal | None:
-        """What holding it with its own lifetime would cost, if requests go on like this."""
+        """What holding it with its own TTL would cost, if requests continue at this rate."""
         held = [option for option in self.options if option.ttl_seconds == self.ttl_seconds and option.is_held]
         return self.usd_per_month(held[0]) if held else None
 
     def usd_per_month(self, option: SharedOption) -> Decimal:
-        """Over what the same requests would cost if each found the layer warm."""
+        """The cost on top of what the same requests would cost if each found the layer warm."""
         return self.usd_per_unit * Decimal(option.cost_per_second) * SECONDS_PER_MONTH
 
 
@@ -136,7 +136,7 @@ def forecast_shared_layer(
     prefill: PrefillForecast,
     value_of_second_usd: Decimal,
 ) -> SharedForecast:
-    """Prices, the worth of a wait and the rate of requests, put together. Tokens are estimates.
+    """Combines prices, the value of a wait and the rate of requests. Tokens are estimates.
 
     `obstacle`: why the API refuses to pre-warm this prompt at all.
     """
@@ -169,5 +169,5 @@ def forecast_shared_layer(
 def _why_not(model: str, prefix_tokens: int, rates: Rates | None) -> Reason | None:
     if prefix_tokens < facts_for(model).min_prefix_tokens:
         return Reason.BELOW_MINIMUM_TOKENS
-    # A local model costs nothing, and what costs nothing cannot be weighed against a wait.
+    # A local model costs nothing, and a cost of zero cannot be weighed against a wait.
     return Reason.UNKNOWN_PRICE if rates is None or rates.input <= 0 else None

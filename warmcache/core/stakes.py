@@ -1,4 +1,4 @@
-"""What is at stake when a live prefix is about to lapse, in dollars: what a refresh costs, and what a lapse would."""
+"""What is at stake when a live prefix is about to lapse, in dollars: the costs of a refresh and of a lapse."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,18 +15,18 @@ class RestingPrefix:
 
     model: str
     live_tokens: int
-    """In the cache until it lapses."""
+    """Tokens in the cache until it lapses."""
     missing_tokens: int
-    """The end of the history that no request has carried yet: the last reply."""
+    """The end of the history that no request has contained yet: the last reply."""
     shared_tokens: int = 0
-    """The part that others will have kept alive whenever somebody comes back."""
+    """The part that other people's requests will have kept alive when someone comes back."""
     held_tokens: int = 0
-    """The part that lives on when the rest lapses, because it was written for longer."""
+    """The part that stays live when the rest lapses, because it was written with a longer TTL."""
     asks_tool: bool = False
-    """A program comes back, whose seconds nobody waits for."""
+    """A program comes back, so nobody waits for its seconds."""
     hour_holds: float | None = None
-    """The chance that the next request begins with the missing tokens too, where a refresh may write them for an
-    hour; None where it may not."""
+    """The chance that the next request begins with the missing tokens too, if a refresh may write them for an hour;
+    None if it may not."""
 
     @property
     def tokens(self) -> int:
@@ -44,7 +44,7 @@ def plan_refresh(
     ttl_seconds: int,
     held_left_seconds: float,
 ) -> KeepPlan:
-    """Near expiry, once the gates of `decide` have let it pass: whether a refresh pays. Times as in `plan_keeping`."""
+    """Decides near expiry whether a refresh pays, once the gates of `decide` have passed. Times: see `plan_keeping`."""
     return plan_keeping(
         stakes_of(prefix, forecasts, rates, value_of_second_usd=value_of_second_usd),
         forecasts.silence(asks_tool=prefix.asks_tool).survival,
@@ -56,10 +56,9 @@ def plan_refresh(
 
 
 def stakes_of(prefix: RestingPrefix, forecasts: Forecasts, rates: Rates, *, value_of_second_usd: Decimal) -> KeepStakes:
-    """A refresh reads what is live and writes what is missing.
+    """A refresh reads the live part and writes the missing part.
 
-    What is in the cache already keeps the lifetime it was written with, so only the missing part can be written for
-    longer.
+    What is already in the cache keeps the TTL it was written with, so only the missing part can be written for longer.
     """
     read, missing = prefix.live_tokens * rates.cache_read, prefix.missing_tokens
     loss, held_loss = (
@@ -94,7 +93,7 @@ def lapse_usd(
     asks_tool: bool,
     value_of_second_usd: Decimal,
 ) -> float:
-    """Dollars lost, in all, when somebody returns and only so much is live: the second write, and the wait."""
+    """Total dollars lost when someone returns and only this much is live: the second write, and the wait."""
     exposed, value = max(0, tokens - live_tokens), float(value_of_second_usd)
     money = float(exposed * (rates.cache_write_5m - rates.cache_read))
     seconds = 0.0 if asks_tool else _wait_worth(model, exposed, live_tokens, forecasts, rates, value)
@@ -104,11 +103,11 @@ def lapse_usd(
 def _wait_worth(
     model: str, cold_tokens: int, cached_tokens: int, forecasts: Forecasts, rates: Rates, value: float
 ) -> float:
-    """What the wait costs, without the part that a warm-up at the first key would spare where that pays."""
+    """The value of the wait, without the part that a warm-up at the first key would save if that pays."""
     typing, prefill = forecasts.intent(Sign.TYPING), forecasts.prefill(model)
     saved = prefill.saved_seconds(cold_tokens, cached_tokens=cached_tokens)
     spared = value * typing.saved_seconds(saved, round_trip_seconds=prefill.round_trip_seconds)
     read, write = float(rates.cache_read), float(rates.cache_write_5m)
     warm_up = read * (cold_tokens + cached_tokens) + (1 / typing.send_chance - 1) * write * cold_tokens
-    # What is spared is told from a rounded wait, and so may be a hair more than the wait itself.
+    # The saved part is computed from a rounded wait, so it may slightly exceed the wait itself.
     return max(0.0, value * saved - max(0.0, spared - warm_up))

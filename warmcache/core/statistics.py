@@ -1,7 +1,7 @@
-"""Percentiles, and how sure a figure is: 95 % intervals.
+"""Percentiles, and how certain a figure is: 95 % intervals.
 
-The replay resamples conversations, as requests of one conversation are not independent. The report on real traffic
-compares visits that were drawn by lot one by one, and there the normal approximation holds.
+The replay resamples conversations, because requests of one conversation are not independent. The report on real
+traffic compares visits that were assigned at random one by one, so the normal approximation holds there.
 """
 
 import math
@@ -14,7 +14,7 @@ from operator import mul
 RESAMPLES = 200
 _TAIL = 0.025
 _Z = 1.96
-"""Standard errors on either side of a normal estimate that hold 95 %."""
+"""Standard errors on either side of a normal estimate that cover 95 %."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class Interval:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Nearest rank; 0 of nothing."""
+    """Nearest rank; 0 if there are no values."""
     if not values:
         return 0.0
     ordered = sorted(values)
@@ -35,7 +35,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 class Bootstrap:
-    """The same resampled conversations for every figure, so that rows of one table can be compared."""
+    """The same resampled conversations for every figure, so that rows of one table are comparable."""
 
     def __init__(self, conversations: int, *, seed: int, resamples: int = RESAMPLES) -> None:
         draw = random.Random(f"{seed}:bootstrap")  # noqa: S311 - a repeatable draw, not a secret
@@ -51,15 +51,15 @@ class Bootstrap:
 
 
 def interval(value: float, resampled: Sequence[float]) -> Interval:
-    """`value` between the outer resamples."""
+    """`value` with its 95 % interval from the resampled values."""
     ordered = sorted(resampled)
     cut = int(_TAIL * len(ordered))
     return Interval(value=value, low=ordered[cut], high=ordered[-1 - cut])
 
 
 def median_interval(values: Sequence[float]) -> Interval | None:
-    """The median between order statistics, which assumes nothing about the distribution; None of fewer than six,
-    where no two values are 95 % sure to hold it between them."""
+    """The median between order statistics, which assumes nothing about the distribution; None for fewer than six
+    values, where no two of them contain it with 95 % confidence."""
     ordered, count = sorted(values), len(values)
     if count < 6:
         return None
@@ -70,7 +70,7 @@ def median_interval(values: Sequence[float]) -> Interval | None:
 
 
 def difference_of_means(first: Sequence[float], second: Sequence[float]) -> Interval | None:
-    """Mean of `first` less mean of `second`, for two independent samples (Welch); None with fewer than two in one."""
+    """Mean of `first` minus mean of `second`, for two independent samples (Welch); None if one has fewer than two."""
     if min(len(first), len(second)) < 2:
         return None
     (mean, variance), (other_mean, other_variance) = _moments(first), _moments(second)
@@ -80,7 +80,7 @@ def difference_of_means(first: Sequence[float], second: Sequence[float]) -> Inte
 
 
 def share_interval(successes: int, count: int) -> Interval | None:
-    """A share with Wilson's interval, which stays between 0 and 1; None of nothing."""
+    """A share with Wilson's interval, which stays between 0 and 1; None if `count` is 0."""
     if count == 0:
         return None
     share, spread = successes / count, _Z**2 / count
@@ -90,7 +90,7 @@ def share_interval(successes: int, count: int) -> Interval | None:
 
 
 def ratio_of(above: Interval, below: Interval) -> Interval | None:
-    """Between the extremes of both intervals, so rather too wide; None where `below` may be zero."""
+    """Computed from the extremes of both intervals, so rather too wide; None if `below` may be zero."""
     if below.low <= 0 <= below.high:
         return None
     corners = [bound / divisor for bound in (above.low, above.high) for divisor in (below.low, below.high)]

@@ -1,4 +1,4 @@
-"""The two lifetimes that the provider offers, and their names. Which of them is chosen: `core/lifetimes.py`."""
+"""The two TTLs that the provider offers, and their names. `core/lifetimes.py` chooses between them."""
 
 from typing import Literal
 

@@ -1,10 +1,10 @@
-"""Who answers requests."""
+"""The kinds of endpoint that answer requests."""
 
 from warmcache.core.wording import Worded, gettext_noop
 
 
 class Upstream(Worded):
-    """Stored with every row and shown to people, so that figures of a simulator pass for nothing else."""
+    """Stored with every row and shown to people, so that nobody mistakes a simulator's figures for real ones."""
 
     ANTHROPIC = "anthropic", gettext_noop("the Claude API")
     SIMULATOR = "simulator", gettext_noop("SIMULATED upstream")

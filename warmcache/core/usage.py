@@ -1,4 +1,4 @@
-"""Tokens of one request, normalised over providers."""
+"""Token counts of one request, normalised across providers."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class Usage:
     """What a provider billed. All counts are tokens; the input of a request is the sum of the three input fields.
 
-    `cache_write_tokens` counts writes of either TTL, `cache_write_1h_tokens` the part of them that lives an hour.
+    `cache_write_tokens` counts writes of either TTL, `cache_write_1h_tokens` the part that lives for an hour.
     """
 
     input_tokens: int = 0
@@ -31,5 +31,5 @@ class Usage:
 
     @property
     def cached_tokens(self) -> int:
-        """Tokens that are in the cache once this request has begun to answer: read or written."""
+        """Tokens that are in the cache once the answer to this request has begun: read or written."""
         return self.cache_read_tokens + self.cache_write_tokens

@@ -1,6 +1,6 @@
-"""Closed sets: words of which no other is valid, each with what people are told.
+"""Closed sets of words, each with a text for people.
 
-In English, which is also the id of a translation: whoever shows the words translates them (`words.py`, `models.py`).
+The texts are English and also translation ids: the code that shows them translates them (`words.py`, `models.py`).
 """
 
 from enum import StrEnum
@@ -8,7 +8,7 @@ from typing import Self
 
 
 def gettext_noop(words: str) -> str:
-    """Marks words for `makemessages`, which knows this name. The core translates nothing."""
+    """Marks words for `makemessages`, which recognises this name. The core translates nothing."""
     return words
 
 
@@ -18,12 +18,12 @@ class Worded(StrEnum):
     words: str
     """For the operator: admin, reports, README."""
     reader_words: str
-    """For the person at the page; the operator's where there are no others."""
+    """For the person at the page; the operator's words if there are no others."""
     reader_detail: str
     """One more sentence for that person, or nothing."""
 
     def __new__(cls, value: str, words: str = "", reader_words: str = "", reader_detail: str = "") -> Self:
-        """Raises `TypeError` for a member that nobody has given words."""
+        """Raises `TypeError` for a member without words."""
         if not words:
             raise TypeError(f"{cls.__name__}: {value!r} has no words.")
         member = str.__new__(cls, value)

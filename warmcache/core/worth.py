@@ -1,6 +1,6 @@
 """What a warm-up is worth: expected seconds at the operator's price, against expected dollars.
 
-Everything is an expectation over one question: will a real request with this prefix START within the TTL of the
+Everything is an expectation about one question: will a real request with this prefix START within the TTL of the
 warm-up's start? With that chance `q`, prices per token and the price of a second, for the cold part `c` and the hot
 part `h` of a prefix:
 
@@ -9,8 +9,8 @@ part `h` of a prefix:
     benefit                  q * value_of_second * saved_seconds
     worth it                 benefit > paid now - saved later
 
-`lapse` is the chance that the hot part would have expired before the send. A prefix that is wholly cold is worth
-warming from `q = w / (w - r + V)` on, `V` being the latency's worth in prices of the prefix.
+`lapse` is the chance that the hot part would have expired before the send. A wholly cold prefix is worth warming
+from `q = w / (w - r + V)` on, where `V` is the value of the saved latency in prices of the prefix.
 
 Money is `Decimal` US dollars; chances are floats in 0..1; times are seconds.
 """
@@ -28,7 +28,7 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerStake:
-    """One layer of a prefix: its own tokens, not those of the layers before it."""
+    """One layer of a prefix: its own tokens, without those of the layers before it."""
 
     tokens: int
     hot_tokens: int = 0
@@ -40,7 +40,7 @@ class LayerStake:
 
 
 def layer_stakes(ends: Sequence[tuple[int, int]], hot_tokens: int) -> tuple[LayerStake, ...]:
-    """Layers from where they end, as (tokens from the very start, TTL in seconds), of which `hot_tokens` are live."""
+    """Layers from their ends, as (tokens from the start of the prompt, TTL in seconds); `hot_tokens` are live."""
     stakes, start = [], 0
     for end, ttl_seconds in ends:
         hot = min(max(hot_tokens - start, 0), end - start)
@@ -51,14 +51,14 @@ def layer_stakes(ends: Sequence[tuple[int, int]], hot_tokens: int) -> tuple[Laye
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
-    """What is expected of the person."""
+    """What we expect of the person."""
 
     send_chance: float
-    """That a request with this prefix starts within the TTL of a warm-up that starts now."""
+    """The chance that a request with this prefix starts within the TTL of a warm-up that starts now."""
     saved_seconds: float
-    """Expected first-token time saved, given a send: the wait that fits into the lead, never more than the prefill."""
+    """Expected first-token time saved, given a send: the part of the prefill that fits into the lead time."""
     lapse_chance: float = 0.0
-    """That what is hot now has expired by the time of the send, given a send."""
+    """The chance that what is hot now has expired by the time of the send, given a send."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,21 +72,21 @@ class Worth:
     lapse_chance: float
     value_of_second_usd: Decimal
     cost_usd: Decimal | None = None
-    """The warm-up's own bill; None where the price is unknown."""
+    """The warm-up's own bill; None if the price is unknown."""
     saved_later_usd: Decimal = ZERO
     benefit_usd: Decimal = ZERO
     break_even_chance: float | None = None
-    """The chance of a send from which on it is worth it; above 1 no chance is enough, None: nothing would be gained."""
+    """The chance of a send at which it starts to pay; above 1 no chance is enough; None: nothing would be gained."""
     price_version: str = ""
 
     @property
     def is_worth_it(self) -> bool:
-        """Without a known price it is not."""
+        """Whether warming pays; False without a known price."""
         return self.cost_usd is not None and self.net_usd > 0
 
     @property
     def extra_usd(self) -> Decimal:
-        """Expected dollars more than without the warm-up; negative where it saves money."""
+        """Expected extra dollars compared with no warm-up; negative if it saves money."""
         return (self.cost_usd or ZERO) - self.saved_later_usd
 
     @property
@@ -95,19 +95,19 @@ class Worth:
 
     @property
     def price_of_a_second_usd(self) -> Decimal | None:
-        """Expected dollars per expected second: what an operator compares with the value of a second."""
+        """Expected dollars per expected second: an operator compares it with the value of a second."""
         return price_of_a_second_usd(self.extra_usd, self.send_chance * self.saved_seconds)
 
 
 def price_of_a_second_usd(extra_usd: Decimal, expected_seconds: float) -> Decimal | None:
-    """What one saved second costs; None where none is saved."""
+    """What one saved second costs; None if no second is saved."""
     return extra_usd / Decimal(expected_seconds) if expected_seconds > 0 else None
 
 
 def weigh(
     layers: Sequence[LayerStake], outlook: Outlook, *, model: str, rates: RateSource, value_of_second_usd: Decimal
 ) -> Worth:
-    """What warming these layers now is worth. The whole prompt is priced at the tier that its size falls into."""
+    """The value of warming these layers now. The whole prompt is priced at the tier of its size."""
     prefix_tokens = sum(layer.tokens for layer in layers)
     unpriced = Worth(
         prefix_tokens=prefix_tokens,
@@ -142,13 +142,13 @@ def _priced(unpriced: Worth, layers: Sequence[LayerStake], prices: Rates) -> Wor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JoinChoice:
-    """Wait for a warm-up in flight, or go. `gain_seconds` is negative where joining takes longer."""
+    """Wait for a warm-up in flight, or send at once. `gain_seconds` is negative if joining takes longer."""
 
     joins: bool
     reason: JoinReason
     gain_seconds: float
     bound_seconds: float
-    """How much longer to wait at most."""
+    """The longest further wait."""
 
 
 def weigh_joining(
@@ -166,9 +166,9 @@ def weigh_joining(
 ) -> JoinChoice:
     """A send meets a warm-up that started `elapsed_seconds` ago and takes `warm_up_seconds` in all.
 
-    Joining takes the rest of it and one warm first token (`round_trip_seconds + read_seconds`), going takes
-    `go_seconds` and pays a second write. A warm-up younger than one round trip has hardly reached the provider: go.
-    The bound keeps a stalled warm-up from holding a person up; a tight one costs more than it saves.
+    Joining takes the rest of the warm-up and one warm first token (`round_trip_seconds + read_seconds`); going takes
+    `go_seconds` and pays a second write. A warm-up younger than one round trip has hardly reached the provider: go. The
+    bound keeps a stalled warm-up from delaying a person; a tight bound costs more than it saves.
     """
     rest = max(0.0, warm_up_seconds - elapsed_seconds)
     gain = go_seconds - (rest + round_trip_seconds + read_seconds)

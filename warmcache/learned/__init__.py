@@ -1,1 +1,1 @@
-"""What was learned of people and models: forecasts in memory, and the rows that processes share."""
+"""What was learned about people and models: forecasts in memory, and the rows that processes share."""

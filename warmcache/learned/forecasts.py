@@ -1,7 +1,7 @@
-"""What was learned of people and models: read from memory at each decision, stored as sums that processes share.
+"""What was learned about people and models: read from memory at each decision, stored as sums that processes share.
 
-Habits (chances, leads, silences) belong to a label, the speed of a model to all labels. What one process sees counts
-in it at once; every few seconds it adds the news to the database and takes what the others have added.
+Habits (chances, lead times, silences) belong to a label, the speed of a model to all labels. A process uses its own
+observations at once; every few seconds it adds them to the database and loads what the others have added.
 """
 
 import logging
@@ -22,11 +22,11 @@ Stored = dict[str, dict[str, Any]]
 Performs = Callable[[Callable[[], Stored]], Awaitable[Stored]]
 
 MAX_LABELS = 1000
-"""Beyond, a label is decided with the priors: labels are products and assistants, never people."""
+"""Beyond this number, a label is decided with the priors: labels are products and assistants, never people."""
 
 
 class Learning:
-    """The forecasts of one process. `is_on=False`: priors for ever, nothing is noted or stored."""
+    """The forecasts of one process. `is_on=False`: always the priors, nothing is recorded or stored."""
 
     def __init__(self, *, upstream: str, is_on: bool = True) -> None:
         self._upstream = upstream
@@ -36,7 +36,7 @@ class Learning:
         self._speed = Forecasts()
 
     def forecasts(self, label: str) -> Forecasts:
-        """What is known now. No waiting, no SQL."""
+        """The current forecasts. No waiting, no SQL."""
         known = self._known.get(label)
         if known is None:
             known = self._with_speed(Forecasts())
@@ -45,26 +45,26 @@ class Learning:
         return known
 
     def saw_sign(self, label: str, sign: Sign, *, sent: bool, lead_seconds: float = 0.0) -> None:
-        """What came of it."""
+        """Records the outcome of a sign."""
         for forecasts in self._both(label):
             forecasts.intent(sign).observe(sent=sent, lead_seconds=lead_seconds)
 
     def saw_return(self, label: str, seconds: float, *, asked_tool: bool) -> None:
-        """The next request of a place, so long after the one before it."""
+        """Records the next request of a place, `seconds` after the one before it."""
         since = min(seconds, rows.SILENCE_HORIZON_SECONDS)
         for forecasts in self._both(label):
-            # A silence beyond the horizon was counted up to it when it was still going on.
+            # A silence beyond the horizon was already counted up to the horizon while it was going on.
             forecasts.silence(asks_tool=asked_tool).observe(
                 seconds, returned=True, since=since if seconds > since else 0.0
             )
 
     def saw_arrival(self, label: str, seconds: float) -> None:
-        """A request, so long after the one before it, whoever sent them."""
+        """Records a request, `seconds` after the one before it, whoever sent them."""
         for forecasts in self._both(label):
             forecasts.arrivals.observe(seconds, returned=True)
 
     def saw_call(self, model: str, usage: Usage, seconds: float) -> None:
-        """One call, from its start to its first token, or to its end where it makes none."""
+        """Records one call, from its start to its first token, or to its end if it produces none."""
         uncached = usage.total_input_tokens - usage.cache_read_tokens
         if self._is_on and usage.total_input_tokens > 0 and seconds >= 0:
             for forecasts in (self._speed, self._fresh.setdefault(LearnedEvidence.SPEED, Forecasts())):
@@ -73,7 +73,7 @@ class Learning:
                 )
 
     async def exchange(self, perform: Performs, now: float) -> None:
-        """Stores the news and takes what others have stored; a database that fails costs nothing but time.
+        """Stores new evidence and loads what others have stored; a failing database only delays this.
 
         `perform` runs a synchronous function that uses the database, in turn with other writes.
         """
@@ -96,7 +96,7 @@ class Learning:
             self._known[label] = self._with_speed(self._loaded(label, stored.get(label, {})))
 
     def _loaded(self, label: str, stored: dict[str, Any]) -> Forecasts:
-        """With what was seen here while the database was busy."""
+        """The stored evidence plus what this process observed during the exchange."""
         forecasts = Forecasts()
         forecasts.load(stored)
         if label in self._fresh:
@@ -104,7 +104,7 @@ class Learning:
         return forecasts
 
     def _both(self, label: str) -> tuple[Forecasts, ...]:
-        """Where something seen under this label is noted: nowhere where nothing is learned, or no label more."""
+        """The forecasts that record an observation under this label: none if learning is off or labels are too many."""
         known = self.forecasts(label)
         if not self._is_on or label not in self._known:
             return ()

@@ -1,4 +1,4 @@
-"""Rows of what was learned: processes add what they saw and read what all have seen. Synchronous."""
+"""Rows of learned evidence: processes add what they observed and read the sum. Synchronous."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -12,16 +12,16 @@ from warmcache.core.moments import at
 from warmcache.models import LearnedEvidence, answered
 
 SILENCE_HORIZON_SECONDS = 7200.0
-"""A request without a successor for so long has told all that a plan asks: its silence is counted that far."""
+"""After so long without a follow-up, a request has told all that a plan needs: its silence is counted that far."""
 
 COUNT_SILENCES_EVERY_SECONDS = 60.0
 MAX_SILENCES = 2000
-"""Counted in one pass; the rest waits for the next."""
+"""The most silences counted in one pass; the rest waits for the next."""
 
 
 @transaction.atomic
 def exchange(upstream: str, fresh: Mapping[str, Forecasts], *, now: float) -> dict[str, dict[str, Any]]:
-    """Adds `fresh` (label -> evidence) to what is stored, and gives everything stored for this upstream."""
+    """Adds `fresh` (label -> evidence) to what is stored, and returns everything stored for this upstream."""
     for label in sorted(fresh):
         LearnedEvidence.objects.get_or_create(upstream=upstream, label=label)
         row = LearnedEvidence.objects.select_for_update().get(upstream=upstream, label=label)
@@ -35,7 +35,7 @@ def exchange(upstream: str, fresh: Mapping[str, Forecasts], *, now: float) -> di
 
 
 def _count_silences(row: LearnedEvidence, known: Forecasts, now: float) -> None:
-    """Adds the silences that nobody ended: without them the forecast would promise returns that never come."""
+    """Adds the silences that no request ended: without them the forecast would promise returns that never come."""
     if row.label == LearnedEvidence.SPEED:
         return
     until = at(now - SILENCE_HORIZON_SECONDS)

@@ -1,1 +1,1 @@
-"""What was sent and what came of it: the rows, their settlement, and the writer off the hot path."""
+"""What was sent and how it ended: the rows, their settlement, and the writer off the hot path."""

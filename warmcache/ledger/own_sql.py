@@ -1,4 +1,4 @@
-"""For statements that are written by hand, where a query that Django compiles would cost too much."""
+"""Building blocks for hand-written SQL, used where a query that Django compiles would cost too much."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ def marks(values: Sequence[object]) -> str:
 
 
 def moment(value: datetime | str) -> datetime:
-    """A column that Django does not convert: SQLite has no type of its own for a moment, and keeps it in UTC."""
+    """A moment from a column that Django does not convert: SQLite has no type for moments and stores them in UTC."""
     found = parse_datetime(value) if isinstance(value, str) else value
     if found is None:
         raise ValueError(f"{value!r} is no moment")

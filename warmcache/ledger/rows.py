@@ -25,12 +25,12 @@ from warmcache.ledger.silences import Follower, Silence, end_silence
 from warmcache.models import CONVERSING, LostWrites, SkipCount, UsageRecord, WarmUp
 
 _MAX_PROVIDER_WORD = 80
-"""The column's width: an id of the provider's that is longer must not cost the row."""
+"""The column's width: a longer id of the provider must not cost us the row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarmUpFacts:
-    """One warm-up, as it was sent. `started_at` is in epoch seconds, the call's start at the provider."""
+    """One warm-up, as it was sent. `started_at` is the call's start at the provider, in epoch seconds."""
 
     id: UUID
     origin: Origin
@@ -45,7 +45,7 @@ class WarmUpFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestFacts:
-    """One real request, as it ended. `started_at` is in epoch seconds, the call's start at the provider."""
+    """One real request, as it ended. `started_at` is the call's start at the provider, in epoch seconds."""
 
     id: UUID
     origin: Origin
@@ -58,23 +58,23 @@ class RequestFacts:
     error_code: str
     request_id: str
     found: Usage | None
-    """What the first answer of the provider said: what was in the cache when the request came."""
+    """What the provider's first answer reported: what was in the cache when the request came."""
     usage: Usage | None
-    """What was billed, over all tries."""
+    """What was billed, over all attempts."""
     rates: Rates | None
     joined_id: UUID | None
     raced_id: UUID | None
     waited_ms: int
     response_id: str = ""
     miss_reason: str = ""
-    """Why the provider could not read all that an earlier request had left, as far as it says so."""
+    """Why the provider could not read everything that an earlier request had left, as far as it says so."""
     followed_request: bool = False
-    """It waited for another real request, which wrote what it needed."""
+    """Whether it waited for another real request, which wrote what it needed."""
     asked_tool: bool = False
     arm: Arm = Arm.NONE
-    """Of the visit that it ended."""
+    """The arm of the visit that it ended."""
     intent: Intent | None = None
-    """At which the policy had said warm in that visit."""
+    """The intent at which the policy had said warm in that visit."""
     lead_ms: int | None = None
     numbers: dict[str, Any] = field(default_factory=dict)
     """What the policy had weighed then."""
@@ -90,13 +90,13 @@ class Settlement:
     silence: Silence | None = None
     """None for the first request of a place."""
     arrival_seconds: float | None = None
-    """Since the request before it under the same label, whoever sent it; None for the first, and for a title."""
+    """Time since the previous request under the same label, whoever sent it; None for the first one and for a title."""
 
 
 @transaction.atomic
 def insert_warm_up(facts: WarmUpFacts) -> None:
-    """The row stands before the call ends, so that a request that races it, or a crash, leaves a trace. Where it stands
-    already it is left alone."""
+    """Inserts the row before the call ends, so that a request that races it, or a crash, leaves a trace. An existing
+    row is left unchanged."""
     started_at, deepest = at(facts.started_at), facts.prefix.breakpoints[-1]
     row = WarmUp(
         id=facts.id,
@@ -121,7 +121,7 @@ def finish_warm_up(
     request_id: str,
     response_id: str = "",
 ) -> None:
-    """What it was billed, in all and per layer. Whole even where the row was never inserted."""
+    """Records what the warm-up was billed, in all and per layer. Complete even if the row was never inserted."""
     _update_warm_up(
         facts,
         **_usage_columns(usage, rates),
@@ -136,7 +136,7 @@ def finish_warm_up(
 def fail_warm_up(
     facts: WarmUpFacts, *, outcome: Outcome, error_code: str, request_id: str, duration_ms: int, now: float
 ) -> None:
-    """It bought nothing, whatever it cost. Whole even where the row was never inserted."""
+    """Records a failed warm-up with its cost. Complete even if the row was never inserted."""
     _update_warm_up(
         facts,
         outcome=outcome,
@@ -150,7 +150,7 @@ def fail_warm_up(
 
 
 def _update_warm_up(facts: WarmUpFacts, **columns: Any) -> None:
-    """Takes the row's lock, as whoever changes its lines must."""
+    """Takes the row's lock, as everything that changes its lines must."""
     row = WarmUp.objects.filter(pk=facts.id)
     if not row.update(**columns):
         insert_warm_up(facts)
@@ -159,8 +159,8 @@ def _update_warm_up(facts: WarmUpFacts, **columns: Any) -> None:
 
 @transaction.atomic
 def record_request(facts: RequestFacts, *, then: Callable[[Settlement], None] | None = None) -> Settlement:
-    """Writes the request's row and settles the warm-ups that it did or did not use: three statements where it follows
-    another one and there is nothing to settle. `then` is called in the same transaction."""
+    """Writes the request's row and settles the warm-ups that it did or did not use: three statements if it follows
+    another request and there is nothing to settle. `then` is called in the same transaction."""
     findings = _settle_lines(facts)
     silence, arrival_seconds = _since_earlier(facts)
     settlement = replace(
@@ -195,7 +195,7 @@ def record_request(facts: RequestFacts, *, then: Callable[[Settlement], None] | 
 
 
 def settlement_without_row(facts: RequestFacts) -> Settlement:
-    """What can be said of a request without the database."""
+    """What is known about a request without the database."""
     return Settlement(
         warmth=_warmth_found(facts),
         warm_up_id=None,
@@ -204,13 +204,13 @@ def settlement_without_row(facts: RequestFacts) -> Settlement:
 
 
 def sweep(now: float) -> int:
-    """Ends as `unused` what no request came for in time; returns how many. Safe to call at any moment."""
+    """Ends as `unused` the warm-ups that no request used in time; returns how many. Safe to call at any moment."""
     return lines.sweep(at(now))
 
 
 @transaction.atomic
 def add_lost_writes(minute: float, count: int) -> None:
-    """Adds to what could not be written; `minute` in epoch seconds."""
+    """Adds to the count of rows that could not be written; `minute` in epoch seconds."""
     row, _ = LostWrites.objects.get_or_create(minute=at(minute))
     LostWrites.objects.filter(pk=row.pk).update(count=F("count") + count)
 
@@ -224,7 +224,7 @@ def add_skip_counts(counts: Mapping[tuple[float, str, str, str], int]) -> None:
 
 
 def _settle_lines(facts: RequestFacts) -> lines.Findings:
-    """The layers that it read, whoever warmed them; and those of its own place that it did not ask for."""
+    """Settles the layers that it read, whoever warmed them, and those of its own place that it did not ask for."""
     reading = Reading(
         request_id=facts.id,
         hashes=facts.prefix.hashes,
@@ -254,7 +254,7 @@ def _since_earlier(facts: RequestFacts) -> tuple[Silence | None, float | None]:
 
 
 def _place(facts: RequestFacts) -> Place | None:
-    """None for what does not follow what was warmed: a title or a tool round has a prompt of its own."""
+    """The request's place; None if it does not follow what was warmed: a title or a tool round has its own prompt."""
     origin = facts.origin
     if not origin.place or facts.purpose != UsageRecord.Purpose.REPLY:
         return None
@@ -262,7 +262,7 @@ def _place(facts: RequestFacts) -> Place | None:
 
 
 def _warmth_found(facts: RequestFacts) -> RequestWarmth:
-    """What the request met, told by what it really read: `hit`, `joined`, `raced` or `cold`; or `held_out`."""
+    """What the request found, by what it really read: `hit`, `joined`, `raced` or `cold`; or `held_out`."""
     if facts.arm == Arm.HELD_OUT:
         return RequestWarmth.HELD_OUT
     if facts.raced_id is not None:

@@ -12,28 +12,28 @@ from warmcache.ledger.own_sql import marks, moment
 from warmcache.models import WarmUp, WarmUpLine
 
 MAX_SETTLED_AT_ONCE = 500
-"""Open lines that one request may settle, the deepest and newest first: on a busy assistant every warm-up renews the
-shared layer. What is left the next request settles."""
+"""Most open lines that one request may settle, deepest and newest first: on a busy assistant every warm-up renews the
+shared layer. The next request settles the rest."""
 
 MAX_LINKS_TRIED = 5
 
 OPEN = (Outcome.PENDING, Outcome.UNUSED)
-"""A request is recorded when it ends: one that started in time may come after the sweep, and knows better."""
+"""A request is recorded when it ends: one that started in time may come after the sweep, and corrects it."""
 
 CORRECTABLE = (*OPEN, Outcome.DIVERGED)
-"""One request had other bytes; another that reads the layer after all knows better too."""
+"""One request had other bytes; a later one that does read the layer corrects that outcome too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What a real request found, as far as lines are concerned."""
+    """What a real request found, as far as it matters for lines."""
 
     request_id: UUID
     hashes: tuple[str, ...]
     started_at: datetime
     ended_at: datetime
     read_tokens: int | None
-    """None where the provider did not begin to answer: then nothing is known."""
+    """None if the provider did not begin to answer: then nothing is known."""
     miss_reason: str
     joined_id: UUID | None
     raced_id: UUID | None
@@ -42,7 +42,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a reply was asked for: what was warmed there was warmed for it. `name` is the host's own word."""
+    """Where a reply was asked for: warm-ups of this place were meant for it. `name` is the host's own word."""
 
     upstream: str
     label: str
@@ -52,10 +52,10 @@ class Place:
 
 def find(reading: Reading, place: Place | None) -> list[WarmUpLine]:
     """The open lines of entries that were alive when the request started, some that others have settled, and the open
-    ones of the same place that it cannot read, as its bytes are others. Of a warm-up only what a rule asks for is
-    loaded.
+    lines of the same place that it cannot read because its bytes differ. Loads only those columns of a warm-up that a
+    rule needs.
 
-    A statement of our own: to have it compiled would cost more than all else that is written at the end of a request.
+    The SQL is hand-written: compiling it would cost more than everything else written at the end of a request.
     """
     parts, values = [], []
     for outcomes, most in ((CORRECTABLE, MAX_SETTLED_AT_ONCE), (MET, MAX_LINKS_TRIED)):
@@ -70,12 +70,12 @@ def find(reading: Reading, place: Place | None) -> list[WarmUpLine]:
 
 
 def is_readable(line: WarmUpLine, reading: Reading) -> bool:
-    """Whether the request could read it, as `find` has it."""
+    """Whether the request could read the line, by the same rule as `find`."""
     return line.prefix_hash in reading.hashes and _was_alive(line, reading.started_at)
 
 
 def is_bypassed(line: WarmUpLine, reading: Reading, place: Place | None) -> bool:
-    """Whether it was warmed in the same place under other bytes, as `find` has it."""
+    """Whether it was warmed in the same place with other bytes, by the same rule as `find`."""
     if place is None or reading.read_tokens is None or line.outcome not in OPEN:
         return False
     warm_up = line.warm_up
@@ -103,7 +103,7 @@ _BYPASSED = f"""
 def _lines(sql: str, values: Sequence[Any]) -> list[WarmUpLine]:
     found = list(WarmUpLine.objects.raw(sql, values))
     for line in found:
-        told: Any = line  # with the columns that are not its own
+        told: Any = line  # includes the columns of its warm-up
         line.warm_up = WarmUp(
             id=line.warm_up_id,
             started_at=moment(told.warmed_at),

@@ -1,9 +1,9 @@
 """Settlement lines: one per layer that a warm-up wrote or renewed, billed, settled and swept. Synchronous.
 
-`rows.py` writes the rows around them. The rules themselves are in `core/settlement.py`. Lines are changed only by
-whoever holds the lock of their warm-up, and a transaction takes all its locks at once in one order: many requests
-settle the shared layer of many warm-ups at the same time. What was seen before the lock only says which warm-ups to
-lock: under it their lines are read again, by a statement of its own, which sees what the lock waited for.
+`rows.py` writes the rows around them. The rules themselves are in `core/settlement.py`. Only the holder of a warm-up's
+lock changes its lines, and a transaction takes all its locks at once in one order: many requests settle the shared
+layer of many warm-ups at the same time. Lines seen before the lock only say which warm-ups to lock: under the lock a
+separate statement reads the lines again, and so sees changes that the lock waited for.
 """
 
 from collections import defaultdict
@@ -38,25 +38,25 @@ from warmcache.models import WarmUp, WarmUpLine
 MAX_SWEPT_AT_ONCE = 1000
 
 _OTHER_BYTES = {"model_changed", "system_changed", "tools_changed"}
-"""Where the provider says so, the bytes differed in something that our hash does not see."""
+"""With these reasons from the provider, the bytes differed in something that our hash does not cover."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """`met_id`: the warm-up that the request owes most to. `has_missed`: a layer that was warm was not read."""
+    """`met_id`: the warm-up that helped the request most. `has_missed`: a warm layer was not read."""
 
     met_id: UUID | None = None
     has_missed: bool = False
 
 
 def warmed_layers(prefix: Prefix) -> list[Breakpoint]:
-    """The layers that get a line. Below the model's minimum no entry is left, so such a layer belongs to the next."""
+    """The layers that get a line. A layer below the model's minimum leaves no entry, so it belongs to the next one."""
     minimum = facts_for(prefix.model).min_prefix_tokens
     return [point for point in prefix.breakpoints[:-1] if point.prefix_tokens >= minimum] + [prefix.breakpoints[-1]]
 
 
 def open_lines(warm_up_id: UUID, prefix: Prefix, started_at: datetime) -> None:
-    """Before the call: what it is about to write, as estimated. Where the lines stand already they are left alone."""
+    """Before the call: inserts the lines that it will write, as estimated. Existing lines are left unchanged."""
     lines = [
         WarmUpLine(
             warm_up_id=warm_up_id,
@@ -73,7 +73,7 @@ def open_lines(warm_up_id: UUID, prefix: Prefix, started_at: datetime) -> None:
 
 
 def bill_lines(warm_up_id: UUID, prefix: Prefix, usage: Usage, rates: Rates | None, now: datetime) -> None:
-    """After the call: what each layer was billed. The lines' costs add up to the call's. The caller holds the lock."""
+    """After the call: records each layer's bill. The lines' costs add up to the call's. The caller holds the lock."""
     spans = [Span(end_tokens=p.prefix_tokens, ttl_seconds=p.ttl_seconds) for p in warmed_layers(prefix)]
     bills = split_bill(spans, usage, rates)
     lines = list(_of_warm_ups([warm_up_id]).select_related("warm_up"))
@@ -86,15 +86,15 @@ def bill_lines(warm_up_id: UUID, prefix: Prefix, usage: Usage, rates: Rates | No
 
 
 def end_lines(warm_up_id: UUID, outcome: Outcome, now: datetime) -> None:
-    """Of a call that failed or was cancelled: nothing of it can be read. The caller holds the lock."""
+    """Ends the lines of a failed or cancelled call: nothing of it can be read. The caller holds the lock."""
     WarmUpLine.objects.filter(warm_up=warm_up_id).update(
         outcome=outcome, settled_at=now, estimated_expires_at=None, request=None, credited_tokens=0
     )
 
 
 def settle(reading: Reading, place: Place | None) -> Findings:
-    """Settles the open lines that this request could read, each by itself, whoever's warm-up they belong to; and those
-    that were warmed in its own `place` under other bytes. One statement where there are none, five where there are."""
+    """Settles separately each open line that this request could read, whichever warm-up it belongs to, and those that
+    were warmed in its own `place` with other bytes. One statement if there are none, five if there are some."""
     seen = find(reading, place)
     to_settle = [line for line in seen if line.outcome not in MET]
     if not to_settle:
@@ -119,7 +119,7 @@ def settle(reading: Reading, place: Place | None) -> Findings:
 
 
 def _settle_read(line: WarmUpLine, reading: Reading) -> bool:
-    """Whether the request tells something of this line."""
+    """Whether the request reveals something about this line."""
     outcome = _outcome(line, reading) if line.outcome in CORRECTABLE else None
     if outcome is None or (line.outcome not in OPEN and outcome not in MET):
         return False
@@ -130,7 +130,7 @@ def _settle_read(line: WarmUpLine, reading: Reading) -> bool:
 
 
 def sweep(now: datetime) -> int:
-    """Ends as `unused` what no request came for in time; returns how many lines and warm-ups that settled."""
+    """Ends as `unused` the lines that no request read in time; returns how many lines and warm-ups were settled."""
     ended = Q(estimated_expires_at__lt=now) | Q(estimated_expires_at=None)
     swept = 0
     waiting = WarmUpLine.objects.filter(ended, outcome=Outcome.PENDING).order_by("pk")
@@ -144,7 +144,7 @@ def sweep(now: datetime) -> int:
 
 @transaction.atomic
 def _sweep(warm_up_ids: set[UUID], now: datetime) -> int:
-    """Whoever comes later finds them settled, by a request perhaps."""
+    """Sweeps under the lock: another process, or a request, may have settled the lines meanwhile."""
     warm_ups, lines = _locked(warm_up_ids)
     swept = [
         line
@@ -159,7 +159,7 @@ def _sweep(warm_up_ids: set[UUID], now: datetime) -> int:
 
 
 def _outcome(line: WarmUpLine, reading: Reading) -> Outcome | None:
-    """None leaves it open."""
+    """The line's outcome; None leaves it open."""
     if line.warm_up_id == reading.raced_id:
         return Outcome.RACED
     if reading.read_tokens is None:
@@ -176,8 +176,8 @@ def _outcome(line: WarmUpLine, reading: Reading) -> Outcome | None:
 
 
 def _had_not_ended(warm_up: WarmUp, moment: datetime) -> bool:
-    """Whether the call was still at the provider: another process's, which this one could not see in flight."""
-    surely_running = timedelta(milliseconds=warm_up.duration_ms - 1)  # as the duration was rounded
+    """Whether the call was still at the provider: a call of another process, which this one could not see in flight."""
+    surely_running = timedelta(milliseconds=warm_up.duration_ms - 1)  # because the duration was rounded
     return warm_up.duration_ms > 0 and warm_up.started_at + surely_running > moment
 
 
@@ -191,14 +191,14 @@ def _line(line: WarmUpLine) -> Line:
 
 
 def _owed_most(met: Iterable[WarmUpLine], reading: Reading) -> UUID:
-    """The warm-up that it joined or raced, or else the one of the deepest layer; of equals the newest."""
+    """The warm-up that it joined or raced, otherwise the one of the deepest layer; the newest wins a tie."""
     own = (reading.joined_id, reading.raced_id)
     best = max(met, key=lambda line: (line.warm_up_id in own, line.prefix_tokens, line.warm_up.started_at))
     return best.warm_up_id
 
 
 def _met_before(lines: Iterable[WarmUpLine], reading: Reading) -> UUID | None:
-    """An earlier request settled it, and this one has read it no less."""
+    """The warm-up of a line that an earlier request settled and that this request has read as well."""
     if not reading.read_tokens:
         return None
     met = [line for line in lines if line.outcome in MET]
@@ -207,7 +207,7 @@ def _met_before(lines: Iterable[WarmUpLine], reading: Reading) -> UUID | None:
 
 
 def _locked(warm_up_ids: Iterable[UUID]) -> tuple[dict[UUID, WarmUp], list[WarmUpLine]]:
-    """The warm-ups, locked until the end of the transaction and in one order for all, and then all lines of them."""
+    """The warm-ups, locked until the end of the transaction and in one order for all, and then all their lines."""
     rows = WarmUp.objects.select_for_update().filter(pk__in=list(warm_up_ids)).order_by("pk")
     warm_ups = {warm_up.pk: warm_up for warm_up in rows}
     lines = list(_of_warm_ups(warm_ups))
@@ -227,7 +227,7 @@ def _sum_up(
     *,
     waited_ms: Mapping[UUID, int] | None = None,
 ) -> None:
-    """Brings the warm-ups' own outcomes up to their lines'. A call that failed stays failed."""
+    """Updates the warm-ups' own outcomes from their lines. A call that failed stays failed."""
     known: dict[UUID, list[tuple[Outcome, int]]] = defaultdict(list)
     for line in lines:
         known[line.warm_up_id].append((Outcome(line.outcome), line.written_tokens))
@@ -245,7 +245,7 @@ def _sum_up(
 
 
 def _save(rows: Sequence[Model], *columns: str) -> None:
-    """Writes these columns of all rows in one statement, grouped by their values: most rows have the same."""
+    """Writes these columns of all rows in one statement, grouped by their values: most rows have the same values."""
     if not rows:
         return
     by_values: dict[tuple[Any, ...], list[Any]] = defaultdict(list)
@@ -261,11 +261,11 @@ def _field(model: type[Model], column: str) -> "Field[Any, Any]":
 
 
 def _by_row(field: "Field[Any, Any]", number: int, by_values: Mapping[tuple[Any, ...], list[Any]]) -> Any:
-    """The value of a column: one for all, or told by the row."""
+    """The value of a column: one for all rows, or one per row."""
     if len({values[number] for values in by_values}) == 1:
         return next(iter(by_values))[number]
     whens = (When(pk__in=pks, then=Value(values[number], output_field=field)) for values, pks in by_values.items())
-    return Cast(Case(*whens, output_field=field), output_field=field)  # PostgreSQL takes the values for text
+    return Cast(Case(*whens, output_field=field), output_field=field)  # PostgreSQL would take the values for text
 
 
 _ENDED = (Outcome.FAILED, Outcome.CANCELLED)

@@ -1,4 +1,4 @@
-"""How long people stay silent between two requests, and requests of all people between each other. Synchronous."""
+"""Idle times between two requests of one place, and between requests of all people. Synchronous."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +20,7 @@ class Silence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Follower:
-    """A request that may follow another one: the deepest entry of that one is among those this prefix looks back to."""
+    """A request that may follow another one: this prefix looks back to the deepest entry of the earlier request."""
 
     upstream: str
     label: str
@@ -30,10 +30,10 @@ class Follower:
 
 
 def end_silence(follower: Follower) -> tuple[Silence | None, float | None]:
-    """Marks the request that this one follows, once. Gives the silence before this one, None for the first of a place;
-    and the seconds since the last request under the label, whoever sent it, None for the first.
+    """Marks the request that this one follows, once. Returns the silence before this one, None for the first of a
+    place; and the seconds since the last request under the label, whoever sent it, None for the first.
 
-    One statement where it follows one. PostgreSQL asks again whether the row is unfollowed when it has waited for it.
+    One statement if it follows one. After waiting for the row, PostgreSQL checks again that it is unfollowed.
     """
     with connection.cursor() as cursor:
         cursor.execute(_END_SILENCE.format(hashes=marks(follower.hashes)), _parameters(follower))

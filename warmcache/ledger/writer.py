@@ -1,4 +1,4 @@
-"""Writes the ledger off the hot path: in order, bounded, tried again while the database is down, flushed on close."""
+"""Writes the ledger off the hot path: in order, bounded, retried while the database is down, flushed on close."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MAX_PENDING_WRITES = 5000
-"""While the database is down: some minutes of a busy process, a kilobyte or two each."""
+"""Queue limit while the database is down: some minutes of a busy process, a kilobyte or two each."""
 
 MAX_SKIP_COUNTERS = 1000
 SECONDS_PER_MINUTE = 60
@@ -33,17 +33,17 @@ FLUSH_PATIENCE_SECONDS = 2.0
 """How long a flush waits for a database that does not answer."""
 
 MAX_FAILURES_WHILE_UP = 10
-"""In a row, of a write that fails while the database answers others: it is broken itself, and others wait behind."""
+"""Failures in a row of one write while the database answers others: the write itself is broken, and others wait."""
 
 BEHIND = "The database does not answer; the ledger is written later."
 
 DATABASE_FAILURES = (OperationalError, InterfaceError)
-"""Down, locked, full, restarted: the same write may succeed later. Anything else is the write's own fault."""
+"""Down, locked, full, restarted: the same write may succeed later. Any other error is the write's own fault."""
 
 
 @dataclass(slots=True, kw_only=True)
 class _Write:
-    """One that is not `is_kept` is given up when the database fails: whoever waits for it tries again himself."""
+    """A queued write. Unless it `is_kept`, it is given up when the database fails: its caller retries it."""
 
     call: Callable[[], Any]
     done: asyncio.Future[Any] | None = None
@@ -53,11 +53,10 @@ class _Write:
 
 
 class Ledger:
-    """One writer task per event loop takes the writes in the order in which they were posted.
+    """One writer task per event loop performs the writes in the order in which they were posted.
 
-    A database that fails loses nothing as long as the queue has room: the write is tried again, and those behind it
-    wait, so that no row is finished before it is begun. Nobody who waits for a result is held up by that.
-    """
+    A failing database loses nothing while the queue has room: the write is retried, and the writes behind it wait, so
+    that no row is finished before it is begun. Callers that wait for a result are not delayed by that."""
 
     def __init__(self, *, clock: Clock, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         self._clock = clock
@@ -69,12 +68,12 @@ class Ledger:
         self._caught_up = asyncio.Event()
         self._caught_up.set()
         self.dropped_writes = 0
-        """Since the start: what the queue had no room for, what could not be written, what was left at the end."""
+        """Since the start: writes that found a full queue, that failed for good, or that were left at the end."""
         self._told_lost = 0
 
     @property
     def is_behind(self) -> bool:
-        """A write failed because of the database and is tried again; those behind it wait."""
+        """Whether a write failed because of the database and is being retried; those behind it wait."""
         return not self._caught_up.is_set()
 
     @property
@@ -82,7 +81,7 @@ class Ledger:
         return self._queue.qsize() + (self._current is not None)
 
     def post(self, write: Callable[[], Any]) -> None:
-        """Queues a write and returns at once. With a full queue it is dropped, counted and logged."""
+        """Queues a write and returns at once. If the queue is full, the write is dropped, counted and logged."""
         if self._is_closed:
             self._drop("is closed")
         elif self._queue.full():
@@ -91,10 +90,10 @@ class Ledger:
             self._queue.put_nowait(_Write(call=write))
 
     async def perform(self, write: Callable[[], T], *, is_kept: bool = False) -> T:
-        """Queues a write behind the others and waits for its result; its exception is raised here.
+        """Queues a write behind the others and waits for its result; raises the write's exception.
 
-        While the database is down `LedgerBehind` is raised at once. One that `is_kept` is then done later, as if it
-        had been posted; another is given up, and is the caller's to try again.
+        While the database is down `LedgerBehind` is raised at once. A write that `is_kept` is then done later, like a
+        posted one; otherwise it is given up, and the caller may retry it.
         """
         if self._is_closed:
             raise LedgerClosed("The ledger is closed.")
@@ -110,20 +109,20 @@ class Ledger:
                 self._drop("has a full queue")
             raise
         if self._is_closed:
-            # There was no room before the end, and nobody reads the queue after it: make room for the next in line.
+            # There was no room before the ledger closed, and nobody reads the queue now: let the next waiter in.
             self.close()
         return await done
 
     def count_skip(self, *, label: str, intent: Intent, reason: Reason) -> None:
-        """Counts in memory; the row is written by the next `flush`."""
+        """Counts in memory; the next `flush` writes the row."""
         key = (_minute(self._clock.now()), label, intent, reason)
         if key in self._skips or len(self._skips) < MAX_SKIP_COUNTERS:
             self._skips[key] += 1
 
     async def flush(self) -> bool:
-        """Returns when everything posted or counted so far is in the database, and what time has ended is settled.
+        """Returns when everything posted or counted so far is in the database, and expired lines are settled.
 
-        False where the database does not answer, after a short wait for it; nothing is lost by that.
+        Returns False if the database does not answer within a short wait; nothing is lost by that.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_PATIENCE_SECONDS):
@@ -141,13 +140,13 @@ class Ledger:
         try:
             await self.perform(lambda: rows.sweep(now))
         except LedgerClosed:
-            return True  # there is nothing left that could be written
+            return True  # nothing is left that could be written
         except Exception:
             return False
         return True
 
     async def drain(self) -> None:
-        """Flushes, however long the database takes to come back. Put a time limit around it."""
+        """Flushes, however long the database is down. Set a time limit around it."""
         while not await self.flush():
             await self._sleep(FIRST_BACKOFF_SECONDS)
 
@@ -165,13 +164,13 @@ class Ledger:
                 self._caught_up.set()
 
     def close(self) -> None:
-        """Nobody waits any longer: what is still queued is given up, and later writes are refused."""
+        """Gives up what is still queued and refuses later writes: nobody waits any longer."""
         self._is_closed = True
         while not self._queue.empty():
             self._lose(self._queue.get_nowait(), LedgerClosed("The ledger was closed before this write."))
 
     async def _write(self, write: _Write) -> None:
-        """Returns when it is written, or cannot be."""
+        """Returns when the write is done, or is given up."""
         while True:
             write.tries += 1
             try:
@@ -188,7 +187,7 @@ class Ledger:
                 await self._wait_for_database(write, error)
             except Exception as error:
                 if isinstance(error, IntegrityError) and write.tries > 1:
-                    return  # the try before it was written after all, and only its answer was lost
+                    return  # the earlier attempt succeeded, and only its answer was lost
                 self._lose(write, error)
                 return
             else:
@@ -196,7 +195,7 @@ class Ledger:
                 return
 
     async def _wait_for_database(self, write: _Write, error: Exception) -> None:
-        """Whoever waits is told now; the write itself is not given up."""
+        """Tells the waiting caller now; the write itself is not given up."""
         if not self.is_behind:
             logger.error("The ledger cannot be written, and is tried again until it can: %s", error)
         self._caught_up.clear()

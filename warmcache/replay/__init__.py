@@ -1,1 +1,1 @@
-"""Recorded traffic against the simulated prompt cache, policy by policy. Pure: files and rates come from outside."""
+"""Replay of recorded traffic against the simulated prompt cache. Pure: the caller passes files and rates."""

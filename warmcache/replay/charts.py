@@ -1,4 +1,4 @@
-"""Dollars against seconds saved, one panel per source, as an SVG that reads on light and dark pages."""
+"""Charts of dollars against saved seconds, one panel per source: an SVG that is readable on light and dark pages."""
 
 from collections.abc import Sequence
 from html import escape
@@ -38,7 +38,7 @@ def chart(blocks: Sequence[Block], value: float) -> str:
 
 
 class _Scale:
-    """From a range of values to pixels; the range always holds zero."""
+    """Maps a range of values to pixels; the range always includes zero."""
 
     def __init__(self, values: Sequence[float], start: float, end: float) -> None:
         low, high = min(0.0, *values), max(0.0, *values)
@@ -112,7 +112,7 @@ def _points(rows: Sequence[Row], x: _Scale, y: _Scale, edge: float) -> list[str]
 
 
 def _free(label_x: float, label_y: float, width: float, taken: Sequence[tuple[float, float, float]]) -> float:
-    """The nearest height at which the label covers no other."""
+    """The nearest height at which the label does not cover another one."""
     for step in (0, -15, 15, -30, 30, -45, 45):
         if all(abs(label_y + step - y) >= 14 or label_x + width < x or x + other < label_x for x, y, other in taken):
             return label_y + step

@@ -1,7 +1,7 @@
-"""One policy against one world: conversations on one clock, and one simulated provider.
+"""Runs one policy in one world: conversations on one clock, and one simulated provider.
 
-What a request reads, writes and waits comes out of the simulator's engine; the policy is only asked. Events in the
-order of time: responses begin, signs of a send, near expiries, sends. A joined send starts when the warm-up ends.
+The simulator's engine decides what a request reads, writes and waits; the policy only answers questions. Events are
+ordered by time: responses begin, signs of a send, near expiries, sends. A joined send starts when the warm-up ends.
 """
 
 import heapq
@@ -38,7 +38,7 @@ class _Flight:
 
 @dataclass(slots=True)
 class _Thread:
-    """One conversation under way."""
+    """The state of one conversation."""
 
     after: int = -1
     touched_at: float = -1e18
@@ -54,7 +54,7 @@ class _Thread:
 
 
 class Replay:
-    """`run()` once per scene; the policy keeps what it has learned."""
+    """Call `run()` once per scene; the policy keeps what it has learned."""
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ class Replay:
     def _intent(self, at: float, number: int, index: int) -> None:
         intent = self._scene.intents[number][index]
         thread = self._threads[number]
-        if intent.gap != thread.after:  # a joined send of before is still waiting
+        if intent.gap != thread.after:  # an earlier joined send is still waiting
             return
         if self._teacher is not None:
             self._teacher.sign(at, number, intent.kind)
@@ -190,7 +190,7 @@ class Replay:
             read = plan.usage.cache_read_tokens
             self._teacher.request(pressed_at, number, index, believed_tokens=believed, read_tokens=read)
         if thread.hour_tokens > prompts.kept[index].tokens:
-            thread.hour_tokens = 0  # the history was cut before it
+            thread.hour_tokens = 0  # the history was cut before this position
         thread.after, thread.touches, thread.flight = max(index, thread.after), 0, None
         self._touched(thread, at, prompts.requests[index].positions[-1], plan.usage.cache_write_tokens, ttl)
         self._schedule(number, max(at, request.at))
@@ -206,7 +206,7 @@ class Replay:
         return plan
 
     def _touched(self, thread: _Thread, at: float, end: Position, wrote: int, ttl_seconds: int) -> None:
-        """Which lifetimes hold now. An entry keeps its own TTL when it is read; new tokens have the one written."""
+        """Records which TTLs apply now. A read entry keeps its own TTL; new tokens have the TTL of their write."""
         if at >= thread.touched_at + LONG_TTL_SECONDS:
             thread.hour_tokens = 0
         if wrote:
@@ -227,7 +227,7 @@ class Replay:
             wake_at = max(wake_at, conversation.requests[thread.after].reply_end)
         following = thread.after + 1
         if following < len(conversation.requests) and conversation.requests[following].at <= wake_at:
-            return  # it would be out of date when it comes; the policy never learns of it
+            return  # the wake would be outdated when it comes; the policy never learns of it
         if wake_at < at + thread.tail_ttl:
             self._push(wake_at, _WAKE, number, thread.calls)
 

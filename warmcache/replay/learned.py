@@ -1,4 +1,4 @@
-"""Our policy: decides by expected value with what is known at the moment, and learns from what it sees."""
+"""Our policy: decides by expected value from current knowledge, and learns from what it observes."""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -21,7 +21,7 @@ from warmcache.core.worth import weigh_joining
 from warmcache.replay.policies import Meeting, View
 
 _PLAN_AGE = 200
-"""Changes of a forecast after which plans that were derived from it are made anew."""
+"""After this many changes of a forecast, plans derived from it are computed again."""
 
 _SHARED_AGE = 20
 
@@ -50,13 +50,13 @@ class Ours:
         self._shared_ttl = LONG_TTL_SECONDS if has_common_clock else SHORT_TTL_SECONDS
         self._reply_tokens = _REPLY_TOKENS
         self._keeps_prompt = {True: ShareForecast(0.95), False: ShareForecast(0.95)}
-        """Whether the next prompt begins with the whole last one, by whether a tool was asked for."""
+        """Whether the next prompt begins with the whole last one, depending on whether a tool was requested."""
         self._keeps_reply = {True: ShareForecast(0.95), False: ShareForecast(0.95)}
-        """And goes on with the reply to it."""
+        """Whether it also contains the reply to the last one."""
         self.forecasts = Forecasts()
 
     def on_intent(self, view: View, kind: Sign) -> int | None:
-        """As the app would decide."""
+        """Decides as the app would."""
         chars = SURE_TYPING_CHARS if kind is Sign.TYPING_20 else None
         decision = self._decide(view, intent_of(kind), chars)
         return SHORT_TTL_SECONDS if decision.action is Action.WARM else None
@@ -115,13 +115,13 @@ class Ours:
         )
 
     def _shared_held(self, view: View) -> int:
-        """The shared layer, as far as others use it in time."""
+        """The part of the shared layer that other conversations keep live."""
         if not self._has_common_clock:
             return 0
         return int(view.shared_tokens * (1 - self._arrivals.survival(self._shared_ttl)))
 
     def request_ttl(self, view: View, new_tokens: int) -> int:
-        """An hour for the new tokens, where that is cheaper than refreshing when the silence comes."""
+        """An hour for the new tokens, if that is cheaper than later refreshes."""
         tokens = view.history_tokens + new_tokens
         rates = self._rates(self._model, tokens)
         if rates is None or new_tokens > tokens / 2 or view.after < 0:
@@ -135,14 +135,14 @@ class Ours:
         return LONG_TTL_SECONDS if gain > extra else SHORT_TTL_SECONDS
 
     def _hour_gain(self, tokens: int, view: View, new_tokens: int, asks_tool: bool, rates: Rates) -> float:
-        """What an hour's lifetime gains over five minutes and the best refreshes, in dollars.
+        """What an hour's TTL gains over five minutes and the best refreshes, in dollars.
 
-        In units of one read of the prefix, rounded, so that a plan serves many requests.
+        Computed in units of one read of the prefix, rounded, so that one plan serves many requests.
         """
         read = float(tokens * rates.cache_read)
         if not read:
             return 0.0
-        upgrade = read + self._reply_tokens * float(rates.cache_write_1h)  # a refresh would write it for an hour
+        upgrade = read + self._reply_tokens * float(rates.cache_write_1h)  # a refresh would write the reply for an hour
         stakes = stakes_of(
             self._resting(view, tokens, asks_tool),
             self.forecasts,
@@ -166,11 +166,11 @@ class Ours:
         return self._plans[key] * read
 
     def shared_ttl(self) -> int:
-        """An hour where requests for the assistant come too seldom for five minutes, and often enough for an hour."""
+        """An hour if requests for the assistant are too rare for five minutes, but frequent enough for an hour."""
         return self._shared_ttl
 
     def joins(self, meeting: Meeting) -> bool:
-        """Seconds gained or lost at their price, and the second write that joining saves."""
+        """Weighs the seconds gained or lost, at their price, and the second write that joining saves."""
         rates, prefill = self._rates(self._model, meeting.prefix_tokens), self.forecasts.prefill(self._model)
         if rates is None:
             return False
@@ -225,5 +225,5 @@ class Ours:
 
 
 def _coarse(value: float) -> float:
-    """So that a plan serves many requests: halves up to ten, whole numbers above."""
+    """Rounds so that one plan serves many requests: halves up to ten, whole numbers above."""
     return round(2 * value) / 2 if value < 10 else float(round(value))

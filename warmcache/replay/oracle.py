@@ -1,15 +1,15 @@
-"""The best that could have been done, by somebody who knows when people come back.
+"""The oracle: the best result possible for a policy that knows when people come back.
 
-A plan per conversation, found by dynamic programming over its requests: the same signs, the same near expiries and
-the same lifetimes as every policy has, the future known, the objective `value_of_second * seconds - dollars`. It is
-then carried out against the engine like any other policy.
+It makes a plan per conversation by dynamic programming over its requests. It has the same signs, near expiries and TTLs
+as every policy, but knows the future; the objective is `value_of_second * seconds - dollars`. The plan then runs
+against the engine like any other policy.
 
-In which sense it is a bound. Within one conversation the state between two requests is: when was the prefix last
-touched, how long does its end live, and which earlier position lives for an hour; the plan is the best over that
-state, with two simplifications: a history that gets cut is taken to be readable up to the cut, and signs are tried
-only where at least one read can be earned in the same gap. Where conversations share a layer, the plan takes the
-others' requests as given. Therefore the study reports, for each conversation, the best of this plan and of what every
-policy in the table really did: no policy of the table can be above it, in sum or in any conversation.
+In what sense it is a bound: within one conversation, the state between two requests is when the prefix was last
+touched, how long its end lives, and which earlier position lives for an hour. The plan is the best over that state,
+with two simplifications: a cut history is assumed readable up to the cut, and signs are tried only if at least one
+read can be earned in the same gap. If conversations share a layer, the plan takes the requests of the others as
+given. Therefore the study reports, per conversation, the best of this plan and of the actual results of all policies
+in the table: no policy in the table can exceed it, in sum or in any conversation.
 """
 
 import heapq
@@ -34,24 +34,24 @@ _MAX_LABELS = 8
 _TTLS = (SHORT_TTL_SECONDS, LONG_TTL_SECONDS)
 
 Prices = tuple[float, float, float, float]
-"""Input, read, write for 5 minutes, write for an hour; dollars a token."""
+"""Input, read, write for 5 minutes, write for an hour; dollars per token."""
 
 
 @dataclass(slots=True)
 class ConversationPlan:
-    """What to do when. A key that is missing means: nothing, or five minutes."""
+    """What to do and when. A missing key means: do nothing, or five minutes."""
 
     at_intents: dict[int, int] = field(default_factory=dict)
     at_wakes: dict[tuple[int, int], int] = field(default_factory=dict)
-    """By (last request, warm-ups since)."""
+    """Keys are (last request, warm-ups since)."""
     at_requests: dict[int, int] = field(default_factory=dict)
     joins: set[int] = field(default_factory=set)
     value: float = 0.0
-    """What the plan promises: minus dollars, minus seconds at their price."""
+    """The value that the plan promises: minus dollars, minus seconds at their price."""
 
 
 class Planned:
-    """Carries plans out. Implements `Policy`."""
+    """Executes plans. Implements `Policy`."""
 
     name = "oracle"
     wakes = True
@@ -64,7 +64,7 @@ class Planned:
 
     @property
     def promised(self) -> float:
-        """Minus dollars, minus seconds at their price, of all plans."""
+        """The value that all plans promise: minus dollars, minus seconds at their price."""
         return sum(plan.value for plan in self._plans)
 
     def on_intent(self, view: View, kind: Sign) -> int | None:
@@ -85,7 +85,7 @@ class Planned:
 
 @dataclass(slots=True)
 class _State:
-    """One conversation's part of the cache, after a call that started at `at`. Never changed; frozen costs time."""
+    """One conversation's part of the cache after a call that started at `at`. Never changed; freezing it costs time."""
 
     at: float
     tail: int
@@ -99,12 +99,12 @@ class _State:
     cost: float = 0.0
     touches: int = 0
     steps: tuple[tuple[int, int], ...] = ()
-    """(number of the intent, or -1 for a wake; TTL)."""
+    """(number of the intent, or -1 for a wake; TTL) of each warm-up."""
 
 
 @dataclass(slots=True)
 class _Label:
-    """A way to have come so far. Never changed."""
+    """One path up to this point. Never changed."""
 
     value: float
     state: _State
@@ -156,7 +156,7 @@ class Planner:
         return self._minimum
 
     def prices(self, tokens: int) -> Prices:
-        """Of a prompt of this size, rounded up to a thousand: tiers begin at round numbers."""
+        """Prices for a prompt of this size, rounded up to a thousand: tiers begin at round numbers."""
         size = -(-tokens // 1000)
         found = self._prices.get(size)
         if found is None:
@@ -178,7 +178,7 @@ class Planner:
         return self._value * seconds
 
     def shared_is_live(self, at: float, own_touch: float) -> bool:
-        """Somebody used the shared layer within its lifetime."""
+        """Whether the shared layer was used within its TTL, by this or another conversation."""
         if at < own_touch + self._shared_ttl:
             return True
         later = bisect_left(self._arrivals, at)
@@ -186,7 +186,7 @@ class Planner:
 
 
 class _ConversationPlanner:
-    """One conversation."""
+    """Plans one conversation."""
 
     def __init__(
         self,
@@ -212,7 +212,7 @@ class _ConversationPlanner:
         return _read_back(max(labels, key=lambda label: label.value), len(self._requests))
 
     def _step(self, label: _Label, index: int) -> list[_Label]:
-        """Every way over the gap before request `index`, and both lifetimes for its new tokens."""
+        """Every path over the gap before request `index`, with both TTLs for its new tokens."""
         found = []
         for state in self._gap(label.state, index):
             for joined in (False, True) if state.busy_until > self._requests[index].at else (False,):
@@ -256,7 +256,7 @@ class _ConversationPlanner:
         return self._shared if self._planner.shared_is_live(at, state.at) else 0
 
     def _gap(self, start: _State, index: int) -> list[_State]:
-        """States at the arrival of request `index`. Only ways that cost less than the gap can lose."""
+        """The states at the arrival of request `index`. Skips paths that cost more than the gap can gain."""
         target = self._prompts.history(index - 1).tokens
         reading = target * self._planner.prices(target)[1]
         if target < self._planner.minimum or self._most(start, index, target) <= reading:
@@ -281,13 +281,13 @@ class _ConversationPlanner:
         return found
 
     def _most(self, state: _State, index: int, target: int) -> float:
-        """A quick bound of `_stake`: what is not live at the arrival need not be written nor waited for."""
+        """A quick upper bound of `_stake`: what is not live at the arrival then costs neither a write nor a wait."""
         missing = target - self._live(state, self._requests[index].at)
         waiting = self._planner.seconds(missing, 0) - self._planner.seconds(0, 0)
         return missing * self._planner.prices(target)[3] + self._planner.seconds_worth(waiting)
 
     def _stake(self, state: _State, index: int) -> float:
-        """What the gap can win at most: everything hot at the arrival, against nothing done."""
+        """The most that the gap can gain: everything hot at the arrival, compared with doing nothing."""
         hot = _State(
             at=self._requests[index].at,
             tail=self._prompts.history(index - 1).tokens,
@@ -300,7 +300,7 @@ class _ConversationPlanner:
         return best - nothing
 
     def _chances(self, state: _State, index: int) -> list[tuple[float, int]]:
-        """Moments at which something may be done next: signs, and the near expiry of what was touched last."""
+        """The moments of possible next actions: signs, and the near expiry of the last touched entry."""
         arrival = self._requests[index].at
         begin = max(state.at, state.busy_until)
         found = [(at, number) for at, number in self._by_gap.get(index - 1, ()) if begin < at <= arrival]
@@ -338,7 +338,7 @@ class _ConversationPlanner:
 
 
 def _frontier(labels: Sequence[_Label]) -> list[_Label]:
-    """A way is kept if no other is worth as much and leaves at least as much alive for an hour."""
+    """Keeps a path if no other is worth as much and leaves at least as much alive for an hour."""
     kept: list[_Label] = []
     best = -float("inf")
     for label in sorted(labels, key=lambda label: (-label.state.hour, -label.value)):
@@ -366,6 +366,6 @@ def _read_back(label: _Label, requests: int) -> ConversationPlan:
 
 
 def best_of(values: Mapping[str, Sequence[float]]) -> list[str]:
-    """For each conversation the name of the run with the highest value."""
+    """The name of the run with the highest value, for each conversation."""
     names = list(values)
     return [max(names, key=lambda name: values[name][n]) for n in range(len(values[names[0]]))]

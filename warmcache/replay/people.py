@@ -1,8 +1,8 @@
-"""What no trace of requests holds: when people open a chat, begin to type, and give up. Drawn from a fixed seed.
+"""Simulated people: when they open a chat, begin to type, and give up. No trace records this; a fixed seed draws it.
 
-Typing speed follows measured chat messages (log-normal, median 0.24 s a character, drawn once per conversation);
-abandoned starts fall where people of the same source come back; opening a page is assumed outright. None of these
-numbers is fitted on results, and each is varied by the sweep.
+Typing speed follows measured chat messages (log-normal, median 0.24 s per character, drawn once per conversation);
+abandoned starts are placed where people of the same source come back; opening a page is simply assumed. None of these
+numbers is fitted to results, and the sweep varies each of them.
 """
 
 import math
@@ -21,24 +21,24 @@ BEFORE_FIRST_KEY_SECONDS = 1.0
 OPEN_TO_KEY_SECONDS = 17.0
 OPEN_SIGMA = 0.6
 SENDS_PER_OPEN = 0.35
-"""Assumed: about a third of the visits end with a message; a visit begins with the first message or after 5 min."""
+"""Assumed: about a third of visits end with a message; a visit begins with the first message or after 5 min."""
 
 VISIT_GAP_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """A sign of a send to come; whether one comes is not in it."""
+    """A sign of a possible send; it does not tell whether the send follows."""
 
     at: float
     kind: Sign
     gap: int
-    """The request after which it falls; -1 before the first."""
+    """The request after which it occurs; -1 before the first one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Habits:
-    """How people are drawn. `duration_factor` 0 means that every message takes one second (paste, voice, a click)."""
+    """How people are simulated. With `duration_factor` 0 every message takes one second (paste, voice, a click)."""
 
     seed: int = 1
     abandonment: float = 0.13
@@ -47,7 +47,7 @@ class Habits:
 
 
 class People:
-    """Draws the intents of a trace's conversations, each from its own seed: no policy or order changes them."""
+    """Draws the intents of a trace's conversations, each from its own seed: they do not depend on policy or order."""
 
     def __init__(self, trace: Trace, habits: Habits) -> None:
         self._habits = habits
@@ -60,7 +60,7 @@ class People:
         ] or [30]
 
     def intents(self, conversation: TracedConversation) -> list[Intent]:
-        """In the order of time."""
+        """The intents, ordered by time."""
         draw = random.Random(f"{self._habits.seed}:{conversation.conversation_id}:people")  # noqa: S311 - repeatable
         speed = SECONDS_PER_CHARACTER * math.exp(draw.gauss(0, SPEED_SIGMA))
         found: list[Intent] = []
@@ -89,7 +89,7 @@ class People:
     def _phantoms(
         self, draw: random.Random, conversation: TracedConversation, gap: int, before: float, speed: float
     ) -> list[Intent]:
-        """Starts that were given up, and pages that were opened for nothing."""
+        """Starts that were abandoned, and pages that were opened without a message."""
         found: list[Intent] = []
         for _ in range(_geometric(draw, self._habits.abandonment)):
             at = self._moment(draw, conversation, gap, before)
@@ -105,7 +105,7 @@ class People:
         return found
 
     def _moment(self, draw: random.Random, conversation: TracedConversation, gap: int, before: float) -> float | None:
-        """Where people of this source come back, if that is after the reply and before the next real first key."""
+        """When people of this source come back, if that lies after the reply and before the next real first key."""
         silence = draw.choice(self._gaps)
         if gap < 0:
             return before - silence

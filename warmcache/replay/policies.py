@@ -1,4 +1,4 @@
-"""What a policy may see and do, and the simple ones that everybody tries first."""
+"""The interface of a policy, what it may see and do, and the simple policies that everybody tries first."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ JOIN_BOUND_FACTOR = 3.0
 
 @dataclass(slots=True, kw_only=True)
 class View:
-    """All that is known of one conversation at one moment; nothing of the future, nothing of the trace's later rows.
+    """Everything known of one conversation at one moment; nothing of the future, no later rows of the trace.
 
     Made for every question and never changed; freezing it would take a tenth of the replay's time.
-    `hot_tokens` and `hot_until` follow from the calls made so far, as a store of sightings would have them.
+    `hot_tokens` and `hot_until` follow from the calls made so far, as in a store of sightings.
     """
 
     now: float
     conversation: int
     after: int
-    """Number of the last request; -1 before the first."""
+    """The number of the last request; -1 before the first one."""
     intent: int
-    """Which sign of a send this is; -1 when none is."""
+    """The number of the present sign; -1 if there is none."""
     history_tokens: int
     shared_tokens: int
     hot_tokens: int
@@ -33,17 +33,17 @@ class View:
     touched_at: float
     """Start of the call that last read or wrote this prefix."""
     silent_seconds: float
-    """Since the last request."""
+    """Time since the last request."""
     touches: int
     """Warm-ups since the last request."""
     asks_tool: bool
     gap_is_known: bool
     reply_tokens: int
-    """The end of the history that no request has carried yet."""
+    """The end of the history that no request has contained yet."""
     ttl_seconds: int
-    """Lifetime of the deepest entry."""
+    """TTL of the deepest entry."""
     hour_tokens: int
-    """What is live for an hour after the last touch and still within reach of a look-back."""
+    """Tokens that live for an hour after the last touch and are still within reach of a look-back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,34 +58,34 @@ class Meeting:
 
 
 class Policy(Protocol):
-    """Decides; never touches the engine. A TTL means: warm now with this lifetime. None means: do not."""
+    """Makes decisions; never touches the engine. A TTL means: warm now with this TTL. None means: do not."""
 
     name: str
     wakes: bool
     """Whether it wants to be asked again at nine tenths of an entry's lifetime."""
     hears: frozenset[Sign]
-    """The kinds of signs that it is asked about; without one, none is even played."""
+    """The kinds of signs that it is asked about; without any, no sign is even simulated."""
     looks: bool
-    """Whether it asks what is hot; for one that does not, nothing is looked up."""
+    """Whether it asks what is hot; if not, nothing is looked up."""
 
     def on_intent(self, view: View, kind: Sign) -> int | None:
         """A person opens the chat or types."""
 
     def on_wake(self, view: View) -> int | None:
-        """A live prefix comes near its end, and nobody has come."""
+        """A live prefix nears its expiry, and nobody has come back."""
 
     def request_ttl(self, view: View, new_tokens: int) -> int:
-        """Lifetime to write a real request's new tokens with."""
+        """The TTL for writing a real request's new tokens."""
 
     def shared_ttl(self) -> int:
-        """Lifetime to write the shared layer with."""
+        """The TTL for writing the shared layer."""
 
     def joins(self, meeting: Meeting) -> bool:
         """Whether the send waits for the warm-up."""
 
 
 class Learner(Protocol):
-    """What a learning policy is told, after the fact."""
+    """What a learning policy is told, after each event."""
 
     def saw_call(self, *, uncached_tokens: int, cached_tokens: int, ttft_seconds: float) -> None: ...
 
@@ -141,7 +141,7 @@ class OneHour(Never):
 
 
 class WarmOn(Never):
-    """Warms at every intent of one kind, whatever is warm already: ungated, as first versions are."""
+    """Warms at every intent of one kind, even if the prefix is warm: without gates, like first versions."""
 
     def __init__(self, name: str, kind: Sign) -> None:
         super().__init__()
@@ -153,7 +153,7 @@ class WarmOn(Never):
 
 
 class KeepAlive(Never):
-    """Refreshes a conversation up to so many times after each request."""
+    """Refreshes a conversation up to a fixed number of times after each request."""
 
     wakes = True
 
@@ -167,7 +167,7 @@ class KeepAlive(Never):
 
 
 def fixed_policy(name: str) -> Policy:
-    """By its name on the command line; raises `ValueError` for one that does not exist."""
+    """The policy with this name on the command line; raises `ValueError` for an unknown name."""
     if name.startswith("keepalive-") and name.removeprefix("keepalive-").isdigit():
         return KeepAlive(int(name.removeprefix("keepalive-")))
     makers: dict[str, Callable[[], Policy]] = {

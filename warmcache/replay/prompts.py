@@ -1,7 +1,7 @@
-"""A traced conversation as the prompt cache sees it: positions with cumulative digests, breakpoints where ours are.
+"""Prompts of a recorded conversation for the prompt cache: positions with cumulative digests, our breakpoints.
 
-The digest of a position names all that comes before it, so a prompt shows the engine only its shared position and the
-last ones, as many as a look-back reaches: the older ones cannot be found from any of its breakpoints.
+The digest of a position identifies everything before it, so a prompt passes to the engine only its shared position and
+the last ones, as many as a look-back reaches: none of its breakpoints can find the older ones.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ MESSAGE_END_TOKENS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class TracedPrompt(Prompt):
-    """A prompt whose cumulative digests are known already."""
+    """A prompt whose cumulative digests are already known."""
 
     links: tuple[bytes, ...] = ()
 
@@ -30,7 +30,7 @@ class TracedPrompt(Prompt):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """A place between two blocks. `tokens` from the very start; `number` counts positions from the start."""
+    """A point between two blocks. `tokens` counts from the start; `number` counts positions from the start."""
 
     link: bytes
     tokens: int
@@ -39,7 +39,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
-    """The last positions of one prompt, the shared one first."""
+    """The shared position and the last positions of one prompt."""
 
     positions: tuple[Position, ...]
 
@@ -49,7 +49,7 @@ class Chain:
 
 
 class ConversationPrompts:
-    """All prompts of one conversation for one model: real ones, and the warm-ups that could come after each."""
+    """All prompts of one conversation for one model: the real ones, and the possible warm-ups after each of them."""
 
     def __init__(self, conversation: TracedConversation, facts: ModelFacts, *, shared_link: bytes) -> None:
         self._facts = facts
@@ -59,7 +59,7 @@ class ConversationPrompts:
         self.histories: list[Chain] = []
         """Index n: what a warm-up after request n can cache."""
         self.kept: list[Position] = []
-        """Index n: the last position that request n has in common with the history before it."""
+        """Index n: the last position that request n shares with the history before it."""
         self.opening = Chain(
             positions=(Position(link=shared_link, tokens=max(1, conversation.shared_tokens), number=0),)
         )
@@ -71,7 +71,7 @@ class ConversationPrompts:
         for index, request in enumerate(conversation.requests):
             while len(trail) > 1 and trail[-1].tokens > request.kept_tokens:
                 trail.pop()
-            if trail[-1].tokens >= request.prompt_tokens:  # not even the shared layer is left
+            if trail[-1].tokens >= request.prompt_tokens:  # not even the shared layer remains
                 trail = [_follow(None, f"{name}:{index}:reset", max(1, request.prompt_tokens // 2))]
             self.kept.append(trail[-1])
             trail.append(_follow(trail[-1], f"{name}:{index}:turn", request.prompt_tokens))
@@ -101,7 +101,7 @@ class ConversationPrompts:
         return prompt
 
     def _mark(self, chain: Chain, is_warm_up: bool, ttl_seconds: int, shared_ttl_seconds: int) -> TracedPrompt:
-        """A longer TTL comes first, as the API demands: an hour at the end means an hour for the shared layer."""
+        """The API requires the longer TTL first: an hour at the end means an hour for the shared layer too."""
         last = len(chain.positions) - 1
         marks = {last: ttl_seconds}
         if not is_warm_up:
@@ -120,7 +120,7 @@ class ConversationPrompts:
         )
 
     def _unmarked(self, chain: Chain) -> Iterator[PromptBlock]:
-        """Most blocks are those of the prompt before: they are made once."""
+        """Most blocks are the same as in the previous prompt: they are made only once."""
         before = 0
         for n, position in enumerate(chain.positions):
             key = (position.link, before)

@@ -1,4 +1,4 @@
-"""What is played, and what came of it."""
+"""Scenes to replay, and their outcomes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,15 +11,15 @@ from warmcache.replay.traces import TracedConversation
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
-    """What one conversation cost and how long its person waited."""
+    """What one conversation cost, and how long its person waited."""
 
     dollars: Decimal = Decimal(0)
     """Input of requests and warm-ups; replies cost the same under every policy."""
     warm_up_dollars: Decimal = Decimal(0)
     wasted_dollars: Decimal = Decimal(0)
-    """Of warm-ups that no request read from in time."""
+    """Spent on warm-ups that no request read in time."""
     waits: list[float] = field(default_factory=list)
-    """First-token seconds of each send of a person, from the press, joins included."""
+    """First-token seconds of each send of a person, from the press, including joins."""
     sends: int = 0
     warm_ups: int = 0
     wasted: int = 0
@@ -32,7 +32,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """What does not depend on the policy: conversations, their prompts, the signs their people give."""
+    """Everything that does not depend on the policy: conversations, their prompts, people's signs."""
 
     conversations: Sequence[TracedConversation]
     prompts: Sequence[ConversationPrompts]

@@ -1,6 +1,6 @@
-"""All policies over one source, for one model and latency profile: the rows of the table."""
+"""The study: all policies on one source, for one model and latency profile, as rows of the table."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
@@ -22,11 +22,11 @@ from warmcache.replay.traces import Trace, TracedConversation, read_trace
 BASELINE = "never"
 OURS = "ours"
 INFORMED = "informed"
-"""Ours, on a second pass: it knows how often people come back, and not who does. What the oracle has beyond it is
-foresight; what it has beyond ours is what had to be learned."""
+"""Our policy on a second pass: it knows how often people come back, but not who does. The gap to the oracle is
+foresight; the gap to `ours` is what had to be learned."""
 ORACLE = "oracle"
 MEASURABLE_SECONDS = 60.0
-"""With less than this to be saved in all, by anybody, a comparison of seconds says nothing."""
+"""If all policies together can save less than this, a comparison of seconds is meaningless."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +39,12 @@ class Cell:
     profile: str
     habits: Habits = Habits()
     every: int = 1
-    """Take each so-manieth conversation only."""
+    """Take only every n-th conversation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One policy at one price of a second. Saved seconds and extra dollars are against `never`."""
+    """One policy at one price of a second. Saved seconds and extra dollars are relative to `never`."""
 
     policy: str
     value_of_second_usd: float
@@ -57,28 +57,23 @@ class Row:
     share_of_oracle: float | None
     warm_ups: int
     sends: int
-    """Of a person."""
+    """Sends by a person."""
     wasted_usd: float
     """Spent on warm-ups that no request read."""
     wasted_share: float
-    """The same, of the dollars spent on warm-ups."""
+    """The same as a share of the dollars spent on warm-ups."""
     joins: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """A cell's rows.
-
-    `planned_net_usd` by price of a second: what the oracle's plans promise, an upper bound of every policy. Empty where
-    conversations share a layer: there the plans take each other's requests as given.
-    """
+    """A cell's rows."""
 
     name: str
     cell: Cell
     conversations: int
     requests: int
     rows: tuple[Row, ...]
-    planned_net_usd: Mapping[float, float]
 
     def row(self, policy: str, value: float) -> Row | None:
         """The row of one policy."""
@@ -92,18 +87,18 @@ class Block:
 
 
 _Gains = tuple[list[float], list[float], list[float], list[float]]
-"""Seconds saved and dollars extra: of each conversation, and of each resample."""
+"""Saved seconds and extra dollars: per conversation, and per resample."""
 
 
 @dataclass(slots=True)
 class _Run:
-    """One policy's outcomes; `value` is None where the policy does not depend on the price of a second."""
+    """One policy's outcomes; `value` is None if the policy does not depend on the price of a second."""
 
     policy: str
     value: float | None
     outcomes: list[Outcome]
     gains: _Gains | None = None
-    """Once for all prices."""
+    """Computed once for all prices."""
 
     def worth(self, value: float) -> list[float]:
         return [-float(outcome.dollars) - value * outcome.seconds for outcome in self.outcomes]
@@ -122,10 +117,9 @@ class Study:
         self._policies = policies
         self._values = values
         self._rates = _by_thousands(rates)
-        self._planned: dict[float, list[float]] = {value: [] for value in values}
 
     def run(self) -> Block:
-        """Every policy over every conversation."""
+        """Runs every policy over every conversation."""
         runs = self._runs()
         baseline = next(run for run in runs if run.policy == BASELINE)
         bootstrap = Bootstrap(len(self._trace.conversations), seed=self._cell.habits.seed)
@@ -138,11 +132,6 @@ class Study:
             conversations=len(self._trace.conversations),
             requests=self._trace.requests,
             rows=tuple(row for row in rows if row.policy in self._policies),
-            planned_net_usd={
-                value: sum(promised) - sum(baseline.worth(value))
-                for value, promised in self._planned.items()
-                if promised
-            },
         )
 
     def _runs(self) -> list[_Run]:
@@ -173,14 +162,14 @@ class Study:
         )
 
     def _informed(self, value: float) -> Ours:
-        """Has been through all of it once."""
+        """Our policy after one complete pass."""
         ours = self._ours(value)
         for scene in self._scenes():
             self._play(scene, ours, ours)
         return ours
 
     def _planned_runs(self) -> list[tuple[_Run, int]]:
-        """With a common clock the lifetime of the shared layer is one choice for all: both are tried."""
+        """With a common clock all conversations share one TTL of the shared layer: both TTLs are tried."""
         if ORACLE not in self._policies:
             return []
         lifetimes = (SHORT_TTL_SECONDS, LONG_TTL_SECONDS) if self._trace.has_common_clock else (SHORT_TTL_SECONDS,)
@@ -206,12 +195,10 @@ class Study:
             value_of_second=run.value,
             shared_ttl_seconds=shared_ttl,
         ).policy()
-        if not scene.is_shared:
-            self._planned[run.value].append(plan.promised)
         run.outcomes.extend(self._play(scene, plan))
 
     def _scenes(self) -> Iterator[Scene]:
-        """One where conversations share a clock; else one for each conversation, made when its turn comes."""
+        """One scene if conversations share a clock; otherwise one per conversation, made when it is needed."""
         people = People(self._trace, self._cell.habits)
         groups: Sequence[Sequence[TracedConversation]] = [[one] for one in self._trace.conversations]
         if self._trace.has_common_clock:
@@ -228,7 +215,7 @@ class Study:
             )
 
     def _candidates(self, runs: Sequence[_Run], value: float) -> list[_Run]:
-        """The runs at this price; the oracle is the best of all of them in each conversation."""
+        """The runs at this price; the oracle is the best of them in each conversation."""
         at_price = [run for run in runs if run.value in (None, value)]
         shown = [run for run in at_price if run.policy != ORACLE]
         if ORACLE in self._policies:
@@ -241,12 +228,12 @@ class Study:
 
 @lru_cache(maxsize=2)
 def _read(directory: Path, source: str, system_tokens: int, seed: int) -> Trace:
-    """Cells of one source come one after another."""
+    """Cached, because cells of one source follow each other."""
     return read_trace(directory, source, system_tokens=system_tokens, seed=seed)
 
 
 def _by_thousands(rates: RateSource) -> RateSource:
-    """Asked once per thousand tokens, rounded up: tiers begin above round numbers."""
+    """Looks rates up once per thousand tokens, rounded up: tiers begin above round numbers."""
 
     @lru_cache(maxsize=4096)
     def of_size(model: str, thousands: int) -> Rates | None:

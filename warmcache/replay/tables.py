@@ -14,7 +14,7 @@ HEAD = (
 
 
 def table(blocks: Sequence[Block]) -> Iterator[str]:
-    """Line by line."""
+    """The table, line by line."""
     for block in blocks:
         cell = block.cell
         yield ""
@@ -53,7 +53,7 @@ def _interval(interval: Interval, digits: int) -> str:
 
 
 def verdicts(blocks: Sequence[Block], *, target: float = 0.9) -> Iterator[str]:
-    """One line per block and price: is the target met, and does any policy beat ours on dollars and seconds?"""
+    """One line per block and price: is the target met, and does any policy beat ours on both dollars and seconds?"""
     yield ""
     yield f"Target: ours reaches {target:.0%} of the oracle's net value, and no policy beats it on dollars and seconds."
     for block in blocks:
@@ -83,7 +83,7 @@ def _verdict(block: Block, ours: Row, target: float) -> str:
 
 
 def _missing(block: Block, ours: Row) -> str:
-    """Where the difference to foresight lies: nobody else knows who comes back."""
+    """Where the gap to foresight lies: nobody else knows who comes back."""
     oracle = block.row(ORACLE, ours.value_of_second_usd)
     if oracle is None:
         return ""
@@ -96,7 +96,7 @@ def _missing(block: Block, ours: Row) -> str:
 
 
 def sweep(blocks: Sequence[Block]) -> Iterator[str]:
-    """How far the result depends on what was assumed of people."""
+    """How far the result depends on the assumptions about people."""
     yield ""
     yield "Sweep over what is assumed of people (a sample of the conversations):"
     yield (

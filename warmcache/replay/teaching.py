@@ -1,4 +1,4 @@
-"""What a learning policy is told, and when: each outcome as soon as it would be known, and none before."""
+"""What a learning policy is told, and when: each outcome as soon as it would be known, but not earlier."""
 
 from collections import deque
 
@@ -8,16 +8,16 @@ from warmcache.replay.scenes import Scene
 from warmcache.simulator.engine import Plan
 
 INTENT_HORIZON_SECONDS = 300.0
-"""A send that comes later than this was not announced by the intent."""
+"""A send later than this was not announced by the intent."""
 
 GAP_CHECKPOINTS = (600.0, 1800.0, 5400.0)
-"""When a silence that still goes on is told to those who learn from it."""
+"""After this time, learners are told of a silence that is still going on."""
 
 Seen = tuple[float, Sign]
 
 
 class Teacher:
-    """Follows one scene for one learner. Nobody may learn from the successes alone: silences and drafts count too."""
+    """Follows one scene for one learner. Learning only from successes would mislead: silences and drafts count too."""
 
     def __init__(self, scene: Scene, learner: Learner) -> None:
         self._scene = scene
@@ -41,7 +41,7 @@ class Teacher:
         )
 
     def request(self, at: float, number: int, index: int, *, believed_tokens: int, read_tokens: int) -> None:
-        """Request `index` was sent at `at`; so many tokens were believed live, so many were read."""
+        """Request `index` was sent at `at`; `believed_tokens` were believed live, `read_tokens` were read."""
         request = self._scene.conversations[number].requests[index]
         for seen_at, kind in self._signs[number]:
             lead = at - seen_at
@@ -65,11 +65,11 @@ class Teacher:
             silences.append((at + seconds, number, index))
 
     def silence(self, number: int, at: float) -> None:
-        """Nobody has come until `at`."""
+        """Nobody has come back until `at`."""
         self._tell_gap(number, at, returned=False)
 
     def overdue(self, now: float) -> None:
-        """Signs without a send in time, and silences that go on."""
+        """Reports signs without a send in time, and unfinished silences."""
         while self._unanswered and self._unanswered[0][0] < now:
             _, number, sign = self._unanswered.popleft()
             if sign in self._signs[number]:
@@ -82,7 +82,7 @@ class Teacher:
                     self.silence(number, min(at, self._scene.conversations[number].silent_until))
 
     def close(self) -> None:
-        """The trace ends: what is open stays unanswered."""
+        """The trace ends: what is open stays open."""
         for number, conversation in enumerate(self._scene.conversations):
             self.silence(number, conversation.silent_until)
             for _, kind in self._signs[number]:

@@ -1,4 +1,4 @@
-"""Tables of recorded requests as files: which there are in a folder, and their rows."""
+"""Files with tables of recorded requests: which ones a folder has, and their rows."""
 
 import csv
 import gzip
@@ -22,27 +22,27 @@ COLUMNS = (
     "obs_end_s",
     "flags",
 )
-"""What is read of a table; whatever else it has is left alone."""
+"""The columns that are read; other columns are ignored."""
 
 Row = dict[str, str]
 
 
 class TraceError(Exception):
-    """A table cannot be used; in one sentence, why."""
+    """A table cannot be used; the message says why in one sentence."""
 
 
 class TraceMissing(TraceError):
-    """A table is not where it was looked for."""
+    """A table is not at the expected path."""
 
 
 class TraceUnreadable(TraceError):
-    """A file is no table of requests, or is damaged."""
+    """A file is not a table of requests, or it is damaged."""
 
 
 def tables_in(directory: Path, *, known: Sequence[str]) -> list[str]:
-    """The names of the tables of requests in a folder, without their suffixes: the known ones first.
+    """The names of the tables of requests in a folder, without suffixes: the known ones first.
 
-    A damaged file of a known name is one, so that its reader says what is wrong with it.
+    A damaged file with a known name is included, so that its reader reports the problem.
     """
     paths = list(directory.iterdir()) if directory.is_dir() else []
     names = {name for path in paths if (name := name_of(path)) and (name in known or _is_table(path))}
@@ -55,7 +55,7 @@ def name_of(path: Path) -> str:
 
 
 def path_of(directory: Path, source: str) -> Path:
-    """Where a table is; raises `TraceMissing`."""
+    """The path of a table; raises `TraceMissing`."""
     paths = [directory / f"{source}{suffix}" for suffix in SUFFIXES]
     found = next((path for path in paths if path.is_file()), None)
     if found is None:
@@ -64,7 +64,7 @@ def path_of(directory: Path, source: str) -> Path:
 
 
 def rows_of(path: Path) -> Iterator[Row]:
-    """Row by row; raises `TraceUnreadable`, and inside of `reading` for damaged files, too."""
+    """Row by row; raises `TraceUnreadable`. Use it inside `reading`, which does so for damaged files too."""
     with gzip.open(path, "rt", newline="") if path.suffix == ".gz" else path.open(newline="") as lines:
         reader = csv.DictReader(lines)
         missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
@@ -75,7 +75,7 @@ def rows_of(path: Path) -> Iterator[Row]:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """What goes wrong with a file or its values inside of it is a `TraceUnreadable`."""
+    """Turns errors of a file or of its values into `TraceUnreadable`."""
     try:
         yield
     except (OSError, EOFError, zlib.error, csv.Error, ValueError, TypeError) as error:

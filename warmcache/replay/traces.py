@@ -1,9 +1,9 @@
 """Recorded request timing, read from tables of numbers. The columns are described beside the tables.
 
 Three sources are known: `claude_code` (agent sessions without a common clock), `mooncake_conversation` (one hour of a
-chat service) and `burstgpt_v2_sample` (campus chat). Every table with the same columns is read by what it holds:
+chat service) and `burstgpt_v2_sample` (campus chat). Any other table with the same columns is read by its contents:
 without `t_s` its conversations share no clock; without `shared_prefix_tokens`, as in `burstgpt_v2_sample`, only
-arrivals and message sizes are taken, and its prompts are rebuilt as an append-only chat with a system prompt of a
+arrivals and message sizes are used, and its prompts are rebuilt as an append-only chat with a system prompt of a
 chosen size.
 """
 
@@ -20,19 +20,19 @@ MOONCAKE = "mooncake_conversation"
 SOURCES = (CLAUDE_CODE, BURSTGPT, MOONCAKE)
 
 BLOCK_TOKENS = {CLAUDE_CODE: 64, MOONCAKE: 512}
-"""Granularity at which common prefixes were measured: a shorter remainder is a common prefix too."""
+"""The granularity at which common prefixes were measured: a shorter remainder is a common prefix too."""
 OTHER_BLOCK_TOKENS = 64
-"""The same where it is not known."""
+"""The same if the granularity is unknown."""
 
 SHORT_NAMES = {BURSTGPT: "burstgpt", MOONCAKE: "mooncake"}
 
 SILENCE_AFTER_CAPTURE_SECONDS = 7200.0
-"""Where the end of observation is unknown: refreshes for a person who never comes back must be paid."""
+"""Used if the end of observation is unknown: refreshes for a person who never comes back must be paid for."""
 
 DECODE_TOKENS_PER_SECOND = 60.0
 
 UNKNOWN_MESSAGE_TOKENS = 30
-"""Of a message in a table that tells the size of none."""
+"""The size of a message in a table that records no sizes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,21 +42,21 @@ class TracedRequest:
     at: float
     reply_end: float
     is_person: bool
-    """Whether somebody waits for the first token: a person's own message, not a tool's result or a script."""
+    """Whether someone waits for the first token: true for a person's message, not for a tool's result or a script."""
     asks_tool: bool = False
-    """Its reply ends by asking for a tool: known as soon as the reply is."""
+    """Its reply ends with a tool request: known as soon as the reply is."""
     gap_is_known: bool = True
-    """False where the trace cannot tell who sent the next request: no one learns from that gap."""
+    """False if the trace cannot tell who sent the next request: nothing is learned from that gap."""
     prompt_tokens: int
     output_tokens: int
     kept_tokens: int
-    """How much of the previous prompt and its reply this prompt still starts with."""
+    """How much of the previous prompt and its reply this prompt still begins with."""
     message_tokens: int | None = None
-    """The person's own message, where known."""
+    """The size of the person's own message, if known."""
 
     @property
     def history_tokens(self) -> int:
-        """What the next prompt is expected to start with: all that a warm-up can cache before the message."""
+        """What the next prompt is expected to begin with: everything that a warm-up can cache before the message."""
         return self.prompt_tokens + self.output_tokens
 
 
@@ -66,14 +66,14 @@ class TracedConversation:
     shared_tokens: int
     requests: tuple[TracedRequest, ...]
     silent_until: float
-    """End of observation: nobody came until then."""
+    """End of observation: nobody came back until then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
     name: str
     has_common_clock: bool
-    """Whether all conversations share one clock, and with it the shared layer of the prompt cache."""
+    """Whether all conversations share one clock, and therefore the shared layer of the prompt cache."""
     conversations: tuple[TracedConversation, ...]
 
     @property
@@ -82,14 +82,14 @@ class Trace:
 
 
 def must_be_rebuilt(directory: Path, source: str) -> bool:
-    """Whether a table does not tell what its prompts have in common; raises `TraceError`."""
+    """Whether a table does not record what its prompts have in common; raises `TraceError`."""
     path = path_of(directory, source)
     with reading(path):
         return not any(row["shared_prefix_tokens"] for row in rows_of(path))
 
 
 def read_trace(directory: Path, source: str, *, system_tokens: int = 0, seed: int = 1) -> Trace:
-    """One table. `system_tokens` is the system prompt of one that must be rebuilt; raises `TraceError`."""
+    """Reads one table. `system_tokens`: size of the system prompt if the table must be rebuilt. Raises `TraceError`."""
     path = path_of(directory, source)
     with reading(path):
         grouped = _by_conversation(path)
@@ -153,7 +153,7 @@ def _request(row: Row, following: str, start: float, kept: int) -> TracedRequest
 
 
 def _kept(row: Row, before: TracedRequest | None, block_tokens: int, shared: int) -> int:
-    """Of the previous prompt and its reply. A reply that the next prompt has no room for was left out or cut."""
+    """The kept part of the previous prompt and its reply. A reply that does not fit was omitted or cut."""
     if before is None:
         return shared
     common = int(row["shared_prefix_tokens"] or 0)

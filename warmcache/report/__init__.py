@@ -1,4 +1,4 @@
-"""What warming cost and what it bought: read from the ledger, computed, written as text and as JSON.
+"""What warming cost and what it gained: read from the ledger, computed, written as text and as JSON.
 
 rows      plain values of the ledger's rows, synchronous
 figures   pure: rows in, a `Report` out

@@ -1,9 +1,9 @@
-"""From the ledger's rows to what an operator wants to know. Pure.
+"""From the ledger's rows to an operator's figures. Pure.
 
-What warming buys is told by the hold-out alone: of the visits for which the policy said warm, a lot has left some
-cold. All that were to be warmed count as treated, whether or not the warm-up came in time (intention to treat), and
-the difference of the means is what the decision to warm was worth. A held-out visit may still read a shared layer that
-others have warmed: what is measured is one visit's warming on top of everybody else's.
+Only the hold-out shows what warming gains: of the visits for which the policy said warm, a random part was left cold.
+All visits that were to be warmed count as treated, whether or not the warm-up came in time (intention to treat), and
+the difference of the means is the value of the decision to warm. A held-out visit may still read a shared layer that
+others have warmed: we measure one visit's warming on top of everyone else's.
 """
 
 from collections import Counter, defaultdict
@@ -22,11 +22,11 @@ T = TypeVar("T")
 Key = tuple[str, ...]
 
 ENOUGH = 30
-"""Of each kind, before a comparison is called one."""
+"""The minimum number in each arm for a comparison."""
 
 READ = (Outcome.HIT, Outcome.JOINED)
 CAME = (*MET, Outcome.EVICTED, Outcome.DIVERGED)
-"""Outcomes that say that a request came, whether or not it found what was warmed."""
+"""Outcomes that prove that a request came, whether or not it found what was warmed."""
 
 NOT_SENT = (Outcome.FAILED, Outcome.CANCELLED, Outcome.PENDING)
 
@@ -51,7 +51,7 @@ class WarmUpRow:
     started_at: datetime
     cost_usd: Decimal | None
     send_chance: float | None
-    """As the policy believed it."""
+    """As the policy believed."""
     lines: tuple[LineRow, ...]
 
 
@@ -70,7 +70,7 @@ class RequestRow:
     input_usd: Decimal | None
     """Without the output, which warming does not change."""
     saved_seconds: float | None
-    """As the policy believed it."""
+    """As the policy believed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,7 @@ class SkipRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """All rows of a period. `lost_writes`: rows that could not be written, so that no figure knows of them."""
+    """All rows of a period. `lost_writes`: rows that could not be written, so no figure includes them."""
 
     since: datetime
     until: datetime
@@ -105,13 +105,13 @@ class Spending:
     warm_ups: int
     cost_usd: Decimal
     unpriced: int
-    """Warm-ups of models without a known price: not in the cost."""
+    """Warm-ups of models without a known price: not included in the cost."""
     outcomes: dict[str, int]
     wasted_usd: Decimal
     wasted_share: float | None
     written_tokens: int
     credited_tokens: int
-    """Of those written: really read by a real request."""
+    """Written tokens that a real request really read."""
     replies: int
     """Real replies of that upstream, label and model."""
     warm_ups_per_reply: float | None
@@ -119,7 +119,7 @@ class Spending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """From the press to the first text, as measured on the server, by what the reply found."""
+    """From pressing send to the first text, as measured on the server, by what the reply found."""
 
     upstream: str
     label: str
@@ -131,7 +131,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
-    """Treated against held out, for visits of one upstream at whose first `intent` the policy said warm."""
+    """Treated against held out, for visits of one upstream where the policy first said warm at `intent`."""
 
     upstream: str
     intent: str
@@ -139,17 +139,17 @@ class Experiment:
     held_out: int
     is_enough: bool
     saved_seconds: Interval | None
-    """Per reply; positive where warming made it faster."""
+    """Per reply; positive if warming made it faster."""
     extra_usd: Interval | None
-    """Per reply; the warm-ups of visits that ended without one are in it."""
+    """Per reply; includes the warm-ups of visits that ended without one."""
     usd_per_saved_second: Interval | None
     predicted_saved_seconds: float | None
-    """Mean of what the policy believed."""
+    """The mean of what the policy believed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """How often a warm-up was followed by a request, believed and seen."""
+    """How often a request followed a warm-up: forecast and observed."""
 
     upstream: str
     intent: str
@@ -266,7 +266,7 @@ def _experiment(key: Key, rows: Sequence[RequestRow], warm_ups: Sequence[WarmUpR
 
 
 def _extra_usd(treated: Sequence[RequestRow], held_out: Sequence[RequestRow], warming_usd: float) -> Interval | None:
-    """What the replies' own bills differ by, and the warm-ups shared out among the treated replies."""
+    """The difference of the replies' own bills, plus the warm-ups' cost divided among the treated replies."""
     bills = [[float(row.input_usd) for row in rows if row.input_usd is not None] for rows in (treated, held_out)]
     difference = difference_of_means(*bills)
     if difference is None:
@@ -276,8 +276,8 @@ def _extra_usd(treated: Sequence[RequestRow], held_out: Sequence[RequestRow], wa
 
 
 def _forecasts(warm_ups: Sequence[WarmUpRow]) -> list[Forecast]:
-    """Told by the deepest layer: a shared one is read by requests of other people. What a person asked for, or another
-    plan weighed, was not sent for the chance that its row has."""
+    """Decided by the deepest layer: requests of other people read a shared one. Manual warm-ups and those weighed by
+    another plan are left out: they were not sent because of the chance in their row."""
     weighed = [row for row in warm_ups if row.send_chance is not None and row.intent not in WEIGHED_ELSEWHERE]
     settled = [row for row in weighed if row.lines]
     settled = [row for row in settled if row.lines[-1].outcome not in NOT_SENT]
@@ -298,7 +298,7 @@ def _forecasts(warm_ups: Sequence[WarmUpRow]) -> list[Forecast]:
 
 
 def _skips(skips: Iterable[SkipRow]) -> list[SkipRow]:
-    """Added up over the minutes; the most frequent first."""
+    """Summed over the minutes; the most frequent first."""
     counts: Counter[Key] = Counter()
     for row in skips:
         counts[row.label, row.intent, row.reason] += row.count

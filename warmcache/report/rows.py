@@ -1,4 +1,4 @@
-"""The ledger's rows of a period, as plain values. Settles first what time has ended. Synchronous."""
+"""The ledger's rows of a period, as plain values. Settles expired lines first. Synchronous."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ CHUNK = 2000
 
 
 def read_evidence(*, now: float, period_seconds: float, label: str | None = None) -> Evidence:
-    """All that the ledger knows of the last `period_seconds`, of one label or of all. `now`: epoch seconds."""
+    """Everything in the ledger for the last `period_seconds`, for one label or for all. `now`: epoch seconds."""
     records.sweep(now)
     until = at(now)
     since = until - timedelta(seconds=period_seconds)
@@ -53,7 +53,7 @@ def _lines(since: datetime, label: str | None) -> dict[UUID, list[LineRow]]:
 
 
 def _requests(since: datetime, label: str | None) -> Iterator[RequestRow]:
-    """Replies only: a title or a tool round is not what a person waits for."""
+    """Replies only: a person does not wait for a title or a tool round."""
     columns = ("upstream", "label", "model", "warmth", "ttft_ms", "arm", "intent", "started_at", "numbers")
     billed = ("cost_usd", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
     replies = UsageRecord.objects.filter(started_at__gte=since, purpose=UsageRecord.Purpose.REPLY)
@@ -65,7 +65,7 @@ def _requests(since: datetime, label: str | None) -> Iterator[RequestRow]:
 
 
 def _input_usd(model: str, bill: dict[str, Any]) -> Decimal | None:
-    """The bill without its output, by the price of output as it is known now; None where there is none."""
+    """The bill without its output, by the price of output as known now; None if there is none."""
     rates = rates_for(model, sum(bill[name] for name in ("input_tokens", "cache_read_tokens", "cache_write_tokens")))
     if bill["cost_usd"] is None or rates is None:
         return None

@@ -1,4 +1,4 @@
-"""The report for people to read, line by line, and the same figures as JSON values."""
+"""The report as text for people, line by line, and the same figures as JSON values."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -27,7 +27,7 @@ def lines(report: Report) -> Iterator[str]:
 
 
 def as_json(report: Report) -> dict[str, Any]:
-    """All figures unrounded; money as decimal strings, times in ISO 8601."""
+    """All figures, unrounded; money as decimal strings, times in ISO 8601."""
     found: dict[str, Any] = _plain({**asdict(report), "enough": ENOUGH})
     return found
 
@@ -81,8 +81,8 @@ def _waits(rows: Sequence[Wait]) -> Iterator[str]:
     yield f"  {'label':<20}{'model':<22}{'upstream':<11}{'found it':<10}{'n':>7}  median, 95 %"
     for row in rows:
         median = NOT_ENOUGH if row.median_ms is None else _interval(row.median_ms, 0, " ms")
-        place = f"{row.label or '-':<20}{row.model:<22}{_upstream(row.upstream):<11}"
-        yield f"  {place}{row.warmth:<10}{row.count:>7,}  {median}"
+        group = f"{row.label or '-':<20}{row.model:<22}{_upstream(row.upstream):<11}"
+        yield f"  {group}{row.warmth:<10}{row.count:>7,}  {median}"
 
 
 def _experiments(rows: Sequence[Experiment]) -> Iterator[str]:

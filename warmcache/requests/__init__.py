@@ -1,1 +1,1 @@
-"""Real requests, from the prompt to the last event: their tries, their waits for one another, their end."""
+"""Real requests, from the prompt to the last event: their attempts, their waits for one another, their end."""

@@ -1,5 +1,5 @@
-"""How a real request goes to the provider: behind a call in flight, past it, or ahead of all others as the one that
-writes. One look at the store tells what to expect, whether to wait and what to lead."""
+"""How a real request goes to the provider: it joins a call in flight, passes it, or leads and writes for the others.
+One look-up in the store tells what to expect, whether to wait and what to lead."""
 
 import contextlib
 from collections.abc import Mapping
@@ -15,17 +15,17 @@ from warmcache.requests.lead import RequestLead
 from warmcache.runtime.state import Runtime
 
 FRESH_SECONDS = 0.5
-"""A look that is no older serves for the next question too."""
+"""A look-up that is at most this old is used for the next question too."""
 
 
 class Approach:
-    """Of one request."""
+    """The approach of one request."""
 
     def __init__(self, runtime: Runtime, prefix: Prefix, *, label: str, request_id: UUID) -> None:
         self.joined: Flight | None = None
-        """What it waited for, and then found in the cache."""
+        """The call that it waited for; afterwards the entry was in the cache."""
         self.raced: Flight | None = None
-        """What it went past, or did not wait for to the end."""
+        """The call that it passed, or whose end it did not wait for."""
         self.waited_seconds = 0.0
         self._runtime = runtime
         self._prefix = prefix
@@ -36,7 +36,7 @@ class Approach:
 
     @property
     def sightings(self) -> Mapping[str, Sighting]:
-        """Of the last look."""
+        """The result of the last look-up."""
         return self._sightings
 
     async def expected_warmth(self) -> RequestWarmth:
@@ -52,8 +52,8 @@ class Approach:
         return RequestWarmth.HIT if is_live else RequestWarmth.COLD
 
     async def prepare(self) -> None:
-        """Waits for whoever writes this prefix right now, if that is better than going, once and never for long; leads
-        where nobody does."""
+        """Waits for the call that writes this prefix now, if that is better than going: once, and never for long. Leads
+        if there is no such call."""
         called_at = self._runtime.clock.now()
         flight = await self._flight_or_lead()
         if flight is None:
@@ -75,14 +75,14 @@ class Approach:
         await self._lead.take(self._sightings)
 
     async def give_back(self) -> None:
-        """What it leads: at the first event, at a failure, at the end."""
+        """Releases what it leads: at the first event, on failure, at the end."""
         await self._lead.give_back()
 
     async def _flight_or_lead(self) -> Flight | None:
         await self._look()
         flight = self._flight()
         if flight is None and not await self._lead.take(self._sightings):
-            # Somebody was quicker since that look.
+            # Another request was faster since that look-up.
             await self._look_again()
             flight = self._flight()
         return flight

@@ -16,14 +16,14 @@ from warmcache.runtime.state import Runtime
 logger = logging.getLogger(__name__)
 
 RECORD_PATIENCE_SECONDS = 5.0
-"""How long the end of a reply may wait for its row; a database that hangs must not hold the person up."""
+"""How long the end of a reply may wait for its row; a database that hangs must not delay the person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """How a real request ended. `usage` is None where the provider never began to answer.
+    """How a real request ended. `usage` is None if the provider never began to answer.
 
-    `ttft_ms` runs from the call of `stream_response` to the first visible text, a join included.
+    `ttft_ms` runs from the call of `stream_response` to the first visible text, including a join.
     """
 
     status: str
@@ -33,11 +33,11 @@ class Result:
     ttft_ms: int | None
     settlement: Settlement
     prefix: Prefix
-    """What of the request can be cached, without its content."""
+    """The cacheable part of the request, without its content."""
     started_at: float
-    """When the call went to the provider, epoch seconds; 0 where none did."""
+    """When the call went to the provider, epoch seconds; 0 if there was none."""
     ending_was_run: bool = False
-    """Whether what the host's `ending` has written is committed. Where not, the host does it itself."""
+    """Whether the writes of the host's `ending` are committed. If not, the host runs it itself."""
 
 
 Ending = Callable[[Result], None]
@@ -45,8 +45,8 @@ Ending = Callable[[Result], None]
 
 
 async def end_request(runtime: Runtime, facts: RequestFacts, unsettled: Result, ending: Ending | None) -> Result:
-    """Writes what there is to write of a request whose call was made. A ledger that cannot be written must not cost the
-    person the reply: then nothing is settled yet, and `ending` is left to the host."""
+    """Writes the ledger's part of a request whose call was made. A ledger that cannot be written must not cost the
+    person the reply: then nothing is settled yet, and the host runs `ending` itself."""
     write = _EndWrite(facts, unsettled, ending)
     try:
         async with asyncio.timeout(RECORD_PATIENCE_SECONDS):
@@ -64,7 +64,7 @@ async def end_request(runtime: Runtime, facts: RequestFacts, unsettled: Result, 
 
 
 class _EndWrite:
-    """The write, which the ledger may try again much later, when nobody waits for it any more."""
+    """The write, which the ledger may retry much later, when no caller waits for it any more."""
 
     def __init__(self, facts: RequestFacts, unsettled: Result, ending: Ending | None) -> None:
         self.ending_was_run = False
@@ -92,13 +92,13 @@ class _EndWrite:
         try:
             ending(replace(self._unsettled, settlement=settlement))
         except DATABASE_FAILURES:
-            raise  # tried again, with all that stands in this transaction
+            raise  # retried, with the whole transaction
         except Exception as error:
             raise _EndingFailed(error) from error
 
 
 class _EndingFailed(Exception):
-    """The host's own fault: it must not cost the row."""
+    """The host's own error: it must not cost us the row."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))

@@ -1,4 +1,4 @@
-"""How long a real request waits at most for whoever writes its prefix right now. The rule: `core/worth.py`."""
+"""How long a real request waits at most for the call that writes its prefix now. The rule: `core/worth.py`."""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -11,8 +11,8 @@ from warmcache.runtime.state import Runtime
 
 
 def wait_bound_seconds(runtime: Runtime, prefix: Prefix, flight: Flight, *, label: str) -> float | None:
-    """None: going at once is better. A real request's call is never too young: many at once would each pay for a
-    write."""
+    """None means: going at once is better. The call of a real request is never too young to join: otherwise many
+    concurrent requests would each pay for a write."""
     prefill = runtime.learning.forecasts(label).prefill(prefix.model)
     if flight.warm_up_id is None:
         oldest = runtime.clock.now() - prefill.round_trip_seconds

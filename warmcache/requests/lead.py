@@ -1,7 +1,7 @@
-"""Real requests as leaders: of many that need the same cold layer at once, one writes it and the others read it.
+"""Real requests as leaders (single-flight): of many that need the same cold layer, one writes and the others read.
 
-Without, a deploy or a lesson that begins at nine costs one write per person. A request holds the leases of what it is
-about to write from its call until the provider begins to answer, for from then on the entries can be read.
+Without this, a deploy or a lesson that begins at nine costs one write per person. A request holds the leases of what
+it will write from its call until the provider begins to answer: from then on the entries can be read.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from warmcache.runtime.state import Runtime
 
 
 class RequestLead:
-    """The leases of one real request. It holds none while it waits, so nobody ever waits in a circle."""
+    """The leases of one real request. It holds none while it waits, so requests cannot deadlock."""
 
     def __init__(self, runtime: Runtime, prefix: Prefix, request_id: UUID) -> None:
         self._runtime = runtime
@@ -25,10 +25,10 @@ class RequestLead:
         self._held: list[str] = []
 
     async def take(self, sightings: Mapping[str, Sighting]) -> bool:
-        """Claims the cold layers that nobody writes yet; no command where there is none.
+        """Claims the cold layers that no call writes yet; sends no command if there is none.
 
-        False: another one was quicker with the first of them, and may be worth a wait. The store being down is no
-        reason to wait for anybody.
+        False: another request claimed the first of them before us, and may be worth a wait. A store that is down is no
+        reason to wait.
         """
         try:
             for number, prefix_hash in enumerate(self._free_cold_layers(sightings)):
@@ -42,13 +42,13 @@ class RequestLead:
         return True
 
     async def give_back(self) -> None:
-        """At the first event, at a failure, at the end: all but the first time have no effect."""
+        """Called at the first event, on failure and at the end; only the first call has an effect."""
         held, self._held = self._held, []
         await self._runtime.leases.give_back(held, owner=self._owner)
 
     def _free_cold_layers(self, sightings: Mapping[str, Sighting]) -> list[str]:
-        """Shallowest first. The person's own text is needed by nobody else, and a little more than what is already in
-        the cache is not worth anybody's wait."""
+        """Shallowest first. Nobody else needs the person's own text, and a small addition to what is already in the
+        cache is not worth a wait."""
         minimum = facts_for(self._prefix.model).min_prefix_tokens
         free = []
         for layer in believed_warmth(self._prefix, sightings, self._runtime.clock.now()):

@@ -1,4 +1,4 @@
-"""What the provider has said to one real request, over all its tries: what it found, was billed, and how fast."""
+"""What the provider reported for one real request, over all attempts: what it found, was billed, and how fast."""
 
 from dataclasses import replace
 
@@ -8,18 +8,18 @@ from warmcache.core.usage import Usage
 
 
 class Measurement:
-    """Filled as the events come. A try that fails is followed by `begin_again`."""
+    """Filled as the events arrive. After a failed attempt `begin_again` is called."""
 
     def __init__(self, model: str) -> None:
         self.began: StreamBegan | None = None
-        """Of this try."""
+        """The start of the current attempt."""
         self.found: Usage | None = None
-        """What the first answer said: what was in the cache when the request came."""
+        """What the first answer reported: what was in the cache when the request came."""
         self.ended: StreamEnded | None = None
         self.has_blocks = False
-        """Something was shown."""
+        """Whether something was shown."""
         self.ttft_ms: int | None = None
-        """To the first visible text, a join included."""
+        """Time to the first visible text, including a join."""
         self._model = model
         self._spent: Usage | None = None
         self._output_characters = 0
@@ -27,12 +27,12 @@ class Measurement:
 
     @property
     def usage(self) -> Usage | None:
-        """As billed, over all tries; of a reply that broke off the provider never tells the output: it is estimated."""
+        """As billed, over all attempts; the provider never reports the output of a broken reply, so it is estimated."""
         now = self._usage_of_this_try()
         return self._spent + now if self._spent and now else self._spent or now
 
     def begin(self, event: StreamBegan) -> bool:
-        """Whether this is the first answer."""
+        """Records a start; returns whether this is the first answer."""
         is_first = self.found is None
         self.began = event
         self.found = self.found or event.usage
@@ -48,7 +48,7 @@ class Measurement:
             self.ttft_ms = since_call_ms
 
     def take_first_token(self) -> Usage | None:
-        """At the first token of a try what it had to read, which took until now; later None."""
+        """At the first token of an attempt: what it had to read, which took until now; afterwards None."""
         if self._is_timed or self.began is None:
             return None
         self._is_timed = True

@@ -1,4 +1,4 @@
-"""When a real request that has failed is sent again. Only before the first block: the person would read it twice."""
+"""When to retry a failed real request. Only before the first block: otherwise the person would read it twice."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ MAX_BACKOFF_SECONDS = 8.0
 def pause_before_retry(
     error: UpstreamError, *, tries_done: int, config: Config, jitter: Callable[[], float]
 ) -> float | None:
-    """Seconds until the next try; None where there is none. `jitter` gives 0 to 1."""
+    """Seconds until the next attempt; None if there is none. `jitter` returns 0 to 1."""
     is_transient = isinstance(error, UpstreamUnavailable | StreamBroken)
     if tries_done >= config.max_tries or not is_transient:
         return None

@@ -37,8 +37,8 @@ class ResponseStream:
             async for event in response: ...
         response.result
 
-    Leaving the context closes the upstream connection at once, then writes the ledger, however it is left. An
-    `UpstreamError` ends the iteration; what was yielded before it stays valid.
+    Leaving the context, in whatever way, closes the upstream connection at once, then writes the ledger. An
+    `UpstreamError` ends the iteration; events yielded before it stay valid.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class ResponseStream:
 
     async def expected_warmth(self) -> RequestWarmth:
         """What this request will probably find, known before the call: `hit`, `joined`, `raced`, `cold`, `held_out`.
-        The iteration that follows goes by the same look at the store."""
+        The iteration that follows uses the same look-up in the store."""
         self._meet_visit()
         if self._visit is not None and self._visit.arm == Arm.HELD_OUT:
             return RequestWarmth.HELD_OUT
@@ -119,7 +119,7 @@ class ResponseStream:
         return pause_before_retry(error, tries_done=tries_done, config=self._runtime.config, jitter=self._jitter)
 
     def _meet_visit(self) -> None:
-        """A reply is asked for by the send that the signs of its visit were about; a tool round by a program."""
+        """A reply ends its visit: it is the send that the visit's signs announced. A program sends a tool round."""
         if self._visit_ended_at is None and self._purpose == "reply":
             now = self._visit_ended_at = self._runtime.clock.now()
             keys = visit_keys_before(self._request.prefix)
@@ -148,9 +148,9 @@ class ResponseStream:
                     await self._note_answer(event, earlier, started_at)
                 case BlockBegan():
                     if event.kind == "thinking":
-                        # What is thought may never be shown, and is no part of reading the prompt.
+                        # Thinking may never be shown, and its time is not part of reading the prompt.
                         self._teach_speed(started_at)
-                    # Until something is in it, the next try may begin it again.
+                    # Held until it has content: until then the next attempt may begin it again.
                     held = event
                     continue
                 case StreamEnded():
@@ -159,11 +159,11 @@ class ResponseStream:
 
     @property
     def _comparable(self) -> Origin:
-        """Only a reply follows what was warmed and sent in its place; a title has a prompt of its own."""
+        """The origin to compare with: only a reply follows what was warmed in its place; a title has its own prompt."""
         return self._origin if self._purpose == "reply" else replace(self._origin, place="")
 
     async def _note_answer(self, event: StreamBegan, earlier: EarlierAnswer | None, started_at: float) -> None:
-        """The first answer tells what was in the cache when the request came; each, what is there now."""
+        """The first answer tells what was in the cache when the request came; each answer tells what is there now."""
         prefix = self._request.prefix
         if self._heard.begin(event):
             self._miss_reason = earlier.tells_by(event.miss_reason, prefix) if earlier else ""
@@ -183,7 +183,7 @@ class ResponseStream:
         )
 
     def _teach_speed(self, started_at: float) -> None:
-        """At the first token of a try, and no more."""
+        """Only at the first token of an attempt."""
         read = self._heard.take_first_token()
         if read is not None and self._runtime.provider.capabilities.reports_cache_writes:
             seconds = self._runtime.clock.now() - started_at
@@ -220,7 +220,7 @@ class ResponseStream:
             request_id=heard.began.request_id if heard.began else getattr(error, "request_id", ""),
             found=heard.found,
             usage=heard.usage,
-            # Each try has its own price: together they would fall into the tier of larger prompts.
+            # Each attempt has its own price: their sum would fall into the tier of larger prompts.
             rates=self._runtime.rates(self._request.prefix.model, heard.found.total_input_tokens)
             if heard.found
             else None,
@@ -242,7 +242,7 @@ class ResponseStream:
         return {"arm": visit.arm, "intent": visit.intent, "lead_ms": lead_ms, "numbers": visit.numbers}
 
     async def _tell_guards(self) -> None:
-        """A request that the provider has answered earns its subject a credit and shows which warm-ups were read."""
+        """A request that the provider answered earns its subject a credit and shows which warm-ups were read."""
         if self._heard.found is not None:
             await self._runtime.guards.note_request(
                 self._request.prefix,
@@ -253,7 +253,7 @@ class ResponseStream:
             )
 
     def _since_ms(self, moment: float) -> int:
-        # A wall clock may be set back, and no column holds less than nothing.
+        # A wall clock may be set back, and no column accepts negative values.
         return max(0, round((self._runtime.clock.now() - moment) * 1000))
 
 

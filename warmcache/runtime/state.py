@@ -1,4 +1,4 @@
-"""What one event loop owns, from its first call to its close."""
+"""The state of one event loop, from its first call to its close."""
 
 import asyncio
 import logging
@@ -32,7 +32,7 @@ CLOSE_PATIENCE_SECONDS = 5.0
 
 @dataclass(slots=True, kw_only=True)
 class Runtime:
-    """Owned by one event loop."""
+    """Everything that one event loop owns."""
 
     config: Config
     provider: Provider
@@ -43,13 +43,13 @@ class Runtime:
     policy: PolicyWatch
     learning: Learning
     random: Callable[[], float] = random.random
-    """0 to 1: draws the visits that are held out."""
+    """Returns 0 to 1: draws the visits that are held out."""
     guards: Guards = field(init=False)
     visits: Visits = field(init=False)
     leases: LeaseKeeper = field(init=False)
     answers: Answers = field(default_factory=Answers)
     tasks: TaskOwner = field(default_factory=lambda: TaskOwner("warmcache"))
-    """Warm-ups."""
+    """Owns the warm-ups."""
     timers: Timers = field(init=False)
     """Decisions that are due later."""
     warming_paused_until: float = 0.0
@@ -57,7 +57,7 @@ class Runtime:
     warm_up_slots: asyncio.Semaphore = field(init=False)
     _housekeepers: TaskOwner = field(default_factory=lambda: TaskOwner("warmcache"))
     _starters: TaskOwner = field(default_factory=lambda: TaskOwner("warmcache"))
-    """Those who begin warm-ups by themselves."""
+    """Owns the tasks that start warm-ups on their own."""
 
     def __post_init__(self) -> None:
         self.warm_up_slots = asyncio.Semaphore(self.config.max_concurrent_warm_ups)
@@ -67,7 +67,7 @@ class Runtime:
         self.timers = Timers(clock=self.clock, tasks=self.tasks)
 
     def build(self, prompt: AnyPrompt, turn: Sequence[Json] | None, *, label: str) -> Request:
-        """The request for `prompt` and the person's `turn`, or the warm-up (None), with every open lifetime chosen."""
+        """The request for `prompt` and the person's `turn`, or the warm-up (None), with a concrete TTL for `auto`."""
         key = self.config.prefix_key
         prepared = prompt if isinstance(prompt, PreparedPrompt) else prepare(prompt, key)
         if prepared.key != key:
@@ -77,7 +77,7 @@ class Runtime:
         return build(replace(prepared, settings=settings), turn)
 
     async def warmth_of(self, prefix: Prefix) -> Warmth:
-        """What is believed of it right now, without deciding anything."""
+        """The believed warmth of `prefix` now, without a decision."""
         limits, capabilities = self.policy.current.limits, self.provider.capabilities
         return await beliefs.warmth_of(prefix, self.store, clock=self.clock, limits=limits, capabilities=capabilities)
 
@@ -91,7 +91,7 @@ class Runtime:
             self._starters.spawn(companion(self), name=companion.__name__)
 
     async def close(self, *, patience_seconds: float | None = None) -> None:
-        """Ends what is in flight, flushes the ledger within `patience_seconds` (5 by default), closes connections."""
+        """Ends work in flight, flushes the ledger within `patience_seconds` (5 by default), closes connections."""
         if patience_seconds is None:
             patience_seconds = CLOSE_PATIENCE_SECONDS
         await self._starters.close()
@@ -111,7 +111,7 @@ class Runtime:
             await self.provider.aclose()
 
     async def _keep_house(self) -> None:
-        await self.ledger.flush()  # the last process may have left rows that nobody came for
+        await self.ledger.flush()  # the last process may have left rows that no request used
         while True:
             await self._do(self._learn)
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
@@ -119,7 +119,7 @@ class Runtime:
             await self._do(self.ledger.flush)
 
     async def _do(self, chore: Callable[[], Coroutine[Any, Any, object]]) -> None:
-        """What goes wrong in one must not end the others: rows would wait for ever."""
+        """Runs one chore. An error in it must not end the others: rows would stay open for ever."""
         try:
             await chore()
         except Exception:
@@ -135,6 +135,6 @@ _companions: list[Callable[[Runtime], Coroutine[Any, Any, None]]] = []
 
 
 def accompany(companion: Callable[[Runtime], Coroutine[Any, Any, None]]) -> None:
-    """Runs it as a task of every runtime that starts from now on, until that one is closed."""
+    """Runs `companion` as a task of every runtime that starts from now on, until that runtime is closed."""
     if companion not in _companions:
         _companions.append(companion)

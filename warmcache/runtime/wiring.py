@@ -1,4 +1,4 @@
-"""What the services share on one event loop: configuration, provider, store, ledger. Built on first use."""
+"""The wiring of one event loop's runtime: configuration, provider, store, ledger. Built on first use."""
 
 import asyncio
 import os
@@ -43,7 +43,7 @@ def build_runtime(
     store: WarmthStore | None = None,
     clock: Clock | None = None,
 ) -> Runtime:
-    """A runtime with the given parts; the others as the configuration names them."""
+    """A runtime with the given parts; the configuration names the others."""
     clock = clock or SystemClock()
     return Runtime(
         config=config,
@@ -64,7 +64,7 @@ def build_store(config: Config, *, clock: Clock) -> WarmthStore:
 
 
 def install_runtime(runtime: Runtime) -> None:
-    """Makes it the running loop's, for tests and for hosts that build their own. The loop must have none yet."""
+    """Makes it the running loop's runtime, for tests and hosts that build their own. The loop must have none yet."""
     loop = asyncio.get_running_loop()
     if loop in _by_loop:
         raise RuntimeError("This event loop has a runtime already; `await close_runtime()` first.")
@@ -73,17 +73,17 @@ def install_runtime(runtime: Runtime) -> None:
 
 
 _home: tuple[int, asyncio.AbstractEventLoop] | None = None
-"""With the process it is of: a fork leaves the loop behind."""
+"""Stored with its process: a fork does not inherit the loop."""
 
 
 def adopt_loop() -> None:
-    """Says that the running loop lives as long as this process, as a server's does: see `home_loop`."""
+    """Declares that the running loop lives as long as this process, as a server's does: see `home_loop`."""
     global _home
     _home = (os.getpid(), asyncio.get_running_loop())
 
 
 def home_loop() -> asyncio.AbstractEventLoop | None:
-    """Where synchronous code of this process finds its runtime; None where no loop was adopted."""
+    """The loop on which this process's synchronous code finds its runtime; None if no loop was adopted."""
     if _home is None or _home[0] != os.getpid() or not _home[1].is_running():
         return None
     return _home[1]
@@ -97,7 +97,7 @@ async def close_runtime(*, patience_seconds: float | None = None) -> None:
 
 
 def import_provider_soon() -> None:
-    """The SDK takes most of a second to import: not at the cost of the first person's first reply."""
+    """Imports the SDK early: it takes most of a second, which the first person's first reply should not pay."""
     threading.Thread(
         target=import_module, args=("warmcache.upstream.anthropic",), name="import of the SDK", daemon=True
     ).start()

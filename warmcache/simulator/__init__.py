@@ -1,1 +1,1 @@
-"""A faithful local Messages API with a prompt cache: pure engine, HTTP on top. Imports nothing itself."""
+"""A faithful local Messages API with a prompt cache: a pure engine, with HTTP on top. Imports nothing itself."""

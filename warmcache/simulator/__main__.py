@@ -1,4 +1,4 @@
-"""`python -m warmcache.simulator`: the simulated Messages API as a process of its own.
+"""`python -m warmcache.simulator`: the simulated Messages API as a separate process.
 
 Prints one line, `READY http://HOST:PORT`, once it listens. Nothing here imports Django.
 """
@@ -10,15 +10,15 @@ from typing import NoReturn
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence."""
+    """Reports errors in one sentence."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{message[:1].upper()}{message[1:]} (see --help).\n")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse the flags and serve. Returns the exit code."""
-    # Until the event loop takes over, an interrupt ends us without a traceback, imports included.
+    """Parses the flags and serves. Returns the exit code."""
+    # Until the event loop takes over, an interrupt ends us without a traceback, even during imports.
     signal.signal(signal.SIGINT, lambda number, frame: sys.exit(0))
     from warmcache.simulator.options import add_arguments  # after the handler: these imports take a while
     from warmcache.simulator.server import run

@@ -5,11 +5,11 @@
     GET  /v1/models, /v1/models/{id}
     /simulator/...                     the control endpoints of `control.py`, on loopback only
 
-A key comes as `x-api-key` or `Authorization: Bearer`; any key is good unless it is `invalid` or starts with
-`sk-invalid`, or unless keys were given at the start. A key is a workspace of its own, so caches are not shared
-between keys; the header `anthropic-workspace-id` names a workspace explicitly. Every response carries
-`x-simulator: warmcache`, and a message also `x-simulated-ttft-ms`: its simulated time to the first token that
-anybody sees (for `max_tokens: 0` to the whole answer).
+A key comes as `x-api-key` or `Authorization: Bearer`. Any key is valid unless it is `invalid` or starts with
+`sk-invalid`, or unless keys were given at the start. Each key is its own workspace, so keys do not share caches;
+the header `anthropic-workspace-id` names a workspace explicitly. Every response carries
+`x-simulator: warmcache`, and a message also `x-simulated-ttft-ms`: its simulated time to the first visible token
+(for `max_tokens: 0`, to the whole answer).
 """
 
 import asyncio
@@ -29,7 +29,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def create_app(simulator: Simulator) -> web.Application:
-    """The HTTP application. Run it with `handler_cancellation=True`, so that a hang-up stops its stream."""
+    """The HTTP application. Run it with `handler_cancellation=True`, so that a client's hang-up stops its stream."""
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_answer_errors])
     app.on_response_prepare.append(_add_headers)
     app.router.add_post("/v1/messages", simulator.create_message)
@@ -42,13 +42,13 @@ def create_app(simulator: Simulator) -> web.Application:
 
 @web.middleware
 async def _answer_errors(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Every failure in the API's own words."""
+    """Turns every failure into an error response of the API."""
     try:
         return await handler(request)
     except ApiError as error:
         return _error_response(request, error)
     except ConnectionCutError:
-        # The client is gone; aiohttp only needs something to drop.
+        # The client is gone; aiohttp only needs a response to discard.
         return web.Response(status=500)
     except web.HTTPRequestEntityTooLarge:
         return _error_response(request, ApiError(413, "Request exceeds the maximum size"))

@@ -1,4 +1,4 @@
-"""Where `cache_control` may stand, how many there may be, and in which order their TTLs must come."""
+"""Rules for `cache_control`: where it may stand, how many there may be, and the order of their TTLs."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ MAX_BREAKPOINTS = 4
 
 
 def check_cache_control(cache_control: Any, path: str) -> None:
-    """Refuse a `cache_control` of the wrong shape. None means no breakpoint."""
+    """Refuses a `cache_control` of the wrong shape. None means no breakpoint."""
     if cache_control is None:
         return
     if not isinstance(cache_control, dict):
@@ -28,7 +28,7 @@ def check_cache_control(cache_control: Any, path: str) -> None:
 
 
 def check_breakpoints(body: dict[str, Any], facts: ModelFacts) -> None:
-    """Refuse too many breakpoints and a longer TTL after a shorter one. The body is otherwise valid."""
+    """Refuses too many breakpoints and a longer TTL after a shorter one. The body is otherwise valid."""
     pieces = pieces_of(body, facts)
     marked = [(piece, piece.cache_control) for piece in pieces]
     explicit = [(piece, mark) for piece, mark in marked if mark is not None]
@@ -77,7 +77,7 @@ def _marked(block: dict[str, Any]) -> int:
 
 
 def check_text(text: Any, path: str, *, marked: bool, where: str) -> None:
-    """Refuse a text that is missing, empty or blank; an empty one with a breakpoint has its own wording."""
+    """Refuses a text that is missing, empty or blank; an empty one with a breakpoint has its own wording."""
     if not isinstance(text, str):
         raise invalid(f"{path}.text: Input should be a valid string")
     if not text and marked:
@@ -89,7 +89,7 @@ def check_text(text: Any, path: str, *, marked: bool, where: str) -> None:
 
 
 def check_system(system: Any) -> None:
-    """Refuse a `system` that is neither a string nor text blocks."""
+    """Refuses a `system` that is neither a string nor text blocks."""
     if system is None or isinstance(system, str):
         return
     if not isinstance(system, list):

@@ -1,17 +1,17 @@
 """Control endpoints for tests and demos. They answer on loopback only, and never to a web page.
 
 POST   /simulator/faults     one fault, or {"faults": [...]}; fields and kinds in `faults.py`
-GET    /simulator/faults     the faults still waiting
-DELETE /simulator/faults     forget them
-POST   /simulator/release    every call that stalls now goes on
+GET    /simulator/faults     the waiting faults
+DELETE /simulator/faults     removes them
+POST   /simulator/release    continues every call that stalls now
 GET    /simulator/requests   the journal: ?limit=20 newest, ?after=7 only later numbers, ?bodies=0 without bodies
-DELETE /simulator/requests   empty it
+DELETE /simulator/requests   empties the journal
 POST   /simulator/script     one scripted reply, or {"replies": [...]}; fields in `scripts.py`
-DELETE /simulator/script     back to composed replies
-POST   /simulator/advance    {"seconds": n}: the cache clock moves forward
-POST   /simulator/evict      {"workspace_id": null, "share": 1.0}: entries go before their time
+DELETE /simulator/script     returns to composed replies
+POST   /simulator/advance    {"seconds": n}: moves the cache clock forward
+POST   /simulator/evict      {"workspace_id": null, "share": 1.0}: drops entries before they expire
 GET    /simulator/entries    the live cache entries
-POST   /simulator/reset      everything as at the start
+POST   /simulator/reset      restores the initial state
 """
 
 import json
@@ -32,7 +32,7 @@ _MAX_ADVANCE_SECONDS = 365 * 24 * 3600
 
 
 def add_control_routes(app: web.Application, simulator: Simulator) -> None:
-    """Mount the control endpoints under `/simulator/`."""
+    """Mounts the control endpoints under `/simulator/`."""
     control = _Control(simulator)
     for method, path, handler in (
         ("POST", "faults", control.add_faults),
@@ -143,7 +143,7 @@ class _Control:
 
 
 def _guarded(handler: _Handler) -> _Handler:
-    """Loopback only: the journal holds prompts. An `Origin` or a foreign `Host` is a web page trying its luck."""
+    """Loopback only: the journal holds prompts. An `Origin` or a foreign `Host` means that a web page is attacking."""
 
     async def guarded(request: web.Request) -> web.StreamResponse:
         host = request.url.host or ""

@@ -1,4 +1,4 @@
-"""Send one answer: at its simulated time, at the profile's rate, with the fault that was asked for."""
+"""Sends one answer: at its simulated time, at the profile's rate, with the requested fault."""
 
 import asyncio
 import json
@@ -26,33 +26,33 @@ _OVERLOADED = sse.encode("error", {"error": {"type": "overloaded_error", "messag
 
 
 class ConnectionCutError(Exception):
-    """The connection was reset on purpose; there is nothing left to answer."""
+    """The connection was reset on purpose; no answer is possible any more."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Delivery:
-    """The way back to one client. `started` is the event loop's time at the request's start."""
+    """The response path to one client. `started` is the event loop's time at the request's start."""
 
     request: web.Request
     exchange: Exchange
     started: float
     headers: dict[str, str]
     released: asyncio.Event
-    """Ends a silence before its time."""
+    """Ends a stall early."""
     fault: Fault | None = None
 
     async def wait_until(self, seconds: float) -> None:
-        """Wait until `seconds` after the request's start, so that our own work is not added on top."""
+        """Waits until `seconds` after the request's start, so that our own work does not add to the time."""
         delay = self.started + seconds - _now()
         if delay > 0:
             await asyncio.sleep(delay)
 
     def note(self, moment: str) -> None:
-        """Write a moment into the journal, once."""
+        """Writes a moment into the journal, once."""
         self.exchange.timings_ms.setdefault(moment, round((_now() - self.started) * 1000, 3))
 
     async def trouble_before_headers(self, *, is_stream: bool) -> None:
-        """Whatever the fault does before a byte of the response is sent."""
+        """Performs the faults that happen before a byte of the response is sent."""
         fault = self.fault
         if fault is None:
             return
@@ -69,18 +69,18 @@ class Delivery:
             await self._stall(None)
 
     def cut(self) -> None:
-        """Reset the TCP connection."""
+        """Resets the TCP connection."""
         transport = self.request.transport
         if transport is not None:
             connection = transport.get_extra_info("socket")
             if connection is not None:
-                # Close with a reset instead of a clean end, as a dying peer does.
+                # Close with a reset instead of a clean end, as a crashing peer does.
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT_AT_ALL)
             transport.abort()
         raise ConnectionCutError
 
     async def send_json(self, payload: dict[str, Any]) -> web.StreamResponse:
-        """A complete message at once."""
+        """Sends a complete message at once."""
         body = json.dumps(payload).encode()
         fault = self.fault
         if fault is None or fault.where == BEFORE_HEADERS:
@@ -113,7 +113,7 @@ class Delivery:
         chars_per_token: float,
         tokens_per_second: float,
     ) -> web.StreamResponse:
-        """The reply as events, the first at `begins_seconds` after the start, the others at the given rate."""
+        """Sends the reply as events, the first at `begins_seconds` after the start, the others at the given rate."""
         events = sse.events_of(message, reply, chars_per_token=chars_per_token, tokens_per_second=tokens_per_second)
         response = web.StreamResponse(headers={**self.headers, "cache-control": "no-cache"})
         response.content_type = "text/event-stream"
@@ -153,12 +153,12 @@ class Delivery:
         )
 
     async def _break_stream(self, response: web.StreamResponse) -> bool:
-        """Do the fault's harm; whether the stream is over. Each fault strikes once."""
+        """Performs the fault; returns whether the stream is over. Each fault happens once."""
         fault, self.fault = self.fault, None
         if fault is None:
             return False
         if fault.kind == "cut":
-            # Let the bytes before the cut reach the client, which a reset would throw away.
+            # Let the bytes before the cut reach the client: a reset would discard them.
             await asyncio.sleep(0.01)
             self.cut()
         if fault.kind == "error_event":
@@ -172,7 +172,7 @@ class Delivery:
         return fault.kind != "stall"
 
     async def _stall(self, stream: web.StreamResponse | None) -> None:
-        """Silence, or pings only, for the fault's time or until it is released; then the call goes on."""
+        """Sends nothing, or only pings, for the fault's time or until it is released; then the call continues."""
         fault = self.fault
         if fault is None:
             return

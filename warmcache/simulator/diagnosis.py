@@ -1,4 +1,4 @@
-"""Cache diagnostics: where a request parted from the one named by `diagnostics.previous_message_id`."""
+"""Cache diagnostics: where a request diverges from the one named by `diagnostics.previous_message_id`."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -30,13 +30,13 @@ class Diagnosis:
         self.reset()
 
     def reset(self) -> None:
-        """Forget every request."""
+        """Forgets every request."""
         self._kept: OrderedDict[str, _Fingerprint] = OrderedDict()
 
     def compare(
         self, asked: dict[str, Any] | None, message_id: str, prompt: Prompt, plan: Plan
     ) -> dict[str, Any] | None:
-        """The response's `diagnostics`: None when not asked, or when nothing before it has changed."""
+        """The response's `diagnostics`: None if not requested, or if nothing of the earlier prompt has changed."""
         if asked is None:
             return None
         mine = _Fingerprint(scope=plan.scope, prompt=prompt, stored_at=self._clock())

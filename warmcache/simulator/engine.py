@@ -1,4 +1,4 @@
-"""The prompt cache itself: entries, look-back, lifetime, billing. Pure; the clock comes in as an argument.
+"""The prompt cache itself: entries, look-back, lifetime, billing. Pure; the clock is an argument.
 
 One call has two phases, because an entry can be read only once its writer's response begins:
 
@@ -45,7 +45,7 @@ class CacheUsage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedWrite:
-    """An entry that this request will leave behind."""
+    """An entry that this request will write."""
 
     key: bytes
     tokens: int
@@ -55,7 +55,7 @@ class PlannedWrite:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What one request does to the cache and what the cache does for it."""
+    """The effect of one request on the cache, and of the cache on the request."""
 
     scope: str
     model: str
@@ -64,8 +64,6 @@ class Plan:
     ttft_seconds: float
     """Simulated time from the start until the response begins."""
     writes: tuple[PlannedWrite, ...]
-    hit_position: int | None
-    """The position whose entry was read; None for a miss."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -96,9 +94,9 @@ class Engine:
         seed: int = 1,
         abandoned_calls_write: bool = False,
     ) -> None:
-        """`abandoned_calls_write`: whether a call that its client drops before the response still writes.
+        """`abandoned_calls_write`: whether a call that its client cancels before the response still writes.
 
-        The provider does not document it; without, a dropped warm-up leaves nothing behind.
+        The provider does not document this; if False, a cancelled warm-up leaves no entry.
         """
         self._clock = clock
         self._seed = seed
@@ -107,7 +105,7 @@ class Engine:
         self.reset()
 
     def reset(self) -> None:
-        """Forget every entry and start the clock's offset and the random draws again."""
+        """Forgets every entry, and restarts the clock's offset and the random draws."""
         self._entries: dict[bytes, Entry] = {}
         self._offset = 0.0
         self._latency.reset()
@@ -124,17 +122,17 @@ class Engine:
         return self._clock() + self._offset
 
     def advance(self, seconds: float) -> None:
-        """Move the cache clock forward, so that entries age without waiting."""
+        """Moves the cache clock forward, so that entries age without waiting."""
         self._offset += seconds
 
     def usage_of(self, prompt: Prompt, *, scope: str = "", at: float | None = None) -> CacheUsage:
-        """What a request that started at `at` would be billed. Renews nothing: it may yet be refused."""
+        """What a request that started at `at` would be billed. Renews nothing: the request may still be refused."""
         at = self.now() if at is None else at
         hit = self._look_up(prompt.chain(scope), prompt.breakpoints, at)
         return _bill(prompt, hit, _writable(prompt, hit))
 
     def begin(self, prompt: Prompt, *, scope: str = "", at: float | None = None) -> Plan:
-        """Look the prompt up, renew what is read, plan what will be written. `at` is the request's start."""
+        """Looks the prompt up, renews what is read, plans what will be written. `at` is the request's start."""
         at = self.now() if at is None else at
         self._prune(at)
         chain = prompt.chain(scope)
@@ -154,11 +152,10 @@ class Engine:
                 cached_tokens=usage.cache_read_tokens,
             ),
             writes=_plan_writes(prompt, chain, writable),
-            hit_position=hit,
         )
 
     def respond(self, plan: Plan, *, at: float | None = None) -> None:
-        """The response of `plan` begins: its entries become readable, their lifetime runs since its start."""
+        """The response of `plan` begins: its entries become readable; their TTL runs from the request's start."""
         at = self.now() if at is None else at
         for write in plan.writes:
             expires_at = plan.started_at + write.ttl_seconds
@@ -174,7 +171,7 @@ class Engine:
                     expires_at=expires_at,
                 )
                 continue
-            # A concurrent twin wrote the same prefix: the longer promise holds.
+            # A concurrent request wrote the same prefix: the longer lifetime wins.
             entry.readable_at = min(entry.readable_at, at)
             entry.ttl_seconds = max(entry.ttl_seconds, write.ttl_seconds)
             entry.expires_at = max(entry.expires_at, expires_at)
@@ -185,7 +182,7 @@ class Engine:
             self.respond(plan, at=at)
 
     def evict(self, *, scope: str | None = None, share: float = 1.0) -> int:
-        """Drop live entries before their time, as the provider may. Returns how many."""
+        """Drops live entries before they expire, as the provider may. Returns how many."""
         chosen = [
             key
             for key, entry in self._entries.items()
@@ -225,7 +222,7 @@ class Engine:
 
 
 def _writable(prompt: Prompt, hit: int | None) -> list[int]:
-    """Breakpoints beyond the entry that was read whose prefix reaches the model's minimum."""
+    """Breakpoints beyond the entry that was read, if their prefix reaches the model's minimum."""
     beyond = -1 if hit is None else hit
     return [
         position
@@ -247,7 +244,7 @@ def _plan_writes(prompt: Prompt, chain: tuple[bytes, ...], writable: Sequence[in
 
 
 def _bill(prompt: Prompt, hit: int | None, writable: Sequence[int]) -> CacheUsage:
-    """Read up to the entry, 1 h write up to the last 1 h breakpoint beyond it, 5 min write up to the last."""
+    """Reads up to the entry, 1 h writes up to the last 1 h breakpoint beyond it, 5 min writes up to the last one."""
     read = 0 if hit is None else prompt.prefix_tokens[hit]
     hour_marks = [position for position in writable if prompt.blocks[position].ttl_seconds == _HOUR]
     hour_end = prompt.prefix_tokens[hour_marks[-1]] if hour_marks else read

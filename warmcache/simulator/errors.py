@@ -1,4 +1,4 @@
-"""Errors as the Messages API words them.
+"""Errors in the words of the Messages API.
 
 ApiError            a refusal with HTTP status, `error.type` and message
 """
@@ -21,7 +21,7 @@ ERROR_TYPES: dict[int, str] = {
 
 
 class ApiError(Exception):
-    """A request the API refuses; carries all that the response needs."""
+    """A request that the API refuses; carries everything that the response needs."""
 
     def __init__(
         self,

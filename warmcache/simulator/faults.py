@@ -1,4 +1,4 @@
-"""Faults on demand: what goes wrong with the next calls, and where in the call.
+"""Faults on demand: what fails in the next calls, and where in the call.
 
 kind              what happens
 unauthorized      401
@@ -9,12 +9,12 @@ server_error      500
 overloaded        529
 status            the given `status`
 reset             TCP reset before any byte of the response
-stall             silence for `seconds` (for ever without), with a ping every `ping_seconds` if given; at most until
-                  the calls that stall are released
+stall             silence for `seconds` (for ever without), with a ping every `ping_seconds` if given; ends at the
+                  latest when stalled calls are released
 slow              the response begins `seconds` later
-cut               TCP reset in the middle
-error_event       an `error` event in the middle (529 on a call that does not stream)
-malformed         broken JSON in the middle
+cut               TCP reset in the middle of the answer
+error_event       an `error` event in the middle of the answer (529 on a call that does not stream)
+malformed         broken JSON in the middle of the answer
 end_early         a clean end without `message_stop`
 zero_counters     nothing is read, nothing written: both counters are 0
 evict             all entries are evicted just before the call
@@ -28,10 +28,10 @@ from typing import Any
 from warmcache.simulator.errors import ERROR_TYPES, ApiError
 
 BEFORE_HEADERS = "before_headers"
-BEFORE_FIRST_TOKEN = "before_first_token"  # noqa: S105 - a place in the stream
-AFTER_FIRST_TOKEN = "after_first_token"  # noqa: S105 - a place in the stream
+BEFORE_FIRST_TOKEN = "before_first_token"  # noqa: S105 - a point in the stream
+AFTER_FIRST_TOKEN = "after_first_token"  # noqa: S105 - a point in the stream
 
-_PLACES: dict[str, tuple[str, ...]] = {
+_POINTS: dict[str, tuple[str, ...]] = {
     "unauthorized": (BEFORE_HEADERS,),
     "rate_limited": (BEFORE_HEADERS,),
     "spend_limit": (BEFORE_HEADERS,),
@@ -49,7 +49,7 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "malformed": (AFTER_FIRST_TOKEN, BEFORE_FIRST_TOKEN),
     "end_early": (AFTER_FIRST_TOKEN, BEFORE_FIRST_TOKEN),
 }
-KINDS = tuple(_PLACES)
+KINDS = tuple(_POINTS)
 MATCHES = ("any", "warm_up", "reply")
 _NUMBERS = ("retry_after", "seconds", "ping_seconds")
 
@@ -63,7 +63,7 @@ class Fault:
     match: str = "any"
     where: str = BEFORE_HEADERS
     after_tokens: int = 8
-    """For `where: after_first_token`: tokens that still arrive."""
+    """For `where: after_first_token`: the number of tokens that still arrive."""
     retry_after: float | None = None
     seconds: float | None = None
     ping_seconds: float | None = None
@@ -71,7 +71,7 @@ class Fault:
     message: str | None = None
 
     def refusal(self) -> ApiError | None:
-        """The error response of this fault; None where the trouble is of another sort."""
+        """The error response of this fault; None if the fault is of another kind."""
         make = _REFUSALS.get(self.kind)
         error = make(self) if make else None
         if error is not None and self.message is not None:
@@ -80,7 +80,7 @@ class Fault:
 
 
 class BadFaultError(ValueError):
-    """A fault that was asked for does not exist or cannot happen at that place."""
+    """A requested fault does not exist or cannot happen at that point."""
 
 
 def read_fault(data: Any) -> Fault:
@@ -88,15 +88,15 @@ def read_fault(data: Any) -> Fault:
     if not isinstance(data, dict):
         raise BadFaultError("a fault is an object")
     kind = data.get("kind")
-    if not isinstance(kind, str) or kind not in _PLACES:
+    if not isinstance(kind, str) or kind not in _POINTS:
         raise BadFaultError(f"kind must be one of {', '.join(KINDS)}")
     unknown = set(data) - set(Fault.__slots__)
     if unknown:
         raise BadFaultError(f"unknown field: {', '.join(sorted(unknown))}")
     _check_values(data)
-    where = data.get("where", _PLACES[kind][0])
-    if where not in _PLACES[kind]:
-        raise BadFaultError(f"where must be one of {', '.join(_PLACES[kind])} for {kind}")
+    where = data.get("where", _POINTS[kind][0])
+    if where not in _POINTS[kind]:
+        raise BadFaultError(f"where must be one of {', '.join(_POINTS[kind])} for {kind}")
     if data.get("match", "any") not in MATCHES:
         raise BadFaultError(f"match must be one of {', '.join(MATCHES)}")
     return Fault(**{**data, "where": where})
@@ -118,20 +118,20 @@ def _check_values(data: dict[str, Any]) -> None:
 
 
 class FaultQueue:
-    """Faults that wait for their calls, first come first served."""
+    """Faults that wait for their calls, first come, first served."""
 
     def __init__(self) -> None:
         self._waiting: list[Fault] = []
         self.released = asyncio.Event()
-        """Ends the silences of the calls that come before it is set; later ones have another."""
+        """Ends the stalls of calls that come before it is set; later calls have a new event."""
 
     def add(self, fault: Fault) -> None:
-        """Queue a fault; `times: 0` queues nothing."""
+        """Queues a fault; `times: 0` queues nothing."""
         if fault.times > 0:
             self._waiting.append(fault)
 
     def take(self, *, is_warm_up: bool) -> Fault | None:
-        """The fault for this call, used up once; None when all goes well."""
+        """The fault for this call, used up once; None if there is none."""
         name = "warm_up" if is_warm_up else "reply"
         for number, fault in enumerate(self._waiting):
             if fault.match not in ("any", name):
@@ -148,11 +148,11 @@ class FaultQueue:
         return list(self._waiting)
 
     def clear(self) -> None:
-        """Let everything go well again."""
+        """Removes all waiting faults."""
         self._waiting.clear()
 
     def release(self) -> None:
-        """Every call that stalls now goes on."""
+        """Continues every call that stalls now."""
         self.released.set()
         self.released = asyncio.Event()
 

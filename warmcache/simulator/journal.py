@@ -1,4 +1,4 @@
-"""What the simulator was asked and what it answered: the newest exchanges, within a bound of memory."""
+"""The journal of requests and answers: the newest exchanges, with bounded memory."""
 
 import base64
 import json
@@ -33,7 +33,7 @@ class Exchange:
     usage: dict[str, Any] | None = None
     simulated_ttft_ms: float | None = None
     timings_ms: dict[str, float] = field(default_factory=dict)
-    """`began`, `first_token`, `finished`, `hung_up`, as far as the call came."""
+    """`began`, `first_token`, `finished`, `hung_up`, as far as the call got."""
 
     @property
     def hung_up(self) -> bool:
@@ -41,7 +41,7 @@ class Exchange:
         return "hung_up" in self.timings_ms
 
     def as_json(self) -> dict[str, Any]:
-        """The exchange as the control endpoint shows it; the body as bytes and as parsed."""
+        """The exchange as the control endpoint shows it; the body both as bytes and parsed."""
         shown = {name: getattr(self, name) for name in Exchange.__slots__ if name != "body"}
         shown["hung_up"] = self.hung_up
         shown["body_base64"] = base64.b64encode(self.body).decode()
@@ -50,7 +50,7 @@ class Exchange:
 
 
 class Journal:
-    """The newest exchanges; the oldest go when there are too many or their bodies grow too large."""
+    """The newest exchanges; the oldest are dropped when there are too many or their bodies grow too large."""
 
     def __init__(
         self,
@@ -65,12 +65,12 @@ class Journal:
         self.clear()
 
     def clear(self) -> None:
-        """Forget all exchanges; numbers start at 1 again."""
+        """Forgets all exchanges; numbers start at 1 again."""
         self._exchanges: deque[Exchange] = deque()
         self._opened = 0
 
     def open(self, method: str, path: str, headers: dict[str, str]) -> Exchange:
-        """Note a request that has just arrived; keys are left out."""
+        """Records a request that has just arrived; keys are left out."""
         self._opened += 1
         exchange = Exchange(
             number=self._opened,
@@ -84,12 +84,12 @@ class Journal:
         return exchange
 
     def keep_body(self, exchange: Exchange, body: bytes) -> None:
-        """Note the bytes of a request, as they came."""
+        """Records the bytes of a request as they came."""
         exchange.body = body
         self._trim()
 
     def newest(self, limit: int | None = None, *, after: int = 0) -> list[Exchange]:
-        """The newest exchanges with a number above `after`, oldest of them first."""
+        """The newest exchanges with a number above `after`, in ascending order."""
         chosen = [exchange for exchange in self._exchanges if exchange.number > after]
         return chosen if limit is None else chosen[max(0, len(chosen) - limit) :]
 

@@ -77,7 +77,7 @@ class LatencyModel:
         self.reset()
 
     def reset(self) -> None:
-        """Draw the same noise again, from the first call on."""
+        """Draws the same noise again, from the first call on."""
         self._random = random.Random(self._seed)  # noqa: S311 - a repeatable draw, not a secret
 
     def profile(self, model: str) -> LatencyProfile:

@@ -1,4 +1,4 @@
-"""Rate limits: token buckets per model for requests, input and output tokens, and the headers that tell them."""
+"""Rate limits: token buckets per model for requests, input and output tokens, and the headers that report them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _MINUTE = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Limits per minute; None where none is enforced (the headers then show the provider's usual figure)."""
+    """Limits per minute; None if none is enforced (the headers then show the provider's usual figure)."""
 
     requests: int | None = None
     input_tokens: int | None = None
@@ -24,7 +24,7 @@ _USUAL = {"requests": 1_000, "input-tokens": 2_000_000, "output-tokens": 400_000
 
 
 class Bucket:
-    """Fills continuously up to `capacity` within a minute. May go below zero: output is known only afterwards."""
+    """Fills continuously up to `capacity` within a minute. May become negative: output is known only afterwards."""
 
     def __init__(self, capacity: int, now: float) -> None:
         self.capacity = capacity
@@ -38,11 +38,11 @@ class Bucket:
         return self._level
 
     def take(self, amount: float, now: float) -> None:
-        """Use `amount`."""
+        """Uses `amount`."""
         self._level = self.level(now) - amount
 
     def wait_seconds(self, amount: float, now: float) -> float:
-        """How long until `amount` fits; 0 when it does. An amount over the capacity waits for a full bucket."""
+        """How long until `amount` fits; 0 if it fits now. An amount over the capacity waits for a full bucket."""
         missing = min(amount, self.capacity) - self.level(now)
         return max(0.0, missing * _MINUTE / self.capacity)
 
@@ -65,11 +65,11 @@ class RateLimiter:
         self.reset()
 
     def reset(self) -> None:
-        """Fill every bucket."""
+        """Fills every bucket."""
         self._buckets: dict[tuple[str, str], Bucket] = {}
 
     def admit(self, model: str, usage: CacheUsage) -> None:
-        """Count a request in; a 429 with `retry-after` if it does not fit. Cache reads do not count as input."""
+        """Counts a request; raises a 429 with `retry-after` if it does not fit. Cache reads do not count as input."""
         now = self._clock()
         needed = {
             "requests": 1,
@@ -90,12 +90,12 @@ class RateLimiter:
                 self._bucket(model, name).take(needed[name], now)
 
     def count_output(self, model: str, output_tokens: int) -> None:
-        """Count tokens that were really generated."""
+        """Counts tokens that were really generated."""
         if "output-tokens" in self._enforced:
             self._bucket(model, "output-tokens").take(output_tokens, self._clock())
 
     def headers(self, model: str) -> dict[str, str]:
-        """The rate-limit headers of a response; what remains of tokens is rounded to thousands."""
+        """The rate-limit headers of a response; remaining tokens are rounded to thousands."""
         now = self._clock()
         headers: dict[str, str] = {}
         for name in _USUAL:

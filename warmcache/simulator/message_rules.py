@@ -21,7 +21,7 @@ _TOOL_ID = re.compile(r"^[a-zA-Z0-9_-]+$")
 
 
 def check_messages(messages: Any, facts: ModelFacts, version: str) -> None:
-    """Refuse what the API refuses, with its wording where that is known."""
+    """Refuses what the API refuses, with its wording where that is known."""
     if not isinstance(messages, list):
         raise invalid("messages: Input should be a valid list")
     if not messages:
@@ -70,7 +70,7 @@ def _check_content(content: Any, path: str, role: str, version: str, *, may_be_e
 
 
 def check_block(block: Any, path: str, role: str, version: str) -> None:
-    """Refuse a content block of the wrong shape or in the wrong place."""
+    """Refuses a content block of the wrong shape or in the wrong position."""
     if not isinstance(block, dict):
         raise invalid(f"{path}: {_NOT_AN_OBJECT}")
     kind = block.get("type")

@@ -10,7 +10,7 @@ from warmcache.simulator.provider import Options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the simulator's flags to a parser."""
+    """Adds the simulator's flags to a parser."""
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port", type=_port, default=0, help="port to listen on; 0 takes a free one (default: %(default)s)")

@@ -1,4 +1,4 @@
-"""Find the passages of the prompt's own documents that share the most telling words with a question."""
+"""Finds the passages in the prompt's own documents that share the most significant words with a question."""
 
 import math
 import re
@@ -13,12 +13,12 @@ from typing import Any
 from warmcache.simulator.prompt import as_blocks
 
 MIN_DOCUMENT_CHARS = 1200
-"""A system block without a title counts as a document, not as instructions, from this length on."""
+"""From this length on, a system block without a title counts as a document, not as instructions."""
 MAX_PASSAGE_CHARS = 700
 MAX_CODE_CHARS = 900
 _MIN_PASSAGE_CHARS = 60
 _MIN_SHARE = 0.34
-"""Share of the question's weight that a passage must cover; below it, saying "nothing found" is honest."""
+"""The share of the question's weight that a passage must cover; below it, "nothing found" is the honest answer."""
 _TERM_SATURATION = 1.2
 _LENGTH_WEIGHT = 0.4
 _TITLE_WEIGHT = 2
@@ -72,19 +72,19 @@ def _stem(word: str) -> str:
 
 
 def terms_of(text: str) -> list[str]:
-    """The telling words of a text, lower-cased and cut to their stem."""
+    """The significant words of a text, lower-cased and reduced to their stem."""
     words = (word.strip("_") for word in _WORD.findall(text.lower()))
     return [_stem(word) for word in words if len(word) > 1 and word not in _STOP_WORDS]
 
 
 def asked_terms(question: str) -> set[str]:
-    """The telling words of a question; a small word counts where it is named: `with`, "the in operator"."""
+    """The significant words of a question; a common word counts if it is named: `with`, "the in operator"."""
     named = {next(group for group in match.groups() if group).lower() for match in _NAMED.finditer(question)}
     return set(terms_of(question)) | named
 
 
 def documents_of(body: dict[str, Any]) -> list[Document]:
-    """The documents of a request: system blocks that look like one, and `document` blocks of the messages."""
+    """The documents of a request: system blocks that look like documents, and `document` blocks of the messages."""
     documents = [document for block in as_blocks(body.get("system") or []) for document in _in_text(block["text"])]
     for message in body["messages"]:
         for block in as_blocks(message["content"]):
@@ -129,7 +129,7 @@ def _in_document_block(block: dict[str, Any]) -> Iterator[Document]:
 
 
 def passages_of(document: Document) -> Iterator[Passage]:
-    """The paragraphs of a document, long ones cut at sentence ends, code kept with the text before it."""
+    """The paragraphs of a document: long ones are cut at sentence ends, and code stays with the text before it."""
     section = ""
     waiting = ""
     for paragraph in re.split(r"\n[ \t]*\n", document.text.replace("\r\n", "\n")):
@@ -174,7 +174,7 @@ def _cut(document: Document, section: str, text: str) -> Iterator[Passage]:
 
 
 def _groups(text: str) -> list[str]:
-    """The text in runs of whole sentences of at most `MAX_PASSAGE_CHARS`, where sentences allow it."""
+    """The text in groups of whole sentences of at most `MAX_PASSAGE_CHARS`, if the sentences allow it."""
     if len(text) <= MAX_PASSAGE_CHARS:
         return [text]
     groups: list[str] = []
@@ -191,7 +191,7 @@ def _groups(text: str) -> list[str]:
 
 
 class PassageIndex:
-    """An inverted index over the passages of some documents; building it costs, asking it is cheap."""
+    """An inverted index over the passages of some documents; building it is expensive, querying it is cheap."""
 
     def __init__(self, documents: Iterable[Document]) -> None:
         self.passages = [passage for document in documents for passage in passages_of(document)]
@@ -223,7 +223,7 @@ class PassageIndex:
         needed = _MIN_SHARE * sum(weights.values())
         fitting = [number for number in scores if covered[number] >= needed > 0]
         fitting.sort(key=lambda number: (-scores[number] * covered[number], number))
-        # The same paragraph may stand in two documents.
+        # The same paragraph may appear in two documents.
         distinct = {self.passages[number].text: self.passages[number] for number in reversed(fitting[: limit * 3])}
         return list(reversed(distinct.values()))[:limit]
 
@@ -233,7 +233,7 @@ class PassageIndex:
 
 
 class Library:
-    """The indexes of the last few sets of documents: a conversation asks the same ones again and again."""
+    """The indexes of the last few sets of documents: a conversation asks about the same ones again and again."""
 
     def __init__(self, *, capacity: int = 8) -> None:
         self._capacity = capacity

@@ -1,8 +1,8 @@
-"""From a validated request body to the ordered blocks that the prompt cache hashes.
+"""Converts a validated request body into the ordered blocks that the prompt cache hashes.
 
-The order is `tools`, `system`, `messages`. Each position has a digest of its content (breakpoints left out),
-its tokens and, where a breakpoint stands, a TTL. This shares nothing with the product's own prefix code, so
-that agreement of the two means something.
+The order is `tools`, `system`, `messages`. Each position has a digest of its content (without breakpoints), its
+tokens and, at a breakpoint, a TTL. This module shares no code with the product's own prefix code, so that it means
+something if the two agree.
 """
 
 import hashlib
@@ -31,13 +31,13 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptBlock:
-    """One position of the prompt. `digest` may be any bytes that name the content."""
+    """One position of the prompt. `digest` may be any bytes that identify the content."""
 
     digest: bytes
     tokens: int
     level: Level = Level.MESSAGES
     ttl_seconds: int | None = None
-    """300 or 3600 where a breakpoint stands."""
+    """300 or 3600 if there is a breakpoint here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,13 +83,13 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """One block of a request with the place it came from, before it is hashed."""
+    """One block of a request and its origin, before it is hashed."""
 
     path: str
     level: Level
     block: dict[str, Any]
     role: str = ""
-    """The role, where this block opens a turn."""
+    """The role, if this block opens a turn."""
     nested: Sequence[dict[str, Any]] = field(default_factory=tuple)
     """The `cache_control` objects inside a tool result."""
 
@@ -126,8 +126,8 @@ def read_prompt(
 ) -> Prompt:
     """The prompt of a validated body.
 
-    `renders_config_first`: whether this model renders thinking and effort ahead of the tools (not published
-    which models do), so that changing them loses the whole prefix and not only the messages.
+    `renders_config_first`: whether this model renders thinking and effort ahead of the tools (which models do is not
+    published), so that changing them invalidates the whole prefix and not only the messages.
     """
     pieces = pieces_of(body, facts)
     ttls = _ttls(body, pieces)
@@ -156,13 +156,13 @@ def as_blocks(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def thinking_mode(body: dict[str, Any], facts: ModelFacts) -> str:
-    """The value of `thinking.type` in force; the model's default where it is left out."""
+    """The value of `thinking.type` in force; the model's default if it is omitted."""
     thinking = body.get("thinking") or {}
     return str(thinking.get("type") or facts.default_thinking)
 
 
 def effort_of(body: dict[str, Any], facts: ModelFacts) -> str:
-    """The effort in force; the model's default where it is left out."""
+    """The effort in force; the model's default if it is omitted."""
     return str((body.get("output_config") or {}).get("effort") or facts.default_effort)
 
 
@@ -236,7 +236,7 @@ def _block(piece: Piece, ttl_seconds: int | None, facts: ModelFacts) -> PromptBl
 
 
 def _content(block: dict[str, Any]) -> dict[str, Any]:
-    """A block without breakpoints and empty fields: its own keys sorted, nested ones in the order sent."""
+    """A block without breakpoints and empty fields: its own keys sorted, nested keys in the order sent."""
     content = {key: block[key] for key in sorted(block) if key != "cache_control" and block[key] is not None}
     if content.get("type") == "tool_result" and "content" in content:
         content["content"] = [_content(part) for part in as_blocks(content["content"])]

@@ -1,4 +1,4 @@
-"""One simulated provider: its state, and what it does with each request."""
+"""One simulated provider: its state, and how it handles each request."""
 
 import asyncio
 import hashlib
@@ -42,7 +42,7 @@ class Options:
     noise: float = 0.25
     seed: int = 1
     api_keys: frozenset[str] = frozenset()
-    """Accepted keys; empty accepts any that does not look invalid."""
+    """Accepted keys; if empty, any key that does not look invalid."""
     limits: Limits = field(default_factory=Limits)
     renders_config_first: bool = False
     abandoned_calls_write: bool = False
@@ -50,7 +50,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Call:
-    """One accepted request on its way to an answer."""
+    """One accepted request until its answer."""
 
     body: dict[str, Any]
     facts: ModelFacts
@@ -85,7 +85,7 @@ class Simulator:
         self._writer = ReplyWriter(seed=self.options.seed)
 
     def reset(self) -> None:
-        """Everything as at the start."""
+        """Restores the initial state."""
         self.engine.reset()
         self.faults.clear()
         self.scripts.clear()
@@ -140,7 +140,7 @@ class Simulator:
         return web.json_response(model)
 
     def _open(self, request: web.Request) -> tuple[Delivery, float]:
-        """Note the request's start, then check its headers."""
+        """Records the request's start, then checks its headers."""
         at = self.engine.now()
         started = asyncio.get_running_loop().time()
         exchange = self.journal.open(request.method, request.path, dict(request.headers))
@@ -201,7 +201,7 @@ class Simulator:
         return _Call(body=body, facts=facts, prompt=prompt, plan=plan, delivery=delivery, head=head)
 
     async def _warm_up(self, call: _Call) -> web.StreamResponse:
-        """`max_tokens: 0`: prefill only. The entries become readable as the answer leaves."""
+        """`max_tokens: 0`: prefill only. The entries become readable when the answer is sent."""
         await asyncio.gather(
             asyncio.to_thread(self._writer.prepare, call.body),
             call.delivery.wait_until(call.plan.ttft_seconds),
@@ -241,7 +241,7 @@ class Simulator:
         return cap(reply, call.facts, max_tokens=call.body["max_tokens"], room_tokens=max(1, room))
 
     def _respond(self, call: _Call, usage: dict[str, Any], ttft_seconds: float) -> None:
-        """The response begins now: make the entries readable, fill in headers and journal."""
+        """The response begins now: makes the entries readable, fills in headers and journal."""
         self.engine.respond(call.plan)
         delivery = call.delivery
         delivery.note("began")
@@ -260,7 +260,7 @@ def new_id() -> str:
 
 
 def _key_of(request: web.Request) -> str:
-    """The key; `x-api-key` wins where both headers are present."""
+    """The key; `x-api-key` wins if both headers are present."""
     key = request.headers.get("x-api-key")
     if key:
         return key
@@ -276,7 +276,7 @@ def _parse(raw: bytes) -> dict[str, Any]:
     try:
         body = json.loads(raw)
         if _SURROGATE.search(raw):
-            # Half of a surrogate pair is valid for Python's parser, not for the API's.
+            # Half of a surrogate pair is valid for Python's parser, but not for the API's.
             json.dumps(body, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise invalid(f"The request body is not valid JSON: {error}") from None

@@ -1,5 +1,5 @@
 """What the simulated model answers: quotes from the prompt's own documents, and the plain statement that it is
-no model. Deterministic for a seed and a request.
+no model. Deterministic for a given seed and request.
 """
 
 import json
@@ -52,12 +52,12 @@ class ReplyBlock:
     kind: str
     text: str = ""
     tokens: int = 0
-    """Output tokens of this block; more than its text where thinking is omitted from the response."""
+    """Output tokens of this block; more than its text if thinking is omitted from the response."""
     data: dict[str, Any] = field(default_factory=dict)
-    """The other fields: a tool's id and name, a signature, or the whole of a block that does not stream."""
+    """The other fields: a tool's id and name, a signature, or the complete block if it does not stream."""
 
     def content(self) -> dict[str, Any]:
-        """The block as it stands in a complete message."""
+        """The block as it appears in a complete message."""
         if self.kind == "text":
             return {"type": "text", "text": self.text, "citations": None}
         if self.kind == "thinking":
@@ -82,7 +82,7 @@ class Reply:
 
     @property
     def output_tokens(self) -> int:
-        """All generated tokens; never 0, as even an empty answer costs something."""
+        """All generated tokens; never 0, because even an empty answer costs something."""
         return max(1, sum(block.tokens for block in self.blocks))
 
     @property
@@ -92,7 +92,7 @@ class Reply:
 
     @property
     def silent_tokens(self) -> int:
-        """Tokens generated before the first one that anybody sees: thinking that is not shown."""
+        """Tokens generated before the first visible one: thinking that is not shown."""
         first = self.blocks[0] if self.blocks else None
         return first.tokens if first is not None and first.kind == "thinking" and not first.text else 0
 
@@ -110,7 +110,7 @@ class ReplyWriter:
         self._library = Library()
 
     def prepare(self, body: dict[str, Any]) -> None:
-        """Index the documents of a request, so that the reply to the next one costs nothing."""
+        """Indexes the documents of a request in advance, so that the reply to the next one costs no time."""
         self._library.index(documents_of(body))
 
     def compose(self, body: dict[str, Any], facts: ModelFacts, *, input_tokens: int, bound_to: str) -> Reply:
@@ -163,7 +163,7 @@ def question_of(body: dict[str, Any]) -> str:
 
 
 def cap(reply: Reply, facts: ModelFacts, *, max_tokens: int, room_tokens: int) -> Reply:
-    """Cut the reply at `max_tokens`, or at the tokens that are left in the context window."""
+    """Cuts the reply at `max_tokens`, or at the remaining tokens of the context window."""
     allowed = min(max_tokens, room_tokens)
     if reply.output_tokens <= allowed:
         return reply
@@ -178,7 +178,7 @@ def cap(reply: Reply, facts: ModelFacts, *, max_tokens: int, room_tokens: int) -
 
 
 def stop_at(reply: Reply, sequences: list[str], facts: ModelFacts) -> Reply:
-    """End the reply before the first stop sequence in its text."""
+    """Ends the reply before the first stop sequence in its text."""
     for number, block in enumerate(reply.blocks):
         found = [(block.text.find(sequence), sequence) for sequence in sequences if sequence in block.text]
         if block.kind == "text" and found:
@@ -201,7 +201,7 @@ def quote(passage: Passage) -> str:
 
 
 def _literal(line: str) -> str:
-    """A line whose stray marks Markdown shows instead of reading. Emphasis and bullets mean the same in both."""
+    """A line with its stray Markdown marks escaped. Emphasis and bullets are kept: they mean the same in both."""
     return _READ_BY_MARKDOWN.sub(lambda match: match[1] or "".join(f"\\{mark}" for mark in match[2]), line)
 
 

@@ -2,7 +2,7 @@
 
 A script is an object with `text` (one text block), or `tokens` (filler of that length), or `blocks`: a list of
 `{"type": "text", "text"}`, `{"type": "thinking", "thinking"}` (empty for thinking that is not shown, with `tokens`),
-`{"type": "tool_use", "name", "input"}` and any other block, which is sent whole. Optional: `stop_reason`,
+`{"type": "tool_use", "name", "input"}` and any other block, which is sent unchanged. Optional: `stop_reason`,
 `stop_sequence`, `stop_details`, `tokens_per_second`, `ttft_seconds`, `times`.
 """
 
@@ -33,7 +33,7 @@ class Script:
     times: int = 1
 
     def reply(self, facts: ModelFacts, *, bound_to: str, new_id: str) -> Reply:
-        """The reply for a model; `new_id` names a tool call without an id of its own."""
+        """The reply for a model; `new_id` is used for a tool call without its own id."""
         blocks = tuple(
             _block(block, facts, bound_to, f"{new_id}{number or ''}")
             for number, block in enumerate(_raw_blocks(self.data, facts))
@@ -56,15 +56,15 @@ class ScriptQueue:
         self._waiting: list[Script] = []
 
     def add(self, script: Script) -> None:
-        """Queue a script."""
+        """Queues a script."""
         self._waiting += [Script(data=script.data)] * script.times
 
     def take(self) -> Script | None:
-        """The script for this call; None when the reply is composed as usual."""
+        """The script for this call; None if the reply is composed as usual."""
         return self._waiting.pop(0) if self._waiting else None
 
     def clear(self) -> None:
-        """Back to composed replies."""
+        """Returns to composed replies."""
         self._waiting.clear()
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Run the simulator as a process: listen, say READY, end quietly."""
+"""Runs the simulator as a process: listens, prints READY, exits cleanly."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ _READ_BYTES = 4096
 
 
 def run(flags: Mapping[str, Any]) -> int:
-    """Serve until a signal or the end of standard input. Returns the exit code."""
+    """Serves until a signal or the end of standard input. Returns the exit code."""
     try:
         return asyncio.run(_serve(flags))
     except KeyboardInterrupt:
@@ -55,8 +55,8 @@ async def _serve(flags: Mapping[str, Any]) -> int:
 def _end_on_signals(ended: asyncio.Event, *, is_child: bool) -> None:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, ended.set)
-    # Ctrl-C reaches the whole terminal. A child stays for its parent, which may still have replies to finish,
-    # and ends with it.
+    # Ctrl-C reaches the whole terminal. A child process ignores it: its parent may still have replies to finish, and
+    # the child ends with the parent.
     loop.add_signal_handler(signal.SIGINT, (lambda: None) if is_child else ended.set)
 
 

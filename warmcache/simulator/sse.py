@@ -1,4 +1,4 @@
-"""A reply as server-sent events, each with the number of tokens generated before it is due."""
+"""A reply as server-sent events, each with the number of tokens that must be generated before it is due."""
 
 import json
 import math
@@ -32,7 +32,7 @@ PING = encode("ping", {})
 
 
 def tokens_per_delta(tokens_per_second: float) -> int:
-    """How many tokens one delta carries: one at a slow rate, several where one each would be a flood."""
+    """How many tokens one delta carries: one at a slow rate, several at a fast rate to avoid a flood of events."""
     if math.isinf(tokens_per_second):
         return _TOKENS_PER_DELTA_UNPACED
     return max(1, round(tokens_per_second * _SECONDS_PER_DELTA))

@@ -7,7 +7,7 @@ _WORDS_OF_A_STRING = 6
 
 
 def example_of(schema: dict[str, Any], question: str) -> Any:
-    """A value for `schema`; its strings are the first words of `question`, so that a title reads like one."""
+    """A value for `schema`; its strings are the first words of `question`, so that a title looks like one."""
     words = question.split()[:_WORDS_OF_A_STRING]
     return _value(schema, schema, " ".join(words) or "Simulated", 0)
 

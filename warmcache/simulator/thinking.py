@@ -1,6 +1,6 @@
-"""Thinking blocks that come back: they are bound to the conversation in which they were made.
+"""Replayed thinking blocks: each is bound to the conversation in which it was made.
 
-On the models listed here a thinking block that is replayed after anything before it has changed is refused.
+On the models listed here, a replayed thinking block is refused if anything before it has changed.
 Blocks of other models, and blocks that this simulator did not sign, are ignored.
 """
 
@@ -26,7 +26,7 @@ def signature_for(facts: ModelFacts, bound_to: str) -> str:
 
 
 class _Conversation:
-    """A running digest of the system prompt and the messages so far; breakpoints do not count."""
+    """A running digest of the system prompt and the messages so far; breakpoints are ignored."""
 
     def __init__(self, body: dict[str, Any]) -> None:
         self._digest = hashlib.blake2b(digest_size=12)
@@ -46,7 +46,7 @@ class _Conversation:
 
 
 def conversation_digest(body: dict[str, Any]) -> str:
-    """Names the whole conversation of a request, for a thinking block of its reply."""
+    """The digest of a request's whole conversation, for a thinking block of its reply."""
     conversation = _Conversation(body)
     for message in body["messages"]:
         conversation.add(message)
@@ -54,7 +54,7 @@ def conversation_digest(body: dict[str, Any]) -> str:
 
 
 def check_thinking_is_preserved(body: dict[str, Any], facts: ModelFacts) -> None:
-    """Refuse a thinking block of this model whose earlier conversation has changed."""
+    """Refuses a thinking block of this model if the conversation before it has changed."""
     if facts.model not in _BOUND or not any(_thinking_in(message) for message in body["messages"]):
         return
     conversation = _Conversation(body)

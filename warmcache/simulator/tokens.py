@@ -1,4 +1,4 @@
-"""How many tokens a block has: characters over the model's rule of thumb, plus the documented scaffolding."""
+"""Token counts of blocks: characters over the model's rule of thumb, plus the documented scaffolding."""
 
 import base64
 import binascii
@@ -22,12 +22,12 @@ def text_tokens(text: str, chars_per_token: float) -> int:
 
 
 def canonical_json(value: Any) -> str:
-    """Compact JSON that keeps the order of the keys: the API hashes tool input as it was sent."""
+    """Compact JSON in the original key order: the API hashes tool input as it was sent."""
     return json.dumps(value, separators=(",", ":"))
 
 
 def block_tokens(block: dict[str, Any], chars_per_token: float) -> int:
-    """Tokens of one content block or tool definition, its scaffolding left out."""
+    """Tokens of one content block or tool definition, without its scaffolding."""
     kind = block.get("type")
     if kind == "text":
         return text_tokens(block["text"], chars_per_token)

@@ -1,6 +1,6 @@
-"""Strict 400s: everything about a request that the API refuses, parameter by parameter.
+"""Strict 400 errors: everything about a request that the API refuses, parameter by parameter.
 
-Wording marked "seen" in public reports is used as it is; the rest follows the same manner.
+Wording that public reports quote (marked "seen") is used unchanged; the rest follows the same style.
 """
 
 import re
@@ -28,7 +28,7 @@ _TOOL_CHOICES = ("auto", "any", "tool", "none")
 
 
 def model_facts(model: Any) -> ModelFacts:
-    """The facts of a model id; 404 for one that does not exist, 400 for what is no id."""
+    """The facts of a model id; raises 404 for an unknown id, 400 for an invalid value."""
     if model is None:
         raise invalid("model: Field required")
     if not isinstance(model, str):
@@ -39,7 +39,7 @@ def model_facts(model: Any) -> ModelFacts:
 
 
 def check_create(body: dict[str, Any], version: str) -> ModelFacts:
-    """Refuse a bad `POST /v1/messages` body; returns the model's facts."""
+    """Refuses an invalid `POST /v1/messages` body; returns the model's facts."""
     _check_fields(body, _FIELDS, version)
     facts = model_facts(body.get("model"))
     _check_max_tokens(body, facts)
@@ -54,7 +54,7 @@ def check_create(body: dict[str, Any], version: str) -> ModelFacts:
 
 
 def check_count(body: dict[str, Any], version: str) -> ModelFacts:
-    """Refuse a bad `POST /v1/messages/count_tokens` body; returns the model's facts."""
+    """Refuses an invalid `POST /v1/messages/count_tokens` body; returns the model's facts."""
     _check_fields(body, _COUNT_FIELDS, version)
     facts = model_facts(body.get("model"))
     _check_shared(body, facts, version)
@@ -62,7 +62,7 @@ def check_count(body: dict[str, Any], version: str) -> ModelFacts:
 
 
 def check_window(total_tokens: int, facts: ModelFacts) -> None:
-    """Refuse an input that does not fit the context window."""
+    """Refuses an input that does not fit the context window."""
     if total_tokens > facts.context_tokens:
         raise invalid(f"prompt is too long: {total_tokens} tokens > {facts.context_tokens} maximum")
 

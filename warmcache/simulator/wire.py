@@ -9,7 +9,7 @@ from warmcache.simulator.replies import Reply
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageHead:
-    """What names a message before anything is generated."""
+    """The identifying fields of a message, before anything is generated."""
 
     message_id: str
     model: str
@@ -59,7 +59,7 @@ def warm_up_json(head: MessageHead, usage: CacheUsage) -> dict[str, Any]:
 
 
 def complete_json(head: MessageHead, usage: CacheUsage, reply: Reply) -> dict[str, Any]:
-    """A whole message, as a call without streaming gets it."""
+    """A complete message, for a call without streaming."""
     return {
         **message_json(head, usage_json(usage, reply.output_tokens, reply.thinking_tokens)),
         "content": [block.content() for block in reply.blocks],

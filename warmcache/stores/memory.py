@@ -1,4 +1,4 @@
-"""Leases and warmth within one process."""
+"""The store of leases and warmth for one process, in memory."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ from warmcache.core.reasons import Reason
 from warmcache.stores.memory_allowances import MemoryAllowances
 
 MAX_ENTRIES = 10_000
-"""Bound on remembered hashes; an entry is about 300 bytes. The oldest goes first: at worst a prefix is warmed again."""
+"""Limit of remembered hashes, about 300 bytes each. The oldest goes first: at worst a prefix is warmed again."""
 
 
 @dataclass(slots=True)
@@ -118,7 +118,7 @@ class MemoryWarmthStore:
         self._bound(self._stops)
 
     async def _wait_for_end(self, prefix_hash: str, lease: _Lease) -> None:
-        """A holder that is gone gives nothing back: its lease ends by time, which one that is there puts off."""
+        """Waits until the lease ends. A dead holder's lease expires by itself; a living holder renews it."""
         while self._live_lease(prefix_hash, now := self._clock.now()) is lease:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(lease.expires_at - now):

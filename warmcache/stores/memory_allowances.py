@@ -1,4 +1,4 @@
-"""Budgets, trust and expectations within one process."""
+"""The allowances of one process, in memory: budgets, trust and expectations."""
 
 from collections.abc import MutableMapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from warmcache.core.guards import Adjust, Change, Charge, Claim, Expectation, Pa
 from warmcache.core.ports import Clock
 
 MAX_ACCOUNTS = 20_000
-"""Of each kind; the one that was touched longest ago is forgotten first."""
+"""Limit per kind; the least recently used one is forgotten first."""
 
 MAX_MISSED_AT_ONCE = 100
 
@@ -87,7 +87,7 @@ class MemoryAllowances:
             self._sums[change.account] = (spent + change.amount, lives_until)
 
     def _sum(self, account: str, now: float) -> tuple[int, float]:
-        """What stands there and until when; twice 0 where nothing does."""
+        """The sum of an account and its expiry; (0, 0) if there is none."""
         spent, lives_until = self._sums.get(account, (0, 0.0))
         return (spent, lives_until) if lives_until > now else (0, 0.0)
 

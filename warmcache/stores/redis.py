@@ -1,12 +1,12 @@
-"""Leases and warmth shared by all processes on one Redis. Values are times and ids, never content.
+"""The store of leases and warmth on Redis, shared by all processes. Values are times and ids, never content.
 
     <namespace>:warm:<hash>      estimated expiry, epoch seconds; lives as long as the entry
     <namespace>:lease:<hash>     "<owner> <called_at>", the latter 0 until the call; lives as long as the lease
     <namespace>:nothing:<hash>   a warm-up left nothing in the cache
-    <namespace>:stop:<name>      the reason for which nothing is warmed under this name for a while
-    <namespace>:released         channel: the hash whose lease was given back
+    <namespace>:stop:<name>      the reason why warming under this name is stopped for a while
+    <namespace>:released         channel: the hash whose lease was released
 
-Beside them stand the accounts of `redis_allowances.py`, over the same connection (`redis_link.py`).
+The accounts of `redis_allowances.py` use the same connection (`redis_link.py`).
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from warmcache.stores.redis_link import COMMAND_TIMEOUT_SECONDS, RedisLink
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
-"""A lease that ran out, or whose release went unheard, is noticed this late at most."""
+"""An expired lease, or a missed release, is noticed at most this late."""
 
 RELEASE = """
 local held = redis.call('GET', KEYS[1])
@@ -72,7 +72,7 @@ end
 
 @dataclass(slots=True, kw_only=True)
 class _Watch:
-    """Of one lease; ends with it, or with the last who waits."""
+    """The watch of one lease; ends with the lease, or with its last waiter."""
 
     task: asyncio.Task[None]
     released: asyncio.Event
@@ -88,7 +88,7 @@ class RedisWarmthStore:
         self._link = RedisLink(url, namespace=namespace)
         self._redis = self._link.redis
         self._allowances = RedisAllowances(clock=clock, link=self._link)
-        # A subscription is silent for as long as nothing is released: no clock on its reads.
+        # A subscription is silent while nothing is released: no timeout on its reads.
         self._listening: Redis = Redis.from_url(
             url, socket_timeout=None, socket_connect_timeout=COMMAND_TIMEOUT_SECONDS, retry=Retry(NoBackoff(), 0)
         )
@@ -197,7 +197,7 @@ class RedisWarmthStore:
         return self._link.key(kind, prefix_hash)
 
     def _begin_watch(self, prefix_hash: str) -> "_Watch":
-        """One watch serves all of this process who wait for the same lease, one subscription all watches."""
+        """All waiters of this process for the same lease share one watch, and all watches share one subscription."""
         loop = asyncio.get_running_loop()
         if self._listener is None or self._listener.done():
             self._listener = loop.create_task(self._listen(), name="releases")
@@ -208,13 +208,13 @@ class RedisWarmthStore:
         return watch
 
     def _end_watch(self, prefix_hash: str, watch: "_Watch") -> None:
-        """At once, so that nobody joins one that is about to end."""
+        """Removes the watch at once, so that nobody joins one that is about to end."""
         watch.task.cancel()
         if self._watches.get(prefix_hash) is watch:
             del self._watches[prefix_hash]
 
     async def _watch(self, prefix_hash: str, released: asyncio.Event) -> None:
-        """Returns when whoever holds the lease now does not hold it any more."""
+        """Returns when the present holder of the lease no longer holds it."""
         first_owner: str | None = None
         while not released.is_set():
             owner = (await self.look_up([prefix_hash])).get(prefix_hash, Sighting()).lease_owner
@@ -226,7 +226,7 @@ class RedisWarmthStore:
                     await released.wait()
 
     async def _listen(self) -> None:
-        """Ends when Redis goes; the next one who waits begins anew, and until then polls."""
+        """Listens for releases until Redis fails; the next waiter starts a new listener, and until then polls."""
         pubsub: PubSub = self._listening.pubsub(ignore_subscribe_messages=True)
         try:
             await pubsub.subscribe(self._channel)

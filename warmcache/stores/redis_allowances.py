@@ -1,12 +1,12 @@
-"""Budgets, trust and expectations shared by all processes on one Redis. Numbers, times and digests, never content.
+"""The allowances on Redis, shared by all processes: budgets, trust and expectations. Only numbers, times and digests.
 
     <namespace>:sum:<account>        what was charged, a whole number
-    <namespace>:trust:<account>      "<unused> <next_at> <time of each open one>", as `core.guards.Trust` has it
+    <namespace>:trust:<account>      "<unused> <next_at> <time of each open one>", as in `core.guards.Trust`
     <namespace>:expected:<hash>      "<readable_at> <expires_at> <the rest as JSON>"
     <namespace>:missed:by_time       sorted set of those hashes by the time at which they count as missed
 
-Each script is one step. The scripts hold the rules of `core.guards.Trust` once more: the contract
-suite runs both against each other. An emptied Redis begins anew: with it go the day's sums.
+Each script is one atomic step. The scripts repeat the rules of `core.guards.Trust`: the contract suite runs both
+against each other. An emptied Redis starts from zero and also loses the day's sums.
 """
 
 import json
@@ -31,10 +31,10 @@ from warmcache.core.ports import Clock
 from warmcache.stores.redis_link import RedisLink, ScriptCall
 
 TRUST_LIVES_SECONDS = 3 * DAY_SECONDS
-"""Longer than any wait and than the day over which open ones count."""
+"""Longer than any wait and than the day over which open draws count."""
 
 EXPECTED_LIVES_SECONDS = DAY_SECONDS
-"""Beyond the time at which it counts as missed, so that a pause of all processes loses none."""
+"""Extra time after the entry counts as missed, so that none is lost if all processes pause."""
 
 MAX_MISSED_AT_ONCE = 100
 

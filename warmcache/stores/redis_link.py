@@ -1,4 +1,4 @@
-"""One connection pool to Redis, left alone while Redis is gone. The stores of one event loop share it."""
+"""One connection pool to Redis with a circuit breaker. The stores of one event loop share it."""
 
 import asyncio
 import contextlib
@@ -20,20 +20,20 @@ from warmcache.core.errors import StoreUnavailable
 logger = logging.getLogger(__name__)
 
 COMMAND_TIMEOUT_SECONDS = 2.0
-"""An order of magnitude above what a busy machine needs; only the first commands of an outage pay it."""
+"""An order of magnitude above what a busy machine needs; only the first commands of an outage wait for it."""
 
 REST_SECONDS = 1.0
-"""How often Redis is asked whether it is back. Until then every command fails at once."""
+"""How often we probe whether Redis is back. Until then every command fails at once."""
 
 MAX_CONNECTIONS = 8
-"""Commands of one event loop that are under way at once; the others wait for their turn, which is not Redis's fault."""
+"""Concurrent commands of one event loop; waiting for a turn does not count as Redis being slow."""
 
 TICKS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptCall:
-    """A registered script, and what it is called with."""
+    """A registered script and its keys and arguments."""
 
     script: AsyncScript
     keys: Sequence[str]
@@ -41,7 +41,7 @@ class ScriptCall:
 
 
 class RedisLink:
-    """Every command is tried once and has a clock: without Redis there is no warm-up, and nobody waits for it."""
+    """Every command is tried once, with a timeout: without Redis there is no warm-up, and nobody waits for it."""
 
     def __init__(self, url: str, *, namespace: str) -> None:
         self.redis: Redis = Redis(
@@ -63,7 +63,7 @@ class RedisLink:
 
     @asynccontextmanager
     async def command(self) -> AsyncIterator[None]:
-        """Turns every trouble with Redis into `StoreUnavailable`, at once while it is known to be gone."""
+        """Turns every Redis error into `StoreUnavailable`; raises it at once while Redis is known to be down."""
         self._refuse_while_gone()
         async with self._turns:
             self._refuse_while_gone()
@@ -75,14 +75,14 @@ class RedisLink:
                 raise StoreUnavailable(str(error)) from error
 
     async def run(self, *calls: ScriptCall) -> list[Any]:
-        """Several scripts in one round trip, each a step of its own; gives what they return."""
+        """Runs several scripts in one round trip, each atomic by itself; returns their results."""
         async with self.command():
             pipeline = self.redis.pipeline(transaction=False)
             for call in calls:
                 pipeline.evalsha(call.script.sha, len(call.keys), *call.keys, *call.arguments)
             answers = await pipeline.execute(raise_on_error=False)
             for index, (call, answer) in enumerate(zip(calls, answers, strict=True)):
-                if isinstance(answer, NoScriptError):  # a Redis that was started anew
+                if isinstance(answer, NoScriptError):  # Redis was restarted
                     answers[index] = await call.script(keys=call.keys, args=call.arguments)
                 elif isinstance(answer, Exception):
                     raise answer
@@ -107,7 +107,7 @@ class RedisLink:
         is_back = False
         while not is_back:
             await asyncio.sleep(REST_SECONDS)
-            with contextlib.suppress(Exception):  # whatever it is: only an answer says that Redis is back
+            with contextlib.suppress(Exception):  # whatever the error: only an answer proves that Redis is back
                 async with awake_timeout(COMMAND_TIMEOUT_SECONDS):
                     await self.redis.ping()
                 is_back = True
@@ -115,8 +115,8 @@ class RedisLink:
 
 
 class awake_timeout:  # noqa: N801 - used as `asyncio.timeout` is
-    """As `asyncio.timeout`, by a clock that stands still while the event loop is held up: a process that is short of
-    time must not take an answer that lies there unread for silence."""
+    """Like `asyncio.timeout`, but its clock stops while the event loop is blocked: a starved process must not mistake
+    an unread answer for silence."""
 
     def __init__(self, seconds: float) -> None:
         self._tick_seconds = seconds / TICKS

@@ -1,1 +1,1 @@
-"""The provider's side: the Messages API, its prices, its answers so far, a simulator to run beside it."""
+"""The provider's side: the Messages API, its prices, its previous answers, a simulator as a child process."""

@@ -1,7 +1,7 @@
-"""The Messages API over HTTP: real, simulated or local, told apart only by a `Capabilities` value.
+"""The Messages API over HTTP: real, simulated or local, distinguished only by a `Capabilities` value.
 
-One client per event loop. The SDK's own retries are off: `requests/stream.py` owns retry and clocks. Importing this
-module takes seconds (the SDK), so `runtime/wiring.py` does it when the first provider is built, not at start-up.
+One client per event loop. The SDK's own retries are off: `requests/stream.py` owns retries and timeouts. Importing
+this module takes seconds (the SDK), so `runtime/wiring.py` imports it with the first provider, not at start-up.
 """
 
 import asyncio
@@ -34,10 +34,10 @@ from warmcache.upstream.patience import Patience
 logger = logging.getLogger(__name__)
 
 KEEP_ALIVE_SECONDS = 120
-"""The SDK drops idle connections after 5 s: whoever types for longer would pay a new TLS handshake on Enter."""
+"""The SDK drops idle connections after 5 s: a person who types longer would pay a new TLS handshake on Enter."""
 
 DRAIN_SECONDS = 1.0
-"""After the last event: how long the end of the body may take before the connection is closed instead of kept."""
+"""After the last event: how long the end of the body may take; later, the connection is closed instead of reused."""
 
 TRANSPORT_ERRORS = (httpx2.TransportError, aiohttp.ClientError, ConnectionError, anthropic.APIConnectionError)
 
@@ -101,8 +101,8 @@ class MessagesProvider:
         await self._client.close()
 
     async def _create(self, request: Request, earlier_id: str | None, **options: Any) -> Any:
-        """Asks for diagnostics beside the request: they are no part of its prefix, and no byte of that depends on
-        them. The provider keeps a fingerprint only of requests that ask, so warm-ups ask too, about nothing."""
+        """Asks for diagnostics outside of the prefix, so that no byte of the prefix depends on them. The provider keeps
+        a fingerprint only of requests that ask, so warm-ups ask too, without an earlier answer to compare."""
         if not self.capabilities.accepts_diagnostics:
             return await self._call(request, **options)
         try:
@@ -115,8 +115,7 @@ class MessagesProvider:
         return await self._call(request, **options)
 
     async def _call(self, request: Request, **options: Any) -> Any:
-        """As `messages.create` does it, but with a body that is encoded already and, where it is streamed, with the
-        answer as it comes."""
+        """Like `messages.create`, but with an encoded body and, for a streamed request, with the raw response."""
         if not request.is_sendable:
             raise _unsendable()
         is_stream = "stream" in options
@@ -131,7 +130,7 @@ class MessagesProvider:
 
 
 class _StreamReader:
-    """Reads the body, keeps the clocks, and says whether the stream really ended."""
+    """Reads the body, applies the timeouts, and checks whether the stream really ended."""
 
     def __init__(self, response: httpx2.Response, config: Config) -> None:
         self._response = response
@@ -166,14 +165,14 @@ class _StreamReader:
         return _status_error(error, has_begun=self._stream.has_begun, request_id=self._request_id)
 
     async def _drain(self, body: AsyncIterator[bytes]) -> None:
-        """Reads the body's last bytes, so that the connection can be used again. The reply is whole without them."""
+        """Reads the body's last bytes, so that the connection can be reused. The reply is complete without them."""
         with suppress(Exception):
             async with asyncio.timeout(DRAIN_SECONDS):
                 while await anext(body, None) is not None:
                     pass
 
     async def _next(self, body: AsyncIterator[bytes]) -> bytes | None:
-        """The next bytes, None at the end. Pings are no sign of life."""
+        """The next bytes, None at the end. Pings do not count as activity."""
         now = _monotonic()
         if self._stream.events_read != self._events_seen:
             self._events_seen = self._stream.events_read
@@ -203,14 +202,14 @@ class _StreamReader:
 
 
 def _body_of(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
-    """The body, unpacked. Where nothing is packed it is read from its source: each layer between costs every token."""
+    """The decompressed body. An uncompressed one is read from its source: each layer in between costs time."""
     if response.headers.get("content-encoding", "identity") != "identity":
         return response.aiter_bytes()
     return cast(AsyncGenerator[bytes, None], aiter(cast(httpx2.AsyncByteStream, response.stream)))
 
 
 def as_upstream_error(error: Exception, *, has_begun: bool, request_id: str = "") -> UpstreamError:
-    """Any exception of the SDK or its transport as ours, in words for the person who waits."""
+    """Converts any exception of the SDK or its transport into ours, with words for the person who waits."""
     if isinstance(error, UpstreamError):
         return error
     if isinstance(error, anthropic.APITimeoutError | httpx2.TimeoutException):
@@ -237,7 +236,7 @@ _UNREADABLE = (
     AttributeError,
     TypeError,
 )
-"""The last two: the answer has another shape than a message, as from a proxy that answers 200 with a page."""
+"""For the last two: the answer is not a message, for example a proxy's page with status 200."""
 
 
 def _unsendable() -> UpstreamRefused:
@@ -289,7 +288,7 @@ _PASSING_CLIENT_ERRORS = {408, 409, 425}
 
 
 def _is_spend_limit(error: anthropic.APIStatusError) -> bool:
-    """A 429 with an error code of its own, or a 400 that can only be told by how its message begins."""
+    """A 429 with its own error code, or a 400 that is recognisable only by the beginning of its message."""
     text = str(error.message)
     return "enforced_spend_limit_reached" in f"{error.error_code} {text}" or (
         error.status_code == 400 and "You have reached your specified API usage limits" in text

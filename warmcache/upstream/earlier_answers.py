@@ -1,6 +1,6 @@
-"""Which answer of the provider a request is compared with, when it is asked why its prompt was not in the cache.
+"""The earlier answers with which the provider compares a request, to say why its prompt was not in the cache.
 
-The id of the last answer in a place, and under a `prefix_hash`; bounded, in memory, by process: an answer that this
+Keeps the id of the last answer per place and per `prefix_hash`; bounded, in memory, per process. An answer that this
 process has not seen is not compared with, and nothing else depends on it.
 """
 
@@ -28,13 +28,13 @@ class EarlierAnswer:
     at: float
 
     def tells_by(self, miss_reason: str, prefix: Prefix) -> str:
-        """The reason, or empty where it only says that the person's text is not the warm-up's placeholder."""
+        """The reason, or empty if it only says that the person's text differs from the warm-up's placeholder."""
         is_placeholder = self.was_warm_up and self.prefix_hash in prefix.hashes
         return "" if is_placeholder and miss_reason == "messages_changed" else miss_reason
 
 
 class Answers:
-    """The last answers that this process has had."""
+    """The last answers that this process received."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[_Key, EarlierAnswer] = OrderedDict()
@@ -52,7 +52,7 @@ class Answers:
             self._kept.popitem(last=False)
 
     def before(self, prefix: Prefix, origin: Origin, now: float) -> EarlierAnswer | None:
-        """The last answer in the same place, or else the one that shares the most of this prefix."""
+        """The last answer in the same place, otherwise the one that shares the most of this prefix."""
         for key in (*_place(origin), *_deepest_first(prefix)):
             answer = self._kept.get(key)
             if answer is not None and now - answer.at < KEEP_SECONDS:

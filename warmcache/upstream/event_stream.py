@@ -1,8 +1,8 @@
-"""A streamed answer: bytes in, events out. Knows no network and no clock.
+"""Decodes a streamed answer: bytes in, events out (sans-IO). Knows no network and no clock.
 
-This is the hottest loop of the product: what makes up nearly all of a stream, deltas of text, thinking and tool input,
-is decoded into what is used of it and nothing else. Whatever this code has never heard of (an event, a block, a delta)
-is handed on raw and whole.
+This is the hottest loop of the product. Deltas of text, thinking and tool input make up nearly all of a stream, so
+only the used parts of them are decoded. Anything unknown to this code (an event, a block, a delta) is passed on raw and
+complete.
 """
 
 import json
@@ -27,7 +27,7 @@ from warmcache.core.ports import (
 from warmcache.core.usage import Usage
 
 MAX_EVENT_BYTES = 64 * 1024 * 1024
-"""No event of the API comes near; a server that never ends one must not fill the memory."""
+"""No event of the API is nearly as long; an event that a server never ends must not fill the memory."""
 
 _DELTA = b"content_block_delta"
 _DELTA_LINES = b"event: content_block_delta\ndata: "
@@ -63,7 +63,7 @@ _decode_delta = msgspec.json.Decoder(_Delta).decode
 
 
 class ErrorReported(Exception):
-    """The provider sent an `error` event. `body` is its JSON, or its text where it is none."""
+    """The provider sent an `error` event. `body` is its JSON, or its text if it is not JSON."""
 
     def __init__(self, body: Any) -> None:
         super().__init__(str(body))
@@ -71,17 +71,17 @@ class ErrorReported(Exception):
 
 
 class EventStream:
-    """Decodes one answer. After each `feed`: look at `failure` and `has_ended`."""
+    """Decodes one answer. After each `feed`: check `failure` and `has_ended`."""
 
     def __init__(self, *, request_id: str = "") -> None:
         self.failure: StreamBroken | ErrorReported | None = None
-        """What went wrong behind the last event that was given; nothing is read any more."""
+        """What went wrong after the last returned event; then nothing more is read."""
         self.has_begun = False
         self.has_ended = False
         self.events_read = 0
-        """All but pings."""
+        """All events except pings."""
         self.open_kinds: dict[int, BlockKind] = {}
-        """Of the blocks that have begun and not ended."""
+        """The kinds of the blocks that have begun and not ended."""
         self._frames = _Frames()
         self._request_id = request_id
         self._message: dict[str, Any] = {}
@@ -89,10 +89,10 @@ class EventStream:
         self._halves: dict[int, str] = {}
         """By block: the first half of a surrogate pair, whose second half comes with the next delta."""
         self._whole_inputs: dict[int, Any] = {}
-        """By block: tool input that came at the start, as long as no delta has brought any."""
+        """By block: tool input that came with the block's start, until a delta brings some."""
 
     def feed(self, chunk: bytes) -> list[StreamEvent]:
-        """The events that are complete with these bytes."""
+        """The events that these bytes complete."""
         events: list[StreamEvent] = []
         try:
             for frame in self._frames.feed(chunk):
@@ -100,7 +100,7 @@ class EventStream:
                     break
                 self._take(frame, events)
         except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
-            # Not JSON, or another shape than the API's.
+            # Not JSON, or not the shape of the API.
             self.failure = StreamBroken(
                 "stream_malformed", "Claude's answer could not be read.", request_id=self._request_id
             )
@@ -142,10 +142,10 @@ class EventStream:
             events.append(BlockDelta(index=index, kind=kind, text=text))
 
     def _without_halves(self, index: int, text: str) -> str:
-        """`text` behind the half that was held back, and without one that it ends with itself."""
+        """`text` after the half that was held back, and without a half at its own end."""
         half = self._halves.pop(index, "")
         if half:
-            # Two halves that meet become the one character that they are.
+            # Two matching halves become the one character that they encode.
             text = (half + text).encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
         if not "\ud800" <= text[-1:] <= "\udbff":
             return text
@@ -224,7 +224,7 @@ class EventStream:
         events.append(BlockEnded(index=index))
 
     def _let_half_go(self, index: int, kind: BlockKind, events: list[StreamEvent]) -> None:
-        """Its other half does not come any more."""
+        """Emits a held half whose other half will not come any more."""
         if (half := self._halves.pop(index, "")) and kind != "other":
             events.append(BlockDelta(index=index, kind=kind, text=half))
 
@@ -234,12 +234,12 @@ class _Frames:
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
-        """Of the event that is not complete."""
+        """The pieces of the incomplete event."""
         self._held_bytes = 0
         self._ended_in_cr = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """Raises ValueError for an event without end."""
+        """Raises ValueError for an event that does not end."""
         if b"\r" in chunk or self._ended_in_cr:
             chunk = self._with_lf(chunk)
         if not chunk:
@@ -291,7 +291,7 @@ def _body(data: bytes) -> Any:
 
 
 def kind_of(block: dict[str, Any]) -> BlockKind:
-    """Whatever has an input and an id is called as a tool is, by whatever name its type goes."""
+    """The kind of a block. A block with an input and an id counts as a tool call, whatever its type is called."""
     kind = _KINDS.get(block["type"])
     if kind is None:
         return "tool_input" if "input" in block and "id" in block else "other"
@@ -299,7 +299,7 @@ def kind_of(block: dict[str, Any]) -> BlockKind:
 
 
 def usage_of(found: dict[str, Any]) -> Usage:
-    """The API's usage as ours. A missing or null counter is 0."""
+    """The API's usage as our `Usage`. A missing or null counter is 0."""
     by_ttl = found.get("cache_creation") or {}
     return Usage(
         input_tokens=found.get("input_tokens") or 0,
@@ -311,11 +311,11 @@ def usage_of(found: dict[str, Any]) -> Usage:
 
 
 def _given(values: dict[str, Any] | None) -> dict[str, Any]:
-    """Counters and fields that a later event leaves open keep what an earlier one has said."""
+    """The non-null values only: a counter or field that a later event omits keeps its earlier value."""
     return {name: value for name, value in (values or {}).items() if value is not None}
 
 
 def _miss_reason(message: dict[str, Any]) -> str:
-    """Empty where it was not asked for, where nothing parted, and while the comparison still runs."""
+    """Empty if diagnostics were not requested, if nothing diverged, and while the comparison still runs."""
     found = (message.get("diagnostics") or {}).get("cache_miss_reason") or {}
     return str(found.get("type") or "")

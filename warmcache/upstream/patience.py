@@ -1,4 +1,4 @@
-"""How long a stream may be silent: one timer for all its reads, as arming one for each costs more than the read."""
+"""The timeout of a stream's reads: one timer for all of them, as arming one per read costs more than the read."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -14,12 +14,12 @@ class Patience:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._until: float | None = None
-        """When the wait of now is over; None between waits. The timer may ring before that, and is then set anew."""
+        """When the current wait ends; None between waits. The timer may fire before that, and is then set again."""
         self._task: asyncio.Task[object] | None = None
         self._is_exhausted = False
 
     async def wait(self, awaitable: Awaitable[T], *, seconds: float) -> T:
-        """The awaitable's result; `TimeoutError` where it takes longer."""
+        """The awaitable's result; raises `TimeoutError` if it takes longer."""
         task = self._task = asyncio.current_task()
         assert task is not None  # noqa: S101 - for the type checker: a coroutine always runs in a task
         cancels_before = task.cancelling()

@@ -1,4 +1,4 @@
-"""What a token costs: the `genai-prices` data, overridable per model by WARMCACHE["PRICES"]."""
+"""Token prices: the `genai-prices` data, which WARMCACHE["PRICES"] overrides per model."""
 
 import functools
 from decimal import Decimal
@@ -15,7 +15,7 @@ PER_MILLION = Decimal(1_000_000)
 
 
 def price_list(config: Config) -> RateSource:
-    """The prices that hold under `config`."""
+    """The prices in force under `config`."""
     return functools.partial(_rates, config)
 
 
@@ -25,9 +25,9 @@ def rates_for(model: str, input_tokens: int) -> Rates | None:
 
 
 def _rates(config: Config, model: str, input_tokens: int) -> Rates | None:
-    """Rates of `model` for a request of `input_tokens` in all: a large prompt is priced whole at the higher tier.
+    """Rates of `model` for a request of `input_tokens` in all: all of a large prompt is priced at the higher tier.
 
-    None where the price is not known. Cached per model and tier, as one look-up takes 150 to 300 microseconds.
+    None if the price is not known. Cached per model and tier, as one look-up takes 150 to 300 microseconds.
     """
     own = config.prices.get(model)
     if own is not None:

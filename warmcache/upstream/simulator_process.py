@@ -1,6 +1,6 @@
-"""The simulator as a child process, which ends with us whatever way we end.
+"""The simulator as a child process, which ends with us however we end.
 
-The child watches its standard input and leaves at its end: the system closes the pipe even after `kill -9`.
+The child watches its standard input and exits at its end: the system closes the pipe even after `kill -9`.
 """
 
 import contextlib
@@ -20,13 +20,13 @@ STOP_SECONDS = 2.0
 
 
 class SimulatorError(Exception):
-    """The simulator did not start, in one sentence."""
+    """The simulator did not start; the message is one sentence."""
 
 
 class SimulatorProcess:
-    """A running `python -m warmcache.simulator` on a port of its own.
+    """A running `python -m warmcache.simulator` on its own port.
 
-    The constructor only starts it, so that the caller can go on with other work; `wait_ready` gives its address.
+    The constructor only starts it, so that the caller can continue with other work; `wait_ready` returns its address.
     """
 
     def __init__(self, *, profile: str = "auto", seed: int = 1, noise: float = 0.25, port: int = 0) -> None:
@@ -43,7 +43,7 @@ class SimulatorProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=Path(__file__).resolve().parents[2],
-            # A Ctrl-C meant for us must not cut it off while replies are still being put to rest.
+            # A Ctrl-C meant for us must not end the simulator while replies are still being finished.
             process_group=0,
         )
 
@@ -55,7 +55,7 @@ class SimulatorProcess:
         return self._process.poll() is None
 
     def wait_ready(self, timeout_seconds: float = START_SECONDS, clock: Callable[[], float] = time.monotonic) -> str:
-        """Its base URL, once it listens. Raises `SimulatorError` when it ends or stays silent."""
+        """Its base URL, once it listens. Raises `SimulatorError` if it exits or does not report in time."""
         deadline = clock() + timeout_seconds
         line = b""
         assert self._process.stdout is not None  # noqa: S101  made by us with a pipe
@@ -74,7 +74,7 @@ class SimulatorProcess:
         return self.base_url
 
     def stop(self) -> None:
-        """Ends it and waits for its end; calling it twice is harmless."""
+        """Stops it and waits for its end; calling it twice is harmless."""
         if self._process.stdin is not None:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
@@ -83,7 +83,7 @@ class SimulatorProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        # Last, as one that is still starting wants to say that it is ready.
+        # Last, because a simulator that is still starting wants to report that it is ready.
         if self._process.stdout is not None:
             self._process.stdout.close()
 

@@ -1,1 +1,1 @@
-"""Warm-ups: why one is sent, how, and what holds or renews what it wrote."""
+"""Warm-ups: why one is sent, how, and what holds or renews the entries that it wrote."""

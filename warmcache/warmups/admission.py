@@ -1,4 +1,4 @@
-"""Before a warm-up: the lease of its prefix and what the guards grant, both or neither, however the asking ends."""
+"""Before a warm-up: the lease of its prefix and the guards' reservation, both or neither, even if cancelled."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from warmcache.runtime.state import Runtime
 async def claim_and_reserve(
     runtime: Runtime, prefix: Prefix, accounts: Accounts, *, cost_usd: Decimal, owner: str
 ) -> Reservation | Reason:
-    """What the guards grant, or the reason to skip. Whoever gets no lease reserves nothing."""
+    """The guards' reservation, or the reason to skip. A caller without the lease reserves nothing."""
     deepest_hash = prefix.breakpoints[-1].prefix_hash
     try:
         if not await runtime.leases.claim(deepest_hash, owner=owner):
@@ -37,7 +37,7 @@ async def _reserve(runtime: Runtime, accounts: Accounts, cost_usd: Decimal) -> R
     try:
         return await asyncio.shield(admitting)
     except asyncio.CancelledError:
-        # It may be granted all the same, and nobody else would know.
+        # The guards may grant it nevertheless, and nobody else would know.
         runtime.tasks.spawn(_refund(runtime, admitting), name="refund")
         raise
 

@@ -1,8 +1,8 @@
-"""Holds shared layers warm between requests, where their forecast says that it pays. Off by default.
+"""Holds shared layers warm between requests, if their forecast says that it pays. Off by default.
 
-Every process takes part; a lease per label makes one of them its holder, which renews the lease as long as it lives.
-The holder sends a warm-up only when nobody has used the layer for nine tenths of its lifetime, so a busy layer costs
-nothing. Requests are built with the layer's own lifetime: reading an entry does not change how long it lives.
+Every process takes part; a lease per label makes one of them the holder, which renews the lease while it lives. The
+holder sends a warm-up only if no request used the layer for nine tenths of its TTL, so a busy layer costs nothing.
+Requests are built with the layer's own TTL: reading an entry does not change how long it lives.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from warmcache.core.ports import Sighting, WarmthStore
 from warmcache.core.reasons import Reason
 from warmcache.core.shared_layers import Arrivals, SharedForecast
 from warmcache.runtime.state import Runtime
+from warmcache.warmups.attempt import prewarm
 from warmcache.warmups.shared_layers import (
     Outline,
     SharedLayer,
@@ -32,24 +33,23 @@ from warmcache.warmups.shared_layers import (
     outline_of,
     registered_layers,
 )
-from warmcache.warmups.warm_up import prewarm
 
 logger = logging.getLogger(__name__)
 
 ROUND_SECONDS = 10.0
 LEASE_SECONDS = 40.0
-"""A holder that died is followed by another after this."""
+"""Another process takes over from a dead holder after this time."""
 
 FORECAST_SECONDS = 300.0
-"""How long a decision to hold stands, and how late an edit of the layer is noticed between two warm-ups."""
+"""How long a decision to hold is valid, and how late an edit of the layer is noticed between two warm-ups."""
 
 MARGIN_SECONDS = 20.0
-"""Before expiry, at least two rounds: what arrives late is a write."""
+"""Before expiry, at least two rounds: a late warm-up would be a write."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Held:
-    """What the holder of a layer decided, and until when that stands."""
+    """The decision of a layer's holder, and until when it is valid."""
 
     outline: Outline
     forecast: SharedForecast
@@ -67,7 +67,7 @@ class Keeper:
         self._held: dict[str, _Held] = {}
 
     async def take_turn(self) -> None:
-        """Claims what nobody holds, renews what is ours, warms what is due; gives all back once keeping is off."""
+        """Claims free layers, renews ours, warms the due ones; gives all back once keeping is off."""
         policy = await self._runtime.policy.known()
         if not (policy.is_enabled and policy.keeps_shared_layers and Intent.KEEP in policy.intents):
             await self.give_up()
@@ -85,7 +85,7 @@ class Keeper:
                 await self._tend(layers[label], self._held[label])
 
     async def give_up(self) -> None:
-        """Another process may hold them at once."""
+        """Releases all layers, so that another process may hold them at once."""
         labels, self._labels, self._held = self._labels, set(), {}
         try:
             for label in labels:
@@ -94,7 +94,7 @@ class Keeper:
             logger.warning("Shared layers could not be given back; their leases end in %.0f s", LEASE_SECONDS)
 
     async def _hold(self, labels: Sequence[str]) -> set[str]:
-        """Those that are ours for another `LEASE_SECONDS`."""
+        """The labels that are ours for another `LEASE_SECONDS`."""
         store = self._runtime.store
         owners = await holders(store, labels)
         ours = {label for label in labels if owners.get(label) == self.name}
@@ -105,7 +105,7 @@ class Keeper:
         return ours
 
     async def _forecast(self, layers: Sequence[SharedLayer]) -> None:
-        """Decides anew where a decision is missing or old; one not to hold is counted once."""
+        """Decides again if a decision is missing or old; a decision not to hold is counted once."""
         now = self._runtime.clock.now()
         due = [layer for layer in layers if self._is_undecided(layer.label, now)]
         if not due:
@@ -170,7 +170,7 @@ class Keeper:
 
 @contextmanager
 def _alone_in_its_failure(label: str) -> Iterator[None]:
-    """A layer that the host cannot load keeps none of the others from being held."""
+    """Isolates failures: a layer that the host cannot load must not keep the others from being held."""
     try:
         yield
     except Exception:

@@ -1,4 +1,4 @@
-"""What an operator is shown of a shared layer: how often it is used, what holding it would cost, who holds it now.
+"""What an operator sees about a shared layer: how often it is used, what holding it would cost, who holds it now.
 
 Synchronous: for admin pages and commands.
 """
@@ -28,7 +28,7 @@ from warmcache.words import reason_text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerReport:
-    """What an operator is shown of one layer. Money in US dollars."""
+    """What an operator sees about one layer. Money in US dollars."""
 
     label: str
     forecast: SharedForecast
@@ -36,14 +36,14 @@ class LayerReport:
     """Whether the operator lets layers be held at all."""
     prefix_hash: str
     last_at: datetime | None
-    """Of the keeper's warm-ups."""
+    """The time of the keeper's last warm-up."""
     count: int
-    """Of the last 30 days."""
+    """The keeper's warm-ups of the last 30 days."""
     cost_usd: Decimal
 
 
 def report_on(layer: SharedLayer, now: float) -> LayerReport | None:
-    """The forecast as the keeper would make it now, and what it has done. None where the layer is gone."""
+    """The forecast as the keeper would make it now, and what the keeper has done. None if the layer is gone."""
     config, prompt = get_config(), layer.load()
     if prompt is None:
         return None
@@ -71,7 +71,7 @@ def report_on(layer: SharedLayer, now: float) -> LayerReport | None:
 
 
 def stored_forecasts(upstream: str, label: str) -> Forecasts:
-    """What all processes have seen of the people of a label, and measured of the models."""
+    """What all processes have learned about the people of a label and about the models."""
     forecasts = Forecasts()
     rows = LearnedEvidence.objects.filter(upstream=upstream, label__in=(label, LearnedEvidence.SPEED))
     for evidence in rows.values_list("evidence", flat=True):
@@ -80,7 +80,7 @@ def stored_forecasts(upstream: str, label: str) -> Forecasts:
 
 
 def lines_of(report: LayerReport, holder: str | None) -> list[tuple[str, str]]:
-    """As pairs of a heading and words. `holder`: the process that holds it, None where nobody is known to."""
+    """Pairs of a heading and words. `holder`: the process that holds it, None if there is no known holder."""
     forecast = report.forecast
     lines = [("requests", f"about {forecast.requests_per_hour:.2g} an hour, told from the ledger")]
     if forecast.cheapest is None or forecast.in_force is None:

@@ -1,10 +1,9 @@
 """After a reply: one decision near the expiry of what it left warm, and no call before.
 
-The reply's own request has just renewed the prefix, so a warm-up at once would buy nothing. Shortly before the prefix
-lapses the plan of `core/stakes.py` weighs whether the person will come back; if a refresh pays, it is sent, and the
-next decision is due near its own end. A new request in the same place cancels what was due there. What is kept until
-then are hashes and numbers; the prompt is read from the host at the moment of the call.
-"""
+The reply's own request has just renewed the prefix, so an immediate warm-up would gain nothing. Shortly before the
+prefix lapses the plan of `core/stakes.py` weighs whether the person will come back. If a refresh pays, it is sent, and
+the next decision is due near the end of that one. A new request in the same place cancels what was due there. Until
+then only hashes and numbers are kept; the host loads the prompt at the moment of the call."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -23,38 +22,38 @@ from warmcache.core.prefix import AnyPrompt, Prefix
 from warmcache.core.reasons import Reason
 from warmcache.core.stakes import RestingPrefix, plan_refresh
 from warmcache.runtime.state import Runtime
-from warmcache.warmups.warm_up import consider, prewarm
+from warmcache.warmups.attempt import consider, prewarm
 
 INTENT = Intent.TURN_FINISHED
 
 MARGIN_SECONDS = 20.0
-"""Before expiry, for a call that waits for its turn: what arrives late is a write."""
+"""Before expiry, for a call that waits for its turn: a late refresh would be a write."""
 
 TOUCHED_SECONDS = 5.0
-"""An expiry that lies so much later than ours is somebody else's touch, and not a difference of clocks."""
+"""An expiry that is this much later than ours comes from another call, not from a difference of clocks."""
 
 Load = Callable[[], AnyPrompt | None]
-"""The prompt that the next message of a place would follow, or None where the place is gone. Called in a thread that
-may use the database."""
+"""The prompt that the next message of a place would follow, or None if the place is gone. Called in a thread that may
+use the database."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rest:
-    """A place where people may come back, between two requests. Times are epoch seconds."""
+    """A place to which people may come back, between two requests. Times are epoch seconds."""
 
     place: str
     """The host's own name of it."""
     label: str
     subject: str
     prefix: Prefix
-    """Of the last call there."""
+    """The prefix of the last call there."""
     load: Load
     silent_since: float
     """Start of the last real request."""
     touched_at: float
     """Start of the last call that renewed the prefix, as far as this process knows."""
     missing_tokens: int
-    """The reply, which no request has carried yet."""
+    """The reply, which no request has contained yet."""
     asks_tool: bool = False
 
     @property
@@ -67,13 +66,13 @@ class Rest:
 
 
 def schedule(runtime: Runtime, rest: Rest) -> None:
-    """Replaces what was due in that place. Bounded; ends with the process, and then the prefix lapses."""
+    """Replaces what was due in that place. Bounded; timers end with the process, and then the prefix lapses."""
     if rest.place and rest.prefix.breakpoints:
         runtime.timers.set(_key(rest.place), _timer(runtime, rest))
 
 
 def cancel(runtime: Runtime, place: str) -> None:
-    """Somebody has come back, or nobody can any more."""
+    """Cancels what is due: someone has come back, or nobody can any more."""
     if place:
         runtime.timers.cancel(_key(place))
 
@@ -87,7 +86,7 @@ def _timer(runtime: Runtime, rest: Rest) -> Timer:
 
 
 async def _decide(runtime: Runtime, rest: Rest) -> Timer | None:
-    """Refreshes, waits for a later end, or lets it lapse; gives the next decision, if there is to be one."""
+    """Refreshes, waits for a later expiry, or lets it lapse; returns the next decision, if there is one."""
     occasion = Occasion(intent=INTENT, label=rest.label, subject=rest.subject, place=rest.place)
     decision = await consider(runtime, rest.prefix, occasion)
     if decision.action is Action.SKIP and decision.reason is not Reason.ALREADY_WARM:
@@ -115,7 +114,7 @@ def _let_lapse(runtime: Runtime, rest: Rest, reason: Reason) -> Timer | None:
 
 
 def _plan(runtime: Runtime, rest: Rest, live: LayerWarmth, sightings: Mapping[str, Sighting]) -> KeepPlan | None:
-    """None where the model has no known price."""
+    """The plan; None if the model has no known price."""
     forecasts = runtime.learning.forecasts(rest.label)
     rates = runtime.rates(rest.prefix.model, live.hot_tokens + rest.missing_tokens)
     if rates is None or live.expires_at is None:
@@ -142,7 +141,7 @@ def _plan(runtime: Runtime, rest: Rest, live: LayerWarmth, sightings: Mapping[st
 
 
 def _held(rest: Rest, expires_at: float, sightings: Mapping[str, Sighting]) -> tuple[int, float]:
-    """The part in front that lives clearly longer than the whole: (tokens, expiry)."""
+    """The leading part that lives clearly longer than the whole: (tokens, expiry)."""
     for point in reversed(rest.prefix.breakpoints[:-1]):
         held_until = sightings.get(point.prefix_hash, Sighting()).expires_at
         if held_until is not None and held_until > expires_at + rest.ttl_seconds / 2:

@@ -1,8 +1,8 @@
-"""The layers that a host's people share, and what is known of them: synchronous, for pages, commands and the keeper.
+"""The shared layers of a host, and what we know about them: synchronous, for pages, commands and the keeper.
 
     register_shared_layers(lambda: [SharedLayer(label="helpdesk", load=helpdesk_prompt)])
 
-Call it once, when Django is ready. `load` gives the prompt of a new conversation.
+Call it once, when Django is ready. `load` returns the prompt of a new conversation.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -36,7 +36,7 @@ class SharedLayer:
 
     label: str
     load: Callable[[], Prompt | None]
-    """The prompt, or None where it is gone. Called in a thread that may use the database."""
+    """The prompt, or None if it is gone. Called in a thread that may use the database."""
 
 
 ListLayers = Callable[[], Iterable[SharedLayer]]
@@ -56,13 +56,13 @@ def registered_layers() -> list[SharedLayer]:
 
 
 def alone(prompt: Prompt) -> Prompt:
-    """The shared layer of `prompt` and nothing behind it."""
+    """The shared layer of `prompt` without the layers after it."""
     return replace(prompt, history=(), draft=())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outline:
-    """A shared layer without its content. `obstacle`: why it cannot be warmed; `point` is None where it is empty."""
+    """A shared layer without its content. `obstacle`: why it cannot be warmed; `point` is None if it is empty."""
 
     model: str
     point: Breakpoint | None
@@ -70,18 +70,18 @@ class Outline:
 
 
 def outline_of(prefix: Prefix) -> Outline:
-    """Of the prefix of a prompt that is `alone`."""
+    """The outline of a prompt's prefix; the prompt must be `alone`."""
     first = prefix.breakpoints[0] if prefix.breakpoints and prefix.breakpoints[0].layer is Layer.SHARED else None
     return Outline(model=prefix.model, point=first, obstacle=prefix.obstacle)
 
 
 def arrivals_at(now: float, labels: Sequence[str], *, upstream: str) -> dict[str, Arrivals]:
-    """How often each label's layer was used, told from the ledger. Two queries for all of them."""
+    """How often each label's layer was used, from the ledger. Two queries for all of them."""
     records = UsageRecord.objects.filter(upstream=upstream, purpose__in=CONVERSING, started_at__lte=at(now))
     first = records.aggregate(first=Min("started_at"))["first"]
     age_seconds = now - first.timestamp() if first is not None else 0.0
     same_hours = [now - days * SECONDS_PER_DAY for days in range(1, SAME_HOUR_DAYS + 1)]
-    # Three requests in the first minute of a ledger are no forecast of 180 an hour.
+    # Three requests in the first minute of a ledger do not predict 180 per hour.
     recent_hours = max(1.0, min(float(RECENT_HOURS), age_seconds / SECONDS_PER_HOUR))
     hours_seen = float(sum(start >= now - age_seconds for start in same_hours))
     counts = _counts(records.filter(label__in=labels), now, same_hours)
@@ -110,7 +110,7 @@ def _counts(records: QuerySet[UsageRecord], now: float, same_hours: Sequence[flo
 def forecast_of(
     outline: Outline, arrivals: Arrivals, *, config: Config, forecasts: Forecasts, value_of_second_usd: Decimal
 ) -> SharedForecast:
-    """Whether holding pays, at today's prices."""
+    """Whether holding the layer pays, at today's prices."""
     point = outline.point
     tokens = point.prefix_tokens if point else 0
     return forecast_shared_layer(

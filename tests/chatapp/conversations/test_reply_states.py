@@ -109,7 +109,6 @@ def test_every_cause_has_an_end_and_every_state_a_consequence():
     assert set(reply_states.STATE_AFTER) == set(Cause)
     assert set(reply_states.STATE_AFTER.values()) == ENDS
     assert set(reply_states.CONSEQUENCES) == set(State)
-    assert {state for state in State if reply_states.consequence_of(state).makes_wait} == set(State) - ENDS
     assert {state for state in State if reply_states.consequence_of(state).sends_next} == {State.COMPLETE}
 
 

@@ -1,21 +1,17 @@
 """The end of a real server while something that it depends on hangs: every socket still hears where to go."""
 
 import asyncio
-import json
 import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
-from uuid import uuid4
 
 import psycopg
 import pytest
-import websockets
 
 from chatapp.protocol import CLOSE_RESTARTING
 from tests.servers import PATIENCE_SECONDS
@@ -23,6 +19,7 @@ from tests.servers.chat_server import ChatServer
 from tests.servers.fault_proxy import FaultProxy
 from tests.servers.postgres_server import PostgresServer
 from tests.servers.redis_server import RedisServer
+from tests.servers.tabs import open_tab, open_tabs
 
 SHUTDOWN_SECONDS = 6
 """A fifth of the usual: no test waits longer for what hangs."""
@@ -72,44 +69,13 @@ def locked_replies(server: ChatServer) -> Iterator[None]:
         yield
 
 
-async def open_socket(server: ChatServer, stack: AsyncExitStack) -> websockets.ClientConnection:
-    connecting = websockets.connect(
-        server.socket_url,
-        origin=server.url,
-        additional_headers={"Cookie": server.users["ann"].cookie},
-        ping_interval=None,
-        open_timeout=PATIENCE_SECONDS,
-    )
-    socket = await stack.enter_async_context(connecting)
-    await next_of(socket, "ready")
-    return socket
-
-
-async def next_of(socket: websockets.ClientConnection, kind: str) -> dict[str, Any]:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while True:
-            frame: dict[str, Any] = json.loads(await socket.recv())
-            if frame["type"] == kind:
-                return frame
-
-
-async def close_code_of(socket: websockets.ClientConnection) -> int | None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        await socket.wait_closed()
-    return socket.close_code
-
-
 @pytest.mark.parametrize("hanging", ["postgres", "redis", "the end of a reply"])
 async def test_everybody_is_told_and_the_process_ends_though_it_hangs(world: World, hanging: str) -> None:
     server = world.server
     server.log = ""
     server.simulator.fault(**HELD)
-    async with AsyncExitStack() as stack:
-        reader = await open_socket(server, stack)
-        idle = [await open_socket(server, stack) for _ in range(IDLE_TABS)]
-        frame = {"type": "message.send", "client_message_id": str(uuid4()), "text": "Begin."}
-        await reader.send(json.dumps(frame))
-        await next_of(reader, "reply.delta")
+    async with open_tab(server) as reader, open_tabs([server], "ann", each=IDLE_TABS) as (idle,):
+        await reader.begin_reply()
         lock = locked_replies(server) if hanging == "the end of a reply" else nullcontext()
 
         with lock:
@@ -119,12 +85,12 @@ async def test_everybody_is_told_and_the_process_ends_though_it_hangs(world: Wor
                 world.redis.freeze()
             signalled_at = time.monotonic()
             os.kill(server.process.pid, signal.SIGTERM)
-            codes = await asyncio.gather(*map(close_code_of, [*idle, reader]))
+            ends = await asyncio.gather(*(tab.rest() for tab in [*idle, reader]))
             await asyncio.to_thread(server.process.wait, PATIENCE_SECONDS)
         took_seconds = time.monotonic() - signalled_at
 
     server.stop()
-    assert codes == [CLOSE_RESTARTING] * (IDLE_TABS + 1)
+    assert [code for _, code in ends] == [CLOSE_RESTARTING] * (IDLE_TABS + 1)
     assert took_seconds < PATIENCE_SECONDS / 2
     assert "'running replies finish'" not in server.log
     if hanging != "redis":

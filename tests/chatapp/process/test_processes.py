@@ -1,20 +1,17 @@
 """`serve --processes 2` on a real PostgreSQL and a real Redis."""
 
 import asyncio
-import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import AsyncExitStack
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import aiohttp
 import pytest
-import websockets
 from prometheus_client.parser import text_string_to_metric_families
 
 from chatapp.protocol import CLOSE_RESTARTING
@@ -23,6 +20,7 @@ from tests.servers.chat_server import ROOT, ChatServer, clean_environment
 from tests.servers.postgres_server import PostgresServer
 from tests.servers.processes import children_of, is_running, wait_until_gone
 from tests.servers.redis_server import RedisServer
+from tests.servers.tabs import LiveTab, open_tab, open_tabs
 
 PROCESSES = 2
 TOKEN = "a-long-word"
@@ -70,52 +68,29 @@ async def metrics_of(server: ChatServer) -> dict[str, float]:
 
 async def until_metrics(server: ChatServer, **values: float) -> dict[str, float]:
     """All of them at once; a process that is busy for a moment counts with what it said last."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while True:
-            told = await metrics_of(server)
-            if all(told.get(name) == value for name, value in values.items()):
-                return told
-            await asyncio.sleep(0.05)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        told = await metrics_of(server)
+        if all(told.get(name) == value for name, value in values.items()):
+            return told
+        assert time.monotonic() < deadline, f"not {values} but {told}; the server says: {server.log}"
+        await asyncio.sleep(0.05)
 
 
-async def open_socket(server: ChatServer, stack: AsyncExitStack) -> websockets.ClientConnection:
-    connecting = websockets.connect(
-        server.socket_url,
-        origin=server.url,
-        additional_headers={"Cookie": server.users["ann"].cookie},
-        ping_interval=None,
-        open_timeout=PATIENCE_SECONDS,
-    )
-    socket = await stack.enter_async_context(connecting)
-    await next_of(socket, "ready")
-    return socket
+async def answer_to(tab: LiveTab) -> dict[str, Any]:
+    await tab.say("Hello")
+    return await tab.until("reply.finished")
 
 
-async def next_of(socket: websockets.ClientConnection, kind: str) -> dict[str, Any]:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while True:
-            frame: dict[str, Any] = json.loads(await socket.recv())
-            if frame["type"] == kind:
-                return frame
-
-
-async def say(socket: websockets.ClientConnection) -> dict[str, Any]:
-    await socket.send(json.dumps({"type": "message.send", "client_message_id": str(uuid4()), "text": "Hello"}))
-    return await next_of(socket, "reply.finished")
-
-
-async def close_code_of(socket: websockets.ClientConnection) -> int | None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        await socket.wait_closed()
-    return socket.close_code
+async def close_codes_of(tabs: Sequence[LiveTab]) -> list[int | None]:
+    return [code for _, code in await asyncio.gather(*(tab.rest() for tab in tabs))]
 
 
 async def test_metrics_are_the_sum_over_all_and_keep_growing_when_one_is_replaced(server: ChatServer) -> None:
     before = await until_metrics(server, warmcache_processes=PROCESSES)
     replies = before.get("warmcache_replies_total", 0)
-    async with AsyncExitStack() as stack:
-        tabs = [await open_socket(server, stack) for _ in range(TABS)]
-        ends = [await say(tab) for tab in tabs[:MESSAGES]]
+    async with open_tabs([server], "ann", each=TABS) as (tabs,):
+        ends = [await answer_to(tab) for tab in tabs[:MESSAGES]]
         now = {"warmcache_open_sockets": TABS, "warmcache_replies_total": replies + MESSAGES}
         told = await until_metrics(server, **now)
         first, _ = members_of(server)
@@ -124,8 +99,8 @@ async def test_metrics_are_the_sum_over_all_and_keep_growing_when_one_is_replace
         restarts = before["warmcache_process_restarts_total"] + 1
         replaced = await until_metrics(server, warmcache_process_restarts_total=restarts)
         await until_metrics(server, warmcache_processes=PROCESSES)
-        newcomers = [await open_socket(server, stack) for _ in range(TABS)]
-        ends += [await say(tab) for tab in newcomers[:MESSAGES]]
+        async with open_tabs([server], "ann", each=TABS) as (newcomers,):
+            ends += [await answer_to(tab) for tab in newcomers[:MESSAGES]]
         after = await until_metrics(server, warmcache_replies_total=replies + 2 * MESSAGES)
 
     assert [end["status"] for end in ends] == ["complete"] * 2 * MESSAGES
@@ -139,8 +114,8 @@ async def test_a_signal_to_one_of_them_replaces_it_gracefully(server: ChatServer
 
     os.kill(first, signal.SIGTERM)
     gone = await asyncio.to_thread(wait_until_gone, first)
-    async with AsyncExitStack() as stack:
-        end = await say(await open_socket(server, stack))
+    async with open_tab(server) as tab:
+        end = await answer_to(tab)
     await until_metrics(server, warmcache_processes=PROCESSES)
 
     assert gone
@@ -151,11 +126,9 @@ async def test_a_signal_to_one_of_them_replaces_it_gracefully(server: ChatServer
 
 async def test_one_signal_drains_all_of_them_together(server: ChatServer) -> None:
     pids = members_of(server)
-    async with AsyncExitStack() as stack:
-        tabs = [await open_socket(server, stack) for _ in range(TABS)]
-
+    async with open_tabs([server], "ann", each=TABS) as (tabs,):
         exit_code = await asyncio.to_thread(server.stop)
-        codes = [await close_code_of(tab) for tab in tabs]
+        codes = await close_codes_of(tabs)
 
     assert (exit_code, codes) == (0, [CLOSE_RESTARTING] * TABS)
     assert not any(is_running(pid) for pid in pids)
@@ -163,11 +136,9 @@ async def test_one_signal_drains_all_of_them_together(server: ChatServer) -> Non
 
 async def test_if_the_parent_is_killed_the_others_end_gracefully(server: ChatServer) -> None:
     pids = members_of(server)
-    async with AsyncExitStack() as stack:
-        tabs = [await open_socket(server, stack) for _ in range(TABS)]
-
+    async with open_tabs([server], "ann", each=TABS) as (tabs,):
         os.kill(server.process.pid, signal.SIGKILL)
-        codes = [await close_code_of(tab) for tab in tabs]
+        codes = await close_codes_of(tabs)
         gone = [await asyncio.to_thread(wait_until_gone, pid) for pid in pids]
     server.stop()
 

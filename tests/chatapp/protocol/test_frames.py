@@ -128,7 +128,7 @@ def error_of(text: str) -> protocol.Error:
 def test_a_frame_of_any_size_goes_in_messages_below_the_bound_and_comes_out_the_same(pattern, size):
     frame = error_of(pattern * (size // len(pattern.encode())))
 
-    texts = protocol.texts_of(frame, number=7)
+    texts = protocol.parts_of(protocol.encode(frame), number=7)
 
     assert max(len(text.encode()) for text in texts) <= protocol.MAX_SENT_BYTES
     joiner = FrameJoiner()
@@ -141,6 +141,7 @@ def test_a_frame_of_any_size_goes_in_messages_below_the_bound_and_comes_out_the_
 def test_a_frame_goes_in_parts_only_where_it_is_too_large(spare_bytes, is_whole):
     envelope = len(protocol.encode(error_of("")))
 
-    texts = protocol.texts_of(error_of("x" * (protocol.MAX_SENT_BYTES - envelope - spare_bytes)), number=1)
+    frame = error_of("x" * (protocol.MAX_SENT_BYTES - envelope - spare_bytes))
+    texts = protocol.parts_of(protocol.encode(frame), number=1)
 
     assert (len(texts) == 1) is is_whole

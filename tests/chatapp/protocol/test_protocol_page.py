@@ -2,6 +2,7 @@
 
 import ast
 import re
+from enum import StrEnum
 from pathlib import Path
 
 import msgspec
@@ -94,7 +95,8 @@ def test_a_field_is_called_required_where_it_is(name):
 def test_every_word_of_a_closed_list_stands_on_the_page():
     for name, frame in SERVER_FRAMES.items():
         for field in msgspec.structs.fields(frame):
-            for word in getattr(field.type, "__args__", ()):
+            is_set = isinstance(field.type, type) and issubclass(field.type, StrEnum)
+            for word in field.type if is_set else getattr(field.type, "__args__", ()):
                 if isinstance(word, str):
                     assert word in section(f"`{name}`", level=3) or word in PAGE, (name, field.name, word)
 

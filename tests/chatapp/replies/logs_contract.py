@@ -55,6 +55,16 @@ class ReplyLogsContract:
         assert seen.head == log.head
         assert seen.warmth_is_known.is_set()
 
+    async def test_a_log_that_is_shared_is_found_at_once(self, owner: ReplyLogs, reader: ReplyLogs) -> None:
+        log = new_log()
+        owner.publish(log)
+
+        await in_time(owner.shared(log))
+        seen = await reader.find(log.reply_id)
+
+        assert seen is not None
+        assert seen.head == log.head
+
     async def test_readers_that_come_at_any_time_get_the_same_frames_to_the_end(
         self, owner: ReplyLogs, reader: ReplyLogs
     ) -> None:

@@ -5,8 +5,9 @@ import pytest
 from chatapp.models import Message
 from chatapp.protocol import ReplyBlock, ReplyDelta, ReplyFinished
 from chatapp.protocol.views import Cursor
+from chatapp.protocol.words import ReplyStatus
+from chatapp.replies import resume
 from chatapp.replies.log import ReplyHead, ReplyLog
-from chatapp.replies.resume import place_for
 
 EPOCH = "epoch"
 
@@ -17,15 +18,15 @@ def ended_log(*, status: str) -> ReplyLog:
         reply_id=uuid4(), epoch=EPOCH, parent_id=uuid4(), conversation_id=uuid4(), user_id=1, model="claude-sonnet-5-5"
     )
     log = ReplyLog(head)
-    place = {"reply_id": head.reply_id, "epoch": EPOCH}
-    log.append(ReplyBlock(**place, seq=1, block=0, kind="text", name="", state="start", data=None))
+    of_reply = {"reply_id": head.reply_id, "epoch": EPOCH}
+    log.append(ReplyBlock(**of_reply, seq=1, block=0, kind="text", name="", state="start", data=None))
     for seq in (2, 3):
-        log.append(ReplyDelta(**place, seq=seq, kind="text", block=0, text=f"piece {seq} "))
+        log.append(ReplyDelta(**of_reply, seq=seq, kind="text", block=0, text=f"piece {seq} "))
     log.append(
         ReplyFinished(
-            **place,
+            **of_reply,
             seq=4,
-            status=status,  # type: ignore[arg-type]
+            status=ReplyStatus(status),
             stop_reason=None,
             error=None,
             usage=None,
@@ -40,9 +41,9 @@ def ended_log(*, status: str) -> ReplyLog:
 
 async def is_gap(log: ReplyLog, after_seq: int) -> bool:
     reply = Message(pk=log.reply_id, role=Message.Role.ASSISTANT)
-    place = await place_for(Cursor(reply_id=log.reply_id, epoch=EPOCH, after_seq=after_seq), [reply], log)
-    assert place is not None
-    return place.is_gap
+    point = await resume.point_for(Cursor(reply_id=log.reply_id, epoch=EPOCH, after_seq=after_seq), [reply], log)
+    assert point is not None
+    return point.is_gap
 
 
 @pytest.mark.parametrize("after_seq", [0, 1, 2, 3])
@@ -63,16 +64,16 @@ async def test_who_begins_anew_at_a_reply_that_has_ended_is_told_of_its_end() ->
     log = ended_log(status="interrupted")
     reply = Message(pk=log.reply_id, role=Message.Role.ASSISTANT)
 
-    place = await place_for(Cursor(reply_id=log.reply_id, epoch=EPOCH, after_seq=9), [reply], log)
+    point = await resume.point_for(Cursor(reply_id=log.reply_id, epoch=EPOCH, after_seq=9), [reply], log)
 
-    assert place is not None
-    assert [frame.status async for frame in place.log.follow(place.after_seq)] == ["interrupted"]
+    assert point is not None
+    assert [frame.status async for frame in point.log.follow(point.after_seq)] == ["interrupted"]
 
 
 async def test_a_cursor_of_another_reply_opens_nothing() -> None:
     log = ended_log(status="complete")
     other = Message(pk=UUID(int=1), role=Message.Role.ASSISTANT)
 
-    place = await place_for(Cursor(reply_id=log.reply_id, epoch=EPOCH, after_seq=1), [other], None)
+    point = await resume.point_for(Cursor(reply_id=log.reply_id, epoch=EPOCH, after_seq=1), [other], None)
 
-    assert place is None
+    assert point is None

@@ -47,17 +47,20 @@ def test_a_pong_that_nobody_asked_for_says_nothing(proof):
     assert proof.unproven_bytes == 7
 
 
-def test_time_counts_from_the_oldest_byte_without_proof(proof, clock):
+def test_time_counts_from_the_oldest_unanswered_ping_and_not_from_the_bytes_that_gathered_before_it(proof, clock):
     proof.sent(1)
+    clock.advance(60)
+    gathering = proof.waiting_seconds
+    first = proof.ask()
     clock.advance(3)
-    ping = proof.ask()
     proof.sent(1)
+    proof.ask()
     clock.advance(2)
     before = proof.waiting_seconds
 
-    proof.answered(ping)
+    proof.answered(first)
 
-    assert (before, proof.waiting_seconds) == (5, 2)
+    assert (gathering, before, proof.waiting_seconds) == (0, 5, 2)
 
 
 def test_nothing_waits_where_all_is_proven(proof, clock):

@@ -86,6 +86,8 @@ async def test_what_waits_is_sent_in_the_order_of_sending_from_whichever_tab(ope
 async def test_every_tab_sees_the_queue_and_a_tab_that_comes_later_too(open_tab, ann, assistant, simulator):
     writes, reads = await open_tab(ann), await open_tab(ann)
     started = await begin_held_reply(writes, simulator, assistant_id=assistant.pk)
+    await reads.send("conversation.open", conversation_id=started["conversation_id"])
+    await reads.until("conversation.state")
     await writes.say("Later", conversation_id=started["conversation_id"])
     await writes.until("message.queued")
 
@@ -97,6 +99,21 @@ async def test_every_tab_sees_the_queue_and_a_tab_that_comes_later_too(open_tab,
     assert [q["text"] for q in seen] == ["Later"]
     assert state["conversation"]["queue"] == seen
     assert state["reply"]["reply_id"] == started["reply_id"]
+
+
+async def test_a_tab_that_shows_something_else_hears_of_the_conversation_without_its_queue(
+    open_tab, ann, assistant, simulator
+):
+    writes, elsewhere = await open_tab(ann), await open_tab(ann)
+    started = await begin_held_reply(writes, simulator, assistant_id=assistant.pk)
+    await elsewhere.read_all()
+
+    await writes.say("Later", conversation_id=started["conversation_id"])
+    full = await queue_of(writes, 1)
+    heard = await elsewhere.until("conversation.updated")
+
+    assert [queued["text"] for queued in full] == ["Later"]
+    assert (heard["conversation"]["id"], heard["conversation"]["queue"]) == (started["conversation_id"], [])
 
 
 async def test_a_resend_of_a_waiting_message_gets_the_same_ack_and_waits_once(open_tab, ann, assistant, simulator):
@@ -285,7 +302,7 @@ async def test_a_process_that_is_about_to_end_leaves_the_queue_to_the_one_that_t
 async def test_what_a_dead_process_left_in_the_queue_long_ago_is_not_sent_behind_anybody_s_back(
     open_tab, ann, assistant, simulator, monkeypatch
 ):
-    monkeypatch.setattr(actions, "_send_next", _nobody)
+    monkeypatch.setattr(actions, "_following", _nobody)
     tab = await open_tab(ann)
     started = await begin_reply(tab, simulator, assistant_id=assistant.pk)
     with breath_held(simulator):
@@ -305,7 +322,7 @@ async def test_what_a_dead_process_left_in_the_queue_long_ago_is_not_sent_behind
 async def test_a_message_behind_those_that_were_left_sends_them_first(open_tab, ann, assistant, simulator, monkeypatch):
     tab = await open_tab(ann)
     with monkeypatch.context() as patch:
-        patch.setattr(actions, "_send_next", _nobody)
+        patch.setattr(actions, "_following", _nobody)
         started = await begin_reply(tab, simulator, assistant_id=assistant.pk)
         with breath_held(simulator):
             await tab.say("Left behind", conversation_id=started["conversation_id"])
@@ -334,5 +351,5 @@ async def test_a_shutdown_holds_what_waits(open_tab, ann, assistant, simulator):
     assert await in_database_thread(questions) == ["A question"]
 
 
-async def _nobody(conversation_id: object) -> bool:
-    return False
+async def _nobody(run: object) -> None:
+    """The process dies before it sends what waits."""

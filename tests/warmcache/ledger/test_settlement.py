@@ -590,7 +590,7 @@ async def test_a_database_that_fails_for_a_while_costs_neither_the_reply_nor_a_r
     fake: FakeRuntime, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(ledgers, "FLUSH_PATIENCE_SECONDS", 0.01)
-    monkeypatch.setattr("warmcache.warmups.warm_up.ROW_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr("warmcache.warmups.attempt.ROW_PATIENCE_SECONDS", 0.1)
     # On a slow machine so many tries fit into this test that the write itself would be given up as broken.
     monkeypatch.setattr(ledgers, "MAX_FAILURES_WHILE_UP", 10**9)
 

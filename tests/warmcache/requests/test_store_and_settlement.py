@@ -42,7 +42,7 @@ from warmcache.runtime.wiring import build_runtime
 from warmcache.stores.memory import MemoryWarmthStore
 from warmcache.stores.redis import RedisWarmthStore
 from warmcache.testing import FakeClock, FakeProvider, make_prompt, make_turn
-from warmcache.warmups.warm_up import prewarm
+from warmcache.warmups.attempt import prewarm
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -1,1 +1,1 @@
-"""What is learned from what happened, as numbers that merge: signs, silences, shares, speed."""
+"""Forecasts learned from observed events, as numbers that can be merged: signs, silences, shares, speed."""

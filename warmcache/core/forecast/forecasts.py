@@ -1,6 +1,6 @@
-"""Everything learned that the decisions need: per sign, per kind of silence, per model.
+"""All learned evidence that decisions need: per sign, per kind of silence, per model.
 
-All of it is a few hundred numbers: `to_dict` gives JSON values, `load` and `merge` add evidence of other processes.
+It is a few hundred numbers in all: `to_dict` gives JSON values, `load` and `merge` add evidence of other processes.
 Priors are fixed and never stored, so merging counts nothing twice.
 """
 
@@ -14,34 +14,34 @@ from warmcache.core.forecast.signs import INTENT_PRIORS, UNKNOWN_INTENT, IntentF
 
 
 class Forecasts:
-    """Everything learned, of people who behave alike: those of an assistant, or of a whole site."""
+    """All learned evidence about people who behave alike: those of one assistant, or of a whole site."""
 
     def __init__(self) -> None:
         self.intents: dict[str, IntentForecast] = {}
         self.after_reply = GapForecast(AFTER_REPLY)
         """Silence after a reply to a person."""
         self.after_tool_use = GapForecast(AFTER_TOOL_USE)
-        """Silence after a reply that asked for a tool: the program comes back, not the person."""
+        """Silence after a reply that asked for a tool: a program comes back, not the person."""
         self.arrivals = GapForecast(ARRIVALS)
-        """Silence of everybody together: between a request and the next of anyone."""
+        """Silence of all people together: the time between one request and the next, whoever sends it."""
         self.kept = ShareForecast(0.95)
-        """Of what is warm, the part that the person's next request still starts with: histories get cut."""
+        """Share of the warm prefix that the person's next request still starts with: histories get cut."""
         self.tool_use = ShareForecast(0.1)
-        """Replies that ask for a tool."""
+        """Share of replies that ask for a tool."""
         self.prefills: dict[str, PrefillForecast] = {}
 
     def silence(self, *, asks_tool: bool) -> GapForecast:
-        """Of what comes back: the person, or a program that was asked for a tool."""
+        """The gap forecast for who comes back: the person, or a program that was asked to run a tool."""
         return self.after_tool_use if asks_tool else self.after_reply
 
     def intent(self, name: str) -> IntentForecast:
-        """The forecast of one intent, made on first use."""
+        """The forecast of one intent, created on first use."""
         if name not in self.intents:
             self.intents[name] = IntentForecast(INTENT_PRIORS.get(name, UNKNOWN_INTENT))
         return self.intents[name]
 
     def prefill(self, model: str) -> PrefillForecast:
-        """The forecast of one model, made on first use."""
+        """The forecast of one model, created on first use."""
         if model not in self.prefills:
             self.prefills[model] = PrefillForecast()
         return self.prefills[model]
@@ -51,7 +51,7 @@ class Forecasts:
         self.load(other.to_dict())
 
     def absorb(self, newer: "Forecasts") -> None:
-        """Adds evidence that came later, and forgets as much of the old as if it had been seen one by one."""
+        """Adds newer evidence, and fades the old as if the newer events had been observed one by one."""
         for name, forecast in newer.intents.items():
             self.intent(name).fade(forecast)
         for model, prefill in newer.prefills.items():
@@ -76,7 +76,7 @@ class Forecasts:
         }
 
     def load(self, stored: Mapping[str, Any]) -> None:
-        """Adds stored evidence to this one's."""
+        """Adds stored evidence to this object."""
         for name, evidence in stored.get("intents", {}).items():
             self.intent(name).load(evidence)
         self.after_reply.load(stored.get("after_reply", {}))

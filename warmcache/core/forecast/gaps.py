@@ -1,8 +1,8 @@
-"""When does the person come back? A hazard per bin of silence, learned from gaps that ended and gaps that did not.
+"""When does the person come back? A hazard per bin of silence, learned from finished and unfinished gaps.
 
-The bins grow with the silence, as people's pauses do. Each bin counts returns and the seconds somebody was silent in
-it, so a silence that is still going on counts as far as it has gone: leaving it out would promise returns that never
-come. Until enough returns were seen, a fixed prior answers alone; afterwards it fades.
+The bins grow with the silence, as people's pauses do. Each bin counts returns and the seconds of silence spent in it,
+so an unfinished silence counts for its length so far: ignoring it would promise returns that never come. Until enough
+returns are observed, only a fixed prior is used; afterwards the prior fades.
 """
 
 import math
@@ -16,7 +16,7 @@ EDGES = (0.0, *(10.0 * 1.5**n for n in range(25)))
 ENOUGH_RETURNS = 20.0
 PRIOR_GAPS = 20.0
 MEMORY_GAPS = 4000.0
-"""Older gaps fade: after so many new ones an old one counts a third (1/e)."""
+"""Older gaps fade: after this many new ones an old one counts a third (1/e)."""
 
 AFTER_REPLY: tuple[tuple[float, float], ...] = (
     (20.0, 0.95),
@@ -26,18 +26,18 @@ AFTER_REPLY: tuple[tuple[float, float], ...] = (
     (3600.0, 0.518),
     (50_400.0, 0.505),
 )
-"""Silence and the chance that it lasts longer, after a reply to a person: half of them write again, and those that do
-follow the pauses published for coding agents (half within 86 s, 80 % within 5 min, 90 % within 21 min)."""
+"""Points (silence, chance that it lasts longer) after a reply to a person: half of the people write again, and their
+pauses follow those published for coding agents (half within 86 s, 80 % within 5 min, 90 % within 21 min)."""
 
 AFTER_TOOL_USE: tuple[tuple[float, float], ...] = ((15.0, 0.5), (60.0, 0.12), (300.0, 0.0074), (3600.0, 0.002))
-"""While an agent runs its tools: 0.74 % of the gaps were reported to pass five minutes."""
+"""While an agent runs its tools: published figures say that 0.74 % of the gaps exceed five minutes."""
 
 ARRIVALS: tuple[tuple[float, float], ...] = ((60.0, 0.6), (300.0, 0.3), (3600.0, 0.05))
-"""Silence of a whole assistant: somebody else usually comes within the hour. Assumed."""
+"""Silence of a whole assistant: usually someone else comes within the hour. Assumed."""
 
 
 class GapForecast:
-    """Survival of silence. Evidence only is stored; the prior is given anew, so two forecasts merge by adding."""
+    """Survival of silence. Only evidence is stored; each use adds the prior, so two forecasts merge by adding."""
 
     __slots__ = ("_returns", "_silence", "_prior", "_memory", "_hazards", "_logs", "version")
 
@@ -49,7 +49,7 @@ class GapForecast:
         self._hazards: list[float] | None = None
         self._logs: list[float] = []
         self.version = 0
-        """Grows with each change, for those who cache what they derive."""
+        """Grows with each change, for callers that cache derived values."""
 
     @property
     def observed_returns(self) -> float:
@@ -57,12 +57,12 @@ class GapForecast:
 
     @property
     def is_representative(self) -> bool:
-        """Whether enough ended gaps were seen, and not mostly beyond the last bin."""
+        """Whether enough ended gaps were observed, and most of them lie before the last bin."""
         seen = self.observed_returns
         return seen >= ENOUGH_RETURNS and self._returns[-1] < seen / 2
 
     def observe(self, seconds: float, *, returned: bool, since: float = 0.0) -> None:
-        """A silence lasted from `since` to `seconds` and ended with a return, or was still going on then."""
+        """Records a silence from `since` to `seconds` that ended with a return, or was still going on then."""
         if returned:
             self._fade()
         end = max(seconds, since)
@@ -104,13 +104,13 @@ class GapForecast:
         self._hazards, self._logs = hazards, logs
 
     def fade(self, newer: "GapForecast") -> None:
-        """Forgets as much as the returns that `newer` has seen would have made it forget."""
+        """Fades the old evidence as much as the returns in `newer` would have faded it."""
         keep = (1.0 - 1.0 / self._memory) ** newer.observed_returns
         self._returns = [keep * count for count in self._returns]
         self._silence = [keep * seconds for seconds in self._silence]
 
     def merge(self, other: "GapForecast") -> None:
-        """Adds what another process saw."""
+        """Adds what another process observed."""
         self._returns = [a + b for a, b in zip(self._returns, other._returns, strict=True)]
         self._silence = [a + b for a, b in zip(self._silence, other._silence, strict=True)]
         self._hazards = None
@@ -124,7 +124,7 @@ class GapForecast:
         }
 
     def load(self, stored: Mapping[str, Any]) -> None:
-        """Adds stored evidence; what has another shape (an older version's) is left out."""
+        """Adds stored evidence; skips data of another shape (from an older version)."""
         returns, silence = stored.get("returns", ()), stored.get("silence", ())
         if len(returns) == len(silence) == len(EDGES):
             other = GapForecast()
@@ -133,7 +133,7 @@ class GapForecast:
 
 
 def _prior_evidence(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
-    """Pseudo-returns and pseudo-silence of `PRIOR_GAPS` gaps with this survival, straight in its logarithm."""
+    """Pseudo-returns and pseudo-silence of `PRIOR_GAPS` gaps with this survival, linear in its logarithm."""
     survivals = [_interpolated(points, edge) for edge in EDGES] + [_interpolated(points, 4 * EDGES[-1])]
     starts = (*EDGES, 4 * EDGES[-1])
     returns, silence = [], []

@@ -1,9 +1,9 @@
-"""How long does a model take to its first token? Learned per model from (uncached, cached, seconds) of real calls.
+"""Forecast of a model's time to first token, learned from (uncached, cached, seconds) of real calls.
 
     ttft = base + a*seed(U) + b*U^2 + c*C          U uncached, C cached tokens, in hundred thousands
 
-`seed` is the curve that fits the first-token times published in 2024, and the prior says a = 1, b = 0: one measurement
-of a faster model scales the whole curve down. Evidence is kept as sums, which merge by adding.
+`seed` is the curve that fits the first-token times published in 2024, and the prior says a = 1, b = 0: one
+measurement of a faster model scales the whole curve down. Evidence is kept as sums, which merge by adding.
 """
 
 from collections.abc import Mapping
@@ -12,15 +12,15 @@ from typing import Any
 _UNIT = 1e5
 _SEED_LINEAR, _SEED_QUADRATIC = 4.54, 4.56
 PRIOR_COEFFICIENTS = (1.0, 1.0, 0.0, 0.3)
-"""Seconds: a base, the seed curve (4.54e-5 a token, 4.56e-10 a token squared), and cached tokens at a fifteenth."""
+"""Seconds: a base, the seed curve (4.54e-5 per token, 4.56e-10 per token squared), and cached tokens at a fifteenth."""
 
 _PRIOR_WEIGHTS = (1.0, 0.02, 0.2, 0.02)
-"""How strongly each coefficient is held: the base as one measurement, the slopes loosely, its bend more."""
+"""How strongly the prior holds each coefficient: the base as one measurement, the slopes loosely, the bend more."""
 
 MEMORY_CALLS = 2000.0
 _SIZE = len(PRIOR_COEFFICIENTS)
 _REFIT_SHARE = 50
-"""A new fit once a fiftieth of the evidence is new: at each of the first calls, seldom later."""
+"""A new fit once a fiftieth of the evidence is new: at each of the first calls, rarely later."""
 
 
 class PrefillForecast:
@@ -51,22 +51,22 @@ class PrefillForecast:
             self._coefficients, self._unfitted = None, 0
 
     def ttft_seconds(self, *, uncached_tokens: int, cached_tokens: int = 0) -> float:
-        """Never less than nothing, whatever a young fit says."""
+        """Expected seconds to the first token; never negative, even if a fit on little evidence says so."""
         row = _features(uncached_tokens, cached_tokens)
         return max(0.0, sum(weight * value for weight, value in zip(self._fitted(), row, strict=True)))
 
     def saved_seconds(self, tokens: int, *, cached_tokens: int = 0) -> float:
-        """S(P): what reading `tokens` instead of computing them saves, beside `cached_tokens` that are read anyway."""
+        """S(P): seconds saved by reading `tokens` instead of computing them, if `cached_tokens` are read anyway."""
         cold = self.ttft_seconds(uncached_tokens=tokens, cached_tokens=cached_tokens)
         return max(0.0, cold - self.ttft_seconds(uncached_tokens=0, cached_tokens=tokens + cached_tokens))
 
     @property
     def round_trip_seconds(self) -> float:
-        """The shortest call there is."""
+        """The shortest possible call."""
         return max(0.0, self._fitted()[0])
 
     def fade(self, newer: "PrefillForecast") -> None:
-        """Forgets as much as the calls that `newer` has seen would have made it forget."""
+        """Fades the old evidence as much as the calls in `newer` would have faded it."""
         keep = (1.0 - 1.0 / self._memory) ** newer.observed_calls
         self._products = [[keep * value for value in row] for row in self._products]
         self._targets = [keep * value for value in self._targets]
@@ -85,7 +85,7 @@ class PrefillForecast:
         return {"products": self._products, "targets": self._targets, "calls": self.observed_calls}
 
     def load(self, stored: Mapping[str, Any]) -> None:
-        """Adds stored evidence; what has another shape is left out."""
+        """Adds stored evidence; skips data of another shape."""
         products, targets = stored.get("products", ()), stored.get("targets", ())
         if len(targets) == _SIZE and len(products) == _SIZE and all(len(row) == _SIZE for row in products):
             other = PrefillForecast()
@@ -111,7 +111,7 @@ def _features(uncached_tokens: int, cached_tokens: int) -> tuple[float, float, f
 
 
 def _solved(matrix: list[list[float]]) -> tuple[float, ...]:
-    """Gauss without a search for pivots: the prior makes the matrix positive definite."""
+    """Gaussian elimination without pivoting: the prior makes the matrix positive definite."""
     for n in range(_SIZE):
         pivot = matrix[n][n]
         matrix[n] = [value / pivot for value in matrix[n]]

@@ -1,4 +1,4 @@
-"""The mean of a share, learned."""
+"""A learned mean of a share."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ MEMORY_REQUESTS = 1000.0
 
 
 class ShareForecast:
-    """The mean of a share in 0..1: of requests that read all that was warm, of replies that ask for a tool."""
+    """The mean of a share in 0..1: how much of the warm prefix requests read, or how many replies ask for a tool."""
 
     __slots__ = ("_prior", "_weight", "_memory", "total", "count")
 
@@ -19,13 +19,13 @@ class ShareForecast:
         self.count = 0.0
 
     def observe(self, share: float) -> None:
-        """One request's share."""
+        """Records the share of one request."""
         keep = 1.0 - 1.0 / self._memory
         self.total = keep * self.total + share
         self.count = keep * self.count + 1.0
 
     def fade(self, newer: "ShareForecast") -> None:
-        """Forgets as much as the shares that `newer` has seen would have made it forget."""
+        """Fades the old evidence as much as the shares in `newer` would have faded it."""
         keep = (1.0 - 1.0 / self._memory) ** newer.count
         self.total *= keep
         self.count *= keep

@@ -1,4 +1,4 @@
-"""Of a sign: how often a send follows it, and how soon. Learned from what happened, on top of a fixed prior."""
+"""How often and how soon a send follows a sign: learned from observed events, on top of a fixed prior."""
 
 import math
 from bisect import bisect_right
@@ -16,7 +16,7 @@ MEMORY_OBSERVATIONS = 1000.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntentPrior:
-    """What is assumed of an intent before anything was seen, and how many observations that is worth."""
+    """What we assume about an intent before any observation, and how many observations the assumption is worth."""
 
     send_chance: float
     lead_seconds: float
@@ -35,7 +35,7 @@ UNKNOWN_INTENT = IntentPrior(send_chance=0.5, lead_seconds=8.0)
 
 
 class IntentForecast:
-    """The chance of a send within the TTL, and how long after the intent it starts."""
+    """The chance of a send within the TTL, and the lead time from the intent to that send."""
 
     __slots__ = ("_prior", "_memory", "sent", "unsent", "_leads", "_spread", "_weights", "_areas")
 
@@ -50,7 +50,7 @@ class IntentForecast:
         self._areas: tuple[list[float], list[float]] | None = None
 
     def observe(self, *, sent: bool, lead_seconds: float = 0.0) -> None:
-        """What came of one such intent; `lead_seconds` from it to the send."""
+        """Records the result of one such intent; `lead_seconds` runs from the intent to the send."""
         keep = 1.0 - 1.0 / self._memory
         self.sent = keep * self.sent + sent
         self.unsent = keep * self.unsent + (not sent)
@@ -75,9 +75,9 @@ class IntentForecast:
         return later[n] + (later[n + 1] - later[n]) * part
 
     def saved_seconds(self, prefill_seconds: float, *, round_trip_seconds: float) -> float:
-        """Expected wait saved by a warm-up at this intent that takes a round trip and then saves the prefill.
+        """Expected wait saved by a warm-up at this intent, which takes a round trip and then saves the prefill.
 
-        `clamp(lead - round_trip, 0, prefill)`, over the leads seen.
+        `clamp(lead - round_trip, 0, prefill)`, averaged over the observed leads.
         """
         prefill, trip = round(prefill_seconds, 3), round(round_trip_seconds, 2)
         if prefill <= 0:
@@ -85,7 +85,7 @@ class IntentForecast:
         return self._mean_below(trip + prefill) - self._mean_below(trip)
 
     def _mean_below(self, seconds: float) -> float:
-        """The mean of the lead cut off at `seconds`: the area under the chance that it is longer."""
+        """The mean of the lead, capped at `seconds`: the area under the chance that it is longer."""
         later, areas = self._lead_areas()
         if seconds >= _LAST:
             return areas[-1]
@@ -95,7 +95,7 @@ class IntentForecast:
         return areas[n] + mean * (seconds - LEAD_EDGES[n])
 
     def _lead_areas(self) -> tuple[list[float], list[float]]:
-        """At each edge, the chance of a longer lead and the area under that chance up to there."""
+        """At each edge, the chance of a longer lead, and the area under that chance up to the edge."""
         weights = self._lead_weights()
         if self._areas is None:
             total, left = sum(weights), sum(weights)
@@ -109,11 +109,11 @@ class IntentForecast:
 
     @property
     def sample_size(self) -> float:
-        """Observations behind it, the faded ones in part."""
+        """The number of observations behind the forecast; faded ones count in part."""
         return self.sent + self.unsent
 
     def fade(self, newer: "IntentForecast") -> None:
-        """Forgets as much as the intents that `newer` has seen would have made it forget."""
+        """Fades the old evidence as much as the intents in `newer` would have faded it."""
         forgets = 1.0 - 1.0 / self._memory
         keep = forgets**newer.sample_size
         self.sent *= keep
@@ -121,7 +121,7 @@ class IntentForecast:
         self._leads = [forgets**newer.sent * count for count in self._leads]
 
     def merge(self, other: "IntentForecast") -> None:
-        """Adds what another process saw."""
+        """Adds what another process observed."""
         self.sent += other.sent
         self.unsent += other.unsent
         self._leads = [a + b for a, b in zip(self._leads, other._leads, strict=True)]
@@ -132,7 +132,7 @@ class IntentForecast:
         return {"sent": self.sent, "unsent": self.unsent, "leads": [round(count, 4) for count in self._leads]}
 
     def load(self, stored: Mapping[str, Any]) -> None:
-        """Adds stored evidence; leads of another shape are left out."""
+        """Adds stored evidence; skips lead times of another shape."""
         other = IntentForecast(self._prior)
         other.sent, other.unsent = float(stored.get("sent", 0.0)), float(stored.get("unsent", 0.0))
         leads = stored.get("leads", ())
@@ -141,7 +141,7 @@ class IntentForecast:
         self.merge(other)
 
     def _lead_weights(self) -> list[float]:
-        """Observed leads on top of the prior's."""
+        """Observed lead times plus those of the prior."""
         if self._weights is None:
             self._weights = [seen + assumed for seen, assumed in zip(self._leads, self._spread, strict=True)]
             self._areas = None
@@ -156,7 +156,7 @@ _LAST = _upper(len(LEAD_EDGES) - 1)
 
 
 def _prior_spread(prior: IntentPrior) -> list[float]:
-    """Log-normal around the prior's lead, a factor of two either way."""
+    """Log-normal around the prior's lead time, with a factor of two in either direction."""
     shares = [_log_normal_share(n, prior.lead_seconds) for n in range(len(LEAD_EDGES))]
     return [prior.weight * share / sum(shares) for share in shares]
 

@@ -1,1 +1,1 @@
-"""Prompts: what they are made of, their blocks as bytes, and what is kept of them to build the next request."""
+"""Prompts: their parts, their blocks as bytes, and what is kept to build the next request."""

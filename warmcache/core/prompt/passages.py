@@ -11,11 +11,11 @@ from warmcache.core.prompt.values import Json, Prompt
 TOKENS_PER_TURN = 4
 
 BLOCK_OVERHEAD_BYTES = 300
-"""What an encoded block takes in memory beside its bytes."""
+"""Memory overhead of an encoded block, beside its bytes."""
 
 
 def canonical_bytes(value: Any) -> bytes:
-    """One spelling of a JSON value: keys sorted, no spaces, UTF-8. It is what is hashed and what is sent."""
+    """One spelling of a JSON value: sorted keys, no spaces, UTF-8. These bytes are hashed and sent."""
     return _written(value, sort_keys=True).encode("utf-8", "surrogatepass")
 
 
@@ -37,21 +37,21 @@ class Block:
     data: bytes
     characters: int
     tokens: int
-    """Of what is not text: pictures, pages, the scaffolding of the message that it opens."""
+    """Tokens of non-text content: pictures, pages, the scaffolding of the message that the block opens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
-    """The encoded blocks of one layer: nothing of it depends on what comes before, but the role that it joins."""
+    """The encoded blocks of one layer. They depend on nothing before them except the role that they continue."""
 
     blocks: tuple[Block, ...] = ()
     pieces: tuple[bytes, ...] = ()
-    """As sent: in messages by turns what stands before a block, and the block."""
+    """The bytes as sent; in messages, alternating: what stands before a block, and the block."""
     marked_block: int | None = None
-    """The last that can carry a breakpoint: its index among the blocks."""
+    """The index of the last block that can carry a breakpoint."""
     marked_piece: int = 0
     role: str = ""
-    """Whose message is open at its end; empty before the first one."""
+    """The role of the message that is open at its end; empty before the first one."""
     has_images: bool = False
     has_citations: bool = False
     is_sendable: bool = True
@@ -72,7 +72,7 @@ class PassageWriter:
         self._size_bytes = passage.size_bytes
 
     def add_level(self, level: str, blocks: Iterable[Json]) -> None:
-        """The array of the tools or of the system blocks, with its name; nothing where there are none."""
+        """Adds the array of tools or of system blocks, with its name; nothing if there are none."""
         opening = f'"{level}":['.encode()
         for block in blocks:
             self._add(level, block, opening, tokens=0)
@@ -81,7 +81,7 @@ class PassageWriter:
             self._pieces.append(b"],")
 
     def add_turn(self, role: str, blocks: Iterable[Json]) -> None:
-        """The API merges neighbours of one role (a stopped reply leaves two user turns), so we merge them too."""
+        """Adds a turn, merging neighbours of one role as the API does (a stopped reply leaves two user turns)."""
         for block in blocks:
             if role == self._role:
                 self._add(role, block, b",", tokens=0)
@@ -108,7 +108,7 @@ class PassageWriter:
 
     def _add(self, level: str, block: Json, before: bytes, *, tokens: int) -> None:
         if "cache_control" in block:
-            # A host that places breakpoints too would have more than the four that the API takes.
+            # With the host's own breakpoints there would be more than the four that the API accepts.
             block = {name: value for name, value in block.items() if name != "cache_control"}
         data, size = canonical_bytes(block), block_size(block)
         if _can_carry_breakpoint(block):
@@ -122,7 +122,7 @@ class PassageWriter:
 
 
 def shared_passage(prompt: Prompt) -> Passage:
-    """Tools and system blocks, with all that stands before the messages."""
+    """Tools and system blocks, with everything that stands before the messages."""
     output_config = {
         name: value for name, value in (("effort", prompt.effort), ("format", prompt.output_format)) if value
     }
@@ -145,14 +145,14 @@ def shared_passage(prompt: Prompt) -> Passage:
 
 
 def passage_after(before: Passage, blocks: Sequence[Json]) -> Passage:
-    """Blocks of the person, who goes on where `before` ends."""
+    """The person's blocks as a continuation of `before`."""
     writer = PassageWriter(Passage(role=before.role))
     writer.add_turn("user", blocks)
     return writer.finish()
 
 
 def _is_utf8(data: bytes) -> bool:
-    """False where `data` has half of a surrogate pair, which begins as few other characters do."""
+    """False if `data` contains half of a surrogate pair; few other characters begin with its first byte."""
     if b"\xed" not in data:
         return True
     try:

@@ -1,4 +1,4 @@
-"""A prompt that is encoded and hashed once and grows at its end: the next request pays for nothing but what is new."""
+"""A prompt that is encoded and hashed once and grows at its end: the next request pays only for what is new."""
 
 import hmac
 from collections import deque
@@ -26,7 +26,7 @@ PLACEHOLDER_TEXT = "warmup"
 """The user turn of a warm-up. It comes after the last breakpoint, so it is in no cache entry."""
 
 LOOK_BACK_POSITIONS = 20
-"""How many block positions before a breakpoint, itself included, the provider searches for an earlier entry."""
+"""How many block positions before a breakpoint, including its own, the provider searches for an earlier entry."""
 
 TOKENS_PER_REQUEST = 3
 
@@ -37,28 +37,28 @@ _CACHE_CONTROL: dict[Ttl, bytes] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Chain:
-    """The running digest behind a block, what was counted up to there, and the last positions, newest last."""
+    """The running digest after a block, the counts up to there, and the last positions, newest last."""
 
     digest: bytes
     characters: int = 0
     tokens: int = TOKENS_PER_REQUEST
-    """Of what is not text."""
+    """Tokens of non-text content."""
     recent: tuple[Position, ...] = ()
     look_back: tuple[Position, ...] = ()
-    """From the block of this layer that carries the breakpoint, nearest first; empty where none does."""
+    """Starts at this layer's block with the breakpoint, nearest first; empty if no block carries one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Switches:
-    """What any block of the messages decides for whole levels: citations invalidate the system blocks, not the tools;
-    images (and `tool_choice`) the messages, not the system blocks before them."""
+    """Switches that any message block can set for whole levels: citations invalidate the system blocks, not the tools;
+    images (and `tool_choice`) invalidate the messages, not the system blocks before them."""
 
     has_citations: bool
     has_images: bool
 
 
 class _Part:
-    """One layer of a prepared prompt, and its digests for each state of the switches that was asked for."""
+    """One layer of a prepared prompt, and its digests for each requested state of the switches."""
 
     __slots__ = ("chains", "passage")
 
@@ -75,14 +75,14 @@ class _Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedPrompt:
-    """A prompt's bytes and digests, kept so that the next request pays for nothing but what is new. Immutable.
+    """A prompt's bytes and digests, kept so that the next request pays only for what is new. Immutable.
 
-    Made by `prepare`. What grows from one (`with_turns`, `with_draft`) shares its parts: the layer of tools and system
-    blocks is there once for all conversations that grow from one prepared assistant.
+    Made by `prepare`. Prompts that grow from it (`with_turns`, `with_draft`) share its parts: the layer of tools and
+    system blocks exists once for all conversations that grow from one prepared assistant.
     """
 
     settings: Prompt
-    """Of the prompt all but its content: no tools, system blocks, history or draft."""
+    """The prompt without its content: no tools, system blocks, history or draft."""
     key: PrefixKey
     shared: _Part = field(repr=False)
     history: _Part = field(repr=False)
@@ -90,7 +90,7 @@ class PreparedPrompt:
 
     @property
     def size_bytes(self) -> int:
-        """About what history and draft take in memory, without the shared layer: see `shared_size_bytes`."""
+        """Approximate memory of history and draft, without the shared layer: see `shared_size_bytes`."""
         return self.history.passage.size_bytes + self.draft.passage.size_bytes
 
     @property
@@ -98,8 +98,8 @@ class PreparedPrompt:
         return self.shared.passage.size_bytes
 
     def with_turns(self, *turns: Turn) -> "PreparedPrompt":
-        """The prompt with these behind its history, and without a draft: what was attached is in the turn that sent
-        it. Encodes and hashes what is new."""
+        """The prompt with these turns after its history, and without a draft: attachments are in the turn that sent
+        them. Encodes and hashes only what is new."""
         writer = PassageWriter(self.history.passage)
         for turn in turns:
             writer.add_turn(turn.role, turn.blocks)
@@ -114,20 +114,20 @@ class PreparedPrompt:
         return grown
 
     def with_draft(self, blocks: Sequence[Json]) -> "PreparedPrompt":
-        """The prompt with these API content blocks as its whole draft."""
+        """The prompt with these API content blocks as its complete draft."""
         draft = _Part(passage_after(self.history.passage, blocks))
         drafted = replace(self, draft=draft)
         draft.chain(_switches(self.history.passage, draft.passage), drafted._draft_chain)
         return drafted
 
     def with_key(self, key: PrefixKey) -> "PreparedPrompt":
-        """The same bytes for another provider or with another secret: everything is hashed again."""
+        """The same bytes for another provider or another secret: everything is hashed again."""
         shared, history, draft = (_Part(part.passage) for part in (self.shared, self.history, self.draft))
         return replace(self, key=key, shared=shared, history=history, draft=draft)
 
     def _shared_chain(self, switches: _Switches) -> _Chain:
         settings, passage = self.settings, self.shared.passage
-        # Which models render thinking and effort ahead of the tools is not published: any change counts as cold.
+        # It is not published which models render thinking and effort before the tools: any change counts as cold.
         identity = [
             self.key.upstream,
             settings.model,
@@ -163,7 +163,7 @@ class PreparedPrompt:
         return replace(chain, digest=_digest(self.key, chain.digest, canonical_bytes(level)))
 
     def _walk(self, chain: _Chain, passage: Passage, *, first: int = 0, last: int | None = None) -> _Chain:
-        """`chain` behind the blocks `first` to `last` (excluded) of `passage`."""
+        """`chain` after the blocks `first` to `last` (exclusive) of `passage`."""
         digest, characters, tokens, look_back = chain.digest, chain.characters, chain.tokens, chain.look_back
         recent = deque(chain.recent, maxlen=LOOK_BACK_POSITIONS)
         chars_per_token = facts_for(self.settings.model).chars_per_token
@@ -182,7 +182,7 @@ AnyPrompt = Prompt | PreparedPrompt
 
 
 def prepare(prompt: Prompt, key: PrefixKey) -> PreparedPrompt:
-    """Encodes `prompt`; its digests are made when they are first needed."""
+    """Encodes `prompt`; digests are computed when they are first needed."""
     history = PassageWriter(Passage())
     for turn in prompt.history:
         history.add_turn(turn.role, turn.blocks)
@@ -242,15 +242,15 @@ def _breakpoint(layer: Layer, look_back: tuple[Position, ...], ttl_seconds: int)
 
 
 def _marked(passage: Passage, ttl: Ttl) -> tuple[bytes | memoryview, ...]:
-    """The passage as it is sent with a breakpoint on the last block that can carry one."""
+    """The passage as it is sent with a breakpoint on its last block that can carry one."""
     before, after = passage.pieces[: passage.marked_piece], passage.pieces[passage.marked_piece + 1 :]
     return (*before, memoryview(passage.pieces[passage.marked_piece])[:-1], _CACHE_CONTROL[ttl], *after)
 
 
 def _ttls(settings: Prompt) -> dict[Layer, Ttl]:
-    """The API refuses a longer TTL after a shorter one, so the shared layer lives as long as those behind it.
+    """The API refuses a longer TTL after a shorter one, so the shared layer lives as long as the layers after it.
 
-    Decided without looking at which of them are there: a new chat's warm-up has no layer behind, its reply has.
+    Decided without checking which of them exist: a new chat's warm-up has no layer after it, its reply has one.
     """
     conversation: Ttl = "1h" if settings.conversation_ttl == "1h" else "5m"
     shared: Ttl = "1h" if "1h" in (settings.shared_ttl, conversation) else "5m"

@@ -1,4 +1,4 @@
-"""What a request is made of, and what is known of the part of it that can be cached. `core/prefix.py` has the rules."""
+"""The parts of a request, and what we know about its cacheable part. `core/prefix.py` has the rules."""
 
 import json
 from collections.abc import Mapping
@@ -29,10 +29,10 @@ class Turn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """All that a conversation's next request holds before the person's own text.
+    """Everything that a conversation's next request contains before the person's own text.
 
     `system` and `draft` are API content blocks, `tools` tool definitions, none of them with `cache_control`: the
-    breakpoints are placed here. Volatile things (date, user name) belong into the person's turn.
+    breakpoints are placed here. Volatile things (date, user name) belong in the person's turn.
     """
 
     model: str
@@ -52,7 +52,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """A place between two blocks where an entry may stand. `prefix_tokens` is estimated, from the very start."""
+    """A point between two blocks where an entry may end. `prefix_tokens` is estimated, from the start of the prompt."""
 
     prefix_hash: str
     prefix_tokens: int
@@ -60,7 +60,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breakpoint:
-    """Where the provider may cut the prefix. `look_back` is nearest first and begins with the breakpoint itself."""
+    """Where the provider may cut the prefix. `look_back` lists the nearest position first: the breakpoint itself."""
 
     layer: Layer
     prefix_hash: str
@@ -71,12 +71,12 @@ class Breakpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prefix:
-    """The cacheable part of a request, without its content: what decisions and the ledger need. Cheap to keep."""
+    """The cacheable part of a request without its content: what decisions and the ledger need. Cheap to keep."""
 
     model: str
     breakpoints: tuple[Breakpoint, ...]
     obstacle: Reason | None = None
-    """Why the API refuses `max_tokens: 0` for this prompt, as a skip reason; None where it does not."""
+    """Why the API refuses `max_tokens: 0` for this prompt, as a skip reason; None if it does not."""
 
     @property
     def deepest(self) -> Breakpoint | None:
@@ -94,26 +94,26 @@ class Prefix:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A Messages API body without `max_tokens` and `stream`, its beta headers, and what of it can be cached.
+    """A Messages API body without `max_tokens` and `stream`, its beta headers, and its cacheable prefix.
 
-    `pieces` joined are the body's bytes without the last brace. Most of them are shared with the prepared prompt and
-    with other requests, so a request that is never sent has cost no copy.
+    Joined, `pieces` are the body's bytes without the last brace. Most of them are shared with the prepared prompt and
+    with other requests, so a request that is never sent costs no copy.
     """
 
     pieces: tuple[bytes | memoryview, ...]
     betas: tuple[str, ...]
     prefix: Prefix
     is_sendable: bool = True
-    """False where the text has half of a surrogate pair: Python can hold it, JSON in UTF-8 cannot."""
+    """False if the text contains half of a surrogate pair: Python can hold it, JSON in UTF-8 cannot."""
 
     def encoded(self, **options: Any) -> bytes:
-        """The body as it is sent, with these members at its end."""
+        """The body as it is sent, with these members added at its end."""
         added = b"".join(b"," + _member(name, value) for name, value in options.items())
         return b"".join((*self.pieces, added, b"}"))
 
     @property
     def body(self) -> dict[str, Any]:
-        """The body read back from its bytes: for tests and tools, not for sending."""
+        """The body parsed from its bytes: for tests and tools, not for sending."""
         decoded: dict[str, Any] = json.loads(self.encoded())
         return decoded
 
@@ -124,7 +124,7 @@ def _member(name: str, value: Any) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrefixKey:
-    """The digest's key and the provider it speaks of: base URL and a fingerprint of the API key (its workspace)."""
+    """The digest's key and the provider it applies to: base URL and a fingerprint of the API key (its workspace)."""
 
     secret: bytes
     upstream: str
@@ -134,7 +134,7 @@ def obstacle_to_prewarming(prompt: Prompt) -> Reason | None:
     """Why the API refuses this prompt with `max_tokens: 0`, or None.
 
     Whether the shared layer could be warmed without the refused parameter differs by model and is not published, so
-    nothing is guessed: such a prompt is not warmed at all.
+    we do not guess: such a prompt is not warmed at all.
     """
     if prompt.output_format is not None:
         return Reason.STRUCTURED_OUTPUT

@@ -1,4 +1,4 @@
-"""`manage.py anthropic_simulator --port N`: run the simulated Messages API alone."""
+"""`manage.py anthropic_simulator --port N`: runs the simulated Messages API alone."""
 
 import argparse
 import sys
@@ -17,10 +17,10 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """The simulator's own flags. A wrong one is answered in one sentence, without the list of all flags."""
+        """The simulator's own flags. A wrong flag gets a one-sentence answer, without the list of all flags."""
         parser.usage = argparse.SUPPRESS
         add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Serve until a signal or the end of standard input."""
+        """Serves until a signal or the end of standard input."""
         sys.exit(run(options))

@@ -1,4 +1,4 @@
-"""`manage.py warmcache_keep`: holds shared layers warm, or tells what holding each of them would cost."""
+"""`manage.py warmcache_keep`: holds shared layers warm, or shows what holding each of them would cost."""
 
 import argparse
 import asyncio
@@ -19,7 +19,7 @@ from warmcache.warmups.shared_layers import SharedLayer, registered_layers
 
 
 class Command(BaseCommand):
-    """Every process of an async server takes part by itself; this one is for hosts that have none."""
+    """Async servers take part on their own in every process; this command is for hosts without one."""
 
     help = "Hold shared layers warm until Ctrl-C, as far as the warm policy lets it and the forecast says that it pays."
 
@@ -62,7 +62,7 @@ async def _holders(labels: Sequence[str]) -> Mapping[str, str]:
 
 
 async def _keep_until_told_to_end() -> None:
-    """The runtime brings its keeper along."""
+    """Starts a runtime, which includes the keeper."""
     told = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, told.set)

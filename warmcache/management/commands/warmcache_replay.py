@@ -1,4 +1,4 @@
-"""`manage.py warmcache_replay`: what would each policy have cost and saved on recorded traffic?"""
+"""`manage.py warmcache_replay`: what each policy would have cost and saved on recorded traffic."""
 
 import argparse
 import itertools
@@ -35,7 +35,7 @@ WORKERS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One cell, ready to be run in another process."""
+    """One cell, ready to run in another process."""
 
     directory: Path
     cell: Cell
@@ -113,12 +113,12 @@ class Command(BaseCommand):
 
 
 def _price(text: str) -> float:
-    """Of a second, in US dollars."""
+    """The price of a second, in US dollars."""
     return _number(text, most=1_000_000)
 
 
 def _share(text: str) -> float:
-    """People who begin to type begin anew until they send: with a share of 1 none ever would."""
+    """The share of abandoned starts. People start again until they send: with a share of 1 nobody ever would."""
     return _number(text, most=0.9)
 
 
@@ -133,7 +133,7 @@ def _number(text: str, *, most: float) -> float:
 
 
 def _find_tables(options: dict[str, Any]) -> None:
-    """Settles which tables are read; raises `TraceError` for one that cannot be."""
+    """Decides which tables are read; raises `TraceError` for one that cannot be."""
     if options["traces"].is_file():
         options["sources"] = [name_of(options["traces"]) or options["traces"].name]
         options["traces"] = options["traces"].parent
@@ -198,7 +198,7 @@ def _run(job: Job) -> Block:
 
 
 def _run_all(jobs: Sequence[Job]) -> Iterator[Block]:
-    """In order; in two processes where the platform can fork."""
+    """Runs all jobs, results in order; in two processes if the platform can fork."""
     can_fork = "fork" in multiprocessing.get_all_start_methods() and (os.cpu_count() or 1) > 1
     if not can_fork or len(jobs) < 2:
         yield from _shown(map(_run, jobs), len(jobs))
@@ -208,7 +208,7 @@ def _run_all(jobs: Sequence[Job]) -> Iterator[Block]:
 
 
 def _shown(blocks: Iterator[Block], count: int) -> Iterator[Block]:
-    """Progress on standard error, for a person who watches."""
+    """Shows progress on standard error, for a person who watches."""
     watched = sys.stderr.isatty()
     for done, block in enumerate(blocks, 1):
         if watched:
@@ -221,7 +221,7 @@ def _shown(blocks: Iterator[Block], count: int) -> Iterator[Block]:
 
 
 def _picture(blocks: Sequence[Block], values: Sequence[float]) -> str:
-    """Each source once: the first model and profile it was run with."""
+    """A chart with each source once: the first model and profile that it was run with."""
     first: dict[str, Block] = {}
     for block in blocks:
         first.setdefault(block.name, block)

@@ -1,4 +1,4 @@
-"""`manage.py warmcache_report`: what warming cost, what it bought, and how sure that is."""
+"""`manage.py warmcache_report`: what warming cost, what it gained, and how certain that is."""
 
 import argparse
 import json
@@ -16,18 +16,18 @@ SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 class Command(BaseCommand):
-    """Settles what time has ended, reads the ledger, writes the report."""
+    """Settles expired lines, reads the ledger, writes the report."""
 
     help = "Report what warming cost and what it bought, from the ledger."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """The period ends now."""
+        """The flags: the period ends now."""
         parser.add_argument("--since", default="7d", metavar="7d", help="how far back: 30m, 24h, 7d, 2w")
         parser.add_argument("--label", default=None, help="of one label alone, such as an assistant")
         parser.add_argument("--json", action="store_true", help="the same figures as JSON, unrounded")
 
     def handle(self, **options: Any) -> None:
-        """Text, or JSON for programs."""
+        """Writes text, or JSON for programs."""
         period_seconds = seconds_of(options["since"])
         report = report_of(
             read_evidence(now=SystemClock().now(), period_seconds=period_seconds, label=options["label"])
@@ -39,7 +39,7 @@ class Command(BaseCommand):
 
 
 def seconds_of(text: str) -> int:
-    """`7d`, `24h`, `30m` or `2w`."""
+    """Seconds of `7d`, `24h`, `30m` or `2w`."""
     found = re.fullmatch(r"([1-9]\d{0,3})([mhdw])", text)
     if found is None:
         raise CommandError(f"--since must look like 7d, 24h, 30m or 2w, not {text!r}.")

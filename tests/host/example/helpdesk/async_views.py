@@ -6,13 +6,12 @@ from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from helpdesk.prompts import handbook_prompt
-from warmcache import services as warmcache
-from warmcache.core.ports import BlockDelta
+from warmcache import BlockDelta, prewarm_prefix, stream_response
 
 
 @csrf_exempt
 async def typing(request: HttpRequest) -> JsonResponse:
-    attempt = await warmcache.prewarm_prefix(
+    attempt = await prewarm_prefix(
         handbook_prompt(), intent="typing", label="helpdesk", subject=request.POST["visitor"]
     )
     return JsonResponse({"state": attempt.warmth.state, "reason": attempt.decision.reason})
@@ -23,7 +22,7 @@ async def ask(request: HttpRequest) -> StreamingHttpResponse:
     turn = ({"type": "text", "text": request.POST["question"]},)
 
     async def answer() -> AsyncIterator[str]:
-        async with warmcache.stream_response(
+        async with stream_response(
             handbook_prompt(), turn, max_tokens=1024, label="helpdesk", subject=request.POST["visitor"]
         ) as response:
             async for event in response:

@@ -6,15 +6,13 @@ from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from helpdesk.prompts import handbook_prompt
-from warmcache import sync as warmcache
-from warmcache.core.ports import BlockDelta
+from warmcache import BlockDelta
+from warmcache.sync import prewarm_prefix, stream_response
 
 
 @csrf_exempt
 def typing(request: HttpRequest) -> JsonResponse:
-    attempt = warmcache.prewarm_prefix(
-        handbook_prompt(), intent="typing", label="helpdesk", subject=request.POST["visitor"]
-    )
+    attempt = prewarm_prefix(handbook_prompt(), intent="typing", label="helpdesk", subject=request.POST["visitor"])
     return JsonResponse({"state": attempt.warmth.state, "reason": attempt.decision.reason})
 
 
@@ -23,7 +21,7 @@ def ask(request: HttpRequest) -> StreamingHttpResponse:
     turn = ({"type": "text", "text": request.POST["question"]},)
 
     def answer() -> Iterator[str]:
-        with warmcache.stream_response(
+        with stream_response(
             handbook_prompt(), turn, max_tokens=1024, label="helpdesk", subject=request.POST["visitor"]
         ) as response:
             for event in response:

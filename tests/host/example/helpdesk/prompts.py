@@ -1,6 +1,6 @@
 """The only builder of a question's prompt, for warm-ups and for the real request."""
 
-from warmcache.core.prefix import Prompt
+from warmcache import Prompt
 
 HANDBOOK = "\n".join(
     f"Section {number}. A reset of device {number} takes {number} minutes: hold its button until the light turns blue,"

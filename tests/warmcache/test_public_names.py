@@ -1,0 +1,97 @@
+"""What is public: the names of `warmcache.__all__` and the modules that the README lists."""
+
+import ast
+import importlib
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import warmcache
+from tests.warmcache.test_reuse import run
+from warmcache import services
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "warmcache" / "README.md").read_text()
+PUBLIC = README.split("## What is public")[1].split("\n## ")[0]
+LISTS = {
+    kind: re.findall(r"`([\w.]+)`", names) for kind, names in re.findall(r"\*\*(\w+):\*\* (.*?)\n\n", PUBLIC, re.DOTALL)
+}
+MODULES = LISTS.pop("Modules")
+EXAMPLES = {
+    "README": "\n".join(textwrap.dedent(block) for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL)),
+    **{path.name: path.read_text() for path in (ROOT / "tests" / "host" / "example").rglob("*.py")},
+}
+
+
+def told_to_type_checkers() -> dict[str, str]:
+    """The home of each name, as the package's imports for type checkers have it."""
+    tree = ast.parse((ROOT / "warmcache" / "__init__.py").read_text())
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    return {
+        alias.name: node.module
+        for node in block.body
+        if isinstance(node, ast.ImportFrom) and node.module
+        for alias in node.names
+    }
+
+
+def imported_by(source: str) -> set[str]:
+    """Dotted names of what a source takes from warmcache."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in names if name.startswith("warmcache.")}
+
+
+def is_public(dotted: str) -> bool:
+    is_listed = any(dotted == module or dotted.startswith(f"{module}.") for module in MODULES)
+    return is_listed or dotted.removeprefix("warmcache.") in warmcache.__all__
+
+
+@pytest.mark.parametrize("name", warmcache.__all__)
+def test_a_public_name_is_the_object_of_its_home(name: str) -> None:
+    home = importlib.import_module(told_to_type_checkers()[name])
+
+    assert getattr(warmcache, name) is getattr(home, name)
+
+
+def test_type_checkers_and_editors_know_the_public_names_and_no_others() -> None:
+    assert sorted(told_to_type_checkers()) == sorted(set(warmcache.__all__))
+    assert set(warmcache.__all__) <= set(dir(warmcache))
+
+
+def test_all_of_the_async_services_are_public() -> None:
+    assert set(services.__all__) <= set(warmcache.__all__)
+
+
+def test_a_name_that_is_not_public_is_refused() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'ResponseStreams'"):
+        warmcache.ResponseStreams  # type: ignore[attr-defined]  # noqa: B018
+    with pytest.raises(ImportError, match="consider"):
+        from warmcache import consider  # type: ignore[attr-defined]  # noqa: F401
+
+
+def test_only_what_calls_or_stores_needs_a_framework() -> None:
+    loaded, found = run("tests.host.import_names").splitlines()
+
+    assert loaded == "warmcache"
+    assert set(found.split()) == set(warmcache.__all__) - set(services.__all__)
+
+
+def test_the_readme_lists_the_public_names() -> None:
+    assert sorted(name for names in LISTS.values() for name in names) == sorted(warmcache.__all__)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_modules_that_the_readme_lists_can_be_imported(module: str) -> None:
+    importlib.import_module(module)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_examples_import_only_what_is_public(example: str) -> None:
+    assert {name for name in imported_by(EXAMPLES[example]) if not is_public(name)} == set()
