@@ -210,7 +210,7 @@ def cpu_seconds(server: ChatServer) -> float:
 
 
 def percentile(seconds: list[float], percent: int) -> float:
-    """In milliseconds."""
+    """The percentile in milliseconds."""
     if len(seconds) < 2:
         return seconds[0] * 1000 if seconds else float("nan")
     return statistics.quantiles(seconds, n=100, method="inclusive")[percent - 1] * 1000

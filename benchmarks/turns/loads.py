@@ -18,7 +18,7 @@ TURNS_OF_ONE_PERSON = 8
 """Turns of one conversation, in sequence: few enough that the history stays short and no limit per person applies."""
 
 SETTLE_SECONDS = 0.1
-"""Measuring goes on so long after the end of a reply, because the work that follows is part of its cost."""
+"""Measuring continues for this long after the end of a reply, because the work that follows is part of its cost."""
 
 JOINING_AT_ONCE = 4
 FIRST_ATTEMPTS = 5

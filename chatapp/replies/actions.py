@@ -188,7 +188,7 @@ async def _tell_others(run: ReplyRun, sent: Sent, origin: str) -> None:
             await events.announce_message(run.conversation_id, frame=frame, origin=origin)
         await conversations.tell(sent.news)
         await run.log.warmth_is_known.wait()
-        # Who hears of it looks for its log.
+        # Sockets that get the event look for the log.
         await registry.logs().shared(run.log)
         await events.announce_reply(run.conversation_id, run.reply_id)
     except Exception:

@@ -44,7 +44,7 @@ export class MessageList {
   /**
    * The newest part of a conversation, from `conversation.state`. The reply `keepReplyId` is known already and
    * continues, whether or not it is on the branch. Ended replies stay as they are, and so do earlier messages if the
-   * part follows them, so that a reconnect does not disturb a reader. Returns what stayed: `{ keepsReply, keepsEarlier }`.
+   * part follows them, so that a reconnect disturbs no reader. Returns what stayed: `{ keepsReply, keepsEarlier }`.
    */
   showConversation({ messages, assistant }, { keepReplyId = null } = {}) {
     this.#assistantName = assistant.name
