@@ -118,7 +118,7 @@ async def prewarm(runtime: Runtime, prompt: AnyPrompt, occasion: Occasion) -> At
     upstream = runtime.provider.capabilities.upstream
     origin = Origin(label=occasion.label, subject=occasion.subject, upstream=upstream, place=occasion.place)
     run = WarmUpRun(runtime, request, decision, warm_up_id, origin, occasion.intent, admitted)
-    task = runtime.tasks.spawn(run.to_its_end(), name=f"warm-up {warm_up_id}")
+    task = runtime.tasks.spawn(run.run(), name=f"warm-up {warm_up_id}")
     # A task that is cancelled before its first step runs no `finally`.
     task.add_done_callback(lambda _: runtime.leases.give_back_soon(str(warm_up_id)))
     return Attempt(

@@ -55,7 +55,7 @@ class WarmUpRun:
         self._claimed = [request.prefix.breakpoints[-1].prefix_hash]
         """Its deepest layer first, whose lease it was born with."""
 
-    async def to_its_end(self) -> Warmth:
+    async def run(self) -> Warmth:
         """Gives the warmth then, also where the provider fails."""
         try:
             refusal = await self._wait_for_turn()
