@@ -153,9 +153,9 @@ def test_every_timing_and_limit_stands_on_the_page_with_its_value(head, values):
 
 def test_the_numbers_in_the_text_are_the_code_s():
     assert f"{limits.STRIKES_TO_CLOSE + 1}st in a row" in PAGE
-    assert f"the last {logs.MAX_ENDED_LOGS} that ended, for {logs.KEPT_SECONDS // 60} minutes" in PAGE
-    assert f"the newest {log.MAX_HELD_BYTES // 1024} KiB of each" in PAGE
-    assert f"has moved for {settings.REPLY_LEASE_SECONDS:.0f} s" in PAGE
+    assert f"the last {logs.MAX_ENDED_LOGS} ended replies for {logs.KEPT_SECONDS // 60} minutes" in PAGE
+    assert f"the newest {log.MAX_HELD_BYTES // 1024} KiB of frames of each" in PAGE
+    assert f"has changed for {settings.REPLY_LEASE_SECONDS:.0f} s" in PAGE
     assert f"may have {limits.LIMITS['open_conversations']} conversations open" in PAGE
     part = f"at most {history.PART_MESSAGES} messages and {history.PART_BYTES // 1024} KiB of text"
     assert PAGE.count(part) == 2
