@@ -1,8 +1,10 @@
 # `make run` and `make test` are all that a newcomer needs; `make help` tells the rest.
 PYTHON ?= python3
 PY := .venv/bin/python
-# Where others wait for the result, a test that failed runs once more, and the summary names each that needed it.
-PYTEST := $(PY) -m pytest $(if $(CI),--reruns 1 -rR)
+# Where others wait for the result, a test that failed runs again, and the summary names each that needed it.
+PYTEST := $(PY) -m pytest $(if $(CI),--reruns 2 -rR)
+# Tests of real servers mostly wait for them, so more run side by side than there are cores.
+SIDE_BY_SIDE := -n 4 --dist loadfile
 # By our own Node: a machine may have none on its PATH.
 BIOME := .venv/bin/node node_modules/@biomejs/biome/bin/biome
 LINTED := chatapp warmcache tests deploy manage.py $(wildcard benchmarks)
@@ -21,9 +23,9 @@ serve:  ## the production server, without the demo's content and link
 
 test: setup check  ## every test: Node, then SQLite with Redis and Chromium, then PostgreSQL
 	.venv/bin/node --test tests/js/*.test.js tests/js/*/*.test.js
-	$(PYTEST) -m "not browser and not soak" -n 2 --dist loadfile
-	$(PYTEST) tests/browser -m "not soak" -n 2 --dist loadfile
-	$(PY) -m tests.servers postgres $(PYTEST) -m "not browser and not soak" --database-only -n 2 --dist loadfile
+	$(PYTEST) -m "not browser and not soak" $(SIDE_BY_SIDE)
+	$(PYTEST) tests/browser -m "not soak" $(SIDE_BY_SIDE)
+	$(PY) -m tests.servers postgres $(PYTEST) -m "not browser and not soak" --database-only $(SIDE_BY_SIDE)
 
 check: setup  ## what can be checked without running: style, types, layers, migrations, words
 	$(PY) -m ruff check $(LINTED)

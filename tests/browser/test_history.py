@@ -7,6 +7,7 @@ from playwright.sync_api import Locator, expect
 
 from chatapp.socket.history import PART_MESSAGES
 from tests.browser.chat_page import ChatPage
+from tests.browser.held_history import HeldHistory
 from tests.servers.chat_server import ChatServer, LiveUser, SimulatorControl
 from tests.servers.long_chat import long_chat
 
@@ -19,14 +20,14 @@ FIRST_IN_SIGHT = """() => {
   const found = [...document.querySelectorAll("#messages > li")].find(isInSight)
   return [found.dataset.messageId, Math.round(found.getBoundingClientRect().top - top)]
 }"""
-# To a place where nothing is asked for yet; there until what came into sight is laid out.
-SCROLL_NEAR_START = """() => new Promise((done) => {
+# Until what came into sight is laid out, and nothing moves any more.
+WAIT_UNTIL_LAID_OUT = """() => new Promise((done) => {
   const pane = document.getElementById("messages-pane")
-  pane.scrollTop = Math.min(pane.scrollTop, 2 * pane.clientHeight)
-  let [height, quietFrames] = [0, 0]
+  let [seen, quietFrames] = ["", 0]
   const look = () => {
-    quietFrames = height === pane.scrollHeight ? quietFrames + 1 : 0
-    height = pane.scrollHeight
+    const now = `${pane.scrollHeight} ${pane.scrollTop}`
+    quietFrames = seen === now ? quietFrames + 1 : 0
+    seen = now
     quietFrames < 10 ? requestAnimationFrame(look) : done()
   }
   requestAnimationFrame(look)
@@ -76,17 +77,22 @@ def test_opening_two_thousand_messages_makes_as_many_nodes_as_one_part(open_long
 
 def test_going_up_brings_earlier_messages_and_moves_nothing_that_is_read(open_long: OpenLong) -> None:
     chat = open_long(PART_MESSAGES * 2 + 10)
-    chat.page.evaluate(SCROLL_NEAR_START)
+    held = HeldHistory(chat)
     chat.page.evaluate(SCROLL_TO_START)
+    expect(chat.page.get_by_text("Loading earlier messages…")).to_be_visible()
+    chat.page.evaluate(WAIT_UNTIL_LAID_OUT)
     before = chat.page.evaluate(FIRST_IN_SIGHT)
 
+    held.let_one_in()
     expect(chat.messages).to_have_count(PART_MESSAGES * 2)
+    chat.page.evaluate(WAIT_UNTIL_LAID_OUT)
     after = chat.page.evaluate(FIRST_IN_SIGHT)
-    chat.page.evaluate(SCROLL_TO_START)
-    expect(chat.messages).to_have_count(PART_MESSAGES * 2 + 10)
 
     assert after[0] == before[0]
     assert abs(after[1] - before[1]) <= 1
+    chat.page.evaluate(SCROLL_TO_START)
+    held.let_one_in()
+    expect(chat.messages).to_have_count(PART_MESSAGES * 2 + 10)
     assert shown(chat) == list(range(PART_MESSAGES * 2 + 10))
     expect(earlier(chat)).to_be_hidden()
 

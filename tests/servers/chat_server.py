@@ -14,6 +14,7 @@ from threading import Thread
 from typing import Any, Literal, Self
 
 from tests.servers import PATIENCE_SECONDS
+from tests.servers.databases import copy_database, new_template, server_of
 from tests.servers.ports import free_port
 from warmcache.upstream.simulator_process import SimulatorProcess
 
@@ -91,8 +92,9 @@ class SimulatorControl:
             return json.loads(answer.read() or b"null")
 
 
-_templates: dict[tuple[str, ...], tuple[str, bytes]] = {}
-"""What `prepare` printed and the SQLite database that it left, by user names: preparing takes seconds each time."""
+_templates: dict[tuple[str, tuple[str, ...]], tuple[str, str]] = {}
+"""What `prepare` printed and the URL of the database that it left, by database server and user names: preparing takes
+seconds each time."""
 
 
 class ChatServer:
@@ -152,22 +154,20 @@ class ChatServer:
         self.start()
 
     def _prepare(self) -> None:
-        made = json.loads(self._prepared_copy() if self.database_url.startswith("sqlite") else self._prepared())
+        key = server_of(self.database_url), self._names
+        if key not in _templates:
+            _templates[key] = self._prepared()
+        said, template = _templates[key]
+        copy_database(template, to=self.database_url)
+        made = json.loads(said)
         self.users = {name: LiveUser(**fields) for name, fields in made["users"].items()}
         self.assistants = made["assistants"]
 
-    def _prepared(self) -> str:
+    def _prepared(self) -> tuple[str, str]:
+        template = new_template(self.database_url)
         command = [sys.executable, "-m", "tests.servers.prepare", *self._names]
-        return subprocess.check_output(command, cwd=ROOT, env=self.environment(), text=True)
-
-    def _prepared_copy(self) -> str:
-        path = Path(self.database_url.removeprefix("sqlite:///"))
-        if self._names not in _templates:
-            said = self._prepared()
-            _templates[self._names] = said, path.read_bytes()
-        said, database = _templates[self._names]
-        path.write_bytes(database)
-        return said
+        environment = self.environment() | {"DATABASE_URL": template}
+        return subprocess.check_output(command, cwd=ROOT, env=environment, text=True), template
 
     def environment(self) -> dict[str, str]:
         redis = {"REDIS_URL": self._redis_url} if self._redis_url else {}

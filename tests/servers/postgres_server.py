@@ -22,6 +22,26 @@ def create_database(url: str) -> str:
     """Creates an empty database on the server at `url`; returns its URL."""
     name = f"warmcache_{uuid.uuid4().hex[:12]}"
     execute(url, f"CREATE DATABASE {name}")
+    return _url_of(url, name)
+
+
+def replace_by_copy(url: str, *, of: str) -> None:
+    """Replaces the database at `url`, which nobody uses yet, by a copy of another one on the same server."""
+    maintenance = _url_of(url, "postgres")
+    execute(maintenance, f"DROP DATABASE {_name_in(url)}")
+    execute(maintenance, f"CREATE DATABASE {_name_in(url)} TEMPLATE {_name_in(of)}")
+
+
+def without_name(url: str) -> str:
+    """The URL of a database's server."""
+    return _url_of(url, "")
+
+
+def _name_in(url: str) -> str:
+    return url.partition("?")[0].rpartition("/")[2]
+
+
+def _url_of(url: str, name: str) -> str:
     before, _, query = url.partition("?")
     return f"{before.rpartition('/')[0]}/{name}?{query}"
 

@@ -22,7 +22,7 @@ from tests.servers.tabs import LiveTab, delete_conversation, open_tab, shown_tex
 LONG_LEASE_SECONDS = 300
 """Nobody is given up, however busy the machine is."""
 
-SHORT_LEASE_SECONDS = 7
+SHORT_LEASE_SECONDS = 15
 """For tests that wait for its end."""
 
 REPLIES_AT_ONCE = 20
@@ -77,8 +77,8 @@ def mortal_servers(two_mortal_servers: Cluster, redis_server: RedisServer) -> Cl
 
 
 async def begin_long_reply(tab: LiveTab) -> dict[str, Any]:
-    """One that goes on for a minute, unless something ends it."""
-    tab.server.simulator.script(tokens=6000, tokens_per_second=100)
+    """One that goes on for five minutes, unless something ends it."""
+    tab.server.simulator.script(tokens=30_000, tokens_per_second=100)
     return await tab.begin_reply()
 
 
