@@ -7,24 +7,28 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
+from chatapp import front_end
 from warmcache.background.database import DATABASE_THREADS
 
 IN_MEMORY_LAYER = "channels.layers.InMemoryChannelLayer"
 STEADY_LAYER = "chatapp.socket.channel_layer.SteadyPubSubLayer"
+PAGE_COMMANDS = ("check", "collectstatic", "demo", "serve")
 
 
 @register(Tags.staticfiles)
 def check_front_end_packages(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    folders = [entry[1] for entry in settings.STATICFILES_DIRS if isinstance(entry, tuple)]
-    if settings.COLLECTED or all(folder.is_dir() for folder in folders):
+    """An error where pages are about to be collected or served; elsewhere, as in `migrate`, they are not needed."""
+    missing = front_end.missing_files()
+    if not missing:
         return []
-    return [
-        Warning(
-            "The front-end packages are not installed: pages will not work in a browser.",
-            hint="Run `make setup`, or `npm ci` in the project's folder.",
-            id="chatapp.W001",
-        )
-    ]
+    kind = Error if settings.COMMAND in PAGE_COMMANDS else Warning
+    if settings.COLLECTED and settings.COMMAND != "collectstatic":
+        hint = "Run `npm ci` in the project's folder, then `python manage.py collectstatic`."
+        told = f"{settings.STATIC_ROOT} lacks {missing[0]}: no page can be shown."
+    else:
+        hint = "Run `make setup`, or `npm ci` in the project's folder."
+        told = "The front-end packages are not installed: pages will not work in a browser."
+    return [kind(told, hint=hint, id="chatapp.E008" if kind is Error else "chatapp.W001")]
 
 
 @register(Tags.database)
@@ -72,7 +76,8 @@ def check_connections(app_configs: Sequence[AppConfig] | None, **kwargs: Any) ->
                 id="chatapp.E004",
             )
         )
-    if "statement_timeout" not in str(options.get("options", "")):
+    # A migration may take as long as it needs.
+    if settings.COMMAND != "migrate" and "statement_timeout" not in str(options.get("options", "")):
         found.append(
             Warning(
                 "One slow query may hold a database thread, and the sockets behind it, for as long as it likes.",

@@ -1,7 +1,4 @@
-"""Configuration: strict readers of the environment; defaults let a fresh clone run with nothing configured.
-
-A value that cannot be used raises `ImproperlyConfigured` with one sentence, which `manage.py` prints.
-"""
+"""Configuration, from the environment; defaults let a fresh clone run with nothing configured."""
 
 import logging
 import os
@@ -16,37 +13,19 @@ import environ
 from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from chatapp.environment import (
+    bool_from_env,
+    hosts_from_env,
+    number_from_env,
+    origins_from_env,
+    redis_url_from_env,
+    url_from_env,
+)
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
 COMMAND = sys.argv[1] if len(sys.argv) > 1 else ""
 env = environ.Env()
-
-
-def bool_from_env(name: str, *, default: bool) -> bool:
-    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-    text = os.environ.get(name, "").strip().lower()
-    if text and text not in words:
-        raise ImproperlyConfigured(f"{name} is {text!r}: use 1 or 0.")
-    return words[text] if text else default
-
-
-def number_from_env(name: str, *, default: float, least: float, most: float) -> float:
-    text = os.environ.get(name, "").strip()
-    try:
-        number = float(text) if text else default
-    except ValueError:
-        number = float("nan")
-    if not least <= number <= most:
-        raise ImproperlyConfigured(f"{name} is {text!r}: use a number from {least:g} to {most:g}.")
-    return number
-
-
-def url_from_env(name: str, *, schemes: tuple[str, ...]) -> str:
-    """The value unchanged, empty if unset. The error message omits it, because it may contain a password."""
-    text = os.environ.get(name, "").strip()
-    if text and (urlsplit(text).scheme not in schemes or not text.split(":", 1)[1].startswith("/")):
-        raise ImproperlyConfigured(f"{name} is not a URL that begins with {' or '.join(s + '://' for s in schemes)}.")
-    return text
 
 
 def var_dir() -> Path:
@@ -111,18 +90,20 @@ def log_level_from_env() -> str:
 DEBUG = bool_from_env("DEBUG", default=False)
 SECRET_KEY_FROM_ENV = bool(os.environ.get("SECRET_KEY"))
 SECRET_KEY = os.environ.get("SECRET_KEY") or local_secret_key()
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+ALLOWED_HOSTS = hosts_from_env("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = origins_from_env("CSRF_TRUSTED_ORIGINS")
 PORT = int(number_from_env("PORT", default=8000, least=0, most=65535))
 # `/metrics` answers requests with this bearer token, and people who may read the ledger.
 METRICS_TOKEN = os.environ.get("METRICS_TOKEN", "").strip()
-REDIS_URL = url_from_env("REDIS_URL", schemes=("redis", "rediss", "unix"))
-# A process that was silent for this long counts as dead: another one ends its replies.
+REDIS_URL = redis_url_from_env("REDIS_URL")
 # The longest time from the signal to the end of the process; for its steps see chatapp/process/shutdown.py.
 SHUTDOWN_SECONDS = number_from_env("SHUTDOWN_SECONDS", default=30, least=1, most=3600)
+# A process that was silent for this long counts as dead: another one ends its replies.
 REPLY_LEASE_SECONDS = number_from_env("REPLY_LEASE_SECONDS", default=15, least=1, most=600)
 ANTHROPIC_API_KEY = os.environ.get("ANTHROPIC_API_KEY", "").strip()
 ANTHROPIC_BASE_URL = url_from_env("ANTHROPIC_BASE_URL", schemes=("http", "https"))
+# Without a key the simulator answers; `serve` refuses that for a site that others can reach, unless this is set.
+ALLOW_SIMULATOR = bool_from_env("ALLOW_SIMULATOR", default=False)
 
 INSTALLED_APPS = [
     "chatapp",
@@ -142,7 +123,7 @@ MIDDLEWARE = [
     "chatapp.pages.middleware.StaticFilesMiddleware",
     "chatapp.pages.middleware.ContentSecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "chatapp.pages.middleware.HostMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",

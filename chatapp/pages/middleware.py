@@ -1,13 +1,15 @@
-"""Static files, and the content security policy of each kind of page."""
+"""Static files, the host that a request names, and the content security policy of each kind of page."""
 
 import os
 
 from csp.middleware import CSPMiddleware, PolicyParts
 from django.contrib.staticfiles import finders
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase, HttpResponsePermanentRedirect
+from django.middleware.common import CommonMiddleware
 from servestatic.middleware import ServeStaticMiddleware
 
 ADMIN_PREFIX = "/admin/"
+PROBES = ("/healthz", "/readyz")
 # Django's admin writes through HTML sinks (jQuery, inlines.js), which Trusted Types would forbid.
 ADMIN_DIRECTIVES = {
     "trusted-types": None,
@@ -29,6 +31,13 @@ class StaticFilesMiddleware(ServeStaticMiddleware):
                 prefix = f"{self.static_prefix}{inner}/" if inner else self.static_prefix
                 if os.path.isdir(storage.location):
                     self.insert_directory(storage.location, prefix)
+
+
+class HostMiddleware(CommonMiddleware):
+    """Refuses requests for a host that is not ours, except probes: a health check asks each process by its address."""
+
+    def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
+        return None if request.path_info in PROBES else super().process_request(request)
 
 
 class ContentSecurityMiddleware(CSPMiddleware):

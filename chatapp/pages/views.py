@@ -10,6 +10,7 @@ from django.conf import settings
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import LoginView, LogoutView
+from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.request import split_domain_port
 from django.middleware.csrf import get_token
@@ -161,7 +162,12 @@ def readyz(request: HttpRequest) -> HttpResponse:
 @require_GET
 def metrics(request: HttpRequest) -> HttpResponse:
     """For Prometheus with the bearer token `METRICS_TOKEN`, and for people who may read the ledger in the admin."""
-    if not _may_read_metrics(request):
+    try:
+        may_read = _may_read_metrics(request)
+    except DatabaseError:
+        told = "The database does not answer, so nobody is signed in: ask with the bearer token METRICS_TOKEN.\n"
+        return HttpResponse(told, content_type="text/plain", status=503)
+    if not may_read:
         told = "Ask with the bearer token that METRICS_TOKEN sets, or sign in as staff that may view warm-ups.\n"
         return HttpResponse(told, content_type="text/plain", status=401, headers={"WWW-Authenticate": "Bearer"})
     try:

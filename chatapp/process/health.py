@@ -6,6 +6,8 @@ from typing import Protocol
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from chatapp import front_end
+
 
 class Child(Protocol):
     """A process we depend on."""
@@ -22,6 +24,7 @@ class Health:
         """Set while this is one of several processes that are not all ready yet."""
         self.simulator: Child | None = None
         self._is_migrated = False
+        self._has_pages = False
 
     def trouble(self) -> str | None:
         """Why no request should be sent to this process, as one word; None if it can serve. Blocks on the database."""
@@ -31,10 +34,16 @@ class Health:
             return "starting"
         if self.simulator is not None and not self.simulator.is_alive():
             return "simulator"
+        if not self._can_show_pages():
+            return "front-end"
         try:
             return None if self._can_query() else "migrations"
         except DatabaseError:
             return "database"
+
+    def _can_show_pages(self) -> bool:
+        self._has_pages = self._has_pages or not front_end.missing_files()
+        return self._has_pages
 
     def _can_query(self) -> bool:
         # Migrations are not undone under a running process: once they are complete, a simple query is enough.

@@ -4,6 +4,7 @@ import json
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from email.message import Message
 from ipaddress import ip_address
 from typing import Self
@@ -20,12 +21,15 @@ from warmcache.upstream.simulator_process import SimulatorError, SimulatorProces
 ANTHROPIC_URL = "https://api.anthropic.com"
 ANTHROPIC_VERSION = "2023-06-01"
 SIMULATOR_HEADER = "x-simulator"
+REAL_KEY = "sk-ant-"
+CLAUDE = "claude-"
 # A local endpoint answers at once or is not running; the start must not wait for it.
 LOCAL_PROBE_SECONDS = 0.7
 # An endpoint that starts together with us may need this long until it listens.
 LOCAL_START_SECONDS = 3.0
 LOCAL_POLL_SECONDS = 0.1
 KEY_PROBE_SECONDS = 15.0
+MAX_LISTING_BYTES = 1024 * 1024
 
 
 class UpstreamError(Exception):
@@ -100,22 +104,26 @@ def _tell_warmcache(key: str, base_url: str, kind: Kind) -> None:
 
 
 def _kind_of(base_url: str, key: str) -> Kind:
-    """At a loopback address there is a simulator if it identifies itself as one, else a local model."""
+    """At a loopback address there is a simulator if it identifies itself as one, a gateway to the API if it offers
+    Claude, else a local model."""
     if not base_url or not is_loopback(urlsplit(base_url).hostname or ""):
         return Kind.ANTHROPIC
     give_up_at = time.monotonic() + LOCAL_START_SECONDS
     while True:
         try:
-            headers = _list_models(base_url, key, LOCAL_PROBE_SECONDS)
+            headers, models = _list_models(base_url, key, LOCAL_PROBE_SECONDS)
         except urllib.error.HTTPError as error:
-            headers = error.headers
+            headers, models = error.headers, ()
         except (OSError, ValueError) as error:
             is_starting = "refused" in str(error) and time.monotonic() < give_up_at
             if not is_starting:
                 return Kind.LOCAL
             time.sleep(LOCAL_POLL_SECONDS)
             continue
-        return Kind.SIMULATOR if headers.get(SIMULATOR_HEADER) else Kind.LOCAL
+        if headers.get(SIMULATOR_HEADER):
+            return Kind.SIMULATOR
+        is_gateway = key.startswith(REAL_KEY) or any(model.startswith(CLAUDE) for model in models)
+        return Kind.ANTHROPIC if is_gateway else Kind.LOCAL
 
 
 def refusal_of_key() -> str | None:
@@ -134,15 +142,22 @@ def refusal_of_key() -> str | None:
     return None
 
 
-def _list_models(base_url: str, key: str, timeout_seconds: float) -> Message:
-    """The headers of the answer; raises `HTTPError` on a refusal, `OSError` without an answer."""
+def _list_models(base_url: str, key: str, timeout_seconds: float) -> tuple[Message, Sequence[str]]:
+    """The answer's headers and the ids that it lists; raises `HTTPError` on a refusal, `OSError` without an answer."""
     request = urllib.request.Request(  # noqa: S310  settings take http and https only
-        f"{base_url.rstrip('/')}/v1/models?limit=1",
+        f"{base_url.rstrip('/')}/v1/models?limit=20",
         headers={"x-api-key": key, "anthropic-version": ANTHROPIC_VERSION},
     )
     with urllib.request.urlopen(request, timeout=timeout_seconds) as answer:  # noqa: S310
         headers: Message = answer.headers
-        return headers
+        return headers, _ids_in(answer.read(MAX_LISTING_BYTES))
+
+
+def _ids_in(listing: bytes) -> Sequence[str]:
+    try:
+        return [str(model["id"]) for model in json.loads(listing)["data"]]
+    except (ValueError, KeyError, TypeError):
+        return ()
 
 
 def _reason(error: urllib.error.HTTPError) -> str:

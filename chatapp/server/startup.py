@@ -60,12 +60,20 @@ def sentence_about_database(error: DatabaseError) -> str:
     return f"The database {path} cannot be used ({what}): check that it and its folder can be read and written."
 
 
-def require_own_secret_key(host: str) -> None:
-    """Refuses the key in var/ for a server that others can reach."""
-    if not is_loopback(host) and not settings.SECRET_KEY_FROM_ENV:
+def require_own_keys(host: str) -> None:
+    """Refuses the key in var/, and the simulator, for a server that others can reach."""
+    public = next((name for name in (host, *settings.ALLOWED_HOSTS) if not is_loopback(name)), None)
+    if public is None:
+        return
+    if not settings.SECRET_KEY_FROM_ENV:
         raise StartError(
-            f"Listening on {host} needs a SECRET_KEY of your own in the environment: make one with "
+            f"Serving {public} needs a SECRET_KEY of your own in the environment: make one with "
             "`python -c 'import secrets; print(secrets.token_urlsafe(50))'` and keep it."
+        )
+    if not settings.ANTHROPIC_API_KEY and not settings.ALLOW_SIMULATOR:
+        raise StartError(
+            f"Serving {public} needs an ANTHROPIC_API_KEY, or people would get simulated replies. "
+            "If that is what you want, set ALLOW_SIMULATOR=1."
         )
 
 

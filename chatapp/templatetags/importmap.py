@@ -15,15 +15,11 @@ from django.templatetags.static import static
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from chatapp.front_end import PACKAGES
+
 register = template.Library()
 
 MODULES_FOLDER = "js/"
-# Bare names of the npm packages, with the file of each that a browser can load directly.
-PACKAGES = {
-    "dompurify": "npm/dompurify/purify.es.mjs",
-    "highlight.js": "npm/highlight.js/es/highlight.min.js",
-    "markdown-it": "npm/markdown-it/markdown-it.esm.min.mjs",
-}
 # The characters by which JSON could end a script element or begin a comment in it.
 SCRIPT_ESCAPES = {ord("<"): "\\u003C", ord(">"): "\\u003E", ord("&"): "\\u0026"}
 

@@ -3,7 +3,7 @@
 import pytest
 from django.core.checks import run_checks
 
-from chatapp import checks
+from chatapp import checks, front_end
 
 
 def ids(found) -> list[str]:
@@ -14,21 +14,37 @@ def test_the_configuration_of_these_tests_is_clean():
     assert run_checks() == []
 
 
-def test_missing_front_end_packages_are_told_with_what_to_do(settings, tmp_path):
+@pytest.fixture
+def without_packages(settings, monkeypatch) -> None:
+    monkeypatch.setattr("django.contrib.staticfiles.finders.find", lambda name: None)
     settings.COLLECTED = False
-    settings.STATICFILES_DIRS = [tmp_path, ("npm/dompurify", tmp_path / "missing")]
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [("migrate", "W001"), ("check", "E008"), ("collectstatic", "E008"), ("serve", "E008")],
+)
+def test_missing_front_end_packages_stop_what_shows_pages(settings, without_packages, command, expected):
+    settings.COMMAND, settings.COLLECTED = command, command == "collectstatic"
 
     (found,) = checks.check_front_end_packages(None)
 
-    assert found.id == "chatapp.W001"
+    assert found.id == f"chatapp.{expected}"
     assert "make setup" in found.hint
 
 
-def test_collected_files_need_no_packages(settings, tmp_path):
-    settings.COLLECTED = True
-    settings.STATICFILES_DIRS = [("npm/dompurify", tmp_path / "missing")]
+def test_collected_files_need_no_packages_unless_they_lack_them(settings, without_packages, monkeypatch):
+    settings.COMMAND, settings.COLLECTED = "serve", True
+    collected = {name: f"{name}.hash" for name in front_end.PACKAGES.values()}
+    monkeypatch.setattr(front_end.staticfiles_storage, "hashed_files", collected, raising=False)
+    complete = checks.check_front_end_packages(None)
+    del collected["npm/dompurify/purify.es.mjs"]
+    (found,) = checks.check_front_end_packages(None)
 
-    assert checks.check_front_end_packages(None) == []
+    assert complete == []
+    assert found.id == "chatapp.E008"
+    assert "npm/dompurify/purify.es.mjs" in found.msg
+    assert "collectstatic" in found.hint
 
 
 def test_several_processes_on_sqlite_are_warned_of(settings):
@@ -95,6 +111,13 @@ def test_connections_that_would_run_out_or_die_are_told_with_what_to_do(settings
 
     assert found.id == expected
     assert found.hint
+
+
+def test_a_migration_may_take_as_long_as_it_needs(settings):
+    settings.DATABASE = POSTGRESQL | {"OPTIONS": {"pool": {"max_size": 10}}}
+    settings.COMMAND = "migrate"
+
+    assert checks.check_connections(None) == []
 
 
 @pytest.mark.parametrize(

@@ -13,30 +13,6 @@ from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import clean_environment
 
 
-@pytest.mark.parametrize(
-    ("text", "value"), [("1", True), ("on", True), ("TRUE", True), ("0", False), ("no", False), ("", True)]
-)
-def test_a_switch_is_read(monkeypatch, text, value):
-    monkeypatch.setenv("SWITCH", text)
-
-    assert readers.bool_from_env("SWITCH", default=True) is value
-
-
-def test_a_switch_with_an_odd_value_is_refused(monkeypatch):
-    monkeypatch.setenv("SWITCH", "maybe")
-
-    with pytest.raises(ImproperlyConfigured, match="SWITCH is 'maybe'"):
-        readers.bool_from_env("SWITCH", default=True)
-
-
-@pytest.mark.parametrize("text", ["eighty", "70000", "-1", "nan"])
-def test_a_number_out_of_range_is_refused(monkeypatch, text):
-    monkeypatch.setenv("NUMBER", text)
-
-    with pytest.raises(ImproperlyConfigured, match="from 0 to 65535"):
-        readers.number_from_env("NUMBER", default=8000, least=0, most=65535)
-
-
 @pytest.mark.parametrize("text", ["localhost:5432", "mysql://u:secret@h/d", "postgres:u:secret@h/d"])
 def test_a_url_of_another_kind_is_refused_without_showing_its_password(monkeypatch, text):
     monkeypatch.setenv("DATABASE_URL", text)

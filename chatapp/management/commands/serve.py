@@ -61,7 +61,7 @@ class Command(BaseCommand):
             sys.exit(exit_code)
 
     def _serve(self, host: str, port: int, *, proxy_headers: bool, processes: int) -> int:
-        startup.require_own_secret_key(host)
+        startup.require_own_keys(host)
         startup.require_shared_state(processes)
         listener = listening.listen(host, port)
         with Upstream() as upstream:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from chatapp.server import startup
 from chatapp.server.listening import listen
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import clean_environment
@@ -75,8 +76,30 @@ def test_others_may_reach_it_only_with_a_key_of_its_own(environment):
     stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
 
     assert process.returncode == 1
-    assert stderr.startswith("Listening on 0.0.0.0 needs a SECRET_KEY of your own in the environment")
+    assert stderr.startswith("Serving 0.0.0.0 needs a SECRET_KEY of your own in the environment")
     assert stderr.count("\n") == 1
+
+
+def test_a_public_site_is_not_answered_by_the_simulator_unless_that_is_wanted(settings):
+    settings.ALLOWED_HOSTS = ["127.0.0.1", "chat.example"]
+    settings.SECRET_KEY_FROM_ENV, settings.ALLOW_SIMULATOR = True, False
+    with pytest.raises(
+        startup.StartError, match=r"Serving chat\.example needs an ANTHROPIC_API_KEY.*ALLOW_SIMULATOR=1"
+    ):
+        startup.require_own_keys("127.0.0.1")
+
+    settings.ALLOW_SIMULATOR = True
+    startup.require_own_keys("127.0.0.1")
+    settings.ALLOW_SIMULATOR, settings.ANTHROPIC_API_KEY = False, "sk-ant-x"
+    startup.require_own_keys("127.0.0.1")
+
+
+def test_behind_a_proxy_too_others_reach_it_only_with_a_key_of_its_own(settings):
+    settings.ALLOWED_HOSTS = ["chat.example"]
+    settings.SECRET_KEY_FROM_ENV, settings.ALLOW_SIMULATOR = False, True
+
+    with pytest.raises(startup.StartError, match="SECRET_KEY"):
+        startup.require_own_keys("127.0.0.1")
 
 
 def test_a_taken_port_ends_it_with_one_sentence(environment):

@@ -37,6 +37,24 @@ def test_ready_when_the_database_answers_with_every_migration(client):
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_probes_come_by_address_whatever_hosts_are_allowed(client, settings, path):
+    settings.ALLOWED_HOSTS = ["chat.example"]
+
+    probe = client.get(path, headers={"host": "10.1.2.3:8000"})
+    page = client.get("/accounts/login/", headers={"host": "10.1.2.3:8000"})
+
+    assert (probe.status_code, page.status_code) == (200, 400)
+
+
+@pytest.mark.django_db
+def test_not_ready_without_the_files_of_the_page(client, monkeypatch):
+    monkeypatch.setattr("chatapp.front_end.missing_files", lambda: ["npm/dompurify/purify.es.mjs"])
+
+    assert Health().trouble() == "front-end"
+
+
+@pytest.mark.django_db
 def test_migrations_are_looked_up_once_and_then_one_query_suffices(django_assert_num_queries):
     known = Health()
     known.trouble()

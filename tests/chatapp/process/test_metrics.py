@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import Permission
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -70,6 +70,19 @@ def test_staff_may_read_it_only_with_the_right_to_view_warm_ups(client):
 
     assert (before, after.status_code) == (401, 200)
     assert after.headers["Content-Type"].startswith("text/plain")
+
+
+def test_staff_hear_that_the_database_is_away_instead_of_a_traceback(client):
+    client.force_login(User.objects.create_superuser("root", password="pw"))
+
+    def refuse(execute, sql, params, many, context):
+        raise DatabaseError("gone")
+
+    with connection.execute_wrapper(refuse):
+        answer = client.get("/metrics")
+
+    assert answer.status_code == 503
+    assert "The database does not answer" in answer.content.decode()
 
 
 def test_the_last_day_of_the_ledger_is_told_by_intent_and_outcome(read):

@@ -91,7 +91,18 @@ def test_an_address_on_this_machine_tells_what_it_is(settings, endpoint, headers
     with upstream.Upstream() as chosen:
         assert chosen.settle() == kind
 
-    assert endpoint.seen == [("/v1/models?limit=1", "sk-test")]
+    assert endpoint.seen == [("/v1/models?limit=20", "sk-test")]
+
+
+@pytest.mark.parametrize(
+    ("key", "models"), [("sk-ant-api03-x", []), ("gateway", [{"id": "gpt-9"}, {"id": "claude-sonnet-5-5"}])]
+)
+def test_a_gateway_on_this_machine_is_the_real_api(settings, endpoint, key, models):
+    settings.ANTHROPIC_API_KEY = key
+    settings.ANTHROPIC_BASE_URL = endpoint(200, {"data": models})
+
+    with upstream.Upstream() as chosen:
+        assert chosen.settle() == "anthropic"
 
 
 def test_an_address_on_this_machine_where_nobody_listens_counts_as_a_local_model(settings, monkeypatch):
