@@ -6,6 +6,7 @@ from typing import Any
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import connection
 
 from chatapp import front_end
 from warmcache.background.database import DATABASE_THREADS
@@ -76,8 +77,11 @@ def check_connections(app_configs: Sequence[AppConfig] | None, **kwargs: Any) ->
                 id="chatapp.E004",
             )
         )
-    # A migration may take as long as it needs.
-    if settings.COMMAND != "migrate" and "statement_timeout" not in str(options.get("options", "")):
+    # A migration may take as long as it needs; behind PgBouncer the role has the limit, see `check_limit_of_role`.
+    is_limited = (
+        settings.PGBOUNCER or settings.COMMAND == "migrate" or "statement_timeout" in str(options.get("options"))
+    )
+    if not is_limited:
         found.append(
             Warning(
                 "One slow query may hold a database thread, and the sockets behind it, for as long as it likes.",
@@ -86,6 +90,27 @@ def check_connections(app_configs: Sequence[AppConfig] | None, **kwargs: Any) ->
             )
         )
     return found
+
+
+@register(Tags.database)
+def check_limit_of_role(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Only with `check --database default`, which may ask the database."""
+    if not settings.PGBOUNCER or "default" not in (databases or ()) or connection.vendor != "postgresql":
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        (limit,) = cursor.fetchone()
+    if limit != "0":
+        return []
+    return [
+        Warning(
+            "Behind PgBouncer the time limit of a query comes from the role, and this role has none.",
+            hint=f"Run `ALTER ROLE {connection.settings_dict['USER'] or '...'} SET statement_timeout = '5s'`.",
+            id="chatapp.W007",
+        )
+    ]
 
 
 def _check_sqlite(options: dict[str, Any]) -> list[CheckMessage]:

@@ -160,6 +160,8 @@ TEMPLATES = [
 # Database. SQLite is for one process; PostgreSQL uses a connection pool, because under ASGI a persistent connection
 # per thread is never reused.
 DATABASE = database_from_env()
+# DATABASE_URL leads to PgBouncer, or to another pooler that gives out connections by transaction.
+PGBOUNCER = bool_from_env("PGBOUNCER", default=False)
 DATABASES = {"default": DATABASE}
 DATABASE["CONN_MAX_AGE"] = 0
 if DATABASE["ENGINE"].endswith("sqlite3"):
@@ -174,8 +176,12 @@ else:
     DATABASE["OPTIONS"] |= {
         "pool": {"min_size": 2, "max_size": 10, "timeout": 5},
     }
-    # A request may not hold a connection for longer, but a migration may.
-    if COMMAND != "migrate":
+    if PGBOUNCER:
+        # A server's connection is another one in each transaction: nothing may outlive it, and it takes no `options`.
+        DATABASE["DISABLE_SERVER_SIDE_CURSORS"] = True
+        DATABASE["OPTIONS"]["prepare_threshold"] = None
+    elif COMMAND != "migrate":
+        # A request may not hold a connection for longer, but a migration may.
         DATABASE["OPTIONS"].setdefault("options", "-c statement_timeout=5000")
 
 if REDIS_URL:

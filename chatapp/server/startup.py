@@ -48,6 +48,8 @@ def sentence_about_database(error: DatabaseError) -> str:
     what = " ".join(str(error).split()).rstrip(".")
     if "no such table" in what or ("relation" in what and "does not exist" in what):
         return "The database lacks tables that this version needs: run `python manage.py migrate` first."
+    if "unsupported startup parameter" in what:
+        return f"The database refuses a setting of ours ({what}), as PgBouncer does: set PGBOUNCER=1."
     database = connection.settings_dict
     if connection.vendor != "sqlite":
         address = f"{database['NAME']} at {database['HOST'] or 'its socket'}"

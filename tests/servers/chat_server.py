@@ -171,13 +171,14 @@ class ChatServer:
 
     def environment(self) -> dict[str, str]:
         redis = {"REDIS_URL": self._redis_url} if self._redis_url else {}
-        return clean_environment(
-            DATABASE_URL=self.database_url,
-            ANTHROPIC_API_KEY=self.simulator.api_key,
-            ANTHROPIC_BASE_URL=self.simulator.url,
+        own = {
+            "DATABASE_URL": self.database_url,
+            "ANTHROPIC_API_KEY": self.simulator.api_key,
+            "ANTHROPIC_BASE_URL": self.simulator.url,
             # An instant simulator teaches that nothing is worth warming.
-            **{"WARMCACHE_LEARNS": "0", **redis, **self._environment},
-        )
+            "WARMCACHE_LEARNS": "0",
+        }
+        return clean_environment(**own | redis | self._environment)
 
     def start(self) -> None:
         """Returns once the server is ready. Works after `kill` too, on the same port and database."""
