@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.utils import build_q_object_from_lookup_parameters
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
@@ -21,13 +21,14 @@ from django.utils.timezone import localtime
 from warmcache.ledger import rows
 from warmcache.models import Intent, LostWrites, Outcome, SkipCount, UsageRecord, WarmUp, WarmUpLine
 from warmcache.report.figures import report_of
+from warmcache.report.period import DEFAULT_PERIOD, seconds_of
 from warmcache.report.rows import read_evidence
 from warmcache.report.text import lines as report_lines
 from warmcache.runtime.wiring import SystemClock
 
 CENT = Decimal("0.01")
 MAX_SHOWN_REQUESTS = 50
-REPORT_PERIODS = {"24h": 86_400, "7d": 7 * 86_400, "30d": 30 * 86_400}
+REPORT_PERIODS = ("24h", "7d", "30d")
 SHARED_FILTERS = ("label", "model", "upstream", "started_at")
 """Columns that a warm-up and a real request have in common."""
 
@@ -208,14 +209,17 @@ class WarmUpAdmin(RequestAdmin):
         """What `manage.py warmcache_report` prints."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        since = request.GET.get("since", "7d")
-        if since not in REPORT_PERIODS:
-            since = "7d"
-        evidence = read_evidence(now=SystemClock().now(), period_seconds=REPORT_PERIODS[since])
+        since = request.GET.get("since", DEFAULT_PERIOD)
+        try:
+            period_seconds = seconds_of(since)
+        except ValueError as error:
+            since, period_seconds = DEFAULT_PERIOD, seconds_of(DEFAULT_PERIOD)
+            messages.error(request, f"{error} This is {since}.")
+        evidence = read_evidence(now=SystemClock().now(), period_seconds=period_seconds)
         context = {
             **self.admin_site.each_context(request),
             "title": "What warming bought",
-            "periods": list(REPORT_PERIODS),
+            "periods": REPORT_PERIODS if since in REPORT_PERIODS else (*REPORT_PERIODS, since),
             "since": since,
             "report": "\n".join(report_lines(report_of(evidence))),
         }

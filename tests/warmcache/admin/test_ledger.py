@@ -309,8 +309,13 @@ def test_the_report_has_a_page_that_the_list_leads_to(admin_client: Client) -> N
     assert reverse("admin:warmcache_report") in page(admin_client, WARM_UPS)
 
 
-def test_a_period_that_is_not_offered_is_the_usual_one(admin_client: Client) -> None:
-    assert "<strong>7d</strong>" in page(admin_client, "admin:warmcache_report", since="9y")
+def test_a_period_is_what_the_command_takes_and_anything_else_is_told(admin_client: Client) -> None:
+    ninety = page(admin_client, "admin:warmcache_report", since="90d")
+    nonsense = page(admin_client, "admin:warmcache_report", since="9y")
+
+    assert "<strong>90d</strong>" in ninety
+    assert "<strong>7d</strong>" in nonsense
+    assert "A period looks like 7d, 24h, 30m or 2w, not &#x27;9y&#x27;. This is 7d." in nonsense
 
 
 def test_the_report_is_for_those_who_may_see_the_rows(

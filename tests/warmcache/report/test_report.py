@@ -141,7 +141,7 @@ def test_only_the_period_and_the_label_that_were_asked_for_are_told(now: datetim
     assert "sales" in by_time
     assert "helpdesk" not in by_label
     assert "label sales" in by_label
-    with pytest.raises(CommandError, match="--since must look like 7d"):
+    with pytest.raises(CommandError, match="--since: A period looks like 7d"):
         told("--since", "yesterday")
 
 
