@@ -74,6 +74,11 @@ class PostgresServer:
             )
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    @property
+    def programs(self) -> str:
+        """The folder of `pg_dump` and the like: those of another version refuse this server."""
+        return str(self._wheel.bin_path) if self._wheel is not None else str(Path(shutil.which("pg_ctl") or "").parent)
+
     def create_database(self) -> str:
         """The URL of a new, empty database."""
         return create_database(self.url)
