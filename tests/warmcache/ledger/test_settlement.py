@@ -13,7 +13,7 @@ import pytest
 from django.db import OperationalError, connection
 
 from tests.servers import PATIENCE_SECONDS
-from warmcache import services
+from warmcache import Purpose, RequestStatus, services
 from warmcache.background.database import in_database_thread
 from warmcache.core.economics import request_cost_usd
 from warmcache.core.errors import StreamBroken, UpstreamUnavailable
@@ -242,13 +242,13 @@ def facts_of(prefix: Any, origin: Origin, **changes: Any) -> RequestFacts:
     facts = RequestFacts(
         id=uuid4(),
         origin=origin,
-        purpose="reply",
+        purpose=Purpose.REPLY,
         prefix=prefix,
         started_at=0.0,
         duration_ms=10,
         ttft_ms=5,
-        status="complete",
-        error_code="",
+        status=RequestStatus.COMPLETE,
+        error_code=None,
         request_id="r",
         found=None,
         usage=None,
