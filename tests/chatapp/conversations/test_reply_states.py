@@ -107,8 +107,8 @@ def test_an_owner_learns_what_stood_in_the_way_of_its_end():
 
 
 def test_every_cause_has_an_end_and_every_state_a_consequence():
-    assert set(reply_states.STATE_AFTER) == set(Cause)
-    assert set(reply_states.STATE_AFTER.values()) == ENDS
+    assert set(reply_states.STATUS_AFTER) == set(Cause)
+    assert set(reply_states.STATUS_AFTER.values()) == ENDS
     assert set(reply_states.CONSEQUENCES) == set(ReplyStatus)
     assert {state for state in ReplyStatus if reply_states.consequence_of(state).sends_next} == {ReplyStatus.COMPLETE}
 
