@@ -18,7 +18,7 @@ from django.utils.timezone import localtime
 from chatapp.conversations import prompts
 from chatapp.models import Assistant, Attachment, Conversation, Document, Message, User
 from chatapp.warming import assistant_layers
-from warmcache import bridge
+from warmcache import Reason, WarmthState, bridge
 from warmcache import services as warmcache
 from warmcache.core.prefix import Prompt
 from warmcache.warmups.layer_report import lines_of, report_on
@@ -123,13 +123,13 @@ async def _warm_all(wanted: Sequence[tuple[str, Prompt]], *, subject: str) -> li
 def _outcome(assistant: Assistant, warmth: warmcache.Warmth) -> tuple[str, int]:
     """The message for the operator and its level."""
     match warmth.state:
-        case "warm" | "expiring":
+        case WarmthState.WARM | WarmthState.EXPIRING:
             ends = "" if warmth.expires_at is None else f", until about {_time(warmth.expires_at)}"
-            done = "was warm already" if warmth.reason == "already_warm" else "is warm"
+            done = "was warm already" if warmth.reason is Reason.ALREADY_WARM else "is warm"
             return f"{assistant} {done}: about {warmth.prefix_tokens:,} tokens{ends}.", messages.SUCCESS
-        case "warming":
+        case WarmthState.WARMING:
             return f"{assistant} is being warmed; the warm-ups tell how it ends.", messages.INFO
-        case "failed":
+        case WarmthState.FAILED:
             return f"{assistant} could not be warmed: {reason_text(warmth.reason or '')}.", messages.ERROR
         case _:
             return f"{assistant} was not warmed: {reason_text(warmth.reason or '')}.", messages.WARNING

@@ -9,6 +9,9 @@ from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.utils import timezone
 
+from chatapp.protocol.words import ReplyStatus
+from warmcache.models import choices_of
+
 
 class User(AbstractUser):
     """Custom from the first migration on, so that it can grow."""
@@ -115,13 +118,6 @@ class Message(models.Model):
         USER = "user", "person"
         ASSISTANT = "assistant", "assistant"
 
-    class Status(models.TextChoices):
-        STREAMING = "streaming", "streaming"
-        COMPLETE = "complete", "complete"
-        STOPPED = "stopped", "stopped"
-        INTERRUPTED = "interrupted", "interrupted"
-        FAILED = "failed", "failed"
-
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="messages")
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="children")
@@ -136,7 +132,7 @@ class Message(models.Model):
     role = models.CharField(max_length=10, choices=Role)
     content = models.JSONField(default=list)
     text = models.TextField(blank=True, default="")
-    status = models.CharField(max_length=12, choices=Status, default=Status.COMPLETE)
+    status = models.CharField(max_length=12, choices=choices_of(ReplyStatus), default=ReplyStatus.COMPLETE)
     sender = models.ForeignKey(User, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
     client_message_id = models.UUIDField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)

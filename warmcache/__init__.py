@@ -9,6 +9,7 @@ use: `import warmcache` loads nothing else, and values and errors load without D
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from warmcache.core.blocks import BlockKind
     from warmcache.core.errors import (
         ConfigurationError,
         StreamBroken,
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
         UpstreamUnavailable,
         WarmcacheError,
     )
+    from warmcache.core.failures import Failure
     from warmcache.core.intents import Intent
-    from warmcache.core.outcomes import Outcome, RequestWarmth, WarmthState
+    from warmcache.core.outcomes import Outcome, Purpose, RequestStatus, RequestWarmth, WarmthState
     from warmcache.core.ports import (
         BlockBegan,
         BlockDelta,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     )
     from warmcache.core.prefix import AnyPrompt, Prefix, PreparedPrompt, Prompt, Turn
     from warmcache.core.reasons import Reason
+    from warmcache.core.upstreams import Upstream
     from warmcache.core.usage import Usage
     from warmcache.services import (
         Attempt,
@@ -80,17 +83,21 @@ __all__ = [
     "BlockDelta",
     "BlockEnded",
     "BlockExtended",
+    "BlockKind",
     "BlockSigned",
     "ConfigurationError",
     "Decision",
     "Ending",
+    "Failure",
     "Intent",
     "OtherEvent",
     "Outcome",
     "Prefix",
     "PreparedPrompt",
     "Prompt",
+    "Purpose",
     "Reason",
+    "RequestStatus",
     "RequestWarmth",
     "ResponseStream",
     "Result",
@@ -100,6 +107,7 @@ __all__ = [
     "StreamEnded",
     "StreamEvent",
     "Turn",
+    "Upstream",
     "UpstreamError",
     "UpstreamRefused",
     "UpstreamUnavailable",
@@ -124,10 +132,13 @@ __all__ = [
 ]
 
 _HOMES = (
+    "warmcache.core.blocks",
+    "warmcache.core.failures",
     "warmcache.core.errors",
     "warmcache.core.intents",
     "warmcache.core.outcomes",
     "warmcache.core.reasons",
+    "warmcache.core.upstreams",
     "warmcache.core.usage",
     "warmcache.core.prefix",
     "warmcache.core.ports",

@@ -9,11 +9,10 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
 from warmcache.core.intents import Intent
-from warmcache.core.outcomes import Arm, Outcome
+from warmcache.core.outcomes import CONVERSING, Arm, Outcome, Purpose, RequestStatus
 from warmcache.core.wording import Worded
 
 __all__ = [
-    "CONVERSING",
     "Arm",
     "Intent",
     "LearnedEvidence",
@@ -158,13 +157,7 @@ class WarmUpLine(models.Model):
 class UsageRecord(RequestRecord):
     """One real request."""
 
-    class Purpose(models.TextChoices):
-        REPLY = "reply", "reply"
-        TITLE = "title", "title"
-        COMPACTION = "compaction", "compaction"
-        TOOL_ROUND = "tool_round", "tool round"
-
-    purpose = models.CharField(max_length=20, choices=Purpose, default=Purpose.REPLY)
+    purpose = models.CharField(max_length=20, choices=choices_of(Purpose), default=Purpose.REPLY)
     status = models.CharField(max_length=20, help_text="complete, stopped, interrupted or failed.")
     warmth = models.CharField(max_length=10, help_text="hit, joined, raced, cold or held_out.")
     warm_up = models.ForeignKey(
@@ -206,14 +199,10 @@ class UsageRecord(RequestRecord):
         return f"{self.purpose} {self.label} {self.started_at:%Y-%m-%d %H:%M:%S}"
 
 
-CONVERSING = (UsageRecord.Purpose.REPLY, UsageRecord.Purpose.TOOL_ROUND)
-"""Requests that continue a conversation and use its layers; a title or a compaction has its own prompt."""
-
-
 def answered(label: str, upstream: str) -> models.QuerySet[UsageRecord]:
     """Requests after which someone may come back. Nothing follows a title, and a failure is no reply."""
     rows = UsageRecord.objects.filter(upstream=upstream, label=label, purpose__in=CONVERSING)
-    return rows.exclude(status="failed")
+    return rows.exclude(status=RequestStatus.FAILED)
 
 
 class SkipCount(models.Model):

@@ -1,7 +1,7 @@
 """The public API, for async code. Every function works on the running event loop's runtime. All of it can be imported
 from `warmcache` itself.
 
-attempt = await prewarm_prefix(prompt, intent="typing", label="helpdesk", subject="user 7")
+attempt = await prewarm_prefix(prompt, intent=Intent.TYPING, label="helpdesk", subject="user 7")
 async with stream_response(prompt, turn, max_tokens=4096, label="helpdesk") as response:
     async for event in response: ...
 """
@@ -19,6 +19,7 @@ from warmcache.core.decide import Action, Decision
 from warmcache.core.errors import StoreUnavailable
 from warmcache.core.intents import Intent
 from warmcache.core.origin import Origin
+from warmcache.core.outcomes import Purpose
 from warmcache.core.prefix import AnyPrompt, Json, Prefix, PreparedPrompt, Prompt
 from warmcache.operator_policy import policy_in_force, read_row
 from warmcache.requests.ending import Ending, Result
@@ -77,7 +78,7 @@ async def warmth_of(prefix: Prefix) -> Warmth:
 
 
 async def consider_prefix(
-    prefix: Prefix, *, intent: str, label: str = "", subject: str = "", chars: int | None = None
+    prefix: Prefix, *, intent: Intent, label: str = "", subject: str = "", chars: int | None = None
 ) -> Attempt | None:
     """The policy's answer if it is a skip (which is counted), or None if `prewarm_prefix` should be called.
 
@@ -90,11 +91,11 @@ async def consider_prefix(
 
 
 async def prewarm_prefix(
-    prompt: AnyPrompt, *, intent: str, label: str = "", subject: str = "", place: str = "", chars: int | None = None
+    prompt: AnyPrompt, *, intent: Intent, label: str = "", subject: str = "", place: str = "", chars: int | None = None
 ) -> Attempt:
     """Decides whether to warm `prompt` now, and if so sends the warm-up in the background.
 
-    `intent` is one of `warmcache.models.Intent`, anything else raises `ValueError`. `label` (which product or
+    `intent` is a member of `Intent` or its value; anything else raises `ValueError`. `label` (which product or
     assistant) and `subject` (for whom) are the host's words and are stored with the row, as is `place` (which
     conversation): a request of the same place shows when its bytes were not those that were warmed. `chars` is the
     number of typed characters: twenty characters are a surer sign than the first key. Provider failures are never
@@ -120,7 +121,7 @@ def stream_response(
     turn: Sequence[Json],
     *,
     max_tokens: int,
-    purpose: str = "reply",
+    purpose: Purpose = Purpose.REPLY,
     label: str = "",
     subject: str = "",
     place: str = "",
@@ -137,7 +138,9 @@ def stream_response(
     refresh.cancel(runtime, _fit(place))
     upstream = runtime.provider.capabilities.upstream
     origin = Origin(label=_fit(label), subject=_fit(subject), upstream=upstream, place=_fit(place))
-    return ResponseStream(runtime, prompt, turn, max_tokens=max_tokens, purpose=purpose, origin=origin, ending=ending)
+    return ResponseStream(
+        runtime, prompt, turn, max_tokens=max_tokens, purpose=Purpose(purpose), origin=origin, ending=ending
+    )
 
 
 def schedule_refresh(place: str, load: Load, *, after: Result, label: str = "", subject: str = "") -> None:

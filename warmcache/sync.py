@@ -1,6 +1,6 @@
 """The public API for code without an event loop: WSGI views, Celery tasks, management commands.
 
-    attempt = prewarm_prefix(prompt, intent="typing", label="helpdesk", subject="user 7")
+    attempt = prewarm_prefix(prompt, intent=Intent.TYPING, label="helpdesk", subject="user 7")
     with stream_response(prompt, turn, max_tokens=4096, label="helpdesk") as response:
         for event in response: ...
 

@@ -2,7 +2,7 @@
 
     async def test_typing_warms(db):
         async with fake_runtime() as fake:
-            attempt = await services.prewarm_prefix(make_prompt(), intent="typing")
+            attempt = await services.prewarm_prefix(make_prompt(), intent=Intent.TYPING)
             assert (await attempt.finished()).state == "warm"
 
             async with services.stream_response(make_prompt(), make_turn(), max_tokens=100) as response:
@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 from warmcache.conf import Config
+from warmcache.core.blocks import BlockKind
 from warmcache.core.catalog import facts_for
 from warmcache.core.errors import LedgerClosed, UpstreamError
 from warmcache.core.ports import (
@@ -212,10 +213,10 @@ class FakeProvider:
             response_id=f"msg_{number}",
             miss_reason=self.miss_reason if self.sent[number].earlier_id else "",
         )
-        yield BlockBegan(index=0, kind="text", block={"type": "text", "text": ""})
+        yield BlockBegan(index=0, kind=BlockKind.TEXT, block={"type": "text", "text": ""})
         await self._break(trouble, 0)
         for count, piece in enumerate(self.pieces, start=1):
-            yield BlockDelta(index=0, kind="text", text=piece)
+            yield BlockDelta(index=0, kind=BlockKind.TEXT, text=piece)
             await self._break(trouble, count)
         yield BlockEnded(index=0)
         yield StreamEnded(

@@ -12,6 +12,7 @@ from django.db.models import F
 
 from chatapp.conversations import access
 from chatapp.models import Conversation, Message, User
+from chatapp.protocol.words import ReplyStatus
 
 
 class MessageTree:
@@ -43,7 +44,7 @@ class MessageTree:
     @property
     def is_growing(self) -> bool:
         """Whether a reply is being written on some branch."""
-        return any(message.status == Message.Status.STREAMING for message in self.messages)
+        return any(message.status == ReplyStatus.STREAMING for message in self.messages)
 
     def parent_of(self, message_id: UUID) -> UUID | None:
         """The message before this one on its branch; None for a first message."""

@@ -15,6 +15,7 @@ from chatapp.conversations.waiting import VIEW_COLUMNS, view_of
 from chatapp.models import Assistant, Conversation, Message, User
 from chatapp.protocol.limits import LIMITS
 from chatapp.protocol.views import AssistantView, ConversationView, QueuedView
+from chatapp.protocol.words import ReplyStatus
 
 MAX_TITLE_CHARACTERS = LIMITS["title_chars"]
 
@@ -109,7 +110,7 @@ def delete(conversation: Conversation) -> None:
     """
     conversation_id, user_id = conversation.pk, conversation.user_id
     prepared_conversations.store.evict(conversation_id)
-    written = conversation.messages.filter(status=Message.Status.STREAMING).exclude(owner="")
+    written = conversation.messages.filter(status=ReplyStatus.STREAMING).exclude(owner="")
     owners = list(written.values_list("owner", "pk"))
     conversation.delete()
     async_to_sync(_tell_of_deletion)(user_id, conversation_id, owners)

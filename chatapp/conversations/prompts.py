@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from chatapp.conversations import reply_states
 from chatapp.models import Assistant, Attachment, Message
+from chatapp.protocol.words import ReplyStatus
 from warmcache.core.prefix import Json, Prompt, Turn
 
 MIN_THINKING_BUDGET_TOKENS = 1024
@@ -34,7 +35,7 @@ def turns_of(messages: Iterable[Message]) -> tuple[Turn, ...]:
     turns = (
         asked(message.content) if message.role == Message.Role.USER else answered(message.content)
         for message in messages
-        if reply_states.consequence_of(message.status).is_said
+        if reply_states.consequence_of(ReplyStatus(message.status)).is_said
     )
     return tuple(turn for turn in turns if turn is not None)
 

@@ -15,14 +15,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum, auto
 
-from chatapp.models import Message
 from chatapp.protocol.views import ErrorView
-from chatapp.protocol.words import ReplyStatus
+from chatapp.protocol.words import ReplyFailure, ReplyStatus
 from warmcache.core.errors import StreamBroken, UpstreamError
 
-State = Message.Status
-STREAMING = State.STREAMING
-ENDS = frozenset({State.COMPLETE, State.STOPPED, State.INTERRUPTED, State.FAILED})
+STREAMING = ReplyStatus.STREAMING
+ENDS = frozenset(ReplyStatus) - {STREAMING}
 """Final states: no reply leaves one of these."""
 
 
@@ -49,8 +47,8 @@ class Move:
 
     act: Act
     by: Actor
-    before: State | None
-    after: frozenset[State]
+    before: ReplyStatus | None
+    after: frozenset[ReplyStatus]
 
 
 _STILL_STREAMING = frozenset({STREAMING})
@@ -79,23 +77,19 @@ class Cause(StrEnum):
     OUR_FAULT = auto()
 
 
-STATE_AFTER: Mapping[Cause, State] = {
-    Cause.WHOLE: State.COMPLETE,
-    Cause.STOPPED: State.STOPPED,
-    Cause.LOST: State.STOPPED,
-    Cause.SHUTDOWN: State.INTERRUPTED,
-    Cause.OWNER_DIED: State.INTERRUPTED,
-    Cause.STREAM_BROKEN: State.INTERRUPTED,
-    Cause.UPSTREAM_REFUSED: State.FAILED,
-    Cause.OUR_FAULT: State.FAILED,
+STATUS_AFTER: Mapping[Cause, ReplyStatus] = {
+    Cause.WHOLE: ReplyStatus.COMPLETE,
+    Cause.STOPPED: ReplyStatus.STOPPED,
+    Cause.LOST: ReplyStatus.STOPPED,
+    Cause.SHUTDOWN: ReplyStatus.INTERRUPTED,
+    Cause.OWNER_DIED: ReplyStatus.INTERRUPTED,
+    Cause.STREAM_BROKEN: ReplyStatus.INTERRUPTED,
+    Cause.UPSTREAM_REFUSED: ReplyStatus.FAILED,
+    Cause.OUR_FAULT: ReplyStatus.FAILED,
 }
 
-RESTARTED = ErrorView(
-    code="server_restarted",
-    message="The server was restarted while this reply was being written.",
-    retryable=True,
-)
-_OUR_FAULT = ErrorView(code="internal_error", message="Something went wrong on our side.", retryable=True)
+RESTARTED = ErrorView.of(ReplyFailure.SERVER_RESTARTED)
+_OUR_FAULT = ErrorView.of(ReplyFailure.INTERNAL_ERROR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,12 +102,12 @@ class Consequence:
     """Its text is part of what the next message follows."""
 
 
-CONSEQUENCES: Mapping[State, Consequence] = {
-    State.STREAMING: Consequence(is_said=False),
-    State.COMPLETE: Consequence(sends_next=True),
-    State.STOPPED: Consequence(),
-    State.INTERRUPTED: Consequence(),
-    State.FAILED: Consequence(),
+CONSEQUENCES: Mapping[ReplyStatus, Consequence] = {
+    ReplyStatus.STREAMING: Consequence(is_said=False),
+    ReplyStatus.COMPLETE: Consequence(sends_next=True),
+    ReplyStatus.STOPPED: Consequence(),
+    ReplyStatus.INTERRUPTED: Consequence(),
+    ReplyStatus.FAILED: Consequence(),
 }
 
 
@@ -131,7 +125,7 @@ MAY_TELL = frozenset({Written.DONE, Written.GONE})
 """In these cases the owner tells readers the end; if it is `TAKEN` they get the end that the row has."""
 
 
-def before(act: Act, by: Actor) -> State:
+def before(act: Act, by: Actor) -> ReplyStatus:
     """The state that a row must be in for this act; raises `ValueError` if the table does not allow it at all."""
     found = {move.before for move in MOVES if (move.act, move.by) == (act, by) and move.before is not None}
     if len(found) != 1:
@@ -139,7 +133,7 @@ def before(act: Act, by: Actor) -> State:
     return found.pop()
 
 
-def check_end(status: str) -> None:
+def check_end(status: ReplyStatus) -> None:
     """Raises `ValueError` if the status is not an end."""
     if status not in ENDS:
         raise ValueError(f"A reply does not end as {status}.")
@@ -147,11 +141,11 @@ def check_end(status: str) -> None:
 
 def status_after(cause: Cause) -> ReplyStatus:
     """The status that rows and frames have for this cause."""
-    return ReplyStatus(STATE_AFTER[cause])
+    return STATUS_AFTER[cause]
 
 
-def consequence_of(status: str) -> Consequence:
-    return CONSEQUENCES[State(status)]
+def consequence_of(status: ReplyStatus) -> Consequence:
+    return CONSEQUENCES[status]
 
 
 def cause_of(failure: BaseException | None, *, asked: Cause | None = None) -> Cause:
@@ -175,7 +169,7 @@ def error_of(cause: Cause, failure: BaseException | None = None) -> ErrorView | 
         case Cause.SHUTDOWN | Cause.OWNER_DIED:
             return RESTARTED
         case Cause.STREAM_BROKEN | Cause.UPSTREAM_REFUSED if isinstance(failure, UpstreamError):
-            return ErrorView(code=failure.code, message=failure.message, retryable=failure.is_retryable)
+            return ErrorView.of(failure.code, message=failure.message)
         case Cause.OUR_FAULT:
             return _OUR_FAULT
         case _:

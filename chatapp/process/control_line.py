@@ -1,30 +1,42 @@
-"""The messages between a supervisor and each of its server processes: JSON objects, one per line, over a socket pair.
-
-| from the supervisor | to a server process |
-|---|---|
-| `complete` | all processes are ready, so this one may report itself as ready |
-| `drain` | begin the graceful shutdown; a closed line, after the supervisor's death, means the same |
-| `end` | end at once |
-| `report` | send a `report` now |
-| `sum` | the answer to `ask`: the same `number`; `text`: the metrics of all processes |
-
-| from a server process | to the supervisor |
-|---|---|
-| `ready` | it serves |
-| `report` | `text`: its metrics |
-| `ask` | `number`: wants the `sum` |
-"""
+"""The messages between a supervisor and each of its server processes: one JSON object per line, over a socket pair."""
 
 import asyncio
 import contextlib
 import json
 import socket
 from collections.abc import AsyncIterator
+from enum import StrEnum, auto
 from typing import Any, Self
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
 LAST_WORDS_SECONDS = 0.3
 """Shorter than the time that the shutdown's schedule leaves after its last step."""
+
+
+class Order(StrEnum):
+    """What the supervisor says to a server process."""
+
+    COMPLETE = auto()
+    """All processes are ready, so this one may report itself as ready."""
+    DRAIN = auto()
+    """Begin the graceful shutdown; a closed line, after the supervisor's death, means the same."""
+    END = auto()
+    """End at once."""
+    REPORT = auto()
+    """Send a report now."""
+    SUM = auto()
+    """The answer to `News.ASK`: the same `number`; `text`: the metrics of all processes."""
+
+
+class News(StrEnum):
+    """What a server process says to its supervisor."""
+
+    READY = auto()
+    """It serves."""
+    REPORT = auto()
+    """`text`: its metrics."""
+    ASK = auto()
+    """`number`: wants the sum."""
 
 
 class ControlLine:
@@ -40,7 +52,7 @@ class ControlLine:
         end.setblocking(False)
         return cls(*await asyncio.open_connection(sock=end, limit=MAX_LINE_BYTES))
 
-    def say(self, kind: str, **fields: Any) -> None:
+    def say(self, kind: Order | News, **fields: Any) -> None:
         """Never waits and never raises: on a closed line it does nothing."""
         if not self._writer.is_closing():
             self._writer.write(json.dumps({"kind": kind, **fields}).encode() + b"\n")

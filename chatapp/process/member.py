@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable
 
 from chatapp.process import metrics
-from chatapp.process.control_line import ControlLine
+from chatapp.process.control_line import ControlLine, News, Order
 from chatapp.process.health import health
 from warmcache.background.tasks import TaskOwner
 
@@ -37,7 +37,7 @@ class Member:
         metrics.sum_over_processes(self.metrics_of_all)
 
     def tell_ready(self) -> None:
-        self._say("ready")
+        self._say(News.READY)
 
     async def leave(self) -> None:
         """Sends a last report first, so that no count of this process is lost."""
@@ -54,7 +54,7 @@ class Member:
     async def _ask(self) -> str:
         number = next(self._numbers)
         answer = self._asked[number] = asyncio.get_running_loop().create_future()
-        self._say("ask", number=number)
+        self._say(News.ASK, number=number)
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await answer
@@ -64,15 +64,15 @@ class Member:
     async def _listen(self, line: ControlLine, drain: Callable[[], None], end: Callable[[], None]) -> None:
         async for message in line.heard():
             match message["kind"]:
-                case "complete":
+                case Order.COMPLETE:
                     health.others_start.clear()
-                case "drain":
+                case Order.DRAIN:
                     drain()
-                case "end":
+                case Order.END:
                     end()
-                case "report":
+                case Order.REPORT:
                     self._report()
-                case "sum" if (answer := self._asked.get(message["number"])) and not answer.done():
+                case Order.SUM if (answer := self._asked.get(message["number"])) and not answer.done():
                     answer.set_result(message["text"])
         drain()
 
@@ -82,8 +82,8 @@ class Member:
             self._report()
 
     def _report(self) -> None:
-        self._say("report", text=metrics.of_this_process().decode())
+        self._say(News.REPORT, text=metrics.of_this_process().decode())
 
-    def _say(self, kind: str, **fields: object) -> None:
+    def _say(self, kind: News, **fields: object) -> None:
         if self._line is not None:
             self._line.say(kind, **fields)

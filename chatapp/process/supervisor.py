@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from django.conf import settings
 
-from chatapp.process.control_line import ControlLine
+from chatapp.process.control_line import ControlLine, News, Order
 from chatapp.process.metrics_sum import MetricsSum
 from chatapp.process.restarts import MAX_EARLY_DEATHS, Restarts
 from warmcache.background.tasks import TaskOwner
@@ -56,7 +56,7 @@ class ServerProcess:
         """Asks for a report; returns when it has arrived."""
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(answer)
-        self.line.say("report")
+        self.line.say(Order.REPORT)
         await answer
 
     def has_reported(self) -> None:
@@ -66,7 +66,7 @@ class ServerProcess:
                 answer.set_result(None)
 
     def drain(self) -> None:
-        self.line.say("drain")
+        self.line.say(Order.DRAIN)
         if self.ready_at is None:
             self.process.terminate()
 
@@ -120,7 +120,7 @@ class Supervisor:
             self._drain_all()
             return
         for server in self._processes.values():
-            server.line.say("end")
+            server.line.say(Order.END)
         asyncio.get_running_loop().call_later(KILL_SECONDS, self._kill_all)
 
     def _drain_all(self) -> None:
@@ -159,7 +159,7 @@ class Supervisor:
             )
         server = self._processes[process.pid] = ServerProcess(process, await ControlLine.open(ours))
         if self._is_complete:
-            server.line.say("complete")
+            server.line.say(Order.COMPLETE)
         if self._ending.is_set():
             server.drain()
         return server
@@ -198,13 +198,13 @@ class Supervisor:
     async def _listen(self, server: ServerProcess) -> None:
         async for message in server.line.heard():
             match message["kind"]:
-                case "ready":
+                case News.READY:
                     server.ready_at = self._clock()
                     self._note_ready()
-                case "report":
+                case News.REPORT:
                     self._sum.report(server.pid, message["text"])
                     server.has_reported()
-                case "ask":
+                case News.ASK:
                     self._tasks.spawn(self._answer(server, message["number"]), name="metrics")
 
     def _note_ready(self) -> None:
@@ -213,7 +213,7 @@ class Supervisor:
             return
         self._is_complete = True
         for server in ready:
-            server.line.say("complete")
+            server.line.say(Order.COMPLETE)
         self._on_ready()
 
     async def _answer(self, asker: ServerProcess, number: int) -> None:
@@ -222,7 +222,7 @@ class Supervisor:
         _, late = await asyncio.wait(reports, timeout=REPORT_SECONDS)
         for report in late:
             report.cancel()
-        asker.line.say("sum", number=number, text=self._sum.text())
+        asker.line.say(Order.SUM, number=number, text=self._sum.text())
 
 
 def _how_it_ended(exit_code: int) -> str:

@@ -14,8 +14,8 @@ from django.conf import settings
 from django.core.signals import setting_changed
 
 from chatapp.process.health import health
+from warmcache import Upstream as Kind
 from warmcache.conf import get_config
-from warmcache.core.upstreams import Upstream as Kind
 from warmcache.upstream.simulator_process import SimulatorError, SimulatorProcess
 
 ANTHROPIC_URL = "https://api.anthropic.com"

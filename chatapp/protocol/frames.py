@@ -25,11 +25,7 @@ from chatapp.protocol.views import (
     UsageView,
 )
 from chatapp.protocol.words import ErrorCode, ReplyStatus
-from warmcache.core.failures import Failure
-from warmcache.core.outcomes import RequestWarmth, WarmthState
-from warmcache.core.ports import BlockKind
-from warmcache.core.reasons import Reason
-from warmcache.core.upstreams import Upstream
+from warmcache import BlockKind, Failure, Reason, RequestWarmth, Upstream, WarmthState
 
 PROTOCOL_VERSION = 1
 MAX_FRAME_BYTES = 256 * 1024
@@ -56,12 +52,11 @@ AttachmentIds = Annotated[list[UUID], Meta(max_length=MAX_ATTACHMENTS)]
 class FrameError(Exception):
     """A frame from the browser is refused. `code` and `message` go back in an `error` frame."""
 
-    def __init__(self, code: ErrorCode, message: str, ref: str | None = None, *, retryable: bool = False) -> None:
+    def __init__(self, code: ErrorCode, message: str, ref: str | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.ref = ref
-        self.retryable = retryable
 
 
 # Browser to server

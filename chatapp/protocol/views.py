@@ -1,11 +1,14 @@
 """Parts of frames: a message, a reply so far, a conversation, as the page shows them."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta
+
+from chatapp.protocol.words import ReplyFailure, ReplyStatus
+from warmcache import BlockKind, Failure, RequestWarmth
 
 Count = Annotated[int, Meta(ge=0, le=10_000_000)]
 
@@ -31,15 +34,21 @@ class ErrorView(msgspec.Struct, frozen=True, kw_only=True):
     """Why a reply failed, in words that help the person to act."""
 
     code: str
+    """A `Failure` or a `ReplyFailure`, of a newer or older version too: it is also read from rows and from Redis."""
     message: str
     retryable: bool
 
+    @classmethod
+    def of(cls, code: Failure | ReplyFailure, *, message: str = "") -> Self:
+        """`message` if the code's own words say less."""
+        return cls(code=code.value, message=message or code.reader_words, retryable=code.is_retryable)
+
 
 class BlockView(msgspec.Struct, frozen=True, kw_only=True):
-    """One content block of a reply, as far as it has come. `kind` is `text`, `thinking` or `tool_input`."""
+    """One content block of a reply, as far as it has come."""
 
     block: int
-    kind: str
+    kind: BlockKind
     name: str
     text: str
     state: Literal["start", "stop"]
@@ -98,14 +107,14 @@ class MessageView(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     attachments: list[str]
     blocks: list[BlockView]
-    status: str
+    status: ReplyStatus
     client_message_id: UUID | None
     created_at: datetime
     model: str | None
     stop_reason: str | None
     error: ErrorView | None
     usage: UsageView | None
-    warmth: str | None
+    warmth: RequestWarmth | None
     ttft_ms: int | None
     cost_usd: str | None
     warm_up_id: UUID | None
@@ -119,5 +128,5 @@ class ReplyView(msgspec.Struct, frozen=True, kw_only=True):
     epoch: str
     seq: int
     model: str
-    warmth: str
+    warmth: RequestWarmth
     blocks: list[BlockView]

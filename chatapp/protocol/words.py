@@ -1,11 +1,12 @@
 """The protocol's closed sets of codes, each code with the words that a person sees."""
 
-from warmcache.core.wording import Worded, gettext_noop
+from warmcache.core.wording import FINAL, RETRYABLE, Coded, Worded, gettext_noop
 
 
 class ReplyStatus(Worded):
-    """How a reply ended."""
+    """The states of a reply; `conversations/reply_states.py` says what may happen in each."""
 
+    STREAMING = "streaming", gettext_noop("streaming")
     COMPLETE = "complete", gettext_noop("complete")
     STOPPED = "stopped", gettext_noop("stopped"), gettext_noop("You stopped this reply.")
     INTERRUPTED = (
@@ -16,23 +17,41 @@ class ReplyStatus(Worded):
     FAILED = "failed", gettext_noop("failed"), gettext_noop("This reply failed.")
 
 
-class ErrorCode(Worded):
+class ErrorCode(Coded):
     """The code of an `error` frame."""
 
-    BAD_JSON = "bad_json", gettext_noop("not one JSON text")
-    BINARY_FRAME = "binary_frame", gettext_noop("bytes instead of text")
-    BAD_FRAME = "bad_frame", gettext_noop("JSON, but no object")
-    UNKNOWN_TYPE = "unknown_type", gettext_noop("no frame of this protocol")
-    BAD_FIELD = "bad_field", gettext_noop("a field is missing or wrong; `message` names it")
-    BAD_TEXT = "bad_text", gettext_noop("a NUL or half a character")
-    EMPTY_MESSAGE = "empty_message", gettext_noop("neither text nor attachment")
-    MESSAGE_TOO_LARGE = "message_too_large", gettext_noop("see the limits")
-    NOT_FOUND = "not_found", gettext_noop("there is no such thing, or it is somebody else's")
-    REPLY_RUNNING = "reply_running", gettext_noop("a reply is still being written there")
-    QUEUE_FULL = "queue_full", gettext_noop("too many messages wait there")
-    RATE_LIMITED = "rate_limited", gettext_noop("too many commands")
+    BAD_JSON = "bad_json", FINAL, gettext_noop("not one JSON text")
+    BINARY_FRAME = "binary_frame", FINAL, gettext_noop("bytes instead of text")
+    BAD_FRAME = "bad_frame", FINAL, gettext_noop("JSON, but no object")
+    UNKNOWN_TYPE = "unknown_type", FINAL, gettext_noop("no frame of this protocol")
+    BAD_FIELD = "bad_field", FINAL, gettext_noop("a field is missing or wrong; `message` names it")
+    BAD_TEXT = "bad_text", FINAL, gettext_noop("a NUL or half a character")
+    EMPTY_MESSAGE = "empty_message", FINAL, gettext_noop("neither text nor attachment")
+    MESSAGE_TOO_LARGE = "message_too_large", FINAL, gettext_noop("see the limits")
+    NOT_FOUND = "not_found", FINAL, gettext_noop("there is no such thing, or it is somebody else's")
+    REPLY_RUNNING = "reply_running", RETRYABLE, gettext_noop("a reply is still being written there")
+    QUEUE_FULL = "queue_full", RETRYABLE, gettext_noop("too many messages wait there")
+    RATE_LIMITED = "rate_limited", RETRYABLE, gettext_noop("too many commands")
     RESTARTING = (
         "restarting",
+        RETRYABLE,
         gettext_noop("the server is about to end; the socket is closed with 4412 in a moment"),
     )
-    INTERNAL_ERROR = "internal_error", gettext_noop("our fault; the log has it")
+    INTERNAL_ERROR = "internal_error", RETRYABLE, gettext_noop("our fault; the log has it")
+
+
+class ReplyFailure(Coded):
+    """Why a reply ended badly through no fault of the provider's; the other codes are those of `Failure`."""
+
+    SERVER_RESTARTED = (
+        "server_restarted",
+        RETRYABLE,
+        gettext_noop("the server was restarted"),
+        gettext_noop("The server was restarted while this reply was being written."),
+    )
+    INTERNAL_ERROR = (
+        "internal_error",
+        RETRYABLE,
+        gettext_noop("something failed on our side"),
+        gettext_noop("Something went wrong on our side."),
+    )

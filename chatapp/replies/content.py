@@ -9,9 +9,10 @@ from typing import Any
 
 from chatapp.conversations.storable import storable_json
 from chatapp.protocol.views import BlockView
-from warmcache.core.ports import BlockBegan, BlockExtended, BlockKind, BlockSigned
+from warmcache import BlockKind
+from warmcache.core.ports import BlockBegan, BlockExtended, BlockSigned
 
-_STREAMED = {"text": "text", "thinking": "thinking", "tool_input": "input"}
+_STREAMED = {BlockKind.TEXT: "text", BlockKind.THINKING: "thinking", BlockKind.TOOL_INPUT: "input"}
 """Keyed by kind: the member of the API's block that comes in deltas."""
 
 
@@ -26,7 +27,7 @@ class BlockFacts:
 
     def begin(self, event: BlockBegan) -> None:
         self._began[event.index] = event
-        if event.kind == "other":
+        if event.kind == BlockKind.OTHER:
             self.bytes_received += len(json.dumps(event.block))
 
     def sign(self, event: BlockSigned) -> None:
@@ -51,11 +52,11 @@ class BlockFacts:
 
     def _streamed(self, index: int, began: BlockBegan, text: str) -> dict[str, Any]:
         match began.kind:
-            case "text":
+            case BlockKind.TEXT:
                 return {"type": "text", "text": text}
-            case "thinking":
+            case BlockKind.THINKING:
                 return {"type": "thinking", "thinking": text, "signature": self._signatures.get(index, "")}
-            case "tool_input":
+            case BlockKind.TOOL_INPUT:
                 kind, id_ = began.block.get("type", "tool_use"), began.block.get("id", "")
                 return {"type": kind, "id": id_, "name": began.name, "input_json": text}
             case _:
@@ -81,20 +82,26 @@ def block_views(content: list[dict[str, Any]]) -> list[BlockView]:
     views = []
     for index, block in enumerate(content):
         kind = _kind_of(block)
-        text = "" if kind == "other" else block.get("text") or block.get("thinking") or block.get("input_json") or ""
-        name = block.get("name", "") if kind == "tool_input" else ""
+        text = (
+            ""
+            if kind is BlockKind.OTHER
+            else block.get("text") or block.get("thinking") or block.get("input_json") or ""
+        )
+        name = block.get("name", "") if kind is BlockKind.TOOL_INPUT else ""
         views.append(BlockView(block=index, kind=kind, name=name, text=text, state="stop"))
     return views
 
 
 def _kind_of(stored: Mapping[str, Any]) -> BlockKind:
     if "input_json" in stored:
-        return "tool_input"
+        return BlockKind.TOOL_INPUT
     match stored.get("type"):
-        case "text" | "thinking" as kind:
-            return kind
+        case "text":
+            return BlockKind.TEXT
+        case "thinking":
+            return BlockKind.THINKING
         case _:
-            return "other"
+            return BlockKind.OTHER
 
 
 def api_blocks_of(views: Iterable[BlockView], *, stored: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -109,11 +116,11 @@ def api_blocks_of(views: Iterable[BlockView], *, stored: Sequence[dict[str, Any]
 
 def _api_block_of(view: BlockView, stored: dict[str, Any]) -> dict[str, Any]:
     match view.kind:
-        case "text":
+        case BlockKind.TEXT:
             return {**stored, "type": "text", "text": view.text}
-        case "thinking":
+        case BlockKind.THINKING:
             return {"signature": "", **stored, "type": "thinking", "thinking": view.text}
-        case "tool_input":
+        case BlockKind.TOOL_INPUT:
             return {"type": "tool_use", "id": "", **stored, "name": view.name, "input_json": view.text}
         case _:
             return stored

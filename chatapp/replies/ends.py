@@ -21,7 +21,7 @@ from chatapp.protocol.views import UsageView
 from chatapp.replies import pending, rows
 from chatapp.replies.log import ReplyLog
 from chatapp.replies.rows import Claim, Streaming
-from warmcache.core.outcomes import RequestWarmth
+from warmcache import RequestWarmth
 from warmcache.services import Result
 
 

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 from chatapp.conversations import reply_states
 from chatapp.protocol import ReplyBlock, ReplyDelta, ReplyFinished, encode
 from chatapp.protocol.views import BlockView
-from warmcache.core.outcomes import RequestWarmth
+from warmcache import BlockKind, RequestWarmth
 
 LogFrame = ReplyDelta | ReplyBlock | ReplyFinished
 
@@ -90,7 +90,7 @@ class ReplyLog:
     @property
     def text(self) -> str:
         """All text blocks so far, joined: the text that a person reads."""
-        return "".join(self._text_of(b.block) for b in self._blocks.values() if b.kind == "text")
+        return "".join(self._text_of(b.block) for b in self._blocks.values() if b.kind == BlockKind.TEXT)
 
     @property
     def is_finished(self) -> bool:

@@ -39,7 +39,7 @@ def add(
     limit = LIMITS["queued_messages"]
     if waiting_in(conversation.pk).count() >= limit:
         words = f"{limit} messages wait here already. Take one back, or wait for the reply."
-        raise FrameError(ErrorCode.QUEUE_FULL, words, str(frame.client_message_id), retryable=True)
+        raise FrameError(ErrorCode.QUEUE_FULL, words, str(frame.client_message_id))
     old = timezone.now() - FORGET_WITHDRAWN
     QueuedMessage.objects.filter(conversation=conversation, withdrawn_at__lt=old).delete()
     queued = QueuedMessage.objects.create(

@@ -42,7 +42,7 @@ class ResumePoint:
 
 def streaming_in(messages: Collection[Message]) -> Message | None:
     """The reply among these messages that has no end yet."""
-    return next((m for m in reversed(list(messages)) if m.status == Message.Status.STREAMING), None)
+    return next((m for m in reversed(list(messages)) if m.status == ReplyStatus.STREAMING), None)
 
 
 async def running_log(reply: Message) -> ReplyLog:

@@ -21,7 +21,7 @@ from chatapp.protocol import ReplyFinished
 from chatapp.protocol.views import ErrorView, UsageView
 from chatapp.protocol.words import ReplyStatus
 from chatapp.replies.log import new_epoch
-from warmcache.core.outcomes import RequestWarmth
+from warmcache import RequestWarmth
 
 PROCESS = uuid4().hex
 """This process, as the owner of replies."""
@@ -176,7 +176,7 @@ def finished_columns(finished: ReplyFinished, *, request_id: str, now: datetime)
 
 def finished_frame(reply: Message, *, epoch: str, seq: int) -> ReplyFinished:
     """The stored end as a frame, for a reader whose log has no end."""
-    reply_states.check_end(reply.status)
+    reply_states.check_end(ReplyStatus(reply.status))
     return ReplyFinished(
         reply_id=reply.pk,
         epoch=epoch,
@@ -195,6 +195,7 @@ def finished_frame(reply: Message, *, epoch: str, seq: int) -> ReplyFinished:
 def error_view(reply: Message) -> ErrorView | None:
     if not reply.error_code:
         return None
+    # Not `ErrorView.of`: the row may be of a version with other codes.
     return ErrorView(code=reply.error_code, message=reply.error_message, retryable=reply.error_is_retryable)
 
 

@@ -18,8 +18,8 @@ from chatapp.replies.patient_writes import patiently
 from chatapp.replies.sent_messages import Sent
 from chatapp.replies.writer import ReplyWriter
 from chatapp.warming import returns
+from warmcache import RequestWarmth
 from warmcache import services as warmcache
-from warmcache.core.outcomes import RequestWarmth
 
 logger = logging.getLogger(__name__)
 

@@ -119,7 +119,7 @@ def store_version(user: User, reply_id: UUID) -> Sent:
         conversation = access.conversation_for_user(user, earlier.conversation_id, to_write=True)
         if rows.is_streaming_in(conversation.pk):
             words = "A reply is still being written here. Stop it, or wait for its end."
-            raise FrameError(ErrorCode.REPLY_RUNNING, words, str(reply_id), retryable=True)
+            raise FrameError(ErrorCode.REPLY_RUNNING, words, str(reply_id))
         question = access.message_in(conversation, parent_of(earlier))
         reply = rows.begin(conversation, question, owner=rows.PROCESS, now=timezone.now())
         conversations.touch(conversation, branch=question)

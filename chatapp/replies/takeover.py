@@ -29,8 +29,8 @@ from chatapp.replies.content import api_blocks_of
 from chatapp.replies.log import ReplyLog
 from chatapp.replies.logs import ReplyLogs
 from chatapp.replies.rows import Streaming
+from warmcache import RequestWarmth
 from warmcache.background.database import in_database_thread
-from warmcache.core.outcomes import RequestWarmth
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,8 @@ from chatapp.protocol import ReplyBlock, ReplyDelta
 from chatapp.replies.content import BlockFacts
 from chatapp.replies.log import ReplyLog
 from chatapp.replies.loop_lag import LoopLag, loop_lag
-from warmcache.core.ports import BlockBegan, BlockDelta, BlockEnded, BlockExtended, BlockKind, BlockSigned, StreamEvent
+from warmcache import BlockKind
+from warmcache.core.ports import BlockBegan, BlockDelta, BlockEnded, BlockExtended, BlockSigned, StreamEvent
 
 
 class ReplyWriter:
@@ -42,7 +43,9 @@ class ReplyWriter:
             case BlockBegan():
                 self._facts.begin(event)
                 self._append_block(event.index, event.kind, event.name, is_start=True)
-                if (event.kind == "text" or event.kind == "thinking") and (first := event.block.get(event.kind)):
+                if (event.kind == BlockKind.TEXT or event.kind is BlockKind.THINKING) and (
+                    first := event.block.get(event.kind)
+                ):
                     self._take_delta(BlockDelta(index=event.index, kind=event.kind, text=str(first)))
             case BlockSigned():
                 self._facts.sign(event)
@@ -64,7 +67,7 @@ class ReplyWriter:
         text = "".join(self._pieces)
         self._pieces.clear()
         index, kind = self._open_block
-        if kind == "other":
+        if kind == BlockKind.OTHER:
             return
         log = self._log
         log.append(
@@ -89,7 +92,7 @@ class ReplyWriter:
         text = storable(event.text)
         self._text_bytes += len(text.encode())
         self._pieces.append(text)
-        if event.kind == "text" and self.ttft_ms is None:
+        if event.kind == BlockKind.TEXT and self.ttft_ms is None:
             self.ttft_ms = round((self._clock() - self._received_at) * 1000)
             self.flush()
         elif self._lag.is_behind:

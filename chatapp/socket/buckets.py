@@ -59,7 +59,6 @@ class SocketBuckets:
                 ErrorCode.RATE_LIMITED,
                 "Too many requests at once. Wait a moment.",
                 protocol.ref_of(frame),
-                retryable=True,
             )
         return True
 

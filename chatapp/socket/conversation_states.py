@@ -11,6 +11,7 @@ from chatapp.conversations.waiting import views_of
 from chatapp.models import Assistant, Conversation, Message, User
 from chatapp.protocol import ConversationState, ReplyFinished
 from chatapp.protocol.views import Cursor, QueuedView
+from chatapp.protocol.words import ReplyStatus
 from chatapp.replies import pending, resume, rows
 from chatapp.replies.log import ReplyLog
 from chatapp.socket import history
@@ -78,7 +79,7 @@ async def open_conversation(user: User, conversation_id: UUID, cursor: Cursor | 
 async def end_of(user: User, reply_id: UUID) -> ReplyFinished | None:
     """The end of a reply, for a reader whose log has no end; None while the reply is being written."""
     reply = await in_database_thread(access.reply_for_user, user, reply_id)
-    if reply.status == Message.Status.STREAMING:
+    if reply.status == ReplyStatus.STREAMING:
         return None
     return rows.finished_frame(reply, epoch=reply.epoch, seq=reply.log_seq)
 
@@ -119,4 +120,4 @@ def _streaming(tree: MessageTree, part: HistoryPart) -> Message | None:
     if outlined is None:
         return None
     reply = part.rows.get(outlined.pk) or Message.objects.filter(pk=outlined.pk).first()
-    return reply if reply is not None and reply.status == Message.Status.STREAMING else None
+    return reply if reply is not None and reply.status == ReplyStatus.STREAMING else None

@@ -17,9 +17,10 @@ from chatapp.conversations.branches import MessageTree, outline_of
 from chatapp.models import Conversation, Message, User
 from chatapp.protocol import FrameError, HistoryLoad, HistoryPage
 from chatapp.protocol.views import MessageView
-from chatapp.protocol.words import ErrorCode
+from chatapp.protocol.words import ErrorCode, ReplyStatus
 from chatapp.replies import rows as reply_rows
 from chatapp.replies.content import block_views
+from warmcache import RequestWarmth
 
 PART_MESSAGES = 50
 """The most messages in one part: more would cost a browser more than they show."""
@@ -77,14 +78,14 @@ def message_view(message: Message, siblings: Sequence[UUID]) -> MessageView:
         text=message.text,
         attachments=[] if is_reply else attached_names(message),
         blocks=block_views(message.content) if is_reply else [],
-        status=message.status,
+        status=ReplyStatus(message.status),
         client_message_id=message.client_message_id,
         created_at=message.created_at,
         model=message.model or None,
         stop_reason=message.stop_reason or None,
         error=reply_rows.error_view(message),
         usage=reply_rows.usage_view(message),
-        warmth=message.warmth or None,
+        warmth=RequestWarmth(message.warmth) if message.warmth else None,
         ttft_ms=message.browser_ttft_ms or message.ttft_ms,
         cost_usd=None if message.cost_usd is None else format(message.cost_usd, "f"),
         warm_up_id=message.warm_up_id,

@@ -207,7 +207,6 @@ class SignedInSocket(AsyncWebsocketConsumer):
                 ErrorCode.RESTARTING,
                 "The server is restarting. Try again in a moment.",
                 protocol.ref_of(frame),
-                retryable=True,
             )
         if not self.buckets.admits(frame):
             return
@@ -220,7 +219,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
             self.lane.put(partial(self.work_on, frame))
         elif not is_hint:
             raise protocol.FrameError(
-                ErrorCode.RATE_LIMITED, "Too many requests wait. Wait a moment.", protocol.ref_of(frame), retryable=True
+                ErrorCode.RATE_LIMITED, "Too many requests wait. Wait a moment.", protocol.ref_of(frame)
             )
 
     async def work_on(self, frame: protocol.ClientFrame) -> None:
@@ -234,9 +233,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
         except Exception:
             logger.exception("A frame of type %s failed", type(frame).__name__)
             sorry = "Something went wrong on our side. Try again."
-            await self.refuse(
-                protocol.FrameError(ErrorCode.INTERNAL_ERROR, sorry, protocol.ref_of(frame), retryable=True)
-            )
+            await self.refuse(protocol.FrameError(ErrorCode.INTERNAL_ERROR, sorry, protocol.ref_of(frame)))
 
     async def answer_ping(self) -> None:
         await self.lane.caught_up(timeout_seconds=PONG_SECONDS)
@@ -250,7 +247,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
 
     async def refuse(self, error: protocol.FrameError) -> None:
         await self.send_frame(
-            protocol.Error(code=error.code, message=error.message, ref=error.ref, retryable=error.retryable)
+            protocol.Error(code=error.code, message=error.message, ref=error.ref, retryable=error.code.is_retryable)
         )
         if not self.buckets.strike():
             await self.close(protocol.CLOSE_ABUSE)

@@ -12,9 +12,9 @@ from chatapp.conversations.prepared_conversations import PreparedConversation
 from chatapp.models import User
 from chatapp.warming import assistant_edits, returns
 from chatapp.warming.shared_reads import SharedReads
+from warmcache import Intent
 from warmcache import services as warmcache
 from warmcache.background.database import in_database_thread
-from warmcache.core.intents import Intent
 from warmcache.core.prefix import Prefix, PreparedPrompt
 
 MAX_OUTLINES = 16

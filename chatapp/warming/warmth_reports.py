@@ -11,9 +11,8 @@ from chatapp.protocol import ServerFrame
 from chatapp.protocol import Warmth as WarmthFrame
 from chatapp.protocol.limits import LIMITS
 from chatapp.warming.typing import Draft, TypingWatch
+from warmcache import Reason, WarmthState
 from warmcache.background.tasks import TaskOwner
-from warmcache.core.outcomes import WarmthState
-from warmcache.core.reasons import Reason
 from warmcache.services import Attempt, Warmth
 
 Send = Callable[[ServerFrame], Awaitable[object]]

@@ -95,3 +95,32 @@ def test_the_modules_that_the_readme_lists_can_be_imported(module: str) -> None:
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_the_examples_import_only_what_is_public(example: str) -> None:
     assert {name for name in imported_by(EXAMPLES[example]) if not is_public(name)} == set()
+
+
+INSIDE = {
+    "warmcache.background.database": "one set of database threads per process: a second one doubles the connections",
+    "warmcache.background.tasks": "one kind of owner for the tasks of both",
+    "warmcache.core.catalog": "what the demo's first warm-ups cost",
+    "warmcache.upstream.prices": "what the demo's first warm-ups cost",
+    "warmcache.core.reasons": "`TO_WARM`, which the command that writes words leaves out of the table",
+    "warmcache.core.wording": "the base of the chat's own closed sets",
+    "warmcache.words": "the words of a stored reason, in the admin",
+    "warmcache.warmups.layer_report": "what holding a layer would cost, in the admin of assistants",
+    "warmcache.upstream.simulator_process": "the simulator that answers where there is no key",
+}
+"""What the chat takes from the inside of warmcache, and why. The two live in one repository and change together; a host
+of its own takes nothing that is not public."""
+
+
+def test_the_chat_takes_from_the_inside_only_what_is_named_here() -> None:
+    taken = {name for path in (ROOT / "chatapp").rglob("*.py") for name in imported_by(path.read_text())}
+    private = {name.rpartition(".")[0] for name in taken if not is_public(name)}
+
+    assert private == set(INSIDE)
+
+
+def test_the_chat_takes_a_public_name_from_the_top_or_from_a_public_module() -> None:
+    taken = {name for path in (ROOT / "chatapp").rglob("*.py") for name in imported_by(path.read_text())}
+    private = {name for name in taken if not is_public(name)}
+
+    assert {name for name in private if name.rpartition(".")[2] in warmcache.__all__} == set()

@@ -324,8 +324,8 @@ def _requests_beside(changelist: ChangeList) -> QuerySet[UsageRecord]:
     return UsageRecord.objects.filter(build_q_object_from_lookup_parameters(shared))
 
 
-def outcome_word(outcome: str) -> str:
-    return outcome or "waiting"
+def outcome_word(stored: str) -> str:
+    return stored or Outcome.PENDING.words
 
 
 def dollars(amount: Decimal | None) -> str:

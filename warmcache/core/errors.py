@@ -13,6 +13,8 @@
 `code` is for programs (metrics, frames, rows), the message for people.
 """
 
+from warmcache.core.failures import Failure
+
 
 class WarmcacheError(Exception):
     """The base class of all."""
@@ -37,30 +39,28 @@ class LedgerClosed(WarmcacheError):
 class UpstreamError(WarmcacheError):
     """A call to the provider failed. `request_id` is the provider's, empty if there was no response."""
 
-    is_retryable = False
-
     def __init__(
-        self, code: str, message: str, *, request_id: str = "", retry_after_seconds: float | None = None
+        self, code: Failure, message: str, *, request_id: str = "", retry_after_seconds: float | None = None
     ) -> None:
         super().__init__(message)
-        self.code = code
+        self.code = Failure.named(code)
         self.message = message
         self.request_id = request_id
         self.retry_after_seconds = retry_after_seconds
 
+    @property
+    def is_retryable(self) -> bool:
+        """Whether the same request may succeed later."""
+        return self.code.is_retryable
+
 
 class UpstreamRefused(UpstreamError):
-    """`key_refused`, `spend_limit`, `model_not_found`, `prompt_too_large`, `request_refused`."""
+    """Its code is one that is not retryable."""
 
 
 class UpstreamUnavailable(UpstreamError):
-    """`rate_limited`, `overloaded`, `server_error`, `unreachable`, `timed_out`."""
-
-    is_retryable = True
+    """Its code is retryable."""
 
 
 class StreamBroken(UpstreamError):
-    """`stream_cut`, `stream_stalled`, `stream_malformed`, `stream_ended_early`, `timed_out`, `overloaded`,
-    `rate_limited`, `server_error`."""
-
-    is_retryable = True
+    """Its code is retryable; whether that helps is for the person to say, who has read a part."""

@@ -25,6 +25,28 @@ class Arm(Worded):
     HELD_OUT = "held_out", gettext_noop("held out")
 
 
+class Purpose(Worded):
+    """What a real request is for. Only a reply is what a person's signs announce."""
+
+    REPLY = "reply", gettext_noop("reply")
+    TITLE = "title", gettext_noop("title")
+    COMPACTION = "compaction", gettext_noop("compaction")
+    TOOL_ROUND = "tool_round", gettext_noop("tool round")
+
+
+CONVERSING = (Purpose.REPLY, Purpose.TOOL_ROUND)
+"""Requests that continue a conversation and use its layers; a title or a compaction has its own prompt."""
+
+
+class RequestStatus(Worded):
+    """How a real request ended."""
+
+    COMPLETE = "complete", gettext_noop("complete")
+    STOPPED = "stopped", gettext_noop("stopped by its reader")
+    INTERRUPTED = "interrupted", gettext_noop("interrupted: the stream broke off")
+    FAILED = "failed", gettext_noop("failed")
+
+
 class RequestWarmth(Worded):
     """What a real request found in the cache."""
 

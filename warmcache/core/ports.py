@@ -3,18 +3,14 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
+from warmcache.core.blocks import BlockKind, DeltaKind
 from warmcache.core.guards import Change, Claim, Expectation, Refusal
 from warmcache.core.prefix import Request
 from warmcache.core.reasons import Reason
 from warmcache.core.upstreams import Upstream
 from warmcache.core.usage import Usage
-
-DeltaKind = Literal["text", "thinking", "tool_input"]
-BlockKind = Literal["text", "thinking", "tool_input", "other"]
-"""`tool_input`: a tool call, including tools that the provider runs. `other`: blocks without text that streams, and
-unknown blocks."""
 
 
 class Clock(Protocol):

@@ -24,6 +24,10 @@ class Worded(StrEnum):
 
     def __new__(cls, value: str, words: str = "", reader_words: str = "", reader_detail: str = "") -> Self:
         """Raises `TypeError` for a member without words."""
+        return cls._worded(value, words, reader_words, reader_detail)
+
+    @classmethod
+    def _worded(cls, value: str, words: str, reader_words: str, reader_detail: str = "") -> Self:
         if not words:
             raise TypeError(f"{cls.__name__}: {value!r} has no words.")
         member = str.__new__(cls, value)
@@ -31,4 +35,20 @@ class Worded(StrEnum):
         member.words = words
         member.reader_words = reader_words or words
         member.reader_detail = reader_detail
+        return member
+
+
+FINAL, RETRYABLE = False, True
+
+
+class Coded(Worded):
+    """Codes of errors. A member is `NAME = value, FINAL or RETRYABLE, words, reader_words`."""
+
+    is_retryable: bool
+    """Whether the same may succeed later."""
+
+    def __new__(cls, value: str, is_retryable: bool = FINAL, words: str = "", reader_words: str = "") -> Self:
+        """As `Worded`; an enumeration takes `super().__new__` away."""
+        member = cls._worded(value, words, reader_words)
+        member.is_retryable = is_retryable
         return member

@@ -11,10 +11,11 @@ from django.db import transaction
 from django.db.models import F
 
 from warmcache.core.economics import Rates
+from warmcache.core.failures import Failure
 from warmcache.core.intents import Intent
 from warmcache.core.moments import at
 from warmcache.core.origin import Origin
-from warmcache.core.outcomes import Arm, Outcome, RequestWarmth
+from warmcache.core.outcomes import CONVERSING, Arm, Outcome, Purpose, RequestStatus, RequestWarmth
 from warmcache.core.prefix import Prefix
 from warmcache.core.reasons import Reason
 from warmcache.core.settlement import total_cost_usd
@@ -22,7 +23,7 @@ from warmcache.core.usage import Usage
 from warmcache.ledger import settlement as lines
 from warmcache.ledger.settleable import Place, Reading
 from warmcache.ledger.silences import Follower, Silence, end_silence
-from warmcache.models import CONVERSING, LostWrites, SkipCount, UsageRecord, WarmUp
+from warmcache.models import LostWrites, SkipCount, UsageRecord, WarmUp
 
 _MAX_PROVIDER_WORD = 80
 """The column's width: a longer id of the provider must not cost us the row."""
@@ -49,13 +50,13 @@ class RequestFacts:
 
     id: UUID
     origin: Origin
-    purpose: str
+    purpose: Purpose
     prefix: Prefix
     started_at: float
     duration_ms: int
     ttft_ms: int | None
-    status: str
-    error_code: str
+    status: RequestStatus
+    error_code: Failure | None
     request_id: str
     found: Usage | None
     """What the provider's first answer reported: what was in the cache when the request came."""
@@ -134,13 +135,19 @@ def finish_warm_up(
 
 @transaction.atomic
 def fail_warm_up(
-    facts: WarmUpFacts, *, outcome: Outcome, error_code: str, request_id: str, duration_ms: int, now: float
+    facts: WarmUpFacts,
+    *,
+    outcome: Outcome,
+    error_code: Failure | Reason | None,
+    request_id: str,
+    duration_ms: int,
+    now: float,
 ) -> None:
     """Records a failed warm-up with its cost. Complete even if the row was never inserted."""
     _update_warm_up(
         facts,
         outcome=outcome,
-        error_code=error_code,
+        error_code=error_code or "",
         request_id=request_id[:_MAX_PROVIDER_WORD],
         duration_ms=duration_ms,
         estimated_expires_at=None,
@@ -173,7 +180,7 @@ def record_request(facts: RequestFacts, *, then: Callable[[Settlement], None] | 
         **_usage_columns(facts.usage or Usage(), facts.rates),
         purpose=facts.purpose,
         status=facts.status,
-        error_code=facts.error_code,
+        error_code=facts.error_code or "",
         request_id=facts.request_id[:_MAX_PROVIDER_WORD],
         warmth=settlement.warmth,
         response_id=facts.response_id[:_MAX_PROVIDER_WORD],
@@ -256,7 +263,7 @@ def _since_earlier(facts: RequestFacts) -> tuple[Silence | None, float | None]:
 def _place(facts: RequestFacts) -> Place | None:
     """The request's place; None if it does not follow what was warmed: a title or a tool round has its own prompt."""
     origin = facts.origin
-    if not origin.place or facts.purpose != UsageRecord.Purpose.REPLY:
+    if not origin.place or facts.purpose is not Purpose.REPLY:
         return None
     return Place(upstream=origin.upstream, label=origin.label, subject=origin.subject, name=origin.place)
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from django.db import connection
 
+from warmcache.core.outcomes import CONVERSING
 from warmcache.ledger.own_sql import marks, moment
-from warmcache.models import CONVERSING, UsageRecord
+from warmcache.models import UsageRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db.models import QuerySet, Sum
 
 from warmcache.core.moments import at
+from warmcache.core.outcomes import Purpose
 from warmcache.ledger import rows as records
 from warmcache.models import LostWrites, SkipCount, UsageRecord, WarmUp, WarmUpLine
 from warmcache.report.figures import Evidence, LineRow, RequestRow, SkipRow, WarmUpRow
@@ -56,7 +57,7 @@ def _requests(since: datetime, label: str | None) -> Iterator[RequestRow]:
     """Replies only: a person does not wait for a title or a tool round."""
     columns = ("upstream", "label", "model", "warmth", "ttft_ms", "arm", "intent", "started_at", "numbers")
     billed = ("cost_usd", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
-    replies = UsageRecord.objects.filter(started_at__gte=since, purpose=UsageRecord.Purpose.REPLY)
+    replies = UsageRecord.objects.filter(started_at__gte=since, purpose=Purpose.REPLY)
     found = _labelled(replies, label, "label").order_by()
     for row in found.values(*columns, *billed).iterator(chunk_size=CHUNK):
         bill = {name: row.pop(name) for name in billed}

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from warmcache.core.errors import LedgerBehind
+from warmcache.core.outcomes import RequestStatus
 from warmcache.core.prefix import Prefix
 from warmcache.core.usage import Usage
 from warmcache.ledger import rows
@@ -26,7 +27,7 @@ class Result:
     `ttft_ms` runs from the call of `stream_response` to the first visible text, including a join.
     """
 
-    status: str
+    status: RequestStatus
     stop_reason: str
     usage: Usage | None
     request_id: str

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from warmcache.core.blocks import BlockKind
 from warmcache.core.catalog import facts_for
 from warmcache.core.ports import BlockDelta, StreamBegan, StreamEnded
 from warmcache.core.usage import Usage
@@ -44,7 +45,7 @@ class Measurement:
 
     def note_delta(self, delta: BlockDelta, *, since_call_ms: int) -> None:
         self._output_characters += len(delta.text)
-        if self.ttft_ms is None and delta.kind == "text":
+        if self.ttft_ms is None and delta.kind == BlockKind.TEXT:
             self.ttft_ms = since_call_ms
 
     def take_first_token(self) -> Usage | None:

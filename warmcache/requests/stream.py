@@ -12,9 +12,10 @@ from uuid import UUID, uuid4
 
 from warmcache.cache.beliefs import left_entries, record_answer
 from warmcache.cache.visits import Visit, visit_keys_before
+from warmcache.core.blocks import BlockKind
 from warmcache.core.errors import StreamBroken, UpstreamError
 from warmcache.core.origin import Origin
-from warmcache.core.outcomes import Arm, RequestWarmth
+from warmcache.core.outcomes import Arm, Purpose, RequestStatus, RequestWarmth
 from warmcache.core.ports import BlockBegan, BlockDelta, StreamBegan, StreamEnded, StreamEvent
 from warmcache.core.prefix import AnyPrompt, Json
 from warmcache.core.usage import Usage
@@ -48,7 +49,7 @@ class ResponseStream:
         turn: Sequence[Json],
         *,
         max_tokens: int,
-        purpose: str,
+        purpose: Purpose,
         origin: Origin,
         ending: Ending | None = None,
         jitter: Callable[[], float] = random.random,
@@ -120,7 +121,7 @@ class ResponseStream:
 
     def _meet_visit(self) -> None:
         """A reply ends its visit: it is the send that the visit's signs announced. A program sends a tool round."""
-        if self._visit_ended_at is None and self._purpose == "reply":
+        if self._visit_ended_at is None and self._purpose is Purpose.REPLY:
             now = self._visit_ended_at = self._runtime.clock.now()
             keys = visit_keys_before(self._request.prefix)
             self._visit = self._runtime.visits.meet(self._origin.subject, keys, now)
@@ -147,7 +148,7 @@ class ResponseStream:
                 case StreamBegan():
                     await self._note_answer(event, earlier, started_at)
                 case BlockBegan():
-                    if event.kind == "thinking":
+                    if event.kind == BlockKind.THINKING:
                         # Thinking may never be shown, and its time is not part of reading the prompt.
                         self._teach_speed(started_at)
                     # Held until it has content: until then the next attempt may begin it again.
@@ -160,7 +161,7 @@ class ResponseStream:
     @property
     def _comparable(self) -> Origin:
         """The origin to compare with: only a reply follows what was warmed in its place; a title has its own prompt."""
-        return self._origin if self._purpose == "reply" else replace(self._origin, place="")
+        return self._origin if self._purpose is Purpose.REPLY else replace(self._origin, place="")
 
     async def _note_answer(self, event: StreamBegan, earlier: EarlierAnswer | None, started_at: float) -> None:
         """The first answer tells what was in the cache when the request came; each answer tells what is there now."""
@@ -216,7 +217,7 @@ class ResponseStream:
             duration_ms=self._since_ms(self._started_at) if self._started_at else 0,
             ttft_ms=heard.ttft_ms,
             status=status,
-            error_code=getattr(error, "code", "") if status != "stopped" else "",
+            error_code=error.code if isinstance(error, UpstreamError) else None,
             request_id=heard.began.request_id if heard.began else getattr(error, "request_id", ""),
             found=heard.found,
             usage=heard.usage,
@@ -247,7 +248,7 @@ class ResponseStream:
             await self._runtime.guards.note_request(
                 self._request.prefix,
                 subject=self._origin.subject,
-                earns_credit=self._purpose == "reply",
+                earns_credit=self._purpose is Purpose.REPLY,
                 found=self._heard.found,
                 started_at=self._started_at,
             )
@@ -257,9 +258,9 @@ class ResponseStream:
         return max(0, round((self._runtime.clock.now() - moment) * 1000))
 
 
-def _status(error: BaseException | None, *, has_ended: bool) -> str:
+def _status(error: BaseException | None, *, has_ended: bool) -> RequestStatus:
     if has_ended:
-        return "complete"
+        return RequestStatus.COMPLETE
     if error is None or isinstance(error, asyncio.CancelledError | GeneratorExit):
-        return "stopped"
-    return "interrupted" if isinstance(error, StreamBroken) else "failed"
+        return RequestStatus.STOPPED
+    return RequestStatus.INTERRUPTED if isinstance(error, StreamBroken) else RequestStatus.FAILED

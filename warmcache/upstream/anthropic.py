@@ -19,12 +19,14 @@ from anthropic import AsyncAnthropic, AsyncStream, DefaultAioHttpClient
 from anthropic.types import Message
 
 from warmcache.conf import Config
+from warmcache.core.blocks import BlockKind
 from warmcache.core.errors import (
     StreamBroken,
     UpstreamError,
     UpstreamRefused,
     UpstreamUnavailable,
 )
+from warmcache.core.failures import Failure
 from warmcache.core.ports import Answer, Capabilities, StreamEvent
 from warmcache.core.prefix import Request
 from warmcache.core.upstreams import Upstream
@@ -76,7 +78,7 @@ class MessagesProvider:
                 response_id=message.id or "",
             )
         except TimeoutError:
-            raise UpstreamUnavailable("timed_out", "The warm-up took too long and was given up.") from None
+            raise UpstreamUnavailable(Failure.TIMED_OUT, "The warm-up took too long and was given up.") from None
         except Exception as error:
             raise as_upstream_error(error, has_begun=False) from error
 
@@ -88,7 +90,7 @@ class MessagesProvider:
             async with asyncio.timeout(self._config.first_event_timeout_seconds):
                 response = await self._create(request, earlier_id, max_tokens=max_tokens, stream=True)
         except TimeoutError:
-            raise UpstreamUnavailable("timed_out", "Claude did not begin to answer in time.") from None
+            raise UpstreamUnavailable(Failure.TIMED_OUT, "Claude did not begin to answer in time.") from None
         except Exception as error:
             raise as_upstream_error(error, has_begun=False) from error
         try:
@@ -156,7 +158,9 @@ class _StreamReader:
                         raise self._told(stream.failure)
         finally:
             self._patience.close()
-        raise StreamBroken("stream_ended_early", "The reply broke off before its end.", request_id=self._request_id)
+        raise StreamBroken(
+            Failure.STREAM_ENDED_EARLY, "The reply broke off before its end.", request_id=self._request_id
+        )
 
     def _told(self, failure: UpstreamError | ErrorReported) -> UpstreamError:
         if isinstance(failure, UpstreamError):
@@ -189,15 +193,17 @@ class _StreamReader:
 
     def _too_slow(self, *, is_over: bool) -> StreamBroken:
         if is_over:
-            return StreamBroken("timed_out", "The reply took longer than is allowed.", request_id=self._request_id)
+            return StreamBroken(
+                Failure.TIMED_OUT, "The reply took longer than is allowed.", request_id=self._request_id
+            )
         message = "Claude stopped sending in the middle of the reply."
-        return StreamBroken("stream_stalled", message, request_id=self._request_id)
+        return StreamBroken(Failure.STREAM_STALLED, message, request_id=self._request_id)
 
     def _patience_seconds(self) -> float:
         if not self._stream.has_begun:
             return self._config.first_event_timeout_seconds
         kinds = self._stream.open_kinds.values()
-        is_silent_by_nature = not kinds or "thinking" in kinds or "other" in kinds
+        is_silent_by_nature = not kinds or BlockKind.THINKING in kinds or BlockKind.OTHER in kinds
         return self._config.thinking_timeout_seconds if is_silent_by_nature else self._config.idle_timeout_seconds
 
 
@@ -214,18 +220,18 @@ def as_upstream_error(error: Exception, *, has_begun: bool, request_id: str = ""
         return error
     if isinstance(error, anthropic.APITimeoutError | httpx2.TimeoutException):
         if has_begun:
-            return StreamBroken("stream_stalled", "Claude stopped sending in the middle.", request_id=request_id)
-        return UpstreamUnavailable("timed_out", "Claude did not answer in time.", request_id=request_id)
+            return StreamBroken(Failure.STREAM_STALLED, "Claude stopped sending in the middle.", request_id=request_id)
+        return UpstreamUnavailable(Failure.TIMED_OUT, "Claude did not answer in time.", request_id=request_id)
     if isinstance(error, TRANSPORT_ERRORS):
         if has_begun:
-            return StreamBroken("stream_cut", "The connection to Claude broke mid-reply.", request_id=request_id)
-        return UpstreamUnavailable("unreachable", "Claude cannot be reached right now.", request_id=request_id)
+            return StreamBroken(Failure.STREAM_CUT, "The connection to Claude broke mid-reply.", request_id=request_id)
+        return UpstreamUnavailable(Failure.UNREACHABLE, "Claude cannot be reached right now.", request_id=request_id)
     if isinstance(error, anthropic.APIStatusError):
         return _status_error(error, has_begun=has_begun, request_id=error.request_id or request_id)
     if isinstance(error, UnicodeEncodeError):
         return _unsendable()
     if isinstance(error, _UNREADABLE):
-        return StreamBroken("stream_malformed", "Claude's answer could not be read.", request_id=request_id)
+        return StreamBroken(Failure.STREAM_MALFORMED, "Claude's answer could not be read.", request_id=request_id)
     raise error
 
 
@@ -240,7 +246,7 @@ _UNREADABLE = (
 
 
 def _unsendable() -> UpstreamRefused:
-    return UpstreamRefused("request_refused", "The text has a character that cannot be sent.")
+    return UpstreamRefused(Failure.REQUEST_REFUSED, "The text has a character that cannot be sent.")
 
 
 def _status_error(error: anthropic.APIStatusError, *, has_begun: bool, request_id: str) -> UpstreamError:
@@ -249,7 +255,7 @@ def _status_error(error: anthropic.APIStatusError, *, has_begun: bool, request_i
     logger.warning("The API answered %d %s to request %s: %s", status, kind, request_id or "?", error.api_message)
     if _is_spend_limit(error):
         return UpstreamRefused(
-            "spend_limit",
+            Failure.SPEND_LIMIT,
             "The spending limit of the API key is reached. The operator can raise it.",
             request_id=request_id,
         )
@@ -258,13 +264,13 @@ def _status_error(error: anthropic.APIStatusError, *, has_begun: bool, request_i
         return UpstreamRefused(code, message, request_id=request_id)
     # After HTTP 200 an `error` event arrives with status 200, so the type decides, not the class.
     if kind == "overloaded_error" or status == 529:
-        code, message = "overloaded", "Claude is overloaded right now."
+        code, message = Failure.OVERLOADED, "Claude is overloaded right now."
     elif kind == "rate_limit_error" or status == 429:
-        code, message = "rate_limited", "Too many requests for this API key right now."
+        code, message = Failure.RATE_LIMITED, "Too many requests for this API key right now."
     elif 400 <= status < 500 and status not in _PASSING_CLIENT_ERRORS:
         return UpstreamRefused(*_REQUEST_REFUSED, request_id=request_id)
     else:
-        code, message = "server_error", "Claude had an internal error."
+        code, message = Failure.SERVER_ERROR, "Claude had an internal error."
     if has_begun:
         return StreamBroken(code, f"{message} The reply broke off.", request_id=request_id)
     return UpstreamUnavailable(
@@ -272,15 +278,15 @@ def _status_error(error: anthropic.APIStatusError, *, has_begun: bool, request_i
     )
 
 
-_KEY_REFUSED = ("key_refused", "Claude refuses the API key. The operator has to check ANTHROPIC_API_KEY.")
-_REQUEST_REFUSED = ("request_refused", "Claude refuses this request as it is; the server's log has its reason.")
+_KEY_REFUSED = (Failure.KEY_REFUSED, "Claude refuses the API key. The operator has to check ANTHROPIC_API_KEY.")
+_REQUEST_REFUSED = (Failure.REQUEST_REFUSED, "Claude refuses this request as it is; the server's log has its reason.")
 _REFUSALS = {
     400: _REQUEST_REFUSED,
     401: _KEY_REFUSED,
-    402: ("spend_limit", "The API key has a billing problem. The operator has to look at it."),
+    402: (Failure.SPEND_LIMIT, "The API key has a billing problem. The operator has to look at it."),
     403: _KEY_REFUSED,
-    404: ("model_not_found", "Claude does not know this assistant's model. The operator has to choose another."),
-    413: ("prompt_too_large", "The conversation has become too large for one request. Start a new chat."),
+    404: (Failure.MODEL_NOT_FOUND, "Claude does not know this assistant's model. The operator has to choose another."),
+    413: (Failure.PROMPT_TOO_LARGE, "The conversation has become too large for one request. Start a new chat."),
     422: _REQUEST_REFUSED,
 }
 _REFUSED_TYPES = {"authentication_error": _KEY_REFUSED, "invalid_request_error": _REQUEST_REFUSED}

@@ -10,15 +10,15 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from warmcache.core.blocks import BlockKind, DeltaKind
 from warmcache.core.errors import StreamBroken
+from warmcache.core.failures import Failure
 from warmcache.core.ports import (
     BlockBegan,
     BlockDelta,
     BlockEnded,
     BlockExtended,
-    BlockKind,
     BlockSigned,
-    DeltaKind,
     OtherEvent,
     StreamBegan,
     StreamEnded,
@@ -31,26 +31,26 @@ MAX_EVENT_BYTES = 64 * 1024 * 1024
 
 _DELTA = b"content_block_delta"
 _DELTA_LINES = b"event: content_block_delta\ndata: "
-_KINDS: dict[str, BlockKind] = {"text": "text", "thinking": "thinking"}
+_KINDS: dict[str, BlockKind] = {"text": BlockKind.TEXT, "thinking": BlockKind.THINKING}
 _DELTAS: dict[str, tuple[DeltaKind, str]] = {
-    "text_delta": ("text", "text"),
-    "thinking_delta": ("thinking", "thinking"),
-    "input_json_delta": ("tool_input", "partial_json"),
+    "text_delta": (BlockKind.TEXT, "text"),
+    "thinking_delta": (BlockKind.THINKING, "thinking"),
+    "input_json_delta": (BlockKind.TOOL_INPUT, "partial_json"),
 }
 
 
 class _TextDelta(msgspec.Struct, tag_field="type", tag="text_delta", gc=False):
-    kind: ClassVar[DeltaKind] = "text"
+    kind: ClassVar[DeltaKind] = BlockKind.TEXT
     text: str
 
 
 class _ThinkingDelta(msgspec.Struct, tag_field="type", tag="thinking_delta", rename={"text": "thinking"}, gc=False):
-    kind: ClassVar[DeltaKind] = "thinking"
+    kind: ClassVar[DeltaKind] = BlockKind.THINKING
     text: str
 
 
 class _InputDelta(msgspec.Struct, tag_field="type", tag="input_json_delta", rename={"text": "partial_json"}, gc=False):
-    kind: ClassVar[DeltaKind] = "tool_input"
+    kind: ClassVar[DeltaKind] = BlockKind.TOOL_INPUT
     text: str
 
 
@@ -102,7 +102,7 @@ class EventStream:
         except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
             # Not JSON, or not the shape of the API.
             self.failure = StreamBroken(
-                "stream_malformed", "Claude's answer could not be read.", request_id=self._request_id
+                Failure.STREAM_MALFORMED, "Claude's answer could not be read.", request_id=self._request_id
             )
         return events
 
@@ -124,7 +124,7 @@ class EventStream:
                 pass  # another delta, or half of a surrogate pair
             else:
                 delta = event.delta
-                if self.open_kinds[event.index] == delta.kind:
+                if self.open_kinds[event.index] is delta.kind:
                     self._add_text(event.index, delta.kind, delta.text, events)
                     return
         self._take_slowly(json.loads(data.decode()), events)
@@ -134,7 +134,7 @@ class EventStream:
     ) -> None:
         if not text:
             return
-        if kind == "tool_input":
+        if kind is BlockKind.TOOL_INPUT:
             self._whole_inputs.pop(index, None)
         if self._halves or may_be_torn:
             text = self._without_halves(index, text)
@@ -196,19 +196,19 @@ class EventStream:
 
     def _block_began(self, index: int, block: dict[str, Any]) -> BlockBegan:
         kind = self.open_kinds[index] = kind_of(block)
-        if kind == "tool_input" and block["input"]:
+        if kind is BlockKind.TOOL_INPUT and block["input"]:
             self._whole_inputs[index] = block["input"]
         name = block.get("name") or ""
-        return BlockBegan(index=index, kind=kind, name=name if kind == "tool_input" else "", block=block)
+        return BlockBegan(index=index, kind=kind, name=name if kind is BlockKind.TOOL_INPUT else "", block=block)
 
     def _delta(self, index: int, delta: dict[str, Any], events: list[StreamEvent]) -> None:
         block_kind = self.open_kinds[index]
         delta_kind, member = _DELTAS.get(delta["type"], (None, ""))
-        if delta_kind is not None and delta_kind == block_kind:
+        if delta_kind is not None and delta_kind is block_kind:
             self._add_text(index, delta_kind, delta[member], events, may_be_torn=True)
             return
         self._let_half_go(index, block_kind, events)
-        if delta["type"] == "signature_delta" and block_kind == "thinking":
+        if delta["type"] == "signature_delta" and block_kind is BlockKind.THINKING:
             events.append(BlockSigned(index=index, signature=delta["signature"]))
         else:
             events.append(BlockExtended(index=index, delta=delta))
@@ -219,13 +219,13 @@ class EventStream:
             return
         if (whole := self._whole_inputs.pop(index, None)) is not None:
             written = json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
-            events.append(BlockDelta(index=index, kind="tool_input", text=written))
+            events.append(BlockDelta(index=index, kind=BlockKind.TOOL_INPUT, text=written))
         self._let_half_go(index, kind, events)
         events.append(BlockEnded(index=index))
 
     def _let_half_go(self, index: int, kind: BlockKind, events: list[StreamEvent]) -> None:
         """Emits a held half whose other half will not come any more."""
-        if (half := self._halves.pop(index, "")) and kind != "other":
+        if (half := self._halves.pop(index, "")) and kind is not BlockKind.OTHER:
             events.append(BlockDelta(index=index, kind=kind, text=half))
 
 
@@ -294,7 +294,7 @@ def kind_of(block: dict[str, Any]) -> BlockKind:
     """The kind of a block. A block with an input and an id counts as a tool call, whatever its type is called."""
     kind = _KINDS.get(block["type"])
     if kind is None:
-        return "tool_input" if "input" in block and "id" in block else "other"
+        return BlockKind.TOOL_INPUT if "input" in block and "id" in block else BlockKind.OTHER
     return kind
 
 

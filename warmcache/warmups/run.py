@@ -129,7 +129,7 @@ class WarmUpRun:
             return self._failed(error)
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError):
-                self._record_failure(Outcome.CANCELLED, "", "")
+                self._record_failure(Outcome.CANCELLED, None, "")
             else:
                 self._record_failure(Outcome.FAILED, Failure.INTERNAL_ERROR, "")
             raise
@@ -196,10 +196,9 @@ class WarmUpRun:
         pause_for_real_traffic(self._runtime, error)
         self._may_be_billed = error.code == Failure.TIMED_OUT
         self._record_failure(Outcome.FAILED, error.code, error.request_id)
-        reason = Failure.named(error.code)
-        return Warmth(state=WarmthState.FAILED, reason=reason, prefix_tokens=self._request.prefix.prefix_tokens)
+        return Warmth(state=WarmthState.FAILED, reason=error.code, prefix_tokens=self._request.prefix.prefix_tokens)
 
-    def _record_failure(self, outcome: Outcome, error_code: str, request_id: str) -> None:
+    def _record_failure(self, outcome: Outcome, error_code: Failure | Reason | None, request_id: str) -> None:
         now, duration_ms = self._runtime.clock.now(), self._duration_ms()
         self._runtime.ledger.post(
             lambda: rows.fail_warm_up(

@@ -14,6 +14,7 @@ from django.db.models import Count, Min, Q, QuerySet
 from warmcache.conf import Config
 from warmcache.core.forecast.forecasts import Forecasts
 from warmcache.core.moments import at
+from warmcache.core.outcomes import CONVERSING
 from warmcache.core.prefix import Breakpoint, Layer, Prefix, Prompt
 from warmcache.core.reasons import Reason
 from warmcache.core.shared_layers import (
@@ -24,7 +25,7 @@ from warmcache.core.shared_layers import (
     SharedForecast,
     forecast_shared_layer,
 )
-from warmcache.models import CONVERSING, UsageRecord
+from warmcache.models import UsageRecord
 from warmcache.upstream.prices import price_list
 
 SECONDS_PER_DAY = 24 * SECONDS_PER_HOUR

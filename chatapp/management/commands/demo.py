@@ -10,7 +10,7 @@ from chatapp.accounts import sign_in_links
 from chatapp.demo import costs, seeding
 from chatapp.process import upstream
 from chatapp.server import listening, startup
-from warmcache.core.upstreams import Upstream as Kind
+from warmcache import Upstream as Kind
 
 HOST = "127.0.0.1"
 

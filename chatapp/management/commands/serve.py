@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand
 
 from chatapp.process.upstream import Upstream
 from chatapp.server import listening, startup
-from warmcache.core.upstreams import Upstream as Kind
+from warmcache import Upstream as Kind
 
 MAX_PROCESSES = 256
 

@@ -9,9 +9,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from chatapp.protocol.words import ReplyStatus
-from warmcache.core.failures import Failure
-from warmcache.core.outcomes import RequestWarmth, WarmthState
-from warmcache.core.reasons import TO_WARM, Reason
+from warmcache import Failure, Reason, RequestWarmth, WarmthState
+from warmcache.core.reasons import TO_WARM
 from warmcache.core.wording import Worded
 
 PAGE = "static/js/text/words.js"
@@ -52,6 +51,7 @@ def texts() -> dict[str, str]:
 
 def page_module() -> str:
     """An ES module with one object per set."""
+    endings = [status for status in ReplyStatus if status not in (ReplyStatus.STREAMING, ReplyStatus.COMPLETE)]
     skips = [reason for reason in Reason if reason not in TO_WARM]
     return HEAD + "".join(
         (
@@ -60,7 +60,7 @@ def page_module() -> str:
             _words("REASONS", (*skips, *Failure)),
             _words("REPLY_WARMTH", RequestWarmth),
             _details("REPLY_WARMTH_EXPLANATIONS", RequestWarmth),
-            _words("REPLY_ENDINGS", (status for status in ReplyStatus if status is not ReplyStatus.COMPLETE)),
+            _words("REPLY_ENDINGS", endings),
         )
     )
 

@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chatapp.conversations import branches, prepared_conversations, prompts
-from chatapp.models import Attachment, Message
+from chatapp.models import Attachment
+from chatapp.protocol.words import ReplyStatus
 from chatapp.socket import history
 from tests.factories import make_assistant, make_conversation, make_message, make_user
 from warmcache.core.prefix import Layer, build
@@ -117,7 +118,7 @@ def test_a_draft_s_attachments_are_warmed_as_they_are_sent(conversation):
 
 def test_a_running_reply_is_not_yet_part_of_the_history(conversation):
     question = add_question(conversation)
-    add_reply(conversation, question, "Half of it", status=Message.Status.STREAMING)
+    add_reply(conversation, question, "Half of it", status=ReplyStatus.STREAMING)
 
     assert said_in(next_prompt(conversation)) == [("user", "Why?")]
 

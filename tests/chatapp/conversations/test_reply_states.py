@@ -7,9 +7,10 @@ from itertools import product
 import pytest
 
 from chatapp.conversations import reply_states
-from chatapp.conversations.reply_states import ENDS, MOVES, Act, Actor, Cause, State, Written
+from chatapp.conversations.reply_states import ENDS, MOVES, Act, Actor, Cause, Written
 from chatapp.models import Message
 from chatapp.protocol.views import ErrorView
+from chatapp.protocol.words import ReplyStatus
 from chatapp.replies import rows
 from chatapp.replies.rows import Streaming
 from tests.chatapp.replies.reply_frames import finished, new_log
@@ -20,7 +21,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = datetime(2026, 1, 2, tzinfo=UTC)
 
 
-def do(act: Act, by: Actor, reply: Message, *, end: State) -> None:
+def do(act: Act, by: Actor, reply: Message, *, end: ReplyStatus) -> None:
     """The one function of `reply_rows` for it."""
     claim = rows.claim_of(reply)
     seen = Streaming(claim=claim, conversation_id=reply.conversation_id, beat_at=reply.beat_at, is_stop_requested=False)
@@ -45,7 +46,7 @@ def columns_of(reply: Message) -> tuple:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("state", list(State))
+@pytest.mark.parametrize("state", list(ReplyStatus))
 @pytest.mark.parametrize("move", [m for m in MOVES if m.before is not None], ids=lambda m: f"{m.act} by {m.by}")
 def test_a_row_moves_where_the_table_says_so_and_nowhere_else(move, state):
     conversation = make_conversation()
@@ -77,7 +78,7 @@ def test_what_the_table_does_not_name_may_not_be_done_to_a_row(act, by):
         reply_states.before(act, by)
 
 
-@pytest.mark.parametrize("state", list(State))
+@pytest.mark.parametrize("state", list(ReplyStatus))
 def test_a_log_ends_only_with_an_end_of_the_table(state):
     log = new_log()
 
@@ -93,9 +94,9 @@ def test_a_log_ends_only_with_an_end_of_the_table(state):
 @pytest.mark.django_db
 def test_an_owner_learns_what_stood_in_the_way_of_its_end():
     conversation = make_conversation()
-    columns = {"status": State.COMPLETE, "log_seq": 7}
+    columns = {"status": ReplyStatus.COMPLETE, "log_seq": 7}
     done, taken, gone = [rows.begin(conversation, make_message(conversation), owner="a", now=NOW) for _ in range(3)]
-    Message.objects.filter(pk=taken.pk).update(status=State.INTERRUPTED)
+    Message.objects.filter(pk=taken.pk).update(status=ReplyStatus.INTERRUPTED)
     claims = [rows.claim_of(reply) for reply in (done, taken, gone)]
     gone.delete()
 
@@ -106,14 +107,14 @@ def test_an_owner_learns_what_stood_in_the_way_of_its_end():
 
 
 def test_every_cause_has_an_end_and_every_state_a_consequence():
-    assert set(reply_states.STATE_AFTER) == set(Cause)
-    assert set(reply_states.STATE_AFTER.values()) == ENDS
-    assert set(reply_states.CONSEQUENCES) == set(State)
-    assert {state for state in State if reply_states.consequence_of(state).sends_next} == {State.COMPLETE}
+    assert set(reply_states.STATUS_AFTER) == set(Cause)
+    assert set(reply_states.STATUS_AFTER.values()) == ENDS
+    assert set(reply_states.CONSEQUENCES) == set(ReplyStatus)
+    assert {state for state in ReplyStatus if reply_states.consequence_of(state).sends_next} == {ReplyStatus.COMPLETE}
 
 
 REFUSED = UpstreamRefused("model_not_found", "No such model.")
-BROKEN = StreamBroken("stream_broken", "It broke off.")
+BROKEN = StreamBroken("stream_cut", "It broke off.")
 AWAY = UpstreamUnavailable("overloaded", "Too much to do.")
 
 
@@ -126,7 +127,7 @@ AWAY = UpstreamUnavailable("overloaded", "Too much to do.")
         (asyncio.CancelledError(), Cause.SHUTDOWN, "interrupted", "server_restarted"),
         (asyncio.CancelledError(), None, "interrupted", "server_restarted"),
         (asyncio.CancelledError(), Cause.LOST, "stopped", None),
-        (BROKEN, None, "interrupted", "stream_broken"),
+        (BROKEN, None, "interrupted", "stream_cut"),
         (REFUSED, None, "failed", "model_not_found"),
         (AWAY, None, "failed", "overloaded"),
         (RuntimeError("a bug"), None, "failed", "internal_error"),

@@ -12,10 +12,10 @@ from django.conf import settings
 import chatapp
 from chatapp import protocol
 from chatapp.protocol import limits, views
-from chatapp.protocol.words import ErrorCode
+from chatapp.protocol.words import ErrorCode, ReplyFailure
 from chatapp.replies import log, logs
 from chatapp.socket import history
-from warmcache.core import errors
+from warmcache.core.failures import Failure
 from warmcache.core.wording import Worded
 
 ROOT = Path(chatapp.__file__).parent
@@ -48,17 +48,6 @@ def rows(text: str) -> list[list[str]]:
 
 def headings_in(title: str) -> set[str]:
     return set(re.findall(r"^### `([^`]+)`$", section(title), re.MULTILINE))
-
-
-def string_arguments(path: Path, *names: str) -> set[str]:
-    """First arguments, or `code=`, of all calls of these names in a module."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if not isinstance(node, ast.Call) or getattr(node.func, "attr", getattr(node.func, "id", "")) not in names:
-            continue
-        given = node.args[:1] + [keyword.value for keyword in node.keywords if keyword.arg == "code"]
-        found |= {value.value for value in given if isinstance(value, ast.Constant) and isinstance(value.value, str)}
-    return found
 
 
 def members_named(path: Path, closed_set: type[Worded]) -> set[str]:
@@ -115,32 +104,16 @@ def test_every_close_code_stands_on_the_page_and_reserved_ones_are_not_sent():
 def test_every_error_code_that_the_chat_gives_stands_on_the_page():
     refusals, failures = section("Errors").split("In `reply.finished`")
     emitted = set().union(*(members_named(path, ErrorCode) for path in modules()))
-    of_replies = set().union(*(string_arguments(path, "ErrorView") for path in modules())) | {"server_restarted"}
-    of_provider = set(re.findall(r"`(\w+)`", f"{errors.UpstreamRefused.__doc__}{errors.UpstreamUnavailable.__doc__}"))
-    of_provider |= set(re.findall(r"`(\w+)`", str(errors.StreamBroken.__doc__)))
 
-    assert {cells[0] for cells in rows(refusals)} == emitted == {code.value for code in ErrorCode}
-    assert {cells[0] for cells in rows(failures)} == of_replies | of_provider
-
-
-def test_the_provider_gives_no_code_that_its_errors_do_not_name():
-    provider = ROOT.parent / "warmcache" / "upstream" / "anthropic.py"
-    given = string_arguments(provider, "UpstreamRefused", "UpstreamUnavailable", "StreamBroken")
-    told = {cells[0] for cells in rows(section("Errors"))}
-
-    assert given
-    assert given <= told
+    assert {cells[0] for cells in rows(refusals)} == emitted == set(ErrorCode)
+    assert {cells[0] for cells in rows(failures)} == {*Failure, *ReplyFailure}
 
 
 def test_retryable_is_told_as_it_is():
-    by_class = {
-        code: kind.is_retryable
-        for kind in (errors.UpstreamRefused, errors.UpstreamUnavailable, errors.StreamBroken)
-        for code in re.findall(r"`(\w+)`", str(kind.__doc__))
-    }
-    told = {cells[0]: cells[1] == "yes" for cells in rows(section("Errors").split("In `reply.finished`")[1])}
+    refusals, failures = ({c[0]: c[1] for c in rows(part)} for part in section("Errors").split("In `reply.finished`"))
 
-    assert {code: told[code] for code in by_class} == by_class
+    for told, codes in ((refusals, ErrorCode), (failures, Failure), (failures, ReplyFailure)):
+        assert {code: told[code] for code in codes} == {code: "yes" if code.is_retryable else "no" for code in codes}
 
 
 @pytest.mark.parametrize(("head", "values"), [("timing", limits.TIMINGS), ("limit", limits.LIMITS)])

@@ -50,7 +50,7 @@ def test_a_command_too_many_is_refused_with_its_ref(clock):
         buckets.admits(COMMAND)
     clock.advance(1 / LIMITS["commands_per_second"])
 
-    assert (refused.value.code, refused.value.ref, refused.value.retryable) == ("rate_limited", AN_ID, True)
+    assert (refused.value.code, refused.value.ref, refused.value.code.is_retryable) == ("rate_limited", AN_ID, True)
     assert buckets.admits(COMMAND)
 
 

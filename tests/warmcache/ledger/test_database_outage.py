@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 
 from tests.servers import PATIENCE_SECONDS
+from warmcache import Purpose, RequestStatus
 from warmcache.background.database import in_database_thread
 from warmcache.core.errors import LedgerBehind
 from warmcache.core.origin import Origin
@@ -67,13 +68,13 @@ def request() -> RequestFacts:
     return RequestFacts(
         id=uuid4(),
         origin=ORIGIN,
-        purpose="reply",
+        purpose=Purpose.REPLY,
         prefix=PREFIX,
         started_at=110.0,
         duration_ms=10,
         ttft_ms=5,
-        status="complete",
-        error_code="",
+        status=RequestStatus.COMPLETE,
+        error_code=None,
         request_id="r",
         found=usage,
         usage=usage,

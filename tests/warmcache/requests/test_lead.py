@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.servers import PATIENCE_SECONDS
-from warmcache import services
+from warmcache import Purpose, services
 from warmcache.background.database import in_database_thread
 from warmcache.core.errors import StoreUnavailable, UpstreamUnavailable
 from warmcache.core.origin import Origin
@@ -52,7 +52,7 @@ def request(fake: FakeRuntime, prompt: Prompt | None = None) -> ResponseStream:
         prompt or make_prompt(),
         make_turn(),
         max_tokens=100,
-        purpose="reply",
+        purpose=Purpose.REPLY,
         origin=Origin(label="", subject="", upstream="simulator"),
         jitter=lambda: 0.0,
     )

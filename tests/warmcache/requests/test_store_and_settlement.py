@@ -30,6 +30,7 @@ from redis import Redis
 
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.redis_server import RedisServer
+from warmcache import Purpose
 from warmcache.cache.visits import Occasion
 from warmcache.conf import Config
 from warmcache.core.errors import StoreUnavailable, UpstreamUnavailable
@@ -162,7 +163,7 @@ class Cluster:
             prompt,
             make_turn(),
             max_tokens=9,
-            purpose="reply",
+            purpose=Purpose.REPLY,
             origin=Origin(label="", subject=f"s{process}", upstream="simulator"),
         )
         task = asyncio.create_task(_read(response))

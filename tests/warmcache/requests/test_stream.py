@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.servers import PATIENCE_SECONDS
-from warmcache import services
+from warmcache import Purpose, services
 from warmcache.core.economics import Rates
 from warmcache.core.errors import StreamBroken, UpstreamError, UpstreamRefused, UpstreamUnavailable
 from warmcache.core.origin import Origin
@@ -23,7 +23,7 @@ def request(fake: FakeRuntime, prompt: Prompt | None = None) -> ResponseStream:
         prompt or make_prompt(),
         make_turn(),
         max_tokens=100,
-        purpose="reply",
+        purpose=Purpose.REPLY,
         origin=Origin(label="", subject="", upstream="simulator"),
         jitter=lambda: 0.0,
     )

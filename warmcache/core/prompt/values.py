@@ -41,7 +41,10 @@ class Prompt:
     history: tuple[Turn, ...] = ()
     draft: tuple[Json, ...] = ()
     shared_ttl: TtlChoice = "5m"
+    """`auto` leaves the choice to what was learned. The default does not, so that a host pays twice the price of a
+    write only where it says so; the chat's assistants say `auto`."""
     conversation_ttl: TtlChoice = "5m"
+    """As `shared_ttl`."""
     thinking: Json | None = None
     effort: str | None = None
     output_format: Json | None = None

@@ -6,13 +6,13 @@ from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from helpdesk.prompts import handbook_prompt
-from warmcache import BlockDelta, prewarm_prefix, stream_response
+from warmcache import BlockDelta, Intent, prewarm_prefix, stream_response
 
 
 @csrf_exempt
 async def typing(request: HttpRequest) -> JsonResponse:
     attempt = await prewarm_prefix(
-        handbook_prompt(), intent="typing", label="helpdesk", subject=request.POST["visitor"]
+        handbook_prompt(), intent=Intent.TYPING, label="helpdesk", subject=request.POST["visitor"]
     )
     return JsonResponse({"state": attempt.warmth.state, "reason": attempt.decision.reason})
 
