@@ -5,7 +5,7 @@ carries a frame, each socket sends that text on unchanged: it is encoded once, a
 """
 
 import logging
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 from uuid import UUID
 
 from channels.layers import get_channel_layer
@@ -13,20 +13,13 @@ from channels.layers import get_channel_layer
 logger = logging.getLogger(__name__)
 
 
-class MessageEvent(TypedDict):
-    """`type` is `message.created`; `origin` is the channel name of the sending socket, which already has its ack."""
+class Begun(TypedDict):
+    """A turn that has begun: the person's message, and the reply whose frames come from its log."""
 
-    type: str
-    conversation_id: str
-    origin: str
     frame: str
-
-
-class ReplyEvent(TypedDict):
-    """`type` is `reply.started`."""
-
-    type: str
-    conversation_id: str
+    """The `message.created`; empty if only the reply is new."""
+    origin: str
+    """The channel name of the sending socket, which has its ack already."""
     reply_id: str
 
 
@@ -39,6 +32,8 @@ class ConversationEvent(TypedDict):
     light_frame: str
     version: int
     is_written: bool
+    begun: NotRequired[Begun | None]
+    """Not in the events of earlier releases, which may run beside this one."""
 
 
 class DeletionEvent(TypedDict):
@@ -66,11 +61,6 @@ PROCESSES = "processes"
 """Every process that writes replies."""
 
 
-def conversation_group(conversation_id: UUID) -> str:
-    """Every socket that has the conversation open."""
-    return f"conversation.{conversation_id.hex}"
-
-
 def user_group(user_id: int) -> str:
     """Every socket of one user."""
     return f"user.{user_id}"
@@ -81,31 +71,18 @@ def owner_group(owner: str) -> str:
     return f"owner.{owner}"
 
 
-async def announce_message(conversation_id: UUID, *, frame: str, origin: str) -> None:
-    """A person's message is stored; the socket that sent it (`origin`, a channel name) already has its ack."""
-    event: MessageEvent = {
-        "type": "message.created",
-        "conversation_id": str(conversation_id),
-        "origin": origin,
-        "frame": frame,
-    }
-    await _tell(conversation_group(conversation_id), dict(event))
-
-
-async def announce_reply(conversation_id: UUID, reply_id: UUID) -> None:
-    """A reply is running; its frames come from its log."""
-    event: ReplyEvent = {
-        "type": "reply.started",
-        "conversation_id": str(conversation_id),
-        "reply_id": str(reply_id),
-    }
-    await _tell(conversation_group(conversation_id), dict(event))
-
-
 async def announce_conversation(
-    user_id: int, conversation_id: UUID, *, frame: str, light_frame: str, version: int, is_written: bool
+    user_id: int,
+    conversation_id: UUID,
+    *,
+    frame: str,
+    light_frame: str,
+    version: int,
+    is_written: bool,
+    begun: Begun | None = None,
 ) -> None:
-    """The title, branch, queue or time has changed: every socket of the owner shows it in the list."""
+    """The title, branch, queue or time has changed: every socket of the owner shows it in the list. Those that have the
+    conversation open also show what has begun in it."""
     event: ConversationEvent = {
         "type": "conversation.updated",
         "conversation_id": str(conversation_id),
@@ -113,6 +90,7 @@ async def announce_conversation(
         "light_frame": light_frame,
         "version": version,
         "is_written": is_written,
+        "begun": begun,
     }
     await _tell(user_group(user_id), dict(event))
 

@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from chatapp.models import Assistant, Attachment, Conversation, Message, QueuedMessage, User
+from warmcache.background.statements import Select, Slot
 
 
 class NotFound(Exception):
@@ -34,11 +35,18 @@ def conversation_for_user(user: User, conversation_id: UUID, *, to_write: bool =
 
     Statements that follow see what the lock has waited for; subqueries of this statement do not.
     """
-    conversations = conversations_of(user).filter(pk=conversation_id)
-    conversation = (conversations.select_for_update(of=("self",)) if to_write else conversations).first()
-    if conversation is None:
+    found: list[Conversation] = (_TO_WRITE if to_write else _TO_READ).objects(user=user.pk, id=conversation_id)
+    if not found:
         raise NotFound("conversation")
-    return conversation
+    return found[0]
+
+
+def _one_conversation() -> QuerySet[Conversation]:
+    return with_assistant().filter(user=Slot("user", Conversation), pk=Slot("id", Conversation)).order_by()
+
+
+_TO_READ = Select(_one_conversation)
+_TO_WRITE = Select(lambda: _one_conversation().select_for_update(of=("self",)))
 
 
 def reply_for_user(user: User, reply_id: UUID) -> Message:

@@ -16,6 +16,7 @@ from chatapp.models import Assistant, Conversation, Message, User
 from chatapp.protocol.limits import LIMITS
 from chatapp.protocol.views import AssistantView, ConversationView, QueuedView
 from chatapp.protocol.words import ReplyStatus
+from warmcache.background.statements import Select, Slot, Update
 
 MAX_TITLE_CHARACTERS = LIMITS["title_chars"]
 
@@ -50,9 +51,19 @@ def touch(conversation: Conversation, *, branch: Message) -> None:
     Call it under the lock of the conversation's row, so that the version counted here is the stored one.
     """
     now = timezone.now()
-    Conversation.objects.filter(pk=conversation.pk).update(updated_at=now, branch=branch, version=F("version") + 1)
+    _TOUCH.run(id=conversation.pk, updated_at=now, branch=branch.pk)
     conversation.updated_at, conversation.branch = now, branch
     conversation.version += 1
+
+
+_TOUCH = Update(
+    lambda: Conversation.objects.filter(pk=Slot("id", Conversation)),
+    lambda: {
+        "updated_at": Slot("updated_at", Conversation),
+        "branch": Slot("branch", Conversation),
+        "version": F("version") + 1,
+    },
+)
 
 
 def rename(conversation: Conversation, title: str) -> None:
@@ -66,20 +77,24 @@ def rename(conversation: Conversation, title: str) -> None:
 
 def news_of(conversation_id: UUID) -> News | None:
     """Read from the current rows in one statement; None if there is no such conversation."""
-    mine, waiting = ("title", "assistant_id", "created_at", "updated_at", "branch_id"), VIEW_COLUMNS
-    rows = list(
-        Conversation.objects.filter(pk=conversation_id)
-        .annotate(waiting=FilteredRelation("queued", condition=Q(queued__withdrawn_at=None)))
-        .order_by("waiting__id")
-        .values("user_id", "version", *mine, **{f"waiting_{name}": F(f"waiting__{name}") for name in waiting})
-    )
+    rows = _NEWS.rows(id=conversation_id)
     if not rows:
         return None
-    first = rows[0]
-    queued = [view_of({name: row[f"waiting_{name}"] for name in waiting}) for row in rows if row["waiting_id"]]
-    columns = {name: first[name] for name in mine}
-    conversation = Conversation(pk=conversation_id, **columns)
-    return News(user_id=first["user_id"], view=conversation_view(conversation, queued), version=first["version"])
+    own = dict(zip(_OWN_COLUMNS, rows[0], strict=False))
+    waiting = [dict(zip(VIEW_COLUMNS, row[len(_OWN_COLUMNS) :], strict=True)) for row in rows]
+    queued = [view_of(columns) for columns in waiting if columns["id"]]
+    return News(user_id=own["user_id"], view=conversation_view(Conversation(**own), queued), version=own["version"])
+
+
+_OWN_COLUMNS = ("id", "user_id", "version", "title", "assistant_id", "created_at", "updated_at", "branch_id")
+_NEWS = Select(
+    lambda: (
+        Conversation.objects.filter(pk=Slot("id", Conversation))
+        .annotate(waiting=FilteredRelation("queued", condition=Q(queued__withdrawn_at=None)))
+        .order_by("waiting__id")
+        .values_list(*_OWN_COLUMNS, *(F(f"waiting__{name}") for name in VIEW_COLUMNS))
+    )
+)
 
 
 def news_after_message(conversation: Conversation, waiting: Sequence[QueuedView]) -> News:
@@ -92,14 +107,20 @@ def news_after_message(conversation: Conversation, waiting: Sequence[QueuedView]
     )
 
 
-async def tell(news: News) -> None:
-    """Notifies every socket of the owner."""
+async def tell(news: News, *, begun: events.Begun | None = None) -> None:
+    """Notifies every socket of the owner, of a turn that has begun too."""
     whole = protocol.encode(protocol.ConversationUpdated(conversation=news.view))
     light = whole
     if news.view.queue:
         light = protocol.encode(protocol.ConversationUpdated(conversation=replace(news.view, queue=[])))
     await events.announce_conversation(
-        news.user_id, news.view.id, frame=whole, light_frame=light, version=news.version, is_written=news.is_written
+        news.user_id,
+        news.view.id,
+        frame=whole,
+        light_frame=light,
+        version=news.version,
+        is_written=news.is_written,
+        begun=begun,
     )
 
 

@@ -9,12 +9,13 @@ from django.db.models import QuerySet
 from chatapp.models import QueuedMessage
 from chatapp.protocol import MAX_QUEUED_TEXT_CHARS
 from chatapp.protocol.views import QueuedView
+from warmcache.background.statements import Slot
 
 VIEW_COLUMNS = ("id", "message_id", "client_message_id", "text", "edit_of_id", "is_held", "created_at")
 """The columns of a row that a page shows."""
 
 
-def waiting_in(conversation_id: UUID) -> QuerySet[QueuedMessage]:
+def waiting_in(conversation_id: UUID | Slot) -> QuerySet[QueuedMessage]:
     """Held or not, in order."""
     return QueuedMessage.objects.filter(conversation=conversation_id, withdrawn_at=None)
 

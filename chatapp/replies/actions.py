@@ -14,12 +14,13 @@ from uuid import UUID
 from chatapp import events, protocol
 from chatapp.conversations import access, branches, conversations
 from chatapp.conversations.acks import message_created
-from chatapp.models import Message, QueuedMessage, User
+from chatapp.models import Conversation, Message, QueuedMessage, User
 from chatapp.protocol import FrameError, MessageSend, MessageWithdrawn
 from chatapp.replies import pending, registry, sent_messages
 from chatapp.replies.run import ReplyRun
 from chatapp.replies.sent_messages import Sent, Taken
 from warmcache.background.database import in_database_thread
+from warmcache.background.statements import Slot, Update
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -178,19 +179,17 @@ async def _send_next_or_tell(conversation_id: UUID) -> None:
 
 
 async def _tell_others(run: ReplyRun, sent: Sent, origin: str) -> None:
-    """Announces the message, then the conversation, then the reply.
+    """Announces the message, the conversation and the reply, in one event, while the request is on its way.
 
-    If the channel layer is down, other sockets miss the events, but the sender still gets the reply.
+    If the channel layer is down, other sockets miss it, but the sender still gets the reply.
     """
     try:
-        if not sent.is_version:
-            frame = protocol.encode(message_created(sent.message))
-            await events.announce_message(run.conversation_id, frame=frame, origin=origin)
-        await conversations.tell(sent.news)
         await run.log.warmth_is_known.wait()
         # Sockets that get the event look for the log.
         await registry.logs().shared(run.log)
-        await events.announce_reply(run.conversation_id, run.reply_id)
+        frame = "" if sent.is_version else protocol.encode(message_created(sent.message))
+        begun = events.Begun(frame=frame, origin=origin, reply_id=str(run.reply_id))
+        await conversations.tell(sent.news, begun=begun)
     except Exception:
         logger.exception("Other sockets could not be told of reply %s", run.reply_id)
 
@@ -207,6 +206,15 @@ async def _tell_of(conversation_id: UUID) -> None:
 
 
 def _store_seen(user: User, reply_id: UUID, ttft_ms: int) -> None:
-    Message.objects.filter(
-        pk=reply_id, role=Message.Role.ASSISTANT, conversation__user=user, browser_ttft_ms=None
-    ).update(browser_ttft_ms=ttft_ms)
+    _SEEN.run(id=reply_id, user=user.pk, browser_ttft_ms=ttft_ms)
+
+
+_SEEN = Update(
+    lambda: Message.objects.filter(
+        pk=Slot("id", Message),
+        role=Message.Role.ASSISTANT,
+        conversation__user=Slot("user", Conversation),
+        browser_ttft_ms=None,
+    ),
+    lambda: {"browser_ttft_ms": Slot("browser_ttft_ms", Message)},
+)

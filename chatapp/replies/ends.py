@@ -79,7 +79,8 @@ def store(
 ) -> Ended:
     """Stores the end on behalf of the owner. `content`: the columns of the reply's content."""
     columns = {**content, **rows.finished_columns(finished, request_id=request_id, now=timezone.now())}
-    with transaction.atomic():
+    # Where the ledger's transaction is open already, an error here undoes all of it: it needs no savepoint.
+    with transaction.atomic(savepoint=False):
         written = rows.end(claim, columns)
         _hold_queue(conversation_id, finished)
         news = conversations.news_of(conversation_id)

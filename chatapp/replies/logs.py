@@ -97,11 +97,14 @@ class MemoryReplyLogs:
     def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._own: OrderedDict[UUID, ReplyLog] = OrderedDict()
+        self._growing: dict[UUID, ReplyLog] = {}
+        """Those whose end was not noticed yet."""
         self._ended_at: OrderedDict[UUID, float] = OrderedDict()
+        self._ended_bytes = 0
         self._stand_ins = Replicas(monotonic)
 
     def publish(self, log: ReplyLog) -> None:
-        self._own[log.reply_id] = log
+        self._own[log.reply_id] = self._growing[log.reply_id] = log
         self._stand_ins.drop(log.reply_id)
         self.prune()
 
@@ -138,22 +141,24 @@ class MemoryReplyLogs:
     def prune(self) -> None:
         """Drops logs beyond the bounds, but never a growing one."""
         now = self._monotonic()
-        for reply_id, log in self._own.items():
-            if (log.is_finished or log.is_abandoned) and reply_id not in self._ended_at:
-                self._ended_at[reply_id] = now
-        held = sum(self._own[reply_id].held_bytes for reply_id in self._ended_at)
+        for log in [log for log in self._growing.values() if log.is_finished or log.is_abandoned]:
+            del self._growing[log.reply_id]
+            self._ended_at[log.reply_id] = now
+            self._ended_bytes += log.held_bytes
         while self._ended_at:
             reply_id, ended_at = next(iter(self._ended_at.items()))
-            is_within = len(self._ended_at) <= MAX_ENDED_LOGS and held <= MAX_ENDED_BYTES
+            is_within = len(self._ended_at) <= MAX_ENDED_LOGS and self._ended_bytes <= MAX_ENDED_BYTES
             if is_within and now - ended_at <= KEPT_SECONDS:
                 return
-            held -= self._own.pop(reply_id).held_bytes
+            self._ended_bytes -= self._own.pop(reply_id).held_bytes
             del self._ended_at[reply_id]
 
     async def aclose(self) -> None:
         """There is nothing to close; drops the logs."""
         self._own.clear()
+        self._growing.clear()
         self._ended_at.clear()
+        self._ended_bytes = 0
         self._stand_ins.clear()
 
 

@@ -9,6 +9,7 @@ living owner never loses it to a process that looked a moment too early.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -22,6 +23,7 @@ from chatapp.protocol.views import ErrorView, UsageView
 from chatapp.protocol.words import ReplyStatus
 from chatapp.replies.log import new_epoch
 from warmcache import RequestWarmth
+from warmcache.background.statements import Insert, Slot, Update
 
 PROCESS = uuid4().hex
 """This process, as the owner of replies."""
@@ -65,8 +67,16 @@ def new(conversation: Conversation, question: Message, *, owner: str, now: datet
 def begin(conversation: Conversation, question: Message, *, owner: str, now: datetime) -> Message:
     """As `new`, for a question that is stored already. The caller must increment the conversation's version."""
     reply = new(conversation, question, owner=owner, now=now)
-    Message.objects.bulk_create([reply])
+    insert(reply)
     return reply
+
+
+def insert(*messages: Message) -> None:
+    """Stores new rows in one statement. The caller must increment the conversation's version."""
+    _INSERT.run(*messages)
+
+
+_INSERT = Insert(Message)
 
 
 def parent_of(reply: Message) -> UUID:
@@ -82,13 +92,13 @@ def claim_of(reply: Message) -> Claim:
 
 def checkpoint(claim: Claim, columns: Mapping[str, Any], *, now: datetime) -> bool:
     """Stores the progress of a reply. False: the row is gone, ended, or has another owner."""
-    return _moved(_claimed(claim, Act.CHECKPOINT), {**columns, "beat_at": now})
+    return _written(claim, Act.CHECKPOINT, {**columns, "beat_at": now})
 
 
 def finish(claim: Claim, columns: Mapping[str, Any]) -> bool:
     """Ends the reply. False: the row is gone, or has an end already."""
     reply_states.check_end(columns["status"])
-    return _moved(_claimed(claim, Act.END), columns)
+    return _written(claim, Act.END, columns)
 
 
 def end(claim: Claim, columns: Mapping[str, Any]) -> Written:
@@ -110,7 +120,7 @@ def beat(reply_ids: Collection[UUID], *, now: datetime) -> None:
 def finish_for_dead(seen: Streaming, columns: Mapping[str, Any]) -> bool:
     """Ends the reply for its dead owner. False: the owner has written since then, or another process was first."""
     reply_states.check_end(columns["status"])
-    return _moved(_claimed(seen.claim, Act.END, Actor.WATCHER).filter(beat_at=seen.beat_at), columns)
+    return bool(_claimed(seen.claim, Act.END, Actor.WATCHER).filter(beat_at=seen.beat_at).update(**columns))
 
 
 def request_stop(reply_id: UUID, *, now: datetime) -> None:
@@ -134,7 +144,7 @@ def streaming() -> list[Streaming]:
     ]
 
 
-def running_in(conversation_id: UUID) -> QuerySet[Message]:
+def running_in(conversation_id: UUID | Slot) -> QuerySet[Message]:
     """The replies that any process is writing in this conversation: at most one."""
     return Message.objects.filter(conversation=conversation_id, status=STREAMING)
 
@@ -214,9 +224,25 @@ def _in_state(act: Act, by: Actor) -> QuerySet[Message]:
     return Message.objects.filter(status=reply_states.before(act, by))
 
 
-def _claimed(claim: Claim, act: Act, by: Actor = Actor.OWNER) -> QuerySet[Message]:
+def _claimed(claim: Claim, act: Act, by: Actor) -> QuerySet[Message]:
     return _in_state(act, by).filter(pk=claim.reply_id, owner=claim.owner, epoch=claim.epoch)
 
 
-def _moved(rows: QuerySet[Message], columns: Mapping[str, Any]) -> bool:
-    return bool(rows.update(**columns))
+def _written(claim: Claim, act: Act, columns: Mapping[str, Any]) -> bool:
+    """Whether the row still is as the owner's act requires."""
+    statement = _owners_write(act, tuple(columns))
+    return bool(
+        statement.run(claimed_id=claim.reply_id, claimed_owner=claim.owner, claimed_epoch=claim.epoch, **columns)
+    )
+
+
+@cache
+def _owners_write(act: Act, columns: tuple[str, ...]) -> Update:
+    def claimed() -> QuerySet[Message]:
+        return _in_state(act, Actor.OWNER).filter(
+            pk=Slot("claimed_id", Message, "id"),
+            owner=Slot("claimed_owner", Message, "owner"),
+            epoch=Slot("claimed_epoch", Message, "epoch"),
+        )
+
+    return Update(claimed, lambda: {column: Slot(column, Message) for column in columns})

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, Q
+from django.db.models import Exists, Q, QuerySet
 from django.utils import timezone
 
 from chatapp.conversations import access, branches, conversations, prepared_conversations, prompts
@@ -24,6 +24,7 @@ from chatapp.protocol.views import QueuedView
 from chatapp.protocol.words import ErrorCode
 from chatapp.replies import pending, rows
 from chatapp.replies.rows import parent_of
+from warmcache.background.statements import Select, Slot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,18 +202,8 @@ def _store_in(conversation: Conversation, user: User, frame: MessageSend) -> _St
 
 def _look(conversation: Conversation, user: User, client_message_id: UUID) -> _Guards:
     """Queries the guards in one statement after the lock."""
-    own = Q(sender=user, client_message_id=client_message_id)
-    waiting = waiting_in(conversation.pk)
-    is_sent, is_queued, is_behind_others, are_others_waiting, is_reply_running = (
-        Conversation.objects.filter(pk=conversation.pk)
-        .values_list(
-            Exists(Message.objects.filter(own)),
-            Exists(QueuedMessage.objects.filter(own)),
-            Exists(waiting.filter(is_held=False)),
-            Exists(waiting),
-            Exists(rows.running_in(conversation.pk)),
-        )
-        .get()
+    [[is_sent, is_queued, is_behind_others, are_others_waiting, is_reply_running]] = _GUARDS.rows(
+        conversation=conversation.pk, sender=user.pk, client_message_id=client_message_id
     )
     return _Guards(
         is_sent=is_sent,
@@ -221,6 +212,22 @@ def _look(conversation: Conversation, user: User, client_message_id: UUID) -> _G
         are_others_waiting=are_others_waiting,
         is_reply_running=is_reply_running,
     )
+
+
+def _guards() -> QuerySet[Conversation, tuple[bool, ...]]:
+    conversation_id = Slot("conversation", Message)
+    own = Q(sender=Slot("sender", Message), client_message_id=Slot("client_message_id", Message))
+    waiting = waiting_in(conversation_id)
+    return Conversation.objects.filter(pk=conversation_id).values_list(
+        Exists(Message.objects.filter(own)),
+        Exists(QueuedMessage.objects.filter(own)),
+        Exists(waiting.filter(is_held=False)),
+        Exists(waiting),
+        Exists(rows.running_in(conversation_id)),
+    )
+
+
+_GUARDS = Select(_guards)
 
 
 def _store_queued(conversation: Conversation, queued: QueuedMessage) -> _Stored:
@@ -274,7 +281,7 @@ def _store(conversation: Conversation, message: Message, attachments: list[Attac
     message.edit_of = position.edit_of
     message.content = prompts.message_content(message.text, attachments, edit_of=position.edit_of)
     reply = rows.new(conversation, message, owner=rows.PROCESS, now=timezone.now())
-    Message.objects.bulk_create([message, reply])
+    rows.insert(message, reply)
     if attachments:
         Attachment.objects.filter(pk__in=[a.pk for a in attachments]).update(message=message)
     return _Stored(message=message, conversation=conversation, reply=reply)

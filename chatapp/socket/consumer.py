@@ -42,8 +42,6 @@ class ChatConsumer(SignedInSocket):
         await self.readers.close()
         await self.warmth.close()
         await self.channel_layer.group_discard(events.user_group(self.user.pk), self.channel_name)
-        for conversation_id in self.opened:
-            await self.channel_layer.group_discard(events.conversation_group(conversation_id), self.channel_name)
 
     async def take(self, frame: protocol.ClientFrame) -> None:
         match frame:
@@ -92,16 +90,14 @@ class ChatConsumer(SignedInSocket):
             await self.send_frame(state)
             self.warmth.note_opened(Draft(assistant_id=state.assistant.id))
             return
-        # First the group, then the state: events in between are received, and handled after this. Events count only
-        # for conversations in `opened`, which holds only those known to be the user's own.
-        group = events.conversation_group(frame.conversation_id)
-        await self.channel_layer.group_add(group, self.channel_name)
+        # Events of its user that come meanwhile are handled after this. They count only for conversations in `opened`,
+        # which holds only those known to be the user's own.
         try:
             opened = await conversation_states.open_conversation(self.user, frame.conversation_id, frame.cursor)
         except Exception:
-            await self.unsubscribe(frame.conversation_id)
+            self.opened.pop(frame.conversation_id, None)
             raise
-        await self.subscribe(frame.conversation_id)
+        self.keep_open(frame.conversation_id)
         await self.show(opened)
         if opened.has_left_behind:
             await actions.go_on(frame.conversation_id)
@@ -143,12 +139,12 @@ class ChatConsumer(SignedInSocket):
     async def send_message(self, frame: protocol.MessageSend) -> None:
         sent = await actions.send_message(self.user, frame, origin=self.channel_name)
         if isinstance(sent, QueuedMessage):
-            await self.subscribe(sent.conversation_id)
+            self.keep_open(sent.conversation_id)
             await self.send_frame(pending.answer_to(sent))
             return
         conversation_id = sent.message.conversation_id
         knows_reply = isinstance(sent, Resent) and conversation_id in self.opened
-        await self.subscribe(conversation_id)
+        self.keep_open(conversation_id)
         await self.send_frame(message_created(sent.message))
         if not knows_reply:
             await self.read_reply(conversation_id, sent.reply.pk)
@@ -163,15 +159,6 @@ class ChatConsumer(SignedInSocket):
 
     # Events of the channel layer
 
-    async def message_created(self, event: events.MessageEvent) -> None:
-        if event["origin"] != self.channel_name and UUID(event["conversation_id"]) in self.opened:
-            await self.send_text(event["frame"])
-
-    async def reply_started(self, event: events.ReplyEvent) -> None:
-        conversation_id = UUID(event["conversation_id"])
-        if conversation_id in self.opened:
-            await self.read_reply(conversation_id, UUID(event["reply_id"]))
-
     async def reply_lost(self, event: dict[str, Any]) -> None:
         """Does what `begin_anew` could not do at once."""
         await self.begin_anew(UUID(event["conversation_id"]), UUID(event["reply_id"]))
@@ -180,7 +167,12 @@ class ChatConsumer(SignedInSocket):
         conversation_id = UUID(event["conversation_id"])
         self.watch.forget(conversation_id)
         is_open = conversation_id in self.opened
+        begun = event.get("begun") if is_open else None
+        if begun and begun["frame"] and begun["origin"] != self.channel_name:
+            await self.send_text(begun["frame"])
         await self.send_text(event["frame"] if is_open else event["light_frame"])
+        if begun:
+            await self.read_reply(conversation_id, UUID(begun["reply_id"]))
         # While a reply is written, its own request warms the prefix, and reading the whole prompt would delay it.
         is_written = event["is_written"] or registry.is_writing_in(conversation_id)
         if is_open and not is_written:
@@ -190,7 +182,7 @@ class ChatConsumer(SignedInSocket):
         conversation_id = UUID(event["conversation_id"])
         self.watch.forget(conversation_id)
         registry.stop_in(conversation_id)
-        await self.unsubscribe(conversation_id)
+        self.opened.pop(conversation_id, None)
         await self.send_frame(protocol.ConversationUpdated(conversation=conversations.deleted_view(conversation_id)))
 
     async def news_missed(self, event: dict[str, Any]) -> None:
@@ -208,18 +200,12 @@ class ChatConsumer(SignedInSocket):
     async def session_ended(self, event: events.SignOutEvent) -> None:
         await self.is_signed_in(max_age_seconds=0)
 
-    async def subscribe(self, conversation_id: UUID) -> None:
-        """Subscribes to this conversation; beyond the limit, drops the one opened longest ago."""
-        if conversation_id not in self.opened:
-            await self.channel_layer.group_add(events.conversation_group(conversation_id), self.channel_name)
+    def keep_open(self, conversation_id: UUID) -> None:
+        """From now on its events are shown here; beyond the limit, drops the one opened longest ago."""
         self.opened[conversation_id] = None
         self.opened.move_to_end(conversation_id)
         while len(self.opened) > limits.LIMITS["open_conversations"]:
-            await self.unsubscribe(next(iter(self.opened)))
-
-    async def unsubscribe(self, conversation_id: UUID) -> None:
-        self.opened.pop(conversation_id, None)
-        await self.channel_layer.group_discard(events.conversation_group(conversation_id), self.channel_name)
+            self.opened.popitem(last=False)
 
 
 def _number(assistant_id: int | str | None) -> int | None:

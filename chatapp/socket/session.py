@@ -102,8 +102,10 @@ class SignedInSocket(AsyncWebsocketConsumer):
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         """Skips the base class's hop to the one shared thread: none of our database work runs there."""
-        handler = getattr(self, get_handler_name(message))
-        if message["type"].startswith("websocket."):
+        handler = getattr(self, get_handler_name(message), None)
+        if handler is None:
+            logger.warning("An event of type %s is unknown: another release has sent it", message["type"])
+        elif message["type"].startswith("websocket."):
             await handler(message)
         elif len(self.lane) >= limits.WAITING_EVENTS:
             await self.close(protocol.CLOSE_TOO_SLOW)

@@ -30,7 +30,7 @@ async def heard():
 def test_names_of_groups_are_legal_and_all_different():
     layer = get_channel_layer()
     first, second = uuid4(), uuid4()
-    names = [events.conversation_group(first), events.conversation_group(second)]
+    names = [events.owner_group(first.hex), events.owner_group(second.hex)]
     names += [events.user_group(1), events.user_group(11)]
 
     assert len(set(names)) == 4
@@ -38,22 +38,21 @@ def test_names_of_groups_are_legal_and_all_different():
         layer.require_valid_group_name(name)
 
 
-async def test_a_message_is_told_to_those_who_have_its_conversation_open(heard):
+async def test_a_turn_that_begins_is_told_in_one_event_with_its_conversation(heard):
     listen, next_event = heard
-    conversation_id, reply_id = uuid4(), uuid4()
-    await listen(events.conversation_group(conversation_id))
+    conversation_id = uuid4()
+    await listen(events.user_group(7))
+    news = {"frame": "{}", "light_frame": "{}", "version": 3, "is_written": True}
+    begun = events.Begun(frame='{"type": "message.created"}', origin="a.channel", reply_id=str(uuid4()))
 
-    await events.announce_message(conversation_id, frame='{"type": "message.created"}', origin="a.channel")
-    await events.announce_reply(conversation_id, reply_id)
+    await events.announce_conversation(7, conversation_id, **news, begun=begun)
 
     assert await next_event() == {
-        "type": "message.created",
+        "type": "conversation.updated",
         "conversation_id": str(conversation_id),
-        "origin": "a.channel",
-        "frame": '{"type": "message.created"}',
+        **news,
+        "begun": begun,
     }
-    started = {"type": "reply.started", "conversation_id": str(conversation_id), "reply_id": str(reply_id)}
-    assert await next_event() == started
 
 
 async def test_a_conversation_s_news_go_to_its_owner(heard):
@@ -72,8 +71,6 @@ async def test_a_conversation_s_news_go_to_its_owner(heard):
     assert {event.get("conversation_id") for event in told[:2]} == {str(conversation_id)}
 
 
-@pytest.mark.parametrize(
-    "kind", ["message.created", "reply.started", "conversation.updated", "conversation.deleted", "session.ended"]
-)
+@pytest.mark.parametrize("kind", ["conversation.updated", "conversation.deleted", "session.ended", "news.missed"])
 def test_every_event_has_a_handler(kind):
     assert callable(getattr(ChatConsumer, kind.replace(".", "_")))

@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F
 
+from warmcache.background.statements import Insert
 from warmcache.core.economics import Rates
 from warmcache.core.failures import Failure
 from warmcache.core.intents import Intent
@@ -174,7 +175,7 @@ def record_request(facts: RequestFacts, *, then: Callable[[Settlement], None] | 
         settlement_without_row(facts), warm_up_id=findings.met_id, silence=silence, arrival_seconds=arrival_seconds
     )
     has_missed = findings.has_missed or settlement.warmth is RequestWarmth.COLD
-    UsageRecord.objects.create(
+    record = UsageRecord(
         id=facts.id,
         **_origin_columns(facts.origin, facts.prefix),
         **_usage_columns(facts.usage or Usage(), facts.rates),
@@ -196,9 +197,13 @@ def record_request(facts: RequestFacts, *, then: Callable[[Settlement], None] | 
         lead_ms=facts.lead_ms,
         numbers=facts.numbers,
     )
+    _INSERT_RECORD.run(record)
     if then is not None:
         then(settlement)
     return settlement
+
+
+_INSERT_RECORD = Insert(UsageRecord)
 
 
 def settlement_without_row(facts: RequestFacts) -> Settlement:

@@ -6,6 +6,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
+
+from warmcache.background.statements import objects_of
 from warmcache.core.outcomes import Outcome
 from warmcache.core.settlement import MET
 from warmcache.ledger.own_sql import marks, moment
@@ -101,15 +104,18 @@ _BYPASSED = f"""
 
 
 def _lines(sql: str, values: Sequence[Any]) -> list[WarmUpLine]:
-    found = list(WarmUpLine.objects.raw(sql, values))
-    for line in found:
-        told: Any = line  # includes the columns of its warm-up
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [cursor.db.ops.adapt_unknown_value(value) for value in values])
+        names, rows = [column[0] for column in cursor.description], cursor.fetchall()
+    found = []
+    for line, of_warm_up in objects_of(WarmUpLine, names, rows):
         line.warm_up = WarmUp(
             id=line.warm_up_id,
-            started_at=moment(told.warmed_at),
-            duration_ms=told.duration_ms,
-            prefix_hash=told.deepest_hash,
+            started_at=moment(of_warm_up["warmed_at"]),
+            duration_ms=of_warm_up["duration_ms"],
+            prefix_hash=of_warm_up["deepest_hash"],
         )
+        found.append(line)
     return found
 
 

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import UUID, uuid4
 
+from warmcache.background.tasks import TaskOwner
 from warmcache.cache.beliefs import left_entries, record_answer
 from warmcache.cache.visits import Visit, visit_keys_before
 from warmcache.core.blocks import BlockKind
@@ -64,6 +65,7 @@ class ResponseStream:
         self._ending = ending
         self._jitter = jitter
         self._upstream = AsyncExitStack()
+        self._recordings = TaskOwner("recordings")
         self._approach = Approach(runtime, self._request.prefix, label=origin.label, request_id=self.id)
         self._heard = Measurement(self._request.prefix.model)
         self._miss_reason = ""
@@ -90,6 +92,7 @@ class ResponseStream:
             await self._upstream.aclose()
         finally:
             try:
+                await self._recordings.join()
                 await self._approach.give_back()
             finally:
                 await self._end(error)
@@ -146,7 +149,7 @@ class ResponseStream:
                     self._teach_speed(started_at)
                     self._heard.note_delta(event, since_call_ms=self._since_ms(self._called_at))
                 case StreamBegan():
-                    await self._note_answer(event, earlier, started_at)
+                    self._note_answer(event, earlier, started_at)
                 case BlockBegan():
                     if event.kind == BlockKind.THINKING:
                         # Thinking may never be shown, and its time is not part of reading the prompt.
@@ -163,14 +166,21 @@ class ResponseStream:
         """The origin to compare with: only a reply follows what was warmed in its place; a title has its own prompt."""
         return self._origin if self._purpose is Purpose.REPLY else replace(self._origin, place="")
 
-    async def _note_answer(self, event: StreamBegan, earlier: EarlierAnswer | None, started_at: float) -> None:
+    def _note_answer(self, event: StreamBegan, earlier: EarlierAnswer | None, started_at: float) -> None:
         """The first answer tells what was in the cache when the request came; each answer tells what is there now."""
-        prefix = self._request.prefix
-        if self._heard.begin(event):
+        prefix, is_first = self._request.prefix, self._heard.begin(event)
+        if is_first:
             self._miss_reason = earlier.tells_by(event.miss_reason, prefix) if earlier else ""
         self._runtime.answers.note(event.response_id, prefix, self._comparable, was_warm_up=False, at=started_at)
-        await self._remember(event.usage, started_at)
+        recording = self._record(event.usage, started_at, is_first=is_first)
+        self._recordings.spawn(recording, name=f"request {self.id}")
+
+    async def _record(self, usage: Usage, started_at: float, *, is_first: bool) -> None:
+        """Tells the store what an answer showed: beside the reading, so that no token waits for the store."""
+        await self._remember(usage, started_at)
         await self._approach.give_back()
+        if is_first:
+            await self._tell_guards(usage)
 
     async def _remember(self, usage: Usage, started_at: float) -> None:
         left_something = left_entries(usage, self._runtime.provider.capabilities)
@@ -203,7 +213,6 @@ class ResponseStream:
             started_at=self._started_at,
         )
         self.result = await end_request(self._runtime, facts, result, self._ending) if self._started_at else result
-        await self._tell_guards()
 
     def _facts(self, error: BaseException | None) -> RequestFacts:
         heard, approach = self._heard, self._approach
@@ -242,16 +251,15 @@ class ResponseStream:
         lead_ms = round(max(0.0, ended_at - visit.decided_at) * 1000)
         return {"arm": visit.arm, "intent": visit.intent, "lead_ms": lead_ms, "numbers": visit.numbers}
 
-    async def _tell_guards(self) -> None:
+    async def _tell_guards(self, found: Usage) -> None:
         """A request that the provider answered earns its subject a credit and shows which warm-ups were read."""
-        if self._heard.found is not None:
-            await self._runtime.guards.note_request(
-                self._request.prefix,
-                subject=self._origin.subject,
-                earns_credit=self._purpose is Purpose.REPLY,
-                found=self._heard.found,
-                started_at=self._started_at,
-            )
+        await self._runtime.guards.note_request(
+            self._request.prefix,
+            subject=self._origin.subject,
+            earns_credit=self._purpose is Purpose.REPLY,
+            found=found,
+            started_at=self._started_at,
+        )
 
     def _since_ms(self, moment: float) -> int:
         # A wall clock may be set back, and no column accepts negative values.

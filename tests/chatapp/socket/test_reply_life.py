@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -181,17 +182,17 @@ async def test_news_of_a_reply_that_has_ended_already_still_brings_all_of_it(
     await writes.until("reply.finished")
     await reads.send("conversation.open", conversation_id=created["conversation_id"])
     await reads.until("conversation.state")
-    late = []
+    late, announce = [], events.announce_conversation
 
-    async def announce_later(*news: object) -> None:
-        late.append(news)
+    async def announce_later(*event: object, **more: object) -> None:
+        late.append(partial(announce, *event, **more))
 
     with monkeypatch.context() as patch:
-        patch.setattr(events, "announce_reply", announce_later)
+        patch.setattr(events, "announce_conversation", announce_later)
         await writes.say("Another", conversation_id=created["conversation_id"])
         finished = await writes.until("reply.finished")
-    await events.announce_reply(*late[0])
-    await events.announce_reply(*late[0])
+    await late[0]()
+    await late[0]()
 
     assert await reads.until("reply.finished") == finished
     assert [f["type"] for f in await reads.read_all() if f["type"].startswith("reply.")] == []

@@ -5,9 +5,9 @@ from uuid import uuid4
 
 import pytest
 
+from chatapp import events
 from chatapp.models import Attachment, Conversation, Message
 from chatapp.protocol import MAX_FRAME_BYTES, MAX_TEXT_CHARS
-from chatapp.replies import actions
 from tests.chatapp.sockets import Tab, reply_text
 from tests.factories import make_conversation, make_message
 from warmcache.background.database import in_database_thread
@@ -288,10 +288,10 @@ async def test_an_earlier_parent_begins_a_branch(open_tab, ann, assistant, simul
 async def test_a_sender_hears_of_its_reply_even_if_the_channel_layer_loses_the_event(
     open_tab, ann, assistant, monkeypatch
 ):
-    async def lost(conversation_id, reply_id):
+    async def lost(*event, **more):
         """As a full channel loses it."""
 
-    monkeypatch.setattr(actions.events, "announce_reply", lost)
+    monkeypatch.setattr(events, "announce_conversation", lost)
     tab = await open_tab(ann)
 
     await tab.say("Hello", assistant_id=assistant.pk)

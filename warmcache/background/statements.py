@@ -1,0 +1,201 @@
+"""Statements of the ORM that are compiled once per kind of database and then only filled in and executed.
+
+Building and compiling a query costs several times what the database does for it. The statements of every message are
+therefore written as usual, with a `Slot` in place of each value that differs from call to call:
+
+    _TITLE = Select(lambda: Conversation.objects.filter(pk=Slot("id", Conversation)).values_list("title"))
+    rows = _TITLE.rows(id=conversation_id)
+
+What a statement says still comes from the models alone. Called in a database thread.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+from django.db import DEFAULT_DB_ALIAS, connection, models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import query as queries
+from django.db.models.expressions import Expression
+from django.db.models.sql import InsertQuery, UpdateQuery
+
+M = TypeVar("M", bound=models.Model)
+AnyQuerySet = models.QuerySet[Any]
+Row = tuple[Any, ...]
+Converter = tuple[Sequence[Callable[..., Any]], Any]
+"""Functions that turn the database's value of a column into ours, and the selected expression."""
+
+
+class Slot(Expression):
+    """A value that each call gives by `name`, prepared for the database as the model's column is: the one of the same
+    name unless `column` names another."""
+
+    def __init__(self, name: str, model: type[models.Model], column: str = "") -> None:
+        super().__init__(output_field=cast(Any, model._meta.get_field(column or name)))
+        self.name = name
+
+    def as_sql(self, compiler: Any, connection: BaseDatabaseWrapper) -> Any:
+        return "%s", [self]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Compiled:
+    sql: str
+    parameters: tuple[Any, ...]
+    """Slots, and values that never change."""
+    converters: Mapping[int, Converter] = field(default_factory=dict)
+    make: Callable[[Row], Any] = tuple
+    """Makes the object of a selected row."""
+
+    def execute(self, cursor: Any, values: Mapping[str, Any]) -> None:
+        filled = [
+            _prepared(each.output_field, values[each.name], cursor.db) if isinstance(each, Slot) else each
+            for each in self.parameters
+        ]
+        cursor.execute(self.sql, filled)
+
+
+class _Statement(ABC):
+    """Compiled at its first use: before that, neither the models nor the kind of the database need be known."""
+
+    def __init__(self, queryset: Callable[[], AnyQuerySet]) -> None:
+        self._queryset = queryset
+        self._by_vendor: dict[str, _Compiled] = {}
+
+    def _compiled(self) -> _Compiled:
+        found = self._by_vendor.get(connection.vendor)
+        if found is None:
+            found = self._by_vendor[connection.vendor] = self._compile()
+        return found
+
+    @abstractmethod
+    def _compile(self) -> _Compiled: ...
+
+
+class Select(_Statement):
+    def rows(self, **values: Any) -> list[Row]:
+        """The selected columns, in order."""
+        compiled = self._compiled()
+        with connection.cursor() as cursor:
+            compiled.execute(cursor, values)
+            return [_converted(row, compiled.converters, cursor.db) for row in cursor.fetchall()]
+
+    def objects(self, **values: Any) -> list[Any]:
+        """The same as objects of the model, with what `select_related` names."""
+        make = self._compiled().make
+        return [make(row) for row in self.rows(**values)]
+
+    def _compile(self) -> _Compiled:
+        compiler: Any = self._queryset().query.get_compiler(connection=connection)
+        sql, parameters = compiler.as_sql()
+        return _Compiled(
+            sql=sql,
+            parameters=tuple(parameters),
+            converters=compiler.get_converters([expression for expression, *_ in compiler.select]),
+            make=_maker(compiler) if compiler.klass_info else tuple,
+        )
+
+
+class Update(_Statement):
+    """`changes`: the columns' new values, which may be slots."""
+
+    def __init__(self, queryset: Callable[[], AnyQuerySet], changes: Callable[[], Mapping[str, Any]]) -> None:
+        super().__init__(queryset)
+        self._changes = changes
+
+    def run(self, **values: Any) -> int:
+        """Returns the number of rows that the condition found."""
+        with connection.cursor() as cursor:
+            self._compiled().execute(cursor, values)
+            return int(cursor.rowcount)
+
+    def _compile(self) -> _Compiled:
+        query: Any = self._queryset().query.chain(UpdateQuery)
+        query.add_update_values(self._changes())
+        sql, parameters = query.get_compiler(connection=connection).as_sql()
+        return _Compiled(sql=sql, parameters=tuple(parameters))
+
+
+class Insert:
+    """Rows that have their key already, as `bulk_create` inserts them: all in one statement and without signals."""
+
+    def __init__(self, model: type[models.Model]) -> None:
+        self._model = model
+        self._sql: dict[tuple[str, int], str] = {}
+
+    def run(self, *objects: models.Model) -> None:
+        fields: Sequence[Any] = self._model._meta.concrete_fields
+        key = (connection.vendor, len(objects))
+        sql = self._sql.get(key)
+        if sql is None:
+            sql = self._sql[key] = self._compile(fields, objects[:1], rows=len(objects))
+        with connection.cursor() as cursor:
+            parameters = [
+                _prepared(field, field.pre_save(each, True), cursor.db) for each in objects for field in fields
+            ]
+            cursor.execute(sql, parameters)
+        for each in objects:
+            each._state.adding = False
+            each._state.db = DEFAULT_DB_ALIAS
+
+    def _compile(self, fields: Sequence[Any], example: Sequence[models.Model], *, rows: int) -> str:
+        """For several rows, Django would give PostgreSQL one array for each column."""
+        query: Any = InsertQuery(self._model)
+        query.insert_values(fields, example)
+        [(sql, _)] = query.get_compiler(connection=connection).as_sql()
+        head, values, row = sql.rpartition(" VALUES ")
+        return head + values + ", ".join([row] * rows)
+
+
+def _maker(compiler: Any) -> Callable[[Row], Any]:
+    """As `QuerySet` makes objects of rows."""
+    known = compiler.klass_info
+    first, last = known["select_fields"][0], known["select_fields"][-1] + 1
+    names = [expression.target.attname for expression, *_ in compiler.select[first:last]]
+    populators = cast(Any, queries).get_related_populators(known, compiler.select, DEFAULT_DB_ALIAS)
+
+    def make(row: Row) -> Any:
+        made = known["model"].from_db(DEFAULT_DB_ALIAS, names, row[first:last])
+        for populator in populators:
+            populator.populate(row, made)
+        return made
+
+    return make
+
+
+def objects_of(model: type[M], names: Sequence[str], rows: Sequence[Row]) -> list[tuple[M, Mapping[str, Any]]]:
+    """Objects of rows that a hand-written statement has returned, each with its row's other columns as they came.
+    `names`: those of the columns, among them all of the model's."""
+    if not rows:
+        return []
+    fields: Sequence[Any] = model._meta.concrete_fields
+    positions = [names.index(known.column) for known in fields]
+    query: Any = InsertQuery(model)
+    compiler = query.get_compiler(connection=connection)
+    converters = compiler.get_converters([known.get_col(model._meta.db_table) for known in fields])
+    attributes = [known.attname for known in fields]
+    found: list[tuple[M, Mapping[str, Any]]] = []
+    for row in rows:
+        columns = tuple(row[position] for position in positions)
+        made = model.from_db(DEFAULT_DB_ALIAS, attributes, _converted(columns, converters, compiler.connection))
+        found.append((made, dict(zip(names, row, strict=True))))
+    return found
+
+
+def _prepared(field: Any, value: Any, database: BaseDatabaseWrapper) -> Any:
+    """Most values need nothing, and asking the field costs more than all the rest. `database` is the thread's own
+    connection: each use of `django.db.connection` looks it up."""
+    if value is None or (type(value) is str and isinstance(field, models.CharField | models.TextField)):
+        return value
+    return field.get_db_prep_save(value, database)
+
+
+def _converted(row: Row, converters: Mapping[int, Converter], database: BaseDatabaseWrapper) -> Row:
+    columns = list(row)
+    for position, (steps, expression) in converters.items():
+        value = columns[position]
+        for step in steps:
+            value = step(value, expression, database)
+        columns[position] = value
+    return tuple(columns)
