@@ -15,7 +15,8 @@ from benchmarks.turns.people import OurPerson, Turn
 from benchmarks.turns.servers import OurServer
 
 TRANSACTION_WORDS = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "PRAGMA")
-LOG_COMMANDS = ("XADD", "XREAD", "XTRIM")
+LOG_COMMANDS = ("DEL+", "XADD", "XREAD", "XTRIM")
+"""The first commands of its batches: a new log begins with the deletion of what may be left."""
 COUNTED_TURNS = 5
 PROFILED_TURNS = 60
 REPORT_SECONDS = 10.0
