@@ -19,7 +19,7 @@ from chatapp.protocol import FrameError, MessageSend, MessageWithdrawn
 from chatapp.replies import pending, registry, sent_messages
 from chatapp.replies.run import ReplyRun
 from chatapp.replies.sent_messages import Sent, Taken
-from warmcache.background.database import in_database_thread
+from warmcache.background.database import begun_in_database_thread, in_database_thread
 from warmcache.background.statements import Slot, Update
 
 logger = logging.getLogger(__name__)
@@ -40,11 +40,12 @@ async def send_message(user: User, frame: MessageSend, *, origin: str) -> Taken:
     became of the first. Raises `access.NotFound` for what is not the user's and `FrameError` for what cannot be done
     now. `origin` is the sender's channel name: that socket gets its ack from the return value, others by an event.
     """
-    return await _whatever_the_caller_does(partial(_send, user, frame, origin, time.monotonic()), name="send")
+    storing = begun_in_database_thread(sent_messages.store, user, frame)
+    return await _whatever_the_caller_does(partial(_send, storing, origin, time.monotonic()), name="send")
 
 
-async def _send(user: User, frame: MessageSend, origin: str, received_at: float, tell: Tell[Taken]) -> None:
-    taken = await in_database_thread(sent_messages.store, user, frame)
+async def _send(storing: "asyncio.Future[Taken]", origin: str, received_at: float, tell: Tell[Taken]) -> None:
+    taken = await storing
     tell(taken)
     match taken:
         case Sent():

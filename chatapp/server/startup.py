@@ -25,6 +25,9 @@ from warmcache.core.errors import ConfigurationError
 # Slow to import, and needed for the first reply, not for the first page: anthropic alone takes seconds.
 SLOW_IMPORTS = ("warmcache.upstream.anthropic", "anthropic.resources.messages", "warmcache.upstream.prices")
 CONNECT_SECONDS = 5
+SWITCH_SECONDS = 0.001
+"""How long a thread that waits for the interpreter waits before it asks for it. The usual 5 ms add up: while the event
+loop is busy, a database thread waits after each statement, and others wait for the rows that it has locked."""
 BACKGROUND_THREAD = "after-start"
 
 
@@ -143,6 +146,7 @@ def run_server(
     )
     # Objects made by the start-up live as long as the process: the garbage collector can ignore them.
     gc.freeze()
+    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         server.run()
     finally:

@@ -43,11 +43,16 @@ CLOSE_PATIENCE_SECONDS = 5.0
 async def in_database_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Runs a synchronous function that uses the ORM, outside the event loop. If the caller is cancelled after the
     function began, the function still runs to its end."""
+    return await begun_in_database_thread(function, *args, **kwargs)
+
+
+def begun_in_database_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "asyncio.Future[T]":
+    """The same, begun now: for a caller that leaves the waiting to a task, which runs only in the loop's next round."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
     bound = functools.partial(function, *args, **kwargs) if args or kwargs else function
     _threads.submit(_Call(function=bound, context=contextvars.copy_context(), loop=loop, done=done))
-    return await done
+    return done
 
 
 def ping() -> None:
