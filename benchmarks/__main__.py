@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import django
 
-from benchmarks import first_token, join, press, replay, resume, sockets, start
+from benchmarks import commit, first_token, join, press, replay, resume, sockets, start
 from benchmarks.turns import command as turns
 from tests.servers import MissingServerError
 
@@ -33,6 +33,7 @@ def _hostile() -> None:
 
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
+    "commit": commit.run,
     "decision": _decision,
     "first-token": first_token.run,
     "hostile": _hostile,
