@@ -145,7 +145,7 @@ class Insert:
         query.insert_values(fields, example)
         [(sql, _)] = query.get_compiler(connection=connection).as_sql()
         head, values, row = sql.rpartition(" VALUES ")
-        return head + values + ", ".join([row] * rows)
+        return f"{head}{values}{', '.join([row] * rows)}"
 
 
 def _maker(compiler: Any) -> Callable[[Row], Any]:

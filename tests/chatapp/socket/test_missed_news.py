@@ -1,6 +1,7 @@
 """News that came while the database was away: a tab is told of it when the database is back."""
 
 import asyncio
+from uuid import uuid4
 
 import pytest
 from channels.layers import get_channel_layer
@@ -115,3 +116,15 @@ async def test_a_tab_that_has_gone_away_asks_for_nothing_more(open_tab, ann, ass
     await asyncio.sleep(0.3)
 
     assert not asked
+
+
+async def test_an_event_of_another_release_leaves_the_socket_open(open_tab, ann):
+    tab = await open_tab(ann)
+
+    await get_channel_layer().group_send(events.user_group(ann.pk), {"type": "news.of_tomorrow"})
+    await events.announce_conversation(
+        ann.pk, uuid4(), frame="{}", light_frame='{"type": "conversation.updated"}', version=1, is_written=True
+    )
+
+    await tab.until("conversation.updated")
+    assert await tab.read_all() == []
