@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
 from chatapp.conversations import reply_states
-from chatapp.protocol import ReplyBlock, ReplyDelta, ReplyFinished, encode
+from chatapp.protocol import ReplyBlock, ReplyDelta, ReplyFinished, encode_bytes
 from chatapp.protocol.views import BlockView
 from warmcache import BlockKind, RequestWarmth
 
 LogFrame = ReplyDelta | ReplyBlock | ReplyFinished
+Take = Callable[[LogFrame], bool]
+"""Takes a frame at once, or refuses it, because something has to be waited for first."""
 
 MAX_HELD_BYTES = 512 * 1024
 """Bytes of frames in one log: some minutes of a reply. Its whole text is kept separately."""
@@ -53,6 +55,35 @@ class Snapshot:
     blocks: Sequence[BlockView]
 
 
+class _Waiting:
+    """A reader that has every frame so far."""
+
+    __slots__ = ("_take", "seq", "woken")
+
+    def __init__(self, seq: int, take: Take | None) -> None:
+        self.seq = seq
+        """The last frame that it has."""
+        self.woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._take = take
+
+    def took(self, frame: LogFrame) -> bool:
+        """A reader's failure is its own: the reply goes on, and the reader's task raises it."""
+        if self._take is None or self.woken.done():  # done: its task is cancelled
+            return False
+        try:
+            is_taken = self._take(frame)
+        except Exception as error:
+            self.woken.set_exception(error)
+            return False
+        if is_taken:
+            self.seq = frame.seq
+        return is_taken
+
+    def wake(self) -> None:
+        if not self.woken.done():
+            self.woken.set_result(None)
+
+
 def new_epoch() -> str:
     return uuid4().hex[:12]
 
@@ -76,8 +107,8 @@ class ReplyLog:
         self._held_bytes = 0
         self._blocks: dict[int, BlockView] = {}
         self._texts: dict[int, list[str]] = {}
-        self._encoded: dict[int, str] = {}
-        self._has_changed = asyncio.Event()
+        self._encoded: dict[int, bytes] = {}
+        self._waiting: dict[_Waiting, None] = {}
 
     @property
     def reply_id(self) -> UUID:
@@ -119,7 +150,8 @@ class ReplyLog:
         self._held_bytes += _size_of(frame)
         while self._held_bytes > self._max_held_bytes and len(self._held) > 1:
             self._held_bytes -= _size_of(self._held.popleft())
-        self._wake()
+        self._hand_out(frame)
+        self.on_change()
 
     def jump(self, snapshot: Snapshot) -> None:
         """Moves to a later state of the reply without the frames in between; readers behind it get a `LogGap`."""
@@ -149,21 +181,26 @@ class ReplyLog:
         first = seq - (self.seq - len(self._held))
         return [self._held[index] for index in range(first, len(self._held))]
 
-    async def follow(self, after_seq: int) -> AsyncGenerator[LogFrame, None]:
-        """Yields every frame after the cursor, then each new one as it comes, up to the last. Raises `LogGap`."""
+    async def follow(self, after_seq: int, take: Take | None = None) -> AsyncGenerator[LogFrame, None]:
+        """Yields every frame after the cursor, then each new one as it comes, up to the last. Raises `LogGap`.
+
+        Frames that `take` takes are not yielded. A reader that has caught up takes them while they are appended, so
+        that no task has to run for them.
+        """
         position = after_seq
         self.readers += 1
         try:
             while True:
                 for frame in self.frames_after(position):
                     position = frame.seq
-                    yield frame
+                    if take is None or not take(frame):
+                        yield frame
                     if self.is_abandoned:
                         break
                 if self.is_finished and position == self.seq:
                     return
                 if position == self.seq and not self.is_abandoned:
-                    await self._has_changed.wait()
+                    position = await self._wait(position, take)
         finally:
             self.readers -= 1
 
@@ -172,13 +209,13 @@ class ReplyLog:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_seconds):
                 while self.seq < seq and not self.is_finished and not self.is_abandoned:
-                    await self._has_changed.wait()
+                    await self._wait(self.seq, None)
 
-    def encoded(self, frame: LogFrame) -> str:
-        """One of its frames as the text of a WebSocket frame."""
+    def encoded(self, frame: LogFrame) -> bytes:
+        """One of its frames as the text of a WebSocket frame, in UTF-8."""
         text = self._encoded.get(frame.seq)
         if text is None:
-            text = encode(frame)
+            text = encode_bytes(frame)
             if frame.seq > self.seq - MAX_ENCODED:
                 self._encoded[frame.seq] = text
         return text
@@ -213,9 +250,26 @@ class ReplyLog:
                 reply_states.check_end(frame.status)
                 self.finished = frame
 
+    async def _wait(self, seq: int, take: Take | None) -> int:
+        """Returns after a change that `take` did not take, with the number of the last frame that it took."""
+        waiting = _Waiting(seq, take)
+        self._waiting[waiting] = None
+        try:
+            await waiting.woken
+        finally:
+            self._waiting.pop(waiting, None)
+        return waiting.seq
+
+    def _hand_out(self, frame: LogFrame) -> None:
+        for waiting in list(self._waiting):
+            if not waiting.took(frame) or self.is_finished:
+                self._waiting.pop(waiting, None)
+                waiting.wake()
+
     def _wake(self) -> None:
-        self._has_changed.set()
-        self._has_changed = asyncio.Event()
+        for waiting in self._waiting:
+            waiting.wake()
+        self._waiting.clear()
         self.on_change()
 
 

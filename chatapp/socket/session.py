@@ -21,6 +21,7 @@ from chatapp.process import open_sockets
 from chatapp.process.health import health
 from chatapp.protocol import limits
 from chatapp.protocol.words import ErrorCode
+from chatapp.replies.log import LogFrame
 from chatapp.replies.patient_writes import DATABASE_TROUBLE
 from chatapp.socket.buckets import SocketBuckets
 from chatapp.socket.lane import Job, Lane
@@ -271,13 +272,23 @@ class SignedInSocket(AsyncWebsocketConsumer):
                 self.is_closing = True  # the peer left without a close frame: a tab was closed
         return sum(map(len, texts))
 
-    async def send_reply_frame(self, frame: protocol.ServerFrame, text: str) -> None:
+    async def send_reply_frame(self, frame: protocol.ServerFrame, text: bytes) -> None:
         """As `send_text`, for frames that the page acknowledges: also waits if the page shows them slowly."""
         if not self.is_closing and not await self.window.has_room():
             await self.close(protocol.CLOSE_TOO_SLOW)
-        size_bytes = await self.send_text(text)
+        size_bytes = await self.send_text(text.decode())
         if isinstance(frame, protocol.ReplyDelta | protocol.ReplyBlock | protocol.ReplyFinished):
             self.window.sent(frame.reply_id, frame.seq, size_bytes)
+
+    def send_reply_frame_now(self, frame: LogFrame, text: bytes) -> bool:
+        """As `send_reply_frame`, if neither the page nor the connection has to be waited for and the frame is sent as
+        one message; otherwise nothing is sent. False on servers that cannot send at once."""
+        send_now = self.scope.get("extensions", {}).get(protocol.SEND_NOW)
+        is_possible = send_now is not None and self.window.is_open and len(text) <= protocol.MAX_SENT_BYTES
+        if self.is_closing or not is_possible or not send_now(text):
+            return False
+        self.window.sent(frame.reply_id, frame.seq, len(text))
+        return True
 
     async def close(self, code: int | None = None, reason: str | None = None) -> None:
         """From now on nothing is received or sent, however long the browser's close handshake takes."""
