@@ -8,9 +8,6 @@ MAX_SENT_BYTES = 512 * 1024
 """The largest WebSocket message to the browser: a larger frame is sent in parts."""
 MAX_UTF8_BYTES = 4
 """The most bytes of one character."""
-SEND_NOW = "chatapp.send_now"
-"""The ASGI extension of our own server: a function that sends a whole text message, given as bytes, at once, or does
-nothing and returns False if the application has to wait. Other servers do not have it."""
 PART_BYTES = 240 * 1024
 """Bytes of the frame in one part. As a JSON string they may double, and still stay below the limit."""
 

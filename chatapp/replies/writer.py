@@ -72,8 +72,9 @@ class ReplyWriter:
         self._lag.forget(self.flush)
         if not self._pieces or self._open_block is None:
             return
-        text = "".join(self._pieces)
+        text = self._pieces[0] if len(self._pieces) == 1 else "".join(self._pieces)
         self._pieces.clear()
+        self._has_first_text = False
         index, kind = self._open_block
         if kind == BlockKind.OTHER:
             return
@@ -110,7 +111,6 @@ class ReplyWriter:
         if self._lag.is_behind and not self._has_first_text:
             self._lag.hold(self.flush)
         else:
-            self._has_first_text = False
             self.flush()
         self._lag.measure()
 
