@@ -244,7 +244,7 @@ class ReplyStarted(ServerFrame, frozen=True, kw_only=True, tag="reply.started"):
     warmth: RequestWarmth
 
 
-class ReplyDelta(ServerFrame, frozen=True, kw_only=True, tag="reply.delta"):
+class ReplyDelta(ServerFrame, frozen=True, kw_only=True, gc=False, tag="reply.delta"):
     reply_id: UUID
     epoch: str
     seq: int

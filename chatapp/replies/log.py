@@ -6,9 +6,11 @@ among them gets exactly the missed frames; any other must start again from the s
 
 import asyncio
 import contextlib
+from bisect import bisect_right
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from uuid import UUID, uuid4
 
 from chatapp.conversations import reply_states
@@ -103,8 +105,11 @@ class ReplyLog:
         self.on_change: Callable[[], None] = lambda: None
         """Called after each change; used to mirror the log to other processes."""
         self._max_held_bytes = max_held_bytes
-        self._held: deque[LogFrame] = deque()
+        # Of a delta only the text: as a frame it takes three times as much, and few are read again.
+        self._held: deque[ReplyBlock | ReplyFinished | str] = deque()
         self._held_bytes = 0
+        self._runs: list[tuple[int, BlockKind, int]] = []
+        """From which `seq` on the held deltas are of which kind and block."""
         self._blocks: dict[int, BlockView] = {}
         self._texts: dict[int, list[str]] = {}
         self._encoded: dict[int, bytes] = {}
@@ -146,10 +151,7 @@ class ReplyLog:
         self.seq = frame.seq
         self._apply(frame)
         self._encoded.pop(self.seq - MAX_ENCODED, None)
-        self._held.append(frame)
-        self._held_bytes += _size_of(frame)
-        while self._held_bytes > self._max_held_bytes and len(self._held) > 1:
-            self._held_bytes -= _size_of(self._held.popleft())
+        self._hold(frame)
         self._hand_out(frame)
         self.on_change()
 
@@ -159,6 +161,7 @@ class ReplyLog:
             raise ValueError(f"Frame {snapshot.seq} lies before frame {self.seq}.")
         self.seq = snapshot.seq
         self._held.clear()
+        self._runs.clear()
         self._encoded.clear()
         self._held_bytes = 0
         self._blocks = {block.block: block for block in snapshot.blocks}
@@ -178,8 +181,7 @@ class ReplyLog:
         """Raises `LogGap` if some of them are no longer kept."""
         if not self.leads_on_from(seq):
             raise LogGap
-        first = seq - (self.seq - len(self._held))
-        return [self._held[index] for index in range(first, len(self._held))]
+        return [self._frame(number) for number in range(seq + 1, self.seq + 1)]
 
     async def follow(self, after_seq: int, take: Take | None = None) -> AsyncGenerator[LogFrame, None]:
         """Yields every frame after the cursor, then each new one as it comes, up to the last. Raises `LogGap`.
@@ -236,6 +238,28 @@ class ReplyLog:
             pieces[:] = ["".join(pieces)]
         return pieces[0] if pieces else ""
 
+    def _hold(self, frame: LogFrame) -> None:
+        held = frame.text if isinstance(frame, ReplyDelta) else frame
+        if isinstance(frame, ReplyDelta) and (not self._runs or self._runs[-1][1:] != (frame.kind, frame.block)):
+            self._runs.append((frame.seq, frame.kind, frame.block))
+        self._held.append(held)
+        self._held_bytes += _size_of(held)
+        while self._held_bytes > self._max_held_bytes and len(self._held) > 1:
+            self._held_bytes -= _size_of(self._held.popleft())
+        while len(self._runs) > 1 and self._runs[1][0] <= self._first_held:
+            del self._runs[0]
+
+    @property
+    def _first_held(self) -> int:
+        return self.seq - len(self._held) + 1
+
+    def _frame(self, seq: int) -> LogFrame:
+        held = self._held[seq - self._first_held]
+        if not isinstance(held, str):
+            return held
+        _, kind, block = self._runs[bisect_right(self._runs, seq, key=itemgetter(0)) - 1]
+        return ReplyDelta(reply_id=self.reply_id, epoch=self.epoch, seq=seq, kind=kind, block=block, text=held)
+
     def _apply(self, frame: LogFrame) -> None:
         match frame:
             case ReplyDelta():
@@ -273,6 +297,6 @@ class ReplyLog:
         self.on_change()
 
 
-def _size_of(frame: LogFrame) -> int:
+def _size_of(held: ReplyBlock | ReplyFinished | str) -> int:
     # For a bound, characters are close enough to bytes.
-    return FRAME_OVERHEAD_BYTES + (len(frame.text) if isinstance(frame, ReplyDelta) else 0)
+    return FRAME_OVERHEAD_BYTES + (len(held) if isinstance(held, str) else 0)
