@@ -186,7 +186,7 @@ class FakeProvider:
     @asynccontextmanager
     async def stream(
         self, request: Request, *, max_tokens: int, earlier_id: str | None = None
-    ) -> AsyncIterator[AsyncIterator[StreamEvent]]:
+    ) -> AsyncIterator[AsyncIterator[Sequence[StreamEvent]]]:
         """See `Provider`."""
         self.open_calls += 1
         number = self._arrived("reply", request, earlier_id)
@@ -194,7 +194,7 @@ class FakeProvider:
         try:
             if trouble is not None and trouble.after_pieces is None:
                 await _happen(trouble)
-            async with aclosing(self._events(number, trouble)) as events:
+            async with aclosing(self._one_by_one(number, trouble)) as events:
                 yield events
         finally:
             self.open_calls -= 1
@@ -223,6 +223,11 @@ class FakeProvider:
             stop_reason="end_turn",
             usage=replace(usage, output_tokens=len(self.pieces)),
         )
+
+    async def _one_by_one(self, number: int, trouble: _Trouble | None) -> AsyncGenerator[Sequence[StreamEvent], None]:
+        async with aclosing(self._events(number, trouble)) as events:
+            async for event in events:
+                yield [event]
 
     def _trouble(self, kind: Kind) -> _Trouble | None:
         for trouble in self._troubles:

@@ -41,7 +41,7 @@ TABS = 20
 
 def _lines() -> list[Line]:
     found = []
-    for load in (ONE, *(one.name for one in STREAM_LOADS if one.rate)):
+    for load in (ONE, *(one.name for one in STREAM_LOADS if one.rate and one.has_turns)):
         found += [
             Line(title=f"added TTFT p50, ms, {load}", load=load, value="ttft_p50"),
             Line(title=f"added TTFT p95, ms, {load}", load=load, value="ttft_p95"),
@@ -49,13 +49,15 @@ def _lines() -> list[Line]:
     for load in (ONE, loads.TWENTY):
         found.append(Line(title=f"token delay p50, ms, {load}", load=load, value="delay_p50"))
     found.append(Line(title="CPU ms per 12-token turn, 1 stream", load=ONE, value="cpu_per_turn"))
-    for load in (loads.TWENTY, loads.OVERLOAD):
+    for load in (loads.TWENTY, loads.OVERLOAD, loads.LONG_REPLIES):
         found.append(Line(title=f"CPU ms per 1,000 tokens, {load}", load=load, value="cpu_per_1000_tokens", digits=0))
     return [
         *found,
         Line(title="tokens/s, 50 streams flat out", load=loads.FLAT_OUT, value="tokens_per_second", digits=0),
         Line(title="KiB per idle socket", load=loads.IDLE, value="kib_idle", digits=0),
-        Line(title="KiB per active stream", load=loads.HUNDRED, value="kib_active", digits=0),
+        Line(title="KiB per active stream, kept conversations apart", load=loads.HUNDRED, value="kib_active", digits=0),
+        Line(title="KiB kept of a conversation after its first turn", load=loads.SERVED, value="kib_kept", digits=0),
+        Line(title="KiB of a prepared conversation, by its own count", load=loads.SERVED, value="kib_prepared"),
         Line(title="bytes to the page per 12-token turn", load=ONE, value="bytes_per_turn", digits=0),
     ]
 
@@ -131,7 +133,7 @@ class Visit:
     people: list[Person] = field(default_factory=list)
     others: list[Person] = field(default_factory=list)
     memory_kib: int = 0
-    """Measured while the idle people are connected."""
+    """Measured while everybody is connected and has been served, and nobody chats."""
     kib_idle: float = 0.0
 
 
@@ -230,7 +232,7 @@ class Bench:
                 servers = [stack.enter_context(self._server(name)) for name in columns]
                 asyncio.run(self._pass([Visit(server) for server in servers]))
             print(f"pass {number + 1}: {time.monotonic() - began:.0f} s", flush=True)
-        lines = [line for line in LINES if line.load in (loads.IDLE, *self._chosen())]
+        lines = [line for line in LINES if line.load in (loads.IDLE, loads.SERVED, *self._chosen())]
         self._print_table(lines, columns, self._ratios(columns))
 
     def _chosen(self) -> list[str]:
@@ -259,9 +261,15 @@ class Bench:
         idle = [person(MOST_STREAMS + PEOPLE_OF_ONE + number) for number in range(self._idle_sockets)]
         reading = await loads.measure_idle(visit.server, idle)
         self.readings.append(reading)
-        visit.kib_idle, visit.memory_kib = reading.values["kib_idle"], memory_kib(pids)
+        visit.kib_idle, idle_kib = reading.values["kib_idle"], memory_kib(pids)
         visit.people = [person(number) for number in range(self._streams())]
         await loads.join_all(visit.people, serves=True)
+        await asyncio.sleep(loads.SETTLE_SECONDS)
+        visit.memory_kib = memory_kib(pids)
+        grown_kib = visit.memory_kib - idle_kib
+        self.readings.append(
+            loads.measure_served(visit.server, visit.people, grown_kib=grown_kib, kib_idle=visit.kib_idle)
+        )
         visit.others = [*first, *idle]
 
     def _streams(self) -> int:

@@ -37,19 +37,24 @@ class Load:
     """Everybody begins within this time, so that each person is at another point of a turn."""
     seconds: float
     """How long it is measured."""
+    has_turns: bool = True
+    """False: every reply is longer than the measurement, which then has tokens and no turns."""
 
 
 IDLE = "idle sockets"
+SERVED = "conversations of one turn"
 ONE = "1 stream"
 TWENTY = "20 streams at 80 tok/s"
 HUNDRED = "100 streams at 20 tok/s"
 OVERLOAD = "100 streams at 80 tok/s"
 FLAT_OUT = "50 streams flat out"
+LONG_REPLIES = "20 long replies at 80 tok/s"
 STREAM_LOADS = (
     Load(name=HUNDRED, streams=100, rate=20, tokens=LONG_TURN_TOKENS, ramp_seconds=2.5, seconds=5),
     Load(name=TWENTY, streams=20, rate=80, tokens=LONG_TURN_TOKENS, ramp_seconds=1.5, seconds=4),
     Load(name=OVERLOAD, streams=100, rate=80, tokens=LONG_TURN_TOKENS, ramp_seconds=2, seconds=4),
     Load(name=FLAT_OUT, streams=50, rate=0, tokens=FLAT_OUT_TOKENS, ramp_seconds=4, seconds=2.5),
+    Load(name=LONG_REPLIES, streams=20, rate=80, tokens=1_600, ramp_seconds=2, seconds=4, has_turns=False),
 )
 LOAD_NAMES = (ONE, *(load.name for load in STREAM_LOADS))
 MOST_STREAMS = 100
@@ -113,6 +118,13 @@ async def measure_idle(server: Server, people: Sequence[Person]) -> Reading:
     grown = memory_kib(pids) - before
     # How busy the cores are does not matter: this measures memory, not time.
     return Reading(server=server.name, load=IDLE, values={"kib_idle": grown / len(people)}, load_busy=0.0, others=0.0)
+
+
+def measure_served(server: Server, people: Sequence[Person], *, grown_kib: int, kib_idle: float) -> Reading:
+    """What is kept of each conversation after its first turn, beside its socket, and what the server itself counts as
+    its prepared prompt."""
+    values = {"kib_kept": grown_kib / len(people) - kib_idle, "kib_prepared": server.kib_per_prepared()}
+    return Reading(server=server.name, load=SERVED, values=values, load_busy=0.0, others=0.0)
 
 
 async def measure_one(server: Server, cores: Cores, people: Sequence[Person], *, name: str = ONE) -> Reading:
@@ -188,7 +200,7 @@ class _Crowd:
     async def _chat(self, place: int, person: Person) -> None:
         share = (place + 1) / len(self._people)
         await asyncio.sleep(self._load.ramp_seconds * share * 0.8)
-        tokens = max(1, round(self._load.tokens * share))
+        tokens = max(1, round(self._load.tokens * share)) if self._load.has_turns else self._load.tokens
         while not self._ends:
             try:
                 self._turns.append(await person.turn(tokens=tokens, rate=self._load.rate))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
 from typing import Any, Self
+from urllib.request import Request, urlopen
 
 from benchmarks.turns import cores
 from benchmarks.turns.people import OurPerson, Person, TutorialPerson
@@ -89,6 +91,10 @@ class Server:
 
     def person(self, number: int) -> Person:
         raise NotImplementedError
+
+    def kib_per_prepared(self) -> float:
+        """What a prepared conversation takes by the server's own count; not a number if it counts none."""
+        return math.nan
 
     def pids(self) -> list[int]:
         assert self._process is not None
@@ -264,6 +270,7 @@ class OurServer(Server):
             # A run of a few seconds has nothing to learn from.
             WARMCACHE_LEARNS="0",
             REPORT=str(self.report),
+            METRICS_TOKEN=KEY,
             **({"REDIS_URL": self._redis_url} if self._redis_url else {}),
         )
         script = [str(HERE / "instruments" / self._instrument)] if self._instrument else []
@@ -271,6 +278,15 @@ class OurServer(Server):
         command = [self._checkout.python, *script, "manage.py", "serve", "--port", str(self.port), *several]
         self._start(command, cwd=self._checkout.folder, environment=environment)
         self._wait_until_listening()
+
+    def kib_per_prepared(self) -> float:
+        headers = {"Authorization": f"Bearer {KEY}"}
+        asked = Request(f"http://127.0.0.1:{self.port}/metrics", headers=headers)  # noqa: S310
+        with urlopen(asked, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310  our own server
+            lines = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if line[:1] != "#")
+        count = float(lines.get("warmcache_prepared_conversations", 0))
+        size_bytes = float(lines.get('warmcache_prepared_bytes{part="conversations"}', 0))
+        return size_bytes / 1024 / count if count else math.nan
 
     def person(self, number: int) -> OurPerson:
         return self.person_of("plain", number)

@@ -6,7 +6,9 @@ from typing import Any
 
 def storable(text: str) -> str:
     """Replaces NUL and lone surrogates, which no database and no frame can carry, by the replacement character."""
-    return text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    text = text.replace("\0", "\ufffd")
+    # ASCII is the common case on the way of every token, and has no surrogates.
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def storable_json(value: Any) -> Any:

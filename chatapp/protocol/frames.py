@@ -244,7 +244,7 @@ class ReplyStarted(ServerFrame, frozen=True, kw_only=True, tag="reply.started"):
     warmth: RequestWarmth
 
 
-class ReplyDelta(ServerFrame, frozen=True, kw_only=True, tag="reply.delta"):
+class ReplyDelta(ServerFrame, frozen=True, kw_only=True, gc=False, tag="reply.delta"):
     reply_id: UUID
     epoch: str
     seq: int
@@ -295,7 +295,12 @@ encoder = msgspec.json.Encoder(decimal_format="string")
 
 def encode(frame: ServerFrame) -> str:
     """One server frame as the text of a WebSocket frame. Times are ISO 8601 UTC with a `Z`."""
-    return encoder.encode(frame).decode()
+    return encode_bytes(frame).decode()
+
+
+def encode_bytes(frame: ServerFrame) -> bytes:
+    """The same in UTF-8, as it goes over the connection."""
+    return encoder.encode(frame)
 
 
 def decode(text: str) -> AnyClientFrame:

@@ -6,17 +6,21 @@ among them gets exactly the missed frames; any other must start again from the s
 
 import asyncio
 import contextlib
+from bisect import bisect_right
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from uuid import UUID, uuid4
 
 from chatapp.conversations import reply_states
-from chatapp.protocol import ReplyBlock, ReplyDelta, ReplyFinished, encode
+from chatapp.protocol import ReplyBlock, ReplyDelta, ReplyFinished, encode_bytes
 from chatapp.protocol.views import BlockView
 from warmcache import BlockKind, RequestWarmth
 
 LogFrame = ReplyDelta | ReplyBlock | ReplyFinished
+Take = Callable[[LogFrame], bool]
+"""Takes a frame at once, or refuses it, because something has to be waited for first."""
 
 MAX_HELD_BYTES = 512 * 1024
 """Bytes of frames in one log: some minutes of a reply. Its whole text is kept separately."""
@@ -53,6 +57,35 @@ class Snapshot:
     blocks: Sequence[BlockView]
 
 
+class _Waiting:
+    """A reader that has every frame so far."""
+
+    __slots__ = ("_take", "seq", "woken")
+
+    def __init__(self, seq: int, take: Take | None) -> None:
+        self.seq = seq
+        """The last frame that it has."""
+        self.woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._take = take
+
+    def took(self, frame: LogFrame) -> bool:
+        """A reader's failure is its own: the reply goes on, and the reader's task raises it."""
+        if self._take is None or self.woken.done():  # done: its task is cancelled
+            return False
+        try:
+            is_taken = self._take(frame)
+        except Exception as error:
+            self.woken.set_exception(error)
+            return False
+        if is_taken:
+            self.seq = frame.seq
+        return is_taken
+
+    def wake(self) -> None:
+        if not self.woken.done():
+            self.woken.set_result(None)
+
+
 def new_epoch() -> str:
     return uuid4().hex[:12]
 
@@ -72,12 +105,15 @@ class ReplyLog:
         self.on_change: Callable[[], None] = lambda: None
         """Called after each change; used to mirror the log to other processes."""
         self._max_held_bytes = max_held_bytes
-        self._held: deque[LogFrame] = deque()
+        # Of a delta only the text: as a frame it takes three times as much, and few are read again.
+        self._held: deque[ReplyBlock | ReplyFinished | str] = deque()
         self._held_bytes = 0
+        self._runs: list[tuple[int, BlockKind, int]] = []
+        """From which `seq` on the held deltas are of which kind and block."""
         self._blocks: dict[int, BlockView] = {}
         self._texts: dict[int, list[str]] = {}
-        self._encoded: dict[int, str] = {}
-        self._has_changed = asyncio.Event()
+        self._encoded: dict[int, bytes] = {}
+        self._waiting: dict[_Waiting, None] = {}
 
     @property
     def reply_id(self) -> UUID:
@@ -115,11 +151,9 @@ class ReplyLog:
         self.seq = frame.seq
         self._apply(frame)
         self._encoded.pop(self.seq - MAX_ENCODED, None)
-        self._held.append(frame)
-        self._held_bytes += _size_of(frame)
-        while self._held_bytes > self._max_held_bytes and len(self._held) > 1:
-            self._held_bytes -= _size_of(self._held.popleft())
-        self._wake()
+        self._hold(frame)
+        self._hand_out(frame)
+        self.on_change()
 
     def jump(self, snapshot: Snapshot) -> None:
         """Moves to a later state of the reply without the frames in between; readers behind it get a `LogGap`."""
@@ -127,6 +161,7 @@ class ReplyLog:
             raise ValueError(f"Frame {snapshot.seq} lies before frame {self.seq}.")
         self.seq = snapshot.seq
         self._held.clear()
+        self._runs.clear()
         self._encoded.clear()
         self._held_bytes = 0
         self._blocks = {block.block: block for block in snapshot.blocks}
@@ -146,24 +181,28 @@ class ReplyLog:
         """Raises `LogGap` if some of them are no longer kept."""
         if not self.leads_on_from(seq):
             raise LogGap
-        first = seq - (self.seq - len(self._held))
-        return [self._held[index] for index in range(first, len(self._held))]
+        return [self._frame(number) for number in range(seq + 1, self.seq + 1)]
 
-    async def follow(self, after_seq: int) -> AsyncGenerator[LogFrame, None]:
-        """Yields every frame after the cursor, then each new one as it comes, up to the last. Raises `LogGap`."""
+    async def follow(self, after_seq: int, take: Take | None = None) -> AsyncGenerator[LogFrame, None]:
+        """Yields every frame after the cursor, then each new one as it comes, up to the last. Raises `LogGap`.
+
+        Frames that `take` takes are not yielded. A reader that has caught up takes them while they are appended, so
+        that no task has to run for them.
+        """
         position = after_seq
         self.readers += 1
         try:
             while True:
                 for frame in self.frames_after(position):
                     position = frame.seq
-                    yield frame
+                    if take is None or not take(frame):
+                        yield frame
                     if self.is_abandoned:
                         break
                 if self.is_finished and position == self.seq:
                     return
                 if position == self.seq and not self.is_abandoned:
-                    await self._has_changed.wait()
+                    position = await self._wait(position, take)
         finally:
             self.readers -= 1
 
@@ -172,13 +211,13 @@ class ReplyLog:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_seconds):
                 while self.seq < seq and not self.is_finished and not self.is_abandoned:
-                    await self._has_changed.wait()
+                    await self._wait(self.seq, None)
 
-    def encoded(self, frame: LogFrame) -> str:
-        """One of its frames as the text of a WebSocket frame."""
+    def encoded(self, frame: LogFrame) -> bytes:
+        """One of its frames as the text of a WebSocket frame, in UTF-8."""
         text = self._encoded.get(frame.seq)
         if text is None:
-            text = encode(frame)
+            text = encode_bytes(frame)
             if frame.seq > self.seq - MAX_ENCODED:
                 self._encoded[frame.seq] = text
         return text
@@ -199,6 +238,28 @@ class ReplyLog:
             pieces[:] = ["".join(pieces)]
         return pieces[0] if pieces else ""
 
+    def _hold(self, frame: LogFrame) -> None:
+        held = frame.text if isinstance(frame, ReplyDelta) else frame
+        if isinstance(frame, ReplyDelta) and (not self._runs or self._runs[-1][1:] != (frame.kind, frame.block)):
+            self._runs.append((frame.seq, frame.kind, frame.block))
+        self._held.append(held)
+        self._held_bytes += _size_of(held)
+        while self._held_bytes > self._max_held_bytes and len(self._held) > 1:
+            self._held_bytes -= _size_of(self._held.popleft())
+        while len(self._runs) > 1 and self._runs[1][0] <= self._first_held:
+            del self._runs[0]
+
+    @property
+    def _first_held(self) -> int:
+        return self.seq - len(self._held) + 1
+
+    def _frame(self, seq: int) -> LogFrame:
+        held = self._held[seq - self._first_held]
+        if not isinstance(held, str):
+            return held
+        _, kind, block = self._runs[bisect_right(self._runs, seq, key=itemgetter(0)) - 1]
+        return ReplyDelta(reply_id=self.reply_id, epoch=self.epoch, seq=seq, kind=kind, block=block, text=held)
+
     def _apply(self, frame: LogFrame) -> None:
         match frame:
             case ReplyDelta():
@@ -213,12 +274,29 @@ class ReplyLog:
                 reply_states.check_end(frame.status)
                 self.finished = frame
 
+    async def _wait(self, seq: int, take: Take | None) -> int:
+        """Returns after a change that `take` did not take, with the number of the last frame that it took."""
+        waiting = _Waiting(seq, take)
+        self._waiting[waiting] = None
+        try:
+            await waiting.woken
+        finally:
+            self._waiting.pop(waiting, None)
+        return waiting.seq
+
+    def _hand_out(self, frame: LogFrame) -> None:
+        for waiting in list(self._waiting):
+            if not waiting.took(frame) or self.is_finished:
+                self._waiting.pop(waiting, None)
+                waiting.wake()
+
     def _wake(self) -> None:
-        self._has_changed.set()
-        self._has_changed = asyncio.Event()
+        for waiting in self._waiting:
+            waiting.wake()
+        self._waiting.clear()
         self.on_change()
 
 
-def _size_of(frame: LogFrame) -> int:
+def _size_of(held: ReplyBlock | ReplyFinished | str) -> int:
     # For a bound, characters are close enough to bytes.
-    return FRAME_OVERHEAD_BYTES + (len(frame.text) if isinstance(frame, ReplyDelta) else 0)
+    return FRAME_OVERHEAD_BYTES + (len(held) if isinstance(held, str) else 0)

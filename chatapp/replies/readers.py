@@ -6,26 +6,31 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import aclosing
 from uuid import UUID
 
-from chatapp.protocol import ReplyStarted, ServerFrame, encode
-from chatapp.replies.log import LogGap, ReplyLog
+from chatapp.protocol import ReplyStarted, ServerFrame, encode_bytes
+from chatapp.replies.log import LogFrame, LogGap, ReplyLog
 from warmcache.background.tasks import TaskOwner
 
-Send = Callable[[ServerFrame, str], Awaitable[None]]
+Send = Callable[[ServerFrame, bytes], Awaitable[None]]
 """Called with a frame and its encoded text, which all readers of a log share."""
+
+SendNow = Callable[[LogFrame, bytes], bool]
+"""The same for a frame that can be sent without waiting; False if it cannot, and then nothing was sent."""
 
 MAX_KNOWN = 64
 """The number of replies that a socket remembers as already announced."""
 
 
 class ReplyReaders:
-    """One reader task per reply. A reply does not depend on its readers.
+    """One reader task per reply. A reply does not depend on its readers. The task runs only where something has to be
+    waited for: all other frames are sent while they are appended to the log.
 
     `begin_anew` is called with a conversation and a reply if the log cannot continue from the socket's cursor: the
     socket then needs the whole state, followed by the rest or the end.
     """
 
-    def __init__(self, send: Send, begin_anew: Callable[[UUID, UUID], Awaitable[None]]) -> None:
+    def __init__(self, send: Send, send_now: SendNow, begin_anew: Callable[[UUID, UUID], Awaitable[None]]) -> None:
         self._send = send
+        self._send_now = send_now
         self._begin_anew = begin_anew
         self._tasks = TaskOwner("reader")
         self._by_reply: dict[UUID, asyncio.Task[None]] = {}
@@ -82,12 +87,13 @@ class ReplyReaders:
             model=head.model,
             warmth=head.warmth,
         )
-        await self._send(started, encode(started))
+        await self._send(started, encode_bytes(started))
         await self._follow(log, 0)
 
     async def _follow(self, log: ReplyLog, after_seq: int) -> None:
         try:
-            async with aclosing(log.follow(after_seq)) as frames:
+            following = log.follow(after_seq, lambda frame: self._send_now(frame, log.encoded(frame)))
+            async with aclosing(following) as frames:
                 async for frame in frames:
                     await self._send(frame, log.encoded(frame))
         except LogGap:

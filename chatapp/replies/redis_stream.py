@@ -101,7 +101,8 @@ class StreamMirror:
         if self._written_seq is None or cursor > self._written_seq:
             self._add_base(pipeline, cursor, is_new=self._written_seq is None)
         if frames := log.frames_after(cursor):
-            batch = encoded(frames)
+            # The text that sockets get as well: a frame is encoded once, whoever reads it.
+            batch = b"[%b]" % b",".join(map(log.encoded, frames))
             self._bytes_since_base += len(batch)
             self._add(pipeline, {"frames": batch}, f"{LAST if log.is_finished else log.seq}-0")
         if self._bytes_since_base > self._max_held_bytes and not log.is_finished:

@@ -108,8 +108,8 @@ class ReplyRun:
             ending=self._store_with_ledger,
         )
         self.log.expect(await self._response.expected_warmth())
-        async for event in self._response:
-            self._writer.take(event)
+        async for events in self._response.batches():
+            self._writer.take(events)
             self._checkpoints.note()
 
     async def _end(self) -> Ended:

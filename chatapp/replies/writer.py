@@ -1,7 +1,7 @@
 """Writes the provider's events into a reply's log as numbered frames, at once unless the event loop lags."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from chatapp.conversations.storable import storable
@@ -33,10 +33,18 @@ class ReplyWriter:
         """Deltas of the open block that are not in the log yet."""
         self._open_block: tuple[int, BlockKind] | None = None
         self._text_bytes = 0
+        self._has_first_text = False
+        """Whether the first visible text is among the held deltas: it never waits."""
         self.ttft_ms: int | None = None
         """Time to the first visible text; None before."""
 
-    def take(self, event: StreamEvent) -> None:
+    def take(self, events: Iterable[StreamEvent]) -> None:
+        """Takes the events that arrived together: the deltas of one block among them become one frame."""
+        for event in events:
+            self._take_event(event)
+        self._pass_on()
+
+    def _take_event(self, event: StreamEvent) -> None:
         match event:
             case BlockDelta():
                 self._take_delta(event)
@@ -64,8 +72,9 @@ class ReplyWriter:
         self._lag.forget(self.flush)
         if not self._pieces or self._open_block is None:
             return
-        text = "".join(self._pieces)
+        text = self._pieces[0] if len(self._pieces) == 1 else "".join(self._pieces)
         self._pieces.clear()
+        self._has_first_text = False
         index, kind = self._open_block
         if kind == BlockKind.OTHER:
             return
@@ -90,12 +99,16 @@ class ReplyWriter:
 
     def _take_delta(self, event: BlockDelta) -> None:
         text = storable(event.text)
-        self._text_bytes += len(text.encode())
+        self._text_bytes += len(text) if text.isascii() else len(text.encode())
         self._pieces.append(text)
         if event.kind == BlockKind.TEXT and self.ttft_ms is None:
             self.ttft_ms = round((self._clock() - self._received_at) * 1000)
-            self.flush()
-        elif self._lag.is_behind:
+            self._has_first_text = True
+
+    def _pass_on(self) -> None:
+        if not self._pieces:
+            return
+        if self._lag.is_behind and not self._has_first_text:
             self._lag.hold(self.flush)
         else:
             self.flush()

@@ -18,6 +18,7 @@ from twisted.internet import defer, reactor
 from chatapp.process.health import health
 from chatapp.process.member import Member
 from chatapp.process.shutdown import LEAVE_SECONDS, BoundedCall, Schedule, last_resort
+from chatapp.protocol.direct import DIRECT
 from chatapp.protocol.limits import CONNECTION_BYTES, HANDSHAKE_SECONDS
 from chatapp.server.paced_socket import PacedSocket
 
@@ -186,6 +187,7 @@ class ChatServer(Server):
             return super().create_application(protocol, scope)
         messages = protocol.input_queue()
         scope.setdefault("asgi", {"version": "3.0"})
+        scope["extensions"] = {DIRECT: protocol}
         running = self.application(scope, messages.get, partial(self.handle_reply, protocol))
         self.connections[protocol]["application_instance"] = asyncio.ensure_future(running)
         return messages

@@ -29,7 +29,7 @@ class ChatConsumer(SignedInSocket):
 
     async def begin(self) -> None:
         self.opened: OrderedDict[UUID, None] = OrderedDict()
-        self.readers = ReplyReaders(self.send_reply_frame, self.begin_anew)
+        self.readers = ReplyReaders(self.send_reply_frame, self.send_reply_frame_now, self.begin_anew)
         self.watch = TypingWatch(self.user)
         self.warmth = WarmthReports(self.send_frame, self.watch)
         await self.channel_layer.group_add(events.user_group(self.user.pk), self.channel_name)

@@ -5,7 +5,6 @@ the reply's log keeps the rest. A client that never acknowledges is limited only
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from uuid import UUID
 
@@ -17,10 +16,12 @@ class SendWindow:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._unacked: deque[tuple[UUID, int, int, float]] = deque()
+        # A list: it holds what a page was sent within an ack's time, and is empty on every idle socket.
+        self._unacked: list[tuple[UUID, int, int, float]] = []
         self._unacked_bytes = 0
         self._acks = False
-        self._has_moved = asyncio.Event()
+        self._has_moved: asyncio.Event | None = None
+        """Exists while somebody waits for it."""
 
     @property
     def is_open(self) -> bool:
@@ -41,13 +42,13 @@ class SendWindow:
     def seen(self, reply_id: UUID, seq: int) -> None:
         """The page has shown this reply up to `seq`."""
         self._acks = True
-        left = deque(entry for entry in self._unacked if entry[0] != reply_id or entry[1] > seq)
+        left = [entry for entry in self._unacked if entry[1] > seq or entry[0] != reply_id]
         if len(left) != len(self._unacked):
             self._replace(left)
 
     def clear(self) -> None:
         """Empties the window, because the page starts again with a complete state."""
-        self._replace(deque())
+        self._replace([])
 
     async def has_room(self) -> bool:
         """Waits until another frame may be sent; False if the page has not acknowledged for too long."""
@@ -55,6 +56,7 @@ class SendWindow:
             patience = TOO_SLOW_SECONDS - self._late_for()
             if patience <= 0:
                 return False
+            self._has_moved = self._has_moved or asyncio.Event()
             try:
                 await asyncio.wait_for(self._has_moved.wait(), patience)
             except TimeoutError:
@@ -64,8 +66,9 @@ class SendWindow:
     def _late_for(self) -> float:
         return self._clock() - self._unacked[0][3] if self._unacked else 0.0
 
-    def _replace(self, unacked: deque[tuple[UUID, int, int, float]]) -> None:
+    def _replace(self, unacked: list[tuple[UUID, int, int, float]]) -> None:
         self._unacked = unacked
         self._unacked_bytes = sum(size for _, _, size, _ in unacked)
-        self._has_moved.set()
-        self._has_moved = asyncio.Event()
+        if self._has_moved is not None:
+            self._has_moved.set()
+            self._has_moved = None

@@ -20,7 +20,9 @@ from chatapp.models import User
 from chatapp.process import open_sockets
 from chatapp.process.health import health
 from chatapp.protocol import limits
+from chatapp.protocol.direct import DirectWay, direct_way
 from chatapp.protocol.words import ErrorCode
+from chatapp.replies.log import LogFrame
 from chatapp.replies.patient_writes import DATABASE_TROUBLE
 from chatapp.socket.buckets import SocketBuckets
 from chatapp.socket.lane import Job, Lane
@@ -51,6 +53,10 @@ reconnects with the current timings, to whatever process has the fewest sockets.
 LAST_REPLY_SECONDS = 5.0
 """Time between checks whether an expired socket still reads a reply."""
 
+ACK_TYPE = b'"reply.seen"'
+ACK_TYPE_ENDS = 24
+"""Every known client writes a frame's type first: `{"type": "reply.seen"`."""
+
 HINTS = protocol.TypingStarted | protocol.TypingStopped | protocol.ReplySeen
 TAKEN_WHILE_DRAINING = protocol.ConversationOpen | protocol.ReplyStop | protocol.ReplySeen | protocol.Ping
 
@@ -71,6 +77,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
         self.session_checked_at = time.monotonic()
         self.buckets = SocketBuckets(time.monotonic)
         self.window = SendWindow(time.monotonic)
+        self.direct: DirectWay | None = None
         self.frame_numbers = itertools.count(1)
         self.lane = Lane("socket")
         self.pongs = TaskOwner("socket")
@@ -150,6 +157,9 @@ class SignedInSocket(AsyncWebsocketConsumer):
         self.user = user
         await self.begin()
         self.is_ready = True
+        self.direct = direct_way(self.scope)
+        if self.direct is not None:
+            self.direct.take_now = self.take_ack
         self._live_for(LIFETIME_SECONDS * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
         open_sockets.add(self)
         await self.send_frame(
@@ -175,6 +185,8 @@ class SignedInSocket(AsyncWebsocketConsumer):
     async def disconnect(self, code: int) -> None:
         open_sockets.discard(self)
         self.is_gone = True
+        if self.direct is not None:
+            self.direct.take_now = None
         for timer in (self.make_up_timer, self.lifetime_timer):
             if timer is not None:
                 timer.cancel()
@@ -199,6 +211,19 @@ class SignedInSocket(AsyncWebsocketConsumer):
                 self.lane.put(partial(self.refuse, error))
             else:
                 await self.close(protocol.CLOSE_ABUSE)
+
+    def take_ack(self, text: bytes) -> bool:
+        """Takes an ack, which needs neither the lane nor a task; everything else goes through `receive`."""
+        if self.is_closing or ACK_TYPE not in text[:ACK_TYPE_ENDS]:
+            return False
+        try:
+            frame = protocol.decode(text.decode())
+        except protocol.FrameError:
+            return False
+        if not isinstance(frame, protocol.ReplySeen) or frame.ttft_ms is not None or not self.buckets.admits_another():
+            return False
+        self.sort(frame)
+        return True
 
     def sort(self, frame: protocol.ClientFrame) -> None:
         """Does at once what costs nothing and queues the rest in the lane."""
@@ -273,13 +298,22 @@ class SignedInSocket(AsyncWebsocketConsumer):
                 self.is_closing = True  # the peer left without a close frame: a tab was closed
         return sum(map(len, texts))
 
-    async def send_reply_frame(self, frame: protocol.ServerFrame, text: str) -> None:
+    async def send_reply_frame(self, frame: protocol.ServerFrame, text: bytes) -> None:
         """As `send_text`, for frames that the page acknowledges: also waits if the page shows them slowly."""
         if not self.is_closing and not await self.window.has_room():
             await self.close(protocol.CLOSE_TOO_SLOW)
-        size_bytes = await self.send_text(text)
+        size_bytes = await self.send_text(text.decode())
         if isinstance(frame, protocol.ReplyDelta | protocol.ReplyBlock | protocol.ReplyFinished):
             self.window.sent(frame.reply_id, frame.seq, size_bytes)
+
+    def send_reply_frame_now(self, frame: LogFrame, text: bytes) -> bool:
+        """As `send_reply_frame`, if neither the page nor the connection has to be waited for and the frame is sent as
+        one message; otherwise nothing is sent. False on servers that cannot send at once."""
+        is_possible = self.window.is_open and len(text) <= protocol.MAX_SENT_BYTES
+        if self.direct is None or self.is_closing or not is_possible or not self.direct.send_now(text):
+            return False
+        self.window.sent(frame.reply_id, frame.seq, len(text))
+        return True
 
     async def close(self, code: int | None = None, reason: str | None = None) -> None:
         """From now on nothing is received or sent, however long the browser's close handshake takes."""

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 
 import pytest
 from channels.layers import get_channel_layer
@@ -15,6 +15,7 @@ from chatapp.conversations import prepared_conversations
 from chatapp.models import Assistant, User
 from chatapp.process import shutdown
 from chatapp.replies import loop_lag
+from chatapp.replies.writer import ReplyWriter
 from tests import patience
 from tests.chatapp.sockets import Tab, cookie_of, sign_in
 from tests.factories import make_assistant, make_user
@@ -22,6 +23,7 @@ from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import SimulatorControl
 from warmcache import operator_policy
 from warmcache.background.database import in_database_thread
+from warmcache.core.ports import StreamEvent
 from warmcache.runtime import state
 from warmcache.testing import FakeClock
 from warmcache.upstream.simulator_process import SimulatorProcess
@@ -143,5 +145,12 @@ def queries(monkeypatch) -> list[str]:
 
 @pytest.fixture
 def frame_per_delta(monkeypatch) -> None:
-    """Every delta of the provider is a frame of its own, however busy the machine is."""
+    """Every delta of the provider is a frame of its own, however busy the machine is and whatever arrives together."""
     monkeypatch.setattr(loop_lag, "BEHIND_SECONDS", math.inf)
+    take = ReplyWriter.take
+
+    def take_one_by_one(writer: ReplyWriter, events: Iterable[StreamEvent]) -> None:
+        for event in events:
+            take(writer, [event])
+
+    monkeypatch.setattr(ReplyWriter, "take", take_one_by_one)

@@ -21,10 +21,11 @@ def built(prompt: Prompt, text: str | None = None) -> Request:
 
 
 async def sent(provider: FakeProvider, prompt: Prompt, text: str = "Hi") -> Usage:
-    async with provider.stream(built(prompt, text), max_tokens=9) as events:
-        async for event in events:
-            if isinstance(event, StreamBegan):
-                return event.usage
+    async with provider.stream(built(prompt, text), max_tokens=9) as arriving:
+        async for events in arriving:
+            for event in events:
+                if isinstance(event, StreamBegan):
+                    return event.usage
     raise AssertionError("it never began")
 
 

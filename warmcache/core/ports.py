@@ -126,8 +126,9 @@ class Provider(Protocol):
 
     def stream(
         self, request: Request, *, max_tokens: int, earlier_id: str | None = None
-    ) -> AbstractAsyncContextManager[AsyncIterator[StreamEvent]]:
-        """One attempt of a streamed request. Leaving the context closes the connection at once.
+    ) -> AbstractAsyncContextManager[AsyncIterator[Sequence[StreamEvent]]]:
+        """One attempt of a streamed request: its events, in groups as they arrived together, none of them empty.
+        Leaving the context closes the connection at once.
 
         With `earlier_id`, the id of an earlier response, a provider that `accepts_diagnostics` reports where the prompt
         diverged from it (`StreamBegan.miss_reason`). The iterator ends with `StreamEnded` or raises: an end

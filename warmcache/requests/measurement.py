@@ -43,10 +43,10 @@ class Measurement:
         self._spent, self.began, self._output_characters = self.usage, None, 0
         self._is_timed = False
 
-    def note_delta(self, delta: BlockDelta, *, since_call_ms: int) -> None:
+    def is_first_text(self, delta: BlockDelta) -> bool:
+        """Counts a delta; returns whether it is the first visible text of all attempts."""
         self._output_characters += len(delta.text)
-        if self.ttft_ms is None and delta.kind == BlockKind.TEXT:
-            self.ttft_ms = since_call_ms
+        return self.ttft_ms is None and delta.kind == BlockKind.TEXT
 
     def take_first_token(self) -> Usage | None:
         """At the first token of an attempt: what it had to read, which took until now; afterwards None."""

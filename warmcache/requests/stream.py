@@ -40,7 +40,8 @@ class ResponseStream:
         response.result
 
     Leaving the context, in whatever way, closes the upstream connection at once, then writes the ledger. An
-    `UpstreamError` ends the iteration; events yielded before it stay valid.
+    `UpstreamError` ends the iteration; events yielded before it stay valid. `response.batches()` is the same iteration
+    with the events that arrived together in one list.
     """
 
     def __init__(
@@ -98,13 +99,19 @@ class ResponseStream:
                 await self._end(error)
 
     async def __aiter__(self) -> AsyncIterator[StreamEvent]:
+        async for events in self.batches():
+            for event in events:
+                yield event
+
+    async def batches(self) -> AsyncIterator[Sequence[StreamEvent]]:
+        """The events, one list for each read of the connection that completed some."""
         self._called_at = self._runtime.clock.now()
         self._meet_visit()
         await self._approach.prepare()
         for tries_done in range(1, self._runtime.config.max_tries + 1):
             try:
-                async for event in self._one_try():
-                    yield event
+                async for events in self._one_try():
+                    yield events
                 return
             except UpstreamError as error:
                 await self._approach.give_back()
@@ -129,37 +136,40 @@ class ResponseStream:
             keys = visit_keys_before(self._request.prefix)
             self._visit = self._runtime.visits.meet(self._origin.subject, keys, now)
 
-    async def _one_try(self) -> AsyncIterator[StreamEvent]:
+    async def _one_try(self) -> AsyncIterator[Sequence[StreamEvent]]:
         started_at = self._runtime.clock.now()
         self._started_at = self._started_at or started_at
         earlier = self._runtime.answers.before(self._request.prefix, self._comparable, started_at)
-        events = await self._upstream.enter_async_context(
+        arriving = await self._upstream.enter_async_context(
             self._runtime.provider.stream(
                 self._request, max_tokens=self._max_tokens, earlier_id=earlier.response_id if earlier else None
             )
         )
         held: BlockBegan | None = None
-        async for event in events:
-            if held is not None:
-                self._heard.has_blocks = True
-                yield held
-                held = None
-            match event:
-                case BlockDelta():
-                    self._teach_speed(started_at)
-                    self._heard.note_delta(event, since_call_ms=self._since_ms(self._called_at))
-                case StreamBegan():
-                    self._note_answer(event, earlier, started_at)
-                case BlockBegan():
-                    if event.kind == BlockKind.THINKING:
-                        # Thinking may never be shown, and its time is not part of reading the prompt.
-                        self._teach_speed(started_at)
-                    # Held until it has content: until then the next attempt may begin it again.
-                    held = event
-                    continue
-                case StreamEnded():
-                    self._heard.ended = event
-            yield event
+        async for events in arriving:
+            passed_on: list[StreamEvent] = []
+            for event in events:
+                if held is not None:
+                    self._heard.has_blocks = True
+                    passed_on.append(held)
+                    held = None
+                match event:
+                    case BlockDelta():
+                        self._note_delta(event, started_at)
+                    case StreamBegan():
+                        self._note_answer(event, earlier, started_at)
+                    case BlockBegan():
+                        if event.kind == BlockKind.THINKING:
+                            # Thinking may never be shown, and its time is not part of reading the prompt.
+                            self._teach_speed(started_at)
+                        # Held until it has content: until then the next attempt may begin it again.
+                        held = event
+                        continue
+                    case StreamEnded():
+                        self._heard.ended = event
+                passed_on.append(event)
+            if passed_on:
+                yield passed_on
 
     @property
     def _comparable(self) -> Origin:
@@ -192,6 +202,12 @@ class ResponseStream:
             sightings=self._approach.sightings,
             left_something=left_something,
         )
+
+    def _note_delta(self, delta: BlockDelta, started_at: float) -> None:
+        """Reads the clock only for the first ones."""
+        self._teach_speed(started_at)
+        if self._heard.is_first_text(delta):
+            self._heard.ttft_ms = self._since_ms(self._called_at)
 
     def _teach_speed(self, started_at: float) -> None:
         """Only at the first token of an attempt."""

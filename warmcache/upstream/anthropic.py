@@ -7,7 +7,7 @@ this module takes seconds (the SDK), so `runtime/wiring.py` imports it with the 
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, cast
@@ -60,7 +60,8 @@ class MessagesProvider:
             base_url=config.base_url,
             max_retries=0,
             open_telemetry=False,
-            timeout=httpx2.Timeout(config.total_timeout_seconds, connect=config.connect_timeout_seconds),
+            # Every wait here has its own bound. A timeout of the client would set a timer for each read.
+            timeout=httpx2.Timeout(None, connect=config.connect_timeout_seconds),
             http_client=DefaultAioHttpClient(
                 limits=httpx2.Limits(
                     max_connections=1000, max_keepalive_connections=200, keepalive_expiry=KEEP_ALIVE_SECONDS
@@ -85,7 +86,7 @@ class MessagesProvider:
     @asynccontextmanager
     async def stream(
         self, request: Request, *, max_tokens: int, earlier_id: str | None = None
-    ) -> AsyncIterator[AsyncIterator[StreamEvent]]:
+    ) -> AsyncIterator[AsyncIterator[Sequence[StreamEvent]]]:
         try:
             async with asyncio.timeout(self._config.first_event_timeout_seconds):
                 response = await self._create(request, earlier_id, max_tokens=max_tokens, stream=True)
@@ -144,13 +145,13 @@ class _StreamReader:
         self._silent_until = 0.0
         self._events_seen = -1
 
-    async def events(self) -> AsyncGenerator[StreamEvent, None]:
+    async def events(self) -> AsyncGenerator[Sequence[StreamEvent], None]:
         stream = self._stream
         try:
             async with aclosing(_body_of(self._response)) as body:
                 while (chunk := await self._next(body)) is not None:
-                    for event in stream.feed(chunk):
-                        yield event
+                    if events := stream.feed(chunk):
+                        yield events
                     if stream.has_ended:
                         await self._drain(body)
                         return

@@ -41,7 +41,7 @@ def collected() -> dict[str, Any]:
         BlockBegan(index=5, kind="other", block={"type": "redacted_thinking", "data": "xyz"}),
     ]
     for event in events:
-        writer.take(event)
+        writer.take([event])
     writer.flush()
     return writer.content_columns()
 
@@ -86,6 +86,6 @@ def test_a_block_without_text_that_no_checkpoint_has_is_lost_and_leaves_no_hole(
 def test_a_block_without_text_counts_as_something_to_store():
     writer = ReplyWriter(new_log(), received_at=0.0, lag=LoopLag(call_soon=lambda _: None))
 
-    writer.take(BlockBegan(index=0, kind="other", block=RESULT))
+    writer.take([BlockBegan(index=0, kind="other", block=RESULT)])
 
     assert writer.bytes_received > 0

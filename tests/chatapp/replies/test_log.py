@@ -84,6 +84,28 @@ def test_a_log_holds_the_newest_frames_within_its_bound_and_the_whole_state() ->
         log.frames_after(0)
 
 
+@pytest.mark.parametrize("max_held_bytes", [500, 1_000, 5_000, 1_000_000])
+def test_what_a_log_holds_comes_back_as_the_frames_that_were_written(max_held_bytes: int) -> None:
+    log = new_log(max_held_bytes=max_held_bytes)
+    written = [frame for _ in range(40) for frame in write(log, 7, frames_per_block=7)]
+
+    first = next(seq for seq in range(log.seq + 1) if log.leads_on_from(seq))
+
+    assert log.frames_after(first) == written[first:]
+    assert log.frames_after(log.seq - 1) == written[-1:]
+    assert log.frames_after(log.seq) == []
+
+
+def test_deltas_of_blocks_that_grow_in_turn_keep_their_blocks(log) -> None:
+    written = []
+    for number in range(12):
+        frame = delta(log, f"{number}", index=number % 2, kind="text" if number % 3 else "thinking")
+        log.append(frame)
+        written.append(frame)
+
+    assert log.frames_after(0) == written
+
+
 async def test_a_reader_that_is_left_behind_meets_a_gap_and_no_part() -> None:
     log = new_log(max_held_bytes=1_000)
     write(log, 2)

@@ -36,14 +36,14 @@ def writer(loop: Loop) -> ReplyWriter:
     """Of a reply that has shown its first words."""
     log = new_log()
     writer = ReplyWriter(log, received_at=loop.clock.now(), lag=loop.lag, clock=loop.clock.now)
-    writer.take(BlockBegan(index=0, kind="text"))
+    writer.take([BlockBegan(index=0, kind="text")])
     say(writer, "0")
     return writer
 
 
 def say(writer: ReplyWriter, *texts: str) -> None:
     for text in texts:
-        writer.take(BlockDelta(index=0, kind="text", text=text))
+        writer.take([BlockDelta(index=0, kind="text", text=text)])
 
 
 def told(writer: ReplyWriter) -> list[str]:
@@ -88,7 +88,7 @@ def test_what_waits_leaves_before_the_block_ends(loop, writer):
     loop.turn(lag=BEHIND_SECONDS * 2)
     say(writer, "1")
 
-    writer.take(BlockEnded(index=0))
+    writer.take([BlockEnded(index=0)])
     loop.turn(lag=BEHIND_SECONDS / 2)
 
     assert told(writer) == ["0", "1"]
@@ -105,10 +105,47 @@ def test_the_first_words_leave_at_once_even_from_a_loop_that_is_behind(loop):
     loop.lag.measure()
     loop.turn(lag=1.0)
     writer = ReplyWriter(new_log(), received_at=loop.clock.now(), lag=loop.lag, clock=loop.clock.now)
-    writer.take(BlockBegan(index=0, kind="text"))
+    writer.take([BlockBegan(index=0, kind="text")])
     loop.clock.advance(0.25)
 
     say(writer, "First")
 
     assert told(writer) == ["First"]
     assert writer.ttft_ms == 250
+
+
+def test_deltas_that_arrive_together_leave_together_and_are_measured_once(loop, writer):
+    loop.turn(lag=0.0)
+
+    writer.take([BlockDelta(index=0, kind="text", text=text) for text in ("1", "2", "3")])
+
+    assert told(writer) == ["0", "123"]
+    assert len(loop.callbacks) == 1
+
+
+def test_what_arrives_together_keeps_the_order_of_its_blocks(loop):
+    writer = ReplyWriter(new_log(), received_at=loop.clock.now(), lag=loop.lag, clock=loop.clock.now)
+
+    writer.take(
+        [
+            BlockBegan(index=0, kind="thinking"),
+            BlockDelta(index=0, kind="thinking", text="So"),
+            BlockEnded(index=0),
+            BlockBegan(index=1, kind="text"),
+            BlockDelta(index=1, kind="text", text="First"),
+        ]
+    )
+
+    frames = [getattr(frame, "text", None) or frame.state for frame in writer._log.frames_after(0)]
+    assert frames == ["start", "So", "stop", "start", "First"]
+
+
+def test_the_first_words_do_not_wait_for_what_came_before_them_while_the_loop_is_behind(loop):
+    loop.lag.measure()
+    loop.turn(lag=1.0)
+    writer = ReplyWriter(new_log(), received_at=loop.clock.now(), lag=loop.lag, clock=loop.clock.now)
+    writer.take([BlockBegan(index=0, kind="text")])
+
+    say(writer, "First", "second")
+
+    assert told(writer) == ["First"]

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.turns.frame_socket import TEXT, FrameParser
 from chatapp.protocol.limits import WAITING_CHARACTERS, WAITING_MESSAGES
-from chatapp.server.paced_socket import InputQueue, ReadProof
+from chatapp.server.paced_socket import InputQueue, PacedSocket, ReadProof, head_of_text
 from warmcache.testing import FakeClock
 
 
@@ -113,3 +114,58 @@ def test_bytes_count_as_text_does():
     connection.queue.put_nowait({"type": "websocket.receive", "bytes": b"x" * WAITING_CHARACTERS})
 
     assert not connection.is_read
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65_535, 65_536, 200_000])
+def test_a_text_message_has_the_head_that_a_client_reads(size):
+    text = b"x" * size
+
+    assert FrameParser().feed(head_of_text(size) + text) == [(TEXT, text)]
+
+
+class Line:
+    """A connection as Twisted has it, to a peer that takes so many bytes at a time."""
+
+    connected = True
+    disconnecting = False
+
+    def __init__(self, takes: list[int | Exception]) -> None:
+        self.takes = takes
+        self.dataBuffer = b""
+        self._tempDataBuffer: list[bytes] = []
+        self.gone = b""
+
+    def writeSomeData(self, data: bytes) -> int | Exception:  # noqa: N802
+        taken = self.takes.pop(0)
+        if isinstance(taken, int):
+            self.gone += data[:taken]
+        return taken
+
+    def write(self, data: bytes) -> None:
+        self._tempDataBuffer.append(data)
+
+
+def socket_on(line: Line) -> PacedSocket:
+    socket = PacedSocket()
+    socket.transport = line
+    socket.send_queue = []
+    return socket
+
+
+@pytest.mark.parametrize("takes", [[4, 4], [4, 1], [2], [0], [ConnectionError()]])
+def test_what_the_system_does_not_take_at_once_waits_in_its_order(takes):
+    line = Line(takes)
+
+    for data in (b"one.", b"two."):
+        socket_on(line).sendData(data)
+
+    assert (line.gone + b"".join(line._tempDataBuffer), line.takes) == (b"one.two.", [])
+
+
+def test_nothing_overtakes_what_waits():
+    line = Line([99])
+    line._tempDataBuffer.append(b"before.")
+
+    socket_on(line).sendData(b"after.")
+
+    assert (line.gone, line._tempDataBuffer) == (b"", [b"before.", b"after."])

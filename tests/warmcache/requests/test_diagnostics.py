@@ -31,8 +31,8 @@ async def warm(side: Simulated, prompt: Prompt) -> str:
 async def send(side: Simulated, prompt: Prompt, earlier_id: str | None) -> StreamBegan:
     side.next_replies("Yes.")
     request = build_request(prompt, make_turn(), side.config.prefix_key)
-    async with side.provider.stream(request, max_tokens=20, earlier_id=earlier_id) as events:
-        began = [event async for event in events if isinstance(event, StreamBegan)]
+    async with side.provider.stream(request, max_tokens=20, earlier_id=earlier_id) as arriving:
+        began = [event async for events in arriving for event in events if isinstance(event, StreamBegan)]
     return began[0]
 
 

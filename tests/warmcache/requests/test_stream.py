@@ -89,7 +89,7 @@ class TestReading:
                     clock.advance(0.25)
 
         assert response.result is not None
-        assert response.result.ttft_ms == 500
+        assert response.result.ttft_ms == 250
 
     async def test_a_clock_that_is_set_back_makes_no_time_negative(self, fake: FakeRuntime, clock: FakeClock) -> None:
         response = request(fake)

@@ -134,8 +134,8 @@ async def warm_then_send(side: Simulated, prompt: Prompt, words_typed: str) -> P
     request = build_request(prompt, (text(words_typed),), side.config.prefix_key)
     answer = await side.provider.prewarm(warm_up)
     found = ended = None
-    async with side.provider.stream(request, max_tokens=50) as events:
-        async for event in events:
+    async with side.provider.stream(request, max_tokens=50) as arriving:
+        for event in [event async for events in arriving for event in events]:
             found = event.usage if isinstance(event, StreamBegan) else found
             ended = event if isinstance(event, StreamEnded) else ended
     assert found is not None

@@ -56,8 +56,8 @@ async def no_task_is_left_behind() -> AsyncIterator[None]:
 
 
 async def read(provider: MessagesProvider, request: Request = REQUEST) -> list[StreamEvent]:
-    async with provider.stream(request, max_tokens=300) as events:
-        return [event async for event in events]
+    async with provider.stream(request, max_tokens=300) as arriving:
+        return [event async for events in arriving for event in events]
 
 
 async def failure_of(work: Any) -> UpstreamError:
@@ -287,8 +287,8 @@ class TestTroubleInTheMiddle:
 
         async def collect(side: Simulated) -> None:
             async with side.provider.stream(REQUEST, max_tokens=300) as stream:
-                async for event in stream:
-                    events.append(event)
+                async for together in stream:
+                    events.extend(together)
 
         async with simulated(**impatience if kind == "stall" else {}) as side:
             side.next_fault(kind, where=where)
@@ -347,9 +347,9 @@ class TestLeaving:
     async def test_leaving_the_stream_hangs_up_at_once(self) -> None:
         async with simulated(profile="haiku") as side:
             side.next_replies("Word by word by word. " * 500, tokens_per_second=50)
-            async with side.provider.stream(REQUEST, max_tokens=3000) as events:
-                async for event in events:
-                    if isinstance(event, BlockDelta):
+            async with side.provider.stream(REQUEST, max_tokens=3000) as arriving:
+                async for events in arriving:
+                    if any(isinstance(event, BlockDelta) for event in events):
                         break
 
             await eventually(lambda: side.exchanges[0].hung_up)
