@@ -63,4 +63,5 @@ class UpstreamUnavailable(UpstreamError):
 
 
 class StreamBroken(UpstreamError):
-    """Its code is retryable; whether that helps is for the person to say, who has read a part."""
+    """Its code is retryable, unless the provider refuses in the middle of its answer; whether a retry helps is for the
+    person to say, who has read a part."""

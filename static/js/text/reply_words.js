@@ -4,7 +4,9 @@ import { REPLY_ENDINGS, REPLY_WARMTH, REPLY_WARMTH_EXPLANATIONS } from "./words.
 
 const STOP_REASONS = {
   max_tokens: "The reply reached its length limit, so it may be incomplete.",
-  model_context_window_exceeded: "The conversation has filled the model's context window.",
+  model_context_window_exceeded:
+    "The conversation has filled the model's context window, so the reply may be incomplete. " +
+    "Start a new chat, or edit an earlier message to go on from there.",
   refusal: "The model declined to go on with this reply.",
 }
 
