@@ -7,6 +7,7 @@
     ├── LedgerClosed             the runtime was closed before a write was done
     └── UpstreamError            the provider did not do what was asked
         ├── UpstreamRefused      it refused; it would refuse the same request again
+        │   └── PrewarmRefused   it refuses every warm-up for this model
         ├── UpstreamUnavailable  it cannot answer now; the same request may succeed later
         └── StreamBroken         it began to answer and did not finish; what has arrived stays valid
 
@@ -56,6 +57,10 @@ class UpstreamError(WarmcacheError):
 
 class UpstreamRefused(UpstreamError):
     """Its code is one that is not retryable."""
+
+
+class PrewarmRefused(UpstreamRefused):
+    """The endpoint refuses `max_tokens: 0` for this model. Real requests are not affected."""
 
 
 class UpstreamUnavailable(UpstreamError):

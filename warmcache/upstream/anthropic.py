@@ -24,7 +24,7 @@ from warmcache.core.failures import Failure
 from warmcache.core.ports import Answer, Capabilities, StreamEvent
 from warmcache.core.prefix import Request
 from warmcache.core.upstreams import Upstream
-from warmcache.upstream.api_errors import as_upstream_error, not_the_api, status_error, unsendable
+from warmcache.upstream.api_errors import as_prewarm_refused, as_upstream_error, not_the_api, status_error, unsendable
 from warmcache.upstream.event_stream import ErrorReported, EventStream, usage_of
 from warmcache.upstream.patience import Patience
 
@@ -76,7 +76,8 @@ class MessagesProvider:
         except TimeoutError:
             raise UpstreamUnavailable(Failure.TIMED_OUT, "The warm-up took too long and was given up.") from None
         except Exception as error:
-            raise as_upstream_error(error, has_begun=False) from error
+            found = as_upstream_error(error, has_begun=False)
+            raise (as_prewarm_refused(error, found) or found) from error
 
     @asynccontextmanager
     async def stream(

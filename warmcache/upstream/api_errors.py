@@ -16,6 +16,7 @@ import anthropic
 import httpx2
 
 from warmcache.core.errors import (
+    PrewarmRefused,
     StreamBroken,
     UpstreamError,
     UpstreamRefused,
@@ -24,6 +25,9 @@ from warmcache.core.errors import (
 from warmcache.core.failures import Failure
 
 logger = logging.getLogger(__name__)
+
+MAX_REASON_CHARACTERS = 200
+"""Of a gateway's own words in our log."""
 
 TRANSPORT_ERRORS = (httpx2.TransportError, aiohttp.ClientError, ConnectionError, anthropic.APIConnectionError)
 _UNREADABLE = (
@@ -55,6 +59,19 @@ def as_upstream_error(error: Exception, *, has_begun: bool, request_id: str = ""
     if isinstance(error, _UNREADABLE):
         return StreamBroken(Failure.STREAM_MALFORMED, "Claude's answer could not be read.", request_id=request_id)
     raise error
+
+
+def as_prewarm_refused(error: Exception, told: UpstreamError) -> PrewarmRefused | None:
+    """`told` as the refusal of every warm-up, if `max_tokens: 0` is what a gateway refuses; else None.
+
+    Gateways have many words for it, but they name the field. The API itself never answers 422.
+    """
+    if not isinstance(error, anthropic.APIStatusError) or told.code != _REQUEST_REFUSED[0]:
+        return None
+    is_about_it = "max_tokens" in str(error.message) and error.status_code == HTTPStatus.BAD_REQUEST
+    if not is_about_it and error.status_code != HTTPStatus.UNPROCESSABLE_ENTITY:
+        return None
+    return PrewarmRefused(told.code, str(error.message)[:MAX_REASON_CHARACTERS], request_id=told.request_id)
 
 
 def unsendable() -> UpstreamRefused:

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from tests.warmcache.upstream.endpoints import serving
 from warmcache.conf import Config
-from warmcache.core.errors import StreamBroken, UpstreamError, UpstreamRefused, UpstreamUnavailable
+from warmcache.core.errors import PrewarmRefused, StreamBroken, UpstreamError, UpstreamRefused, UpstreamUnavailable
 from warmcache.core.failures import Failure
 from warmcache.core.prefix import build_request
 from warmcache.testing import KEY, make_prompt, make_turn
@@ -149,6 +149,45 @@ async def test_a_warm_up_that_a_page_answers_did_not_reach_the_api() -> None:
     assert raised.value.code == "not_the_api"
 
 
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, invalid("max_tokens: Input should be greater than or equal to 1")),
+        (400, {"detail": "`max_tokens` must be a positive integer"}),
+        (400, {"error": {"message": "Invalid value for 'max_tokens': integer below minimum", "code": None}}),
+        (422, {"detail": [{"loc": ["body", "max_tokens"], "msg": "Input should be greater than 0"}]}),
+        (422, {"message": "Unprocessable"}),
+    ],
+)
+async def test_a_gateway_that_takes_no_zero_refuses_warm_ups_and_nothing_else(status: int, body: Any) -> None:
+    async with provider_for("application/json", json.dumps(body), status=status) as provider:
+        with pytest.raises(PrewarmRefused) as raised:
+            await provider.prewarm(WARM_UP)
+        with pytest.raises(UpstreamRefused) as of_reply:
+            async with provider.stream(REQUEST, max_tokens=100):
+                pass
+
+    assert raised.value.code == of_reply.value.code == "request_refused"
+    assert str(status) in raised.value.message, "the operator reads the gateway's own words"
+    assert type(of_reply.value) is UpstreamRefused
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "input length and `max_tokens` exceed context limit: 9 + 9 > 10",
+        "messages: at least one message is required",
+        "You have reached your specified API usage limits. max_tokens",
+    ],
+)
+async def test_another_refusal_of_a_warm_up_says_nothing_about_the_endpoint(message: str) -> None:
+    async with provider_for("application/json", json.dumps(invalid(message)), status=400) as provider:
+        with pytest.raises(UpstreamRefused) as raised:
+            await provider.prewarm(WARM_UP)
+
+    assert type(raised.value) is UpstreamRefused
+
+
 def answered(status: int, body: Any) -> anthropic.APIStatusError:
     """The SDK's own error for this answer."""
     text = body if isinstance(body, str) else json.dumps(body)
@@ -159,9 +198,9 @@ def answered(status: int, body: Any) -> anthropic.APIStatusError:
 
 
 @asynccontextmanager
-async def provider_for(content_type: str, text: str) -> AsyncIterator[MessagesProvider]:
+async def provider_for(content_type: str, text: str, *, status: int = 200) -> AsyncIterator[MessagesProvider]:
     async def answer(request: web.Request) -> web.Response:
-        return web.Response(body=text.encode(), headers={"content-type": content_type})
+        return web.Response(status=status, body=text.encode(), headers={"content-type": content_type})
 
     async with serving(answer) as url:
         provider = MessagesProvider(Config(api_key="k", base_url=url))
