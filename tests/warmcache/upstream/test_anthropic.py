@@ -172,9 +172,34 @@ class TestAnswers:
                     output_tokens=5,
                 ),
             ),
+            (
+                {"server_tool_use": {"web_search_requests": 3, "web_fetch_requests": None}},
+                Usage(web_searches=3),
+            ),
+            (
+                {
+                    "input_tokens": 10,
+                    "output_tokens": 5,
+                    "iterations": [{"type": "message", "input_tokens": 10, "output_tokens": 5}],
+                },
+                Usage(input_tokens=10, output_tokens=5),
+            ),
+            (
+                {
+                    "input_tokens": 10,
+                    "output_tokens": 5,
+                    "server_tool_use": {"web_search_requests": 1},
+                    "iterations": [
+                        {"type": "compaction", "input_tokens": 900, "output_tokens": 40, "cache_read_input_tokens": 7},
+                        {"type": "message", "input_tokens": 10, "output_tokens": 5},
+                        None,
+                    ],
+                },
+                Usage(input_tokens=910, cache_read_tokens=7, output_tokens=45, web_searches=1),
+            ),
         ],
     )
-    def test_a_counter_that_is_missing_is_zero(self, raw: dict[str, Any], usage: Usage) -> None:
+    def test_all_that_is_billed_is_counted_and_what_is_missing_is_zero(self, raw: dict[str, Any], usage: Usage) -> None:
         assert usage_of(raw) == usage
 
 
