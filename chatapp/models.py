@@ -141,6 +141,7 @@ class Message(models.Model):
     model = models.CharField(max_length=80, blank=True, default="")
     finished_at = models.DateTimeField(null=True, blank=True)
     stop_reason = models.CharField(max_length=40, blank=True, default="")
+    stop_details = models.JSONField(null=True, blank=True, help_text="What the provider says about a refusal.")
     error_code = models.CharField(max_length=40, blank=True, default="")
     error_message = models.TextField(blank=True, default="")
     error_is_retryable = models.BooleanField(default=False)

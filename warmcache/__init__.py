@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from warmcache.core.blocks import BlockKind
     from warmcache.core.errors import (
         ConfigurationError,
+        PrewarmRefused,
         StreamBroken,
         UpstreamError,
         UpstreamRefused,
@@ -94,6 +95,7 @@ __all__ = [
     "Outcome",
     "Prefix",
     "PreparedPrompt",
+    "PrewarmRefused",
     "Prompt",
     "Purpose",
     "Reason",

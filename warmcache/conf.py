@@ -18,6 +18,9 @@ from warmcache.core.upstreams import Upstream
 
 ANTHROPIC_BASE_URL = "https://api.anthropic.com"
 PRICE_CLASSES = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
+"""US dollars per million tokens."""
+WEB_SEARCH = "web_search"
+"""May stand beside them: US dollars per 1,000 searches. Without it, the listed price of the model."""
 MEMORY_STORE = "warmcache.stores.memory.MemoryWarmthStore"
 REDIS_STORE = "warmcache.stores.redis.RedisWarmthStore"
 AT_LEAST_ONE = frozenset({"LEASE_SECONDS", "MAX_CONCURRENT_WARM_UPS", "MAX_TRIES"})
@@ -176,8 +179,9 @@ def _prices(value: Any) -> dict[str, dict[str, str]]:
         raise ConfigurationError(f"WARMCACHE['PRICES'] must be a dict, not {value!r}.")
     for model, prices in value.items():
         entry = f"WARMCACHE['PRICES'][{model!r}]"
-        if not isinstance(prices, Mapping) or set(prices) != set(PRICE_CLASSES):
-            raise ConfigurationError(f"{entry} must have exactly these entries: {', '.join(PRICE_CLASSES)}.")
+        if not isinstance(prices, Mapping) or set(prices) - {WEB_SEARCH} != set(PRICE_CLASSES):
+            names = ", ".join(PRICE_CLASSES)
+            raise ConfigurationError(f"{entry} must have exactly these entries: {names}; and may have {WEB_SEARCH}.")
         for name, price in prices.items():
             _number(f"{entry}[{name!r}]", Decimal, price)
     return {model: {name: str(price) for name, price in prices.items()} for model, prices in value.items()}

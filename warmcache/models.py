@@ -180,6 +180,10 @@ class UsageRecord(RequestRecord):
         default=dict, blank=True, help_text="What the policy had weighed then, to be compared with what came."
     )
     response_id = models.CharField(max_length=80, blank=True, default="", help_text="The provider's id of the answer.")
+    web_searches = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Run by the provider and billed for each one; their price is in the cost."
+    )
+    web_fetches = models.PositiveIntegerField(default=0, db_default=0, help_text="Run by the provider.")
     asked_tool = models.BooleanField(default=False, help_text="It ended with the request to run a tool.")
     followed_at = models.DateTimeField(
         null=True, blank=True, help_text="When the next request of the same place started: how long people stay silent."

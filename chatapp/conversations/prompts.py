@@ -31,13 +31,24 @@ def prompt_for_new_chat(assistant: Assistant, attachments: Sequence[Attachment] 
 
 
 def turns_of(messages: Iterable[Message]) -> tuple[Turn, ...]:
-    """Messages in order, as the history of a prompt; a reply that is still being written is left out."""
+    """Messages in order, as the history of a prompt. A reply that is still being written is left out, and so is a
+    refused turn with its question: the provider would refuse what follows it, too."""
     turns = (
         asked(message.content) if message.role == Message.Role.USER else answered(message.content)
-        for message in messages
-        if reply_states.consequence_of(ReplyStatus(message.status)).is_said
+        for message in _said(messages)
     )
     return tuple(turn for turn in turns if turn is not None)
+
+
+def _said(messages: Iterable[Message]) -> list[Message]:
+    said: list[Message] = []
+    for message in messages:
+        consequence = reply_states.consequence_of(ReplyStatus(message.status), message.stop_reason)
+        if consequence.leaves_question_out and said and said[-1].role == Message.Role.USER:
+            said.pop()
+        if consequence.is_said:
+            said.append(message)
+    return said
 
 
 def asked(content: Sequence[Json]) -> Turn | None:

@@ -100,6 +100,8 @@ class Consequence:
     """The first waiting message is sent. Otherwise waiting messages are held until their sender releases them."""
     is_said: bool = True
     """Its text is part of what the next message follows."""
+    leaves_question_out: bool = False
+    """Nor is the question that it answers: it would be refused again, and with it whatever comes after."""
 
 
 CONSEQUENCES: Mapping[ReplyStatus, Consequence] = {
@@ -109,6 +111,12 @@ CONSEQUENCES: Mapping[ReplyStatus, Consequence] = {
     ReplyStatus.INTERRUPTED: Consequence(),
     ReplyStatus.FAILED: Consequence(),
 }
+
+
+REFUSAL = "refusal"
+"""The provider's `stop_reason` of a complete answer whose whole turn must not be sent again."""
+
+_REFUSED = Consequence(is_said=False, leaves_question_out=True)
 
 
 class Written(StrEnum):
@@ -144,8 +152,9 @@ def status_after(cause: Cause) -> ReplyStatus:
     return STATUS_AFTER[cause]
 
 
-def consequence_of(status: ReplyStatus) -> Consequence:
-    return CONSEQUENCES[status]
+def consequence_of(status: ReplyStatus, stop_reason: str | None = None) -> Consequence:
+    is_refused = status == ReplyStatus.COMPLETE and stop_reason == REFUSAL
+    return _REFUSED if is_refused else CONSEQUENCES[status]
 
 
 def cause_of(failure: BaseException | None, *, asked: Cause | None = None) -> Cause:

@@ -270,6 +270,7 @@ class ReplyFinished(ServerFrame, frozen=True, kw_only=True, tag="reply.finished"
     seq: int
     status: ReplyStatus
     stop_reason: str | None
+    stop_details: dict[str, Any] | None = None
     error: ErrorView | None
     usage: UsageView | None
     warmth: RequestWarmth

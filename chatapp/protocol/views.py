@@ -1,7 +1,7 @@
 """Parts of frames: a message, a reply so far, a conversation, as the page shows them."""
 
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 import msgspec
@@ -112,6 +112,7 @@ class MessageView(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     model: str | None
     stop_reason: str | None
+    stop_details: dict[str, Any] | None = None
     error: ErrorView | None
     usage: UsageView | None
     warmth: RequestWarmth | None

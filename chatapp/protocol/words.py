@@ -37,6 +37,7 @@ class ErrorCode(Coded):
         RETRYABLE,
         gettext_noop("the server is about to end; the socket is closed with 4412 in a moment"),
     )
+    UNAVAILABLE = "unavailable", RETRYABLE, gettext_noop("the database does not answer just now")
     INTERNAL_ERROR = "internal_error", RETRYABLE, gettext_noop("our fault; the log has it")
 
 

@@ -17,6 +17,7 @@ from chatapp.conversations.acks import message_created
 from chatapp.models import Conversation, Message, QueuedMessage, User
 from chatapp.protocol import FrameError, MessageSend, MessageWithdrawn
 from chatapp.replies import pending, registry, sent_messages
+from chatapp.replies.patient_writes import DATABASE_TROUBLE, briefly, briefly_from
 from chatapp.replies.run import ReplyRun
 from chatapp.replies.sent_messages import Sent, Taken
 from warmcache.background.database import begun_in_database_thread, in_database_thread
@@ -41,11 +42,13 @@ async def send_message(user: User, frame: MessageSend, *, origin: str) -> Taken:
     now. `origin` is the sender's channel name: that socket gets its ack from the return value, others by an event.
     """
     storing = begun_in_database_thread(sent_messages.store, user, frame)
-    return await _whatever_the_caller_does(partial(_send, storing, origin, time.monotonic()), name="send")
+    return await _whatever_the_caller_does(partial(_send, storing, user, frame, origin, time.monotonic()), name="send")
 
 
-async def _send(storing: "asyncio.Future[Taken]", origin: str, received_at: float, tell: Tell[Taken]) -> None:
-    taken = await storing
+async def _send(
+    storing: "asyncio.Future[Taken]", user: User, frame: MessageSend, origin: str, received_at: float, tell: Tell[Taken]
+) -> None:
+    taken = await briefly_from(storing, sent_messages.store, user, frame)
     tell(taken)
     match taken:
         case Sent():
@@ -61,7 +64,7 @@ async def regenerate(user: User, reply_id: UUID) -> None:
 
 
 async def _regenerate(user: User, reply_id: UUID, received_at: float, tell: Tell[None]) -> None:
-    sent = await in_database_thread(sent_messages.store_version, user, reply_id)
+    sent = await briefly(sent_messages.store_version, user, reply_id)
     tell(None)
     await _answer(sent, received_at=received_at)
 
@@ -140,9 +143,12 @@ async def _work(
         told.cancel()
         raise
     except Exception as error:
-        if told.done():
+        if not told.done():
+            told.set_exception(error)
+        elif isinstance(error, DATABASE_TROUBLE):
+            logger.warning("What follows a message waits for its sender: %s", error)
+        else:
             raise
-        told.set_exception(error)
 
 
 async def _answer(sent: Sent | None, *, received_at: float, origin: str = "") -> None:
@@ -164,7 +170,10 @@ async def _answer(sent: Sent | None, *, received_at: float, origin: str = "") ->
 
 async def _following(run: ReplyRun) -> Sent | None:
     try:
-        return await in_database_thread(sent_messages.store_next, run.conversation_id)
+        return await briefly(sent_messages.store_next, run.conversation_id)
+    except DATABASE_TROUBLE as error:
+        logger.warning("What waits behind reply %s is not sent yet: %s", run.reply_id, error)
+        return None
     except Exception:
         logger.exception("What waits behind reply %s could not be sent", run.reply_id)
         return None

@@ -1,7 +1,7 @@
 """The end of a reply: its last frame, and what is written with it in one transaction.
 
-The transaction writes the end to the row, holds waiting messages unless the reply is complete, and reads the queue for
-the sockets that are notified. All of it may run again after an attempt whose answer was lost.
+The transaction writes the end to the row, holds waiting messages unless the reply is complete and no refusal, and reads
+the queue for the sockets that are notified. All of it may run again after an attempt whose answer was lost.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +15,7 @@ from django.utils import timezone
 from chatapp.conversations import conversations, reply_states
 from chatapp.conversations.conversations import News
 from chatapp.conversations.reply_states import Cause, Written
+from chatapp.conversations.storable import storable_json
 from chatapp.models import note_change
 from chatapp.protocol import ReplyFinished
 from chatapp.protocol.views import UsageView
@@ -37,10 +38,17 @@ class Ended:
     """The current conversation, for its owner's sockets."""
 
     @property
+    def consequence(self) -> reply_states.Consequence:
+        return _consequence_of(self.finished)
+
+    @property
     def has_next(self) -> bool:
         """Whether the next waiting message is to be sent now."""
-        sends_next = reply_states.consequence_of(self.finished.status).sends_next
-        return sends_next and self.news is not None and any(not queued.is_held for queued in self.news.view.queue)
+        return (
+            self.consequence.sends_next
+            and self.news is not None
+            and any(not queued.is_held for queued in self.news.view.queue)
+        )
 
 
 def finished_frame(
@@ -55,6 +63,7 @@ def finished_frame(
         seq=log.seq + 1,
         status=reply_states.status_after(cause),
         stop_reason=(result.stop_reason if result else "") or None,
+        stop_details=storable_json(result.stop_details) if result and result.stop_details else None,
         error=reply_states.error_of(cause, failure),
         usage=None
         if usage is None
@@ -99,6 +108,10 @@ def store_for_dead(seen: Streaming, finished: ReplyFinished, content: Mapping[st
 
 
 def _hold_queue(conversation_id: UUID, finished: ReplyFinished) -> None:
-    """After an incomplete reply, waiting messages are sent only when their sender asks for it."""
-    if not reply_states.consequence_of(finished.status).sends_next:
+    """After an incomplete reply or a refusal, waiting messages are sent only when their sender asks for it."""
+    if not _consequence_of(finished).sends_next:
         pending.hold_all(conversation_id)
+
+
+def _consequence_of(finished: ReplyFinished) -> reply_states.Consequence:
+    return reply_states.consequence_of(finished.status, finished.stop_reason)

@@ -29,6 +29,7 @@ from chatapp.replies.log import MAX_HELD_BYTES, ReplyHead, ReplyLog, Snapshot
 from chatapp.replies.logs import MemoryReplyLogs, Replicas, replica_of
 from chatapp.replies.redis_stream import LAST, Entry, StreamMirror, apply_entries, base_in, encoded, seq_of
 from warmcache.background.tasks import TaskOwner
+from warmcache.stores.redis_failover import let_go, write_probe
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,9 @@ READ_SECONDS = 0.04
 
 REST_SECONDS = 1.0
 """After a failure, Redis is not used for this long."""
+
+CHECK_SECONDS = 5.0
+"""How often a process that only reads asks whether it still reads from the primary."""
 
 COMMAND_SECONDS = 2.0
 MAX_CONNECTIONS = 8
@@ -69,6 +73,7 @@ class RedisReplyLogs:
         self._has_news = asyncio.Event()
         self._is_wanted = asyncio.Event()
         self._is_closed = False
+        self._checked_at = float("-inf")
         self._tasks = TaskOwner("reply logs")
         # The library's annotations include every answer type of any configuration.
         self._redis: Any = Redis(
@@ -105,6 +110,7 @@ class RedisReplyLogs:
         try:
             found = await self._load(reply_id)
         except FAILURES as error:
+            await let_go(error, self._redis)
             logger.warning("A reply's log cannot be read while Redis is away: %s", error)
             return None
         return None if found is None else self._adopt(found)
@@ -112,7 +118,8 @@ class RedisReplyLogs:
     async def last_seq(self, reply_id: UUID) -> int | None:
         try:
             newest = await self._redis.xrevrange(self._key(reply_id), count=1)
-        except FAILURES:
+        except FAILURES as error:
+            await let_go(error, self._redis)
             return None
         return seq_of(newest[0]) if newest else None
 
@@ -121,10 +128,10 @@ class RedisReplyLogs:
             await self._redis.xadd(
                 self._key(reply_id), {"frames": encoded([finished])}, id=f"{LAST}-0", nomkstream=True
             )
-        except ResponseError:
-            """It has an end."""
         except FAILURES as error:
-            logger.warning("The end of reply %s is told by its row only: %s", reply_id, error)
+            if await let_go(error, self._redis) or not isinstance(error, ResponseError):
+                logger.warning("The end of reply %s is told by its row only: %s", reply_id, error)
+            # Any other answer of Redis: the log has an end.
 
     def stand_in(self, head: ReplyHead, snapshot: Snapshot) -> ReplyLog:
         log = self._replicas.get(head.reply_id)
@@ -175,6 +182,7 @@ class RedisReplyLogs:
             try:
                 await self._write()
             except FAILURES as error:
+                await let_go(error, self._redis)
                 logger.warning("Other processes see no news of replies while Redis is away: %s", error)
                 for mirror in self._mirrors.values():
                     mirror.is_unsure = True
@@ -216,11 +224,20 @@ class RedisReplyLogs:
                 await asyncio.sleep(READ_SECONDS)
                 continue
             try:
+                await self._check_primary()
                 await self._read(replicas)
             except FAILURES as error:
+                await let_go(error, self._redis)
                 logger.warning("News of other processes' replies are late while Redis is away: %s", error)
                 await asyncio.sleep(REST_SECONDS)
             await asyncio.sleep(READ_SECONDS)
+
+    async def _check_primary(self) -> None:
+        """Reads go on at a server that was demoted: only a write finds out."""
+        now = self._monotonic()
+        if now - self._checked_at >= CHECK_SECONDS:
+            await write_probe(self._redis, self._namespace)
+            self._checked_at = now
 
     async def _read(self, replicas: Sequence[ReplyLog]) -> None:
         for log in [log for log in replicas if log.reply_id in self._stand_ins]:

@@ -171,7 +171,12 @@ class ReplyRun:
         )
 
     def _get_ready(self, ended: Ended, result: warmcache.Result | None) -> None:
-        """Prepares the next message: adds this turn to the prepared conversation, and plans to keep its prompt warm."""
+        """Prepares the next message: adds this turn to the prepared conversation, and plans to keep its prompt warm.
+
+        A refused turn is left out of what comes next: that history is read anew, and this prompt is not kept warm.
+        """
+        if ended.consequence.leaves_question_out:
+            return
         sent = self._sent
         turns = (prompts.asked(sent.message.content), prompts.answered(ended.content))
         prepared_conversations.store.put(

@@ -208,6 +208,7 @@ def _end_of(reply: Message, log: ReplyLog | None) -> ReplyFinished:
         seq=max(reply.log_seq, log.seq if log else 0) + 1,
         status=reply_states.status_after(Cause.OWNER_DIED),
         stop_reason=None,
+        stop_details=None,
         error=reply_states.error_of(Cause.OWNER_DIED),
         usage=None,
         warmth=log.head.warmth if log else RequestWarmth.COLD,

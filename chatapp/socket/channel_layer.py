@@ -3,7 +3,8 @@
 It carries what has changed, never the tokens of a reply. While Redis is unreachable, sockets open and stay open, events
 still reach the sockets of the sending process, and events for other processes wait. One task per process listens and
 subscribes again when Redis is back; then every socket here gets a `news.missed` event, because it has missed the events
-of other processes.
+of other processes. A server that was demoted delivers events to nobody but its own clients: a write now and then finds
+out whether it is still the primary.
 """
 
 import asyncio
@@ -20,6 +21,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from warmcache.stores.redis_failover import let_go, write_probe
+
 logger = logging.getLogger(__name__)
 
 NEWS_MISSED = {"type": "news.missed"}
@@ -34,6 +37,9 @@ HEALTH_CHECK_SECONDS = 5
 SILENT_SECONDS = 5.0
 """A connection without an answer to a health check for this long is dead."""
 
+CHECK_SECONDS = 5.0
+"""How often it is checked that the server is the primary."""
+
 PUBLISHERS = 10
 MAX_UNSENT = 1_000
 MAX_UNSENT_BYTES = 8 * 1024 * 1024
@@ -41,6 +47,7 @@ MAX_UNSENT_BYTES = 8 * 1024 * 1024
 
 MAX_NAMES_AT_ONCE = 500
 LOST = (RedisError, OSError, TimeoutError)
+NAMESPACE = "channels"
 
 
 class SteadyPubSubLayer(RedisPubSubChannelLayer):
@@ -97,6 +104,8 @@ class SteadyShard:
         self._listener: asyncio.Task[None] | None = None
         self._first_try = asyncio.Event()
         self._is_away = False
+        self._is_over = False
+        self._checked_at = 0.0
         self._commands = asyncio.Lock()
         self._slots = asyncio.Semaphore(PUBLISHERS)
         self._unsent: deque[tuple[str, bytes]] = deque()
@@ -128,6 +137,8 @@ class SteadyShard:
 
     async def flush(self) -> None:
         """Forgets everything and closes the connections."""
+        # A cancellation at the very end of a command may get lost: the listener looks at this too.
+        self._is_over = True
         if self._listener is not None:
             self._listener.cancel()
             await asyncio.wait({self._listener})
@@ -162,7 +173,7 @@ class SteadyShard:
 
     async def _listen(self) -> None:
         pause = FIRST_PAUSE_SECONDS
-        while True:
+        while not self._is_over:
             try:
                 await self._connect()
                 pause = FIRST_PAUSE_SECONDS
@@ -176,6 +187,7 @@ class SteadyShard:
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     async def _connect(self) -> None:
+        await self._check_primary()
         pubsub = self._client("listen", self._listening).pubsub()
         # The first subscription is a dummy: a connection without any subscription cannot be listened on.
         names = [f"{self._layer.prefix}__listener__", *self._wanted]
@@ -198,7 +210,7 @@ class SteadyShard:
     async def _read(self) -> None:
         pubsub = self._pubsub
         try:
-            while self._pubsub is pubsub:
+            while self._pubsub is pubsub and not self._is_over:
                 message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=POLL_SECONDS)
                 if message is not None:
                     self._take(message["channel"].decode(), message["data"])
@@ -206,12 +218,25 @@ class SteadyShard:
                     await self._publish_unsent()
                 elif _is_silent(pubsub.connection):
                     break
+                if asyncio.get_running_loop().time() - self._checked_at >= CHECK_SECONDS:
+                    await self._check_primary()
             raise ConnectionError("no answer")
         finally:
             self._pubsub = None
             # Messages that were in flight on this connection are lost.
             self._echoes.clear()
             await pubsub.aclose()
+
+    async def _check_primary(self) -> None:
+        """Raises if the server is not the primary, without keeping a connection to it."""
+        client = self._client("publish", self._publishing)
+        try:
+            async with self._slots, asyncio.timeout(2 * COMMAND_SECONDS):
+                await write_probe(client, NAMESPACE)
+        except LOST as error:
+            await let_go(error, client)
+            raise
+        self._checked_at = asyncio.get_running_loop().time()
 
     def _take(self, name: str, data: bytes) -> None:
         if self._echoes[name, data] > 0:

@@ -83,6 +83,7 @@ def message_view(message: Message, siblings: Sequence[UUID]) -> MessageView:
         created_at=message.created_at,
         model=message.model or None,
         stop_reason=message.stop_reason or None,
+        stop_details=message.stop_details,
         error=reply_rows.error_view(message),
         usage=reply_rows.usage_view(message),
         warmth=RequestWarmth(message.warmth) if message.warmth else None,

@@ -12,6 +12,7 @@ from typing import Any
 from autobahn.exception import Disconnected
 from channels.consumer import get_handler_name
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.db import IntegrityError
 
 from chatapp import protocol
 from chatapp.accounts import sessions
@@ -149,7 +150,13 @@ class SignedInSocket(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         self.session_key = sessions.session_key_in(self.scope["headers"])
-        user = await in_database_thread(sessions.user_of_session, self.session_key)
+        try:
+            user = await in_database_thread(sessions.user_of_session, self.session_key)
+        except DATABASE_TROUBLE as error:
+            logger.warning("A socket is told to come back, because the database does not answer: %s", error)
+            await self.accept()
+            await self.close(protocol.CLOSE_RESTARTING)
+            return
         await self.accept()
         if user is None:
             await self.close(protocol.CLOSE_SIGNED_OUT)
@@ -257,10 +264,25 @@ class SignedInSocket(AsyncWebsocketConsumer):
             await self.refuse(error)
         except access.NotFound as error:
             await self.refuse(protocol.FrameError(ErrorCode.NOT_FOUND, str(error), protocol.ref_of(frame)))
+        except DATABASE_TROUBLE as error:
+            await self.refuse_for_now(frame, error)
         except Exception:
             logger.exception("A frame of type %s failed", type(frame).__name__)
             sorry = "Something went wrong on our side. Try again."
             await self.refuse(protocol.FrameError(ErrorCode.INTERNAL_ERROR, sorry, protocol.ref_of(frame)))
+
+    async def refuse_for_now(self, frame: protocol.ClientFrame, error: Exception) -> None:
+        """The database does not answer, or the user has been deleted: then a new row cannot name them."""
+        name = type(frame).__name__
+        if isinstance(error, IntegrityError):
+            if await in_database_thread(sessions.user_of_session, self.session_key) is None:
+                await self.close(protocol.CLOSE_SIGNED_OUT)
+                return
+            logger.error("A frame of type %s failed", name, exc_info=error)
+        else:
+            logger.warning("A frame of type %s is refused, because the database does not answer: %s", name, error)
+        sorry = "The database does not answer just now. Try again in a moment."
+        await self.refuse(protocol.FrameError(ErrorCode.UNAVAILABLE, sorry, protocol.ref_of(frame)))
 
     async def answer_ping(self) -> None:
         await self.lane.caught_up(timeout_seconds=PONG_SECONDS)

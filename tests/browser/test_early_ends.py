@@ -31,12 +31,25 @@ def test_stop_keeps_the_text_and_says_so_and_try_again_makes_a_new_reply(
     chat.wait_until(lambda: simulator.requests()[0]["hung_up"], "the call of the stopped reply is given up")
 
 
-def test_a_reply_that_the_model_declines_says_so(chat: ChatPage, simulator: SimulatorControl) -> None:
-    simulator.script(text="I cannot help with that.", stop_reason="refusal")
-
+def test_a_refused_message_can_be_edited_where_the_refusal_is_told(chat: ChatPage, simulator: SimulatorControl) -> None:
+    why = "This could be used to break into systems."
+    details = {"type": "refusal", "category": "cyber", "explanation": why}
+    simulator.script(text="I cannot help with that.", stop_reason="refusal", stop_details=details)
     chat.ask()
+    told = chat.reply.locator("[data-part=ending-text]")
+    expect(told).to_contain_text(f"The model declined to answer. {why} Your message and this answer are left out")
+    chat.reload()
+    expect(told).to_contain_text(why)
+    simulator.script(text="Of course.")
 
-    expect(chat.reply).to_contain_text("The model declined to go on with this reply.")
+    chat.reply.get_by_role("button", name="Edit message").click()
+    editor = chat.page.locator("form.editor textarea")
+    expect(editor).to_be_focused()
+    editor.fill("A better question")
+    editor.press("Enter")
+    expect(chat.reply_body).to_contain_text("Of course.")
+
+    assert chat.texts() == ["A better question", "Of course."]
 
 
 def test_a_reply_cut_in_the_middle_keeps_its_beginning(chat: ChatPage, simulator: SimulatorControl) -> None:

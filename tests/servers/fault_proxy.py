@@ -5,6 +5,7 @@ with FaultProxy(server.port) as wire:
     wire.cut()            # every connection is reset, new ones are taken
     wire.freeze()         # half-open: nothing passes and nobody is told, until `mend`
     wire.slow(latency_seconds=0.2, bytes_per_second=1000)
+    wire.retarget(other.port)
 """
 
 import asyncio
@@ -71,6 +72,10 @@ class FaultProxy:
     def slow(self, *, latency_seconds: float = 0.0, bytes_per_second: int = 0) -> None:
         """From now on each piece arrives later, at no more than `bytes_per_second` each way (0: no limit)."""
         self._now(lambda: self._set_pace(latency_seconds, bytes_per_second))
+
+    def retarget(self, target: int | Path) -> None:
+        """New connections go to another server, as after a failover; old ones stay where they are."""
+        self._target = target
 
     def mend(self) -> None:
         """Removes all faults; what was held back passes now."""

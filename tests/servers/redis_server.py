@@ -49,6 +49,14 @@ class RedisServer:
     def kill(self) -> None:
         self._end(signal.SIGKILL)
 
+    def follow(self, primary: "RedisServer | None") -> None:
+        """Becomes a replica, and keeps its clients; with None it becomes a primary."""
+        import redis
+
+        host, port = ("NO", "ONE") if primary is None else ("127.0.0.1", primary.port)
+        with redis.Redis.from_url(self.url) as client:
+            client.execute_command("REPLICAOF", host, port)
+
     def freeze(self) -> None:
         """Redis keeps its connections but answers nothing, until `thaw`."""
         self._signal(signal.SIGSTOP)

@@ -248,7 +248,7 @@ class UsageRecordAdmin(RequestAdmin):
             {
                 "fields": (
                     *("cost", "price_version", "prefix", "input_tokens", "read", "written"),
-                    *("cache_write_1h_tokens", "output_tokens"),
+                    *("cache_write_1h_tokens", "output_tokens", "web_searches", "web_fetches"),
                 )
             },
         ),

@@ -73,13 +73,15 @@ class Accounts:
     label: str
     upstream: str
     budget: str
+    endpoint: str
+    """The upstream and the model: not an account, only a stop, for endpoints that refuse every warm-up."""
     is_planned: bool = False
     """If True, an earlier unread warm-up of the same prefix is no reason to wait."""
 
     @property
     def stops(self) -> tuple[str, ...]:
         """The stops of all accounts, in the order in which they give the reason."""
-        names = (self.upstream, self.subject, self.key, self.label, self.budget)
+        names = (self.upstream, self.endpoint, self.subject, self.key, self.label, self.budget)
         return tuple(name for name in names if name)
 
 
@@ -131,6 +133,7 @@ class Guards:
             label=f"label:{self._digest(label, intent)}",
             upstream=f"upstream:{self._upstream}",
             budget=f"budget:{self._upstream}",
+            endpoint=f"endpoint:{self._digest(self._upstream, prefix.model)}",
             is_planned=intent in PLANNED_INTENTS,
         )
 
@@ -223,6 +226,12 @@ class Guards:
             name = f"upstream:{self._upstream}"
             await self._store.stop(name, reason=Reason.UPSTREAM_LIMITED, ttl_seconds=seconds)
             await self._allowances.settle([Strike(account=name, terms=self._upstream_terms)])
+
+    async def stop_endpoint(self, accounts: Accounts) -> None:
+        """Stops warming this model at this endpoint, in all processes, until it is asked again a day later."""
+        with contextlib.suppress(StoreUnavailable):
+            reason = Reason.ENDPOINT_WITHOUT_PREWARM
+            await self._store.stop(accounts.endpoint, reason=reason, ttl_seconds=DAY_SECONDS)
 
     async def _stop(self, accounts: Accounts, refusal: Refusal) -> None:
         """Records a stop, so that the next keystroke costs only one look-up."""

@@ -10,7 +10,8 @@ from warmcache.core.usage import Usage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """Prices of one model for prompts of one size, in US dollars per token. `version` names the price source."""
+    """Prices of one model for prompts of one size, in US dollars per token, and per web search. `version` names the
+    price source."""
 
     input: Decimal
     output: Decimal
@@ -18,6 +19,7 @@ class Rates:
     cache_write_5m: Decimal
     cache_write_1h: Decimal
     version: str
+    web_search: Decimal = Decimal(0)
 
     def cache_write(self, ttl_seconds: int) -> Decimal:
         return self.cache_write_1h if ttl_seconds >= LONG_TTL_SECONDS else self.cache_write_5m
@@ -28,11 +30,13 @@ RateSource = Callable[[str, int], Rates | None]
 
 
 def request_cost_usd(usage: Usage, rates: Rates) -> Decimal:
-    """What the provider charges for a request with this usage."""
+    """What the provider charges for a request with this usage. Not in it: the time of code execution, which no answer
+    reports."""
     return (
         usage.input_tokens * rates.input
         + usage.cache_read_tokens * rates.cache_read
         + (usage.cache_write_tokens - usage.cache_write_1h_tokens) * rates.cache_write_5m
         + usage.cache_write_1h_tokens * rates.cache_write_1h
         + usage.output_tokens * rates.output
+        + usage.web_searches * rates.web_search
     )

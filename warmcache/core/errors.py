@@ -7,6 +7,7 @@
     ├── LedgerClosed             the runtime was closed before a write was done
     └── UpstreamError            the provider did not do what was asked
         ├── UpstreamRefused      it refused; it would refuse the same request again
+        │   └── PrewarmRefused   it refuses every warm-up for this model
         ├── UpstreamUnavailable  it cannot answer now; the same request may succeed later
         └── StreamBroken         it began to answer and did not finish; what has arrived stays valid
 
@@ -58,9 +59,14 @@ class UpstreamRefused(UpstreamError):
     """Its code is one that is not retryable."""
 
 
+class PrewarmRefused(UpstreamRefused):
+    """The endpoint refuses `max_tokens: 0` for this model. Real requests are not affected."""
+
+
 class UpstreamUnavailable(UpstreamError):
     """Its code is retryable."""
 
 
 class StreamBroken(UpstreamError):
-    """Its code is retryable; whether that helps is for the person to say, who has read a part."""
+    """Its code is retryable, unless the provider refuses in the middle of its answer; whether a retry helps is for the
+    person to say, who has read a part."""

@@ -14,6 +14,24 @@ class Failure(Coded):
         gettext_noop("the API refuses the key"),
         gettext_noop("the API refuses the operator's key"),
     )
+    ACCESS_REFUSED = (
+        "access_refused",
+        FINAL,
+        gettext_noop("the API, or something before it, refuses access"),
+        gettext_noop("the API refuses access"),
+    )
+    WRONG_ADDRESS = (
+        "wrong_address",
+        FINAL,
+        gettext_noop("there is no API at the configured address"),
+        gettext_noop("the API cannot be reached"),
+    )
+    NOT_THE_API = (
+        "not_the_api",
+        RETRYABLE,
+        gettext_noop("something else than the API answered"),
+        gettext_noop("the API cannot be reached"),
+    )
     SPEND_LIMIT = (
         "spend_limit",
         FINAL,

@@ -122,7 +122,7 @@ class Provider(Protocol):
     capabilities: Capabilities
 
     async def prewarm(self, request: Request) -> Answer:
-        """Sends the request with `max_tokens: 0`, once."""
+        """Sends the request with `max_tokens: 0`, once; `PrewarmRefused` if that is what the endpoint refuses."""
 
     def stream(
         self, request: Request, *, max_tokens: int, earlier_id: str | None = None

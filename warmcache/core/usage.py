@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What a provider billed. All counts are tokens; the input of a request is the sum of the three input fields.
+    """What a provider billed. All counts are tokens, except for those of its tools; the input of a request is the sum
+    of the three input fields.
 
     `cache_write_tokens` counts writes of either TTL, `cache_write_1h_tokens` the part that lives for an hour.
     """
@@ -15,6 +16,10 @@ class Usage:
     cache_write_tokens: int = 0
     cache_write_1h_tokens: int = 0
     output_tokens: int = 0
+    web_searches: int = 0
+    """Searches that the provider ran, billed for each one."""
+    web_fetches: int = 0
+    """Pages that the provider fetched; only their tokens are billed."""
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
@@ -23,6 +28,8 @@ class Usage:
             cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
             cache_write_1h_tokens=self.cache_write_1h_tokens + other.cache_write_1h_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
+            web_searches=self.web_searches + other.web_searches,
+            web_fetches=self.web_fetches + other.web_fetches,
         )
 
     @property

@@ -175,10 +175,13 @@ def record_request(facts: RequestFacts, *, then: Callable[[Settlement], None] | 
         settlement_without_row(facts), warm_up_id=findings.met_id, silence=silence, arrival_seconds=arrival_seconds
     )
     has_missed = findings.has_missed or settlement.warmth is RequestWarmth.COLD
+    usage = facts.usage or Usage()
     record = UsageRecord(
         id=facts.id,
         **_origin_columns(facts.origin, facts.prefix),
-        **_usage_columns(facts.usage or Usage(), facts.rates),
+        **_usage_columns(usage, facts.rates),
+        web_searches=usage.web_searches,
+        web_fetches=usage.web_fetches,
         purpose=facts.purpose,
         status=facts.status,
         error_code=facts.error_code or "",

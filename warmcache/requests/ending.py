@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from warmcache.core.errors import LedgerBehind
 from warmcache.core.outcomes import RequestStatus
@@ -29,6 +30,8 @@ class Result:
 
     status: RequestStatus
     stop_reason: str
+    stop_details: Mapping[str, Any] | None
+    """What the provider says about its stop reason: the category and the explanation of a refusal."""
     usage: Usage | None
     request_id: str
     ttft_ms: int | None

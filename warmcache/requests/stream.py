@@ -221,6 +221,7 @@ class ResponseStream:
         result = Result(
             status=facts.status,
             stop_reason=heard.ended.stop_reason if heard.ended else "",
+            stop_details=heard.ended.message.get("stop_details") if heard.ended else None,
             usage=facts.usage,
             request_id=facts.request_id,
             ttft_ms=facts.ttft_ms,

@@ -73,6 +73,8 @@ class Reply:
 
     blocks: tuple[ReplyBlock, ...]
     stop_reason: str = "end_turn"
+    more_usage: dict[str, Any] = field(default_factory=dict)
+    """Further counters of its usage, such as `server_tool_use`."""
     stop_sequence: str | None = None
     stop_details: dict[str, Any] | None = None
     tokens_per_second: float | None = None

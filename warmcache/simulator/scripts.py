@@ -3,7 +3,8 @@
 A script is an object with `text` (one text block), or `tokens` (filler of that length), or `blocks`: a list of
 `{"type": "text", "text"}`, `{"type": "thinking", "thinking"}` (empty for thinking that is not shown, with `tokens`),
 `{"type": "tool_use", "name", "input"}` and any other block, which is sent unchanged. Optional: `stop_reason`,
-`stop_sequence`, `stop_details`, `tokens_per_second`, `ttft_seconds`, `times`.
+`stop_sequence`, `stop_details`, `usage` (further counters, such as `server_tool_use`), `tokens_per_second`,
+`ttft_seconds`, `times`.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from warmcache.simulator.tokens import canonical_json, text_tokens
 
 _FIELDS = frozenset(
     {"text", "tokens", "blocks", "stop_reason", "stop_sequence", "stop_details", "times"}
-    | {"tokens_per_second", "ttft_seconds"}
+    | {"tokens_per_second", "ttft_seconds", "usage"}
 )
 _FILLER = "This sentence is filler of a simulated reply, number {number}. "
 
@@ -44,6 +45,7 @@ class Script:
             stop_reason=self.data.get("stop_reason") or ("tool_use" if uses_tool else "end_turn"),
             stop_sequence=self.data.get("stop_sequence"),
             stop_details=self.data.get("stop_details"),
+            more_usage=self.data.get("usage") or {},
             tokens_per_second=self.data.get("tokens_per_second"),
             ttft_seconds=self.data.get("ttft_seconds"),
         )
@@ -85,6 +87,8 @@ def read_script(data: Any) -> Script:
         raise BadScriptError("blocks is a list of objects with a type")
     if not isinstance(data.get("text", ""), str) or not isinstance(data.get("tokens", 0), int):
         raise BadScriptError("text is a string, tokens a whole number")
+    if not isinstance(data.get("usage", {}), dict):
+        raise BadScriptError("usage is an object")
     rate = data.get("tokens_per_second")
     if rate is not None and (not isinstance(rate, int | float) or rate <= 0):
         raise BadScriptError("tokens_per_second is a number above 0")

@@ -98,6 +98,7 @@ def _message_delta(message: dict[str, Any], reply: Reply) -> dict[str, Any]:
     cumulative["output_tokens"] = reply.output_tokens
     if reply.thinking_tokens:
         cumulative["output_tokens_details"] = {"thinking_tokens": reply.thinking_tokens}
+    cumulative |= reply.more_usage
     delta = {
         "stop_reason": reply.stop_reason,
         "stop_sequence": reply.stop_sequence,

@@ -61,7 +61,7 @@ def warm_up_json(head: MessageHead, usage: CacheUsage) -> dict[str, Any]:
 def complete_json(head: MessageHead, usage: CacheUsage, reply: Reply) -> dict[str, Any]:
     """A complete message, for a call without streaming."""
     return {
-        **message_json(head, usage_json(usage, reply.output_tokens, reply.thinking_tokens)),
+        **message_json(head, usage_json(usage, reply.output_tokens, reply.thinking_tokens) | reply.more_usage),
         "content": [block.content() for block in reply.blocks],
         "stop_reason": reply.stop_reason,
         "stop_sequence": reply.stop_sequence,

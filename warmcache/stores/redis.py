@@ -92,6 +92,7 @@ class RedisWarmthStore:
         self._listening: Redis = Redis.from_url(
             url, socket_timeout=None, socket_connect_timeout=COMMAND_TIMEOUT_SECONDS, retry=Retry(NoBackoff(), 0)
         )
+        self._link.lets_go_of(self._listening)
         self._begin_script = self._redis.register_script(BEGIN)
         self._renew_script = self._redis.register_script(RENEW)
         self._release_script = self._redis.register_script(RELEASE)

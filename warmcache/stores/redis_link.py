@@ -1,7 +1,6 @@
 """One connection pool to Redis with a circuit breaker. The stores of one event loop share it."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ from redis.exceptions import NoScriptError, RedisError
 from redis.retry import Retry
 
 from warmcache.core.errors import StoreUnavailable
+from warmcache.stores.redis_failover import let_go, write_probe
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +55,13 @@ class RedisLink:
             )
         )
         self._namespace = namespace
+        self._clients = [self.redis]
         self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
         self._probing: asyncio.Task[None] | None = None
+
+    def lets_go_of(self, client: Redis) -> None:
+        """The connections of this client are given up together with ours."""
+        self._clients.append(client)
 
     def key(self, kind: str, name: str) -> str:
         return f"{self._namespace}:{kind}:{name}"
@@ -71,6 +76,7 @@ class RedisLink:
                 async with awake_timeout(COMMAND_TIMEOUT_SECONDS):
                     yield
             except (RedisError, OSError) as error:
+                await let_go(error, *self._clients)
                 self._leave_alone(error)
                 raise StoreUnavailable(str(error)) from error
 
@@ -107,10 +113,13 @@ class RedisLink:
         is_back = False
         while not is_back:
             await asyncio.sleep(REST_SECONDS)
-            with contextlib.suppress(Exception):  # whatever the error: only an answer proves that Redis is back
+            try:
                 async with awake_timeout(COMMAND_TIMEOUT_SECONDS):
-                    await self.redis.ping()
+                    await write_probe(self.redis, self._namespace)
                 is_back = True
+            except Exception as error:
+                # Whatever the error: only a write proves that Redis is back.
+                await let_go(error, *self._clients)
         self._probing = None
 
 

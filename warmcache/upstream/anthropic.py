@@ -7,12 +7,11 @@ this module takes seconds (the SDK), so `runtime/wiring.py` imports it with the 
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, cast
 
-import aiohttp
 import anthropic
 import httpx2
 from anthropic import AsyncAnthropic, AsyncStream, DefaultAioHttpClient
@@ -20,16 +19,12 @@ from anthropic.types import Message
 
 from warmcache.conf import Config
 from warmcache.core.blocks import BlockKind
-from warmcache.core.errors import (
-    StreamBroken,
-    UpstreamError,
-    UpstreamRefused,
-    UpstreamUnavailable,
-)
+from warmcache.core.errors import StreamBroken, UpstreamError, UpstreamUnavailable
 from warmcache.core.failures import Failure
 from warmcache.core.ports import Answer, Capabilities, StreamEvent
 from warmcache.core.prefix import Request
 from warmcache.core.upstreams import Upstream
+from warmcache.upstream.api_errors import as_prewarm_refused, as_upstream_error, not_the_api, status_error, unsendable
 from warmcache.upstream.event_stream import ErrorReported, EventStream, usage_of
 from warmcache.upstream.patience import Patience
 
@@ -40,8 +35,6 @@ KEEP_ALIVE_SECONDS = 120
 
 DRAIN_SECONDS = 1.0
 """After the last event: how long the end of the body may take; later, the connection is closed instead of reused."""
-
-TRANSPORT_ERRORS = (httpx2.TransportError, aiohttp.ClientError, ConnectionError, anthropic.APIConnectionError)
 
 
 class MessagesProvider:
@@ -73,6 +66,8 @@ class MessagesProvider:
         try:
             async with asyncio.timeout(self._config.warm_up_timeout_seconds):
                 message = await self._create(request, None, max_tokens=0)
+            if not isinstance(message, Message):
+                raise not_the_api()
             return Answer(
                 usage=usage_of(message.usage.model_dump()),
                 request_id=message._request_id or "",
@@ -81,7 +76,8 @@ class MessagesProvider:
         except TimeoutError:
             raise UpstreamUnavailable(Failure.TIMED_OUT, "The warm-up took too long and was given up.") from None
         except Exception as error:
-            raise as_upstream_error(error, has_begun=False) from error
+            found = as_upstream_error(error, has_begun=False)
+            raise (as_prewarm_refused(error, found) or found) from error
 
     @asynccontextmanager
     async def stream(
@@ -90,6 +86,7 @@ class MessagesProvider:
         try:
             async with asyncio.timeout(self._config.first_event_timeout_seconds):
                 response = await self._create(request, earlier_id, max_tokens=max_tokens, stream=True)
+                await _check_is_stream(response)
         except TimeoutError:
             raise UpstreamUnavailable(Failure.TIMED_OUT, "Claude did not begin to answer in time.") from None
         except Exception as error:
@@ -120,7 +117,7 @@ class MessagesProvider:
     async def _call(self, request: Request, **options: Any) -> Any:
         """Like `messages.create`, but with an encoded body and, for a streamed request, with the raw response."""
         if not request.is_sendable:
-            raise _unsendable()
+            raise unsendable()
         is_stream = "stream" in options
         return await self._client.post(
             "/v1/messages",
@@ -167,7 +164,7 @@ class _StreamReader:
         if isinstance(failure, UpstreamError):
             return failure
         error = anthropic.APIStatusError(str(failure), response=self._response, body=failure.body)
-        return _status_error(error, has_begun=self._stream.has_begun, request_id=self._request_id)
+        return status_error(error, has_begun=self._stream.has_begun, request_id=self._request_id)
 
     async def _drain(self, body: AsyncIterator[bytes]) -> None:
         """Reads the body's last bytes, so that the connection can be reused. The reply is complete without them."""
@@ -215,99 +212,29 @@ def _body_of(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
     return cast(AsyncGenerator[bytes, None], aiter(cast(httpx2.AsyncByteStream, response.stream)))
 
 
-def as_upstream_error(error: Exception, *, has_begun: bool, request_id: str = "") -> UpstreamError:
-    """Converts any exception of the SDK or its transport into ours, with words for the person who waits."""
-    if isinstance(error, UpstreamError):
-        return error
-    if isinstance(error, anthropic.APITimeoutError | httpx2.TimeoutException):
-        if has_begun:
-            return StreamBroken(Failure.STREAM_STALLED, "Claude stopped sending in the middle.", request_id=request_id)
-        return UpstreamUnavailable(Failure.TIMED_OUT, "Claude did not answer in time.", request_id=request_id)
-    if isinstance(error, TRANSPORT_ERRORS):
-        if has_begun:
-            return StreamBroken(Failure.STREAM_CUT, "The connection to Claude broke mid-reply.", request_id=request_id)
-        return UpstreamUnavailable(Failure.UNREACHABLE, "Claude cannot be reached right now.", request_id=request_id)
-    if isinstance(error, anthropic.APIStatusError):
-        return _status_error(error, has_begun=has_begun, request_id=error.request_id or request_id)
-    if isinstance(error, UnicodeEncodeError):
-        return _unsendable()
-    if isinstance(error, _UNREADABLE):
-        return StreamBroken(Failure.STREAM_MALFORMED, "Claude's answer could not be read.", request_id=request_id)
-    raise error
-
-
-_UNREADABLE = (
-    json.JSONDecodeError,
-    anthropic.APIResponseValidationError,
-    UnicodeDecodeError,
-    AttributeError,
-    TypeError,
-)
-"""For the last two: the answer is not a message, for example a proxy's page with status 200."""
-
-
-def _unsendable() -> UpstreamRefused:
-    return UpstreamRefused(Failure.REQUEST_REFUSED, "The text has a character that cannot be sent.")
-
-
-def _status_error(error: anthropic.APIStatusError, *, has_begun: bool, request_id: str) -> UpstreamError:
-    kind = error.type or ""
-    status = error.status_code
-    logger.warning("The API answered %d %s to request %s: %s", status, kind, request_id or "?", error.api_message)
-    if _is_spend_limit(error):
-        return UpstreamRefused(
-            Failure.SPEND_LIMIT,
-            "The spending limit of the API key is reached. The operator can raise it.",
-            request_id=request_id,
-        )
-    if status in _REFUSALS or kind in _REFUSED_TYPES:
-        code, message = _REFUSALS.get(status) or _REFUSED_TYPES[kind]
-        return UpstreamRefused(code, message, request_id=request_id)
-    # After HTTP 200 an `error` event arrives with status 200, so the type decides, not the class.
-    if kind == "overloaded_error" or status == 529:
-        code, message = Failure.OVERLOADED, "Claude is overloaded right now."
-    elif kind == "rate_limit_error" or status == 429:
-        code, message = Failure.RATE_LIMITED, "Too many requests for this API key right now."
-    elif 400 <= status < 500 and status not in _PASSING_CLIENT_ERRORS:
-        return UpstreamRefused(*_REQUEST_REFUSED, request_id=request_id)
-    else:
-        code, message = Failure.SERVER_ERROR, "Claude had an internal error."
-    if has_begun:
-        return StreamBroken(code, f"{message} The reply broke off.", request_id=request_id)
-    return UpstreamUnavailable(
-        code, message, request_id=request_id, retry_after_seconds=_retry_after(error.response.headers)
-    )
-
-
-_KEY_REFUSED = (Failure.KEY_REFUSED, "Claude refuses the API key. The operator has to check ANTHROPIC_API_KEY.")
-_REQUEST_REFUSED = (Failure.REQUEST_REFUSED, "Claude refuses this request as it is; the server's log has its reason.")
-_REFUSALS = {
-    400: _REQUEST_REFUSED,
-    401: _KEY_REFUSED,
-    402: (Failure.SPEND_LIMIT, "The API key has a billing problem. The operator has to look at it."),
-    403: _KEY_REFUSED,
-    404: (Failure.MODEL_NOT_FOUND, "Claude does not know this assistant's model. The operator has to choose another."),
-    413: (Failure.PROMPT_TOO_LARGE, "The conversation has become too large for one request. Start a new chat."),
-    422: _REQUEST_REFUSED,
-}
-_REFUSED_TYPES = {"authentication_error": _KEY_REFUSED, "invalid_request_error": _REQUEST_REFUSED}
-_PASSING_CLIENT_ERRORS = {408, 409, 425}
-
-
-def _is_spend_limit(error: anthropic.APIStatusError) -> bool:
-    """A 429 with its own error code, or a 400 that is recognisable only by the beginning of its message."""
-    text = str(error.message)
-    return "enforced_spend_limit_reached" in f"{error.error_code} {text}" or (
-        error.status_code == 400 and "You have reached your specified API usage limits" in text
-    )
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
+async def _check_is_stream(response: httpx2.Response) -> None:
+    """Raises for a success that holds a page, or an error that a gateway gave the status of a success."""
+    content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not content_type.endswith(("html", "json")):
+        return
     try:
-        seconds = float(headers.get("retry-after", ""))
+        body = await response.aread()
+    finally:
+        await response.aclose()
+    error = _error_in(body)
+    request_id = response.headers.get("request-id", "")
+    if error is None:
+        raise not_the_api(request_id=request_id)
+    told = anthropic.APIStatusError(str(error), response=response, body=error)
+    raise status_error(told, has_begun=False, request_id=request_id)
+
+
+def _error_in(body: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(body)
     except ValueError:
         return None
-    return seconds if seconds >= 0 else None
+    return found if isinstance(found, dict) and "error" in found else None
 
 
 def _monotonic() -> float:

@@ -6,6 +6,7 @@ complete.
 """
 
 import json
+from dataclasses import fields
 from typing import Any, ClassVar
 
 import msgspec
@@ -299,14 +300,31 @@ def kind_of(block: dict[str, Any]) -> BlockKind:
 
 
 def usage_of(found: dict[str, Any]) -> Usage:
-    """The API's usage as our `Usage`. A missing or null counter is 0."""
+    """The API's usage as our `Usage`. A missing or null counter is 0.
+
+    An answer that took several iterations bills all of them, and the counters at the top may leave some out, such as a
+    compaction. An iteration of another model is priced as the request's own.
+    """
+    counted = _counters(found)
+    iterations = [_counters(each) for each in found.get("iterations") or () if isinstance(each, dict)]
+    if not iterations:
+        return counted
+    billed = sum(iterations, start=Usage())
+    names = [each.name for each in fields(Usage)]
+    return Usage(**{name: max(getattr(counted, name), getattr(billed, name)) for name in names})
+
+
+def _counters(found: dict[str, Any]) -> Usage:
     by_ttl = found.get("cache_creation") or {}
+    tools = found.get("server_tool_use") or {}
     return Usage(
         input_tokens=found.get("input_tokens") or 0,
         cache_read_tokens=found.get("cache_read_input_tokens") or 0,
         cache_write_tokens=found.get("cache_creation_input_tokens") or 0,
         cache_write_1h_tokens=by_ttl.get("ephemeral_1h_input_tokens") or 0,
         output_tokens=found.get("output_tokens") or 0,
+        web_searches=tools.get("web_search_requests") or 0,
+        web_fetches=tools.get("web_fetch_requests") or 0,
     )
 
 

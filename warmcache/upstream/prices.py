@@ -7,11 +7,12 @@ from functools import lru_cache
 from genai_prices import Usage, __version__, calc_price
 from genai_prices.types import TieredPrices
 
-from warmcache.conf import PRICE_CLASSES, Config, get_config
+from warmcache.conf import PRICE_CLASSES, WEB_SEARCH, Config, get_config
 from warmcache.core.economics import Rates, RateSource
 from warmcache.core.upstreams import Upstream
 
 PER_MILLION = Decimal(1_000_000)
+PER_THOUSAND = Decimal(1000)
 
 
 def price_list(config: Config) -> RateSource:
@@ -31,7 +32,9 @@ def _rates(config: Config, model: str, input_tokens: int) -> Rates | None:
     """
     own = config.prices.get(model)
     if own is not None:
-        return Rates(version="own", **{name: Decimal(own[name]) / PER_MILLION for name in PRICE_CLASSES})
+        searches = Decimal(own[WEB_SEARCH]) / PER_THOUSAND if WEB_SEARCH in own else _listed_web_search(model)
+        per_token = {name: Decimal(own[name]) / PER_MILLION for name in PRICE_CLASSES}
+        return Rates(version="own", web_search=searches, **per_token)
     tiers = _tier_starts(model)
     if tiers is None:
         return _FREE if config.upstream == Upstream.LOCAL else None
@@ -66,7 +69,21 @@ def _listed_rates(model: str, tier_start: int) -> Rates:
         cache_write_5m=per_token(cache_write_tokens=tokens),
         cache_write_1h=per_token(cache_write_tokens=tokens, cache_write_1h_tokens=tokens),
         version=f"genai-prices {__version__}",
+        web_search=_listed_web_search(model),
     )
+
+
+@lru_cache(maxsize=256)
+def _listed_web_search(model: str) -> Decimal:
+    """The price of one search; 0 for a model that is not listed."""
+    try:
+        with_search, without = (
+            calc_price(Usage(input_tokens=1, web_searches=count), model_ref=model, provider_id="anthropic").total_price
+            for count in (1, 0)
+        )
+    except LookupError:
+        return Decimal(0)
+    return with_search - without
 
 
 _FREE = Rates(

@@ -12,7 +12,7 @@ from warmcache.core.beliefs import believed_warmth, situation_of
 from warmcache.core.catalog import facts_for
 from warmcache.core.decide import Decision
 from warmcache.core.economics import request_cost_usd
-from warmcache.core.errors import StoreUnavailable, UpstreamError
+from warmcache.core.errors import PrewarmRefused, StoreUnavailable, UpstreamError
 from warmcache.core.failures import Failure
 from warmcache.core.intents import Intent
 from warmcache.core.origin import Origin
@@ -125,6 +125,8 @@ class WarmUpRun:
         self._may_be_billed = True
         try:
             answer = await runtime.provider.prewarm(self._request)
+        except PrewarmRefused as error:
+            return await self._refused_for_all(error)
         except UpstreamError as error:
             return self._failed(error)
         except BaseException as error:
@@ -190,6 +192,20 @@ class WarmUpRun:
             await self._runtime.store.record_uncacheable(prefix_hash, ttl_seconds=seconds)
         except StoreUnavailable:
             logger.warning("The store is down: a prefix that cannot be cached may be warmed again")
+
+    async def _refused_for_all(self, error: PrewarmRefused) -> Warmth:
+        """The endpoint cannot warm this model: one failed warm-up tells it, and not one per visit."""
+        prefix, reason = self._request.prefix, Reason.ENDPOINT_WITHOUT_PREWARM
+        logger.warning(
+            "The endpoint refuses `max_tokens: 0` for %s, so it is not warmed for a day: %s",
+            prefix.model,
+            error.message,
+        )
+        self._may_be_billed = False
+        self._record_failure(Outcome.FAILED, reason, error.request_id)
+        if self._reservation is not None:
+            await self._runtime.guards.stop_endpoint(self._reservation.accounts)
+        return Warmth(state=WarmthState.SKIPPED, reason=reason, prefix_tokens=prefix.prefix_tokens)
 
     def _failed(self, error: UpstreamError) -> Warmth:
         logger.warning("Warm-up %s failed: %s (%s)", self._id, error.code, error.message)

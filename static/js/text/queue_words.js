@@ -1,6 +1,6 @@
 // How a message waits, in words.
 
-const HELD = "Not sent, because the reply before it ended early"
+const HELD = "Not sent, because of how the reply before it ended"
 const NEXT = "Sent when this reply is done"
 const LATER = "Sent after the one before it"
 

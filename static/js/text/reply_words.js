@@ -4,8 +4,21 @@ import { REPLY_ENDINGS, REPLY_WARMTH, REPLY_WARMTH_EXPLANATIONS } from "./words.
 
 const STOP_REASONS = {
   max_tokens: "The reply reached its length limit, so it may be incomplete.",
-  model_context_window_exceeded: "The conversation has filled the model's context window.",
-  refusal: "The model declined to go on with this reply.",
+  model_context_window_exceeded:
+    "The conversation has filled the model's context window, so the reply may be incomplete. " +
+    "Start a new chat, or edit an earlier message to go on from there.",
+}
+
+const REFUSED = "The model declined to answer."
+const LEFT_OUT =
+  "Your message and this answer are left out of what is sent from now on, because what follows them would be " +
+  "declined, too. Edit your message, or go on with another one."
+const REFUSED_FOR = {
+  cyber: "Its safety rules see a risk of harm to computer systems.",
+  bio: "Its safety rules see a risk of biological harm.",
+  frontier_llm: "Its provider does not allow help with building competing models.",
+  reasoning_extraction: "It does not write down its inner reasoning as an answer.",
+  general_harms: "Its safety rules see a risk of harm.",
 }
 
 const secondsText = (ms) => (ms < 10_000 ? `${(ms / 1000).toFixed(2)} s` : `${(ms / 1000).toFixed(1)} s`)
@@ -68,8 +81,17 @@ const warmthFact = (warmth) => ({
   long: REPLY_WARMTH_EXPLANATIONS[warmth],
 })
 
+/** Whether the model refused: the server sends neither the message nor this reply again. */
+export const isRefused = ({ status, stopReason }) => status === "complete" && stopReason === "refusal"
+
+function refusalText(details) {
+  const why = details?.explanation || REFUSED_FOR[details?.category] || ""
+  return [REFUSED, why, LEFT_OUT].filter((sentence) => sentence !== "").join(" ")
+}
+
 /** What the person should know about how a reply ended, or null if it ended normally. */
-export function endingText({ status, stopReason, error }) {
+export function endingText({ status, stopReason, stopDetails, error }) {
+  if (isRefused({ status, stopReason })) return refusalText(stopDetails)
   if (status === "complete") return STOP_REASONS[stopReason] ?? null
   return error === null ? (REPLY_ENDINGS[status] ?? null) : `${REPLY_ENDINGS[status]} ${error.message}`
 }

@@ -203,7 +203,13 @@ export class MessageList {
   }
 
   #newReply(replyId, parentId) {
-    const view = new ReplyView({ ...this.#options, replyId, parentId, assistantName: this.#assistantName })
+    const view = new ReplyView({
+      ...this.#options,
+      replyId,
+      parentId,
+      assistantName: this.#assistantName,
+      onEditQuestion: (messageId) => this.#users.find((user) => user.messageId === messageId)?.edit(),
+    })
     this.#replies.set(replyId, view)
     return view
   }
@@ -224,6 +230,7 @@ export class MessageList {
 const proseBlock = (text) => ({ block: 0, kind: "text", name: "", text, state: "stop" })
 
 /** The end of a reply in its view's format, from a stored message or from `reply.finished`. */
-export function endingOf({ status, stop_reason, error, usage, warmth, ttft_ms, cost_usd }) {
-  return { status, stopReason: stop_reason, error, usage, warmth, ttftMs: ttft_ms, costUsd: cost_usd }
+export function endingOf({ status, stop_reason, stop_details, error, usage, warmth, ttft_ms, cost_usd }) {
+  const stop = { stopReason: stop_reason, stopDetails: stop_details }
+  return { status, ...stop, error, usage, warmth, ttftMs: ttft_ms, costUsd: cost_usd }
 }

@@ -1,4 +1,4 @@
-import { endingText, mayTryAgain, replyFacts } from "../text/reply_words.js"
+import { endingText, isRefused, mayTryAgain, replyFacts } from "../text/reply_words.js"
 import { copiesOnClick } from "./clipboard.js"
 import { fromTemplate, part, setText, show } from "./dom.js"
 import { MarkdownView } from "./markdown_view.js"
@@ -17,8 +17,11 @@ export class ReplyView {
   #ending = null
   #versions
 
-  /** `onTryAgain(replyId, pressedAt)`, `onSelect(replyId, step)`; `scheduler` is the page's `RenderScheduler`. */
-  constructor({ replyId, parentId, assistantName, highlighter, scheduler, onTryAgain, onSelect }) {
+  /**
+   * `onTryAgain(replyId, pressedAt)`, `onSelect(replyId, step)`, `onEditQuestion(parentId)`; `scheduler` is the page's
+   * `RenderScheduler`.
+   */
+  constructor({ replyId, parentId, assistantName, highlighter, scheduler, onTryAgain, onSelect, onEditQuestion }) {
     this.replyId = replyId
     this.parentId = parentId
     this.element = fromTemplate("reply-template")
@@ -31,6 +34,7 @@ export class ReplyView {
     part(this.element, "foot").prepend(this.#versions.element)
     setText(part(this.element, "author"), assistantName)
     copiesOnClick(part(this.element, "copy"), () => this.text)
+    part(this.element, "edit-question").addEventListener("click", () => onEditQuestion(parentId))
     for (const name of ["again", "regenerate"]) {
       part(this.element, name).addEventListener("click", (event) => onTryAgain(replyId, event.timeStamp))
     }
@@ -101,7 +105,7 @@ export class ReplyView {
     if (frame.state === "stop") view.finish()
   }
 
-  /** `{ status, stopReason, error, usage, warmth, ttftMs, costUsd }` of the ended reply. */
+  /** `{ status, stopReason, stopDetails, error, usage, warmth, ttftMs, costUsd }` of the ended reply. */
   ended(ending) {
     for (const view of this.#blocks.values()) view.finish()
     this.#ending = ending
@@ -142,6 +146,7 @@ export class ReplyView {
     setText(part(this.element, "ending-text"), text ?? "")
     show(notice, text !== null)
     show(part(this.element, "again"), mayTryAgain(this.#ending))
+    show(part(this.element, "edit-question"), isRefused(this.#ending))
     show(part(this.element, "regenerate"), this.#ending.status === "complete")
     show(part(this.element, "actions"), this.#hasWords)
   }

@@ -26,7 +26,7 @@ export class UserMessageView {
     this.attached(files)
     part(this.element, "retry").addEventListener("click", () => onRetry(clientMessageId))
     part(this.element, "edit").addEventListener("click", () => onEdit(clientMessageId))
-    part(this.element, "revise").addEventListener("click", () => this.#edit())
+    part(this.element, "revise").addEventListener("click", () => this.edit())
   }
 
   /** The names of its files, from the sender or the server. */
@@ -56,15 +56,8 @@ export class UserMessageView {
     return this.#versions.focus(step)
   }
 
-  #become(state) {
-    this.element.dataset.state = state
-    show(part(this.element, "delivery"), state !== "sent")
-    show(part(this.element, "retry"), state === "failed")
-    show(part(this.element, "edit"), state === "failed")
-    show(part(this.element, "foot"), state === "sent")
-  }
-
-  #edit() {
+  /** Opens the editor in place of the message. */
+  edit() {
     if (this.#editor !== null) return
     this.#editor = new MessageEditor({
       text: this.text,
@@ -80,6 +73,14 @@ export class UserMessageView {
     part(this.element, "bubble").after(this.#editor.element)
     this.#showWhole(false)
     this.#editor.focus()
+  }
+
+  #become(state) {
+    this.element.dataset.state = state
+    show(part(this.element, "delivery"), state !== "sent")
+    show(part(this.element, "retry"), state === "failed")
+    show(part(this.element, "edit"), state === "failed")
+    show(part(this.element, "foot"), state === "sent")
   }
 
   #leave() {

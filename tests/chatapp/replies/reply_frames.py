@@ -43,10 +43,18 @@ def delta(log: ReplyLog, text: str, *, index: int = 0, kind: str = "text") -> Re
     return ReplyDelta(reply_id=log.reply_id, epoch=log.epoch, seq=log.seq + 1, kind=kind, block=index, text=text)
 
 
-def finished(log: ReplyLog, *, seq: int | None = None, status: str = "complete") -> ReplyFinished:
-    nothing = {"stop_reason": None, "error": None, "usage": None, "ttft_ms": None, "cost_usd": None, "warm_up_id": None}
+def finished(
+    log: ReplyLog, *, seq: int | None = None, status: str = "complete", stop_reason: str | None = None
+) -> ReplyFinished:
+    nothing = {"error": None, "usage": None, "ttft_ms": None, "cost_usd": None, "warm_up_id": None}
     return ReplyFinished(
-        reply_id=log.reply_id, epoch=log.epoch, seq=seq or log.seq + 1, status=status, warmth="cold", **nothing
+        reply_id=log.reply_id,
+        epoch=log.epoch,
+        seq=seq or log.seq + 1,
+        status=status,
+        stop_reason=stop_reason,
+        warmth="cold",
+        **nothing,
     )
 
 

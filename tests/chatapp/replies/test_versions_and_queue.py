@@ -67,6 +67,9 @@ class Chat:
     def complete(self, number: int) -> None:
         self._end("complete")
 
+    def refuse(self, number: int) -> None:
+        self._end("complete", stop_reason="refusal")
+
     def break_off(self, number: int) -> None:
         self._end(["stopped", "interrupted", "failed"][number % 3])
 
@@ -153,11 +156,11 @@ class Chat:
         if isinstance(taken, QueuedMessage):
             self.queue.append(taken.message_id)
 
-    def _end(self, status: str) -> None:
+    def _end(self, status: str, *, stop_reason: str = "end_turn") -> None:
         reply = self.running
         if reply is None:
             return
-        frame = finished(new_log(reply.pk), status=status)
+        frame = finished(new_log(reply.pk), status=status, stop_reason=stop_reason)
         text = f"Answer {self.sent}"
         content = {"text": text, "content": [{"type": "text", "text": text}]}
         is_free = pending.next_in(self.conversation_id) is not None
@@ -165,7 +168,7 @@ class Chat:
         ended = ends.store(reply_rows.claim_of(reply), self.conversation_id, frame, content, request_id="r")
 
         assert ended.written == "done"
-        assert ended.has_next == (status == "complete" and is_free)
+        assert ended.has_next == (status == "complete" and stop_reason != "refusal" and is_free)
 
     def stands_where_it_was_written(self, message: Message, queued: QueuedMessage) -> None:
         tree = branches.tree_of(self.conversation_id)
@@ -184,6 +187,7 @@ ACTS = [
     Chat.answer_again,
     Chat.choose,
     Chat.complete,
+    Chat.refuse,
     Chat.break_off,
     Chat.go_on,
     Chat.withdraw,
@@ -196,6 +200,7 @@ courses = st.lists(st.tuples(st.sampled_from(ACTS), st.integers(0, 40)), min_siz
 GAP = [(Chat.send, 0), (Chat.complete, 0), (Chat.send, 0), (Chat.go_on, 0), (Chat.complete, 0), (Chat.go_on, 0)]
 ELSEWHERE = [(Chat.complete, 0), (Chat.edit, 0), (Chat.send, 0), (Chat.choose, 0), (Chat.complete, 0), (Chat.go_on, 0)]
 HELD = [(Chat.send, 0), (Chat.send, 0), (Chat.break_off, 0), (Chat.send, 0), (Chat.release, 1), (Chat.complete, 0)]
+REFUSED = [(Chat.complete, 0), (Chat.send, 0), (Chat.send, 0), (Chat.refuse, 0), (Chat.release, 0), (Chat.go_on, 0)]
 EDITED = [(Chat.edit, 0), (Chat.send, 0), (Chat.complete, 0), (Chat.go_on, 0), (Chat.complete, 0), (Chat.go_on, 0)]
 
 
@@ -215,6 +220,7 @@ def check(course: list) -> None:
 @example(ELSEWHERE)
 @example([*HELD, (Chat.go_on, 0)])
 @example(EDITED)
+@example([*REFUSED, (Chat.complete, 0), (Chat.send, 0)])
 def test_whatever_a_person_does_nothing_is_lost_and_everything_stands_in_its_place(course):
     check(course)
 

@@ -65,6 +65,15 @@ test("an answer that was cut off says what happened", () => {
   assert.equal(endingText({ status: "failed", stopReason: null, error: BUSY }), "This reply failed. The API is busy.")
 })
 
+test("a refusal says why, that the turn is left out, and what can be done", () => {
+  const refused = (stopDetails) => endingText({ status: "complete", stopReason: "refusal", stopDetails, error: null })
+
+  assert.match(refused({ category: "bio", explanation: "No pathogens." }), /declined.* No pathogens\. .*left out.*Edit/)
+  assert.match(refused({ category: "bio", explanation: null }), /biological harm.*left out/)
+  assert.match(refused({ category: "unheard", explanation: null }), /declined to answer\. Your message/)
+  assert.match(refused(null), /declined to answer\. Your message/)
+})
+
 test("trying again is offered where it can help", () => {
   assert.equal(mayTryAgain({ status: "stopped", error: null }), true)
   assert.equal(mayTryAgain({ status: "failed", error: BUSY }), true)

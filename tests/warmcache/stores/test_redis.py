@@ -5,6 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -141,14 +142,14 @@ async def test_trouble_of_any_kind_while_redis_is_away_does_not_end_the_waiting_
     monkeypatch.setattr(redis_link, "REST_SECONDS", 0.05)
     caplog.set_level(logging.CRITICAL, "warmcache.stores.redis_link")
     troubles = [EOFError("half an answer"), ValueError("no answer of Redis")]
-    ping = store._redis.ping
+    set_ = store._redis.set
 
-    async def failing_at_first() -> object:
+    async def failing_at_first(*args: Any, **options: Any) -> object:
         if troubles:
             raise troubles.pop()
-        return await ping()
+        return await set_(*args, **options)
 
-    monkeypatch.setattr(store._redis, "ping", failing_at_first)
+    monkeypatch.setattr(store._redis, "set", failing_at_first)
     redis_server.kill()
     try:
         with pytest.raises(StoreUnavailable):

@@ -91,3 +91,24 @@ def test_the_current_settings_are_what_counts_without_a_runtime(settings: pytest
     assert free is not None
     assert listed is not None
     assert (free.input, listed.input) == (0, Decimal("0.000004"))
+
+
+@pytest.mark.parametrize("model", ["claude-haiku-5-5", "claude-sonnet-5-5", "claude-opus-5-5"])
+def test_each_web_search_is_billed_at_its_listed_price(model: str) -> None:
+    rates = rates_for(model, 1000)
+    assert rates is not None
+
+    without = request_cost_usd(Usage(input_tokens=1000), rates)
+    searched = request_cost_usd(Usage(input_tokens=1000, web_searches=3, web_fetches=5), rates)
+
+    assert searched - without == Decimal("0.03"), "10 dollars per 1,000 searches; a fetched page costs its tokens"
+
+
+def test_own_prices_may_name_that_of_a_search_and_else_the_list_does() -> None:
+    own = {"input": 1, "output": 2, "cache_read": 0.5, "cache_write_5m": 3, "cache_write_1h": 4}
+    prices = {"claude-opus-5-5": own, "claude-sonnet-5-5": {**own, "web_search": 25}, "of-our-own": own}
+
+    rates = price_list(read_config({"PRICES": prices}))
+
+    searches = [found.web_search for model in prices if (found := rates(model, 1000)) is not None]
+    assert searches == [Decimal("0.01"), Decimal("0.025"), Decimal(0)]

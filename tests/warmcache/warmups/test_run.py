@@ -7,7 +7,7 @@ from tests.servers import PATIENCE_SECONDS
 from tests.warmcache.warmups.warming import DeadStore, hash_of, leases_of, skip_reasons, warm
 from warmcache import services
 from warmcache.background.database import in_database_thread
-from warmcache.core.errors import UpstreamRefused, UpstreamUnavailable
+from warmcache.core.errors import PrewarmRefused, UpstreamRefused, UpstreamUnavailable
 from warmcache.core.ports import Capabilities
 from warmcache.core.prefix import Layer
 from warmcache.models import WarmUp
@@ -243,3 +243,34 @@ async def test_what_was_billed_is_known_even_if_the_process_ends_while_the_guard
     row = await in_database_thread(WarmUp.objects.get)
     assert row.cost_usd is not None and row.cost_usd > 0
     assert row.cache_write_tokens > 0
+
+
+async def test_an_endpoint_that_refuses_warm_ups_is_asked_once_a_day_per_model(
+    fake: FakeRuntime, clock: FakeClock
+) -> None:
+    refused = PrewarmRefused("request_refused", "max_tokens: Input should be greater than or equal to 1")
+    fake.provider.fail(refused, kind="warm_up", times=2)
+
+    first = await warm(make_prompt())
+    visits = [await warm(make_prompt(name=f"visit {number}", turns=1)) for number in range(5)]
+    calls = fake.provider.warm_up_count
+    other_model = await warm(make_prompt(model="claude-haiku-5-5", system_tokens=9000))
+    clock.advance(86_401)
+    a_day_later = await warm(make_prompt())
+
+    assert {(warmth.state, warmth.reason) for warmth in (first, *visits)} == {("skipped", "endpoint_without_prewarm")}
+    assert calls == 1
+    assert other_model.reason == "endpoint_without_prewarm", "each model is asked for itself"
+    assert fake.provider.warm_up_count == 3
+    assert a_day_later.state == "warm"
+    assert "endpoint_without_prewarm" in skip_reasons(fake)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_row_of_the_one_refused_warm_up_says_why(clock: FakeClock) -> None:
+    async with fake_runtime(clock=clock) as fake:
+        fake.provider.fail(PrewarmRefused("request_refused", "max_tokens must be positive"), kind="warm_up")
+        await warm(make_prompt())
+
+    row = await in_database_thread(WarmUp.objects.get)
+    assert (row.outcome, row.error_code) == ("failed", "endpoint_without_prewarm")
