@@ -221,7 +221,8 @@ def shared_prompt(assistant: Assistant) -> PreparedPrompt:
 
 
 def _prepared(conversation: Conversation, path: Sequence[Message]) -> PreparedConversation:
-    shared, history = shared_prompt(conversation.assistant), prompts.turns_of(path)
+    shared = shared_prompt(conversation.assistant)
+    history = prompts.turns_of(path, shared_hash=shared.shared_hash)
     return PreparedConversation(
         conversation_id=conversation.pk,
         user_id=conversation.user_id,

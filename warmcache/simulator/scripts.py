@@ -1,10 +1,10 @@
 """Replies that a test dictates, in the order in which they were queued.
 
 A script is an object with `text` (one text block), or `tokens` (filler of that length), or `blocks`: a list of
-`{"type": "text", "text"}`, `{"type": "thinking", "thinking"}` (empty for thinking that is not shown, with `tokens`),
-`{"type": "tool_use", "name", "input"}` and any other block, which is sent unchanged. Optional: `stop_reason`,
-`stop_sequence`, `stop_details`, `usage` (further counters, such as `server_tool_use`), `tokens_per_second`,
-`ttft_seconds`, `times`.
+`{"type": "text", "text"}` (with `citations` if it has some), `{"type": "thinking", "thinking"}` (empty for thinking
+that is not shown, with `tokens`), `{"type": "tool_use", "name", "input"}` and other blocks, which are sent unchanged.
+Optional: `stop_reason`, `stop_sequence`, `stop_details`, `usage` (further counters, such as `server_tool_use`),
+`tokens_per_second`, `ttft_seconds`, `times`.
 """
 
 from dataclasses import dataclass
@@ -118,7 +118,7 @@ def _filler(chars: int) -> str:
 def _block(block: dict[str, Any], facts: ModelFacts, bound_to: str, new_id: str) -> ReplyBlock:
     kind = block["type"]
     if kind == "text":
-        return text_block(str(block.get("text", "")), facts)
+        return text_block(str(block.get("text", "")), facts, citations=block.get("citations") or ())
     if kind == "thinking":
         text = str(block.get("thinking", ""))
         return ReplyBlock(
