@@ -64,7 +64,7 @@ class PreparedConversation:
         """The same prompt, followed by what is attached to the next message."""
         return self.prompt.with_draft(blocks) if blocks else self.prompt
 
-    def grown(self, turns: Sequence[Turn], *, tip_id: UUID, mark: Mark) -> "PreparedConversation":
+    def grown(self, turns: Sequence[Turn | None], *, tip_id: UUID, mark: Mark) -> "PreparedConversation":
         """Extended by the turns since then, up to `tip_id`."""
         return PreparedConversation(
             conversation_id=self.conversation_id,

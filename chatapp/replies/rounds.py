@@ -48,8 +48,7 @@ class Rounds:
         paused = paused_turn(prompts.api_content(content))
         if paused is None:
             return None
-        question = prompts.asked(self._sent.message.content)
-        prompt = self._sent.before.prompt.with_turns(*([question] if question else []))
+        prompt = self._sent.before.prompt.with_turns(prompts.asked(self._sent.message.content))
         container = (message.get("container") or {}).get("id")
         return self._request(prompt, paused, purpose=Purpose.TOOL_ROUND, container=container)
 

@@ -189,7 +189,7 @@ class ReplyRun:
         turns = (prompts.asked(sent.message.content), prompts.answered(ended.content, is_whole=True))
         prepared_conversations.store.put(
             sent.before.grown(
-                [turn for turn in turns if turn is not None],
+                turns,
                 tip_id=self.reply_id,
                 mark=prepared_conversations.mark_of(sent.conversation),
             )

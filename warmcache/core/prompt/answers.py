@@ -80,7 +80,7 @@ def _paired_in(content: Iterable[Json]) -> set[str]:
     called: set[str] = set()
     paired: set[str] = set()
     for block in content:
-        if is_tool_call(block):
+        if is_tool_call(block) and _has_whole_input(block):
             called.add(str(block["id"]))
         elif block.get("tool_use_id") in called:
             paired.add(str(block["tool_use_id"]))

@@ -107,12 +107,13 @@ class PreparedPrompt:
         signatures and encrypted results are valid only where this is the same as when it was given."""
         return self.shared.chain(_NO_SWITCHES, self._shared_chain).digest.hex()
 
-    def with_turns(self, *turns: Turn) -> "PreparedPrompt":
+    def with_turns(self, *turns: Turn | None) -> "PreparedPrompt":
         """The prompt with these turns after its history, and without a draft: attachments are in the turn that sent
-        them. Encodes and hashes only what is new."""
+        them. None, an answer of which nothing can be sent, adds nothing. Encodes and hashes only what is new."""
         writer = PassageWriter(self.history.passage)
         for turn in turns:
-            writer.add_turn(turn.role, turn.blocks)
+            if turn is not None:
+                writer.add_turn(turn.role, turn.blocks)
         history = _Part(writer.finish())
         switches = _switches(history.passage)
         known = self.history.chains.get(switches)
