@@ -78,6 +78,8 @@ class Reply:
     """Further counters of its usage, such as `server_tool_use`."""
     stop_sequence: str | None = None
     stop_details: dict[str, Any] | None = None
+    container: dict[str, Any] | None = None
+    """The container in which the provider's tools ran."""
     tokens_per_second: float | None = None
     """Overrides the profile's rate, for a scripted reply."""
     ttft_seconds: float | None = None

@@ -101,9 +101,11 @@ def _message_delta(message: dict[str, Any], reply: Reply) -> dict[str, Any]:
     if reply.thinking_tokens:
         cumulative["output_tokens_details"] = {"thinking_tokens": reply.thinking_tokens}
     cumulative |= reply.more_usage
-    delta = {
+    delta: dict[str, Any] = {
         "stop_reason": reply.stop_reason,
         "stop_sequence": reply.stop_sequence,
         "stop_details": reply.stop_details,
     }
+    if reply.container is not None:
+        delta["container"] = reply.container
     return {"delta": delta, "usage": cumulative}

@@ -189,9 +189,8 @@ class TestThePausedAnswerAsLastTurn:
 
 class TestTheSharedHash:
     def hash_of(self, **changes: Any) -> str:
-        return prepare(
-            Prompt(**{"model": "claude-sonnet-5-5", "system": (text("You help."),), **changes}), KEY
-        ).shared_hash
+        prompt = Prompt(**{"model": "claude-sonnet-5-5", "system": (text("You help."),), **changes})
+        return prepare(prompt, KEY).shared_hash
 
     def test_history_and_draft_do_not_change_it(self) -> None:
         cited = {"type": "document", "citations": {"enabled": True}, "source": {"type": "text", "data": "x"}}
