@@ -46,6 +46,8 @@ class ReplyContent:
         self._numbers: dict[int, int] = {}
         """By the API's index: the numbers of this round's blocks."""
         self._places: list[tuple[AnswerContent, BlockBegan]] = []
+        self._ended: dict[int, dict[str, Any]] = {}
+        """Blocks that have ended as they are stored, without their text: results may be large, and are cleaned once."""
 
     @property
     def message(self) -> Mapping[str, Any]:
@@ -78,9 +80,10 @@ class ReplyContent:
         if isinstance(event, BlockExtended):
             self.bytes_received += len(msgspec.json.encode(storable_json(event.delta)))
 
-    def shown(self, number: int) -> dict[str, Any] | None:
-        """What a page is told of a block beside its text."""
-        return shown_data(self._stored(number, ""))
+    def end(self, number: int) -> dict[str, Any] | None:
+        """The block has ended. Returns what a page is told of it beside its text."""
+        self._ended[number] = self._stored(number, "")
+        return shown_data(self._ended[number])
 
     def api_blocks(self, views: Iterable[BlockView]) -> list[dict[str, Any]]:
         """Blocks as the row stores them: the API's block, with the text from the log. A tool's input stays unparsed
@@ -101,16 +104,13 @@ class ReplyContent:
 
     def _stored(self, number: int, text: str) -> dict[str, Any]:
         content, began = self._places[number]
-        block: dict[str, Any] = storable_json(content.block(began.index))
-        match began.kind:
-            case BlockKind.OTHER:
-                return block
-            case BlockKind.TOOL_INPUT:
-                del block["input"]
-                member = "input_json"
-            case kind:
-                member = STREAMED[kind]
-        return {**{name: value for name, value in block.items() if value is not None}, member: text}
+        kind = began.kind
+        block = self._ended.get(number) or storable_json(content.block(began.index))
+        if kind == BlockKind.OTHER:
+            return block
+        member = "input_json" if kind == BlockKind.TOOL_INPUT else STREAMED[kind]
+        kept = {name: value for name, value in block.items() if value is not None and name != "input"}
+        return {**kept, member: text}
 
 
 def shown_data(stored: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -148,6 +148,6 @@ class ReplyWriter:
                 kind=kind,
                 name=name,
                 state="start" if is_start else "stop",
-                data=None if is_start else self._content.shown(index),
+                data=None if is_start else self._content.end(index),
             )
         )

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser import axe
 from tests.browser.chat_page import ChatPage
 from tests.servers.chat_server import SimulatorControl
 
@@ -64,6 +65,7 @@ def test_an_answer_with_citations_is_one_text_live_and_after_a_reload(
     assert shown() == live
     expect(chat.reply_body.locator(".prose ul li")).to_have_count(2)
     expect(chat.reply_body.locator(".code .cite")).to_have_count(0)
+    assert axe.violations(chat.page) == []
     links = chat.reply.locator(".cite a")
     assert links.evaluate_all("links => links.map(({ href, rel, target }) => [href, rel, target])") == [
         [FORECAST, "noopener noreferrer nofollow", "_blank"],
