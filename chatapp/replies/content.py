@@ -59,6 +59,12 @@ class ReplyContent:
         """Whether the provider has paused the answer and would go on with it."""
         return self.message.get("stop_reason") == "pause_turn"
 
+    @property
+    def container_id(self) -> str | None:
+        """The provider's container that the answer's tools ran in last."""
+        containers = [content.message.get("container") for content in self._rounds]
+        return next((each["id"] for each in reversed(containers) if each), None)
+
     def begin_round(self) -> None:
         """The answer goes on in a further request; its indexes begin again at 0."""
         self._rounds.append(AnswerContent())

@@ -5,7 +5,6 @@ the ledger has one row per request. How often is bounded, because a turn may pau
 """
 
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 from chatapp.conversations import prompts
@@ -42,15 +41,14 @@ class Rounds:
         draft, turn = prompts.draft_and_turn(self._sent.message.content)
         return self._request(self._sent.before.with_draft(draft), turn, purpose=Purpose.REPLY)
 
-    def go_on(self, content: list[dict[str, Any]], message: Mapping[str, Any]) -> warmcache.ResponseStream | None:
-        """The request that continues the answer. `content` is all of the reply as its row has it, `message` what the
-        last answer said of itself. None if nothing was said that could be continued."""
+    def go_on(self, content: list[dict[str, Any]], *, container_id: str | None) -> warmcache.ResponseStream | None:
+        """The request that continues the answer. `content` is all of the reply as its row has it. None if nothing was
+        said that could be continued."""
         paused = paused_turn(prompts.api_content(content))
         if paused is None:
             return None
         prompt = self._sent.before.prompt.with_turns(prompts.asked(self._sent.message.content))
-        container = (message.get("container") or {}).get("id")
-        return self._request(prompt, paused, purpose=Purpose.TOOL_ROUND, container=container)
+        return self._request(prompt, paused, purpose=Purpose.TOOL_ROUND, container=container_id)
 
     async def leave_paused(self) -> None:
         """Closes the connection of an answer that paused and writes its row, without the end of the reply."""

@@ -120,8 +120,8 @@ class ReplyRun:
         return response
 
     async def _go_on(self) -> warmcache.ResponseStream | None:
-        columns, message = self._writer.content_columns(), self._writer.content.message
-        response = self._rounds.go_on(columns["content"], message)
+        content = self._writer.content_columns()["content"]
+        response = self._rounds.go_on(content, container_id=self._writer.content.container_id)
         if response is not None:
             self._writer.begin_round()
         return response

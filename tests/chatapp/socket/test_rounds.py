@@ -111,12 +111,13 @@ async def test_the_answer_is_continued_and_goes_back_later_as_it_came(open_tab, 
 async def test_a_paused_answer_is_continued_in_its_container(open_tab, ann, assistant, simulator):
     container = {"id": "container_1", "expires_at": "2026-11-28T12:00:00Z"}
     simulator.script(blocks=[text("I look."), CALL], stop_reason="pause_turn", container=container)
+    simulator.script(blocks=[text("Longer."), CALL], stop_reason="pause_turn")
     simulator.script(blocks=[FOUND, text("Found.")])
     tab = await open_tab(ann)
 
     finished = await ask(tab, assistant_id=assistant.pk)
 
-    assert [body.get("container") for body in bodies(simulator)] == [None, "container_1"]
+    assert [body.get("container") for body in bodies(simulator)] == [None, "container_1", "container_1"]
     assert (await row_of(finished)).rounds[0]["message"]["container"] == container
 
 
