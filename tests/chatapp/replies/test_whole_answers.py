@@ -144,8 +144,7 @@ def accepted(value: Any) -> Any:
 
 def written(events: Sequence[StreamEvent], log: ReplyLog | None = None) -> ReplyWriter:
     writer = ReplyWriter(log or new_log(), received_at=0.0, lag=LoopLag(call_soon=lambda _: None))
-    for event in events:
-        writer.take(event)
+    writer.take(events)
     writer.close()
     return writer
 

@@ -23,9 +23,10 @@ def script(side: Simulated, *blocks: Json, **more: object) -> None:
 
 async def answer_to(side: Simulated, prompt: PreparedPrompt, last: Turn) -> AnswerContent:
     answer = AnswerContent()
-    async with side.provider.stream(build(prompt, last), max_tokens=100) as events:
-        async for event in events:
-            answer.take(event)
+    async with side.provider.stream(build(prompt, last), max_tokens=100) as batches:
+        async for events in batches:
+            for event in events:
+                answer.take(event)
     return answer
 
 
