@@ -157,6 +157,18 @@ class Message(models.Model):
         null=True, blank=True, help_text="In the browser, from the press to the first paint."
     )
     request_id = models.CharField(max_length=80, blank=True, default="")
+    rounds = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="For each request: its first block, the API's message without content, events of unknown kinds.",
+    )
+    shared_hash = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Of what stood before its history. Only where it is the same, more than its text goes back.",
+    )
 
     # Only for a running reply: which process writes it, and how far the row is.
     owner = models.CharField(max_length=32, blank=True, default="", help_text="The process that writes it.")

@@ -9,6 +9,7 @@ use: `import warmcache` loads nothing else, and values and errors load without D
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from warmcache.core.answers import AnswerContent
     from warmcache.core.blocks import BlockKind
     from warmcache.core.errors import (
         ConfigurationError,
@@ -33,7 +34,16 @@ if TYPE_CHECKING:
         StreamEnded,
         StreamEvent,
     )
-    from warmcache.core.prefix import AnyPrompt, Prefix, PreparedPrompt, Prompt, Turn
+    from warmcache.core.prefix import (
+        AnyPrompt,
+        Prefix,
+        PreparedPrompt,
+        Prompt,
+        Turn,
+        answer_turn,
+        paused_turn,
+        text_turn,
+    )
     from warmcache.core.reasons import Reason
     from warmcache.core.upstreams import Upstream
     from warmcache.core.usage import Usage
@@ -78,6 +88,7 @@ else:
 
 
 __all__ = [
+    "AnswerContent",
     "AnyPrompt",
     "Attempt",
     "BlockBegan",
@@ -117,18 +128,21 @@ __all__ = [
     "WarmcacheError",
     "Warmth",
     "WarmthState",
+    "answer_turn",
     "cancel_refresh",
     "close",
     "consider_prefix",
     "flush",
     "holder_of",
     "outline",
+    "paused_turn",
     "prepare_prompt",
     "prewarm_prefix",
     "register_shared_layers",
     "schedule_refresh",
     "start",
     "stream_response",
+    "text_turn",
     "warm_now",
     "warmth_of",
 ]
@@ -144,6 +158,7 @@ _HOMES = (
     "warmcache.core.usage",
     "warmcache.core.prefix",
     "warmcache.core.ports",
+    "warmcache.core.answers",
     "warmcache.services",
 )
 """Searched in this order: what needs Django comes last."""

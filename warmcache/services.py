@@ -8,7 +8,6 @@ async with stream_response(prompt, turn, max_tokens=4096, label="helpdesk") as r
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
 
 from warmcache.background.database import in_database_thread
 from warmcache.cache.beliefs import Warmth
@@ -20,7 +19,7 @@ from warmcache.core.errors import StoreUnavailable
 from warmcache.core.intents import Intent
 from warmcache.core.origin import Origin
 from warmcache.core.outcomes import Purpose
-from warmcache.core.prefix import AnyPrompt, Json, Prefix, PreparedPrompt, Prompt
+from warmcache.core.prefix import AnyPrompt, LastTurn, Prefix, PreparedPrompt, Prompt
 from warmcache.operator_policy import policy_in_force, read_row
 from warmcache.requests.ending import Ending, Result
 from warmcache.requests.stream import ResponseStream
@@ -118,7 +117,7 @@ async def warm_now(prompt: AnyPrompt, *, label: str = "", subject: str = "") -> 
 
 def stream_response(
     prompt: AnyPrompt,
-    turn: Sequence[Json],
+    turn: LastTurn,
     *,
     max_tokens: int,
     purpose: Purpose = Purpose.REPLY,
@@ -126,8 +125,12 @@ def stream_response(
     subject: str = "",
     place: str = "",
     ending: Ending | None = None,
+    container: str | None = None,
 ) -> ResponseStream:
     """The real request: `prompt` followed by the person's `turn` (API content blocks). See `ResponseStream`.
+
+    An answer that stopped with `pause_turn` is continued by the same call: its `paused_turn` as `turn`, the person's
+    turn in the prompt's history, purpose `tool_round`, and the id of its `container`, if it had one.
 
     `place` is the host's name of the conversation, as in `schedule_refresh`: the request cancels what was due there.
     `ending` writes the host's own data about the reply, in the same transaction as the request's row: a synchronous
@@ -139,7 +142,14 @@ def stream_response(
     upstream = runtime.provider.capabilities.upstream
     origin = Origin(label=_fit(label), subject=_fit(subject), upstream=upstream, place=_fit(place))
     return ResponseStream(
-        runtime, prompt, turn, max_tokens=max_tokens, purpose=Purpose(purpose), origin=origin, ending=ending
+        runtime,
+        prompt,
+        turn,
+        max_tokens=max_tokens,
+        purpose=Purpose(purpose),
+        origin=origin,
+        ending=ending,
+        container=container,
     )
 
 

@@ -64,7 +64,7 @@ class PreparedConversation:
         """The same prompt, followed by what is attached to the next message."""
         return self.prompt.with_draft(blocks) if blocks else self.prompt
 
-    def grown(self, turns: Sequence[Turn], *, tip_id: UUID, mark: Mark) -> "PreparedConversation":
+    def grown(self, turns: Sequence[Turn | None], *, tip_id: UUID, mark: Mark) -> "PreparedConversation":
         """Extended by the turns since then, up to `tip_id`."""
         return PreparedConversation(
             conversation_id=self.conversation_id,
@@ -221,7 +221,8 @@ def shared_prompt(assistant: Assistant) -> PreparedPrompt:
 
 
 def _prepared(conversation: Conversation, path: Sequence[Message]) -> PreparedConversation:
-    shared, history = shared_prompt(conversation.assistant), prompts.turns_of(path)
+    shared = shared_prompt(conversation.assistant)
+    history = prompts.turns_of(path, shared_hash=shared.shared_hash)
     return PreparedConversation(
         conversation_id=conversation.pk,
         user_id=conversation.user_id,

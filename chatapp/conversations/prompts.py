@@ -7,9 +7,11 @@ A prompt must hold nothing volatile (time, user name, place): one changed byte m
 from collections.abc import Iterable, Sequence
 
 from chatapp.conversations import reply_states
+from chatapp.conversations.storable import storable_json
 from chatapp.models import Assistant, Attachment, Message
 from chatapp.protocol.words import ReplyStatus
-from warmcache.core.prefix import Json, Prompt, Turn
+from warmcache.core.answers import parsed_input
+from warmcache.core.prefix import Json, Prompt, Turn, answer_turn, text_turn
 
 MIN_THINKING_BUDGET_TOKENS = 1024
 CACHED_DOCUMENT = '<document title="{title}">\n{text}\n</document>'
@@ -30,11 +32,17 @@ def prompt_for_new_chat(assistant: Assistant, attachments: Sequence[Attachment] 
     )
 
 
-def turns_of(messages: Iterable[Message]) -> tuple[Turn, ...]:
+def turns_of(messages: Iterable[Message], *, shared_hash: str) -> tuple[Turn, ...]:
     """Messages in order, as the history of a prompt. A reply that is still being written is left out, and so is a
-    refused turn with its question: the provider would refuse what follows it, too."""
+    refused turn with its question: the provider would refuse what follows it, too.
+
+    A reply goes back whole only where it followed the same `shared_hash`. Elsewhere (another model or API key, edited
+    instructions or tools) the provider would refuse its signatures, and only its text is sent.
+    """
     turns = (
-        asked(message.content) if message.role == Message.Role.USER else answered(message.content)
+        asked(message.content)
+        if message.role == Message.Role.USER
+        else answered(message.content, is_whole=message.shared_hash == shared_hash)
         for message in _said(messages)
     )
     return tuple(turn for turn in turns if turn is not None)
@@ -56,14 +64,20 @@ def asked(content: Sequence[Json]) -> Turn | None:
     return Turn(role="user", blocks=tuple(content)) if content else None
 
 
-def answered(content: Sequence[Json]) -> Turn | None:
-    """The text of an ended reply. Thinking is not sent back; a tool call without a result cannot be."""
-    blocks = tuple(
-        {"type": "text", "text": block["text"]}
-        for block in content
-        if block.get("type") == "text" and str(block.get("text", "")).strip()
-    )
-    return Turn(role="assistant", blocks=blocks) if blocks else None
+def answered(content: Sequence[Json], *, is_whole: bool) -> Turn | None:
+    """An ended reply as a turn, from the blocks in its row: with all that the API takes back, or only its text."""
+    return answer_turn(api_content(content)) if is_whole else text_turn(content)
+
+
+def api_content(stored: Sequence[Json]) -> list[Json]:
+    """The blocks of a row as the API has them: the input of tool calls parsed, or null where it broke off."""
+    return [_with_input(block) if "input_json" in block else block for block in stored]
+
+
+def _with_input(block: Json) -> Json:
+    kept = {name: value for name, value in block.items() if name != "input_json"}
+    text = block["input_json"]
+    return {**kept, "input": storable_json(parsed_input(text)) if text.strip() else {}}
 
 
 def draft_and_turn(content: Sequence[Json]) -> tuple[tuple[Json, ...], tuple[Json, ...]]:

@@ -45,13 +45,15 @@ class ErrorView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BlockView(msgspec.Struct, frozen=True, kw_only=True):
-    """One content block of a reply, as far as it has come."""
+    """One content block of a reply, as far as it has come. `data` is everything else of the API's block, once it has
+    ended, that a page can show: citations, search results, ids."""
 
     block: int
     kind: BlockKind
     name: str
     text: str
     state: Literal["start", "stop"]
+    data: dict[str, Any] | None = None
 
 
 class AttachmentView(msgspec.Struct, frozen=True, kw_only=True):

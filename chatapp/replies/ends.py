@@ -52,18 +52,21 @@ class Ended:
 
 
 def finished_frame(
-    log: ReplyLog, result: Result | None, *, cause: Cause, failure: BaseException | None, ttft_ms: int | None
+    log: ReplyLog, results: Sequence[Result], *, cause: Cause, failure: BaseException | None, ttft_ms: int | None
 ) -> ReplyFinished:
-    """The frame after the last one of the log. `result` is None if no request was made."""
-    usage = result.usage if result else None
-    settlement = result.settlement if result else None
+    """The frame after the last one of the log. `results` are those of the requests that were made, in order: what they
+    were billed is summed, and the first one tells how warm the prompt was."""
+    usages = [result.usage for result in results if result.usage is not None]
+    usage = sum(usages[1:], start=usages[0]) if usages else None
+    settlement = results[0].settlement if results else None
+    last = results[-1] if results else None
     return ReplyFinished(
         reply_id=log.reply_id,
         epoch=log.epoch,
         seq=log.seq + 1,
         status=reply_states.status_after(cause),
-        stop_reason=(result.stop_reason if result else "") or None,
-        stop_details=storable_json(result.stop_details) if result and result.stop_details else None,
+        stop_reason=(last.stop_reason if last else "") or None,
+        stop_details=storable_json(last.stop_details) if last and last.stop_details else None,
         error=reply_states.error_of(cause, failure),
         usage=None
         if usage is None
@@ -75,9 +78,16 @@ def finished_frame(
         ),
         warmth=settlement.warmth if settlement else RequestWarmth.COLD,
         ttft_ms=ttft_ms,
-        cost_usd=format(settlement.cost_usd, "f") if settlement and settlement.cost_usd is not None else None,
+        cost_usd=_cost_usd(results),
         warm_up_id=settlement.warm_up_id if settlement else None,
     )
+
+
+def _cost_usd(results: Sequence[Result]) -> str | None:
+    """None if the cost of one of them is not known: a part would read like the whole."""
+    costs = [result.settlement.cost_usd for result in results if result.usage is not None]
+    known = [cost for cost in costs if cost is not None]
+    return format(sum(known[1:], start=known[0]), "f") if known and len(known) == len(costs) else None
 
 
 # Called in a database thread

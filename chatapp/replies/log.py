@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from operator import itemgetter
 from uuid import UUID, uuid4
 
@@ -125,8 +126,10 @@ class ReplyLog:
 
     @property
     def text(self) -> str:
-        """All text blocks so far, joined: the text that a person reads."""
-        return "".join(self._text_of(b.block) for b in self._blocks.values() if b.kind == BlockKind.TEXT)
+        """The text that a person reads: neighbouring text blocks are one text, cited passages for example."""
+        runs = groupby(self._blocks.values(), key=lambda block: block.kind == BlockKind.TEXT)
+        texts = ["".join(self._text_of(block.block) for block in run) for is_text, run in runs if is_text]
+        return "\n\n".join([text for text in texts if text.strip()] or texts)
 
     @property
     def is_finished(self) -> bool:
@@ -228,7 +231,7 @@ class ReplyLog:
     def blocks(self) -> list[BlockView]:
         """The content so far, one view per block."""
         return [
-            BlockView(block=b.block, kind=b.kind, name=b.name, text=self._text_of(b.block), state=b.state)
+            BlockView(block=b.block, kind=b.kind, name=b.name, text=self._text_of(b.block), state=b.state, data=b.data)
             for b in self._blocks.values()
         ]
 
@@ -268,7 +271,7 @@ class ReplyLog:
                 known = self._blocks.get(frame.block)
                 name = frame.name or (known.name if known else "")
                 self._blocks[frame.block] = BlockView(
-                    block=frame.block, kind=frame.kind, name=name, text="", state=frame.state
+                    block=frame.block, kind=frame.kind, name=name, text="", state=frame.state, data=frame.data
                 )
             case ReplyFinished():
                 reply_states.check_end(frame.status)
@@ -299,4 +302,10 @@ class ReplyLog:
 
 def _size_of(held: ReplyBlock | ReplyFinished | str) -> int:
     # For a bound, characters are close enough to bytes.
-    return FRAME_OVERHEAD_BYTES + (len(held) if isinstance(held, str) else 0)
+    match held:
+        case str():
+            return FRAME_OVERHEAD_BYTES + len(held)
+        case ReplyBlock() if held.data is not None:
+            return FRAME_OVERHEAD_BYTES + len(str(held.data))
+        case _:
+            return FRAME_OVERHEAD_BYTES

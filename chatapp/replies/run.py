@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -15,6 +15,7 @@ from chatapp.replies.checkpoints import Checkpoints
 from chatapp.replies.ends import Ended
 from chatapp.replies.log import ReplyHead, ReplyLog, new_epoch
 from chatapp.replies.patient_writes import patiently
+from chatapp.replies.rounds import Rounds
 from chatapp.replies.sent_messages import Sent
 from chatapp.replies.writer import ReplyWriter
 from chatapp.warming import returns
@@ -46,9 +47,9 @@ class ReplyRun:
         )
         self._sent = sent
         self._claim = rows.claim_of(reply)
-        self._writer = ReplyWriter(self.log, received_at=received_at)
+        self._writer = ReplyWriter(self.log, received_at=received_at, shared_hash=sent.before.prompt.shared_hash)
         self._checkpoints = Checkpoints(self._claim, self._writer, on_lost=partial(self.stop, Cause.LOST))
-        self._response: warmcache.ResponseStream | None = None
+        self._rounds = Rounds(sent, ending=self._store_with_ledger)
         self._failure: BaseException | None = None
         self._stopped_for: Cause | None = None
         self._cut: asyncio.Timeout | None = None
@@ -80,13 +81,30 @@ class ReplyRun:
             raise
 
     async def _read(self) -> None:
-        """Returns when the provider's stream is complete, or its failure is in `_failure`."""
+        """Returns when the answer is complete, or its failure is in `_failure`."""
+        await self._read_round(self._begin)
+        while self._failure is None and self._writer.content.is_paused and self._rounds.may_go_on:
+            try:
+                await self._rounds.leave_paused()
+            except asyncio.CancelledError as cancelled:
+                self._failure = cancelled
+                return
+            if not await self._read_round(self._go_on):
+                return
+
+    async def _read_round(self, request: Callable[[], Awaitable[warmcache.ResponseStream | None]]) -> bool:
+        """Reads the provider's stream to its end. False if there is no such request."""
         if self._stopped_for is not None:
             self._failure = asyncio.CancelledError()
-            return
+            return False
         try:
             async with asyncio.timeout(None) as self._cut:
-                await self._stream()
+                response = await request()
+                if response is None:
+                    return False
+                async for events in response.batches():
+                    self._writer.take(events)
+                    self._checkpoints.note()
         except asyncio.CancelledError as cancelled:
             # The process ends: what has arrived is kept all the same.
             self._failure = cancelled
@@ -94,23 +112,19 @@ class ReplyRun:
             self._failure = asyncio.CancelledError() if self._cut and self._cut.expired() else failure
         finally:
             self._cut = None
+        return True
 
-    async def _stream(self) -> None:
-        sent = self._sent
-        draft, turn = prompts.draft_and_turn(sent.message.content)
-        self._response = warmcache.stream_response(
-            sent.before.with_draft(draft),
-            turn,
-            max_tokens=sent.conversation.assistant.max_output_tokens,
-            label=sent.before.label,
-            subject=f"user {sent.conversation.user_id}",
-            place=returns.place_of(self.conversation_id),
-            ending=self._store_with_ledger,
-        )
-        self.log.expect(await self._response.expected_warmth())
-        async for events in self._response.batches():
-            self._writer.take(events)
-            self._checkpoints.note()
+    async def _begin(self) -> warmcache.ResponseStream:
+        response = self._rounds.begin()
+        self.log.expect(await response.expected_warmth())
+        return response
+
+    async def _go_on(self) -> warmcache.ResponseStream | None:
+        content = self._writer.content_columns()["content"]
+        response = self._rounds.go_on(content, container_id=self._writer.content.container_id)
+        if response is not None:
+            self._writer.begin_round()
+        return response
 
     async def _end(self) -> Ended:
         self._checkpoints.end()
@@ -119,7 +133,7 @@ class ReplyRun:
         self._cause = reply_states.cause_of(self._failure, asked=self._stopped_for)
         if self._cause is Cause.OUR_FAULT:
             logger.error("A reply failed for a reason of our own", exc_info=self._failure)
-        result = await self._leave_upstream()
+        result = await self._rounds.leave(self._failure)
         ended = self._ended if result is not None and result.ending_was_run else None
         if ended is None:
             ended = await self._stored(result)
@@ -132,17 +146,6 @@ class ReplyRun:
         if ended.written is Written.DONE:
             self._get_ready(ended, result)
         return ended
-
-    async def _leave_upstream(self) -> warmcache.Result | None:
-        """Closes the connection and writes the ledger, and with it, in the same transaction, our own end."""
-        if self._response is None:
-            return None
-        failure = self._failure
-        try:
-            await self._response.__aexit__(type(failure) if failure else None, failure, None)
-        except Exception:
-            logger.exception("The request of reply %s is not in the ledger", self.reply_id)
-        return self._response.result
 
     def _store_with_ledger(self, result: warmcache.Result) -> None:
         self._ended = self._store(result)
@@ -166,8 +169,13 @@ class ReplyRun:
             return Ended(finished=self._finished_frame(result), content=self._content["content"])
 
     def _finished_frame(self, result: warmcache.Result | None) -> ReplyFinished:
+        earlier = [each for each in self._rounds.results if each is not result]
         return ends.finished_frame(
-            self.log, result, cause=self._cause, failure=self._failure, ttft_ms=self._writer.ttft_ms
+            self.log,
+            [*earlier, *([result] if result else [])],
+            cause=self._cause,
+            failure=self._failure,
+            ttft_ms=self._writer.ttft_ms,
         )
 
     def _get_ready(self, ended: Ended, result: warmcache.Result | None) -> None:
@@ -178,10 +186,10 @@ class ReplyRun:
         if ended.consequence.leaves_question_out:
             return
         sent = self._sent
-        turns = (prompts.asked(sent.message.content), prompts.answered(ended.content))
+        turns = (prompts.asked(sent.message.content), prompts.answered(ended.content, is_whole=True))
         prepared_conversations.store.put(
             sent.before.grown(
-                [turn for turn in turns if turn is not None],
+                turns,
                 tip_id=self.reply_id,
                 mark=prepared_conversations.mark_of(sent.conversation),
             )

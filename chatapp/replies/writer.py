@@ -6,21 +6,32 @@ from typing import Any
 
 from chatapp.conversations.storable import storable
 from chatapp.protocol import ReplyBlock, ReplyDelta
-from chatapp.replies.content import BlockFacts
+from chatapp.replies.content import ReplyContent
 from chatapp.replies.log import ReplyLog
 from chatapp.replies.loop_lag import LoopLag, loop_lag
 from warmcache import BlockKind
-from warmcache.core.ports import BlockBegan, BlockDelta, BlockEnded, BlockExtended, BlockSigned, StreamEvent
+from warmcache.core.ports import (
+    BlockBegan,
+    BlockDelta,
+    BlockEnded,
+    BlockExtended,
+    BlockSigned,
+    OtherEvent,
+    StreamEnded,
+    StreamEvent,
+)
 
 
 class ReplyWriter:
-    """The only code that appends blocks and deltas to a log. `ttft_ms` counts from `received_at`."""
+    """The only code that appends blocks and deltas to a log. `ttft_ms` counts from `received_at`; `shared_hash` names
+    what stood before the reply's history."""
 
     def __init__(
         self,
         log: ReplyLog,
         *,
         received_at: float,
+        shared_hash: str = "",
         lag: LoopLag = loop_lag,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -28,7 +39,8 @@ class ReplyWriter:
         self._received_at = received_at
         self._lag = lag
         self._clock = clock
-        self._facts = BlockFacts()
+        self._shared_hash = shared_hash
+        self._content = ReplyContent()
         self._pieces: list[str] = []
         """Deltas of the open block that are not in the log yet."""
         self._open_block: tuple[int, BlockKind] | None = None
@@ -49,23 +61,31 @@ class ReplyWriter:
             case BlockDelta():
                 self._take_delta(event)
             case BlockBegan():
-                self._facts.begin(event)
-                self._append_block(event.index, event.kind, event.name, is_start=True)
+                number = self._content.begin(event)
+                self._append_block(number, event.kind, event.name, is_start=True)
                 if (event.kind == BlockKind.TEXT or event.kind is BlockKind.THINKING) and (
                     first := event.block.get(event.kind)
                 ):
                     self._take_delta(BlockDelta(index=event.index, kind=event.kind, text=str(first)))
-            case BlockSigned():
-                self._facts.sign(event)
-            case BlockExtended():
-                self._facts.extend(event)
             case BlockEnded():
                 self.close()
+            case BlockSigned() | BlockExtended() | OtherEvent() | StreamEnded():
+                self._content.add(event)
+
+    @property
+    def content(self) -> ReplyContent:
+        """What is known of the blocks beyond the log."""
+        return self._content
+
+    def begin_round(self) -> None:
+        """The answer goes on in a further request."""
+        self.close()
+        self._content.begin_round()
 
     @property
     def bytes_received(self) -> int:
         """Bytes of all blocks; grows with everything that the row should store."""
-        return self._text_bytes + self._facts.bytes_received
+        return self._text_bytes + self._content.bytes_received
 
     def flush(self) -> None:
         """Writes held deltas to the log now."""
@@ -93,7 +113,9 @@ class ReplyWriter:
         """Everything in the log, as columns of the row."""
         return {
             "text": self._log.text,
-            "content": self._facts.api_blocks(self._log.blocks()),
+            "content": self._content.api_blocks(self._log.blocks()),
+            "rounds": self._content.rounds(),
+            "shared_hash": self._shared_hash,
             "log_seq": self._log.seq,
         }
 
@@ -126,6 +148,6 @@ class ReplyWriter:
                 kind=kind,
                 name=name,
                 state="start" if is_start else "stop",
-                data=None,
+                data=None if is_start else self._content.end(index),
             )
         )

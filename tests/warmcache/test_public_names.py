@@ -100,6 +100,7 @@ def test_the_examples_import_only_what_is_public(example: str) -> None:
 INSIDE = {
     "warmcache.background.database": "one set of database threads per process: a second one doubles the connections",
     "warmcache.background.tasks": "one kind of owner for the tasks of both",
+    "warmcache.background.statements": "statements that are compiled once, for each message of both",
     "warmcache.core.catalog": "what the demo's first warm-ups cost",
     "warmcache.upstream.prices": "what the demo's first warm-ups cost",
     "warmcache.core.reasons": "`TO_WARM`, which the command that writes words leaves out of the table",

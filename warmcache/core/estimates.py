@@ -34,6 +34,9 @@ def block_size(block: Mapping[str, Any]) -> BlockSize:
             return BlockSize(tokens=IMAGE_TOKENS)
         case "document":
             return _document_size(block)
+        case "thinking":
+            # Its signature is no text that the model reads.
+            return BlockSize(characters=len(str(block.get("thinking", ""))))
         case "tool_result":
             return BlockSize(characters=len(str(block.get("tool_use_id", "")))) + _parts_size(block.get("content"))
         case _:

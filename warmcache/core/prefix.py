@@ -17,6 +17,7 @@ what is new. `build_request` prepares and builds in one step.
 
 from collections.abc import Sequence
 
+from warmcache.core.prompt.answers import answer_turn, is_tool_call, paused_turn, text_turn
 from warmcache.core.prompt.passages import canonical_bytes
 from warmcache.core.prompt.prepared import (
     LOOK_BACK_POSITIONS,
@@ -29,6 +30,7 @@ from warmcache.core.prompt.prepared import (
 from warmcache.core.prompt.values import (
     Breakpoint,
     Json,
+    LastTurn,
     Layer,
     Position,
     Prefix,
@@ -47,6 +49,7 @@ __all__ = [
     "AnyPrompt",
     "Breakpoint",
     "Json",
+    "LastTurn",
     "Layer",
     "Position",
     "Prefix",
@@ -57,11 +60,15 @@ __all__ = [
     "Ttl",
     "TtlChoice",
     "Turn",
+    "answer_turn",
     "build",
     "build_request",
     "canonical_bytes",
+    "is_tool_call",
     "obstacle_to_prewarming",
+    "paused_turn",
     "prepare",
+    "text_turn",
 ]
 
 

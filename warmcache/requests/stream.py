@@ -18,7 +18,7 @@ from warmcache.core.errors import StreamBroken, UpstreamError
 from warmcache.core.origin import Origin
 from warmcache.core.outcomes import Arm, Purpose, RequestStatus, RequestWarmth
 from warmcache.core.ports import BlockBegan, BlockDelta, StreamBegan, StreamEnded, StreamEvent
-from warmcache.core.prefix import AnyPrompt, Json
+from warmcache.core.prefix import AnyPrompt, LastTurn
 from warmcache.core.usage import Usage
 from warmcache.ledger.rows import RequestFacts, settlement_without_row
 from warmcache.requests.approach import Approach
@@ -48,18 +48,19 @@ class ResponseStream:
         self,
         runtime: Runtime,
         prompt: AnyPrompt,
-        turn: Sequence[Json],
+        turn: LastTurn,
         *,
         max_tokens: int,
         purpose: Purpose,
         origin: Origin,
         ending: Ending | None = None,
+        container: str | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.id: UUID = uuid4()
         self.result: Result | None = None
         self._runtime = runtime
-        self._request = runtime.build(prompt, turn, label=origin.label)
+        self._request = replace(runtime.build(prompt, turn, label=origin.label), container=container)
         self._max_tokens = max_tokens
         self._purpose = purpose
         self._origin = origin
@@ -257,7 +258,8 @@ class ResponseStream:
             response_id=heard.began.response_id if heard.began else "",
             miss_reason=self._miss_reason,
             followed_request=approach.joined is not None and approach.joined.warm_up_id is None,
-            asked_tool=heard.ended is not None and heard.ended.stop_reason == "tool_use",
+            # A paused answer is continued by a program too, at once.
+            asked_tool=heard.ended is not None and heard.ended.stop_reason in ("tool_use", "pause_turn"),
             **self._visit_facts(),
         )
 

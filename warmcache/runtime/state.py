@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from warmcache.conf import Config
 from warmcache.core.economics import RateSource
 from warmcache.core.lifetimes import with_lifetimes
 from warmcache.core.ports import Clock, Provider, WarmthStore
-from warmcache.core.prefix import AnyPrompt, Json, Prefix, PreparedPrompt, Request, build, prepare
+from warmcache.core.prefix import AnyPrompt, LastTurn, Prefix, PreparedPrompt, Request, build, prepare
 from warmcache.learned.forecasts import Learning
 from warmcache.ledger.writer import Ledger
 from warmcache.operator_policy import PolicyWatch
@@ -66,8 +66,8 @@ class Runtime:
         self.visits = Visits(teaches=self.learning.saw_sign)
         self.timers = Timers(clock=self.clock, tasks=self.tasks)
 
-    def build(self, prompt: AnyPrompt, turn: Sequence[Json] | None, *, label: str) -> Request:
-        """The request for `prompt` and the person's `turn`, or the warm-up (None), with a concrete TTL for `auto`."""
+    def build(self, prompt: AnyPrompt, turn: LastTurn | None, *, label: str) -> Request:
+        """The request for `prompt` and its last `turn`, or the warm-up (None), with a concrete TTL for `auto`."""
         key = self.config.prefix_key
         prepared = prompt if isinstance(prompt, PreparedPrompt) else prepare(prompt, key)
         if prepared.key != key:

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from warmcache.core.catalog import ModelFacts
+from warmcache.simulator.answer_rules import check_answers
 from warmcache.simulator.breakpoint_rules import check_cache_control, check_text
 from warmcache.simulator.errors import invalid
 
@@ -33,7 +34,7 @@ def check_messages(messages: Any, facts: ModelFacts, version: str) -> None:
     if messages[0]["role"] != "user":
         raise invalid('messages: first message must use the "user" role')
     _check_tool_results(messages)
-    _check_ending(messages, facts)
+    check_answers(messages, facts)
 
 
 def _check_message(message: Any, n: int, facts: ModelFacts, version: str, *, is_last: bool) -> None:
@@ -202,17 +203,3 @@ def _check_answered(open_ids: list[str], opened_at: int) -> None:
             f"after: {', '.join(open_ids)}. Each `tool_use` block must have a corresponding `tool_result` "
             "block in the next message."
         )
-
-
-def _check_ending(messages: list[dict[str, Any]], facts: ModelFacts) -> None:
-    last = messages[-1]
-    if last["role"] != "assistant":
-        return
-    if not facts.allows_assistant_prefill:
-        raise invalid(
-            "This model does not support assistant message prefill. The conversation must end with a user message."
-        )
-    content = last["content"]
-    text = content if isinstance(content, str) else (content[-1].get("text") or "" if content else "")
-    if text != text.rstrip():
-        raise invalid("messages: final assistant content cannot end with trailing whitespace")

@@ -6,6 +6,7 @@ import json
 import random
 import re
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -54,12 +55,12 @@ class ReplyBlock:
     tokens: int = 0
     """Output tokens of this block; more than its text if thinking is omitted from the response."""
     data: dict[str, Any] = field(default_factory=dict)
-    """The other fields: a tool's id and name, a signature, or the complete block if it does not stream."""
+    """The other fields: citations, a tool's id and name, a signature, or the complete block if it does not stream."""
 
     def content(self) -> dict[str, Any]:
         """The block as it appears in a complete message."""
         if self.kind == "text":
-            return {"type": "text", "text": self.text, "citations": None}
+            return {"type": "text", "text": self.text, "citations": self.data.get("citations")}
         if self.kind == "thinking":
             return {"type": "thinking", "thinking": self.text, **self.data}
         if self.kind == "tool_use":
@@ -77,6 +78,8 @@ class Reply:
     """Further counters of its usage, such as `server_tool_use`."""
     stop_sequence: str | None = None
     stop_details: dict[str, Any] | None = None
+    container: dict[str, Any] | None = None
+    """The container in which the provider's tools ran."""
     tokens_per_second: float | None = None
     """Overrides the profile's rate, for a scripted reply."""
     ttft_seconds: float | None = None
@@ -99,9 +102,10 @@ class Reply:
         return first.tokens if first is not None and first.kind == "thinking" and not first.text else 0
 
 
-def text_block(text: str, facts: ModelFacts) -> ReplyBlock:
+def text_block(text: str, facts: ModelFacts, *, citations: Sequence[dict[str, Any]] = ()) -> ReplyBlock:
     """A text block with its tokens counted."""
-    return ReplyBlock(kind="text", text=text, tokens=text_tokens(text, facts.chars_per_token))
+    data = {"citations": list(citations)} if citations else {}
+    return ReplyBlock(kind="text", text=text, tokens=text_tokens(text, facts.chars_per_token), data=data)
 
 
 class ReplyWriter:

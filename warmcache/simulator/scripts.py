@@ -1,10 +1,10 @@
 """Replies that a test dictates, in the order in which they were queued.
 
 A script is an object with `text` (one text block), or `tokens` (filler of that length), or `blocks`: a list of
-`{"type": "text", "text"}`, `{"type": "thinking", "thinking"}` (empty for thinking that is not shown, with `tokens`),
-`{"type": "tool_use", "name", "input"}` and any other block, which is sent unchanged. Optional: `stop_reason`,
-`stop_sequence`, `stop_details`, `usage` (further counters, such as `server_tool_use`), `tokens_per_second`,
-`ttft_seconds`, `times`.
+`{"type": "text", "text"}` (with `citations` if it has some), `{"type": "thinking", "thinking"}` (empty for thinking
+that is not shown, with `tokens`), `{"type": "tool_use", "name", "input"}` and other blocks, which are sent unchanged.
+Optional: `stop_reason`, `stop_sequence`, `stop_details`, `container`, `usage` (further counters, such as
+`server_tool_use`), `tokens_per_second`, `ttft_seconds`, `times`.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from warmcache.simulator.thinking import signature_for
 from warmcache.simulator.tokens import canonical_json, text_tokens
 
 _FIELDS = frozenset(
-    {"text", "tokens", "blocks", "stop_reason", "stop_sequence", "stop_details", "times"}
+    {"text", "tokens", "blocks", "stop_reason", "stop_sequence", "stop_details", "container", "times"}
     | {"tokens_per_second", "ttft_seconds", "usage"}
 )
 _FILLER = "This sentence is filler of a simulated reply, number {number}. "
@@ -45,6 +45,7 @@ class Script:
             stop_reason=self.data.get("stop_reason") or ("tool_use" if uses_tool else "end_turn"),
             stop_sequence=self.data.get("stop_sequence"),
             stop_details=self.data.get("stop_details"),
+            container=self.data.get("container"),
             more_usage=self.data.get("usage") or {},
             tokens_per_second=self.data.get("tokens_per_second"),
             ttft_seconds=self.data.get("ttft_seconds"),
@@ -118,7 +119,7 @@ def _filler(chars: int) -> str:
 def _block(block: dict[str, Any], facts: ModelFacts, bound_to: str, new_id: str) -> ReplyBlock:
     kind = block["type"]
     if kind == "text":
-        return text_block(str(block.get("text", "")), facts)
+        return text_block(str(block.get("text", "")), facts, citations=block.get("citations") or ())
     if kind == "thinking":
         text = str(block.get("thinking", ""))
         return ReplyBlock(

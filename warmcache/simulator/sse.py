@@ -56,7 +56,7 @@ def events_of(
             yield TimedEvent(
                 after_tokens=done + after,
                 data=encode("content_block_delta", {"index": index, "delta": delta}),
-                is_content=delta["type"] != "signature_delta",
+                is_content=delta["type"] not in ("signature_delta", "citations_delta"),
             )
         done += block.tokens
         yield TimedEvent(after_tokens=done, data=encode("content_block_stop", {"index": index}))
@@ -88,6 +88,8 @@ def _deltas(block: ReplyBlock, chars_per_token: float, step: int) -> Iterator[tu
         text = block.text[int(first * chars_per_token) : int((first + step) * chars_per_token)]
         if text:
             yield first, {"type": kind, field: text}
+    for citation in block.data.get("citations") or ():
+        yield block.tokens, {"type": "citations_delta", "citation": citation}
     if block.kind == "thinking":
         yield block.tokens, {"type": "signature_delta", "signature": block.data.get("signature", "")}
 
@@ -99,9 +101,11 @@ def _message_delta(message: dict[str, Any], reply: Reply) -> dict[str, Any]:
     if reply.thinking_tokens:
         cumulative["output_tokens_details"] = {"thinking_tokens": reply.thinking_tokens}
     cumulative |= reply.more_usage
-    delta = {
+    delta: dict[str, Any] = {
         "stop_reason": reply.stop_reason,
         "stop_sequence": reply.stop_sequence,
         "stop_details": reply.stop_details,
     }
+    if reply.container is not None:
+        delta["container"] = reply.container
     return {"delta": delta, "usage": cumulative}

@@ -55,23 +55,26 @@ def conversation_digest(body: dict[str, Any]) -> str:
 
 def check_thinking_is_preserved(body: dict[str, Any], facts: ModelFacts) -> None:
     """Refuses a thinking block of this model if the conversation before it has changed."""
-    if facts.model not in _BOUND or not any(_thinking_in(message) for message in body["messages"]):
+    if facts.model not in _BOUND or not any(_thinks(message) for message in body["messages"]):
         return
     conversation = _Conversation(body)
     for n, message in enumerate(body["messages"]):
-        for m, block in _thinking_in(message):
-            bound_to = _bound_to(block["signature"], facts)
-            if bound_to is not None and bound_to != conversation.digest():
-                raise invalid(
-                    f"messages.{n}.content.{m}: Invalid `signature` in `thinking` block. "
-                    "The block is bound to a different conversation."
-                )
-        conversation.add(message)
+        # An answer that paused was continued after its own first blocks, and is one turn now.
+        before = {conversation.digest()}
+        for m, block in enumerate(as_blocks(message["content"])):
+            if block.get("type") == "thinking":
+                bound_to = _bound_to(block["signature"], facts)
+                if bound_to is not None and bound_to not in before:
+                    raise invalid(
+                        f"messages.{n}.content.{m}: Invalid `signature` in `thinking` block. "
+                        "The block is bound to a different conversation."
+                    )
+            conversation.add({"role": message["role"], "content": [block]})
+            before.add(conversation.digest())
 
 
-def _thinking_in(message: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
-    blocks = as_blocks(message["content"])
-    return [(m, block) for m, block in enumerate(blocks) if block.get("type") == "thinking"]
+def _thinks(message: dict[str, Any]) -> bool:
+    return any(block.get("type") == "thinking" for block in as_blocks(message["content"]))
 
 
 def _bound_to(signature: str, facts: ModelFacts) -> str | None:

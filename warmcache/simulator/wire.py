@@ -66,4 +66,5 @@ def complete_json(head: MessageHead, usage: CacheUsage, reply: Reply) -> dict[st
         "stop_reason": reply.stop_reason,
         "stop_sequence": reply.stop_sequence,
         "stop_details": reply.stop_details,
+        **({"container": reply.container} if reply.container is not None else {}),
     }

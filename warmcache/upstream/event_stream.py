@@ -25,6 +25,7 @@ from warmcache.core.ports import (
     StreamEnded,
     StreamEvent,
 )
+from warmcache.core.prefix import is_tool_call
 from warmcache.core.usage import Usage
 
 MAX_EVENT_BYTES = 64 * 1024 * 1024
@@ -292,10 +293,10 @@ def _body(data: bytes) -> Any:
 
 
 def kind_of(block: dict[str, Any]) -> BlockKind:
-    """The kind of a block. A block with an input and an id counts as a tool call, whatever its type is called."""
+    """The kind of a block."""
     kind = _KINDS.get(block["type"])
     if kind is None:
-        return BlockKind.TOOL_INPUT if "input" in block and "id" in block else BlockKind.OTHER
+        return BlockKind.TOOL_INPUT if is_tool_call(block) else BlockKind.OTHER
     return kind
 
 

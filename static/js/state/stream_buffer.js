@@ -7,7 +7,7 @@ export class StreamBuffer {
   #seq
   #isFinished = false
 
-  /** A block is `{ block, kind, name, text, state }`, as in `conversation.state`. */
+  /** A block is `{ block, kind, name, text, state, data }`, as in `conversation.state`. */
   constructor({ replyId, epoch, seq = 0, blocks = [] }) {
     this.replyId = replyId
     this.epoch = epoch
@@ -48,12 +48,19 @@ export class StreamBuffer {
 
   #take(frame) {
     if (frame.type === "reply.delta") this.#at(frame).text += frame.text
-    else if (frame.type === "reply.block") Object.assign(this.#at(frame), { name: frame.name, state: frame.state })
+    else if (frame.type === "reply.block") this.#noteBlock(frame)
     else if (frame.type === "reply.finished") this.#isFinished = true
   }
 
+  // The name is told at the start only.
+  #noteBlock(frame) {
+    const block = this.#at(frame)
+    Object.assign(block, { name: frame.name || block.name, state: frame.state, data: frame.data })
+  }
+
   #at({ block, kind }) {
-    if (!this.#blocks.has(block)) this.#blocks.set(block, { block, kind, name: "", text: "", state: "start" })
+    if (!this.#blocks.has(block))
+      this.#blocks.set(block, { block, kind, name: "", text: "", state: "start", data: null })
     return this.#blocks.get(block)
   }
 }

@@ -1,17 +1,28 @@
 import MarkdownIt from "markdown-it"
 
+import { withoutMarks } from "./citation_marks.js"
 import { safeHref, withoutInvisible } from "./link_policy.js"
+
+const CODE = new Set(["fence", "code_block", "code_inline"])
 
 const markdown = new MarkdownIt("default", { html: false, linkify: true, typographer: false })
 
 // "README.md" is a file name far more often than a site in Moldova.
 markdown.linkify.set({ fuzzyLink: false, fuzzyEmail: false, fuzzyIP: false })
 markdown.validateLink = (address) => safeHref(address) !== null
+markdown.core.ruler.push("code_without_marks", cleanCode)
 markdown.core.ruler.push("visible_link_text", cleanLinkTexts)
 markdown.core.ruler.push("heading_outline", nestHeadings)
 markdown.core.ruler.push("task_boxes", drawTaskBoxes)
 markdown.renderer.rules.image = imageAsLink
 markdown.renderer.rules.th_open = markdown.renderer.rules.td_open = cellWithClass
+
+// Code is copied and run: a citation mark in it is shown after it.
+function cleanCode({ tokens }) {
+  for (const token of tokens.flatMap((each) => [each, ...(each.children ?? [])])) {
+    if (CODE.has(token.type)) token.content = withoutMarks(token.content)
+  }
+}
 
 function cleanLinkTexts({ tokens }) {
   for (const { children } of tokens) cleanTextsInside(children ?? [])

@@ -1,3 +1,4 @@
+import { markOf, withMark } from "./citation_marks.js"
 import { parseBlocks } from "./markdown.js"
 
 // One character outside this set decides what kind of line a half-written line is.
@@ -23,6 +24,12 @@ export class MarkdownStream {
     // The second half of a line break may come with the next piece.
     this.#heldBack = joined.endsWith("\r") ? "\r" : ""
     this.#tail += joined.slice(0, joined.length - this.#heldBack.length).replace(/\r\n?/g, "\n")
+  }
+
+  /** Puts the mark of a citation at the end of the text so far. */
+  mark(number) {
+    // The last visible character is never settled: the last block may always go on.
+    this.#tail = withMark(this.#tail, markOf(number))
   }
 
   /**

@@ -7,6 +7,8 @@ const STOP_REASONS = {
   model_context_window_exceeded:
     "The conversation has filled the model's context window, so the reply may be incomplete. " +
     "Start a new chat, or edit an earlier message to go on from there.",
+  pause_turn: "The model paused before it was done. Ask it to go on, and it will.",
+  tool_use: "The model asked for a tool that this chat cannot run, so the reply ends here.",
 }
 
 const REFUSED = "The model declined to answer."

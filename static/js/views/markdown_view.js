@@ -1,13 +1,16 @@
+import { splitAtMarks, withMark, withoutGuards } from "../text/citation_marks.js"
 import { MarkdownStream } from "../text/markdown_stream.js"
 import { copiesOnClick } from "./clipboard.js"
 import { fromTemplate, part } from "./dom.js"
 import { proseFragment } from "./sanitizer.js"
+import { citationMark } from "./source_list.js"
 
 /** A growing Markdown text in the page. Settled blocks are drawn once; only the tail is drawn again. */
 export class MarkdownView {
   #highlighter
   #stream = new MarkdownStream()
-  #source = ""
+  // Texts, and between them the sources that are cited there.
+  #pieces = []
   #tailNodes = []
   #openFence = null
   #isFinished = false
@@ -19,13 +22,21 @@ export class MarkdownView {
     this.element.dir = "auto"
   }
 
+  /** The text with its citation marks, as it is copied. */
   get source() {
-    return this.#source
+    return this.#pieces.reduce(
+      (text, piece) => (typeof piece === "string" ? text + piece : withMark(text, `[${piece.number}]`)),
+      "",
+    )
   }
 
   append(text) {
-    this.#source += text
-    this.#stream.append(text)
+    this.#take(withoutGuards(text))
+  }
+
+  /** What was appended last is from these sources (see `Sources`). */
+  cite(sources) {
+    for (const source of sources) this.#take(source)
   }
 
   draw() {
@@ -47,12 +58,26 @@ export class MarkdownView {
     this.#openFence = null
     this.#tailNodes = []
     for (const code of this.element.querySelectorAll("code[data-waiting]")) this.#highlight(code)
+    this.#drawLostMarks()
+  }
+
+  #take(piece) {
+    const last = this.#pieces.length - 1
+    if (typeof piece !== "string") this.#pieces.push(piece)
+    else if (typeof this.#pieces[last] === "string") this.#pieces[last] += piece
+    else this.#pieces.push(piece)
+    this.#write(piece)
+  }
+
+  #write(piece) {
+    if (typeof piece === "string") this.#stream.append(piece)
+    else this.#stream.mark(piece.number)
   }
 
   // Links may be used before they are defined; only now is that known for all of them.
   #startAgain(definitions) {
     this.#stream = new MarkdownStream({ definitions })
-    this.#stream.append(this.#source)
+    for (const piece of this.#pieces) this.#write(piece)
     this.element.replaceChildren()
     this.#tailNodes = []
     this.#openFence = null
@@ -95,7 +120,42 @@ export class MarkdownView {
     const fragment = proseFragment(html)
     for (const pre of fragment.querySelectorAll("pre")) frameCode(pre)
     for (const table of fragment.querySelectorAll("table")) frameTable(table)
+    this.#drawMarks(fragment)
     return fragment
+  }
+
+  get #sources() {
+    return this.#pieces.filter((piece) => typeof piece !== "string")
+  }
+
+  #drawMarks(fragment) {
+    if (this.#sources.length === 0) return
+    const byNumber = new Map(this.#sources.map((source) => [source.number, source]))
+    const walker = document.createTreeWalker(fragment, NodeFilter.SHOW_TEXT)
+    const texts = []
+    while (walker.nextNode()) texts.push(walker.currentNode)
+    for (const text of texts) {
+      const pieces = splitAtMarks(text.data)
+      if (pieces.length === 1) continue
+      const drawn = pieces.map((piece) => (typeof piece === "string" ? piece : citationMark(byNumber.get(piece))))
+      const link = text.parentElement?.closest("a")
+      if (!link) text.replaceWith(...drawn)
+      else {
+        text.data = pieces.filter((piece) => typeof piece === "string").join("")
+        link.after(...drawn.filter((piece) => typeof piece !== "string"))
+      }
+    }
+  }
+
+  // Those that stood in code, or in what Markdown does not show.
+  #drawLostMarks() {
+    const drawn = new Set(Array.from(this.element.querySelectorAll(".cite"), ({ textContent }) => textContent))
+    const lost = new Map(this.#sources.map((source) => [`[${source.number}]`, source]))
+    for (const number of drawn) lost.delete(number)
+    if (lost.size === 0) return
+    const place = document.createElement("p")
+    place.append(...Array.from(lost.values(), citationMark))
+    this.element.append(place)
   }
 
   #highlight(code) {

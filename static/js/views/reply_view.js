@@ -1,15 +1,21 @@
 import { endingText, isRefused, mayTryAgain, replyFacts } from "../text/reply_words.js"
+import { Sources, sourceLines } from "../text/sources.js"
 import { copiesOnClick } from "./clipboard.js"
 import { fromTemplate, part, setText, show } from "./dom.js"
 import { MarkdownView } from "./markdown_view.js"
 import { PlainBlockView } from "./plain_block_view.js"
+import { SourceList } from "./source_list.js"
 import { VersionSwitch } from "./version_switch.js"
 
 /** One reply in the page: streamed, restored from a snapshot, or complete. */
 export class ReplyView {
   #root
   #body
+  // By number; neighbouring text blocks share one view, because they are one text.
   #blocks = new Map()
+  #lastView = null
+  #sources = new Sources()
+  #sourceList
   #highlighter
   #scheduler
   #hasWords = false
@@ -28,12 +34,13 @@ export class ReplyView {
     this.element.dataset.messageId = replyId
     this.#root = part(this.element, "reply")
     this.#body = part(this.element, "body")
+    this.#sourceList = new SourceList(part(this.element, "sources"))
     this.#highlighter = highlighter
     this.#scheduler = scheduler
     this.#versions = new VersionSwitch({ onSelect })
     part(this.element, "foot").prepend(this.#versions.element)
     setText(part(this.element, "author"), assistantName)
-    copiesOnClick(part(this.element, "copy"), () => this.text)
+    copiesOnClick(part(this.element, "copy"), () => [this.text, ...this.#sourcesAsText()].join("\n\n"))
     part(this.element, "edit-question").addEventListener("click", () => onEditQuestion(parentId))
     for (const name of ["again", "regenerate"]) {
       part(this.element, name).addEventListener("click", (event) => onTryAgain(replyId, event.timeStamp))
@@ -58,14 +65,15 @@ export class ReplyView {
   }
 
   get text() {
-    const prose = [...this.#blocks.values()].filter((view) => view instanceof MarkdownView)
-    return prose.map((view) => view.source).join("\n\n")
+    const prose = [...this.#views].filter((view) => view instanceof MarkdownView)
+    const texts = prose.map((view) => view.source)
+    return texts.filter((text) => text.trim() !== "").join("\n\n")
   }
 
   /** The answer's text without its code, for reading aloud. */
   get spokenText() {
     const blocks = this.#body.querySelectorAll(".prose > :not(.code)")
-    return Array.from(blocks, ({ textContent }) => textContent.trim()).join(" ")
+    return Array.from(blocks, spokenTextOf).join(" ")
   }
 
   /** `streaming` until the reply has ended. */
@@ -78,13 +86,14 @@ export class ReplyView {
   /** Everything so far; replaces what is shown. */
   showBlocks(blocks) {
     this.#blocks.clear()
+    this.#lastView = null
+    this.#sources = new Sources()
     this.#body.replaceChildren()
     for (const block of blocks) {
-      const view = this.#viewFor(block)
-      view.append(block.text)
-      this.#scheduler.flush(view)
-      if (block.state === "stop") view.finish()
+      this.#viewFor(block).append(block.text)
+      if (block.state === "stop") this.#blockEnded(block)
     }
+    for (const view of this.#views) this.#scheduler.flush(view)
     this.#noteWords()
   }
 
@@ -102,12 +111,14 @@ export class ReplyView {
   /** Takes a `reply.block`. */
   block(frame) {
     const view = this.#viewFor(frame)
-    if (frame.state === "stop") view.finish()
+    if (frame.state !== "stop") return
+    this.#blockEnded(frame)
+    this.#scheduler.request(view)
   }
 
   /** `{ status, stopReason, stopDetails, error, usage, warmth, ttftMs, costUsd }` of the ended reply. */
   ended(ending) {
-    for (const view of this.#blocks.values()) view.finish()
+    for (const view of this.#views) view.finish()
     this.#ending = ending
     this.#root.dataset.status = ending.status
     this.#root.dataset.warmth = ending.warmth ?? ""
@@ -124,15 +135,39 @@ export class ReplyView {
     if (this.#ending !== null) this.#showFacts()
   }
 
+  get #views() {
+    return new Set(this.#blocks.values())
+  }
+
+  #sourcesAsText() {
+    const lines = sourceLines(this.#sources.all)
+    return lines.length > 0 ? [lines.join("\n")] : []
+  }
+
   #viewFor({ block, kind, name }) {
-    if (!this.#blocks.has(block)) {
-      const view = kind === "text" ? new MarkdownView({ highlighter: this.#highlighter }) : new PlainBlockView(kind)
-      this.#blocks.set(block, view)
-      this.#body.append(view.element)
-    }
+    if (!this.#blocks.has(block)) this.#blocks.set(block, this.#goesOn(kind) ? this.#lastView : this.#newView(kind))
     const view = this.#blocks.get(block)
     if (name) view.named?.(name)
     return view
+  }
+
+  #goesOn(kind) {
+    return kind === "text" && this.#lastView instanceof MarkdownView
+  }
+
+  #newView(kind) {
+    this.#lastView?.finish()
+    this.#lastView = kind === "text" ? new MarkdownView({ highlighter: this.#highlighter }) : new PlainBlockView(kind)
+    this.#body.append(this.#lastView.element)
+    return this.#lastView
+  }
+
+  // A text is finished when something else follows it: the next text block goes on with it.
+  #blockEnded({ block, kind, data }) {
+    const view = this.#blocks.get(block)
+    if (kind !== "text") return view.finish()
+    view.cite(this.#sources.cite(data?.citations))
+    this.#sourceList.show(this.#sources.all)
   }
 
   #noteWords() {
@@ -161,6 +196,12 @@ export class ReplyView {
     part(this.element, "facts-list").replaceChildren(...facts.flatMap(factRows))
     show(part(this.element, "facts"), facts.length > 0)
   }
+}
+
+function spokenTextOf(element) {
+  const spoken = element.cloneNode(true)
+  for (const mark of spoken.querySelectorAll(".cite")) mark.remove()
+  return spoken.textContent.trim()
 }
 
 function factRows({ name, long }) {

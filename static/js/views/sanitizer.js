@@ -64,7 +64,8 @@ export function proseFragment(html) {
 /** Highlighted code as a fragment of spans. */
 export const codeFragment = (html) => DOMPurify.sanitize(html, CODE)
 
-function leadOutside(link) {
+/** Makes a link open outside this page, without telling where from. */
+export function leadOutside(link) {
   if (!link.hasAttribute("href")) return
   link.rel = "noopener noreferrer nofollow"
   link.target = "_blank"

@@ -26,9 +26,9 @@ def add_question(conversation, text="Why?", parent=None, **fields):
     return make_message(conversation, text, parent=parent, content=content, **fields)
 
 
-def add_reply(conversation, question, text="Because.", status="complete", content=None):
+def add_reply(conversation, question, text="Because.", status="complete", content=None, **fields):
     blocks = [{"type": "text", "text": text}] if content is None else content
-    return make_message(conversation, text, role="assistant", status=status, parent=question, content=blocks)
+    return make_message(conversation, text, role="assistant", status=status, parent=question, content=blocks, **fields)
 
 
 def next_prompt(conversation, attachments=()):
@@ -123,17 +123,66 @@ def test_a_running_reply_is_not_yet_part_of_the_history(conversation):
     assert said_in(next_prompt(conversation)) == [("user", "Why?")]
 
 
-def test_thinking_and_unanswered_tool_calls_are_left_out(conversation):
-    content = [
-        {"type": "thinking", "thinking": "Hm.", "signature": "s"},
-        {"type": "text", "text": "I look it up."},
-        {"type": "tool_use", "id": "toolu_1", "name": "look_up", "input_json": "{}"},
-    ]
-    reply = add_reply(conversation, add_question(conversation), "I look it up.", content=content)
+STORED = [
+    {"type": "thinking", "thinking": "Hm.", "signature": "s"},
+    {"type": "text", "text": "I look it up."},
+    {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input_json": '{"query": "x\\u0000"}'},
+    {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []},
+    {"type": "tool_use", "id": "toolu_1", "name": "look_up", "input_json": "{}"},
+]
+SENT = [*STORED[:2], {**STORED[2], "input": {"query": "x\ufffd"}}, STORED[3]]
+del SENT[2]["input_json"]
+ONLY_TEXT = [{"type": "text", "text": "I look it up."}]
+
+
+def add_whole_reply(conversation):
+    """A reply with more than text, made after what stands before the history now."""
+    shared_hash = prepared_conversations.shared_prompt(conversation.assistant).shared_hash
+    return add_reply(conversation, add_question(conversation), content=STORED, shared_hash=shared_hash)
+
+
+def answer_in(prompt) -> list[dict[str, object]]:
+    """The first answer of the history, without its breakpoint."""
+    blocks = build(prompt, None).body["messages"][1]["content"]
+    return [{name: value for name, value in block.items() if name != "cache_control"} for block in blocks]
+
+
+def test_a_reply_goes_back_whole_but_for_a_call_that_nobody_answered(conversation):
+    reply = add_whole_reply(conversation)
 
     prompt = prompt_and_turn(add_question(conversation, "And?", reply))[0]
 
-    assert said_in(prompt)[1:] == [("assistant", "I look it up.")]
+    assert answer_in(prompt) == SENT
+
+
+@pytest.mark.parametrize(
+    "change", [{"system_prompt": "You do not help."}, {"model": "claude-opus-5-5"}, {"tools": [{"name": "other"}]}]
+)
+def test_after_an_edit_of_the_assistant_only_the_text_of_earlier_replies_goes_back(conversation, change):
+    add_whole_reply(conversation)
+    assert answer_in(next_prompt(conversation)) == SENT
+
+    for name, value in change.items():
+        setattr(conversation.assistant, name, value)
+    conversation.assistant.revision += 1
+    conversation.assistant.save()
+
+    assert answer_in(next_prompt(conversation)) == ONLY_TEXT
+
+
+def test_with_another_key_only_the_text_of_earlier_replies_goes_back(conversation, settings):
+    add_whole_reply(conversation)
+
+    settings.WARMCACHE = {**settings.WARMCACHE, "API_KEY": "another"}
+    prepared_conversations.store.clear()
+
+    assert answer_in(next_prompt(conversation)) == ONLY_TEXT
+
+
+def test_a_reply_of_an_earlier_release_goes_back_as_text(conversation):
+    add_reply(conversation, add_question(conversation), content=STORED)
+
+    assert answer_in(next_prompt(conversation)) == ONLY_TEXT
 
 
 def test_only_one_branch_is_sent_the_one_that_is_answered(conversation):

@@ -35,7 +35,7 @@ def block(log: ReplyLog, state: str, *, index: int = 0, kind: str = "text", name
         kind=kind,
         name=name,
         state=state,
-        data=None,
+        data={"type": "server_tool_use", "caller": {"type": "direct"}} if state == "stop" else None,
     )
 
 

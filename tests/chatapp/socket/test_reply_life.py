@@ -234,7 +234,7 @@ async def test_what_is_no_reply_of_yours_is_not_found(open_tab, ann, bob, assist
 # Other kinds of blocks
 
 
-async def test_thinking_and_tool_calls_are_shown_stored_and_left_out_of_what_follows(
+async def test_thinking_and_tool_calls_are_shown_and_stored_and_only_what_can_be_goes_back(
     open_tab, ann, assistant, simulator
 ):
     blocks = [
@@ -262,7 +262,7 @@ async def test_thinking_and_tool_calls_are_shown_stored_and_left_out_of_what_fol
     assert state["messages"][1]["text"] == "I look it up."
     assert finished["stop_reason"] == "tool_use"
     turns = simulator.requests()[-1]["parsed"]["messages"]
-    assert [block["type"] for turn in turns for block in turn["content"]] == ["text", "text", "text"]
+    assert [block["type"] for turn in turns for block in turn["content"]] == ["text", "thinking", "text", "text"]
 
 
 async def test_an_empty_reply_is_complete_and_what_follows_is_accepted(open_tab, ann, assistant, simulator):

@@ -72,7 +72,7 @@ test("the cursor says how far this page has come", () => {
   assert.deepEqual(buffer.cursor, { reply_id: REPLY, epoch: "e1", after_seq: 1 })
 })
 
-test("blocks keep their name and state", () => {
+test("blocks keep their name and state, and what is told at their end", () => {
   const buffer = makeBuffer()
   const block = {
     type: "reply.block",
@@ -86,9 +86,11 @@ test("blocks keep their name and state", () => {
 
   buffer.apply({ ...block, seq: 1, state: "start" })
   buffer.apply(delta(2, "{}", { kind: "tool_input" }))
-  buffer.apply({ ...block, seq: 3, state: "stop" })
+  buffer.apply({ ...block, seq: 3, name: "", state: "stop", data: { id: "toolu_1" } })
 
-  assert.deepEqual(buffer.blocks, [{ block: 0, kind: "tool_input", name: "look_up", text: "{}", state: "stop" }])
+  assert.deepEqual(buffer.blocks, [
+    { block: 0, kind: "tool_input", name: "look_up", text: "{}", state: "stop", data: { id: "toolu_1" } },
+  ])
 })
 
 test("the end is the end", () => {

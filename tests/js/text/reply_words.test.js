@@ -74,6 +74,15 @@ test("a refusal says why, that the turn is left out, and what can be done", () =
   assert.match(refused(null), /declined to answer\. Your message/)
 })
 
+test("every stop reason but an ordinary end has a sentence", () => {
+  const sentenceFor = (stopReason) => endingText({ status: "complete", stopReason, error: null })
+
+  for (const reason of ["max_tokens", "model_context_window_exceeded", "pause_turn", "refusal", "tool_use"]) {
+    assert.match(sentenceFor(reason), /^(The|Claude) .*\.$/, reason)
+  }
+  assert.deepEqual([sentenceFor("end_turn"), sentenceFor("stop_sequence")], [null, null])
+})
+
 test("trying again is offered where it can help", () => {
   assert.equal(mayTryAgain({ status: "stopped", error: null }), true)
   assert.equal(mayTryAgain({ status: "failed", error: BUSY }), true)

@@ -15,7 +15,7 @@ from tests.warmcache.requests.raw_json import elements, members
 from tests.warmcache.simulated import Simulated, simulated
 from warmcache.core.catalog import facts_for
 from warmcache.core.ports import StreamBegan, StreamEnded
-from warmcache.core.prefix import Json, Layer, Prompt, Request, Turn, build_request
+from warmcache.core.prefix import Json, Layer, Prompt, Request, Turn, answer_turn, build_request
 from warmcache.core.usage import Usage
 
 EXAMPLES = 500
@@ -89,7 +89,40 @@ def _with_tool(asked: list[Json], call: Json, found: str, thinking: Json, said: 
     ]
 
 
+def _searched(number: int) -> list[Json]:
+    id_ = f"srvtoolu_{number}"
+    call = {"type": "server_tool_use", "id": id_, "name": "web_search", "input": {"query": "x"}, "caller": None}
+    result = {"type": "web_search_result", "url": "https://a.example", "title": "A", "encrypted_content": "RW5j"}
+    return [call, {"type": "web_search_tool_result", "tool_use_id": id_, "content": [result]}]
+
+
+def _cited(value: str) -> Json:
+    place = {"document_index": 0, "document_title": None, "start_char_index": 0, "end_char_index": 1}
+    return {**text(value), "citations": [{"type": "char_location", "cited_text": value, "file_id": None, **place}]}
+
+
+piece: st.SearchStrategy[list[Json]] = st.one_of(
+    words.map(lambda value: [text(value)]),
+    words.map(lambda value: [_cited(value)]),
+    thought.map(lambda block: [block]),
+    st.just([{"type": "thinking", "thinking": "Hm", "signature": ""}]),
+    st.just([{"type": "redacted_thinking", "data": "eHl6"}]),
+    st.just([text("\n\n")]),
+    st.just([{"type": "hologram", "beam": None}]),
+    st.just([{"type": "tool_use", "id": "toolu_9", "name": "tool_0", "input": {}}]),
+    st.integers(1, 3).map(_searched),
+    st.integers(4, 6).map(lambda number: _searched(number)[:1]),
+)
+
+
+def _whole(asked: list[Json], pieces: list[list[Json]]) -> list[Turn]:
+    """An answer as the API gave it, or a part of one, made fit to be sent back."""
+    said = answer_turn([block for blocks in pieces for block in blocks])
+    return [Turn(role="user", blocks=tuple(asked)), *([said] if said else [])]
+
+
 exchange = st.one_of(
+    st.builds(_whole, question, st.lists(piece, max_size=6)),
     st.builds(_plain, question, answer),
     st.builds(_plain, question, answer),
     st.builds(_stopped, question),

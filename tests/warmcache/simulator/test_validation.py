@@ -291,3 +291,44 @@ def test_any_value_anywhere_is_either_accepted_and_readable_or_refused_politely(
         assert error.message
     else:
         assert read_prompt(request, facts).total_tokens > 0
+
+
+SEARCH = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}}
+FOUND = {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []}
+SAID = {"type": "text", "text": "So."}
+THOUGHT = {"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}
+NO_RESULT = (
+    "messages.1: `web_search` tool use with id `srvtoolu_1` was found without a corresponding "
+    "`web_search_tool_result` block"
+)
+
+
+class TestAnswersThatComeBack:
+    @pytest.mark.parametrize(
+        ("blocks", "message"),
+        [
+            ([SAID, SEARCH], NO_RESULT),
+            ([FOUND, SAID], "messages.1.content.0: unexpected `tool_use_id` found in `web_search_tool_result` blocks"),
+            ([SAID, THOUGHT], "messages.1: The final block in an assistant message cannot be `thinking`."),
+            (
+                [{**SAID, "citations": [{"type": "char_location", "file_id": None}]}],
+                "messages.1.content.0.text.citations.0.char_location.file_id: Extra inputs are not permitted",
+            ),
+        ],
+        ids=["no result", "no call", "thinking last", "a member of answers only"],
+    )
+    def test_what_the_api_refuses_of_them_is_refused(self, blocks: list[dict[str, Any]], message: str) -> None:
+        assert refusal(body(messages=[USER, assistant(*blocks), USER])).startswith(message)
+
+    @pytest.mark.parametrize(
+        "messages",
+        [
+            [USER, assistant(SEARCH, FOUND, SAID), USER],
+            [USER, assistant(SAID, SEARCH)],
+            [USER, assistant(SEARCH), assistant(FOUND, SAID), USER],
+            [USER, assistant(SEARCH, CALL), user(RESULT), assistant(FOUND, SAID), USER],
+        ],
+        ids=["whole", "paused", "in two parts", "waiting for the client's tool"],
+    )
+    def test_calls_may_wait_for_their_results(self, messages: list[dict[str, Any]]) -> None:
+        check_create(body(messages=messages), NEW)

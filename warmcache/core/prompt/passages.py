@@ -1,14 +1,41 @@
 """Blocks as bytes: encoded once, for the digest and for the wire alike."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from warmcache.core.estimates import block_size
-from warmcache.core.prompt.values import Json, Prompt
+from warmcache.core.prompt.answers import is_blank_text
+from warmcache.core.prompt.values import Json, LastTurn, Prompt, Turn
 
 TOKENS_PER_TURN = 4
+
+MARKABLE = frozenset(
+    {
+        "text",
+        "image",
+        "document",
+        "search_result",
+        "tool_use",
+        "tool_result",
+        "server_tool_use",
+        "web_search_tool_result",
+        "web_fetch_tool_result",
+        "code_execution_tool_result",
+        "bash_code_execution_tool_result",
+        "text_editor_code_execution_tool_result",
+        "tool_search_tool_result",
+        "container_upload",
+        "advisor_tool_result",
+        "mcp_tool_use",
+        "mcp_tool_result",
+        "compaction",
+        "tool_addition",
+        "tool_removal",
+    }
+)
+"""Types of content blocks that can carry a breakpoint. An unknown type gets none: the API might refuse it."""
 
 BLOCK_OVERHEAD_BYTES = 300
 """Memory overhead of an encoded block, beside its bytes."""
@@ -111,7 +138,7 @@ class PassageWriter:
             # With the host's own breakpoints there would be more than the four that the API accepts.
             block = {name: value for name, value in block.items() if name != "cache_control"}
         data, size = canonical_bytes(block), block_size(block)
-        if _can_carry_breakpoint(block):
+        if _can_carry_breakpoint(level, block):
             self._marked_block, self._marked_piece = len(self._blocks), len(self._pieces) + 1
         self._pieces += (before, data)
         self._blocks.append(Block(level=level, data=data, characters=size.characters, tokens=size.tokens + tokens))
@@ -144,10 +171,11 @@ def shared_passage(prompt: Prompt) -> Passage:
     return writer.finish()
 
 
-def passage_after(before: Passage, blocks: Sequence[Json]) -> Passage:
-    """The person's blocks as a continuation of `before`."""
+def passage_after(before: Passage, last: LastTurn) -> Passage:
+    """The last turn, or a part of it, as a continuation of `before`."""
     writer = PassageWriter(Passage(role=before.role))
-    writer.add_turn("user", blocks)
+    turn = last if isinstance(last, Turn) else Turn(role="user", blocks=tuple(last))
+    writer.add_turn(turn.role, turn.blocks)
     return writer.finish()
 
 
@@ -162,10 +190,10 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-def _can_carry_breakpoint(block: Json) -> bool:
-    if not block or block.get("type") in {"thinking", "redacted_thinking"}:
-        return False
-    return block.get("type") != "text" or bool(str(block.get("text", "")).strip())
+def _can_carry_breakpoint(level: str, block: Json) -> bool:
+    if level == "tools":
+        return bool(block)
+    return block.get("type") in MARKABLE and not is_blank_text(block)
 
 
 def _is_image(block: Json) -> bool:

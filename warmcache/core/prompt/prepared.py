@@ -11,6 +11,7 @@ from warmcache.core.prompt.passages import Passage, PassageWriter, canonical_byt
 from warmcache.core.prompt.values import (
     Breakpoint,
     Json,
+    LastTurn,
     Layer,
     Position,
     Prefix,
@@ -57,6 +58,9 @@ class _Switches:
     has_images: bool
 
 
+_NO_SWITCHES = _Switches(has_citations=False, has_images=False)
+
+
 class _Part:
     """One layer of a prepared prompt, and its digests for each requested state of the switches."""
 
@@ -97,12 +101,19 @@ class PreparedPrompt:
     def shared_size_bytes(self) -> int:
         return self.shared.passage.size_bytes
 
-    def with_turns(self, *turns: Turn) -> "PreparedPrompt":
+    @property
+    def shared_hash(self) -> str:
+        """A digest of the shared layer and of all that decides how a provider reads it, whatever follows. An answer's
+        signatures and encrypted results are valid only where this is the same as when it was given."""
+        return self.shared.chain(_NO_SWITCHES, self._shared_chain).digest.hex()
+
+    def with_turns(self, *turns: Turn | None) -> "PreparedPrompt":
         """The prompt with these turns after its history, and without a draft: attachments are in the turn that sent
-        them. Encodes and hashes only what is new."""
+        them. None, an answer of which nothing can be sent, adds nothing. Encodes and hashes only what is new."""
         writer = PassageWriter(self.history.passage)
         for turn in turns:
-            writer.add_turn(turn.role, turn.blocks)
+            if turn is not None:
+                writer.add_turn(turn.role, turn.blocks)
         history = _Part(writer.finish())
         switches = _switches(history.passage)
         known = self.history.chains.get(switches)
@@ -196,8 +207,8 @@ def prepare(prompt: Prompt, key: PrefixKey) -> PreparedPrompt:
     )
 
 
-def build(prepared: PreparedPrompt, turn: Sequence[Json] | None) -> Request:
-    """The request for a prepared prompt followed by the person's `turn`; None makes the warm-up."""
+def build(prepared: PreparedPrompt, turn: LastTurn | None) -> Request:
+    """The request for a prepared prompt followed by its last `turn`; None makes the warm-up."""
     placeholder = ({"type": "text", "text": PLACEHOLDER_TEXT},)
     asked = passage_after(prepared.draft.passage, placeholder if turn is None else turn)
     passages = (prepared.shared.passage, prepared.history.passage, prepared.draft.passage, asked)

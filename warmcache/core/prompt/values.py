@@ -1,7 +1,7 @@
 """The parts of a request, and what we know about its cacheable part. `core/prefix.py` has the rules."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
@@ -25,6 +25,10 @@ class Turn:
 
     role: Literal["user", "assistant"]
     blocks: tuple[Json, ...]
+
+
+LastTurn = Sequence[Json] | Turn
+"""What a request ends with: the person's content blocks, or the paused answer that is to be continued."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,11 +110,15 @@ class Request:
     pieces: tuple[bytes | memoryview, ...]
     betas: tuple[str, ...]
     prefix: Prefix
+    container: str | None = None
+    """The id of the provider's container in which a paused answer is continued."""
     is_sendable: bool = True
     """False if the text contains half of a surrogate pair: Python can hold it, JSON in UTF-8 cannot."""
 
     def encoded(self, **options: Any) -> bytes:
         """The body as it is sent, with these members added at its end."""
+        if self.container is not None:
+            options = {"container": self.container, **options}
         added = b"".join(b"," + _member(name, value) for name, value in options.items())
         return b"".join((*self.pieces, added, b"}"))
 

@@ -1,0 +1,90 @@
+"""The requests of one reply: the first one, and one more each time the provider pauses the answer (`pause_turn`).
+
+A paused answer goes back as it came, and the provider continues it: the reply goes on, its blocks are counted on, and
+the ledger has one row per request. How often is bounded, because a turn may pause for ever.
+"""
+
+import logging
+from typing import Any
+
+from chatapp.conversations import prompts
+from chatapp.replies.sent_messages import Sent
+from chatapp.warming import returns
+from warmcache import Purpose
+from warmcache import services as warmcache
+from warmcache.core.prefix import AnyPrompt, LastTurn, paused_turn
+
+logger = logging.getLogger(__name__)
+
+MAX_ROUNDS = 6
+"""Requests for one reply. In each of them the provider may run a tool about ten times."""
+
+
+class Rounds:
+    """The requests of one reply, one at a time. `ending` stores the end of the reply with the last request's row."""
+
+    def __init__(self, sent: Sent, *, ending: warmcache.Ending) -> None:
+        self.results: list[warmcache.Result] = []
+        """Of the requests that have ended."""
+        self._sent = sent
+        self._ending = ending
+        self._begun = 0
+        self._goes_on = False
+        self._response: warmcache.ResponseStream | None = None
+
+    @property
+    def may_go_on(self) -> bool:
+        return self._begun < MAX_ROUNDS
+
+    def begin(self) -> warmcache.ResponseStream:
+        """The request that the message asks for."""
+        draft, turn = prompts.draft_and_turn(self._sent.message.content)
+        return self._request(self._sent.before.with_draft(draft), turn, purpose=Purpose.REPLY)
+
+    def go_on(self, content: list[dict[str, Any]], *, container_id: str | None) -> warmcache.ResponseStream | None:
+        """The request that continues the answer. `content` is all of the reply as its row has it. None if nothing was
+        said that could be continued."""
+        paused = paused_turn(prompts.api_content(content))
+        if paused is None:
+            return None
+        prompt = self._sent.before.prompt.with_turns(prompts.asked(self._sent.message.content))
+        return self._request(prompt, paused, purpose=Purpose.TOOL_ROUND, container=container_id)
+
+    async def leave_paused(self) -> None:
+        """Closes the connection of an answer that paused and writes its row, without the end of the reply."""
+        self._goes_on = True
+        await self.leave(None)
+        self._goes_on = False
+
+    async def leave(self, failure: BaseException | None) -> warmcache.Result | None:
+        """Closes the connection and writes the ledger, and with it, in the same transaction, our own end. None if there
+        was no request since the last call."""
+        response, self._response = self._response, None
+        if response is None:
+            return None
+        try:
+            await response.__aexit__(type(failure) if failure else None, failure, None)
+        except Exception:
+            logger.exception("A request of reply %s is not in the ledger", self._sent.reply.pk)
+        if response.result is not None:
+            self.results.append(response.result)
+        return response.result
+
+    def _request(self, prompt: AnyPrompt, turn: LastTurn, **options: Any) -> warmcache.ResponseStream:
+        sent = self._sent
+        self._begun += 1
+        self._response = warmcache.stream_response(
+            prompt,
+            turn,
+            max_tokens=sent.conversation.assistant.max_output_tokens,
+            label=sent.before.label,
+            subject=f"user {sent.conversation.user_id}",
+            place=returns.place_of(sent.reply.conversation_id),
+            ending=self._end,
+            **options,
+        )
+        return self._response
+
+    def _end(self, result: warmcache.Result) -> None:
+        if not self._goes_on:
+            self._ending(result)
