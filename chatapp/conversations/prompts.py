@@ -36,27 +36,33 @@ def turns_of(messages: Iterable[Message], *, shared_hash: str) -> tuple[Turn, ..
     """Messages in order, as the history of a prompt. A reply that is still being written is left out, and so is a
     refused turn with its question: the provider would refuse what follows it, too.
 
-    A reply goes back whole only where it followed the same `shared_hash`. Elsewhere (another model or API key, edited
-    instructions or tools) the provider would refuse its signatures, and only its text is sent.
+    A reply goes back whole only within one version of the history: where it followed the same `shared_hash` (with
+    another model or API key, edited instructions or tools, the provider would refuse its signatures) and no later turn
+    was left out. Of earlier versions only the text is sent.
     """
+    said, whole_from = _said(messages)
     turns = (
         asked(message.content)
         if message.role == Message.Role.USER
-        else answered(message.content, is_whole=message.shared_hash == shared_hash)
-        for message in _said(messages)
+        else answered(message.content, is_whole=place >= whole_from and message.shared_hash == shared_hash)
+        for place, message in enumerate(said)
     )
     return tuple(turn for turn in turns if turn is not None)
 
 
-def _said(messages: Iterable[Message]) -> list[Message]:
+def _said(messages: Iterable[Message]) -> tuple[list[Message], int]:
+    """The messages that are sent, and where among them the present version of the history begins."""
     said: list[Message] = []
+    begins_at = 0
     for message in messages:
         consequence = reply_states.consequence_of(ReplyStatus(message.status), message.stop_reason)
         if consequence.leaves_question_out and said and said[-1].role == Message.Role.USER:
             said.pop()
+        if consequence.leaves_question_out:
+            begins_at = len(said)
         if consequence.is_said:
             said.append(message)
-    return said
+    return said, begins_at
 
 
 def asked(content: Sequence[Json]) -> Turn | None:

@@ -125,3 +125,30 @@ def test_another_answer_in_place_of_a_refusal_brings_the_question_back(conversat
     sent = request_for(ask(conversation, "Thanks", again))
 
     assert said(sent) == [("user", "May I?"), ("assistant", "You may."), ("user", "Thanks")]
+
+
+def test_a_refusal_begins_a_version_without_the_earlier_thinking(conversation: Conversation) -> None:
+    thought = [{"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}, {"type": "text", "text": "Of course."}]
+    shared_hash = prepared_conversations.shared_prompt(conversation.assistant).shared_hash
+
+    def think(question: Message) -> Message:
+        reply = answer(question, "Of course.", "complete")
+        Message.objects.filter(pk=reply.pk).update(content=thought, shared_hash=shared_hash)
+        return reply
+
+    def kinds(request: Request) -> list[str]:
+        return [
+            block["type"]
+            for turn in request.body["messages"]
+            if turn["role"] == "assistant"
+            for block in turn["content"]
+        ]
+
+    first = think(ask(conversation, "First", None))
+    before = request_for(ask(conversation, "How do I harm?", first))
+    refused = answer(Message.objects.filter(text="How do I harm?").get(), "I cannot", REFUSED)
+    second = think(ask(conversation, "Second", refused))
+    after = request_for(ask(conversation, "Third", second))
+
+    assert kinds(before) == ["thinking", "text"]
+    assert kinds(after) == ["text", "thinking", "text"]
