@@ -5,11 +5,10 @@ from typing import Any, cast
 from uuid import UUID
 
 import msgspec
-from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.auth.views import LoginView
 from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.request import split_domain_port
@@ -22,9 +21,8 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from chatapp import events
 from chatapp.accounts import sign_in_links
-from chatapp.conversations import access, attachments, conversations, prepared_conversations
+from chatapp.conversations import access, attachments, conversations
 from chatapp.models import Assistant, Conversation, User
 from chatapp.pages.forms import RenameForm
 from chatapp.process import metrics as prometheus
@@ -114,19 +112,6 @@ class SignInView(LoginView):
     """`/accounts/login/`. The answer to a wrong name and to a wrong password is the same."""
 
     redirect_authenticated_user = True
-
-
-class SignOutView(LogoutView):
-    """`/accounts/logout/`: closes the sockets of all pages that are still open."""
-
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        user_id = request.user.pk
-        response = super().post(request, *args, **kwargs)
-        # Only now is the session deleted: a socket that checked earlier would stay open.
-        if user_id is not None:
-            prepared_conversations.store.evict_user(user_id)
-            async_to_sync(events.announce_sign_out)(user_id)
-        return response
 
 
 @never_cache

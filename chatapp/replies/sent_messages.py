@@ -102,7 +102,7 @@ def store_next(conversation_id: UUID) -> Sent | None:
     If several processes try at once, one finds it; the others find a running reply, or the next message.
     """
     waiting = pending.next_in(conversation_id)
-    if waiting is None:
+    if waiting is None or not waiting.sender.is_active:
         return None
     with transaction.atomic():
         conversation = access.conversation_for_user(waiting.sender, conversation_id, to_write=True)
