@@ -108,7 +108,8 @@ class Conversation(models.Model):
         indexes = (models.Index(fields=("user", "-updated_at")),)
 
     def __str__(self) -> str:
-        return self.title or str(self.id)
+        """Not its title, which quotes the first message: Django's admin logs this name."""
+        return f"conversation {self.id}"
 
 
 class Message(models.Model):
@@ -269,7 +270,8 @@ class Attachment(models.Model):
         ordering = ("created_at", "id")
 
     def __str__(self) -> str:
-        return self.name
+        """Not its name, which a person chose: Django's admin logs this name."""
+        return f"attachment {self.id}"
 
 
 def new_token() -> str:

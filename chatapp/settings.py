@@ -289,19 +289,37 @@ def without_traceback(record: logging.LogRecord) -> bool:
     return True
 
 
+# What the log may hold: chatapp/process/log_privacy.py. A record that cannot be formatted must not print its arguments.
+logging.raiseExceptions = False
+DEFAULT_EXCEPTION_REPORTER_FILTER = "chatapp.process.log_privacy.NoContentReports"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "filters": {"brief": {"()": "django.utils.log.CallbackFilter", "callback": without_traceback}},
+    "formatters": {
+        "plain": {
+            "()": "chatapp.process.log_privacy.NoContentFormatter",
+            "format": "{asctime} {levelname} {name} {message}",
+            "style": "{",
+        }
+    },
+    "filters": {
+        "no_content": {"()": "chatapp.process.log_privacy.NoContent"},
+        "brief": {"()": "django.utils.log.CallbackFilter", "callback": without_traceback},
+    },
     "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "plain"},
-        "stderr_brief": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["brief"]},
+        "stderr": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["no_content"]},
+        "stderr_brief": {
+            "class": "logging.StreamHandler",
+            "formatter": "plain",
+            "filters": ["no_content", "brief"],
+        },
     },
     "root": {"handlers": ["stderr"], "level": log_level_from_env()},
     "loggers": {
         "django": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
         "django.request": {"level": "ERROR"},
+        # Also that of `runserver`, which would log each path.
+        "django.server": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},
         # Anybody can send one; the log line tells an operator what to add, a traceback would not help.
         "django.security.DisallowedHost": {"handlers": ["stderr_brief"], "propagate": False},
     },
