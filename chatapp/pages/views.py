@@ -114,6 +114,14 @@ class SignInView(LoginView):
     redirect_authenticated_user = True
 
 
+def too_many_sign_ins(request: HttpRequest, credentials: dict[str, Any] | None) -> HttpResponse:
+    """The answer to every sign-in, also with the right password, while too many have failed."""
+    minutes = round(settings.AXES_COOLOFF_TIME.total_seconds() / 60)
+    answer = render(request, "registration/too_many_sign_ins.html", {"minutes": minutes}, status=429)
+    answer.headers["Retry-After"] = str(minutes * 60)
+    return answer
+
+
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def sign_in_link(request: HttpRequest, token: str) -> HttpResponse:
