@@ -179,6 +179,6 @@ class MessageAdmin(ReadOnlyAdmin):
 
 @admin.register(Attachment)
 class AttachmentAdmin(ReadOnlyAdmin):
-    list_display = ("id", "user", "created_at", "message")
+    list_display = ("id", "user", "created_at", "size_bytes", "message")
     search_fields = ("id", "user__username")
     list_select_related = ("user", "message")

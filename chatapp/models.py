@@ -264,14 +264,28 @@ class Attachment(models.Model):
     )
     name = models.CharField(max_length=200)
     text = models.TextField()
+    size_bytes = models.PositiveBigIntegerField(default=0, db_default=0, help_text="Of the text, in UTF-8.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ("created_at", "id")
+        indexes = (
+            # For the sweep of what is never sent.
+            models.Index(
+                fields=("created_at",), condition=models.Q(message=None, queued=None), name="attachment_unsent"
+            ),
+        )
 
     def __str__(self) -> str:
         """Not its name, which a person chose: Django's admin logs this name."""
         return f"attachment {self.id}"
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        message = self.message
+        deleted = super().delete(*args, **kwargs)
+        if message is not None:
+            note_change(message.conversation_id)
+        return deleted
 
 
 def new_token() -> str:

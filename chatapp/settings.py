@@ -101,6 +101,8 @@ REDIS_URL = redis_url_from_env("REDIS_URL")
 SHUTDOWN_SECONDS = number_from_env("SHUTDOWN_SECONDS", default=30, least=1, most=3600)
 # A process that was silent for this long counts as dead: another one ends its replies.
 REPLY_LEASE_SECONDS = number_from_env("REPLY_LEASE_SECONDS", default=15, least=1, most=600)
+# What the text of one person's attachments may take in the database.
+ATTACHMENT_QUOTA_BYTES = int(number_from_env("ATTACHMENT_QUOTA_MB", default=200, least=1, most=1_000_000) * 1024**2)
 ANTHROPIC_API_KEY = os.environ.get("ANTHROPIC_API_KEY", "").strip()
 ANTHROPIC_BASE_URL = url_from_env("ANTHROPIC_BASE_URL", schemes=("http", "https"))
 # Without a key the simulator answers; `serve` refuses that for a site that others can reach, unless this is set.

@@ -83,7 +83,7 @@ def delete_conversation(request: HttpRequest, conversation_id: UUID) -> HttpResp
 @login_required
 @require_POST
 def upload_attachment(request: HttpRequest) -> HttpResponse:
-    """Multipart field `file`; answers 201 with `id`, `name` and `chars`, or an error with a `message` to show."""
+    """Multipart field `file`; answers 201 with `id`, `name`, `chars`, `bytes`, or an error with a `message` to show."""
     try:
         if int(request.META.get("CONTENT_LENGTH") or 0) > attachments.MAX_FILE_BYTES + MULTIPART_BYTES:
             raise attachments.too_large()
@@ -93,7 +93,12 @@ def upload_attachment(request: HttpRequest) -> HttpResponse:
         attachment = attachments.store(_signed_in(request), name=file.name or "", data=file.read())
     except attachments.AttachmentRefused as refusal:
         return JsonResponse({"message": refusal.message}, status=refusal.status)
-    found = {"id": attachment.pk, "name": attachment.name, "chars": len(attachment.text)}
+    found = {
+        "id": attachment.pk,
+        "name": attachment.name,
+        "chars": len(attachment.text),
+        "bytes": attachment.size_bytes,
+    }
     return JsonResponse(found, status=201)
 
 
@@ -228,6 +233,7 @@ def _page_config(
         "limits": LIMITS,
         "attachments": {
             "max_bytes": attachments.MAX_FILE_BYTES,
+            "max_total_bytes": attachments.MAX_MESSAGE_BYTES,
             "max_count": MAX_ATTACHMENTS,
             "accept": attachments.ACCEPTED,
         },

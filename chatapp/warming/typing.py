@@ -8,6 +8,7 @@ from functools import partial
 from uuid import UUID
 
 from chatapp.conversations import access, prepared_conversations, prompts
+from chatapp.conversations.attachments import to_send
 from chatapp.conversations.prepared_conversations import PreparedConversation
 from chatapp.models import User
 from chatapp.warming import assistant_edits, returns
@@ -149,7 +150,7 @@ _reads = SharedReads()
 
 
 def _load(user: User, draft: Draft) -> _Loaded:
-    blocks = prompts.attachment_blocks(access.unsent_attachments(user, draft.attachment_ids))
+    blocks = prompts.attachment_blocks(to_send(user, draft.attachment_ids))
     if draft.conversation_id is None:
         assistant = access.assistant_for_user(user, draft.assistant_id)
         shared = prepared_conversations.shared_prompt(assistant)

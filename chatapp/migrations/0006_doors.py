@@ -1,0 +1,31 @@
+from django.db import migrations, models
+
+STATEMENTS = {
+    "sqlite": "UPDATE chatapp_attachment SET size_bytes = LENGTH(CAST(text AS BLOB))",
+    "postgresql": "UPDATE chatapp_attachment SET size_bytes = OCTET_LENGTH(text)",
+}
+
+
+def measure_attachments(apps, schema_editor):
+    schema_editor.execute(STATEMENTS[schema_editor.connection.vendor])
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("chatapp", "0005_versions"),
+    ]
+
+    operations = [
+        migrations.AddField(
+            model_name="attachment",
+            name="size_bytes",
+            field=models.PositiveBigIntegerField(db_default=0, default=0, help_text="Of the text, in UTF-8."),
+        ),
+        migrations.AddIndex(
+            model_name="attachment",
+            index=models.Index(
+                condition=models.Q(("message", None), ("queued", None)), fields=["created_at"], name="attachment_unsent"
+            ),
+        ),
+        migrations.RunPython(measure_attachments, migrations.RunPython.noop),
+    ]
