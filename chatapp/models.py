@@ -16,6 +16,13 @@ from warmcache.models import choices_of
 class User(AbstractUser):
     """Custom from the first migration on, so that it can grow."""
 
+    deletion_asked_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Deactivated, and being deleted in the background with everything of theirs.",
+    )
+
 
 class TimeToLive(models.TextChoices):
     AUTO = "auto", "chosen from how long people are silent"

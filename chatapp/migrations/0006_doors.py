@@ -27,5 +27,15 @@ class Migration(migrations.Migration):
                 condition=models.Q(("message", None), ("queued", None)), fields=["created_at"], name="attachment_unsent"
             ),
         ),
+        migrations.AddField(
+            model_name="user",
+            name="deletion_asked_at",
+            field=models.DateTimeField(
+                blank=True,
+                editable=False,
+                help_text="Deactivated, and being deleted in the background with everything of theirs.",
+                null=True,
+            ),
+        ),
         migrations.RunPython(measure_attachments, migrations.RunPython.noop),
     ]
