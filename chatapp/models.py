@@ -1,6 +1,5 @@
 """The chat's tables: users, assistants, conversations and messages. An assistant's `Message` is the reply."""
 
-import secrets
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -295,16 +294,12 @@ class Attachment(models.Model):
         return deleted
 
 
-def new_token() -> str:
-    return secrets.token_urlsafe(24)
-
-
 class SignInLink(models.Model):
     """A one-time way in for the person who started the demo on this machine."""
 
     LIFETIME = timedelta(hours=12)
 
-    token = models.CharField(max_length=64, unique=True, default=new_token)
+    token_hash = models.CharField(max_length=64, unique=True, help_text="SHA-256; the token is only in the link.")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
     used_at = models.DateTimeField(null=True, blank=True)

@@ -1,5 +1,6 @@
 """Configuration, from the environment; defaults let a fresh clone run with nothing configured."""
 
+import contextlib
 import logging
 import os
 import secrets
@@ -30,15 +31,33 @@ env = environ.Env()
 
 
 def var_dir() -> Path:
-    """The git-ignored folder for what this installation creates: database, key, logs."""
+    """The git-ignored folder for what this installation creates: database and key. Nobody else may look into it."""
     try:
-        VAR_DIR.mkdir(exist_ok=True)
+        VAR_DIR.mkdir(mode=0o700, exist_ok=True)
+        keep_private(VAR_DIR, 0o700)
     except OSError as error:
         raise ImproperlyConfigured(
             f"The folder {VAR_DIR} cannot be made ({error.strerror}). Make {BASE_DIR} writable, "
             "or set both SECRET_KEY and DATABASE_URL."
         ) from None
     return VAR_DIR
+
+
+def keep_private(path: Path, mode: int) -> None:
+    """Takes from others what a former release or an umask gave them; does nothing to a path that is not ours."""
+    if path.stat().st_mode & 0o077:
+        with contextlib.suppress(PermissionError):
+            path.chmod(mode)
+
+
+def local_database() -> Path:
+    """SQLite's file. It is made here, because SQLite would let everybody read it; its companions copy its mode."""
+    path = var_dir() / "db.sqlite3"
+    with contextlib.suppress(OSError):  # a file that cannot be used is told of when the database is opened
+        path.touch(mode=0o600)
+        for file in (path, *path.parent.glob("db.sqlite3-*")):
+            keep_private(file, 0o600)
+    return path
 
 
 def local_secret_key() -> str:
@@ -69,7 +88,7 @@ def local_secret_key() -> str:
 def database_from_env() -> dict[str, Any]:
     url = url_from_env("DATABASE_URL", schemes=("sqlite", "postgres", "postgresql"))
     if not url:
-        return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(var_dir() / "db.sqlite3")}
+        return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(local_database())}
     try:
         database: dict[str, Any] = dict(env.db_url_config(url))
     except Exception:  # noqa: BLE001  every failure of the parser gets the same answer

@@ -1,3 +1,6 @@
+import django.db.models.deletion
+import django.utils.timezone
+from django.conf import settings
 from django.db import migrations, models
 
 STATEMENTS = {
@@ -36,6 +39,26 @@ class Migration(migrations.Migration):
                 help_text="Deactivated, and being deleted in the background with everything of theirs.",
                 null=True,
             ),
+        ),
+        # Links live for hours: a restart of the demo prints a new one.
+        migrations.DeleteModel(name="SignInLink"),
+        migrations.CreateModel(
+            name="SignInLink",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "token_hash",
+                    models.CharField(help_text="SHA-256; the token is only in the link.", max_length=64, unique=True),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("used_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+            ],
         ),
         migrations.RunPython(measure_attachments, migrations.RunPython.noop),
     ]
