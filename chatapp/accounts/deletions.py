@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from chatapp.models import Attachment, Conversation, Message, User
+from chatapp.protocol.words import ReplyStatus
 
 CONVERSATIONS_AT_ONCE = 20
 ATTACHMENTS_AT_ONCE = 100
@@ -56,7 +57,7 @@ def delete_some(user_id: int) -> Deleted:
 
 
 def _delete_conversations(ids: list[UUID]) -> tuple[tuple[str, UUID], ...]:
-    written = Message.objects.filter(conversation__in=ids, status=Message.Status.STREAMING).exclude(owner="")
+    written = Message.objects.filter(conversation__in=ids, status=ReplyStatus.STREAMING).exclude(owner="")
     stopped = tuple(written.values_list("owner", "pk"))
     Conversation.objects.filter(pk__in=ids).delete()
     return stopped

@@ -22,7 +22,7 @@ WEIGHTS = (1, 10, 10)
 """By how much wider the limit of each of `AXES_LOCKOUT_PARAMETERS` is than `AXES_FAILURE_LIMIT`."""
 
 
-class SignInHandler(AxesDatabaseHandler):  # type: ignore[misc]
+class SignInHandler(AxesDatabaseHandler):
     """axes' own, with a limit for each of the three counts."""
 
     def get_failures(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> int:
