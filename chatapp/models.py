@@ -1,5 +1,6 @@
 """The chat's tables: users, assistants, conversations and messages. An assistant's `Message` is the reply."""
 
+import secrets
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -12,8 +13,16 @@ from chatapp.protocol.words import ReplyStatus
 from warmcache.models import choices_of
 
 
+def new_salt() -> str:
+    return secrets.token_urlsafe(12)
+
+
 class User(AbstractUser):
     """Custom from the first migration on, so that it can grow."""
+
+    cache_salt = models.CharField(
+        max_length=32, default=new_salt, editable=False, help_text="Random: keeps prompt caches of people apart."
+    )
 
     deletion_asked_at = models.DateTimeField(
         null=True,
@@ -105,6 +114,15 @@ class Conversation(models.Model):
     )
     version = models.PositiveBigIntegerField(
         default=0, db_default=0, editable=False, help_text="Grows with each change of what its next message follows."
+    )
+    cache_salt = models.CharField(
+        max_length=32,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="Its owner's, in each prompt from its beginning. Empty only if it is older than salts, "
+        "until it is cold.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(default=timezone.now)

@@ -11,9 +11,10 @@ from chatapp.conversations.storable import storable_json
 from chatapp.models import Assistant, Attachment, Message
 from chatapp.protocol.words import ReplyStatus
 from warmcache.core.answers import parsed_input
-from warmcache.core.prefix import Json, Prompt, Turn, answer_turn, text_turn
+from warmcache.core.prefix import Json, PreparedPrompt, Prompt, Turn, answer_turn, text_turn
 
 MIN_THINKING_BUDGET_TOKENS = 1024
+SALT = "<salt>{salt}</salt>"
 CACHED_DOCUMENT = '<document title="{title}">\n{text}\n</document>'
 
 
@@ -30,6 +31,12 @@ def prompt_for_new_chat(assistant: Assistant, attachments: Sequence[Attachment] 
         effort=assistant.effort or None,
         output_format={"type": "json_schema", "schema": assistant.output_schema} if assistant.output_schema else None,
     )
+
+
+def salted(prompt: PreparedPrompt, cache_salt: str) -> PreparedPrompt:
+    """What a person's messages follow: the assistant's prompt, then the person's salt. Conversations that are older
+    than salts have none while they are warm."""
+    return prompt.with_salt(SALT.format(salt=cache_salt)) if cache_salt else prompt
 
 
 def turns_of(messages: Iterable[Message], *, shared_hash: str) -> tuple[Turn, ...]:

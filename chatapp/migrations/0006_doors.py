@@ -3,6 +3,8 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
+import chatapp.models
+
 STATEMENTS = {
     "sqlite": "UPDATE chatapp_attachment SET size_bytes = LENGTH(CAST(text AS BLOB))",
     "postgresql": "UPDATE chatapp_attachment SET size_bytes = OCTET_LENGTH(text)",
@@ -11,6 +13,15 @@ STATEMENTS = {
 
 def measure_attachments(apps, schema_editor):
     schema_editor.execute(STATEMENTS[schema_editor.connection.vendor])
+
+
+def salt_users(apps, schema_editor):
+    """Each gets one of their own; conversations get it when they are cold."""
+    User = apps.get_model("chatapp", "User")
+    users = list(User.objects.only("pk"))
+    for user in users:
+        user.cache_salt = chatapp.models.new_salt()
+    User.objects.bulk_update(users, ["cache_salt"], batch_size=500)
 
 
 class Migration(migrations.Migration):
@@ -40,6 +51,29 @@ class Migration(migrations.Migration):
                 null=True,
             ),
         ),
+        migrations.AddField(
+            model_name="user",
+            name="cache_salt",
+            field=models.CharField(
+                default=chatapp.models.new_salt,
+                editable=False,
+                help_text="Random: keeps prompt caches of people apart.",
+                max_length=32,
+            ),
+        ),
+        migrations.AddField(
+            model_name="conversation",
+            name="cache_salt",
+            field=models.CharField(
+                blank=True,
+                db_default="",
+                default="",
+                editable=False,
+                help_text="Its owner's, in each prompt from its beginning. Empty only if it is older than salts, "
+                "until it is cold.",
+                max_length=32,
+            ),
+        ),
         # Links live for hours: a restart of the demo prints a new one.
         migrations.DeleteModel(name="SignInLink"),
         migrations.CreateModel(
@@ -61,4 +95,5 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.RunPython(measure_attachments, migrations.RunPython.noop),
+        migrations.RunPython(salt_users, migrations.RunPython.noop),
     ]

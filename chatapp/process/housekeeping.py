@@ -7,14 +7,14 @@ from typing import Any
 
 from chatapp import events
 from chatapp.accounts import deletions
-from chatapp.conversations import attachments
+from chatapp.conversations import attachments, salts
 from warmcache.background.database import in_database_thread
 from warmcache.background.tasks import TaskOwner
 
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 10.0
-SWEEP_SECONDS = 3600.0
+SWEEP_SECONDS = 600.0
 BREATH_SECONDS = 0.05
 """Between two steps of a deletion, for the writes of others."""
 
@@ -44,7 +44,9 @@ async def delete_people() -> None:
 
 
 async def sweep() -> None:
+    """Deletes files that were never sent, and gives old conversations the salt that they can have now."""
     await in_database_thread(attachments.sweep)
+    await in_database_thread(salts.salt_the_cold)
 
 
 async def _again(chore: Callable[[], Coroutine[Any, Any, None]], *, every_seconds: float) -> None:

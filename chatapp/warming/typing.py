@@ -153,7 +153,7 @@ def _load(user: User, draft: Draft) -> _Loaded:
     blocks = prompts.attachment_blocks(to_send(user, draft.attachment_ids))
     if draft.conversation_id is None:
         assistant = access.assistant_for_user(user, draft.assistant_id)
-        shared = prepared_conversations.shared_prompt(assistant)
+        shared = prompts.salted(prepared_conversations.shared_prompt(assistant), user.cache_salt)
         return _Loaded(prompt=shared.with_draft(blocks) if blocks else shared, label=assistant.slug)
     ready = prepared_conversations.of(access.conversation_for_user(user, draft.conversation_id))
     return _Loaded(prompt=ready.with_draft(blocks), label=ready.label, ready=None if blocks else ready)
