@@ -26,7 +26,7 @@ def salt_users(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("chatapp", "0005_versions"),
+        ("chatapp", "0006_refusals"),
     ]
 
     operations = [
