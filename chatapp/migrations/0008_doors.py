@@ -26,7 +26,7 @@ def salt_users(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("chatapp", "0006_refusals"),
+        ("chatapp", "0007_whole_answers"),
     ]
 
     operations = [
