@@ -6,15 +6,19 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
+from django.core.exceptions import ValidationError
 from django.db.models import Count, QuerySet
+from django.forms import BaseInlineFormSet
 from django.http import HttpRequest
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 
+from chatapp.accounts import deletions
 from chatapp.conversations import prompts
 from chatapp.models import Assistant, Attachment, Conversation, Document, Message, User
 from chatapp.warming import assistant_layers
@@ -23,6 +27,10 @@ from warmcache import services as warmcache
 from warmcache.core.prefix import Prompt
 from warmcache.warmups.layer_report import lines_of, report_on
 from warmcache.words import reason_text
+
+MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
+MAX_DOCUMENTS_BYTES = 16 * 1024 * 1024
+"""Of one assistant. At worst, a form takes three times as many bytes, which the body's limit leaves room for."""
 
 admin.site.site_header = "Warmcache"
 admin.site.site_title = "Warmcache"
@@ -38,7 +46,30 @@ class NoPatterns(admin.ModelAdmin):  # type: ignore[type-arg]
 
 @admin.register(User)
 class PeopleAdmin(NoPatterns, UserAdmin):  # type: ignore[type-arg]
-    """Django's own."""
+    """Django's own; but people are deleted in the background, since one may have thousands of conversations."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        return super().get_queryset(request).filter(deletion_asked_at=None)
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[str, int], set[str], list[Any]]:
+        """Counts what goes, where Django's own would read and list it."""
+        people = list(objs)
+        counts = {
+            "users": len(people),
+            "conversations": Conversation.objects.filter(user__in=people).count(),
+            "attachments": Attachment.objects.filter(user__in=people).count(),
+        }
+        missing = set() if self.has_delete_permission(request) else {"user"}
+        return [str(person) for person in people], counts, missing, []
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        deletions.ask(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        for person in queryset:
+            deletions.ask(person)
 
 
 class ReadOnlyAdmin(NoPatterns):
@@ -54,8 +85,37 @@ class ReadOnlyAdmin(NoPatterns):
         return False
 
 
+class DocumentForm(forms.ModelForm):  # type: ignore[type-arg]
+    def clean_text(self) -> str:
+        text: str = self.cleaned_data["text"]
+        if (size_bytes := len(text.encode())) > MAX_DOCUMENT_BYTES:
+            raise ValidationError(f"This document holds {_megabytes(size_bytes)}, and may hold at most 4 MB.")
+        return text
+
+
+class DocumentForms(BaseInlineFormSet):  # type: ignore[type-arg]
+    """All documents of an assistant, with a limit for them together."""
+
+    def clean(self) -> None:
+        super().clean()
+        filled = [getattr(form, "cleaned_data", {}) for form in self.forms]
+        kept = [fields for fields in filled if not fields.get("DELETE")]
+        size_bytes = sum(len(str(fields.get("text", "")).encode()) for fields in kept)
+        if size_bytes > MAX_DOCUMENTS_BYTES:
+            raise ValidationError(
+                f"The documents hold {_megabytes(size_bytes)} together, and may hold at most 16 MB: "
+                "more than any model can read."
+            )
+
+
+def _megabytes(size_bytes: int) -> str:
+    return f"{size_bytes / 1024**2:.1f} MB"
+
+
 class DocumentInline(admin.StackedInline):  # type: ignore[type-arg]
     model = Document
+    form = DocumentForm
+    formset = DocumentForms
     extra = 0
     classes = ("collapse",)
     fields = ("title", "position", "text")
@@ -179,6 +239,6 @@ class MessageAdmin(ReadOnlyAdmin):
 
 @admin.register(Attachment)
 class AttachmentAdmin(ReadOnlyAdmin):
-    list_display = ("id", "user", "created_at", "message")
+    list_display = ("id", "user", "created_at", "size_bytes", "message")
     search_fields = ("id", "user__username")
     list_select_related = ("user", "message")

@@ -6,7 +6,7 @@ carries a frame, each socket sends that text on unchanged: it is encoded once, a
 
 import logging
 from typing import Any, NotRequired, TypedDict
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from channels.layers import get_channel_layer
 
@@ -44,10 +44,11 @@ class DeletionEvent(TypedDict):
 
 
 class SignOutEvent(TypedDict):
-    """`type` is `session.ended`."""
+    """`type` is `session.ended`. `number` tells it from others: many sockets of a process hear of one end."""
 
     type: str
     user_id: int
+    number: NotRequired[str]
 
 
 class StopEvent(TypedDict):
@@ -104,7 +105,7 @@ async def announce_deletion(user_id: int, conversation_id: UUID) -> None:
 
 async def announce_sign_out(user_id: int) -> None:
     """Sockets of this user check their session again; processes drop what they had prepared for the user."""
-    event: SignOutEvent = {"type": "session.ended", "user_id": user_id}
+    event: SignOutEvent = {"type": "session.ended", "user_id": user_id, "number": uuid4().hex}
     await _tell(user_group(user_id), dict(event))
     await _tell(PROCESSES, dict(event))
 

@@ -13,8 +13,23 @@ from chatapp.protocol.words import ReplyStatus
 from warmcache.models import choices_of
 
 
+def new_salt() -> str:
+    return secrets.token_urlsafe(12)
+
+
 class User(AbstractUser):
     """Custom from the first migration on, so that it can grow."""
+
+    cache_salt = models.CharField(
+        max_length=32, default=new_salt, editable=False, help_text="Random: keeps prompt caches of people apart."
+    )
+
+    deletion_asked_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Deactivated, and being deleted in the background with everything of theirs.",
+    )
 
 
 class TimeToLive(models.TextChoices):
@@ -100,6 +115,15 @@ class Conversation(models.Model):
     version = models.PositiveBigIntegerField(
         default=0, db_default=0, editable=False, help_text="Grows with each change of what its next message follows."
     )
+    cache_salt = models.CharField(
+        max_length=32,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="Its owner's, in each prompt from its beginning. Empty only if it is older than salts, "
+        "until it is cold.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(default=timezone.now)
 
@@ -108,7 +132,8 @@ class Conversation(models.Model):
         indexes = (models.Index(fields=("user", "-updated_at")),)
 
     def __str__(self) -> str:
-        return self.title or str(self.id)
+        """Not its title, which quotes the first message: Django's admin logs this name."""
+        return f"conversation {self.id}"
 
 
 class Message(models.Model):
@@ -263,17 +288,28 @@ class Attachment(models.Model):
     )
     name = models.CharField(max_length=200)
     text = models.TextField()
+    size_bytes = models.PositiveBigIntegerField(default=0, db_default=0, help_text="Of the text, in UTF-8.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ("created_at", "id")
+        indexes = (
+            # For the sweep of what is never sent.
+            models.Index(
+                fields=("created_at",), condition=models.Q(message=None, queued=None), name="attachment_unsent"
+            ),
+        )
 
     def __str__(self) -> str:
-        return self.name
+        """Not its name, which a person chose: Django's admin logs this name."""
+        return f"attachment {self.id}"
 
-
-def new_token() -> str:
-    return secrets.token_urlsafe(24)
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        message = self.message
+        deleted = super().delete(*args, **kwargs)
+        if message is not None:
+            note_change(message.conversation_id)
+        return deleted
 
 
 class SignInLink(models.Model):
@@ -281,7 +317,7 @@ class SignInLink(models.Model):
 
     LIFETIME = timedelta(hours=12)
 
-    token = models.CharField(max_length=64, unique=True, default=new_token)
+    token_hash = models.CharField(max_length=64, unique=True, help_text="SHA-256; the token is only in the link.")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
     used_at = models.DateTimeField(null=True, blank=True)

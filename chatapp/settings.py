@@ -1,10 +1,12 @@
 """Configuration, from the environment; defaults let a fresh clone run with nothing configured."""
 
+import contextlib
 import logging
 import os
 import secrets
 import sys
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,15 +31,33 @@ env = environ.Env()
 
 
 def var_dir() -> Path:
-    """The git-ignored folder for what this installation creates: database, key, logs."""
+    """The git-ignored folder for what this installation creates: database and key. Nobody else may look into it."""
     try:
-        VAR_DIR.mkdir(exist_ok=True)
+        VAR_DIR.mkdir(mode=0o700, exist_ok=True)
+        keep_private(VAR_DIR, 0o700)
     except OSError as error:
         raise ImproperlyConfigured(
             f"The folder {VAR_DIR} cannot be made ({error.strerror}). Make {BASE_DIR} writable, "
             "or set both SECRET_KEY and DATABASE_URL."
         ) from None
     return VAR_DIR
+
+
+def keep_private(path: Path, mode: int) -> None:
+    """Takes from others what a former release or an umask gave them; does nothing to a path that is not ours."""
+    if path.stat().st_mode & 0o077:
+        with contextlib.suppress(PermissionError):
+            path.chmod(mode)
+
+
+def local_database() -> Path:
+    """SQLite's file. It is made here, because SQLite would let everybody read it; its companions copy its mode."""
+    path = var_dir() / "db.sqlite3"
+    with contextlib.suppress(OSError):  # a file that cannot be used is told of when the database is opened
+        path.touch(mode=0o600)
+        for file in (path, *path.parent.glob("db.sqlite3-*")):
+            keep_private(file, 0o600)
+    return path
 
 
 def local_secret_key() -> str:
@@ -68,7 +88,7 @@ def local_secret_key() -> str:
 def database_from_env() -> dict[str, Any]:
     url = url_from_env("DATABASE_URL", schemes=("sqlite", "postgres", "postgresql"))
     if not url:
-        return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(var_dir() / "db.sqlite3")}
+        return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(local_database())}
     try:
         database: dict[str, Any] = dict(env.db_url_config(url))
     except Exception:  # noqa: BLE001  every failure of the parser gets the same answer
@@ -100,6 +120,8 @@ REDIS_URL = redis_url_from_env("REDIS_URL")
 SHUTDOWN_SECONDS = number_from_env("SHUTDOWN_SECONDS", default=30, least=1, most=3600)
 # A process that was silent for this long counts as dead: another one ends its replies.
 REPLY_LEASE_SECONDS = number_from_env("REPLY_LEASE_SECONDS", default=15, least=1, most=600)
+# What the text of one person's attachments may take in the database.
+ATTACHMENT_QUOTA_BYTES = int(number_from_env("ATTACHMENT_QUOTA_MB", default=200, least=1, most=1_000_000) * 1024**2)
 ANTHROPIC_API_KEY = os.environ.get("ANTHROPIC_API_KEY", "").strip()
 ANTHROPIC_BASE_URL = url_from_env("ANTHROPIC_BASE_URL", schemes=("http", "https"))
 # Without a key the simulator answers; `serve` refuses that for a site that others can reach, unless this is set.
@@ -114,6 +136,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "axes",
     "csp",
     "servestatic",
 ]
@@ -126,8 +149,10 @@ MIDDLEWARE = [
     "chatapp.pages.middleware.HostMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "chatapp.pages.middleware.BodyLimitMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "chatapp.urls"
@@ -195,6 +220,18 @@ if REDIS_URL:
 else:
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
+# Failed sign-ins, counted and slowed: chatapp/accounts/sign_in_limits.py.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_HANDLER = "chatapp.accounts.sign_in_limits.SignInHandler"
+AXES_CLIENT_IP_CALLABLE = "chatapp.accounts.sign_in_limits.address_of"
+AXES_LOCKOUT_CALLABLE = "chatapp.pages.views.too_many_sign_ins"
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"], "username", "ip_address"]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_DISABLE_ACCESS_LOG = True
+
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
@@ -231,6 +268,7 @@ STORAGES = {
 
 # Security. Cookies are marked Secure as soon as the site has an https origin.
 HTTPS = any(urlsplit(origin).scheme == "https" for origin in CSRF_TRUSTED_ORIGINS)
+SESSION_ENGINE = "chatapp.accounts.session_store"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_NAME = "__Host-sessionid" if HTTPS else "sessionid"
 CSRF_COOKIE_NAME = "__Host-csrftoken" if HTTPS else "csrftoken"
@@ -241,7 +279,10 @@ SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+# What only a person of the staff may send, to the admin: an assistant's form holds all its documents.
+# For everything else see `BodyLimitMiddleware`.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
 
 WEBSOCKET_ORIGINS = [origin.replace("http", "ws", 1) for origin in CSRF_TRUSTED_ORIGINS]
 CONTENT_SECURITY_POLICY = {
@@ -288,19 +329,39 @@ def without_traceback(record: logging.LogRecord) -> bool:
     return True
 
 
+# What the log may hold: chatapp/process/log_privacy.py. A record that cannot be formatted must not print its arguments.
+logging.raiseExceptions = False
+DEFAULT_EXCEPTION_REPORTER_FILTER = "chatapp.process.log_privacy.NoContentReports"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "filters": {"brief": {"()": "django.utils.log.CallbackFilter", "callback": without_traceback}},
+    "formatters": {
+        "plain": {
+            "()": "chatapp.process.log_privacy.NoContentFormatter",
+            "format": "{asctime} {levelname} {name} {message}",
+            "style": "{",
+        }
+    },
+    "filters": {
+        "no_content": {"()": "chatapp.process.log_privacy.NoContent"},
+        "brief": {"()": "django.utils.log.CallbackFilter", "callback": without_traceback},
+    },
     "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "plain"},
-        "stderr_brief": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["brief"]},
+        "stderr": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["no_content"]},
+        "stderr_brief": {
+            "class": "logging.StreamHandler",
+            "formatter": "plain",
+            "filters": ["no_content", "brief"],
+        },
     },
     "root": {"handlers": ["stderr"], "level": log_level_from_env()},
     "loggers": {
+        # We say the same in plain words.
+        "axes": {"level": "ERROR"},
         "django": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
         "django.request": {"level": "ERROR"},
+        # Also that of `runserver`, which would log each path.
+        "django.server": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},
         # Anybody can send one; the log line tells an operator what to add, a traceback would not help.
         "django.security.DisallowedHost": {"handlers": ["stderr_brief"], "propagate": False},
     },

@@ -1,6 +1,7 @@
 """The HTTP paths of the site."""
 
 from django.contrib import admin
+from django.contrib.auth.views import LogoutView
 from django.urls import path
 
 from chatapp.pages import views
@@ -13,7 +14,7 @@ urlpatterns = [
     path("attachments/", views.upload_attachment, name="upload_attachment"),
     path("attachments/<uuid:attachment_id>/delete/", views.delete_attachment, name="delete_attachment"),
     path("accounts/login/", views.SignInView.as_view(), name="login"),
-    path("accounts/logout/", views.SignOutView.as_view(), name="logout"),
+    path("accounts/logout/", LogoutView.as_view(), name="logout"),
     path("sign-in/<str:token>/", views.sign_in_link, name="sign_in_link"),
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),

@@ -22,7 +22,9 @@ MAX_TITLE_CHARACTERS = LIMITS["title_chars"]
 
 
 def create(user: User, assistant: Assistant, *, first_text: str) -> Conversation:
-    return Conversation.objects.create(user=user, assistant=assistant, title=title_from(first_text))
+    return Conversation.objects.create(
+        user=user, assistant=assistant, title=title_from(first_text), cache_salt=user.cache_salt
+    )
 
 
 def title_from(text: str) -> str:

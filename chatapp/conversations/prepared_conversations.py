@@ -221,7 +221,7 @@ def shared_prompt(assistant: Assistant) -> PreparedPrompt:
 
 
 def _prepared(conversation: Conversation, path: Sequence[Message]) -> PreparedConversation:
-    shared = shared_prompt(conversation.assistant)
+    shared = prompts.salted(shared_prompt(conversation.assistant), conversation.cache_salt)
     history = prompts.turns_of(path, shared_hash=shared.shared_hash)
     return PreparedConversation(
         conversation_id=conversation.pk,

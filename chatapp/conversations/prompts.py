@@ -1,19 +1,20 @@
-"""The only builder of a conversation's prompt, from rows that the caller has read. It returns the blocks; `warmcache`
-places the breakpoints, and `prepared_conversations` keeps the result.
+"""The only builder of a conversation's prompt, from rows that the caller has read and the files that they name. It
+returns the blocks; `warmcache` places the breakpoints, and `prepared_conversations` keeps the result.
 
 A prompt must hold nothing volatile (time, user name, place): one changed byte makes everything behind it cold.
 """
 
 from collections.abc import Iterable, Sequence
 
-from chatapp.conversations import reply_states
+from chatapp.conversations import attached_texts, reply_states
 from chatapp.conversations.storable import storable_json
 from chatapp.models import Assistant, Attachment, Message
 from chatapp.protocol.words import ReplyStatus
 from warmcache.core.answers import parsed_input
-from warmcache.core.prefix import Json, Prompt, Turn, answer_turn, text_turn
+from warmcache.core.prefix import Json, PreparedPrompt, Prompt, Turn, answer_turn, text_turn
 
 MIN_THINKING_BUDGET_TOKENS = 1024
+SALT = "<salt>{salt}</salt>"
 CACHED_DOCUMENT = '<document title="{title}">\n{text}\n</document>'
 
 
@@ -32,6 +33,12 @@ def prompt_for_new_chat(assistant: Assistant, attachments: Sequence[Attachment] 
     )
 
 
+def salted(prompt: PreparedPrompt, cache_salt: str) -> PreparedPrompt:
+    """What a person's messages follow: the assistant's prompt, then the person's salt. Conversations that are older
+    than salts have none while they are warm."""
+    return prompt.with_salt(SALT.format(salt=cache_salt)) if cache_salt else prompt
+
+
 def turns_of(messages: Iterable[Message], *, shared_hash: str) -> tuple[Turn, ...]:
     """Messages in order, as the history of a prompt. A reply that is still being written is left out, and so is a
     refused turn with its question: the provider would refuse what follows it, too.
@@ -41,11 +48,12 @@ def turns_of(messages: Iterable[Message], *, shared_hash: str) -> tuple[Turn, ..
     was left out. Of earlier versions only the text is sent.
     """
     said, whole_from = _said(messages)
+    contents = attached_texts.put_in([message.content for message in said])
     turns = (
-        asked(message.content)
+        asked(content)
         if message.role == Message.Role.USER
-        else answered(message.content, is_whole=place >= whole_from and message.shared_hash == shared_hash)
-        for place, message in enumerate(said)
+        else answered(content, is_whole=place >= whole_from and message.shared_hash == shared_hash)
+        for place, (message, content) in enumerate(zip(said, contents, strict=True))
     )
     return tuple(turn for turn in turns if turn is not None)
 
@@ -94,24 +102,17 @@ def draft_and_turn(content: Sequence[Json]) -> tuple[tuple[Json, ...], tuple[Jso
 
 
 def message_content(text: str, attachments: Sequence[Attachment], *, edit_of: Message | None = None) -> list[Json]:
-    """API blocks of a person's message: attachments first, so that they can be read while the question is typed.
-
-    An edited text keeps what was attached to the first one.
+    """The blocks of a person's message as its row holds them, with references to files. The files come first, so that
+    they can be read while the question is typed. An edited text keeps what was attached to the first one.
     """
     text_blocks = [{"type": "text", "text": text}] if text.strip() else []
     kept = [] if edit_of is None else [block for block in edit_of.content if block.get("type") != "text"]
-    return [*kept, *attachment_blocks(attachments), *text_blocks]
+    return [*kept, *map(attached_texts.reference_to, attachments), *text_blocks]
 
 
 def attachment_blocks(attachments: Iterable[Attachment]) -> tuple[Json, ...]:
-    return tuple(
-        {
-            "type": "document",
-            "title": attachment.name,
-            "source": {"type": "text", "media_type": "text/plain", "data": attachment.text},
-        }
-        for attachment in attachments
-    )
+    """As they stand in a request; the row of a message holds references."""
+    return tuple(attached_texts.document(attachment) for attachment in attachments)
 
 
 def _system_blocks(assistant: Assistant) -> Iterable[Json]:

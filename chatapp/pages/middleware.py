@@ -1,15 +1,23 @@
-"""Static files, the host that a request names, and the content security policy of each kind of page."""
+"""Static files, the host that a request names, how much it may hold, and the content security policy of its page."""
 
 import os
 
 from csp.middleware import CSPMiddleware, PolicyParts
+from django.conf import settings
 from django.contrib.staticfiles import finders
-from django.http import HttpRequest, HttpResponseBase, HttpResponsePermanentRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponsePermanentRedirect, JsonResponse
 from django.middleware.common import CommonMiddleware
+from django.shortcuts import render
+from django.utils.deprecation import MiddlewareMixin
 from servestatic.middleware import ServeStaticMiddleware
+
+from chatapp.conversations import attachments
 
 ADMIN_PREFIX = "/admin/"
 PROBES = ("/healthz", "/readyz")
+UPLOAD_PATH = "/attachments/"
+# Size of what surrounds a file in a form.
+MULTIPART_BYTES = 16 * 1024
 # Django's admin writes through HTML sinks (jQuery, inlines.js), which Trusted Types would forbid.
 ADMIN_DIRECTIVES = {
     "trusted-types": None,
@@ -50,3 +58,32 @@ class ContentSecurityMiddleware(CSPMiddleware):
         if request.path_info.startswith(ADMIN_PREFIX):
             parts.replace = {**(parts.replace or {}), **ADMIN_DIRECTIVES}
         return parts
+
+
+MAX_BODY_BYTES = 1024 * 1024
+
+
+def too_large(request: HttpRequest) -> HttpResponse | None:
+    """The refusal of a body that is too large for its sender and path; None if it may be read."""
+    try:
+        size_bytes = int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        size_bytes = 0
+    if size_bytes <= MAX_BODY_BYTES:
+        return None
+    if request.path_info == UPLOAD_PATH:
+        refusal = attachments.too_large()
+        is_refused = size_bytes > attachments.MAX_FILE_BYTES + MULTIPART_BYTES
+        return JsonResponse({"message": refusal.message}, status=refusal.status) if is_refused else None
+    is_for_staff = request.path_info.startswith(ADMIN_PREFIX) and request.user.is_active and request.user.is_staff
+    limit_bytes = settings.DATA_UPLOAD_MAX_MEMORY_SIZE if is_for_staff else MAX_BODY_BYTES
+    if size_bytes <= limit_bytes:
+        return None
+    return render(request, "413.html", {"limit_mb": limit_bytes // 1024**2}, status=413)
+
+
+class BodyLimitMiddleware(MiddlewareMixin):
+    """Refuses bodies that are too large before anything reads them: the CSRF check would, even of a stranger."""
+
+    def process_request(self, request: HttpRequest) -> HttpResponse | None:
+        return too_large(request)

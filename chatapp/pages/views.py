@@ -5,11 +5,10 @@ from typing import Any, cast
 from uuid import UUID
 
 import msgspec
-from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.auth.views import LoginView
 from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.request import split_domain_port
@@ -22,9 +21,8 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from chatapp import events
 from chatapp.accounts import sign_in_links
-from chatapp.conversations import access, attachments, conversations, prepared_conversations
+from chatapp.conversations import access, attachments, conversations
 from chatapp.models import Assistant, Conversation, User
 from chatapp.pages.forms import RenameForm
 from chatapp.process import metrics as prometheus
@@ -34,8 +32,6 @@ from chatapp.protocol import MAX_ATTACHMENTS
 from chatapp.protocol.limits import LIMITS, TIMINGS
 
 SOCKET_PATH = "/ws/chat/"
-# Size of what surrounds a file in a form.
-MULTIPART_BYTES = 16 * 1024
 # The length of the sidebar; older conversations are reachable by their address.
 LISTED_CONVERSATIONS = 200
 
@@ -85,17 +81,20 @@ def delete_conversation(request: HttpRequest, conversation_id: UUID) -> HttpResp
 @login_required
 @require_POST
 def upload_attachment(request: HttpRequest) -> HttpResponse:
-    """Multipart field `file`; answers 201 with `id`, `name` and `chars`, or an error with a `message` to show."""
+    """Multipart field `file`; answers 201 with `id`, `name`, `chars`, `bytes`, or an error with a `message` to show."""
     try:
-        if int(request.META.get("CONTENT_LENGTH") or 0) > attachments.MAX_FILE_BYTES + MULTIPART_BYTES:
-            raise attachments.too_large()
         file = request.FILES.get("file")
         if file is None:
             raise attachments.AttachmentRefused(400, "No file came with the request.")
         attachment = attachments.store(_signed_in(request), name=file.name or "", data=file.read())
     except attachments.AttachmentRefused as refusal:
         return JsonResponse({"message": refusal.message}, status=refusal.status)
-    found = {"id": attachment.pk, "name": attachment.name, "chars": len(attachment.text)}
+    found = {
+        "id": attachment.pk,
+        "name": attachment.name,
+        "chars": len(attachment.text),
+        "bytes": attachment.size_bytes,
+    }
     return JsonResponse(found, status=201)
 
 
@@ -116,17 +115,12 @@ class SignInView(LoginView):
     redirect_authenticated_user = True
 
 
-class SignOutView(LogoutView):
-    """`/accounts/logout/`: closes the sockets of all pages that are still open."""
-
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        user_id = request.user.pk
-        response = super().post(request, *args, **kwargs)
-        # Only now is the session deleted: a socket that checked earlier would stay open.
-        if user_id is not None:
-            prepared_conversations.store.evict_user(user_id)
-            async_to_sync(events.announce_sign_out)(user_id)
-        return response
+def too_many_sign_ins(request: HttpRequest, credentials: dict[str, Any] | None) -> HttpResponse:
+    """The answer to every sign-in, also with the right password, while too many have failed."""
+    minutes = round(settings.AXES_COOLOFF_TIME.total_seconds() / 60)
+    answer = render(request, "registration/too_many_sign_ins.html", {"minutes": minutes}, status=429)
+    answer.headers["Retry-After"] = str(minutes * 60)
+    return answer
 
 
 @never_cache
@@ -235,6 +229,7 @@ def _page_config(
         "limits": LIMITS,
         "attachments": {
             "max_bytes": attachments.MAX_FILE_BYTES,
+            "max_total_bytes": attachments.MAX_MESSAGE_BYTES,
             "max_count": MAX_ATTACHMENTS,
             "accept": attachments.ACCEPTED,
         },

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from chatapp import events
-from chatapp.process import open_sockets
+from chatapp.process import housekeeping, open_sockets
 from chatapp.process.open_sockets import OpenSocket
 from chatapp.protocol import CLOSE_RESTARTING
 from chatapp.replies import actions, registry
@@ -200,6 +200,7 @@ async def flush_ledger(seconds: float) -> None:
 
 
 async def close_connections(seconds: float) -> None:
+    await housekeeping.close()
     await registry.close()
     await events.close()
 

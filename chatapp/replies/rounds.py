@@ -38,7 +38,7 @@ class Rounds:
 
     def begin(self) -> warmcache.ResponseStream:
         """The request that the message asks for."""
-        draft, turn = prompts.draft_and_turn(self._sent.message.content)
+        draft, turn = prompts.draft_and_turn(self._sent.content)
         return self._request(self._sent.before.with_draft(draft), turn, purpose=Purpose.REPLY)
 
     def go_on(self, content: list[dict[str, Any]], *, container_id: str | None) -> warmcache.ResponseStream | None:
@@ -47,7 +47,7 @@ class Rounds:
         paused = paused_turn(prompts.api_content(content))
         if paused is None:
             return None
-        prompt = self._sent.before.prompt.with_turns(prompts.asked(self._sent.message.content))
+        prompt = self._sent.before.prompt.with_turns(prompts.asked(self._sent.content))
         return self._request(prompt, paused, purpose=Purpose.TOOL_ROUND, container=container_id)
 
     async def leave_paused(self) -> None:

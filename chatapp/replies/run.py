@@ -186,7 +186,7 @@ class ReplyRun:
         if ended.consequence.leaves_question_out:
             return
         sent = self._sent
-        turns = (prompts.asked(sent.message.content), prompts.answered(ended.content, is_whole=True))
+        turns = (prompts.asked(sent.content), prompts.answered(ended.content, is_whole=True))
         prepared_conversations.store.put(
             sent.before.grown(
                 turns,

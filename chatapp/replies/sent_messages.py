@@ -14,7 +14,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, Q, QuerySet
 from django.utils import timezone
 
-from chatapp.conversations import access, branches, conversations, prepared_conversations, prompts
+from chatapp.conversations import access, attached_texts, branches, conversations, prepared_conversations, prompts
+from chatapp.conversations.attachments import to_send
 from chatapp.conversations.conversations import News
 from chatapp.conversations.prepared_conversations import PreparedConversation
 from chatapp.conversations.waiting import views_of, waiting_in
@@ -25,6 +26,7 @@ from chatapp.protocol.words import ErrorCode
 from chatapp.replies import pending, rows
 from chatapp.replies.rows import parent_of
 from warmcache.background.statements import Select, Slot
+from warmcache.core.prefix import Json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,8 @@ class Sent:
     message: Message
     conversation: Conversation
     reply: Message
+    content: Sequence[Json]
+    """The message's blocks with the texts of its files."""
     before: PreparedConversation
     """The prompt that the message follows."""
     news: News
@@ -102,7 +106,7 @@ def store_next(conversation_id: UUID) -> Sent | None:
     If several processes try at once, one finds it; the others find a running reply, or the next message.
     """
     waiting = pending.next_in(conversation_id)
-    if waiting is None:
+    if waiting is None or not waiting.sender.is_active:
         return None
     with transaction.atomic():
         conversation = access.conversation_for_user(waiting.sender, conversation_id, to_write=True)
@@ -136,6 +140,8 @@ class _Stored:
     message: Message
     conversation: Conversation
     reply: Message
+    attachments: Sequence[Attachment] = ()
+    """Those that were read already."""
     waiting: Sequence[QueuedView] = ()
     ready: PreparedConversation | None = None
 
@@ -149,6 +155,7 @@ def _with_what_it_follows(stored: _Stored) -> Sent:
         message=stored.message,
         conversation=conversation,
         reply=stored.reply,
+        content=attached_texts.put_in([stored.message.content], known=stored.attachments)[0],
         before=before,
         news=conversations.news_after_message(conversation, stored.waiting),
     )
@@ -165,7 +172,7 @@ def _earlier(user: User, client_message_id: UUID) -> Resent | None:
 
 
 def _store_first(user: User, frame: MessageSend) -> _Stored:
-    attachments = access.unsent_attachments(user, frame.attachment_ids)
+    attachments = to_send(user, frame.attachment_ids)
     assistant_id = int(frame.assistant_id) if frame.assistant_id is not None else None
     assistant = access.assistant_for_user(user, assistant_id)
     if frame.parent_id or frame.edit_of:
@@ -187,7 +194,7 @@ def _store_in(conversation: Conversation, user: User, frame: MessageSend) -> _St
     parent_id = frame.parent_id if edit_of is None else None
     if parent_id and not (ready is not None and ready.tip_id == parent_id):
         access.message_in(conversation, parent_id)
-    attachments = access.unsent_attachments(user, frame.attachment_ids)
+    attachments = to_send(user, frame.attachment_ids, edit_of=edit_of)
     if guards.is_reply_running or guards.is_behind_others:
         behind = rows.streaming_in(conversation.pk)
         if behind is not None and parent_id == behind.pk:
@@ -284,4 +291,4 @@ def _store(conversation: Conversation, message: Message, attachments: list[Attac
     rows.insert(message, reply)
     if attachments:
         Attachment.objects.filter(pk__in=[a.pk for a in attachments]).update(message=message)
-    return _Stored(message=message, conversation=conversation, reply=reply)
+    return _Stored(message=message, conversation=conversation, reply=reply, attachments=attachments)

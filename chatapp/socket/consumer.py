@@ -187,7 +187,6 @@ class ChatConsumer(SignedInSocket):
 
     async def news_missed(self, event: dict[str, Any]) -> None:
         """The channel layer was unavailable."""
-        await self.is_signed_in(max_age_seconds=0)
         await self.read_again(event)
 
     async def read_again(self, event: dict[str, Any]) -> None:
@@ -196,9 +195,6 @@ class ChatConsumer(SignedInSocket):
             self.make_up_news()
         elif self.opened and not self.is_closing:
             await self.show(await conversation_states.open_conversation(self.user, next(reversed(self.opened)), None))
-
-    async def session_ended(self, event: events.SignOutEvent) -> None:
-        await self.is_signed_in(max_age_seconds=0)
 
     def keep_open(self, conversation_id: UUID) -> None:
         """From now on its events are shown here; beyond the limit, drops the one opened longest ago."""

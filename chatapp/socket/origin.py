@@ -14,7 +14,8 @@ WEB_SCHEMES = {"ws": "http", "wss": "https"}
 class SameOriginOnly:
     """Accepts a WebSocket only if its Origin is the site's own or one of CSRF_TRUSTED_ORIGINS.
 
-    The whole origin counts, port and scheme included; a missing or `null` Origin is refused.
+    The whole origin counts, port and scheme included; a missing or `null` Origin is refused. Where TLS ends at a proxy,
+    the connection itself says `ws`: a site with an https origin takes none with http.
     """
 
     def __init__(self, application: Application) -> None:
@@ -36,7 +37,8 @@ def is_allowed_origin(origin: str, *, host: str, scheme: str) -> bool:
         return True
     domain, _ = split_domain_port(host)
     allowed_hosts = settings.ALLOWED_HOSTS or ([".localhost", "127.0.0.1", "[::1]"] if settings.DEBUG else [])
-    own = f"{WEB_SCHEMES.get(scheme, '?')}://{host.lower()}"
+    own_scheme = "https" if settings.HTTPS else WEB_SCHEMES.get(scheme, "?")
+    own = f"{own_scheme}://{host.lower()}"
     return bool(domain) and validate_host(domain, allowed_hosts) and origin == own
 
 

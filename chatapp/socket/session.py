@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from autobahn.exception import Disconnected
 from channels.consumer import get_handler_name
@@ -17,6 +17,7 @@ from django.db import IntegrityError
 from chatapp import protocol
 from chatapp.accounts import sessions
 from chatapp.conversations import access
+from chatapp.events import SignOutEvent
 from chatapp.models import User
 from chatapp.process import open_sockets
 from chatapp.process.health import health
@@ -28,15 +29,12 @@ from chatapp.replies.patient_writes import DATABASE_TROUBLE
 from chatapp.socket.buckets import SocketBuckets
 from chatapp.socket.lane import Job, Lane
 from chatapp.socket.send_window import SendWindow
+from chatapp.socket.session_watch import watch as session_watch
 from warmcache.background.database import in_database_thread
 from warmcache.background.tasks import TaskOwner
 from warmcache.conf import get_config
 
 logger = logging.getLogger(__name__)
-
-SESSION_CHECK_SECONDS = 60.0
-"""If a session ended without an event, the next command, ping or event this long after the last check notices it.
-Typing and acks do not wait for the check."""
 
 PONG_SECONDS = 1.0
 """A `pong` waits for the work before its `ping` at most this long: a slow database must not look like a dead server."""
@@ -75,7 +73,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
         self.is_ready = False
         self.is_closing = False
         self.is_gone = False
-        self.session_checked_at = time.monotonic()
+        self.session_key = ""
         self.buckets = SocketBuckets(time.monotonic)
         self.window = SendWindow(time.monotonic)
         self.direct: DirectWay | None = None
@@ -99,6 +97,10 @@ class SignedInSocket(AsyncWebsocketConsumer):
         """This socket has missed events: sends the current state."""
 
     @property
+    def user_id(self) -> int:
+        return self.user.pk
+
+    @property
     def is_working(self) -> bool:
         """Whether work that its user asked for is in progress."""
         return len(self.lane) > 0
@@ -110,6 +112,10 @@ class SignedInSocket(AsyncWebsocketConsumer):
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         """Skips the base class's hop to the one shared thread: none of our database work runs there."""
+        if message["type"] == "session.ended":
+            # Not in the lane, where it would wait for the work of a session that has ended.
+            session_watch.hear(cast(SignOutEvent, message))
+            return
         handler = getattr(self, get_handler_name(message), None)
         if handler is None:
             logger.warning("An event of type %s is unknown: another release has sent it", message["type"])
@@ -123,7 +129,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
     async def hear(self, handler: Callable[[dict[str, Any]], Awaitable[None]], event: dict[str, Any]) -> None:
         """Handles a channel-layer event. What it names may be deleted by now, which must not close the socket."""
         try:
-            if await self.is_signed_in(max_age_seconds=SESSION_CHECK_SECONDS):
+            if not self.is_closing:
                 await handler(event)
         except access.NotFound:
             pass
@@ -149,7 +155,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
             self.lane.put(job)
 
     async def connect(self) -> None:
-        self.session_key = sessions.session_key_in(self.scope["headers"])
+        self.session_key = sessions.session_key_in(self.scope["headers"]) or ""
         try:
             user = await in_database_thread(sessions.user_of_session, self.session_key)
         except DATABASE_TROUBLE as error:
@@ -169,6 +175,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
             self.direct.take_now = self.take_ack
         self._live_for(LIFETIME_SECONDS * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
         open_sockets.add(self)
+        session_watch.add(self)
         await self.send_frame(
             protocol.Ready(
                 protocol=protocol.PROTOCOL_VERSION,
@@ -200,6 +207,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
         await self.lane.close(timeout_seconds=LAST_WORK_SECONDS)
         await self.pongs.close()
         if self.is_ready:
+            session_watch.discard(self)
             await self.end()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
@@ -258,7 +266,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
 
     async def work_on(self, frame: protocol.ClientFrame) -> None:
         try:
-            if await self.may_still(frame):
+            if not self.is_closing:
                 await self.take(frame)
         except protocol.FrameError as error:
             await self.refuse(error)
@@ -287,12 +295,6 @@ class SignedInSocket(AsyncWebsocketConsumer):
     async def answer_ping(self) -> None:
         await self.lane.caught_up(timeout_seconds=PONG_SECONDS)
         await self.send_frame(protocol.Pong())
-
-    async def may_still(self, frame: protocol.ClientFrame) -> bool:
-        """Whether the session is still valid; hints are not checked, so that a key press costs no query."""
-        if isinstance(frame, HINTS):
-            return True
-        return await self.is_signed_in(max_age_seconds=SESSION_CHECK_SECONDS)
 
     async def refuse(self, error: protocol.FrameError) -> None:
         await self.send_frame(
@@ -341,15 +343,3 @@ class SignedInSocket(AsyncWebsocketConsumer):
         """From now on nothing is received or sent, however long the browser's close handshake takes."""
         self.is_closing = True
         await super().close(code=code, reason=reason)
-
-    async def is_signed_in(self, *, max_age_seconds: float) -> bool:
-        """Reads the session again if the last check is older; closes the socket if the session has ended."""
-        if self.is_closing:
-            return False
-        if time.monotonic() - self.session_checked_at <= max_age_seconds:
-            return True
-        self.session_checked_at = time.monotonic()
-        if await in_database_thread(sessions.user_of_session, self.session_key) is not None:
-            return True
-        await self.close(protocol.CLOSE_SIGNED_OUT)
-        return False

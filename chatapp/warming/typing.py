@@ -8,6 +8,7 @@ from functools import partial
 from uuid import UUID
 
 from chatapp.conversations import access, prepared_conversations, prompts
+from chatapp.conversations.attachments import to_send
 from chatapp.conversations.prepared_conversations import PreparedConversation
 from chatapp.models import User
 from chatapp.warming import assistant_edits, returns
@@ -149,10 +150,10 @@ _reads = SharedReads()
 
 
 def _load(user: User, draft: Draft) -> _Loaded:
-    blocks = prompts.attachment_blocks(access.unsent_attachments(user, draft.attachment_ids))
+    blocks = prompts.attachment_blocks(to_send(user, draft.attachment_ids))
     if draft.conversation_id is None:
         assistant = access.assistant_for_user(user, draft.assistant_id)
-        shared = prepared_conversations.shared_prompt(assistant)
+        shared = prompts.salted(prepared_conversations.shared_prompt(assistant), user.cache_salt)
         return _Loaded(prompt=shared.with_draft(blocks) if blocks else shared, label=assistant.slug)
     ready = prepared_conversations.of(access.conversation_for_user(user, draft.conversation_id))
     return _Loaded(prompt=ready.with_draft(blocks), label=ready.label, ready=None if blocks else ready)

@@ -134,6 +134,7 @@ const composer = new Composer({
 const uploads = new AttachmentUploads({
   requests: new AttachmentRequests({ url: config.urls.attachments, csrfToken: config.csrf_token, fetch }),
   maxBytes: config.attachments.max_bytes,
+  maxTotalBytes: config.attachments.max_total_bytes,
   maxCount: config.attachments.max_count,
   onChange: (scope) => writing.attachmentsChanged(scope),
   onReady: (scope, entry) => writing.attached(scope, entry),

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from tests.browser import axe
 from tests.browser.chat_page import ChatPage
-from tests.servers.chat_server import SimulatorControl
+from tests.servers.chat_server import SimulatorControl, messages_of
 
 BARGES = b"# Ships\n\n" + b"The barge Anna lies at pier 4.\n" * 900
 NOTES = {"name": "notes.md", "mimeType": "text/markdown", "buffer": BARGES}
@@ -38,7 +38,7 @@ def test_a_file_is_read_ahead_and_goes_with_the_question(chat: ChatPage, simulat
     expect(chat.page.get_by_test_id("attachment")).to_have_count(0)
     expect(chat.questions.last.get_by_role("list", name="Attached")).to_have_text("notes.md")
     warm_up, reply = (call for call in simulator.requests() if call["path"] == "/v1/messages")
-    document, text = reply["parsed"]["messages"][-1]["content"]
+    document, text = messages_of(reply)[-1]["content"]
     assert (document["title"], text["text"]) == ("notes.md", "Where does Anna lie?")
     assert warm_up["is_warm_up"]
     assert reply["usage"]["cache_read_input_tokens"] >= warm_up["usage"]["cache_creation_input_tokens"]

@@ -137,9 +137,22 @@ def test_links_lead_outside_without_telling_where_from(chat: ChatPage) -> None:
     links = chat.page.locator("#messages").evaluate(FINDINGS)["links"]
     shown = [(link["href"], link["textContent"]) for link in links]
     assert shown == [
-        (f"https://{CANARY}/a", "see"),
+        (f"https://{CANARY}/a", f"see ({CANARY})"),
         ("mailto:a@ok.invalid", "mailto:a@ok.invalid"),
-        (f"https://{CANARY}/b.png", "Image: look"),
+        (f"https://{CANARY}/b.png", f"Image: look ({CANARY})"),
+    ]
+
+
+def test_a_link_that_lies_shows_where_it_leads_and_none_leads_into_the_site(chat: ChatPage) -> None:
+    text = f"[https://bank.invalid](https://{CANARY}/) [i](https:admin/) [j](http:admin/)"
+
+    chat.page.evaluate(DRAW_IN_PIECES, [[text], 3])
+
+    links = chat.page.locator("#messages").evaluate(FINDINGS)["links"]
+    assert [(link["href"], link["textContent"]) for link in links] == [
+        (f"https://{CANARY}/", f"https://bank.invalid ({CANARY})"),
+        ("https://admin/", "i (admin)"),
+        ("http://admin/", "j (admin)"),
     ]
 
 

@@ -1,6 +1,7 @@
 """The operator's pages: they open, they show no text of a conversation in lists, and they keep to the policy."""
 
 from datetime import timedelta
+from urllib.parse import urlencode
 
 import pytest
 from django.urls import reverse
@@ -138,3 +139,67 @@ def test_the_admin_s_policy_leaves_out_what_its_scripts_cannot_keep(client, oper
     assert not {"trusted-types", "require-trusted-types-for"} & policy.keys()
     assert policy["script-src"] == "'self'"
     assert policy["img-src"] == "'self' data:"
+
+
+def form_with(assistant: Assistant, *texts: str) -> dict:
+    fields = {
+        **{"name": assistant.name, "slug": assistant.slug, "model": assistant.model, "system_prompt": "You help."},
+        **{"max_output_tokens": 4096, "shared_ttl": "auto", "conversation_ttl": "auto", "tools": "[]"},
+        **{"output_schema": "null", "documents-TOTAL_FORMS": len(texts), "documents-INITIAL_FORMS": 0},
+    }
+    for n, text in enumerate(texts):
+        fields |= {f"documents-{n}-title": f"Document {n}", f"documents-{n}-position": n, f"documents-{n}-text": text}
+    return fields
+
+
+def saved(client, assistant: Assistant, *texts: str):
+    url = reverse("admin:chatapp_assistant_change", args=[assistant.pk])
+    body = urlencode(form_with(assistant, *texts))
+    return client.post(url, body, content_type="application/x-www-form-urlencoded")
+
+
+@pytest.mark.django_db
+def test_documents_of_four_megabytes_are_saved_and_the_assistant_can_be_edited_again(client, operator):
+    assistant = make_assistant()
+    # Worst of all: three bytes of the form for each byte.
+    text = "é" * (2 * 1024**2)
+
+    assert saved(client, assistant, text, "x" * 4_000_000).status_code == 302
+
+    sizes = [len(document.text.encode()) for document in assistant.documents.all()]
+    assert sizes == [4 * 1024**2, 4_000_000]
+    assert client.get(reverse("admin:chatapp_assistant_change", args=[assistant.pk])).status_code == 200
+
+
+@pytest.mark.django_db
+def test_larger_documents_get_an_error_in_their_form(client, operator, monkeypatch):
+    assistant = make_assistant()
+
+    one = saved(client, assistant, "x" * (4 * 1024**2 + 1))
+    several = saved(client, assistant, *["x" * (4 * 1024**2)] * 5)
+
+    assert (one.status_code, several.status_code) == (200, 200)
+    assert "This document holds 4.0 MB, and may hold at most 4 MB." in one.content.decode()
+    assert "The documents hold 20.0 MB together, and may hold at most 16 MB" in several.content.decode()
+    assert not assistant.documents.exists()
+
+
+@pytest.mark.django_db
+def test_an_assistant_may_have_hundreds_of_documents(client, operator):
+    assistant = make_assistant()
+
+    assert saved(client, assistant, *["text"] * 400).status_code == 302
+    assert assistant.documents.count() == 400
+
+
+@pytest.mark.django_db
+def test_others_may_not_send_that_much_and_are_told_in_words(client):
+    large = {"username": "x" * (1024**2 + 1), "password": "x"}
+    member = make_user("member")
+
+    answers = [client.post("/accounts/login/", large), client.post("/admin/login/", large)]
+    client.force_login(member)
+    answers.append(client.post("/admin/", large))
+
+    assert [answer.status_code for answer in answers] == [413, 413, 413]
+    assert "A form may hold at most 1 MB here" in answers[0].content.decode()

@@ -1,6 +1,9 @@
 """The strict readers of the environment."""
 
+import contextlib
 import os
+import sqlite3
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -130,3 +133,37 @@ def test_an_https_origin_hardens_the_cookies():
     )
 
     assert printed.strip() == "__Host-sessionid True True ['wss://chat.example']"
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_what_an_installation_keeps_is_for_nobody_else_to_read(monkeypatch, tmp_path):
+    monkeypatch.setattr(readers, "VAR_DIR", tmp_path / "var")
+    monkeypatch.setenv("DATABASE_URL", "")
+    umask = os.umask(0o022)
+    try:
+        path = Path(readers.database_from_env()["NAME"])
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            database.execute("PRAGMA journal_mode=WAL")
+            database.execute("CREATE TABLE secrets (id)")
+            modes = {file.name: mode_of(file) for file in path.parent.iterdir()}
+    finally:
+        os.umask(umask)
+
+    assert mode_of(path.parent) == 0o700
+    assert modes == {"db.sqlite3": 0o600, "db.sqlite3-wal": 0o600, "db.sqlite3-shm": 0o600}
+
+
+def test_what_a_former_release_left_open_is_closed(monkeypatch, tmp_path):
+    monkeypatch.setattr(readers, "VAR_DIR", tmp_path / "var")
+    monkeypatch.setenv("DATABASE_URL", "")
+    (tmp_path / "var").mkdir(mode=0o755)
+    for name in ("db.sqlite3", "db.sqlite3-wal"):
+        (tmp_path / "var" / name).touch(mode=0o644)
+
+    readers.database_from_env()
+
+    assert [mode_of(path) for path in (tmp_path / "var").iterdir()] == [0o600, 0o600]
+    assert mode_of(tmp_path / "var") == 0o700

@@ -92,6 +92,15 @@ class SimulatorControl:
             return json.loads(answer.read() or b"null")
 
 
+def messages_of(request: dict[str, Any]) -> list[dict[str, Any]]:
+    """The messages of a request in the journal, without the salt that a person's prompts begin with."""
+    messages: list[dict[str, Any]] = request["parsed"]["messages"]
+    first = messages[0]["content"]
+    if first[0].get("text", "").startswith("<salt>"):
+        return [{**messages[0], "content": first[1:]}, *messages[1:]]
+    return messages
+
+
 _templates: dict[tuple[str, tuple[str, ...]], tuple[str, str]] = {}
 """What `prepare` printed and the URL of the database that it left, by database server and user names: preparing takes
 seconds each time."""

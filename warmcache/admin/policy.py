@@ -52,7 +52,8 @@ class WarmPolicyForm(ModelForm):  # type: ignore[type-arg]
         super().__init__(*args, **kwargs)
         config = get_config()
         for name in MONEY:
-            self.fields[name].validators.append(_not_negative)
+            if name in self.fields:
+                self.fields[name].validators.append(_not_negative)
             self._explain(name, f"US dollars. Empty: {getattr(config, name)}, as in the settings.")
         for name in NUMBERS:
             self._explain(name, f"Empty: {getattr(config, name)}, as in the settings.")
@@ -70,7 +71,9 @@ class WarmPolicyForm(ModelForm):  # type: ignore[type-arg]
         return self.cleaned_data["intents"] or None
 
     def _explain(self, name: str, text: str) -> None:
-        self.fields[name].help_text = text
+        """Whoever may only look has a form without fields."""
+        if name in self.fields:
+            self.fields[name].help_text = text
 
 
 @admin.register(WarmPolicy)

@@ -33,9 +33,9 @@ class Command(BaseCommand):
             with upstream.Upstream() as chosen:
                 startup.migrate_if_needed()
                 user = seeding.seed()
-                link = sign_in_links.create(user)
+                token = sign_in_links.create(user)
                 kind = chosen.settle()
-                path = reverse("sign_in_link", args=[link.token])
+                path = reverse("sign_in_link", args=[token])
                 line = f"Open {listening.url_of(listener)}{path} ({who_answers(kind)})"
                 startup.run_server(listener, on_ready=lambda: self._ready(line, kind))
         startup.leave()

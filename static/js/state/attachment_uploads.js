@@ -1,10 +1,12 @@
 /**
  * The files of each draft: being uploaded, uploaded, or refused. Kept in memory: after a reload they have to be
- * attached again. An entry is `{ key, name, state, id, message }`; `state` is `uploading`, `ready` or `failed`.
+ * attached again. An entry is `{ key, name, bytes, state, id, message }`; `state` is `uploading`, `ready` or `failed`.
+ * `bytes` is the size of its text as far as it is known: a PDF's only once the server has read it.
  */
 export class AttachmentUploads {
   #requests
   #maxBytes
+  #maxTotalBytes
   #maxCount
   #onChange
   #onReady
@@ -12,12 +14,13 @@ export class AttachmentUploads {
   #nextKey = 1
 
   /**
-   * `requests` has `upload(file)`, which returns `{ id, name }` or `{ message }`, and `remove(id)`.
+   * `requests` has `upload(file)`, which returns `{ id, name, bytes }` or `{ message }`, and `remove(id)`.
    * `onChange(scope)` reports new states, `onReady(scope, entry)` a file that the server has now.
    */
-  constructor({ requests, maxBytes, maxCount, onChange, onReady }) {
+  constructor({ requests, maxBytes, maxTotalBytes, maxCount, onChange, onReady }) {
     this.#requests = requests
     this.#maxBytes = maxBytes
+    this.#maxTotalBytes = maxTotalBytes
     this.#maxCount = maxCount
     this.#onChange = onChange
     this.#onReady = onReady
@@ -61,7 +64,8 @@ export class AttachmentUploads {
 
   /** Puts back files that were taken and not sent. */
   putBack(scope, attachments) {
-    const entries = attachments.map(({ id, name }) => ({ key: this.#key(), name, state: "ready", id, message: null }))
+    const back = { bytes: 0, state: "ready", message: null }
+    const entries = attachments.map(({ id, name }) => ({ ...back, key: this.#key(), name, id }))
     this.#set(scope, [...entries, ...this.entries(scope)])
   }
 
@@ -77,7 +81,8 @@ export class AttachmentUploads {
     const key = this.#key()
     const refusal = this.#refusal(scope, file)
     const state = refusal === null ? "uploading" : "failed"
-    this.#set(scope, [...this.entries(scope), { key, name: file.name, state, id: null, message: refusal }])
+    const bytes = textBytesOf(file)
+    this.#set(scope, [...this.entries(scope), { key, name: file.name, bytes, state, id: null, message: refusal }])
     if (refusal !== null) return
     const answer = await this.#requests.upload(file)
     const place = this.#placeOf(key)
@@ -86,11 +91,16 @@ export class AttachmentUploads {
       if (answer.id !== undefined) this.#requests.remove(answer.id)
       return
     }
-    this.#answered(place, key, answer)
+    if (answer.id !== undefined && this.#total(place, key) + answer.bytes > this.#maxTotalBytes) {
+      this.#requests.remove(answer.id)
+      this.#answered(place, key, { message: this.#tooMuch() })
+    } else {
+      this.#answered(place, key, answer)
+    }
   }
 
-  #answered(scope, key, { id = null, name, message = null }) {
-    const change = id === null ? { state: "failed", message } : { state: "ready", id, name }
+  #answered(scope, key, { id = null, name, bytes, message = null }) {
+    const change = id === null ? { state: "failed", message } : { state: "ready", id, name, bytes }
     const entries = this.entries(scope).map((each) => (each.key === key ? { ...each, ...change } : each))
     this.#set(scope, entries)
     if (id !== null)
@@ -104,7 +114,17 @@ export class AttachmentUploads {
     const count = this.entries(scope).filter(({ state }) => state !== "failed").length
     if (count >= this.#maxCount) return `At most ${this.#maxCount} files go with one message.`
     if (file.size > this.#maxBytes) return `A file may have at most ${Math.floor(this.#maxBytes / 2 ** 20)} MB.`
+    if (this.#total(scope) + textBytesOf(file) > this.#maxTotalBytes) return this.#tooMuch()
     return null
+  }
+
+  #tooMuch() {
+    return `The files of one message may hold at most ${Math.floor(this.#maxTotalBytes / 2 ** 20)} MB of text together.`
+  }
+
+  #total(scope, exceptKey = null) {
+    const counted = this.entries(scope).filter(({ key, state }) => state !== "failed" && key !== exceptKey)
+    return counted.reduce((total, { bytes }) => total + bytes, 0)
   }
 
   #ready(scope) {
@@ -131,5 +151,8 @@ export class AttachmentUploads {
 }
 
 const NEW = "new"
+
+// The text of a PDF has nothing to do with its size.
+const textBytesOf = ({ name, type, size }) => (type === "application/pdf" || name.endsWith(".pdf") ? 0 : size)
 
 const nameOf = ({ conversationId }) => conversationId ?? NEW

@@ -15,4 +15,18 @@ export function safeHref(address) {
   }
 }
 
+/**
+ * Where a link leads, if its own text does not say so: the host, as a browser asks for it, or the address of a mail.
+ * Null for a text that is the address itself. A text that only looks like an address is a claim, not the target.
+ */
+export function unsaidTarget(href, text) {
+  const { protocol, host, pathname } = new URL(href)
+  const target = protocol === "mailto:" ? pathname : host
+  const beginning = protocol === "mailto:" ? `mailto:${target}` : `${protocol}//${host}`
+  const said = text.trim().toLowerCase()
+  const isSaid =
+    said === target || said === beginning || ["/", "?", "#"].some((end) => said.startsWith(beginning + end))
+  return isSaid ? null : target
+}
+
 export const withoutInvisible = (text) => text.replace(INVISIBLE, "")

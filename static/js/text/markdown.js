@@ -1,7 +1,7 @@
 import MarkdownIt from "markdown-it"
 
 import { withoutMarks } from "./citation_marks.js"
-import { safeHref, withoutInvisible } from "./link_policy.js"
+import { safeHref, unsaidTarget, withoutInvisible } from "./link_policy.js"
 
 const CODE = new Set(["fence", "code_block", "code_inline"])
 
@@ -10,11 +10,15 @@ const markdown = new MarkdownIt("default", { html: false, linkify: true, typogra
 // "README.md" is a file name far more often than a site in Moldova.
 markdown.linkify.set({ fuzzyLink: false, fuzzyEmail: false, fuzzyIP: false })
 markdown.validateLink = (address) => safeHref(address) !== null
+// What was checked is what is written: `https:admin/` would lead to another place from a page than it does by itself.
+const normalize = markdown.normalizeLink
+markdown.normalizeLink = (address) => safeHref(normalize(address)) ?? address
 markdown.core.ruler.push("code_without_marks", cleanCode)
 markdown.core.ruler.push("visible_link_text", cleanLinkTexts)
 markdown.core.ruler.push("heading_outline", nestHeadings)
 markdown.core.ruler.push("task_boxes", drawTaskBoxes)
 markdown.renderer.rules.image = imageAsLink
+markdown.renderer.rules.link_close = linkEndWithTarget
 markdown.renderer.rules.th_open = markdown.renderer.rules.td_open = cellWithClass
 
 // Code is copied and run: a citation mark in it is shown after it.
@@ -67,7 +71,20 @@ function imageAsLink(tokens, index) {
   const image = tokens[index]
   const label = escapeHtml(withoutInvisible(`Image: ${image.content || "without a description"}`))
   const href = safeHref(image.attrGet("src") ?? "")
-  return href === null || image.meta?.isInLink ? label : `<a href="${escapeHtml(href)}">${label}</a>`
+  if (href === null || image.meta?.isInLink) return label
+  return `<a href="${escapeHtml(href)}">${label}${targetOf(href, image.content)}</a>`
+}
+
+// A link's text is the model's and may name any site: the one it leads to stands behind it.
+function linkEndWithTarget(tokens, index) {
+  const start = tokens.findLastIndex(({ type }, place) => place < index && type === "link_open")
+  const text = tokens.slice(start + 1, index).map(({ content }) => content)
+  return `${targetOf(tokens[start].attrGet("href"), text.join(""))}</a>`
+}
+
+function targetOf(href, text) {
+  const target = unsaidTarget(href, text)
+  return target === null ? "" : `<span class="link-target"> (${markdown.utils.escapeHtml(target)})</span>`
 }
 
 // markdown-it aligns table cells by a style attribute, which the content security policy refuses.

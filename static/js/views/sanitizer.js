@@ -41,12 +41,18 @@ const PROSE = {
 const CODE = { ...PROSE, ALLOWED_TAGS: ["span"], ALLOWED_ATTR: ["class"] }
 
 // The only classes that text may use: its own layout, never the page's.
-const ALLOWED_CLASS = /^(cell--(left|right|center)|language-[\w+#.-]+|hljs-[\w-]+|[a-z]+_{1,2})$/
+const ALLOWED_CLASS = /^(cell--(left|right|center)|link-target|language-[\w+#.-]+|hljs-[\w-]+|[a-z]+_{1,2})$/
 
 DOMPurify.addHook("uponSanitizeAttribute", (_node, attribute) => {
   if (attribute.attrName === "class") keepAllowedClasses(attribute)
-  if (attribute.attrName === "href") attribute.keepAttr = safeHref(attribute.attrValue) !== null
+  if (attribute.attrName === "href") keepCheckedAddress(attribute)
 })
+
+function keepCheckedAddress(attribute) {
+  const href = safeHref(attribute.attrValue)
+  attribute.attrValue = href ?? ""
+  attribute.keepAttr = href !== null
+}
 
 function keepAllowedClasses(attribute) {
   const classes = attribute.attrValue.split(/\s+/).filter((name) => ALLOWED_CLASS.test(name))

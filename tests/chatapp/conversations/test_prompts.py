@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chatapp.conversations import branches, prepared_conversations, prompts
+from chatapp.conversations import attached_texts, branches, prepared_conversations, prompts
 from chatapp.models import Attachment
 from chatapp.protocol.words import ReplyStatus
 from chatapp.socket import history
@@ -39,7 +39,7 @@ def next_prompt(conversation, attachments=()):
 
 def prompt_and_turn(question):
     """The request that answers a stored person's message."""
-    draft, turn = prompts.draft_and_turn(question.content)
+    draft, turn = prompts.draft_and_turn(attached_texts.put_in([question.content])[0])
     return prepared_conversations.before(question.conversation, question.parent_id).with_draft(draft), turn
 
 
@@ -104,7 +104,7 @@ def test_the_first_message_of_a_chat_follows_what_its_assistant_was_warmed_with(
 
 
 def test_a_draft_s_attachments_are_warmed_as_they_are_sent(conversation):
-    attachments = [Attachment(user=conversation.user, name=f"{n}.txt", text="word " * n) for n in (1, 2)]
+    attachments = [Attachment.objects.create(user=conversation.user, name=f"{n}.txt", text="word " * n) for n in (1, 2)]
     warmed = build(next_prompt(conversation, attachments), None)
     content = prompts.message_content("What is this?", attachments)
     question = make_message(conversation, "What is this?", content=content)
@@ -207,3 +207,47 @@ def test_a_person_s_own_text_is_never_part_of_the_draft(conversation, texts, tur
     assert len(turn) == turn_size
     assert [*draft, *turn] == content
     assert all(block["type"] != "text" for block in draft)
+
+
+def test_a_message_s_row_names_its_files_and_its_edits_copy_no_text(conversation):
+    long = "word " * 1000
+    attachment = Attachment.objects.create(user=conversation.user, name="long.txt", text=long)
+    question = make_message(conversation, "Why?", content=prompts.message_content("Why?", [attachment]))
+
+    edits = [prompts.message_content(f"Why {n}?", [], edit_of=question) for n in range(3)]
+
+    assert [len(str(content)) < 200 for content in (question.content, *edits)] == [True] * 4
+    whole = attached_texts.put_in(edits)
+    assert [content[0]["source"]["data"] for content in whole] == [long] * 3
+
+
+def test_files_of_a_whole_history_are_read_in_one_statement(conversation, django_assert_num_queries):
+    contents = []
+    for n in range(5):
+        attachment = Attachment.objects.create(user=conversation.user, name=f"{n}.txt", text=f"text {n}")
+        contents.append(prompts.message_content("Why?", [attachment]))
+
+    with django_assert_num_queries(1):
+        whole = attached_texts.put_in(contents)
+
+    assert [content[0]["source"]["data"] for content in whole] == [f"text {n}" for n in range(5)]
+
+
+def test_a_deleted_file_is_told_and_what_was_prepared_with_it_is_read_again(conversation):
+    attachment = Attachment.objects.create(user=conversation.user, name="plan.txt", text="The plan")
+    question = make_message(conversation, "", content=prompts.message_content("", [attachment]))
+    Attachment.objects.filter(pk=attachment.pk).update(message=question)
+    before = str(build(next_prompt(conversation), None).body)
+
+    Attachment.objects.get(pk=attachment.pk).delete()
+    after = str(build(next_prompt(conversation), None).body)
+
+    assert "The plan" in before
+    assert "The plan" not in after
+    assert "The file plan.txt was attached here and is deleted" in after
+
+
+def test_a_message_of_an_earlier_release_keeps_the_texts_that_it_holds(conversation):
+    block = {"type": "document", "title": "a", "source": {"type": "text", "media_type": "text/plain", "data": "old"}}
+
+    assert attached_texts.put_in([[block]]) == [[block]]

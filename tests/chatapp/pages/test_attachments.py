@@ -1,18 +1,23 @@
 """Files that people attach: what is taken, what is refused in a sentence, whose they are, and how many are kept."""
 
 import io
+import resource
 import subprocess
 import threading
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from chatapp.conversations import attachments
+from chatapp.conversations import attachments, pdf_text, prompts
 from chatapp.models import Attachment, User
+from chatapp.protocol import FrameError
 from tests.factories import make_assistant, make_conversation, make_message, make_user
+from tests.servers import PATIENCE_SECONDS
 
 URL = "/attachments/"
 
@@ -56,12 +61,62 @@ def pdf(*pages: str, password: str = "") -> bytes:
     return file.getvalue()
 
 
+def swelling_pdf(letters: int) -> bytes:
+    """A small file whose font makes 120 emoji of each letter."""
+    from pypdf import PdfWriter
+    from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
+
+    many = "D83DDE00" * 120
+    cmap = DecodedStreamObject()
+    cmap.set_data(
+        b"1 begincodespacerange <00> <FF> endcodespacerange\n1 beginbfchar\n<41> <" + many.encode() + b">\nendbfchar"
+    )
+    words = DecodedStreamObject()
+    words.set_data(b"BT /F1 12 Tf 10 100 Td (" + b"A" * letters + b") Tj ET")
+    writer = PdfWriter()
+    page = writer.add_blank_page(width=300, height=300)
+    font = DictionaryObject(
+        {
+            NameObject("/Type"): NameObject("/Font"),
+            NameObject("/Subtype"): NameObject("/Type1"),
+            NameObject("/BaseFont"): NameObject("/Helvetica"),
+            NameObject("/ToUnicode"): writer._add_object(cmap.flate_encode()),
+        }
+    )
+    fonts = DictionaryObject({NameObject("/F1"): font})
+    page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
+    page[NameObject("/Contents")] = writer._add_object(words.flate_encode())
+    file = io.BytesIO()
+    writer.write(file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("letters", [10_000, 2_000_000], ids=["too long", "too much for the reader"])
+def test_a_pdf_that_swells_takes_no_more_of_the_server_than_a_long_text(ann, monkeypatch, letters):
+    file = swelling_pdf(letters)
+    monkeypatch.setattr(attachments, "PDF_SECONDS", PATIENCE_SECONDS)
+    read: list[int] = []
+    decode = attachments._pdf_text
+    monkeypatch.setattr(attachments, "_pdf_text", lambda data: read.append(len(text := decode(data))) or text)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    with pytest.raises(attachments.AttachmentRefused, match=r"more than 400,000 characters|cannot be read"):
+        attachments.store(ann, name="small.pdf", data=file)
+
+    grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert len(file) < 5_000
+    assert all(chars <= attachments.MAX_CHARS + 1 for chars in read)
+    assert grown_kib < 32 * 1024
+    assert attachments._readers.acquire(blocking=False)
+    attachments._readers.release()
+
+
 def test_a_text_file_is_taken_with_its_name(client, ann):
     answer = upload(client, "# Notes\r\nÄpfel".encode(), "notes.md")
 
     stored = Attachment.objects.get()
     assert answer.status_code == 201
-    assert answer.json() == {"id": str(stored.pk), "name": "notes.md", "chars": 13}
+    assert answer.json() == {"id": str(stored.pk), "name": "notes.md", "chars": 13, "bytes": 14}
     assert (stored.user, stored.text, stored.message) == (ann, "# Notes\nÄpfel", None)
 
 
@@ -135,11 +190,9 @@ def test_no_more_pdfs_are_read_at_once_than_there_is_room_for(client, ann, monke
 
 
 def test_the_reader_of_pdfs_may_have_so_much_and_no_more():
-    from chatapp.conversations import pdf_text
-
     code = (
         f"import sys; sys.argv = ['x', '1']; exec(open({pdf_text.__file__!r}).read().split('if __name__')[0]); "
-        "limit_self(); bytearray(2 * MEMORY_BYTES)"
+        "limit_self(100); bytearray(2 * MEMORY_BYTES)"
     )
 
     ended = subprocess.run([attachments.sys.executable, "-I", "-c", code], capture_output=True, text=True)
@@ -193,3 +246,67 @@ def test_strangers_other_methods_and_missing_tokens_are_refused(client, ann):
     assert upload(strict, b"text").status_code == 403
     assert upload(Client(), b"text")["Location"].startswith("/accounts/login/")
     assert not Attachment.objects.exists()
+
+
+def test_a_person_s_files_together_have_a_quota_that_says_what_is_used(client, ann, settings):
+    settings.ATTACHMENT_QUOTA_BYTES = 2 * 1024**2
+    large = "😀".encode() * 250_000
+    other = make_user("bob")
+    Attachment.objects.create(user=other, name="theirs", text="x", size_bytes=10 * 1024**2)
+
+    answers = [upload(client, large), upload(client, large), upload(client, large), upload(client, b"small")]
+
+    assert [answer.status_code for answer in answers] == [201, 201, 413, 201]
+    words = "Your files take 1.9 of 2 MB. Delete conversations whose files you no longer need."
+    assert answers[2].json() == {"message": words}
+    assert sum(Attachment.objects.filter(user=ann).values_list("size_bytes", flat=True)) <= 2 * 1024**2
+
+
+def test_what_is_deleted_makes_room_again(client, ann, settings):
+    settings.ATTACHMENT_QUOTA_BYTES = 1024**2
+    first = upload(client, b"x" * 400_000).json()["id"]
+    upload(client, b"x" * 400_000)
+    refused = upload(client, b"x" * 400_000).status_code
+
+    client.post(reverse("delete_attachment", args=[first]))
+
+    assert (refused, upload(client, b"x" * 400_000).status_code) == (413, 201)
+
+
+def test_files_that_are_too_much_for_one_message_are_refused_with_it(ann, monkeypatch):
+    monkeypatch.setattr(attachments, "MAX_MESSAGE_BYTES", 10)
+    files = [attachments.store(ann, name=f"{n}", data=b"12345") for n in range(3)]
+
+    assert len(attachments.to_send(ann, [each.pk for each in files[:2]])) == 2
+    with pytest.raises(FrameError, match="at most 0 MB of text together") as refused:
+        attachments.to_send(ann, [each.pk for each in files])
+    assert refused.value.code == "message_too_large"
+
+
+def test_an_edit_counts_the_files_that_it_keeps(ann, monkeypatch):
+    monkeypatch.setattr(attachments, "MAX_MESSAGE_BYTES", 10)
+    monkeypatch.setattr(attachments, "MAX_ATTACHMENTS", 2)
+    first, second, third = (attachments.store(ann, name=f"{n}", data=b"123456") for n in range(3))
+    conversation = make_conversation(ann, make_assistant())
+    one = make_message(conversation, content=prompts.message_content("Why?", [first]))
+    two = make_message(conversation, content=prompts.message_content("Why?", [first, second]))
+
+    assert attachments.to_send(ann, [], edit_of=one) == []
+    with pytest.raises(FrameError, match="of text together"):
+        attachments.to_send(ann, [third.pk], edit_of=one)
+    with pytest.raises(FrameError, match="At most 2 files"):
+        attachments.to_send(ann, [third.pk], edit_of=two)
+
+
+def test_what_is_never_sent_is_swept_after_a_day(ann, monkeypatch):
+    monkeypatch.setattr(attachments, "SWEPT_AT_ONCE", 2)
+    message = make_message(make_conversation(ann, make_assistant()))
+    sent = Attachment.objects.create(user=ann, message=message, name="sent", text="text")
+    old = [attachments.store(ann, name=f"old {n}", data=b"text").pk for n in range(5)]
+    long_ago = timezone.now() - attachments.UNSENT_LIFETIME - timedelta(seconds=1)
+    Attachment.objects.filter(pk__in=[sent.pk, *old]).update(created_at=long_ago)
+    new = attachments.store(ann, name="new", data=b"text")
+
+    assert attachments.sweep() == 5
+
+    assert set(Attachment.objects.all()) == {sent, new}

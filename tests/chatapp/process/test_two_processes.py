@@ -1,11 +1,13 @@
 """Two real servers on one Redis and one simulator: they warm a prompt once, and one joins what the other warms."""
 
 import asyncio
+import urllib.request
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 
 import pytest
 
+from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import ChatServer
 from tests.servers.redis_server import RedisServer
 from tests.servers.tabs import calls, make_ready, open_tab, type_until_warm
@@ -104,3 +106,18 @@ async def test_without_redis_a_reply_still_comes_and_warming_resumes_by_itself(s
     servers[0].simulator.call("POST", "evict", {})
     async with open_tab(servers[0], "bob") as tab:
         await type_until_warm(tab)
+
+
+async def test_signing_out_in_the_admin_of_one_process_closes_a_silent_socket_of_another(servers):
+    token = "x" * 32
+    cookies = f"{servers[0].users['root'].cookie}; csrftoken={token}"
+    request = urllib.request.Request(
+        f"{servers[1].url}/admin/logout/", b"", {"Cookie": cookies, "X-CSRFToken": token}, method="POST"
+    )
+    async with open_tab(servers[0], "root") as silent, open_tab(servers[0], "ann") as stays:
+        await asyncio.to_thread(urllib.request.urlopen, request, timeout=PATIENCE_SECONDS)
+        _, code = await silent.rest()
+        await stays.send("ping")
+        await stays.until("pong")
+
+    assert code == 4401

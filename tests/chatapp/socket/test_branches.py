@@ -7,6 +7,7 @@ import pytest
 from chatapp.models import Attachment, Message
 from tests.chatapp.held_replies import begin_held_reply
 from tests.chatapp.sockets import Tab
+from tests.servers.chat_server import messages_of
 from warmcache.background.database import in_database_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -30,7 +31,7 @@ def texts(messages: list[dict]) -> list[str]:
 
 def asked(simulator) -> list[str]:
     """The people's turns of the newest request, as the provider saw them."""
-    turns = simulator.requests()[-1]["parsed"]["messages"]
+    turns = messages_of(simulator.requests()[-1])
     return [turn["content"][-1]["text"] for turn in turns if turn["role"] == "user"]
 
 
@@ -180,7 +181,7 @@ async def test_an_edited_message_keeps_its_attachments(open_tab, ann, assistant,
 
     await ask(tab, "Read it well", conversation_id=first["conversation_id"], edit_of=first["message_id"])
 
-    content = simulator.requests()[-1]["parsed"]["messages"][0]["content"]
+    content = messages_of(simulator.requests()[-1])[0]["content"]
     assert [block["type"] for block in content] == ["document", "text"]
     assert content[0]["source"]["data"] == "A note"
 

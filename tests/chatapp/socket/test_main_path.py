@@ -6,6 +6,7 @@ import pytest
 
 from chatapp.models import Message
 from tests.chatapp.sockets import Tab, reply_text
+from tests.servers.chat_server import messages_of
 from warmcache import services as warmcache
 from warmcache.background.database import in_database_thread
 from warmcache.core.prompt import passages
@@ -113,7 +114,7 @@ async def test_the_second_message_follows_what_the_page_shows(open_tab, ann, ass
     await tab.say("The second question", conversation_id=created["conversation_id"])
     await tab.until("reply.finished")
 
-    sent = simulator.requests()[-1]["parsed"]["messages"]
+    sent = messages_of(simulator.requests()[-1])
     said = [(turn["role"], [block["text"] for block in turn["content"]]) for turn in sent]
     assert said == [
         ("user", ["The first question"]),

@@ -58,3 +58,12 @@ def test_trusted_origins_are_taken_whatever_the_host_says(settings):
     assert not is_allowed_origin("https://a.inner.example.evil.example", host="backend:8000", scheme="ws")
     assert not is_allowed_origin("https://evilinner.example", host="backend:8000", scheme="ws")
     assert not is_allowed_origin("*.inner.example", host="backend:8000", scheme="ws")
+
+
+def test_a_site_with_an_https_origin_takes_none_with_http_whatever_the_proxy_s_connection_says(settings):
+    settings.HTTPS, settings.ALLOWED_HOSTS = True, ["chat.example"]
+
+    assert is_allowed_origin("https://chat.example", host="chat.example", scheme="ws")
+    assert is_allowed_origin("https://chat.example", host="chat.example", scheme="wss")
+    assert not is_allowed_origin("http://chat.example", host="chat.example", scheme="ws")
+    assert not is_allowed_origin("https://chat.example", host="evil.example", scheme="ws")

@@ -13,6 +13,7 @@ from chatapp.replies import actions, pending, sent_messages
 from tests.chatapp.held_replies import begin_held_reply, breath_held, hold_next_reply
 from tests.chatapp.sockets import Tab, eventually
 from tests.factories import make_conversation, make_message
+from tests.servers.chat_server import messages_of
 from warmcache.background.database import in_database_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -79,7 +80,7 @@ async def test_what_waits_is_sent_in_the_order_of_sending_from_whichever_tab(ope
     await ended(tabs[0], 5)
 
     assert await in_database_thread(questions) == ["The first", *(f"Number {n}" for n in range(4))]
-    turns = simulator.requests()[-1]["parsed"]["messages"]
+    turns = messages_of(simulator.requests()[-1])
     assert [turn["role"] for turn in turns] == ["user", "assistant"] * 4 + ["user"]
 
 

@@ -15,6 +15,7 @@ from chatapp.replies import run as reply_run
 from tests.chatapp.held_replies import begin_held_reply, reply_row, until_hung_up
 from tests.chatapp.sockets import in_time, reply_text
 from tests.servers import PATIENCE_SECONDS
+from tests.servers.chat_server import messages_of
 from warmcache import services as warmcache
 from warmcache.background.database import in_database_thread
 from warmcache.models import UsageRecord
@@ -83,7 +84,7 @@ async def test_the_text_of_a_stopped_reply_is_part_of_what_follows(open_tab, ann
     await tab.say("Go on", conversation_id=started["conversation_id"])
     await tab.until("reply.finished")
 
-    turns = simulator.requests()[-1]["parsed"]["messages"]
+    turns = messages_of(simulator.requests()[-1])
     assert [turn["role"] for turn in turns] == ["user", "assistant", "user"]
     assert turns[1]["content"][0]["text"] == shown
 
@@ -261,7 +262,7 @@ async def test_thinking_and_tool_calls_are_shown_and_stored_and_only_what_can_be
     assert (shown[2][0], "cache" in shown[2][1]) == ("tool_input", True)
     assert state["messages"][1]["text"] == "I look it up."
     assert finished["stop_reason"] == "tool_use"
-    turns = simulator.requests()[-1]["parsed"]["messages"]
+    turns = messages_of(simulator.requests()[-1])
     assert [block["type"] for turn in turns for block in turn["content"]] == ["text", "thinking", "text", "text"]
 
 
@@ -276,6 +277,6 @@ async def test_an_empty_reply_is_complete_and_what_follows_is_accepted(open_tab,
 
     assert (empty["status"], empty["ttft_ms"]) == ("complete", None)
     assert finished["status"] == "complete"
-    turns = simulator.requests()[-1]["parsed"]["messages"]
+    turns = messages_of(simulator.requests()[-1])
     assert [turn["role"] for turn in turns] == ["user"]
     assert [block["text"] for block in turns[0]["content"]] == ["A question", "Hello?"]

@@ -10,6 +10,7 @@ from chatapp.models import Attachment, Conversation, Message
 from chatapp.protocol import MAX_FRAME_BYTES, MAX_TEXT_CHARS
 from tests.chatapp.sockets import Tab, reply_text
 from tests.factories import make_conversation, make_message
+from tests.servers.chat_server import messages_of
 from warmcache.background.database import in_database_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -234,7 +235,7 @@ async def test_attachments_are_sent_before_the_text_and_only_once(open_tab, ann,
     await tab.say("Again", attachment_ids=ids[:1])
     error = await tab.until("error")
 
-    content = simulator.requests()[0]["parsed"]["messages"][0]["content"]
+    content = messages_of(simulator.requests()[0])[0]["content"]
     assert [block.get("title", block.get("text")) for block in content] == ["1.txt", "2.txt", "Compare these"]
     assert resent == created
     assert created["attachments"] == ["1.txt", "2.txt"]
@@ -250,7 +251,7 @@ async def test_a_message_with_attachments_alone_is_taken(open_tab, ann, assistan
     await tab.say("", attachment_ids=[str(attachment.pk)])
     await answered(tab)
 
-    assert len(simulator.requests()[0]["parsed"]["messages"][0]["content"]) == 1
+    assert len(messages_of(simulator.requests()[0])[0]["content"]) == 1
     assert tab.of_type("reply.finished")[0]["status"] == "complete"
 
 
@@ -278,7 +279,7 @@ async def test_an_earlier_parent_begins_a_branch(open_tab, ann, assistant, simul
     branch = await answered(tab)
 
     assert branch["parent_id"] == first_reply
-    turns = simulator.requests()[-1]["parsed"]["messages"]
+    turns = messages_of(simulator.requests()[-1])
     assert [turn["content"][0]["text"] for turn in turns if turn["role"] == "user"] == [
         "First question",
         "Another second",
@@ -318,5 +319,5 @@ async def test_a_history_made_by_hand_without_parents_is_shown_and_sent_in_its_o
     await tab.until("reply.finished")
 
     assert [m["text"] for m in state["messages"]] == ["First", "Second"]
-    sent = simulator.requests()[-1]["parsed"]["messages"]
+    sent = messages_of(simulator.requests()[-1])
     assert [turn["content"][0]["text"] for turn in sent] == ["First", "Second", "Third"]

@@ -11,6 +11,7 @@ from chatapp.socket import buckets
 from chatapp.warming import typing
 from tests.chatapp.sockets import Tab, cookie_of, sign_in
 from tests.factories import make_assistant, make_conversation, make_message
+from tests.servers.chat_server import messages_of
 from warmcache import services as warmcache
 from warmcache.background.database import in_database_thread
 from warmcache.conf import get_config
@@ -125,7 +126,7 @@ async def test_typing_in_a_conversation_warms_its_history(open_tab, ann, assista
     warm = await tab.until("warmth", state="warm")
 
     assert warm["conversation_id"] == str(conversation.pk)
-    turns = simulator.requests()[0]["parsed"]["messages"]
+    turns = messages_of(simulator.requests()[0])
     said = [block["text"] for turn in turns for block in turn["content"]]
     assert said[:2] == ["The question", "The answer"]
 

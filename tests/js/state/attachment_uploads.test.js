@@ -20,6 +20,7 @@ function makeUploads({ maxCount = 20 } = {}) {
       remove: (id) => removed.push(id),
     },
     maxBytes: 2 ** 20,
+    maxTotalBytes: 2 ** 20,
     maxCount,
     onChange: (scope) => changes.push(scope.conversationId),
     onReady: (scope, { name }) => ready.push([scope.conversationId, name]),
@@ -108,4 +109,31 @@ test("what was taken and not sent is put back before what came since", async () 
   uploads.putBack(SCOPE, [{ id: "old", name: "old.md" }])
 
   assert.deepEqual(uploads.ids(SCOPE), ["old", "new"])
+})
+
+test("files that hold too much together are refused before the upload, whatever each holds", async () => {
+  const { uploads, asked, answer } = makeUploads()
+
+  uploads.add(SCOPE, [{ name: "first.md", size: 2 ** 19 }])
+  await answer(0, { id: "a", name: "first.md", bytes: 2 ** 19 })
+  uploads.add(SCOPE, [{ name: "second.md", size: 2 ** 19 + 1 }])
+  uploads.add(SCOPE, [{ name: "third.md", size: 2 ** 19 }])
+
+  assert.deepEqual(states(uploads, SCOPE), [
+    ["first.md", "ready"],
+    ["second.md", "failed"],
+    ["third.md", "uploading"],
+  ])
+  assert.equal(uploads.entries(SCOPE)[1].message, "The files of one message may hold at most 1 MB of text together.")
+  assert.equal(asked.length, 2)
+})
+
+test("a PDF whose text turns out to be too much is taken back", async () => {
+  const { uploads, removed, ready, answer } = makeUploads()
+
+  uploads.add(SCOPE, [{ name: "book.pdf", size: 2 ** 20, type: "application/pdf" }])
+  await answer(0, { id: "a", name: "book.pdf", bytes: 2 ** 20 + 1 })
+
+  assert.deepEqual(states(uploads, SCOPE), [["book.pdf", "failed"]])
+  assert.deepEqual([removed, ready], [["a"], []])
 })

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 
-import { safeHref, withoutInvisible } from "../../../static/js/text/link_policy.js"
+import { safeHref, unsaidTarget, withoutInvisible } from "../../../static/js/text/link_policy.js"
 
 test("only addresses of the web and of mail are followed", () => {
   assert.equal(safeHref("https://example.com/a b"), "https://example.com/a%20b")
@@ -22,3 +22,30 @@ test("only addresses of the web and of mail are followed", () => {
 test("characters that hide or turn others are taken out", () => {
   assert.equal(withoutInvisible("a\u200Bb\u202Ec\u2066d\uFEFFe\u{E0041}f"), "abcdef")
 })
+
+test("an address is returned as it leads by itself, not from a page", () => {
+  assert.equal(safeHref("https:admin/"), "https://admin/")
+  assert.equal(safeHref("HTTPS:\\\\evil.example\\a"), "https://evil.example/a")
+})
+
+for (const [href, text, target] of [
+  ["https://evil.example/", "https://bank.example", "evil.example"],
+  ["https://evil.example/", "https://evil.example.bank.example", "evil.example"],
+  ["https://evil.example/", "https://bank.example@evil.example", "evil.example"],
+  ["https://bank.example@evil.example/", "https://bank.example@evil.example/", "evil.example"],
+  ["https://xn--pple-43d.example/", "https://\u0430pple.example/", "xn--pple-43d.example"],
+  ["https://evil.example:8443/a", "https://evil.example/a", "evil.example:8443"],
+  ["http://evil.example/", "https://evil.example/", "evil.example"],
+  ["https://evil.example/", "here", "evil.example"],
+  ["https://evil.example/", "", "evil.example"],
+  ["mailto:a@evil.example", "a@bank.example", "a@evil.example"],
+  ["https://good.example/a?b#c", "https://good.example/a?b#c", null],
+  ["https://good.example/", "https://good.example", null],
+  ["https://good.example/", "good.example", null],
+  ["https://good.example/", "HTTPS://Good.Example/", null],
+  ["mailto:a@good.example", "a@good.example", null],
+]) {
+  test(`of a link to ${href} that says "${text}" the page tells ${target ?? "nothing more"}`, () => {
+    assert.equal(unsaidTarget(href, text), target)
+  })
+}

@@ -73,19 +73,30 @@ test("headings nest below the page's own title, whichever a reply begins with", 
 test("an image becomes a link that says so, and nothing is fetched", () => {
   const html = render("![a chart](https://example.com/x.png)")
 
-  assert.equal(html, '<p><a href="https://example.com/x.png">Image: a chart</a></p>\n')
+  const target = '<span class="link-target"> (example.com)</span>'
+  assert.equal(html, `<p><a href="https://example.com/x.png">Image: a chart${target}</a></p>\n`)
 })
 
 test("an image inside a link is text, because links cannot be nested", () => {
   const html = render("[![a chart](https://a.example/x.png)](https://b.example)")
 
-  assert.equal(html, '<p><a href="https://b.example">Image: a chart</a></p>\n')
+  const target = '<span class="link-target"> (b.example)</span>'
+  assert.equal(html, `<p><a href="https://b.example/">Image: a chart${target}</a></p>\n`)
 })
 
 test("a link's text shows no character that hides or turns the others", () => {
   const html = render("[goo\u202Egle\u200B.com\u2066](https://evil.example)")
 
-  assert.equal(html, '<p><a href="https://evil.example">google.com</a></p>\n')
+  const target = '<span class="link-target"> (evil.example)</span>'
+  assert.equal(html, `<p><a href="https://evil.example/">google.com${target}</a></p>\n`)
+})
+
+test("where a link leads is seen, and it leads where the page checked", () => {
+  assert.match(render("[https://bank.example](https://evil.example)"), /> \(evil\.example\)<\/span><\/a>/)
+  assert.match(render("[**bank** `site`](https://evil.example)"), /> \(evil\.example\)<\/span><\/a>/)
+  assert.match(render("[i](https:admin/)"), /<a href="https:\/\/admin\/">i<span class="link-target"> \(admin\)</)
+  assert.match(render("[i][1]\n\n[1]: https:admin/"), /<a href="https:\/\/admin\/">/)
+  assert.doesNotMatch(render("https://good.example/a and <https://good.example>"), /link-target/)
 })
 
 test("text outside links keeps its joiners: they matter in many scripts", () => {
@@ -121,7 +132,7 @@ test("a task of a list shows whether it is done", () => {
   assert.match(html, /<li>☐ open<\/li>/)
   assert.match(html, /<li>☑ <em>done<\/em><\/li>/)
   assert.match(html, /<li>\[z\] no task<\/li>/)
-  assert.match(html, /<li><a [^>]*>x<\/a> a link<\/li>/)
+  assert.match(html, /<li><a [^>]*>x<span [^>]*> \(example\.org\)<\/span><\/a> a link<\/li>/)
 })
 
 test("brackets outside a list are what they are", () => {

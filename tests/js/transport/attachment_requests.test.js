@@ -10,12 +10,12 @@ const JSON_TYPE = "application/json"
 const requestsOver = (server) =>
   new AttachmentRequests({ url: "/attachments/", csrfToken: "token", fetch: server.fetch })
 
-test("a file that is taken has an id and a name", async () => {
-  const server = new FakeFetch({ ok: true, type: JSON_TYPE, body: { id: "f1", name: "notes.txt", chars: 5 } })
+test("a file that is taken has an id, a name and a size", async () => {
+  const server = new FakeFetch({ ok: true, type: JSON_TYPE, body: { id: "f1", name: "notes.txt", chars: 5, bytes: 5 } })
 
   const taken = await requestsOver(server).upload(FILE)
 
-  assert.deepEqual(taken, { id: "f1", name: "notes.txt" })
+  assert.deepEqual(taken, { id: "f1", name: "notes.txt", bytes: 5 })
   const [{ url, options }] = server.calls
   assert.equal(url, "/attachments/")
   assert.equal(options.headers["X-CSRFToken"], "token")

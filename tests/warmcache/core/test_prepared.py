@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warmcache.core.prefix import Json, PrefixKey, PreparedPrompt, Prompt, Request, Turn, build, build_request, prepare
+from warmcache.core.prefix import (
+    Json,
+    Layer,
+    PrefixKey,
+    PreparedPrompt,
+    Prompt,
+    Request,
+    Turn,
+    build,
+    build_request,
+    prepare,
+)
 from warmcache.core.prompt import passages
 from warmcache.testing import KEY
 
@@ -234,3 +245,43 @@ def _ephemeral() -> dict[str, str]:
 
 def _marked(block: Json) -> dict[str, Any]:
     return {**block, "cache_control": _ephemeral()}
+
+
+# Salts
+
+
+def hashes_of(request: Request) -> dict[Layer, str]:
+    return {point.layer: point.prefix_hash for point in request.prefix.breakpoints}
+
+
+def test_people_with_different_salts_share_the_shared_layer_and_nothing_behind_it() -> None:
+    turns = (Turn(role="user", blocks=(text("Why?"),)), Turn(role="assistant", blocks=(text("Because."),)))
+    shared = prepare(Prompt(model=MODEL, system=(text("You help. " * 50),)), KEY)
+
+    anns, bobs, anns_again = (
+        hashes_of(build(shared.with_salt(salt).with_turns(*turns).with_draft([text("a file")]), [text("And?")]))
+        for salt in ("ann", "bob", "ann")
+    )
+
+    assert anns == anns_again
+    assert {layer for layer in Layer if anns[layer] == bobs[layer]} == {Layer.SHARED}
+
+
+def test_a_salt_is_the_first_block_of_the_messages_and_carries_no_breakpoint() -> None:
+    shared = prepare(Prompt(model=MODEL, system=(text("You help."),)), KEY)
+    salted = shared.with_salt("salt")
+
+    warm_up, request = build(salted, None), build(salted, [text("Hello")])
+
+    assert [point.layer for point in warm_up.prefix.breakpoints] == [Layer.SHARED]
+    assert hashes_of(warm_up) == hashes_of(build(shared, None))
+    (message,) = request.body["messages"]
+    assert [block["text"] for block in message["content"]] == ["salt", "Hello"]
+    assert "cache_control" not in message["content"][0]
+
+
+def test_a_salt_stands_before_the_history() -> None:
+    prompt = prepare(Prompt(model=MODEL, history=(Turn(role="user", blocks=(text("Why?"),)),)), KEY)
+
+    with pytest.raises(ValueError, match="before the history"):
+        prompt.with_salt("salt")

@@ -107,8 +107,9 @@ class PassageWriter:
         if opening == b",":
             self._pieces.append(b"],")
 
-    def add_turn(self, role: str, blocks: Iterable[Json]) -> None:
+    def add_turn(self, role: str, blocks: Iterable[Json], *, may_be_marked: bool = True) -> None:
         """Adds a turn, merging neighbours of one role as the API does (a stopped reply leaves two user turns)."""
+        marked = self._marked_block, self._marked_piece
         for block in blocks:
             if role == self._role:
                 self._add(role, block, b",", tokens=0)
@@ -116,6 +117,8 @@ class PassageWriter:
             closing = "]}," if self._role else ""
             self._add(role, block, f'{closing}{{"role":"{role}","content":['.encode(), tokens=TOKENS_PER_TURN)
             self._role = role
+        if not may_be_marked:
+            self._marked_block, self._marked_piece = marked
 
     def add_piece(self, piece: bytes) -> None:
         self._pieces.append(piece)

@@ -124,6 +124,19 @@ class PreparedPrompt:
         history.chain(switches, grown._history_chain)
         return grown
 
+    def with_salt(self, salt: str) -> "PreparedPrompt":
+        """The prompt with this text as the first block behind the shared layer, before there is a history.
+
+        A random one per person keeps people from finding by warmth, or by a bill, what somebody else has sent: the
+        layers behind it are in no entry that another person's bytes could match. It carries no breakpoint itself.
+        """
+        if self.history.passage.blocks:
+            raise ValueError("A salt stands before the history; this prompt has one.")
+        writer = PassageWriter(Passage())
+        writer.add_turn("user", ({"type": "text", "text": salt},), may_be_marked=False)
+        history = writer.finish()
+        return replace(self, history=_Part(history), draft=_Part(Passage(role=history.role)))
+
     def with_draft(self, blocks: Sequence[Json]) -> "PreparedPrompt":
         """The prompt with these API content blocks as its complete draft."""
         draft = _Part(passage_after(self.history.passage, blocks))

@@ -1,0 +1,58 @@
+"""What a process does by itself now and then: deletes people who are to be deleted, and files that were never sent."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from chatapp import events
+from chatapp.accounts import deletions
+from chatapp.conversations import attachments, salts
+from warmcache.background.database import in_database_thread
+from warmcache.background.tasks import TaskOwner
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 10.0
+SWEEP_SECONDS = 600.0
+BREATH_SECONDS = 0.05
+"""Between two steps of a deletion, for the writes of others."""
+
+_tasks = TaskOwner("housekeeping")
+
+
+def begin() -> None:
+    """Called at the start of a server."""
+    _tasks.spawn(_again(delete_people, every_seconds=LOOK_SECONDS), name="deletions")
+    _tasks.spawn(_again(sweep, every_seconds=SWEEP_SECONDS), name="sweep")
+
+
+async def close() -> None:
+    await _tasks.close()
+
+
+async def delete_people() -> None:
+    """Deletes all who are to be deleted, in steps."""
+    for user_id in await in_database_thread(deletions.asked):
+        while True:
+            deleted = await in_database_thread(deletions.delete_some, user_id)
+            for owner, reply_id in deleted.stopped:
+                await events.announce_stop(owner, reply_id)
+            if deleted.is_done:
+                break
+            await asyncio.sleep(BREATH_SECONDS)
+
+
+async def sweep() -> None:
+    """Deletes files that were never sent, and gives old conversations the salt that they can have now."""
+    await in_database_thread(attachments.sweep)
+    await in_database_thread(salts.salt_the_cold)
+
+
+async def _again(chore: Callable[[], Coroutine[Any, Any, None]], *, every_seconds: float) -> None:
+    while True:
+        try:
+            await chore()
+        except Exception as error:
+            logger.warning("Housekeeping (%s) is tried again in %.0f s: %s", chore.__name__, every_seconds, error)
+        await asyncio.sleep(every_seconds)
