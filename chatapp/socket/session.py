@@ -5,7 +5,7 @@ import itertools
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,17 +22,21 @@ from chatapp.process import open_sockets
 from chatapp.process.health import health
 from chatapp.protocol import limits
 from chatapp.protocol.direct import DirectWay, direct_way
+from chatapp.protocol.views import QuotaView
 from chatapp.protocol.words import ErrorCode
+from chatapp.quotas import charges
 from chatapp.replies.log import LogFrame
 from chatapp.replies.patient_writes import DATABASE_TROUBLE
 from chatapp.socket.buckets import SocketBuckets
 from chatapp.socket.lane import Job, Lane
 from chatapp.socket.send_window import SendWindow
+from chatapp.warming.shared_reads import SharedReads
 from warmcache.background.database import in_database_thread
 from warmcache.background.tasks import TaskOwner
 from warmcache.conf import get_config
 
 logger = logging.getLogger(__name__)
+session_reads = SharedReads()
 
 SESSION_CHECK_SECONDS = 60.0
 """If a session ended without an event, the next command, ping or event this long after the last check notices it.
@@ -99,6 +103,10 @@ class SignedInSocket(AsyncWebsocketConsumer):
         """This socket has missed events: sends the current state."""
 
     @property
+    def user_id(self) -> int:
+        return self.user.pk
+
+    @property
     def is_working(self) -> bool:
         """Whether work that its user asked for is in progress."""
         return len(self.lane) > 0
@@ -151,7 +159,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         self.session_key = sessions.session_key_in(self.scope["headers"])
         try:
-            user = await in_database_thread(sessions.user_of_session, self.session_key)
+            user, quota = await in_database_thread(_who, self.session_key)
         except DATABASE_TROUBLE as error:
             logger.warning("A socket is told to come back, because the database does not answer: %s", error)
             await self.accept()
@@ -162,13 +170,15 @@ class SignedInSocket(AsyncWebsocketConsumer):
             await self.close(protocol.CLOSE_SIGNED_OUT)
             return
         self.user = user
+        if not open_sockets.add(self):
+            await self.close(protocol.CLOSE_TOO_MANY)
+            return
         await self.begin()
         self.is_ready = True
         self.direct = direct_way(self.scope)
         if self.direct is not None:
             self.direct.take_now = self.take_ack
         self._live_for(LIFETIME_SECONDS * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
-        open_sockets.add(self)
         await self.send_frame(
             protocol.Ready(
                 protocol=protocol.PROTOCOL_VERSION,
@@ -176,6 +186,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
                 timings=limits.TIMINGS,
                 limits=limits.LIMITS,
                 upstream=get_config().upstream,
+                quota=list(quota),
             )
         )
 
@@ -296,7 +307,13 @@ class SignedInSocket(AsyncWebsocketConsumer):
 
     async def refuse(self, error: protocol.FrameError) -> None:
         await self.send_frame(
-            protocol.Error(code=error.code, message=error.message, ref=error.ref, retryable=error.code.is_retryable)
+            protocol.Error(
+                code=error.code,
+                message=error.message,
+                ref=error.ref,
+                retryable=error.code.is_retryable,
+                quota=error.quota,
+            )
         )
         if not self.buckets.strike():
             await self.close(protocol.CLOSE_ABUSE)
@@ -349,7 +366,19 @@ class SignedInSocket(AsyncWebsocketConsumer):
         if time.monotonic() - self.session_checked_at <= max_age_seconds:
             return True
         self.session_checked_at = time.monotonic()
-        if await in_database_thread(sessions.user_of_session, self.session_key) is not None:
+
+        def read() -> Awaitable[User | None]:
+            return in_database_thread(sessions.user_of_session, self.session_key)
+
+        # An event reaches all tabs at once: what one of them reads counts for all, unless the event itself is about it.
+        found = await (session_reads.of(self.session_key, read) if max_age_seconds else read())
+        if found is not None:
             return True
         await self.close(protocol.CLOSE_SIGNED_OUT)
         return False
+
+
+def _who(session_key: str | None) -> tuple[User | None, Sequence[QuotaView]]:
+    """The signed-in user, and the limits of which little is left."""
+    user = sessions.user_of_session(session_key)
+    return user, () if user is None else charges.nearly_met(user.pk)
