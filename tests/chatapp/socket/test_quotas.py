@@ -107,6 +107,8 @@ async def test_replies_at_once_are_limited_until_one_ends(open_tab, ann, assista
     [refused] = [frame for frame in found if frame["type"] == "error"]
     assert (refused["quota"]["measure"], refused["quota"]["until"]) == ("running_replies", None)
     assert (await used(name_of(ann.pk))).running == 2
+    while len({frame["reply_id"] for frame in tab.of_type("reply.delta")}) < 2:
+        await tab.read()
     simulator.release()
     await until_all_have_ended()
     await tab.say("Now?", assistant_id=assistant.pk)
@@ -119,7 +121,7 @@ async def test_money_is_set_aside_at_the_send_and_what_was_billed_stays(open_tab
     simulator.fault(kind="stall", where="after_first_token", match="reply", times=1)
     tab = await open_tab(ann)
     await tab.say("How much?", assistant_id=assistant.pk)
-    await tab.until("reply.started")
+    await tab.until("reply.delta")  # the call hangs from here on
     while_it_runs = (await used(name_of(ann.pk))).day_units
     simulator.release()
 
