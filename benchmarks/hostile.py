@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from benchmarks import hostile_sockets
 from warmcache import services
 from warmcache.core.economics import request_cost_usd
 from warmcache.core.guards import DAY_SECONDS, HOUR_SECONDS
@@ -119,6 +120,7 @@ def run() -> None:
             f"{honest.warm_sends} of {honest.sends} sends warm ({honest.warm_sends / honest.sends:.1%}), "
             f"{honest.warm_ups} warm-ups"
         )
+    hostile_sockets.run()
 
 
 async def _warm(prompt: Prompt, subject: str) -> None:

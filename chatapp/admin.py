@@ -4,11 +4,13 @@ import asyncio
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db.models import Count, QuerySet
 from django.forms import BaseInlineFormSet
@@ -20,7 +22,19 @@ from django.utils.timezone import localtime
 
 from chatapp.accounts import deletions
 from chatapp.conversations import prompts
-from chatapp.models import Assistant, Attachment, Conversation, Document, Message, User
+from chatapp.models import (
+    Assistant,
+    Attachment,
+    Conversation,
+    Document,
+    LimitMet,
+    Message,
+    UsageAccount,
+    UsageLimit,
+    User,
+)
+from chatapp.protocol.words import Measure, QuotaScope
+from chatapp.quotas import accounts
 from chatapp.warming import assistant_layers
 from warmcache import Reason, WarmthState, bridge
 from warmcache import services as warmcache
@@ -242,3 +256,113 @@ class AttachmentAdmin(ReadOnlyAdmin):
     list_display = ("id", "user", "created_at", "size_bytes", "message")
     search_fields = ("id", "user__username")
     list_select_related = ("user", "message")
+
+
+@admin.register(UsageLimit)
+class UsageLimitAdmin(NoPatterns):
+    """In force in every process within two seconds."""
+
+    list_display = (
+        "__str__",
+        "messages_per_minute",
+        "messages_per_day",
+        "running_replies",
+        "usd_per_day",
+        "usd_per_month",
+        "updated_at",
+    )
+    list_filter = ("applies_to",)
+    list_select_related = ("user", "group")
+    search_fields = ("user__username", "group__name")
+    autocomplete_fields = ("user",)
+    fieldsets = (
+        (None, {"fields": ("applies_to", "user", "group")}),
+        (
+            "Limits",
+            {
+                "description": "An empty field leaves the more general limit in force, 0 allows nothing. In force in "
+                "every process within two seconds.",
+                "fields": (
+                    "messages_per_minute",
+                    "messages_per_day",
+                    "running_replies",
+                    "usd_per_day",
+                    "usd_per_month",
+                ),
+            },
+        ),
+    )
+
+
+@admin.register(LimitMet)
+class LimitMetAdmin(ReadOnlyAdmin):
+    """Who met which limit, and how often on that day."""
+
+    list_display = ("user", "day", "what", "whose", "limit", "count", "last_at")
+    list_filter = ("day", "scope", "measure")
+    list_select_related = ("user",)
+    search_fields = ("user__username",)
+    date_hierarchy = "day"
+
+    @admin.display(description="limit of", ordering="measure")
+    def what(self, met: LimitMet) -> str:
+        return Measure(met.measure).words
+
+    @admin.display(description="whose limit", ordering="scope")
+    def whose(self, met: LimitMet) -> str:
+        return QuotaScope(met.scope).words
+
+
+@admin.register(UsageAccount)
+class UsageAccountAdmin(ReadOnlyAdmin):
+    """What people, groups and everybody together have used in the current minute, day and month."""
+
+    list_display = ("whose", *Measure)
+    search_fields = ("name",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Deleting one would begin a new day of spending."""
+        return False
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """With the names of all rows, read at once."""
+        changes: Any = super().get_changelist_instance(request)
+        ids: dict[str, list[int]] = {"user": [], "group": []}
+        for account in changes.result_list:
+            kind, _, number = account.name.partition(":")
+            if number:
+                ids[kind].append(int(number))
+        holders = {"all": "everybody together"}
+        holders |= {accounts.name_of(pk): str(user) for pk, user in User.objects.in_bulk(ids["user"]).items()}
+        holders |= {accounts.name_of_group(pk): str(group) for pk, group in Group.objects.in_bulk(ids["group"]).items()}
+        for account in changes.result_list:
+            account.holder = holders.get(account.name, account.name)
+        return changes
+
+    @admin.display(description="whose", ordering="name")
+    def whose(self, account: Any) -> str:
+        return str(account.holder)
+
+    @admin.display(description=Measure.MESSAGES_PER_MINUTE.words)
+    def messages_per_minute(self, account: UsageAccount) -> str:
+        return self._used(account, Measure.MESSAGES_PER_MINUTE)
+
+    @admin.display(description=Measure.MESSAGES_PER_DAY.words)
+    def messages_per_day(self, account: UsageAccount) -> str:
+        return self._used(account, Measure.MESSAGES_PER_DAY)
+
+    @admin.display(description=Measure.RUNNING_REPLIES.words, ordering="running")
+    def running_replies(self, account: UsageAccount) -> str:
+        return self._used(account, Measure.RUNNING_REPLIES)
+
+    @admin.display(description=Measure.USD_PER_DAY.words)
+    def usd_per_day(self, account: UsageAccount) -> str:
+        return self._used(account, Measure.USD_PER_DAY)
+
+    @admin.display(description=Measure.USD_PER_MONTH.words)
+    def usd_per_month(self, account: UsageAccount) -> str:
+        return self._used(account, Measure.USD_PER_MONTH)
+
+    def _used(self, account: UsageAccount, measure: Measure) -> str:
+        used = accounts.standing_of(account).used(measure, time.time())
+        return format(used.quantize(Decimal("0.0001")).normalize(), "f") if used else "0"

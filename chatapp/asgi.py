@@ -9,9 +9,9 @@ http_application = get_asgi_application()
 
 from channels.routing import ProtocolTypeRouter  # noqa: E402  the apps must be loaded first
 
-from chatapp.process import lifespan  # noqa: E402
+from chatapp.process import addresses, lifespan  # noqa: E402
 from chatapp.socket.routing import websocket_application  # noqa: E402
 
-application = ProtocolTypeRouter(
-    {"http": http_application, "websocket": websocket_application, "lifespan": lifespan.application}
+application = addresses.FromClients(
+    ProtocolTypeRouter({"http": http_application, "websocket": websocket_application, "lifespan": lifespan.application})
 )

@@ -6,7 +6,7 @@ never shows the password in a URL.
 
 import os
 import re
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_network
 from urllib.parse import quote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -45,6 +45,19 @@ def hosts_from_env(name: str, *, default: list[str]) -> list[str]:
 def origins_from_env(name: str) -> list[str]:
     """Origins as browsers send them: scheme and host, a port only where it is not the scheme's own."""
     return [_origin(name, text) for text in _items(name)]
+
+
+def networks_from_env(name: str) -> list[str]:
+    """Addresses and networks."""
+    found = _items(name)
+    for text in found:
+        try:
+            ip_network(text, strict=False)
+        except ValueError:
+            raise ImproperlyConfigured(
+                f"{name} has {text!r}: use addresses or networks, as 10.0.0.7 or 10.0.0.0/8, separated by commas."
+            ) from None
+    return found
 
 
 def url_from_env(name: str, *, schemes: tuple[str, ...]) -> str:

@@ -18,6 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 from chatapp.environment import (
     bool_from_env,
     hosts_from_env,
+    networks_from_env,
     number_from_env,
     origins_from_env,
     redis_url_from_env,
@@ -112,6 +113,8 @@ SECRET_KEY_FROM_ENV = bool(os.environ.get("SECRET_KEY"))
 SECRET_KEY = os.environ.get("SECRET_KEY") or local_secret_key()
 ALLOWED_HOSTS = hosts_from_env("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = origins_from_env("CSRF_TRUSTED_ORIGINS")
+# Whose `X-Forwarded-For` says where a request comes from.
+TRUSTED_PROXIES = networks_from_env("TRUSTED_PROXIES")
 PORT = int(number_from_env("PORT", default=8000, least=0, most=65535))
 # `/metrics` answers requests with this bearer token, and people who may read the ledger.
 METRICS_TOKEN = os.environ.get("METRICS_TOKEN", "").strip()
@@ -149,6 +152,7 @@ MIDDLEWARE = [
     "chatapp.pages.middleware.HostMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "chatapp.pages.post_limits.PostLimitMiddleware",
     "chatapp.pages.middleware.BodyLimitMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -303,6 +307,23 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
+# The limits where the admin sets none (`UsageLimit`); money in US dollars, a name that is missing sets no limit. A busy
+# hour of one person is far below them, and a loop of a program is above them at once.
+DEFAULT_LIMITS: dict[str, dict[str, int | str]] = {
+    "each_person": {
+        "messages_per_minute": 60,
+        "messages_per_day": 1_000,
+        "running_replies": 12,
+        "usd_per_day": "10",
+        "usd_per_month": "100",
+    },
+    "all_together": {"usd_per_day": "200", "usd_per_month": "2000"},
+}
+USAGE_LIMITS = DEFAULT_LIMITS if bool_from_env("DEFAULT_LIMITS", default=True) else {}
+# In each process. Many people may share an address.
+SOCKETS_PER_PERSON = int(number_from_env("SOCKETS_PER_PERSON", default=40, least=1, most=1_000_000))
+CONNECTIONS_PER_ADDRESS = int(number_from_env("CONNECTIONS_PER_ADDRESS", default=1_000, least=1, most=1_000_000))
+
 # All settings of warmcache; `warmcache/conf.py` reads and documents each entry. `demo` and `serve` set API_KEY,
 # BASE_URL and UPSTREAM at their start (chatapp/process/upstream.py).
 WARMCACHE = {
@@ -310,6 +331,7 @@ WARMCACHE = {
     "BASE_URL": ANTHROPIC_BASE_URL or None,
     "UPSTREAM": "anthropic" if ANTHROPIC_API_KEY else "simulator",
     "REDIS_URL": REDIS_URL,
+    "PURSE": "chatapp.quotas.purse.Purse",
     "ENABLED": bool_from_env("WARMCACHE_ENABLED", default=True),
     "MAX_COST_PER_WARM_UP_USD": os.environ.get("WARMCACHE_MAX_COST_PER_WARM_UP_USD", "0.25"),
     "VALUE_OF_SECOND_USD": os.environ.get("WARMCACHE_VALUE_OF_SECOND_USD", "0.05"),

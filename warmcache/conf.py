@@ -43,6 +43,8 @@ class Config:
     """Where processes share leases and warmth; without it they stay in one process and one event loop."""
     store: str = ""
     """Dotted path of your own `WarmthStore`; if empty, the one for `redis_url`, or the one in memory."""
+    purse: str = ""
+    """Dotted path of your own `Purse`: limits on money that warm-ups share with what else you spend."""
     secret: str = field(default="", repr=False)
     """The key of the prefix hashes; if empty, Django's SECRET_KEY."""
     prices: dict[str, dict[str, str]] = field(default_factory=dict)

@@ -20,12 +20,14 @@ from collections import Counter, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any, Literal, TypeVar
 
 from warmcache.conf import Config
 from warmcache.core.blocks import BlockKind
 from warmcache.core.catalog import facts_for
 from warmcache.core.errors import LedgerClosed, UpstreamError
+from warmcache.core.guards import Spent
 from warmcache.core.ports import (
     Answer,
     BlockBegan,
@@ -303,6 +305,9 @@ class _NoLedger(Ledger):
 
     async def perform(self, write: Callable[[], T], *, is_kept: bool = False) -> T:
         raise LedgerClosed("This runtime has no database.")
+
+    async def spent_on_warm_ups(self, subject: str, since: float, *, upstream: str, unknown_usd: Decimal) -> Spent:
+        return Spent()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from chatapp.protocol import MAX_QUEUED_TEXT_CHARS
 from chatapp.protocol.views import QueuedView
 from warmcache.background.statements import Slot
 
-VIEW_COLUMNS = ("id", "message_id", "client_message_id", "text", "edit_of_id", "is_held", "created_at")
+VIEW_COLUMNS = ("id", "message_id", "client_message_id", "text", "edit_of_id", "is_held", "held_because", "created_at")
 """The columns of a row that a page shows."""
 
 
@@ -35,5 +35,6 @@ def view_of(columns: Mapping[str, Any]) -> QueuedView:
         chars=len(text),
         edit_of=columns["edit_of_id"],
         is_held=columns["is_held"],
+        held_because=columns["held_because"],
         created_at=columns["created_at"],
     )

@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from chatapp.conversations import prepared_conversations
 from chatapp.process import open_sockets
 from chatapp.process.health import health
+from chatapp.quotas import refusals
 from chatapp.replies import metrics, registry
 from warmcache.models import LostWrites, SkipCount, WarmUp
 
@@ -88,7 +89,7 @@ _ledger.register(Ledger())
 
 def of_this_process() -> bytes:
     """The metrics that this process has in memory, in the text format."""
-    return generate_latest(_now) + generate_latest(metrics.registry)
+    return generate_latest(_now) + generate_latest(metrics.registry) + generate_latest(refusals.registry)
 
 
 _of_all: Callable[[], bytes] = of_this_process

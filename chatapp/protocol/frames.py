@@ -21,6 +21,7 @@ from chatapp.protocol.views import (
     Cursor,
     ErrorView,
     MessageView,
+    QuotaView,
     ReplyView,
     UsageView,
 )
@@ -44,6 +45,7 @@ CLOSE_TOO_SLOW = 4408
 CLOSE_ABUSE = 4409
 CLOSE_RESTARTING = 4412
 CLOSE_LIFETIME = 4413
+CLOSE_TOO_MANY = 4429
 
 AssistantId = Annotated[int, Meta(ge=1, le=2**63 - 1)] | Annotated[str, Meta(pattern="^[0-9]{1,18}\\Z")]
 AttachmentIds = Annotated[list[UUID], Meta(max_length=MAX_ATTACHMENTS)]
@@ -52,11 +54,14 @@ AttachmentIds = Annotated[list[UUID], Meta(max_length=MAX_ATTACHMENTS)]
 class FrameError(Exception):
     """A frame from the browser is refused. `code` and `message` go back in an `error` frame."""
 
-    def __init__(self, code: ErrorCode, message: str, ref: str | None = None) -> None:
+    def __init__(
+        self, code: ErrorCode, message: str, ref: str | None = None, *, quota: QuotaView | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.ref = ref
+        self.quota = quota
 
 
 # Browser to server
@@ -164,6 +169,7 @@ class Ready(ServerFrame, frozen=True, kw_only=True, tag="ready"):
     timings: dict[str, int]
     limits: dict[str, int]
     upstream: Upstream
+    quota: list[QuotaView]
 
 
 class ConversationState(ServerFrame, frozen=True, kw_only=True, tag="conversation.state"):
@@ -284,6 +290,11 @@ class Error(ServerFrame, frozen=True, kw_only=True, tag="error"):
     message: str
     ref: str | None
     retryable: bool
+    quota: QuotaView | None = None
+
+
+class Quota(ServerFrame, frozen=True, kw_only=True, tag="quota"):
+    limits: list[QuotaView]
 
 
 class Pong(ServerFrame, frozen=True, kw_only=True, tag="pong"):

@@ -27,6 +27,14 @@ LIMITS = {
     "window_bytes": 256 * 1024,
     "frame_burst": 1_000,
     "frames_per_second": 100,
+    # On the wire: with control frames and fragments, of which no frame of ours may come.
+    "wire_frame_burst": 2_000,
+    "wire_frames_per_second": 200,
+    # Forms and uploads over HTTP, of one person and of one address, which many people may share.
+    "post_burst": 120,
+    "posts_per_second": 1,
+    "address_post_burst": 600,
+    "address_posts_per_second": 10,
     "command_burst": 100,
     "commands_per_second": 5,
     "typing_burst": 5,

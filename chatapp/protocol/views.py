@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from chatapp.protocol.words import ReplyFailure, ReplyStatus
+from chatapp.protocol.words import Measure, QuotaScope, ReplyFailure, ReplyStatus
 from warmcache import BlockKind, Failure, RequestWarmth
 
 Count = Annotated[int, Meta(ge=0, le=10_000_000)]
@@ -56,6 +56,16 @@ class BlockView(msgspec.Struct, frozen=True, kw_only=True):
     data: dict[str, Any] | None = None
 
 
+class QuotaView(msgspec.Struct, frozen=True, kw_only=True):
+    """A limit that is reached or nearly so. `limit` and `left` are whole numbers, or dollars with two decimals."""
+
+    measure: Measure
+    scope: QuotaScope
+    limit: str
+    left: str
+    until: datetime | None
+
+
 class AttachmentView(msgspec.Struct, frozen=True, kw_only=True):
     """A file that goes with a message."""
 
@@ -72,6 +82,7 @@ class QueuedView(msgspec.Struct, frozen=True, kw_only=True):
     chars: int
     edit_of: UUID | None
     is_held: bool
+    held_because: str
     created_at: datetime
 
 

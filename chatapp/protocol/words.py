@@ -31,6 +31,7 @@ class ErrorCode(Coded):
     NOT_FOUND = "not_found", FINAL, gettext_noop("there is no such thing, or it is somebody else's")
     REPLY_RUNNING = "reply_running", RETRYABLE, gettext_noop("a reply is still being written there")
     QUEUE_FULL = "queue_full", RETRYABLE, gettext_noop("too many messages wait there")
+    QUOTA = "quota", RETRYABLE, gettext_noop("a limit is reached; `quota` says which, what is left and until when")
     RATE_LIMITED = "rate_limited", RETRYABLE, gettext_noop("too many commands")
     RESTARTING = (
         "restarting",
@@ -56,3 +57,29 @@ class ReplyFailure(Coded):
         gettext_noop("something failed on our side"),
         gettext_noop("Something went wrong on our side."),
     )
+
+
+class Measure(Worded):
+    """What is limited per person, per group and in all. The person is told how much of it is left."""
+
+    MESSAGES_PER_MINUTE = (
+        "messages_per_minute",
+        gettext_noop("messages a minute"),
+        gettext_noop("messages left this minute"),
+    )
+    MESSAGES_PER_DAY = "messages_per_day", gettext_noop("messages a day"), gettext_noop("messages left today")
+    RUNNING_REPLIES = (
+        "running_replies",
+        gettext_noop("running replies at once"),
+        gettext_noop("replies left at the same time"),
+    )
+    USD_PER_DAY = "usd_per_day", gettext_noop("dollars a day"), gettext_noop("left to spend today")
+    USD_PER_MONTH = "usd_per_month", gettext_noop("dollars a month"), gettext_noop("left to spend this month")
+
+
+class QuotaScope(Worded):
+    """Whose limit it is."""
+
+    PERSON = "person", gettext_noop("the person's own"), gettext_noop("your")
+    GROUP = "group", gettext_noop("a group together"), gettext_noop("your group's")
+    ALL = "all", gettext_noop("everybody together"), gettext_noop("everybody's")

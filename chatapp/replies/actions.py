@@ -112,7 +112,9 @@ async def go_on(conversation_id: UUID) -> None:
 async def _go_on(conversation_id: UUID, tell: Tell[None]) -> None:
     sent = await in_database_thread(sent_messages.store_next, conversation_id)
     tell(None)
-    if sent is not None:
+    if sent is None:
+        await _tell_of(conversation_id)
+    else:
         await _answer(sent, received_at=time.monotonic())
 
 
@@ -162,8 +164,11 @@ async def _answer(sent: Sent | None, *, received_at: float, origin: str = "") ->
         finally:
             registry.remove(run)
         await asyncio.wait({telling})
-        following = await _following(run) if ended.has_next and not _is_leaving.is_set() else None
-        if following is None and ended.news is not None:
+        is_next = ended.has_next and not _is_leaving.is_set()
+        following = await _following(run) if is_next else None
+        if following is None and is_next:
+            await _tell_of(run.conversation_id)  # what waits may be held now
+        elif following is None and ended.news is not None:
             await conversations.tell(ended.news)
         sent, received_at, origin = following, time.monotonic(), ""
 

@@ -6,6 +6,7 @@ the queue for the sockets that are notified. All of it may run again after an at
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,8 @@ from chatapp.conversations.storable import storable_json
 from chatapp.models import note_change
 from chatapp.protocol import ReplyFinished
 from chatapp.protocol.views import UsageView
+from chatapp.quotas import charges
+from chatapp.quotas.charges import Reservation
 from chatapp.replies import pending, rows
 from chatapp.replies.log import ReplyLog
 from chatapp.replies.rows import Claim, Streaming
@@ -94,19 +97,37 @@ def _cost_usd(results: Sequence[Result]) -> str | None:
 
 
 def store(
-    claim: Claim, conversation_id: UUID, finished: ReplyFinished, content: Mapping[str, Any], *, request_id: str
+    claim: Claim,
+    conversation_id: UUID,
+    finished: ReplyFinished,
+    content: Mapping[str, Any],
+    *,
+    request_id: str,
+    reservation: Reservation | None = None,
 ) -> Ended:
     """Stores the end on behalf of the owner. `content`: the columns of the reply's content."""
     columns = {**content, **rows.finished_columns(finished, request_id=request_id, now=timezone.now())}
     # Where the ledger's transaction is open already, an error here undoes all of it: it needs no savepoint.
     with transaction.atomic(savepoint=False):
-        written = rows.end(claim, columns)
+        has_moved = rows.finish(claim, columns)
+        written = Written.DONE if has_moved else rows.why_not(claim, columns)
         _hold_queue(conversation_id, finished)
         news = conversations.news_of(conversation_id)
+        # Last, because it locks accounts that others wait for. Not again where the first attempt was committed; for a
+        # deleted reply nobody else does it.
+        if reservation is not None and (has_moved or written is Written.GONE):
+            charges.settle(reservation, _billed_usd(finished))
     return Ended(finished=finished, content=content["content"], written=written, news=news)
 
 
-def store_for_dead(seen: Streaming, finished: ReplyFinished, content: Mapping[str, Any], *, request_id: str) -> bool:
+def store_for_dead(
+    seen: Streaming,
+    finished: ReplyFinished,
+    content: Mapping[str, Any],
+    *,
+    request_id: str,
+    reservation: Reservation | None = None,
+) -> bool:
     """Stores the end for a dead owner. False: the owner has written since it was seen, or another process was first."""
     columns = {**content, **rows.finished_columns(finished, request_id=request_id, now=timezone.now())}
     with transaction.atomic():
@@ -114,7 +135,15 @@ def store_for_dead(seen: Streaming, finished: ReplyFinished, content: Mapping[st
         if has_ended:
             note_change(seen.conversation_id)
             _hold_queue(seen.conversation_id, finished)
+            if reservation is not None:
+                billed_usd = None if finished.cost_usd is None else Decimal(finished.cost_usd)
+                charges.settle(reservation, billed_usd)
     return has_ended
+
+
+def _billed_usd(finished: ReplyFinished) -> Decimal:
+    """What the owner knows: without usage there was no call, without a price there is nothing to count."""
+    return Decimal(finished.cost_usd or 0)
 
 
 def _hold_queue(conversation_id: UUID, finished: ReplyFinished) -> None:

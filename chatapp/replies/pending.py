@@ -66,9 +66,9 @@ def next_in(conversation_id: UUID) -> QueuedMessage | None:
     return waiting_in(conversation_id).filter(is_held=False).select_related("sender").first()
 
 
-def hold_all(conversation_id: UUID) -> int:
-    """After a reply that ended badly: waiting messages are sent only when their sender asks for it."""
-    return waiting_in(conversation_id).filter(is_held=False).update(is_held=True)
+def hold_all(conversation_id: UUID, *, because: str = "") -> int:
+    """After a reply that ended badly, or because of a limit: waiting messages are sent only when their sender asks."""
+    return waiting_in(conversation_id).filter(is_held=False).update(is_held=True, held_because=because)
 
 
 def hold_left_behind(conversation_id: UUID) -> int:
@@ -85,8 +85,8 @@ def release(user: User, message_id: UUID) -> QueuedMessage:
         queued = access.queued_for_user(user, message_id, to_write=True)
         if queued.withdrawn_at is not None:
             raise access.NotFound("waiting message")
-        queued.is_held = False
-        queued.save(update_fields=["is_held"])
+        queued.is_held, queued.held_because = False, ""
+        queued.save(update_fields=["is_held", "held_because"])
     return queued
 
 

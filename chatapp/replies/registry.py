@@ -13,6 +13,7 @@ from chatapp import events
 from chatapp.conversations import prepared_conversations
 from chatapp.conversations.reply_states import STREAMING, Cause
 from chatapp.models import Message
+from chatapp.quotas.policy import watch as limits
 from chatapp.replies import process_events, rows
 from chatapp.replies.logs import MemoryReplyLogs, ReplyLogs
 from chatapp.replies.loop_lag import loop_lag
@@ -45,6 +46,7 @@ async def begin(*, after_end: Callable[[Message], Awaitable[None]]) -> None:
     if not settings.REDIS_URL:
         await watch.end_all()
     _housekeepers.spawn(watch.look_forever(), name="watch")
+    _housekeepers.spawn(limits.watch_forever(), name="limits")
     _housekeepers.spawn(process_events.listen_forever(rows.PROCESS, on_stop=stop_here), name="events")
 
 

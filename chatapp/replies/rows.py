@@ -9,6 +9,7 @@ living owner never loses it to a process that looked a moment too early.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import cache
 from typing import Any
 from uuid import UUID, uuid4
@@ -21,6 +22,7 @@ from chatapp.models import Conversation, Message
 from chatapp.protocol import ReplyFinished
 from chatapp.protocol.views import ErrorView, UsageView
 from chatapp.protocol.words import ReplyStatus
+from chatapp.quotas.charges import Reservation
 from chatapp.replies.log import new_epoch
 from warmcache import RequestWarmth
 from warmcache.background.statements import Insert, Slot, Update
@@ -48,7 +50,9 @@ class Streaming:
     is_stop_requested: bool
 
 
-def new(conversation: Conversation, question: Message, *, owner: str, now: datetime) -> Message:
+def new(
+    conversation: Conversation, question: Message, *, owner: str, now: datetime, reserved_usd: Decimal | None = None
+) -> Message:
     """The row of a reply that `owner` is about to write, to be stored together with its question."""
     return Message(
         conversation=conversation,
@@ -61,12 +65,15 @@ def new(conversation: Conversation, question: Message, *, owner: str, now: datet
         owner=owner,
         beat_at=now,
         epoch=new_epoch(),
+        reserved_usd=reserved_usd,
     )
 
 
-def begin(conversation: Conversation, question: Message, *, owner: str, now: datetime) -> Message:
+def begin(
+    conversation: Conversation, question: Message, *, owner: str, now: datetime, reserved_usd: Decimal | None = None
+) -> Message:
     """As `new`, for a question that is stored already. The caller must increment the conversation's version."""
-    reply = new(conversation, question, owner=owner, now=now)
+    reply = new(conversation, question, owner=owner, now=now, reserved_usd=reserved_usd)
     insert(reply)
     return reply
 
@@ -86,6 +93,13 @@ def parent_of(reply: Message) -> UUID:
     return reply.parent_id
 
 
+def reservation_of(reply: Message, user_id: int) -> Reservation | None:
+    """What was set aside for it; None for a reply that an earlier release began."""
+    if reply.reserved_usd is None:
+        return None
+    return Reservation(user_id=user_id, usd=Decimal(reply.reserved_usd), at=reply.created_at.timestamp())
+
+
 def claim_of(reply: Message) -> Claim:
     return Claim(reply_id=reply.pk, owner=reply.owner, epoch=reply.epoch)
 
@@ -103,8 +117,11 @@ def finish(claim: Claim, columns: Mapping[str, Any]) -> bool:
 
 def end(claim: Claim, columns: Mapping[str, Any]) -> Written:
     """As `finish`, but returns the reason for a failure. Safe to call again after an attempt whose answer was lost."""
-    if finish(claim, columns):
-        return Written.DONE
+    return Written.DONE if finish(claim, columns) else why_not(claim, columns)
+
+
+def why_not(claim: Claim, columns: Mapping[str, Any]) -> Written:
+    """Why `finish` has changed nothing: `DONE` where an earlier attempt did, whose answer was lost."""
     row = Message.objects.filter(pk=claim.reply_id).values("status", "owner", "epoch", "log_seq").first()
     if row is None:
         return Written.GONE

@@ -158,6 +158,7 @@ class ReplyRun:
             self._finished_frame(result),
             self._content,
             request_id=result.request_id if result else "",
+            reservation=rows.reservation_of(self._sent.reply, self._sent.conversation.user_id),
         )
 
     async def _stored(self, result: warmcache.Result | None) -> Ended:

@@ -3,11 +3,12 @@
 Called in a database thread. Everything happens under the lock of the conversation's row, so that two processes decide
 one after the other: whether a reply runs, which message is next, where it goes in the tree. The guards against a second
 reply are queried in a separate statement after the lock: a subquery of the locking statement would not see what the
-lock has waited for.
+lock has waited for. The last statement charges the person's accounts, or refuses and thereby undoes everything.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -21,9 +22,11 @@ from chatapp.conversations.prepared_conversations import PreparedConversation
 from chatapp.conversations.waiting import views_of, waiting_in
 from chatapp.models import Attachment, Conversation, Message, QueuedMessage, User
 from chatapp.protocol import FrameError, MessageSend
-from chatapp.protocol.views import QueuedView
+from chatapp.protocol.views import QueuedView, QuotaView
 from chatapp.protocol.words import ErrorCode
-from chatapp.replies import pending, rows
+from chatapp.quotas import charges
+from chatapp.quotas.measures import Amount, units_of
+from chatapp.replies import estimates, pending, rows
 from chatapp.replies.rows import parent_of
 from warmcache.background.statements import Select, Slot
 from warmcache.core.prefix import Json
@@ -43,6 +46,8 @@ class Sent:
     news: News
     is_version: bool = False
     """True if the message was sent before and only the reply is new."""
+    nearly_met: Sequence[QuotaView] = ()
+    """The person's limits of which little is left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,11 +108,20 @@ def store(user: User, frame: MessageSend) -> Taken:
 def store_next(conversation_id: UUID) -> Sent | None:
     """Sends the first waiting message that is not held, if no reply runs: gives it its position and its reply.
 
-    If several processes try at once, one finds it; the others find a running reply, or the next message.
+    If several processes try at once, one finds it; the others find a running reply, or the next message. If a limit
+    is reached, all that waits is held, and says why.
     """
     waiting = pending.next_in(conversation_id)
     if waiting is None or not waiting.sender.is_active:
         return None
+    try:
+        return _store_next(waiting, conversation_id)
+    except FrameError as refusal:
+        pending.hold_all(conversation_id, because=refusal.message)
+        return None
+
+
+def _store_next(waiting: QueuedMessage, conversation_id: UUID) -> Sent | None:
     with transaction.atomic():
         conversation = access.conversation_for_user(waiting.sender, conversation_id, to_write=True)
         if rows.is_streaming_in(conversation_id):
@@ -126,10 +140,13 @@ def store_version(user: User, reply_id: UUID) -> Sent:
             words = "A reply is still being written here. Stop it, or wait for its end."
             raise FrameError(ErrorCode.REPLY_RUNNING, words, str(reply_id))
         question = access.message_in(conversation, parent_of(earlier))
-        reply = rows.begin(conversation, question, owner=rows.PROCESS, now=timezone.now())
+        whole = attached_texts.put_in([question.content])[0]
+        usd = estimates.usd_of_reply(conversation, whole, None)
+        reply = rows.begin(conversation, question, owner=rows.PROCESS, now=timezone.now(), reserved_usd=usd)
         conversations.touch(conversation, branch=question)
         waiting = views_of(conversation.pk)
-    stored = _Stored(message=question, conversation=conversation, reply=reply, waiting=waiting)
+        nearly_met = _charge(user.pk, reply, messages=1, ref=str(reply_id))
+    stored = _Stored(message=question, conversation=conversation, reply=reply, waiting=waiting, nearly_met=nearly_met)
     return replace(_with_what_it_follows(stored), is_version=True)
 
 
@@ -144,6 +161,7 @@ class _Stored:
     """Those that were read already."""
     waiting: Sequence[QueuedView] = ()
     ready: PreparedConversation | None = None
+    nearly_met: Sequence[QuotaView] = ()
 
 
 def _with_what_it_follows(stored: _Stored) -> Sent:
@@ -158,6 +176,7 @@ def _with_what_it_follows(stored: _Stored) -> Sent:
         content=attached_texts.put_in([stored.message.content], known=stored.attachments)[0],
         before=before,
         news=conversations.news_after_message(conversation, stored.waiting),
+        nearly_met=stored.nearly_met,
     )
 
 
@@ -180,7 +199,8 @@ def _store_first(user: User, frame: MessageSend) -> _Stored:
         raise access.NotFound("message")
     # A message without text has files: `protocol.decode` ensures that.
     conversation = conversations.create(user, assistant, first_text=frame.text.strip() or attachments[0].name)
-    return _store(conversation, _message_of(user, frame), attachments, _Position())
+    stored = _store(conversation, _message_of(user, frame), attachments, _Position(), None)
+    return replace(stored, nearly_met=_charge(user.pk, stored.reply, messages=1, ref=str(frame.client_message_id)))
 
 
 def _store_in(conversation: Conversation, user: User, frame: MessageSend) -> _Stored | Resent | QueuedMessage:
@@ -199,12 +219,17 @@ def _store_in(conversation: Conversation, user: User, frame: MessageSend) -> _St
         behind = rows.streaming_in(conversation.pk)
         if behind is not None and parent_id == behind.pk:
             parent_id = None
-        return pending.add(conversation, user, frame, attachments, behind=behind, parent_id=parent_id, edit_of=edit_of)
+        queued = pending.add(
+            conversation, user, frame, attachments, behind=behind, parent_id=parent_id, edit_of=edit_of
+        )
+        charges.charge(user.pk, Amount(messages=1), ref=str(frame.client_message_id))
+        return queued
     position = _position(conversation, ready, parent_id=parent_id, edit_of=edit_of)
-    stored = _store(conversation, _message_of(user, frame), attachments, position)
+    stored = _store(conversation, _message_of(user, frame), attachments, position, ready)
     conversations.touch(conversation, branch=stored.message)
     waiting = views_of(conversation.pk) if guards.are_others_waiting else ()
-    return replace(stored, ready=ready, waiting=waiting)
+    nearly_met = _charge(user.pk, stored.reply, messages=1, ref=str(frame.client_message_id))
+    return replace(stored, ready=ready, waiting=waiting, nearly_met=nearly_met)
 
 
 def _look(conversation: Conversation, user: User, client_message_id: UUID) -> _Guards:
@@ -252,9 +277,12 @@ def _store_queued(conversation: Conversation, queued: QueuedMessage) -> _Stored:
     if attachments:
         Attachment.objects.filter(queued=queued).update(queued=None)
     queued.delete()
-    stored = _store(conversation, message, attachments, position)
+    stored = _store(conversation, message, attachments, position, ready)
     conversations.touch(conversation, branch=stored.message)
-    return replace(stored, ready=ready, waiting=views_of(conversation.pk))
+    waiting = views_of(conversation.pk)
+    # It was counted as a message when it was accepted.
+    _charge(queued.sender_id, stored.reply, messages=0, ref=str(queued.client_message_id))
+    return replace(stored, ready=ready, waiting=waiting)
 
 
 def _message_of(user: User, frame: MessageSend) -> Message:
@@ -281,13 +309,27 @@ def _position(
     return _Position(parent_id=branches.end_of(conversation.pk, through=through))
 
 
-def _store(conversation: Conversation, message: Message, attachments: list[Attachment], position: _Position) -> _Stored:
+def _charge(user_id: int, reply: Message, *, messages: int, ref: str) -> Sequence[QuotaView]:
+    """Takes what the reply needs from the person's accounts: the last statement, because it locks them."""
+    amount = Amount(messages=messages, replies=1, units=units_of(reply.reserved_usd or Decimal(0)))
+    return charges.charge(user_id, amount, ref=ref, now=reply.created_at.timestamp())
+
+
+def _store(
+    conversation: Conversation,
+    message: Message,
+    attachments: list[Attachment],
+    position: _Position,
+    ready: PreparedConversation | None,
+) -> _Stored:
     message.conversation = conversation
     message.role = Message.Role.USER
     message.parent_id = position.parent_id
     message.edit_of = position.edit_of
     message.content = prompts.message_content(message.text, attachments, edit_of=position.edit_of)
-    reply = rows.new(conversation, message, owner=rows.PROCESS, now=timezone.now())
+    whole = attached_texts.put_in([message.content], known=attachments)[0]
+    usd = estimates.usd_of_reply(conversation, whole, ready)
+    reply = rows.new(conversation, message, owner=rows.PROCESS, now=timezone.now(), reserved_usd=usd)
     rows.insert(message, reply)
     if attachments:
         Attachment.objects.filter(pk__in=[a.pk for a in attachments]).update(message=message)

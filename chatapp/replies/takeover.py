@@ -178,7 +178,11 @@ class ReplyWatch:
         log = await self._log_of(seen)
         finished = _end_of(reply, log)
         content = _content_columns(reply, log)
-        if not await in_database_thread(ends.store_for_dead, seen, finished, content, request_id=reply.request_id):
+        reservation = reply_rows.reservation_of(reply, reply.conversation.user_id)
+        has_ended = await in_database_thread(
+            ends.store_for_dead, seen, finished, content, request_id=reply.request_id, reservation=reservation
+        )
+        if not has_ended:
             return
         logger.warning("Reply %s was given up by its process; it is %s", reply.pk, finished.status)
         await self._logs.end(reply.pk, finished)

@@ -20,6 +20,7 @@ from chatapp.process.member import Member
 from chatapp.process.shutdown import LEAVE_SECONDS, BoundedCall, Schedule, last_resort
 from chatapp.protocol.direct import DIRECT
 from chatapp.protocol.limits import CONNECTION_BYTES, HANDSHAKE_SECONDS
+from chatapp.server.bounded_channel import BoundedChannel
 from chatapp.server.paced_socket import PacedSocket
 
 logger = logging.getLogger(__name__)
@@ -59,16 +60,10 @@ class ChatServer(Server):
         startup: Callable[[], Awaitable[None]],
         plan_shutdown: Callable[[BoundedCall], Schedule],
         on_ready: Callable[[], None],
-        proxy_headers: bool = False,
         member: Member | None = None,
     ) -> None:
         """`startup` runs in the event loop before `on_ready` is called. `plan_shutdown` makes the schedule from the
         step that waits for sockets. As a `member`, the process shares its port with others."""
-        forwarded = {
-            "proxy_forwarded_address_header": "X-Forwarded-For",
-            "proxy_forwarded_port_header": "X-Forwarded-Port",
-            "proxy_forwarded_proto_header": "X-Forwarded-Proto",
-        }
         super().__init__(
             refuse_sockets_while_draining(application),
             endpoints=["ours"],
@@ -85,7 +80,6 @@ class ChatServer(Server):
             websocket_max_frame_size=CONNECTION_BYTES,
             ready_callable=self._begin,
             server_name="",
-            **(forwarded if proxy_headers else {}),
         )
         # Daphne requires an endpoint and always opens its own socket; ours is open already.
         self.endpoints = []
@@ -101,6 +95,7 @@ class ChatServer(Server):
     def _begin(self) -> None:
         """Daphne calls this when its factories exist, just before the event loop runs."""
         self.ws_factory.protocol = PacedSocket
+        self.http_factory.protocol = BoundedChannel  # type: ignore[method-assign, assignment]
         loop = asyncio.get_event_loop()
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signal_number, self._on_signal)

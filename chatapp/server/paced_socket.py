@@ -5,9 +5,12 @@ system's buffers, which hold megabytes, and it works the same through any proxy.
 unread; a peer that reads nothing for `too_slow_ms` is closed with 4408.
 
 In: while messages wait for the application, no more are read from the connection, so that TCP slows the sender down.
+What no message comes of is metered too: control frames, and the fragments of a message that is never finished.
 """
 
 import asyncio
+import hashlib
+import os
 import struct
 import time
 from collections.abc import Callable
@@ -17,8 +20,9 @@ from daphne.server import Server  # noqa: F401  must be the first import of Twis
 from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet import reactor
 
-from chatapp.protocol import CLOSE_TOO_SLOW
-from chatapp.protocol.limits import TOO_SLOW_SECONDS, WAITING_CHARACTERS, WAITING_MESSAGES, WINDOW_BYTES
+from chatapp.protocol import CLOSE_ABUSE, CLOSE_TOO_SLOW
+from chatapp.protocol.limits import LIMITS, TOO_SLOW_SECONDS, WAITING_CHARACTERS, WAITING_MESSAGES, WINDOW_BYTES
+from chatapp.quotas.token_bucket import TokenBucket
 
 PING_BYTES = 64 * 1024
 """After at most this many bytes a ping is sent."""
@@ -26,6 +30,10 @@ UNTIMED_BYTES = 64 * 1024
 """This little may stay unread for longer: the server's ordinary pings find out whether the peer is alive."""
 LINGER_SECONDS = 10.0
 """Time for a peer that was too slow to read its last frames and the close code."""
+MESSAGE_SECONDS = 30.0
+"""From the beginning of a message to its end; time in which the server does not read does not count."""
+NONCE_BYTES = 8
+PONG = 10
 
 
 class ReadProof:
@@ -34,6 +42,8 @@ class ReadProof:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._count = 0
+        # Nobody can guess it: an answer to a ping that was not read would forge that everything was.
+        self._nonce = os.urandom(NONCE_BYTES)
         # The bytes before each unanswered ping, with the time of the ping; then the bytes that no ping follows yet.
         # A list, because these are few, and an empty deque takes ten times as much on every idle socket.
         self._asked: list[tuple[bytes, int, float]] = []
@@ -56,21 +66,21 @@ class ReadProof:
     def ask(self) -> bytes:
         """The payload of a ping to send now."""
         self._count += 1
-        payload = b"read?%d" % self._count
+        payload = hashlib.blake2b(b"%d" % self._count, key=self._nonce, digest_size=NONCE_BYTES).digest()
         self._asked.append((payload, self.loose_bytes, self._clock()))
         self._asked_bytes += self.loose_bytes
         self.loose_bytes = 0
         return payload
 
-    def answered(self, payload: bytes) -> None:
-        """A pong proves everything that was sent before its ping. An unknown one proves nothing."""
+    def answered(self, payload: bytes) -> bool:
+        """A pong proves everything that was sent before its ping. False for an unknown one, which proves nothing."""
         if all(payload != asked for asked, _, _ in self._asked):
-            return
+            return False
         while True:
             asked, size_bytes, _ = self._asked.pop(0)
             self._asked_bytes -= size_bytes
             if asked == payload:
-                return
+                return True
 
 
 class InputQueue(asyncio.Queue[dict[str, Any]]):
@@ -106,6 +116,10 @@ class PacedSocket(WebSocketProtocol):
 
     def onConnect(self, request: Any) -> Any:  # noqa: N802
         self.proof = ReadProof(time.monotonic)
+        self._frames = TokenBucket(
+            capacity=LIMITS["wire_frame_burst"], per_second=LIMITS["wire_frames_per_second"], clock=time.monotonic
+        )
+        self._began_at: float | None = None
         self._news: asyncio.Event | None = None
         self._is_too_slow = self._has_lingered = False
         return super().onConnect(request)
@@ -128,6 +142,26 @@ class PacedSocket(WebSocketProtocol):
     def serverSend(self, content: Any, binary: bool = False) -> None:  # noqa: N802
         super().serverSend(content, binary)
         self._note_sent(len(content))
+
+    def onFrameBegin(self) -> None:  # noqa: N802
+        """Every frame counts, with or without a payload; a pong does if it answers nothing, see `onPong`."""
+        if self.current_frame.opcode != PONG:
+            self._meter()
+        super().onFrameBegin()
+
+    def onMessageBegin(self, isBinary: bool) -> None:  # noqa: N802, N803
+        self._began_at = time.monotonic()
+        super().onMessageBegin(isBinary)
+
+    def onMessageEnd(self) -> None:  # noqa: N802
+        self._began_at = None
+        super().onMessageEnd()
+
+    def onPing(self, payload: bytes) -> None:  # noqa: N802
+        """The answers are bytes that the peer has to read, as all others."""
+        if self.proof.unproven_bytes <= WINDOW_BYTES:
+            super().onPing(payload)
+            self._note_sent(len(payload))
 
     def send_now(self, text: bytes) -> bool:
         """See `DirectWay`."""
@@ -159,8 +193,10 @@ class PacedSocket(WebSocketProtocol):
             connection.write(data[sent:])
 
     def onPong(self, payload: bytes) -> None:  # noqa: N802
-        self.proof.answered(payload)
-        self._wake()
+        if self.proof.answered(payload):
+            self._wake()
+        else:
+            self._meter()
 
     def onClose(self, wasClean: bool, code: int, reason: str) -> None:  # noqa: N802, N803
         if not self._is_too_slow:
@@ -170,6 +206,8 @@ class PacedSocket(WebSocketProtocol):
     def check_timeouts(self) -> None:
         """Daphne calls this every 2 s."""
         super().check_timeouts()
+        if self._is_message_late():
+            self._refuse_more()
         if self.state != self.STATE_OPEN or self.proof.unproven_bytes < UNTIMED_BYTES:
             return
         if self.proof.waiting_seconds >= TOO_SLOW_SECONDS:
@@ -193,6 +231,27 @@ class PacedSocket(WebSocketProtocol):
         self.server.protocol_disconnected(self)
         self.application_queue.put_nowait({"type": "websocket.disconnect", "code": CLOSE_TOO_SLOW})
         self._wake()
+
+    def _is_message_late(self) -> bool:
+        if self._began_at is None:
+            return False
+        if self.application_queue.is_paused:
+            self._began_at = time.monotonic()
+        return time.monotonic() - self._began_at >= MESSAGE_SECONDS
+
+    def _meter(self) -> None:
+        if self.state == self.STATE_OPEN and not self._frames.take():
+            self._refuse_more()
+
+    def _refuse_more(self) -> None:
+        """Ends the connection without reading what else has come; its close code may still arrive."""
+        if self.state != self.STATE_OPEN:
+            return
+        self.sendClose(code=CLOSE_ABUSE)
+        self.dropConnection(abort=False)
+        connection: Any = self.transport
+        timers: Any = reactor
+        timers.callLater(LINGER_SECONDS, connection.abortConnection)
 
     def _ask(self) -> None:
         if self.state == self.STATE_OPEN:

@@ -122,7 +122,6 @@ def run_server(
     listener: socket.socket,
     *,
     on_ready: Callable[[], None],
-    proxy_headers: bool = False,
     line_end: socket.socket | None = None,
 ) -> None:
     """Serves until a signal ends it; exits the process with 1 if the start fails. With a line to a supervisor it is
@@ -141,7 +140,6 @@ def run_server(
         startup=lifecycle.startup,
         plan_shutdown=shutdown.of_server,
         on_ready=on_ready,
-        proxy_headers=proxy_headers,
         member=Member(line_end) if line_end is not None else None,
     )
     # Objects made by the start-up live as long as the process: the garbage collector can ignore them.

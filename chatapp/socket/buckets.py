@@ -5,27 +5,7 @@ from collections.abc import Callable
 from chatapp import protocol
 from chatapp.protocol.limits import LIMITS, STRIKES_TO_CLOSE
 from chatapp.protocol.words import ErrorCode
-
-
-class TokenBucket:
-    """Holds up to `capacity` tokens and gains `per_second`; each frame takes one."""
-
-    def __init__(self, *, capacity: float, per_second: float, clock: Callable[[], float]) -> None:
-        self._capacity = capacity
-        self._per_second = per_second
-        self._clock = clock
-        self._tokens = capacity
-        self._filled_at = clock()
-
-    def take(self) -> bool:
-        """Takes a token; False if there is none."""
-        now = self._clock()
-        self._tokens = min(self._capacity, self._tokens + (now - self._filled_at) * self._per_second)
-        self._filled_at = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
+from chatapp.quotas.token_bucket import TokenBucket
 
 
 class SocketBuckets:

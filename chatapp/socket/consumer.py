@@ -14,7 +14,7 @@ from chatapp.protocol import limits
 from chatapp.replies import actions, pending, registry, resume
 from chatapp.replies.patient_writes import DATABASE_TROUBLE
 from chatapp.replies.readers import ReplyReaders
-from chatapp.replies.sent_messages import Resent
+from chatapp.replies.sent_messages import Resent, Sent
 from chatapp.socket import conversation_states, history
 from chatapp.socket.session import SignedInSocket
 from chatapp.warming.typing import Draft, TypingWatch
@@ -146,6 +146,8 @@ class ChatConsumer(SignedInSocket):
         knows_reply = isinstance(sent, Resent) and conversation_id in self.opened
         self.keep_open(conversation_id)
         await self.send_frame(message_created(sent.message))
+        if isinstance(sent, Sent) and sent.nearly_met:
+            await self.send_frame(protocol.Quota(limits=list(sent.nearly_met)))
         if not knows_reply:
             await self.read_reply(conversation_id, sent.reply.pk)
 

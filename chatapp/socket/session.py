@@ -5,7 +5,7 @@ import itertools
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -23,7 +23,9 @@ from chatapp.process import open_sockets
 from chatapp.process.health import health
 from chatapp.protocol import limits
 from chatapp.protocol.direct import DirectWay, direct_way
+from chatapp.protocol.views import QuotaView
 from chatapp.protocol.words import ErrorCode
+from chatapp.quotas import charges
 from chatapp.replies.log import LogFrame
 from chatapp.replies.patient_writes import DATABASE_TROUBLE
 from chatapp.socket.buckets import SocketBuckets
@@ -157,7 +159,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         self.session_key = sessions.session_key_in(self.scope["headers"]) or ""
         try:
-            user = await in_database_thread(sessions.user_of_session, self.session_key)
+            user, quota = await in_database_thread(_who, self.session_key)
         except DATABASE_TROUBLE as error:
             logger.warning("A socket is told to come back, because the database does not answer: %s", error)
             await self.accept()
@@ -168,13 +170,15 @@ class SignedInSocket(AsyncWebsocketConsumer):
             await self.close(protocol.CLOSE_SIGNED_OUT)
             return
         self.user = user
+        if not open_sockets.add(self):
+            await self.close(protocol.CLOSE_TOO_MANY)
+            return
         await self.begin()
         self.is_ready = True
         self.direct = direct_way(self.scope)
         if self.direct is not None:
             self.direct.take_now = self.take_ack
         self._live_for(LIFETIME_SECONDS * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
-        open_sockets.add(self)
         session_watch.add(self)
         await self.send_frame(
             protocol.Ready(
@@ -183,6 +187,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
                 timings=limits.TIMINGS,
                 limits=limits.LIMITS,
                 upstream=get_config().upstream,
+                quota=list(quota),
             )
         )
 
@@ -298,7 +303,13 @@ class SignedInSocket(AsyncWebsocketConsumer):
 
     async def refuse(self, error: protocol.FrameError) -> None:
         await self.send_frame(
-            protocol.Error(code=error.code, message=error.message, ref=error.ref, retryable=error.code.is_retryable)
+            protocol.Error(
+                code=error.code,
+                message=error.message,
+                ref=error.ref,
+                retryable=error.code.is_retryable,
+                quota=error.quota,
+            )
         )
         if not self.buckets.strike():
             await self.close(protocol.CLOSE_ABUSE)
@@ -343,3 +354,9 @@ class SignedInSocket(AsyncWebsocketConsumer):
         """From now on nothing is received or sent, however long the browser's close handshake takes."""
         self.is_closing = True
         await super().close(code=code, reason=reason)
+
+
+def _who(session_key: str | None) -> tuple[User | None, Sequence[QuotaView]]:
+    """The signed-in user, and the limits of which little is left."""
+    user = sessions.user_of_session(session_key)
+    return user, () if user is None else charges.nearly_met(user.pk)

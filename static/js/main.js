@@ -13,6 +13,7 @@ import { ConversationSession } from "./state/conversation_session.js"
 import { Drafts } from "./state/drafts.js"
 import { EarlierMessages } from "./state/earlier_messages.js"
 import { Outbox } from "./state/outbox.js"
+import { QuotaClock } from "./state/quota_clock.js"
 import { RenderScheduler } from "./state/render_scheduler.js"
 import { ScrollKeeper } from "./state/scroll_keeper.js"
 import { StoredValues } from "./state/stored_values.js"
@@ -131,6 +132,7 @@ const composer = new Composer({
   onTyped: (text) => writing.typed(text),
   onStop: () => session.stop(),
 })
+const quotas = new QuotaClock({ clock: wallNow, timers, onChange: (text) => composer.quota(text) })
 const uploads = new AttachmentUploads({
   requests: new AttachmentRequests({ url: config.urls.attachments, csrfToken: config.csrf_token, fetch }),
   maxBytes: config.attachments.max_bytes,
@@ -217,6 +219,7 @@ const server = new ServerFrames({
   typing,
   acks,
   warmth,
+  quotas,
   earlier,
   view,
   composer,

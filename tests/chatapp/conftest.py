@@ -13,7 +13,9 @@ from django.db.backends.utils import CursorWrapper
 
 from chatapp.conversations import prepared_conversations
 from chatapp.models import Assistant, User
+from chatapp.pages import post_limits
 from chatapp.process import shutdown
+from chatapp.quotas import policy as limits
 from chatapp.replies import loop_lag
 from chatapp.replies.writer import ReplyWriter
 from tests import patience
@@ -53,9 +55,12 @@ def machine_may_be_slow(monkeypatch) -> None:
 
 @pytest.fixture(autouse=True)
 def nothing_is_ready() -> Iterator[None]:
-    """Empties the prepared conversations, because row ids repeat in the next test's database."""
+    """Empties what is kept in memory, because row ids repeat in the next test's database."""
+    limits.watch.forget()
     yield
     prepared_conversations.store.clear()
+    post_limits.of_persons.clear()
+    post_limits.of_addresses.clear()
 
 
 @pytest.fixture
@@ -131,6 +136,7 @@ def queries(monkeypatch) -> list[str]:
     """SQL statements of all threads, in order, without transaction control and without periodic statements."""
     monkeypatch.setattr(state, "HOUSEKEEPING_SECONDS", 3600)
     monkeypatch.setattr(operator_policy, "REFRESH_SECONDS", 3600)
+    monkeypatch.setattr(limits, "REFRESH_SECONDS", 3600)
     statements: list[str] = []
     execute = CursorWrapper.execute
 

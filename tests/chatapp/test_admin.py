@@ -1,16 +1,22 @@
 """The operator's pages: they open, they show no text of a conversation in lists, and they keep to the policy."""
 
+import time
 from datetime import timedelta
+from decimal import Decimal
 from urllib.parse import urlencode
 
 import pytest
+from django.contrib.auth.models import Group
 from django.urls import reverse
 from django.utils import timezone
 
-from chatapp.models import Assistant, Attachment, Document, Message, User
+from chatapp.models import Assistant, Attachment, Document, Message, UsageLimit, User
+from chatapp.protocol.views import QuotaView
+from chatapp.quotas import accounts, refusals
+from chatapp.quotas.measures import Amount, units_of
 from tests.factories import make_assistant, make_conversation, make_message, make_user
 
-MODELS = ("assistant", "conversation", "message", "attachment", "user")
+MODELS = ("assistant", "conversation", "message", "attachment", "user", "usagelimit", "usageaccount", "limitmet")
 SECRET = "a secret between two"
 
 
@@ -203,3 +209,36 @@ def test_others_may_not_send_that_much_and_are_told_in_words(client):
 
     assert [answer.status_code for answer in answers] == [413, 413, 413]
     assert "A form may hold at most 1 MB here" in answers[0].content.decode()
+
+
+@pytest.mark.django_db
+def test_limits_are_set_for_one_and_not_twice(client, operator):
+    url = reverse("admin:chatapp_usagelimit_add")
+    form = {"applies_to": "one_person", "user": operator.pk, "usd_per_day": "2.50"}
+
+    without_anyone = client.post(url, {**form, "user": ""})
+    added, again = client.post(url, form), client.post(url, form)
+    negative = client.post(url, {"applies_to": "each_person", "usd_per_day": "-1"})
+
+    assert "Say which user." in without_anyone.text
+    assert (added.status_code, again.status_code, negative.status_code) == (302, 200, 200)
+    assert "There are limits for this already" in again.text
+    assert UsageLimit.objects.get().usd_per_day == Decimal("2.50")
+
+
+@pytest.mark.django_db
+def test_operators_see_who_used_what_and_who_met_a_limit(client, operator):
+    group = Group.objects.create(name="trial")
+    operator.groups.add(group)
+    accounts.post(operator.pk, Amount(messages=3, units=units_of(Decimal("1.25"))), now=time.time(), groups=[group.pk])
+    quota = QuotaView(measure="usd_per_day", scope="group", limit="5.00", left="0.10", until=None)
+    refusals.note(operator.pk, quota, now=time.time())
+    refusals.write()
+
+    used = client.get(reverse("admin:chatapp_usageaccount_changelist")).text
+    met = client.get(reverse("admin:chatapp_limitmet_changelist")).text
+
+    for words in ("operator", "trial", "everybody together", "1.25"):
+        assert words in used
+    for words in ("operator", "dollars a day", "a group together", "5.00"):
+        assert words in met

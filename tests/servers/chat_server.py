@@ -25,13 +25,21 @@ FOREIGN = (
     "ALLOWED_HOSTS",
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_BASE_URL",
+    "CONNECTIONS_PER_ADDRESS",
     "CSRF_TRUSTED_ORIGINS",
     "DATABASE_URL",
     "DEBUG",
+    "DEFAULT_LIMITS",
     "LOG_LEVEL",
     "PORT",
     "REDIS_URL",
+    "SOCKETS_PER_PERSON",
+    "TRUSTED_PROXIES",
 )
+UNLIMITED = {"DEFAULT_LIMITS": "0", "SOCKETS_PER_PERSON": "1000000", "CONNECTIONS_PER_ADDRESS": "1000000"}
+"""Of a test's server: one person does there in a second what people do in an hour."""
+AS_SHIPPED = {"DEFAULT_LIMITS": "1", "SOCKETS_PER_PERSON": "40", "CONNECTIONS_PER_ADDRESS": "1000"}
+"""For what is about the limits themselves."""
 
 
 def clean_environment(**changes: str) -> dict[str, str]:
@@ -186,6 +194,7 @@ class ChatServer:
             "ANTHROPIC_BASE_URL": self.simulator.url,
             # An instant simulator teaches that nothing is worth warming.
             "WARMCACHE_LEARNS": "0",
+            **UNLIMITED,
         }
         return clean_environment(**own | redis | self._environment)
 

@@ -1,5 +1,6 @@
 """Asks the operating system which processes run."""
 
+import os
 import time
 from pathlib import Path
 
@@ -32,3 +33,8 @@ def wait_until_gone(pid: int, seconds: float = PATIENCE_SECONDS) -> bool:
     while is_running(pid) and time.monotonic() < deadline:
         time.sleep(0.02)
     return not is_running(pid)
+
+
+def resident_bytes(pid: int) -> int:
+    """How much memory it has."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

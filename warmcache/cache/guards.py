@@ -12,11 +12,12 @@ command of its own. The store knows subjects, labels and upstreams only by keyed
 import contextlib
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Protocol
 
+from warmcache.background.database import in_database_thread
 from warmcache.conf import Config
 from warmcache.core.catalog import facts_for
 from warmcache.core.errors import StoreUnavailable
@@ -35,13 +36,15 @@ from warmcache.core.guards import (
     Expectation,
     Pay,
     Refusal,
+    Spent,
     Strike,
     Terms,
     Undo,
+    Unopened,
     money_units,
 )
 from warmcache.core.intents import Intent
-from warmcache.core.ports import Clock, Sighting, WarmthStore
+from warmcache.core.ports import Clock, Purse, Sighting, WarmthStore
 from warmcache.core.prefix import Layer, Prefix
 from warmcache.core.reasons import Reason
 from warmcache.core.usage import Usage
@@ -69,6 +72,8 @@ class Accounts:
 
     subject: str
     """Empty if the host names no subject: then there is no guard per subject."""
+    name: str = field(repr=False)
+    """The subject in the host's words; the store never learns it."""
     key: str
     label: str
     upstream: str
@@ -93,6 +98,8 @@ class Reservation:
     charges: tuple[Charge, ...]
     money: int
     """The amount reserved in each account of dollars, in units of `core.guards.money_units`."""
+    from_purse: object | None = None
+    """What the host has set aside; None if it has no purse."""
 
 
 class Budgets(Protocol):
@@ -108,10 +115,25 @@ class Budgets(Protocol):
     def user_daily_warm_ups(self) -> int: ...
 
 
+ReadSpent = Callable[[str, float], Awaitable[Spent]]
+"""(subject, beginning of the day in epoch seconds) -> what is spent. May raise: then nothing is spent."""
+
+
 class Guards:
     """The guards of one event loop. A method raises `StoreUnavailable` only if its docstring says so."""
 
-    def __init__(self, *, store: WarmthStore, clock: Clock, config: Config) -> None:
+    def __init__(
+        self,
+        *,
+        store: WarmthStore,
+        clock: Clock,
+        config: Config,
+        purse: Purse | None = None,
+        read_spent: ReadSpent | None = None,
+    ) -> None:
+        """`read_spent`: what a day's budgets begin with if the store does not know them. Without it, with nothing."""
+        self._purse = purse
+        self._read_spent = read_spent
         key = config.prefix_key
         self._store = store
         self._allowances = store.make_allowances()
@@ -129,6 +151,7 @@ class Guards:
         deepest = prefix.deepest
         return Accounts(
             subject=self._subject(subject),
+            name=subject,
             key=f"key:{deepest.prefix_hash}" if deepest else "",
             label=f"label:{self._digest(label, intent)}",
             upstream=f"upstream:{self._upstream}",
@@ -143,15 +166,23 @@ class Guards:
         charges = self._charges(accounts, money, policy)
         claims: list[Claim] = [self._upstream_draw(accounts), *_draws(accounts), *charges]
         refusal = await self._allowances.reserve(claims)
-        if refusal is None:
-            return Reservation(accounts=accounts, charges=charges, money=money)
-        await self._stop(accounts, refusal)
-        return refusal.claim.reason
+        if isinstance(refusal, Unopened):
+            if not await self._open(accounts, charges):
+                return Reason.STORE_UNAVAILABLE
+            refusal = await self._allowances.reserve(claims)
+        if isinstance(refusal, Unopened):  # emptied again in this moment
+            return Reason.STORE_UNAVAILABLE
+        if refusal is not None:
+            await self._stop(accounts, refusal)
+            return refusal.claim.reason
+        reservation = Reservation(accounts=accounts, charges=charges, money=money)
+        return await self._paid(reservation, cost_usd) if self._purse else reservation
 
     async def settle(
         self, reservation: Reservation, *, billed_usd: Decimal | None, expectations: Sequence[Expectation]
     ) -> None:
         """Records a successful call. Without a known price the reserved cost stands."""
+        await self._settle_with_purse(reservation, billed_usd)
         changes: list[Change] = [Pay(account=reservation.accounts.upstream)]
         if billed_usd is not None:
             change = money_units(billed_usd) - reservation.money
@@ -165,6 +196,7 @@ class Guards:
 
         The prefix keeps its strike, so that a call that always fails is not tried again at each keystroke.
         """
+        await self._settle_with_purse(reservation, None if may_be_billed else Decimal(0))
         kept = {charge.account for charge in _of_money(reservation)} if may_be_billed else set()
         returned = [charge for charge in reservation.charges if charge.account not in kept]
         changes: list[Change] = [Adjust(account=charge.account, amount=-charge.amount) for charge in returned]
@@ -233,6 +265,47 @@ class Guards:
             reason = Reason.ENDPOINT_WITHOUT_PREWARM
             await self._store.stop(accounts.endpoint, reason=reason, ttl_seconds=DAY_SECONDS)
 
+    async def _open(self, accounts: Accounts, charges: Sequence[Charge]) -> bool:
+        """Opens the day's accounts with what the ledger has of it. False if the ledger cannot be read."""
+        if self._read_spent is None:
+            return False
+        day = self._clock.now() // DAY_SECONDS * DAY_SECONDS
+        try:
+            spent = await self._read_spent(accounts.name, day)
+        except Exception as error:
+            logger.warning("What this day has cost so far cannot be read, so nothing is warmed: %s", error)
+            return False
+        own = (spent.own_count, money_units(spent.own_usd)) if accounts.subject else ()
+        amounts = (*own, spent.count, money_units(spent.usd))
+        pairs = zip(charges, amounts, strict=True)
+        await self._allowances.open([replace(charge, amount=amount) for charge, amount in pairs])
+        return True
+
+    async def _paid(self, reservation: Reservation, cost_usd: Decimal) -> Reservation | Reason:
+        """The reservation with what the host has set aside; or the reason to skip, and then nothing is reserved."""
+        accounts, purse = reservation.accounts, self._purse
+        reason = Reason.USER_BUDGET if accounts.subject else Reason.BUDGET
+        try:
+            found = await in_database_thread(purse.reserve, accounts.name, cost_usd) if purse else None
+        except Exception as error:
+            logger.warning("The host's purse does not answer, so nothing is warmed: %s", error)
+            found, reason = None, Reason.STORE_UNAVAILABLE
+        if found is not None:
+            return replace(reservation, from_purse=found)
+        await self.refund(reservation)
+        with contextlib.suppress(StoreUnavailable):
+            name = accounts.subject or accounts.budget
+            await self._store.stop(name, reason=reason, ttl_seconds=SPENT_STOP_SECONDS)
+        return reason
+
+    async def _settle_with_purse(self, reservation: Reservation, billed_usd: Decimal | None) -> None:
+        if self._purse is None or reservation.from_purse is None:
+            return
+        try:
+            await in_database_thread(self._purse.settle, reservation.from_purse, billed_usd)
+        except Exception:
+            logger.exception("The host's purse keeps what was set aside for a warm-up")
+
     async def _stop(self, accounts: Accounts, refusal: Refusal) -> None:
         """Records a stop, so that the next keystroke costs only one look-up."""
         claim, seconds = refusal.claim, SPENT_STOP_SECONDS
@@ -253,8 +326,14 @@ class Guards:
     def _charges(self, accounts: Accounts, money: int, policy: Budgets) -> tuple[Charge, ...]:
         """The charges per UTC day: each day has its own accounts, so the rest of one day is not spent on the next."""
         day = int(self._clock.now() // DAY_SECONDS)
+        must_be_open = self._read_spent is not None
         all_together = _charges_of_day(
-            f"{accounts.budget}:{day}", money, policy.daily_usd, policy.daily_warm_ups, reason=Reason.BUDGET
+            f"{accounts.budget}:{day}",
+            money,
+            policy.daily_usd,
+            policy.daily_warm_ups,
+            reason=Reason.BUDGET,
+            must_be_open=must_be_open,
         )
         if not accounts.subject:
             return all_together
@@ -264,6 +343,7 @@ class Guards:
             policy.user_daily_usd,
             policy.user_daily_warm_ups,
             reason=Reason.USER_BUDGET,
+            must_be_open=must_be_open,
         )
         return (*own, *all_together)
 
@@ -294,11 +374,11 @@ def _draws(accounts: Accounts) -> list[Draw]:
     return [*draws, Draw(account=accounts.label, terms=LABEL_TERMS, reason=Reason.BREAKER_OPEN, is_counted=False)]
 
 
-def _charges_of_day(name: str, money: int, most_usd: Decimal, most: int, *, reason: Reason) -> tuple[Charge, ...]:
-    return (
-        Charge(account=f"{name}:count", amount=1, limit=most, reason=reason),
-        Charge(account=f"{name}:money", amount=money, limit=money_units(most_usd), reason=reason),
-    )
+def _charges_of_day(
+    name: str, money: int, most_usd: Decimal, most: int, *, reason: Reason, must_be_open: bool
+) -> tuple[Charge, ...]:
+    count = Charge(account=f"{name}:count", amount=1, limit=most, reason=reason, must_be_open=must_be_open)
+    return count, replace(count, account=f"{name}:money", amount=money, limit=money_units(most_usd))
 
 
 def _of_money(reservation: Reservation) -> list[Charge]:

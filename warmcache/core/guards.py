@@ -118,6 +118,18 @@ class Charge:
     reason: Reason
     lives_seconds: float = 2 * DAY_SECONDS
     """Counted from the first charge; then the account is forgotten."""
+    must_be_open: bool = False
+    """If True, a missing account takes nothing before it was opened with what is spent already: see `Unopened`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What warm-ups of a UTC day have cost so far, as the ledger knows it: of one subject, and of all."""
+
+    own_count: int = 0
+    own_usd: Decimal = Decimal(0)
+    count: int = 0
+    usd: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +152,11 @@ class Refusal:
 
     claim: Claim
     until: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unopened:
+    """Nothing was taken, because an account that must be open is missing: it is new, or the store was emptied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Protocol
 
 from warmcache.core.blocks import BlockKind, DeltaKind
-from warmcache.core.guards import Change, Claim, Expectation, Refusal
+from warmcache.core.guards import Change, Charge, Claim, Expectation, Refusal, Unopened
 from warmcache.core.prefix import Request
 from warmcache.core.reasons import Reason
 from warmcache.core.upstreams import Upstream
@@ -162,8 +163,11 @@ class Allowances(Protocol):
     Contract: tests/warmcache/contracts/allowances.py, run over every implementation.
     """
 
-    async def reserve(self, claims: Sequence[Claim]) -> Refusal | None:
+    async def reserve(self, claims: Sequence[Claim]) -> Refusal | Unopened | None:
         """Takes all claims or, if one is refused, none, and returns that refusal. Atomic across all callers."""
+
+    async def open(self, charges: Sequence[Charge]) -> None:
+        """Opens each account with its amount, whatever its limit. No effect on one that is open already."""
 
     async def settle(self, changes: Sequence[Change]) -> None:
         """Records what is known now: the true cost, what was used, what was unused, what never happened. A `Pay` or an
@@ -180,6 +184,16 @@ class Allowances(Protocol):
 
     async def take_missed(self) -> Sequence[Expectation]:
         """Some of the expectations that no request met in time. Each is returned once."""
+
+
+class Purse(Protocol):
+    """The host's own limits on money, in which warm-ups count too. Both methods are called in a database thread."""
+
+    def reserve(self, subject: str, usd: Decimal) -> object | None:
+        """Sets the cost of a warm-up aside; None if a limit is reached. Returns what `settle` needs."""
+
+    def settle(self, reserved: Any, billed_usd: Decimal | None) -> None:
+        """Puts what was billed in its place. None: nobody knows, and what was set aside counts."""
 
 
 class WarmthStore(Protocol):

@@ -8,11 +8,12 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Count, F, Q, Sum
 
 from warmcache.background.statements import Insert
 from warmcache.core.economics import Rates
 from warmcache.core.failures import Failure
+from warmcache.core.guards import Spent
 from warmcache.core.intents import Intent
 from warmcache.core.moments import at
 from warmcache.core.origin import Origin
@@ -221,6 +222,27 @@ def settlement_without_row(facts: RequestFacts) -> Settlement:
 def sweep(now: float) -> int:
     """Ends as `unused` the warm-ups that no request used in time; returns how many. Safe to call at any moment."""
     return lines.sweep(at(now))
+
+
+def spent_since(subject: str, since: float, *, upstream: str, unknown_usd: Decimal) -> Spent:
+    """What warm-ups that were sent since then have cost. One that is not billed yet counts as `unknown_usd`."""
+    rows = WarmUp.objects.filter(upstream=upstream, started_at__gte=at(since))
+    is_open = Q(cost_usd=None, outcome=Outcome.PENDING)
+    own = Q(subject=subject)
+    found = rows.aggregate(
+        count=Count("pk"),
+        usd=Sum("cost_usd"),
+        open=Count("pk", filter=is_open),
+        own_count=Count("pk", filter=own),
+        own_usd=Sum("cost_usd", filter=own),
+        own_open=Count("pk", filter=is_open & own),
+    )
+    return Spent(
+        own_count=found["own_count"],
+        own_usd=(found["own_usd"] or Decimal(0)) + found["own_open"] * unknown_usd,
+        count=found["count"],
+        usd=(found["usd"] or Decimal(0)) + found["open"] * unknown_usd,
+    )
 
 
 @transaction.atomic

@@ -6,12 +6,14 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from django.db import IntegrityError, InterfaceError, OperationalError
 
 from warmcache.background.database import in_database_thread, ping
 from warmcache.core.errors import LedgerBehind, LedgerClosed
+from warmcache.core.guards import Spent
 from warmcache.core.intents import Intent
 from warmcache.core.ports import Clock
 from warmcache.core.reasons import Reason
@@ -79,6 +81,10 @@ class Ledger:
     @property
     def waiting_writes(self) -> int:
         return self._queue.qsize() + (self._current is not None)
+
+    async def spent_on_warm_ups(self, subject: str, since: float, *, upstream: str, unknown_usd: Decimal) -> Spent:
+        """What warm-ups have cost since this moment, by rows that are written already."""
+        return await in_database_thread(rows.spent_since, subject, since, upstream=upstream, unknown_usd=unknown_usd)
 
     def post(self, write: Callable[[], Any]) -> None:
         """Queues a write and returns at once. If the queue is full, the write is dropped, counted and logged."""

@@ -17,7 +17,7 @@ from warmcache.cache.visits import Visits
 from warmcache.conf import Config
 from warmcache.core.economics import RateSource
 from warmcache.core.lifetimes import with_lifetimes
-from warmcache.core.ports import Clock, Provider, WarmthStore
+from warmcache.core.ports import Clock, Provider, Purse, WarmthStore
 from warmcache.core.prefix import AnyPrompt, LastTurn, Prefix, PreparedPrompt, Request, build, prepare
 from warmcache.learned.forecasts import Learning
 from warmcache.ledger.writer import Ledger
@@ -42,6 +42,7 @@ class Runtime:
     rates: RateSource
     policy: PolicyWatch
     learning: Learning
+    purse: Purse | None = None
     random: Callable[[], float] = random.random
     """Returns 0 to 1: draws the visits that are held out."""
     guards: Guards = field(init=False)
@@ -61,7 +62,15 @@ class Runtime:
 
     def __post_init__(self) -> None:
         self.warm_up_slots = asyncio.Semaphore(self.config.max_concurrent_warm_ups)
-        self.guards = Guards(store=self.store, clock=self.clock, config=self.config)
+        self.guards = Guards(
+            store=self.store,
+            clock=self.clock,
+            config=self.config,
+            purse=self.purse,
+            read_spent=lambda subject, day: self.ledger.spent_on_warm_ups(
+                subject, day, upstream=self.config.upstream, unknown_usd=self.policy.current.max_cost_per_warm_up_usd
+            ),
+        )
         self.leases = LeaseKeeper(self.store, lease_seconds=self.config.lease_seconds)
         self.visits = Visits(teaches=self.learning.saw_sign)
         self.timers = Timers(clock=self.clock, tasks=self.tasks)

@@ -54,6 +54,7 @@ def build_runtime(
         rates=price_list(config),
         policy=PolicyWatch(config),
         learning=Learning(upstream=config.upstream, is_on=config.learns),
+        purse=import_string(config.purse)() if config.purse else None,
     )
 
 

@@ -3,7 +3,19 @@
 from collections.abc import MutableMapping, Sequence
 from typing import Any
 
-from warmcache.core.guards import Adjust, Change, Charge, Claim, Expectation, Pay, Refusal, Strike, Trust, Undo
+from warmcache.core.guards import (
+    Adjust,
+    Change,
+    Charge,
+    Claim,
+    Expectation,
+    Pay,
+    Refusal,
+    Strike,
+    Trust,
+    Undo,
+    Unopened,
+)
 from warmcache.core.ports import Clock
 
 MAX_ACCOUNTS = 20_000
@@ -26,8 +38,10 @@ class MemoryAllowances:
         self._trusts: dict[str, Trust] = {}
         self._expected: dict[str, Expectation] = {}
 
-    async def reserve(self, claims: Sequence[Claim]) -> Refusal | None:
+    async def reserve(self, claims: Sequence[Claim]) -> Refusal | Unopened | None:
         now = self._clock.now()
+        if any(isinstance(c, Charge) and c.must_be_open and not self._sum(c.account, now)[1] for c in claims):
+            return Unopened()
         for claim in claims:
             refusal = self._refusal(claim, now)
             if refusal is not None:
@@ -35,6 +49,12 @@ class MemoryAllowances:
         for claim in claims:
             self._take(claim, now)
         return None
+
+    async def open(self, charges: Sequence[Charge]) -> None:
+        now = self._clock.now()
+        for charge in charges:
+            if not self._sum(charge.account, now)[1]:
+                self._take(charge, now)
 
     async def settle(self, changes: Sequence[Change]) -> None:
         now = self._clock.now()

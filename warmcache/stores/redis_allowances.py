@@ -6,7 +6,7 @@
     <namespace>:missed:by_time       sorted set of those hashes by the time at which they count as missed
 
 Each script is one atomic step. The scripts repeat the rules of `core.guards.Trust`: the contract suite runs both
-against each other. An emptied Redis starts from zero and also loses the day's sums.
+against each other. An emptied Redis has no open account: whoever must not begin a new day opens it with what is spent.
 """
 
 import json
@@ -26,6 +26,7 @@ from warmcache.core.guards import (
     Strike,
     Terms,
     Undo,
+    Unopened,
 )
 from warmcache.core.ports import Clock
 from warmcache.stores.redis_link import RedisLink, ScriptCall
@@ -65,6 +66,10 @@ end
 RESERVE = (
     TRUST
     + """
+for i, key in ipairs(KEYS) do
+  local at = 2 + (i - 1) * 6
+  if ARGV[at] == 'charge' and ARGV[at + 4] == '1' and redis.call('EXISTS', key) == 0 then return {-1, ''} end
+end
 for i, key in ipairs(KEYS) do
   local at = 2 + (i - 1) * 6
   if ARGV[at] == 'charge' then
@@ -172,7 +177,7 @@ class RedisAllowances:
         self._take_met = link.redis.register_script(TAKE_MET)
         self._take_missed = link.redis.register_script(TAKE_MISSED)
 
-    async def reserve(self, claims: Sequence[Claim]) -> Refusal | None:
+    async def reserve(self, claims: Sequence[Claim]) -> Refusal | Unopened | None:
         if not claims:
             return None
         arguments = [word for claim in claims for word in _claim_words(claim)]
@@ -180,7 +185,15 @@ class RedisAllowances:
             number, until = await self._reserve(
                 keys=[self._account_key(claim) for claim in claims], args=[repr(self._clock.now()), *arguments]
             )
+        if number < 0:
+            return Unopened()
         return Refusal(claim=claims[number - 1], until=float(until) if until else None) if number else None
+
+    async def open(self, charges: Sequence[Charge]) -> None:
+        async with self._link.command():
+            for charge in charges:
+                lives_ms = round(charge.lives_seconds * 1000)
+                await self._link.redis.set(self._account_key(charge), charge.amount, nx=True, px=lives_ms)
 
     async def settle(self, changes: Sequence[Change]) -> None:
         if changes:
@@ -234,7 +247,7 @@ class RedisAllowances:
 def _claim_words(claim: Claim) -> list[str | float]:
     if isinstance(claim, Draw):
         return ["draw", *_terms_words(claim.terms), int(claim.is_counted)]
-    return ["charge", claim.amount, claim.limit, round(claim.lives_seconds * 1000), "", ""]
+    return ["charge", claim.amount, claim.limit, round(claim.lives_seconds * 1000), int(claim.must_be_open), ""]
 
 
 def _change_words(change: Change) -> list[str | float]:

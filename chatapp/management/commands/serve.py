@@ -34,11 +34,6 @@ class Command(BaseCommand):
             "--port", type=int, default=settings.PORT, help="default: PORT, else 8000; 0 = any free one"
         )
         parser.add_argument(
-            "--proxy-headers",
-            action="store_true",
-            help="take the client's address from X-Forwarded-For: only behind a proxy that overwrites it",
-        )
-        parser.add_argument(
             "--processes",
             type=process_count,
             default=1,
@@ -47,20 +42,18 @@ class Command(BaseCommand):
         # File descriptors of two inherited sockets: the listening one, and the line to the supervisor.
         parser.add_argument("--member", help=SUPPRESS)
 
-    def handle(
-        self, *, host: str, port: int, proxy_headers: bool, processes: int, member: str | None, **options: Any
-    ) -> None:
+    def handle(self, *, host: str, port: int, processes: int, member: str | None, **options: Any) -> None:
         exit_code = 0
         with startup.one_sentence_errors():
             if member is not None:
-                self._serve_as_member(member, proxy_headers=proxy_headers)
+                self._serve_as_member(member)
             else:
-                exit_code = self._serve(host, port, proxy_headers=proxy_headers, processes=processes)
+                exit_code = self._serve(host, port, processes=processes)
         startup.leave()
         if exit_code:
             sys.exit(exit_code)
 
-    def _serve(self, host: str, port: int, *, proxy_headers: bool, processes: int) -> int:
+    def _serve(self, host: str, port: int, *, processes: int) -> int:
         startup.require_own_keys(host)
         startup.require_shared_state(processes)
         listener = listening.listen(host, port)
@@ -73,17 +66,16 @@ class Command(BaseCommand):
             if processes > 1:
                 words = f"Serving {address} ({processes} processes)"
                 return startup.run_processes(listener, count=processes, on_ready=lambda: self._say(words))
-            startup.run_server(listener, on_ready=lambda: self._ready(address), proxy_headers=proxy_headers)
+            startup.run_server(listener, on_ready=lambda: self._ready(address))
         return 0
 
-    def _serve_as_member(self, sockets: str, *, proxy_headers: bool) -> None:
+    def _serve_as_member(self, sockets: str) -> None:
         listener, line_end = (socket.socket(fileno=int(number)) for number in sockets.split(","))
         with Upstream() as upstream:
             upstream.settle()
             startup.run_server(
                 listener,
                 on_ready=lambda: startup.in_background(startup.import_slow_modules),
-                proxy_headers=proxy_headers,
                 line_end=line_end,
             )
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from chatapp.protocol.words import ReplyStatus
+from chatapp.protocol.words import Measure, ReplyStatus
 from warmcache import Failure, Reason, RequestWarmth, WarmthState
 from warmcache.core.reasons import TO_WARM
 from warmcache.core.wording import Worded
@@ -60,6 +60,7 @@ def page_module() -> str:
             _words("REASONS", (*skips, *Failure)),
             _words("REPLY_WARMTH", RequestWarmth),
             _details("REPLY_WARMTH_EXPLANATIONS", RequestWarmth),
+            _words("QUOTA_LEFT", Measure),
             _words("REPLY_ENDINGS", endings),
         )
     )

@@ -10,13 +10,14 @@ export class ServerFrames {
     "conversation.state": () => this.#resend(),
     "conversation.updated": (frame) => this.#conversationUpdated(frame.conversation),
     "history.page": (frame) => this.#parts.view.historyPage(frame),
+    quota: (frame) => this.#parts.quotas.take(frame.limits),
     warmth: (frame) => this.#warmth(frame),
     error: (frame) => this.#failed(frame),
   }
 
   /**
-   * `parts`: `session`, `outbox`, `drafts`, `typing`, `acks`, `warmth`, `earlier`, `view`, `composer`, `sidebar`,
-   * `header`, `notices`, `connectionNotice`, `switcher`, and `signIn()`.
+   * `parts`: `session`, `outbox`, `drafts`, `typing`, `acks`, `warmth`, `quotas`, `earlier`, `view`, `composer`,
+   * `sidebar`, `header`, `notices`, `connectionNotice`, `switcher`, and `signIn()`.
    */
   constructor(parts) {
     this.#parts = parts
@@ -38,12 +39,13 @@ export class ServerFrames {
   }
 
   #connected(ready) {
-    const { composer, acks, session, typing, warmth, earlier, notices } = this.#parts
+    const { composer, acks, session, typing, warmth, quotas, earlier, notices } = this.#parts
     if (ready.protocol !== PROTOCOL_VERSION) notices.say("The server was updated. Reload the page to go on.")
     this.#mayHoldArrived = true
     warmth.forget()
     earlier.lost()
     composer.limit(ready.limits)
+    quotas.take(ready.quota)
     acks.connected(ready)
     session.connected()
     typing.connected(ready.timings)
@@ -61,16 +63,17 @@ export class ServerFrames {
     if (isAbout(frame, session.scope)) warmth.show(session.scope)
   }
 
-  #failed({ code, message, ref }) {
-    const { outbox, notices, view, session, earlier, switcher } = this.#parts
-    if (ref !== null && outbox.has(ref)) return outbox.fail(ref, message)
+  #failed({ code, message, ref, quota }) {
+    const { outbox, notices, view, session, earlier, switcher, quotas } = this.#parts
+    const told = quotas.refusal(message, quota)
+    if (ref !== null && outbox.has(ref)) return outbox.fail(ref, told)
     if (code === "not_found" && session.refused(ref)) return notices.say("That message has been sent already.")
     const isAboutOpen = ref !== null && ref === session.scope.conversationId
     const isGone = isAboutOpen && code === "not_found"
     if (isAboutOpen) earlier.lost()
     if (isGone) switcher.goToNewChat()
     view.stopAwaiting()
-    notices.say(isGone ? "That conversation does not exist any more." : message)
+    notices.say(isGone ? "That conversation does not exist any more." : told)
   }
 
   #conversationUpdated(conversation) {

@@ -4,6 +4,7 @@ const ENDED = {
   [CloseCode.forbidden]: "The server refuses this connection. Reload the page, or ask whoever runs it.",
   [CloseCode.abuse]:
     "The server closed this connection because too much was sent. Wait a little, then reload the page.",
+  [CloseCode.tooMany]: "Too many pages of this chat are open. Close some of them, then reload this one.",
   [CloseCode.signedOut]: "You are signed out. What you have written is kept.",
 }
 

@@ -80,6 +80,14 @@ export const REPLY_WARMTH_EXPLANATIONS = {
   held_out: "Left cold on purpose: a small random share of replies is not warmed, to measure what warming is worth.",
 }
 
+export const QUOTA_LEFT = {
+  messages_per_minute: "messages left this minute",
+  messages_per_day: "messages left today",
+  running_replies: "replies left at the same time",
+  usd_per_day: "left to spend today",
+  usd_per_month: "left to spend this month",
+}
+
 export const REPLY_ENDINGS = {
   stopped: "You stopped this reply.",
   interrupted: "This reply was cut off before it was done. What had arrived is kept.",

@@ -10,9 +10,10 @@ export const CloseCode = Object.freeze({
   abuse: 4409,
   restarting: 4412,
   lifetime: 4413,
+  tooMany: 4429,
 })
 
-const FINAL_CODES = new Set([CloseCode.signedOut, CloseCode.forbidden, CloseCode.abuse])
+const FINAL_CODES = new Set([CloseCode.signedOut, CloseCode.forbidden, CloseCode.abuse, CloseCode.tooMany])
 
 export const mayReconnectAfter = (closeCode) => !FINAL_CODES.has(closeCode)
 

@@ -56,6 +56,11 @@ export class Composer {
     this.#show()
   }
 
+  /** What is left of the person's limits; empty while there is enough. */
+  quota(text) {
+    setText(part(this.#form, "quota"), text)
+  }
+
   /** While a reply runs, what a person sends waits for its end. */
   running(isRunning) {
     const hadFocus = document.activeElement === this.#stop

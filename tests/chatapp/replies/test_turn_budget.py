@@ -11,6 +11,7 @@ import pytest
 
 from chatapp.conversations import access, prepared_conversations
 from chatapp.models import Conversation, Message
+from chatapp.quotas import policy as limits
 from chatapp.warming import returns
 from tests.chatapp.sockets import Tab, eventually
 from tests.counting import Counts, counted
@@ -33,18 +34,18 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 OF_THE_CHAT = ('"chatapp_',)
 
-BEFORE_THE_CALL = ["SELECT", "SELECT", "INSERT", "UPDATE"]
-"""The lock, the guards, both rows, the conversation."""
+BEFORE_THE_CALL = ["SELECT", "SELECT", "INSERT", "UPDATE", "INSERT"]
+"""The lock, the guards, both rows, the conversation, what is charged to the person."""
 
-AT_THE_END = ["UPDATE", "SELECT"]
-"""The reply's row; the conversation with its queue."""
+AT_THE_END = ["UPDATE", "SELECT", "INSERT"]
+"""The reply's row; the conversation with its queue; what is given back to the person."""
 
 SEEN = ["UPDATE"]
 """The time that the person felt."""
 
 
-STATEMENTS = 10
-"""Of a whole turn, with the ledger's own three."""
+STATEMENTS = 10 + 2
+"""Of a whole turn, with the ledger's own three; two are for the limits per person."""
 
 HOPS = 3
 """To store the message, its end, and what the page has felt."""
@@ -62,6 +63,7 @@ def housekeeping_rests(monkeypatch) -> None:
     """What a process does by the clock is not part of a turn."""
     monkeypatch.setattr(state, "HOUSEKEEPING_SECONDS", 3600.0)
     monkeypatch.setattr(operator_policy, "REFRESH_SECONDS", 3600.0)
+    monkeypatch.setattr(limits, "REFRESH_SECONDS", 3600.0)
 
 
 @contextmanager

@@ -4,7 +4,8 @@ import pytest
 
 from chatapp import protocol
 from chatapp.protocol.limits import LIMITS, STRIKES_TO_CLOSE
-from chatapp.socket.buckets import SocketBuckets, TokenBucket
+from chatapp.quotas.token_bucket import TokenBucket
+from chatapp.socket.buckets import SocketBuckets
 
 AN_ID = "0b7e4b1c-95b3-4a6a-9d2e-0d4f7f4f9e11"
 COMMAND = protocol.ReplyStop(reply_id=AN_ID)

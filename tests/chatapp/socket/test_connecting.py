@@ -37,6 +37,7 @@ async def test_ready_tells_who_you_are_and_what_you_may_do(open_tab, ann):
         "timings": limits.TIMINGS,
         "limits": limits.LIMITS,
         "upstream": "simulator",
+        "quota": [],
     }
 
 

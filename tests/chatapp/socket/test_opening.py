@@ -89,6 +89,7 @@ async def test_what_is_not_yours_does_not_exist(open_tab, ann, bob, assistant, w
         "message": "There is no such conversation.",
         "ref": str(conversation_id),
         "retryable": False,
+        "quota": None,
     }
 
 

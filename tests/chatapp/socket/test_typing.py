@@ -10,7 +10,7 @@ from chatapp.protocol import limits
 from chatapp.socket import buckets
 from chatapp.warming import typing
 from tests.chatapp.sockets import Tab, cookie_of, sign_in
-from tests.factories import make_assistant, make_conversation, make_message
+from tests.factories import make_assistant, make_conversation, make_message, make_user
 from tests.servers.chat_server import messages_of
 from warmcache import services as warmcache
 from warmcache.background.database import in_database_thread
@@ -49,10 +49,8 @@ async def test_two_hundred_typing_frames_make_one_warm_up(open_tab, ann, assista
     assert [f["state"] for f in tab.of_type("warmth")] == ["warming", "warm"]
 
 
-async def test_fifty_people_who_type_to_one_assistant_pay_for_one_cache_write(
-    open_tab, ann, assistant, simulator, quiet_process
-):
-    keys = await in_database_thread(lambda: [sign_in(ann) for _ in range(50)])
+async def test_fifty_people_who_type_to_one_assistant_pay_for_one_cache_write(assistant, simulator, quiet_process):
+    keys = await in_database_thread(lambda: [sign_in(make_user()) for _ in range(50)])
     simulator.fault(kind="slow", seconds=0.3, times=50)
     tabs = [await Tab(cookie_of(key)).connect() for key in keys]
 

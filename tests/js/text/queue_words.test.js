@@ -20,3 +20,9 @@ test("a text that came cut says so", () => {
   assert.equal(queuedText({ text: "abc", chars: 3 }), "abc")
   assert.equal(queuedText({ text: "abc", chars: 4 }), "abc…")
 })
+
+test("a message that a limit holds says which", () => {
+  const [state] = queueStates([{ is_held: true, held_because: "You may send 60 messages a day." }])
+
+  assert.equal(state, "Not sent yet. You may send 60 messages a day.")
+})

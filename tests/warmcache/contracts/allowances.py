@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from warmcache.core.guards import DAY_SECONDS, Adjust, Charge, Draw, Expectation, Pay, Strike, Terms, Undo
+from warmcache.core.guards import DAY_SECONDS, Adjust, Charge, Draw, Expectation, Pay, Strike, Terms, Undo, Unopened
 from warmcache.core.ports import Allowances
 from warmcache.testing import FakeClock
 
@@ -103,6 +103,19 @@ class AllowancesContract:
         await pass_time(41)
 
         assert await allowances.reserve([charge(10)]) is None
+
+    async def test_an_account_that_must_be_open_takes_nothing_before_it_was_opened_with_what_is_spent(
+        self, allowances: Allowances
+    ) -> None:
+        claims = [draw(), charge(1, "open"), charge(1, must_be_open=True)]
+
+        assert await allowances.reserve(claims) == Unopened()
+        await allowances.open([charge(9, limit=0)])
+        await allowances.open([charge(2, limit=0)])
+
+        assert await allowances.reserve([charge(9, "open")]) is None, "nothing was taken from the others either"
+        assert await allowances.reserve([charge(1, must_be_open=True)]) is None
+        assert await allowances.reserve([charge(1, must_be_open=True)]) is not None
 
     async def test_an_adjustment_changes_what_is_left(self, allowances: Allowances) -> None:
         await allowances.reserve([charge(10)])

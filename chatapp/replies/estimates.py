@@ -1,0 +1,40 @@
+"""What a reply may cost, set aside before it begins: its whole prompt written to the cache, and a reply as long as the
+assistant allows. The end of the reply corrects it. Called in a database thread."""
+
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+
+from chatapp.conversations import prepared_conversations
+from chatapp.conversations.prepared_conversations import PreparedConversation
+from chatapp.models import Conversation
+from warmcache.core.catalog import facts_for
+from warmcache.core.prefix import Json
+from warmcache.upstream.prices import rates_for
+
+
+def usd_of_reply(conversation: Conversation, question: Sequence[Json], ready: PreparedConversation | None) -> Decimal:
+    """0 for a model without a known price. `question`: its blocks with the texts of its files. `ready`: what it follows,
+    if this process has it prepared."""
+    assistant = conversation.assistant
+    facts = facts_for(assistant.model)
+    tokens, characters = 0, len(json.dumps(question, ensure_ascii=False))
+    if ready is not None:
+        characters += ready.prompt.shared_size_bytes + ready.prompt.size_bytes
+    else:
+        characters += prepared_conversations.shared_prompt(assistant).shared_size_bytes
+        tokens += 0 if conversation._state.adding else _tokens_so_far(conversation)
+    tokens += round(characters / facts.chars_per_token)
+    rates = rates_for(assistant.model, tokens)
+    if rates is None:
+        return Decimal(0)
+    cost = tokens * max(rates.input, rates.cache_write_5m) + assistant.max_output_tokens * rates.output
+    return cost.quantize(Decimal("0.00000001"))
+
+
+def _tokens_so_far(conversation: Conversation) -> int:
+    """As the provider billed the newest reply: its prompt, and itself."""
+    parts = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
+    billed = Message.objects.filter(conversation=conversation, input_tokens__isnull=False)
+    found = billed.order_by("-created_at").values_list(*parts).first()
+    return sum(count or 0 for count in found or ())
