@@ -7,15 +7,17 @@ from decimal import Decimal
 
 from chatapp.conversations import prepared_conversations
 from chatapp.conversations.prepared_conversations import PreparedConversation
-from chatapp.models import Conversation
+from chatapp.models import Conversation, Message
 from warmcache.core.catalog import facts_for
 from warmcache.core.prefix import Json
 from warmcache.upstream.prices import rates_for
 
 
 def usd_of_reply(conversation: Conversation, question: Sequence[Json], ready: PreparedConversation | None) -> Decimal:
-    """0 for a model without a known price. `question`: its blocks with the texts of its files. `ready`: what it follows,
-    if this process has it prepared."""
+    """0 for a model without a known price.
+
+    `question`: its blocks, with the texts of its files. `ready`: what it follows, if this process has it prepared.
+    """
     assistant = conversation.assistant
     facts = facts_for(assistant.model)
     tokens, characters = 0, len(json.dumps(question, ensure_ascii=False))
