@@ -45,13 +45,14 @@ def _population(_server: ChatServer) -> dict[str, Iterator[Any]]:
 
 @pytest.fixture
 def server(_server: ChatServer) -> Iterator[ChatServer]:
-    """The server; what a test scripted for its simulator is reset at the end of the test."""
+    """The server; nothing is left of what another test scripted for its simulator."""
     if _server.process is None:
         # A failed test may have left it dead.
         _server.start()
+    # Its journal begins with what the start of the server asked.
+    _server.simulator.reset()
     yield _server
     _server.simulator.release()
-    _server.simulator.reset()
 
 
 @pytest.fixture
