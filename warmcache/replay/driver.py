@@ -140,8 +140,6 @@ class Replay:
         conversation = self._scene.conversations[number]
         if thread.calls != calls or at > conversation.silent_until:
             return
-        if self._teacher is not None:
-            self._teacher.silence(number, at)
         ttl = self._policy.on_wake(self._view(at, number))
         if ttl is not None:
             self._warm(at, number, ttl)

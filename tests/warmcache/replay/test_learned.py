@@ -69,7 +69,7 @@ def test_an_intent_that_is_off_at_first_is_off_here(ours: Ours) -> None:
 
 def test_a_refresh_passes_the_same_gates(ours: Ours) -> None:
     for _ in range(100):
-        ours.saw_gap(asks_tool=False, seconds=400.0, since=0.0, returned=True)
+        ours.saw_return(asked_tool=False, seconds=400.0)
     refreshed = ours.on_wake(View(**NEAR_ITS_END))
     ours._limits = replace(ours._limits, max_cost_usd=Decimal(0))
 
