@@ -25,6 +25,9 @@ from warmcache.core.ttl import SHORT_TTL_SECONDS
 
 ZERO = Decimal(0)
 
+LONGEST_JOIN_SECONDS = 45.0
+"""A stalled warm-up keeps nobody longer than this, whatever a second write costs."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerStake:
@@ -155,8 +158,7 @@ def weigh_joining(
     *,
     elapsed_seconds: float,
     warm_up_seconds: float,
-    round_trip_seconds: float,
-    read_seconds: float,
+    warm_seconds: float,
     go_seconds: float,
     cold_tokens: int,
     write_usd_per_token: Decimal,
@@ -166,33 +168,22 @@ def weigh_joining(
 ) -> JoinChoice:
     """A send meets a warm-up that started `elapsed_seconds` ago and takes `warm_up_seconds` in all.
 
-    Joining takes the rest of the warm-up and one warm first token (`round_trip_seconds + read_seconds`); going takes
-    `go_seconds` and pays a second write. A warm-up younger than one round trip has hardly reached the provider: go. The
-    bound keeps a stalled warm-up from delaying a person; a tight bound costs more than it saves.
+    Joining takes the rest of the warm-up and one warm first token (`warm_seconds`); going takes `go_seconds` and pays a
+    second write. What is expected may be wrong by far, and a call may stall: so a request waits for as long as going at
+    once would be worth, or until the warm-up is overdue by far, whichever is later, and never longer than
+    `LONGEST_JOIN_SECONDS`. `python -m benchmarks races` compares this with other ways.
     """
     rest = max(0.0, warm_up_seconds - elapsed_seconds)
-    gain = go_seconds - (rest + round_trip_seconds + read_seconds)
+    gain = go_seconds - (rest + warm_seconds)
     saved = cold_tokens * (write_usd_per_token - read_usd_per_token)
-    bound = bound_factor * warm_up_seconds - elapsed_seconds
-    reason = _join_reason(
-        is_young=elapsed_seconds < round_trip_seconds,
-        is_overdue=bound <= 0,
-        is_faster=gain > 0,
-        pays=value_of_second_usd * Decimal(gain) + saved > 0,
-    )
+    reason = JoinReason.NOT_WORTH_WAITING
+    if value_of_second_usd * Decimal(gain) + saved > 0:
+        reason = JoinReason.FASTER if gain > 0 else JoinReason.CHEAPER
+    saved_seconds = float(saved / value_of_second_usd) if value_of_second_usd > 0 else LONGEST_JOIN_SECONDS
+    patience = max(bound_factor * warm_up_seconds - elapsed_seconds, go_seconds + saved_seconds)
     return JoinChoice(
-        joins=reason in (JoinReason.FASTER, JoinReason.CHEAPER),
+        joins=reason is not JoinReason.NOT_WORTH_WAITING,
         reason=reason,
         gain_seconds=gain,
-        bound_seconds=max(0.0, bound),
+        bound_seconds=min(LONGEST_JOIN_SECONDS, patience),
     )
-
-
-def _join_reason(*, is_young: bool, is_overdue: bool, is_faster: bool, pays: bool) -> JoinReason:
-    if is_young:
-        return JoinReason.JUST_STARTED
-    if is_overdue:
-        return JoinReason.OVERDUE
-    if not pays:
-        return JoinReason.NOT_WORTH_WAITING
-    return JoinReason.FASTER if is_faster else JoinReason.CHEAPER

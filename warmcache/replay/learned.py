@@ -175,12 +175,10 @@ class Ours:
             return False
         hot = meeting.prefix_tokens - meeting.cold_tokens
         going = prefill.ttft_seconds(uncached_tokens=meeting.cold_tokens, cached_tokens=hot)
-        trip = prefill.round_trip_seconds
         return weigh_joining(
             elapsed_seconds=meeting.elapsed_seconds,
             warm_up_seconds=going,
-            round_trip_seconds=trip,
-            read_seconds=prefill.ttft_seconds(uncached_tokens=0, cached_tokens=meeting.prefix_tokens) - trip,
+            warm_seconds=prefill.ttft_seconds(uncached_tokens=0, cached_tokens=meeting.prefix_tokens),
             go_seconds=going,
             cold_tokens=meeting.cold_tokens,
             write_usd_per_token=rates.cache_write_5m,
