@@ -264,6 +264,7 @@ class Replay:
             shared_tokens=prompts.opening.tokens,
             hot_tokens=hot,
             hot_until=self._hot_until(thread, hot, prompts.opening.tokens),
+            shared_until=self._shared_until,
             touched_at=thread.touched_at,
             silent_seconds=at - request.at if request else 0.0,
             touches=thread.touches,

@@ -61,12 +61,15 @@ class Ours:
         return SHORT_TTL_SECONDS if decision.action is Action.WARM else None
 
     def _decide(self, view: View, intent: Intent, chars: int | None = None) -> Decision:
+        is_held = 0 < view.shared_tokens < view.hot_tokens and view.shared_until > view.hot_until
         situation = Situation(
             model=self._model,
             layers=((view.shared_tokens, self._shared_ttl), (view.history_tokens, SHORT_TTL_SECONDS)),
             now=view.now,
             hot_tokens=view.hot_tokens,
             expires_at=view.hot_until if view.hot_tokens else None,
+            held_tokens=view.shared_tokens if is_held else 0,
+            held_until=view.shared_until if is_held else None,
             kept_share=self.forecasts.kept.mean if view.after >= 0 else 1.0,
         )
         return decide(

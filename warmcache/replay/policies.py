@@ -30,6 +30,8 @@ class View:
     shared_tokens: int
     hot_tokens: int
     hot_until: float
+    shared_until: float
+    """When the shared layer lapses, which others use too."""
     touched_at: float
     """Start of the call that last read or wrote this prefix."""
     silent_seconds: float

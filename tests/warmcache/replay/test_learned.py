@@ -21,6 +21,7 @@ COLD = {
     "shared_tokens": 0,
     "hot_tokens": 0,
     "hot_until": -1e18,
+    "shared_until": -1e18,
     "touched_at": -1e18,
     "silent_seconds": 700.0,
     "touches": 0,
