@@ -8,8 +8,7 @@ of a return knows what was told of its silence before, without asking anybody, a
 from bisect import bisect_right
 
 from warmcache.core.forecast.forecasts import Forecasts
-from warmcache.core.keeping import REFRESH_AT_FRACTION
-from warmcache.core.ttl import LONG_TTL_SECONDS, SHORT_TTL_SECONDS
+from warmcache.core.ttl import LONG_TTL_SECONDS, REFRESH_AT_FRACTION, SHORT_TTL_SECONDS
 
 _REFRESH_SECONDS = REFRESH_AT_FRACTION * SHORT_TTL_SECONDS
 
