@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import django
 
-from benchmarks import commit, first_token, join, press, replay, resume, sockets, start
+from benchmarks import commit, first_token, join, press, races, replay, resume, sockets, start
 from benchmarks.turns import command as turns
 from tests.servers import MissingServerError
 
@@ -39,6 +39,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "hostile": _hostile,
     "join": join.run,
     "press": press.run,
+    "races": races.run,
     "replay": replay.run,
     "resume": resume.run,
     "sockets": sockets.run,

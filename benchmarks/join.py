@@ -119,14 +119,12 @@ def _learned(server: ChatServer, model: str) -> PrefillForecast:
 def _choice(prefill: PrefillForecast, wrote: dict[str, int], elapsed_seconds: float) -> tuple[JoinChoice, float, float]:
     """What the rule says, and the learned times to a warm and to a cold first token."""
     tokens = wrote["cache_creation_input_tokens"]
-    trip_seconds = prefill.round_trip_seconds
     warm_seconds = prefill.ttft_seconds(uncached_tokens=0, cached_tokens=tokens)
     cold_seconds = prefill.ttft_seconds(uncached_tokens=tokens)
     choice = weigh_joining(
         elapsed_seconds=elapsed_seconds,
         warm_up_seconds=cold_seconds,
-        round_trip_seconds=trip_seconds,
-        read_seconds=max(0.0, warm_seconds - trip_seconds),
+        warm_seconds=warm_seconds,
         go_seconds=cold_seconds,
         cold_tokens=tokens,
         write_usd_per_token=Decimal("2.5e-6"),

@@ -203,9 +203,9 @@ class UsageRecord(RequestRecord):
         return f"{self.purpose} {self.label} {self.started_at:%Y-%m-%d %H:%M:%S}"
 
 
-def answered(label: str, upstream: str) -> models.QuerySet[UsageRecord]:
+def answered(upstream: str) -> models.QuerySet[UsageRecord]:
     """Requests after which someone may come back. Nothing follows a title, and a failure is no reply."""
-    rows = UsageRecord.objects.filter(upstream=upstream, label=label, purpose__in=CONVERSING)
+    rows = UsageRecord.objects.filter(upstream=upstream, purpose__in=CONVERSING)
     return rows.exclude(status=RequestStatus.FAILED)
 
 
@@ -254,7 +254,9 @@ class LearnedEvidence(models.Model):
     label = models.CharField(max_length=80, blank=True, default="")
     evidence = models.JSONField(default=dict)
     silence_counted_until = models.DateTimeField(
-        null=True, blank=True, help_text="Requests that started before and had no successor are in the evidence."
+        null=True,
+        blank=True,
+        help_text="On the row of speeds: until when silences are in the evidence of all labels.",
     )
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -26,7 +26,7 @@ from warmcache.core.guards import (
     DEFECT_STRIKES,
     KEY_TERMS,
     LABEL_TERMS,
-    PLANNED_TERMS,
+    REFRESH_TERMS,
     SUBJECT_TERMS,
     Adjust,
     Change,
@@ -57,8 +57,8 @@ READ_FRACTION = 0.9
 SPENT_STOP_SECONDS = 2.0
 """How long a spent budget stops warming before it is checked again: the operator may have raised it."""
 
-PLANNED_INTENTS = frozenset({Intent.KEEP, Intent.TURN_FINISHED})
-"""These renew the same prefix repeatedly without a read in between, as often as their own plan says."""
+SUBJECT_TERMS_OF = {Intent.TURN_FINISHED: REFRESH_TERMS}
+"""The terms of a subject's warm-ups at these intents; `SUBJECT_TERMS` at all others."""
 
 LONGEST_UPSTREAM_PAUSE_SECONDS = 3600.0
 """The upper limit of the pauses, which double while the first warm-up after each one is refused again."""
@@ -80,8 +80,7 @@ class Accounts:
     budget: str
     endpoint: str
     """The upstream and the model: not an account, only a stop, for endpoints that refuse every warm-up."""
-    is_planned: bool = False
-    """If True, an earlier unread warm-up of the same prefix is no reason to wait."""
+    intent: Intent
 
     @property
     def stops(self) -> tuple[str, ...]:
@@ -157,7 +156,7 @@ class Guards:
             upstream=f"upstream:{self._upstream}",
             budget=f"budget:{self._upstream}",
             endpoint=f"endpoint:{self._digest(self._upstream, prefix.model)}",
-            is_planned=intent in PLANNED_INTENTS,
+            intent=intent,
         )
 
     async def admit(self, accounts: Accounts, *, cost_usd: Decimal, policy: Budgets) -> Reservation | Reason:
@@ -312,6 +311,8 @@ class Guards:
         name = claim.account
         if isinstance(claim, Charge):
             name = accounts.subject if claim.reason is Reason.USER_BUDGET else accounts.budget
+        elif name == accounts.subject and accounts.intent in SUBJECT_TERMS_OF:
+            return  # a stop is for all intents, and these terms are for this one
         elif refusal.until is not None:
             seconds = refusal.until - self._clock.now()
         if seconds > 0:
@@ -365,12 +366,14 @@ def stop_reason(accounts: Accounts, sightings: Mapping[str, Sighting]) -> Reason
 
 
 def _draws(accounts: Accounts) -> list[Draw]:
-    draws, is_planned = [], accounts.is_planned
+    draws = []
     if accounts.subject:
-        terms = PLANNED_TERMS if is_planned else SUBJECT_TERMS
+        terms = SUBJECT_TERMS_OF.get(accounts.intent, SUBJECT_TERMS)
         draws.append(Draw(account=accounts.subject, terms=terms, reason=Reason.NO_CREDIT))
     if accounts.key:
-        draws.append(Draw(account=accounts.key, terms=KEY_TERMS, reason=Reason.BREAKER_OPEN, is_counted=not is_planned))
+        # A held layer is renewed as often as its plan says, whether or not it was read in between.
+        is_counted = accounts.intent is not Intent.KEEP
+        draws.append(Draw(account=accounts.key, terms=KEY_TERMS, reason=Reason.BREAKER_OPEN, is_counted=is_counted))
     return [*draws, Draw(account=accounts.label, terms=LABEL_TERMS, reason=Reason.BREAKER_OPEN, is_counted=False)]
 
 

@@ -34,7 +34,11 @@ class Situation:
     now: float
     hot_tokens: int = 0
     expires_at: float | None = None
-    """When the hot part expires."""
+    """When the hot part expires, without the held part."""
+    held_tokens: int = 0
+    """The leading part of what is hot that lives longer than the rest: a layer that others use too."""
+    held_until: float | None = None
+    """When the held part expires."""
     obstacle: Reason | None = None
     """Why the API refuses to pre-warm this prompt."""
     is_uncacheable: bool = False
@@ -55,6 +59,10 @@ class Situation:
     @property
     def left_seconds(self) -> float:
         return self.expires_at - self.now if self.expires_at is not None else 0.0
+
+    @property
+    def held_left_seconds(self) -> float:
+        return self.held_until - self.now if self.held_until is not None else 0.0
 
     @property
     def is_too_short(self) -> bool:
@@ -80,7 +88,8 @@ def situation_of(prefix: Prefix, sightings: Mapping[str, Sighting], now: float) 
     layers = tuple((point.prefix_tokens, point.ttl_seconds) for point in prefix.breakpoints)
     if not prefix.breakpoints:
         return Situation(model=prefix.model, layers=layers, now=now, obstacle=prefix.obstacle)
-    deepest = believed_warmth(prefix, sightings, now)[-1]
+    *earlier, deepest = believed_warmth(prefix, sightings, now)
+    held = next((layer for layer in reversed(earlier) if outlives(layer, deepest)), None)
     seen = sightings.get(deepest.breakpoint.prefix_hash, Sighting())
     return Situation(
         model=prefix.model,
@@ -88,6 +97,8 @@ def situation_of(prefix: Prefix, sightings: Mapping[str, Sighting], now: float) 
         now=now,
         hot_tokens=deepest.hot_tokens,
         expires_at=deepest.expires_at,
+        held_tokens=held.hot_tokens if held else 0,
+        held_until=held.expires_at if held else None,
         obstacle=prefix.obstacle,
         is_uncacheable=seen.is_uncacheable,
         is_in_flight=seen.lease_owner is not None,
@@ -106,6 +117,13 @@ def believed_warmth(prefix: Prefix, sightings: Mapping[str, Sighting], now: floa
                 break
         layers.append(LayerWarmth(breakpoint=point, hot_tokens=hot_tokens, expires_at=expires_at))
     return layers
+
+
+def outlives(layer: LayerWarmth, deepest: LayerWarmth) -> bool:
+    """Whether what is hot of an earlier layer expires later than what is hot of the whole."""
+    if layer.expires_at is None or deepest.expires_at is None or layer.hot_tokens >= deepest.hot_tokens:
+        return False
+    return layer.expires_at > deepest.expires_at
 
 
 def is_expiring(expires_at: float, ttl_seconds: int, now: float) -> bool:

@@ -190,12 +190,14 @@ class _Weighing:
             hot_tokens=situation.hot_tokens,
             cold_tokens=situation.cold_tokens,
             left_seconds=situation.left_seconds,
+            held_tokens=situation.held_tokens,
+            held_left_seconds=situation.held_left_seconds,
             kept_share=situation.kept_share,
         )
 
     def _worth(self, outlook: Outlook) -> Worth:
         return weigh(
-            layer_stakes(self._situation.layers, self._situation.hot_tokens),
+            layer_stakes(self._situation.layers, self._situation.hot_tokens, self._situation.held_tokens),
             outlook,
             model=self._situation.model,
             rates=self._rates,

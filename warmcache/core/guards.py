@@ -38,8 +38,9 @@ SUBJECT_TERMS = Terms(
 """Three at first, then after 1, 2, 4 and 8 hours: seven in a day. Each request of the subject gives one back, so that
 in any 24 hours no subject has more warm-ups than requests plus seven."""
 
-PLANNED_TERMS = replace(SUBJECT_TERMS, free=SUBJECT_TERMS.most_unused_in_a_day)
-"""For the same account and refreshes, which their own plan paces: only the daily limit applies."""
+REFRESH_TERMS = replace(SUBJECT_TERMS, free=SUBJECT_TERMS.free - 1)
+"""For the same account and refreshes, which nobody has asked for: the last free one is left for the person's own signs.
+In the recorded traffic a third refresh in a row gains nothing that can be measured."""
 
 KEY_TERMS = Terms(free=3, first_pause_seconds=HOUR_SECONDS / 6, longest_pause_seconds=4 * HOUR_SECONDS)
 """For one prefix, whoever warms it."""

@@ -9,9 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from warmcache.core.reasons import Reason
-from warmcache.core.ttl import LONG_TTL_SECONDS, SHORT_TTL_SECONDS
+from warmcache.core.ttl import LONG_TTL_SECONDS, REFRESH_AT_FRACTION, SHORT_TTL_SECONDS
 
-REFRESH_AT_FRACTION = 0.9
 MAX_REFRESHES = 14
 """The planning horizon: an hour of short refreshes, or half a day of long ones."""
 

@@ -12,9 +12,9 @@ from warmcache.core.economics import Rates, RateSource
 from warmcache.core.forecast.forecasts import Forecasts
 from warmcache.core.forecast.gaps import GapForecast
 from warmcache.core.intents import Intent
-from warmcache.core.keeping import REFRESH_AT_FRACTION, KeepStakes, Survival, cost_after_touch, lapse_cost, plan_keeping
+from warmcache.core.keeping import KeepStakes, Survival, cost_after_touch, lapse_cost, plan_keeping
 from warmcache.core.prefix import Prompt
-from warmcache.core.ttl import LONG_TTL_SECONDS, SHORT_TTL_SECONDS, Ttl
+from warmcache.core.ttl import LONG_TTL_SECONDS, REFRESH_AT_FRACTION, SHORT_TTL_SECONDS, Ttl
 
 NEW_SHARE = 0.07
 """New tokens of a turn as a share of the prefix: 5 to 7 % in the recorded traffic of the replay."""

@@ -7,6 +7,7 @@ ends with a send, and a sign with chance `q` is reached `z/q` times, so warming 
 from decimal import Decimal
 
 from warmcache.core.forecast.forecasts import Forecasts
+from warmcache.core.forecast.signs import IntentForecast
 from warmcache.core.worth import Outlook
 
 _REACH_PRIOR, _REACH_WEIGHT = 0.85, 5.0
@@ -22,21 +23,36 @@ def outlook_of(
     hot_tokens: int,
     cold_tokens: int,
     left_seconds: float,
+    held_tokens: int = 0,
+    held_left_seconds: float = 0.0,
     kept_share: float = 1.0,
 ) -> Outlook:
-    """What the forecast of this name promises for a prefix whose hot part lapses in `left_seconds`.
+    """What the forecast of this name promises for a prefix whose hot part lapses in `left_seconds`, except for its
+    leading `held_tokens`, which lapse in `held_left_seconds`.
 
     `kept_share`: the chance that a send begins with the prefix at all.
     """
     forecast, prefill = forecasts.intent(name), forecasts.prefill(model)
-    lapse = forecast.lead_exceeds(left_seconds) if hot_tokens else 0.0
-    lapse = lapse if lapse > _NEGLIGIBLE_LAPSE else 0.0
+    lapse = _lapse_chance(forecast, left_seconds) if hot_tokens else 0.0
+    held_lapse = min(lapse, _lapse_chance(forecast, held_left_seconds)) if held_tokens else 0.0
     saved = forecast.saved_seconds(
         prefill.saved_seconds(cold_tokens, cached_tokens=hot_tokens), round_trip_seconds=prefill.round_trip_seconds
     )
     if lapse:
-        saved += lapse * prefill.saved_seconds(hot_tokens)
-    return Outlook(send_chance=forecast.send_chance * kept_share, saved_seconds=saved, lapse_chance=lapse)
+        saved += lapse * prefill.saved_seconds(hot_tokens - held_tokens, cached_tokens=held_tokens)
+    if held_lapse:
+        saved += held_lapse * prefill.saved_seconds(held_tokens)
+    return Outlook(
+        send_chance=forecast.send_chance * kept_share,
+        saved_seconds=saved,
+        lapse_chance=lapse,
+        held_lapse_chance=held_lapse,
+    )
+
+
+def _lapse_chance(forecast: IntentForecast, left_seconds: float) -> float:
+    chance = forecast.lead_exceeds(left_seconds)
+    return chance if chance > _NEGLIGIBLE_LAPSE else 0.0
 
 
 def waits_for_surer(

@@ -126,8 +126,6 @@ TO_WARM = frozenset(
 class JoinReason(Worded):
     """Why a request waits for a warm-up in flight, or does not wait."""
 
-    JUST_STARTED = "just_started", gettext_noop("it has hardly left")
-    OVERDUE = "overdue", gettext_noop("it takes much longer than expected")
     NOT_WORTH_WAITING = "not_worth_waiting", gettext_noop("going at once is better")
     FASTER = "faster", gettext_noop("the rest of it is shorter than a cold start")
     CHEAPER = "cheaper", gettext_noop("it spares a second write")

@@ -8,9 +8,8 @@ from decimal import Decimal
 from warmcache.core.catalog import facts_for
 from warmcache.core.economics import Rates
 from warmcache.core.forecast.prefill import PrefillForecast
-from warmcache.core.keeping import REFRESH_AT_FRACTION
 from warmcache.core.reasons import Reason
-from warmcache.core.ttl import LONG_TTL_SECONDS, SHORT_TTL_SECONDS
+from warmcache.core.ttl import LONG_TTL_SECONDS, REFRESH_AT_FRACTION, SHORT_TTL_SECONDS
 
 RECENT_HOURS = 3
 SAME_HOUR_DAYS = 7

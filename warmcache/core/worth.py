@@ -9,7 +9,8 @@ part `h` of a prefix:
     benefit                  q * value_of_second * saved_seconds
     worth it                 benefit > paid now - saved later
 
-`lapse` is the chance that the hot part would have expired before the send. A wholly cold prefix is worth warming
+`lapse` is the chance that the hot part would have expired before the send. A leading part that others keep alive has
+an expiry, and so a chance, of its own. A wholly cold prefix is worth warming
 from `q = w / (w - r + V)` on, where `V` is the value of the saved latency in prices of the prefix.
 
 Money is `Decimal` US dollars; chances are floats in 0..1; times are seconds.
@@ -25,6 +26,9 @@ from warmcache.core.ttl import SHORT_TTL_SECONDS
 
 ZERO = Decimal(0)
 
+LONGEST_JOIN_SECONDS = 45.0
+"""A stalled warm-up keeps nobody longer than this, whatever a second write costs."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerStake:
@@ -32,6 +36,8 @@ class LayerStake:
 
     tokens: int
     hot_tokens: int = 0
+    held_tokens: int = 0
+    """The hot tokens that have an expiry of their own, later than that of the other hot ones."""
     ttl_seconds: int = SHORT_TTL_SECONDS
 
     @property
@@ -39,12 +45,13 @@ class LayerStake:
         return self.tokens - self.hot_tokens
 
 
-def layer_stakes(ends: Sequence[tuple[int, int]], hot_tokens: int) -> tuple[LayerStake, ...]:
-    """Layers from their ends, as (tokens from the start of the prompt, TTL in seconds); `hot_tokens` are live."""
+def layer_stakes(ends: Sequence[tuple[int, int]], hot_tokens: int, held_tokens: int = 0) -> tuple[LayerStake, ...]:
+    """Layers from their ends, as (tokens from the start of the prompt, TTL in seconds); `hot_tokens` are live, and of
+    these `held_tokens` for longer."""
     stakes, start = [], 0
     for end, ttl_seconds in ends:
-        hot = min(max(hot_tokens - start, 0), end - start)
-        stakes.append(LayerStake(tokens=end - start, hot_tokens=hot, ttl_seconds=ttl_seconds))
+        hot, held = (min(max(tokens - start, 0), end - start) for tokens in (hot_tokens, min(held_tokens, hot_tokens)))
+        stakes.append(LayerStake(tokens=end - start, hot_tokens=hot, held_tokens=held, ttl_seconds=ttl_seconds))
         start = end
     return tuple(stakes)
 
@@ -59,6 +66,8 @@ class Outlook:
     """Expected first-token time saved, given a send: the part of the prefill that fits into the lead time."""
     lapse_chance: float = 0.0
     """The chance that what is hot now has expired by the time of the send, given a send."""
+    held_lapse_chance: float = 0.0
+    """The same for the leading part that lives longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,17 +127,18 @@ def weigh(
         value_of_second_usd=value_of_second_usd,
     )
     prices = rates(model, prefix_tokens)
-    return unpriced if prices is None else _priced(unpriced, layers, prices)
+    return unpriced if prices is None else _priced(unpriced, layers, prices, Decimal(outlook.held_lapse_chance))
 
 
-def _priced(unpriced: Worth, layers: Sequence[LayerStake], prices: Rates) -> Worth:
+def _priced(unpriced: Worth, layers: Sequence[LayerStake], prices: Rates, held_lapse: Decimal) -> Worth:
     chance = Decimal(unpriced.send_chance)
     lapse = Decimal(unpriced.lapse_chance)
     cost = gained = ZERO
     for layer in layers:
         write = prices.cache_write(layer.ttl_seconds)
         cost += layer.hot_tokens * prices.cache_read + layer.cold_tokens * write
-        gained += (layer.cold_tokens + layer.hot_tokens * lapse) * (write - prices.cache_read)
+        lapsing = (layer.hot_tokens - layer.held_tokens) * lapse + layer.held_tokens * held_lapse
+        gained += (layer.cold_tokens + lapsing) * (write - prices.cache_read)
     seconds = unpriced.value_of_second_usd * Decimal(unpriced.saved_seconds)
     return replace(
         unpriced,
@@ -155,8 +165,7 @@ def weigh_joining(
     *,
     elapsed_seconds: float,
     warm_up_seconds: float,
-    round_trip_seconds: float,
-    read_seconds: float,
+    warm_seconds: float,
     go_seconds: float,
     cold_tokens: int,
     write_usd_per_token: Decimal,
@@ -166,33 +175,22 @@ def weigh_joining(
 ) -> JoinChoice:
     """A send meets a warm-up that started `elapsed_seconds` ago and takes `warm_up_seconds` in all.
 
-    Joining takes the rest of the warm-up and one warm first token (`round_trip_seconds + read_seconds`); going takes
-    `go_seconds` and pays a second write. A warm-up younger than one round trip has hardly reached the provider: go. The
-    bound keeps a stalled warm-up from delaying a person; a tight bound costs more than it saves.
+    Joining takes the rest of the warm-up and one warm first token (`warm_seconds`); going takes `go_seconds` and pays a
+    second write. What is expected may be wrong by far, and a call may stall: so a request waits for as long as going at
+    once would be worth, or until the warm-up is overdue by far, whichever is later, and never longer than
+    `LONGEST_JOIN_SECONDS`. `python -m benchmarks races` compares this with other ways.
     """
     rest = max(0.0, warm_up_seconds - elapsed_seconds)
-    gain = go_seconds - (rest + round_trip_seconds + read_seconds)
+    gain = go_seconds - (rest + warm_seconds)
     saved = cold_tokens * (write_usd_per_token - read_usd_per_token)
-    bound = bound_factor * warm_up_seconds - elapsed_seconds
-    reason = _join_reason(
-        is_young=elapsed_seconds < round_trip_seconds,
-        is_overdue=bound <= 0,
-        is_faster=gain > 0,
-        pays=value_of_second_usd * Decimal(gain) + saved > 0,
-    )
+    reason = JoinReason.NOT_WORTH_WAITING
+    if value_of_second_usd * Decimal(gain) + saved > 0:
+        reason = JoinReason.FASTER if gain > 0 else JoinReason.CHEAPER
+    saved_seconds = float(saved / value_of_second_usd) if value_of_second_usd > 0 else LONGEST_JOIN_SECONDS
+    patience = max(bound_factor * warm_up_seconds - elapsed_seconds, go_seconds + saved_seconds)
     return JoinChoice(
-        joins=reason in (JoinReason.FASTER, JoinReason.CHEAPER),
+        joins=reason is not JoinReason.NOT_WORTH_WAITING,
         reason=reason,
         gain_seconds=gain,
-        bound_seconds=max(0.0, bound),
+        bound_seconds=min(LONGEST_JOIN_SECONDS, patience),
     )
-
-
-def _join_reason(*, is_young: bool, is_overdue: bool, is_faster: bool, pays: bool) -> JoinReason:
-    if is_young:
-        return JoinReason.JUST_STARTED
-    if is_overdue:
-        return JoinReason.OVERDUE
-    if not pays:
-        return JoinReason.NOT_WORTH_WAITING
-    return JoinReason.FASTER if is_faster else JoinReason.CHEAPER

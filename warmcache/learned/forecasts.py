@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from warmcache.core.forecast.forecasts import Forecasts
+from warmcache.core.forecast.teaching import teach_arrival, teach_return
 from warmcache.core.intents import Sign
 from warmcache.core.usage import Usage
 from warmcache.learned import rows
@@ -51,17 +52,13 @@ class Learning:
 
     def saw_return(self, label: str, seconds: float, *, asked_tool: bool) -> None:
         """Records the next request of a place, `seconds` after the one before it."""
-        since = min(seconds, rows.SILENCE_HORIZON_SECONDS)
         for forecasts in self._both(label):
-            # A silence beyond the horizon was already counted up to the horizon while it was going on.
-            forecasts.silence(asks_tool=asked_tool).observe(
-                seconds, returned=True, since=since if seconds > since else 0.0
-            )
+            teach_return(forecasts, seconds, asked_tool=asked_tool)
 
     def saw_arrival(self, label: str, seconds: float) -> None:
         """Records a request, `seconds` after the one before it, whoever sent them."""
         for forecasts in self._both(label):
-            forecasts.arrivals.observe(seconds, returned=True)
+            teach_arrival(forecasts, seconds)
 
     def saw_call(self, model: str, usage: Usage, seconds: float) -> None:
         """Records one call, from its start to its first token, or to its end if it produces none."""

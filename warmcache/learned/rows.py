@@ -1,54 +1,84 @@
 """Rows of learned evidence: processes add what they observed and read the sum. Synchronous."""
 
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Count, F, Q
 
 from warmcache.core.forecast.forecasts import Forecasts
+from warmcache.core.forecast.teaching import SILENCE_CHECKPOINTS, teach_silence
 from warmcache.core.moments import at
 from warmcache.models import LearnedEvidence, answered
 
-SILENCE_HORIZON_SECONDS = 7200.0
-"""After so long without a follow-up, a request has told all that a plan needs: its silence is counted that far."""
+TELL_SILENCES_EVERY_SECONDS = 30.0
 
-COUNT_SILENCES_EVERY_SECONDS = 60.0
-MAX_SILENCES = 2000
-"""The most silences counted in one pass; the rest waits for the next."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Silences:
+    """So many silences of one kind that reached a checkpoint and are in no evidence yet."""
+
+    checkpoint: int
+    asked_tool: bool
+    count: int
 
 
 @transaction.atomic
 def exchange(upstream: str, fresh: Mapping[str, Forecasts], *, now: float) -> dict[str, dict[str, Any]]:
-    """Adds `fresh` (label -> evidence) to what is stored, and returns everything stored for this upstream."""
+    """Adds `fresh` (label -> evidence), and the silences that go on, to what is stored; returns everything stored for
+    this upstream. The row of speeds is locked first, so processes take turns."""
+    clock, _ = LearnedEvidence.objects.get_or_create(upstream=upstream, label=LearnedEvidence.SPEED)
+    clock = LearnedEvidence.objects.select_for_update().get(pk=clock.pk)
     for label in sorted(fresh):
         LearnedEvidence.objects.get_or_create(upstream=upstream, label=label)
-        row = LearnedEvidence.objects.select_for_update().get(upstream=upstream, label=label)
+    silences = _silences_to_tell(clock, now)
+    for label in sorted({*fresh, *silences}):
+        row = clock if label == clock.label else _locked(upstream, label)
         known = Forecasts()
         known.load(row.evidence)
-        known.absorb(fresh[label])
-        _count_silences(row, known, now)
+        if label in fresh:
+            known.absorb(fresh[label])
+        for told in silences.get(label, ()):
+            teach_silence(known, told.checkpoint, asked_tool=told.asked_tool, count=told.count)
         row.evidence = known.to_dict()
         row.save()
     return dict(LearnedEvidence.objects.filter(upstream=upstream).values_list("label", "evidence"))
 
 
-def _count_silences(row: LearnedEvidence, known: Forecasts, now: float) -> None:
-    """Adds the silences that no request ended: without them the forecast would promise returns that never come."""
-    if row.label == LearnedEvidence.SPEED:
-        return
-    until = at(now - SILENCE_HORIZON_SECONDS)
-    since = row.silence_counted_until
-    if since is not None and (until - since).total_seconds() < COUNT_SILENCES_EVERY_SECONDS:
-        return
-    horizon = timedelta(seconds=SILENCE_HORIZON_SECONDS)
-    ended = answered(row.label, row.upstream).filter(started_at__lt=until)
-    if since is not None:
-        ended = ended.filter(started_at__gte=since)
-    silent = ended.filter(Q(followed_at=None)).order_by("started_at")
-    counted = list(silent.values_list("started_at", "asked_tool")[:MAX_SILENCES])
-    for _, asked_tool in counted:
-        gaps = known.after_tool_use if asked_tool else known.after_reply
-        gaps.observe(horizon.total_seconds(), returned=False)
-    row.silence_counted_until = until if len(counted) < MAX_SILENCES else counted[-1][0] + timedelta(microseconds=1)
+def _locked(upstream: str, label: str) -> LearnedEvidence:
+    return LearnedEvidence.objects.select_for_update().get(upstream=upstream, label=label)
+
+
+def _silences_to_tell(clock: LearnedEvidence, now: float) -> dict[str, list[_Silences]]:
+    """The silences that have reached a checkpoint since the last time, by label: only of labels with a row."""
+    until, since = at(now), clock.silence_counted_until
+    if since is not None and (until - since).total_seconds() < TELL_SILENCES_EVERY_SECONDS:
+        return {}
+    clock.silence_counted_until = until
+    clock.save(update_fields=["silence_counted_until"])
+    labels = set(LearnedEvidence.objects.filter(upstream=clock.upstream).values_list("label", flat=True))
+    found: dict[str, list[_Silences]] = {}
+    for label, silences in _reached(clock.upstream, since, until) if since is not None else ():
+        if label in labels:
+            found.setdefault(label, []).append(silences)
+    return found
+
+
+def _reached(upstream: str, since: datetime, until: datetime) -> Iterable[tuple[str, _Silences]]:
+    """Which requests had no successor at each checkpoint. One that came later has told of the rest by itself.
+
+    A reply that takes longer than a checkpoint has no row then: of it, only what follows is told.
+    """
+    for checkpoint, seconds in enumerate(SILENCE_CHECKPOINTS):
+        lasted = timedelta(seconds=seconds)
+        silent = answered(upstream).filter(
+            Q(followed_at=None) | Q(followed_at__gte=F("started_at") + lasted),
+            started_at__gte=since - lasted,
+            started_at__lt=until - lasted,
+        )
+        for label, asked_tool, count in (
+            silent.order_by().values_list("label", "asked_tool").annotate(count=Count("pk"))
+        ):
+            yield label, _Silences(checkpoint=checkpoint, asked_tool=asked_tool, count=count)

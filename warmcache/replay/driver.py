@@ -140,8 +140,6 @@ class Replay:
         conversation = self._scene.conversations[number]
         if thread.calls != calls or at > conversation.silent_until:
             return
-        if self._teacher is not None:
-            self._teacher.silence(number, at)
         ttl = self._policy.on_wake(self._view(at, number))
         if ttl is not None:
             self._warm(at, number, ttl)
@@ -266,6 +264,7 @@ class Replay:
             shared_tokens=prompts.opening.tokens,
             hot_tokens=hot,
             hot_until=self._hot_until(thread, hot, prompts.opening.tokens),
+            shared_until=self._shared_until,
             touched_at=thread.touched_at,
             silent_seconds=at - request.at if request else 0.0,
             touches=thread.touches,

@@ -7,8 +7,8 @@ from warmcache.core.beliefs import Situation
 from warmcache.core.decide import Action, Decision, Limits, decide
 from warmcache.core.economics import Rates, RateSource
 from warmcache.core.forecast.forecasts import Forecasts
-from warmcache.core.forecast.gaps import ARRIVALS, GapForecast
 from warmcache.core.forecast.shares import ShareForecast
+from warmcache.core.forecast.teaching import teach_arrival, teach_open_end, teach_return, teach_silence
 from warmcache.core.intents import SURE_TYPING_CHARS, Intent, Sign, intent_of
 from warmcache.core.keeping import KeepStakes
 from warmcache.core.lifetimes import long_ttl_gain, ttl_without_refreshes
@@ -45,7 +45,6 @@ class Ours:
         self._limits = Limits(value_of_second_usd=value_of_second_usd)
         self._has_common_clock = has_common_clock
         self._plans: dict[tuple[float, ...], float] = {}
-        self._arrivals = GapForecast(ARRIVALS)
         self._last_arrival: float | None = None
         self._shared_ttl = LONG_TTL_SECONDS if has_common_clock else SHORT_TTL_SECONDS
         self._reply_tokens = _REPLY_TOKENS
@@ -62,12 +61,15 @@ class Ours:
         return SHORT_TTL_SECONDS if decision.action is Action.WARM else None
 
     def _decide(self, view: View, intent: Intent, chars: int | None = None) -> Decision:
+        is_held = 0 < view.shared_tokens < view.hot_tokens and view.shared_until > view.hot_until
         situation = Situation(
             model=self._model,
             layers=((view.shared_tokens, self._shared_ttl), (view.history_tokens, SHORT_TTL_SECONDS)),
             now=view.now,
             hot_tokens=view.hot_tokens,
             expires_at=view.hot_until if view.hot_tokens else None,
+            held_tokens=view.shared_tokens if is_held else 0,
+            held_until=view.shared_until if is_held else None,
             kept_share=self.forecasts.kept.mean if view.after >= 0 else 1.0,
         )
         return decide(
@@ -118,7 +120,7 @@ class Ours:
         """The part of the shared layer that other conversations keep live."""
         if not self._has_common_clock:
             return 0
-        return int(view.shared_tokens * (1 - self._arrivals.survival(self._shared_ttl)))
+        return int(view.shared_tokens * (1 - self.forecasts.arrivals.survival(self._shared_ttl)))
 
     def request_ttl(self, view: View, new_tokens: int) -> int:
         """An hour for the new tokens, if that is cheaper than later refreshes."""
@@ -176,12 +178,10 @@ class Ours:
             return False
         hot = meeting.prefix_tokens - meeting.cold_tokens
         going = prefill.ttft_seconds(uncached_tokens=meeting.cold_tokens, cached_tokens=hot)
-        trip = prefill.round_trip_seconds
         return weigh_joining(
             elapsed_seconds=meeting.elapsed_seconds,
             warm_up_seconds=going,
-            round_trip_seconds=trip,
-            read_seconds=prefill.ttft_seconds(uncached_tokens=0, cached_tokens=meeting.prefix_tokens) - trip,
+            warm_seconds=prefill.ttft_seconds(uncached_tokens=0, cached_tokens=meeting.prefix_tokens),
             go_seconds=going,
             cold_tokens=meeting.cold_tokens,
             write_usd_per_token=rates.cache_write_5m,
@@ -197,8 +197,14 @@ class Ours:
     def saw_intent(self, kind: Sign, *, lead_seconds: float | None) -> None:
         self.forecasts.intent(kind).observe(sent=lead_seconds is not None, lead_seconds=lead_seconds or 0.0)
 
-    def saw_gap(self, *, asks_tool: bool, seconds: float, since: float, returned: bool) -> None:
-        self.forecasts.silence(asks_tool=asks_tool).observe(seconds, returned=returned, since=since)
+    def saw_return(self, *, asked_tool: bool, seconds: float) -> None:
+        teach_return(self.forecasts, seconds, asked_tool=asked_tool)
+
+    def saw_silence(self, *, asked_tool: bool, checkpoint: int) -> None:
+        teach_silence(self.forecasts, checkpoint, asked_tool=asked_tool)
+
+    def saw_open_end(self, *, asked_tool: bool, seconds: float) -> None:
+        teach_open_end(self.forecasts, seconds, asked_tool=asked_tool)
 
     def saw_request(self, *, at: float, kept_share: float | None, asks_tool: bool | None) -> None:
         if asks_tool is not None:
@@ -208,9 +214,9 @@ class Ours:
         if not self._has_common_clock:
             return
         if self._last_arrival is not None:
-            self._arrivals.observe(max(0.0, at - self._last_arrival), returned=True)
+            teach_arrival(self.forecasts, at - self._last_arrival)
         self._last_arrival = at
-        if self._arrivals.version % _SHARED_AGE == 0:
+        if self.forecasts.arrivals.version % _SHARED_AGE == 0:
             self._choose_shared_ttl()
 
     def saw_history(self, *, asked_tool: bool, reply_tokens: int, keeps_prompt: bool, keeps_reply: bool) -> None:
@@ -220,8 +226,8 @@ class Ours:
 
     def _choose_shared_ttl(self) -> None:
         rates = self._rates(self._model, 1)
-        if rates is not None and self._arrivals.is_representative:
-            self._shared_ttl = TTL_SECONDS[ttl_without_refreshes(self._arrivals, rates, new_share=0.0)]
+        if rates is not None and self.forecasts.arrivals.is_representative:
+            self._shared_ttl = TTL_SECONDS[ttl_without_refreshes(self.forecasts.arrivals, rates, new_share=0.0)]
 
 
 def _coarse(value: float) -> float:

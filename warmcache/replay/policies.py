@@ -30,6 +30,8 @@ class View:
     shared_tokens: int
     hot_tokens: int
     hot_until: float
+    shared_until: float
+    """When the shared layer lapses, which others use too."""
     touched_at: float
     """Start of the call that last read or wrote this prefix."""
     silent_seconds: float
@@ -91,7 +93,11 @@ class Learner(Protocol):
 
     def saw_intent(self, kind: Sign, *, lead_seconds: float | None) -> None: ...
 
-    def saw_gap(self, *, asks_tool: bool, seconds: float, since: float, returned: bool) -> None: ...
+    def saw_return(self, *, asked_tool: bool, seconds: float) -> None: ...
+
+    def saw_silence(self, *, asked_tool: bool, checkpoint: int) -> None: ...
+
+    def saw_open_end(self, *, asked_tool: bool, seconds: float) -> None: ...
 
     def saw_request(self, *, at: float, kept_share: float | None, asks_tool: bool | None) -> None: ...
 

@@ -2,16 +2,15 @@
 
 from collections import deque
 
+from warmcache.core.forecast.teaching import SILENCE_CHECKPOINTS
 from warmcache.core.intents import Sign
 from warmcache.replay.policies import Learner
 from warmcache.replay.scenes import Scene
+from warmcache.replay.traces import TracedRequest
 from warmcache.simulator.engine import Plan
 
 INTENT_HORIZON_SECONDS = 300.0
 """A send later than this was not announced by the intent."""
-
-GAP_CHECKPOINTS = (600.0, 1800.0, 5400.0)
-"""After this time, learners are told of a silence that is still going on."""
 
 Seen = tuple[float, Sign]
 
@@ -23,10 +22,9 @@ class Teacher:
         self._scene = scene
         self._learner = learner
         self._after = [-1] * len(scene.conversations)
-        self._told_until = [0.0] * len(scene.conversations)
         self._signs: list[list[Seen]] = [[] for _ in scene.conversations]
         self._unanswered: deque[tuple[float, int, Seen]] = deque()
-        self._silences = [deque[tuple[float, int, int]]() for _ in GAP_CHECKPOINTS]
+        self._silences = [deque[tuple[float, int, int]]() for _ in SILENCE_CHECKPOINTS]
 
     def sign(self, at: float, number: int, kind: Sign) -> None:
         """An intent was seen."""
@@ -48,7 +46,7 @@ class Teacher:
             is_answer = request.is_person and lead <= INTENT_HORIZON_SECONDS
             self._learner.saw_intent(kind, lead_seconds=lead if is_answer else None)
         self._signs[number].clear()
-        self._tell_gap(number, at, returned=True)
+        self._tell_return(number, at)
         share = min(1.0, read_tokens / believed_tokens) if believed_tokens and request.is_person else None
         asks_tool = request.asks_tool if request.gap_is_known else None
         self._learner.saw_request(at=at, kept_share=share, asks_tool=asks_tool)
@@ -60,13 +58,9 @@ class Teacher:
                 keeps_prompt=request.kept_tokens >= before.prompt_tokens,
                 keeps_reply=request.kept_tokens >= before.history_tokens,
             )
-        self._after[number], self._told_until[number] = max(index, self._after[number]), 0.0
-        for seconds, silences in zip(GAP_CHECKPOINTS, self._silences, strict=True):
+        self._after[number] = max(index, self._after[number])
+        for seconds, silences in zip(SILENCE_CHECKPOINTS, self._silences, strict=True):
             silences.append((at + seconds, number, index))
-
-    def silence(self, number: int, at: float) -> None:
-        """Nobody has come back until `at`."""
-        self._tell_gap(number, at, returned=False)
 
     def overdue(self, now: float) -> None:
         """Reports signs without a send in time, and unfinished silences."""
@@ -75,24 +69,35 @@ class Teacher:
             if sign in self._signs[number]:
                 self._signs[number].remove(sign)
                 self._learner.saw_intent(sign[1], lead_seconds=None)
-        for silences in self._silences:
-            while silences and silences[0][0] < now:
+        for checkpoint, silences in enumerate(self._silences):
+            while silences and silences[0][0] <= now:
                 at, number, index = silences.popleft()
-                if self._after[number] == index:
-                    self.silence(number, min(at, self._scene.conversations[number].silent_until))
+                if self._after[number] == index and at <= self._scene.conversations[number].silent_until:
+                    self._tell_silence(number, checkpoint)
 
     def close(self) -> None:
         """The trace ends: what is open stays open."""
+        self.overdue(max((conversation.silent_until for conversation in self._scene.conversations), default=0.0))
         for number, conversation in enumerate(self._scene.conversations):
-            self.silence(number, conversation.silent_until)
+            before = self._last(number)
+            if before is not None:
+                self._learner.saw_open_end(asked_tool=before.asks_tool, seconds=conversation.silent_until - before.at)
             for _, kind in self._signs[number]:
                 self._learner.saw_intent(kind, lead_seconds=None)
 
-    def _tell_gap(self, number: int, at: float, *, returned: bool) -> None:
+    def _tell_return(self, number: int, at: float) -> None:
+        before = self._last(number)
+        if before is not None:
+            self._learner.saw_return(asked_tool=before.asks_tool, seconds=at - before.at)
+
+    def _tell_silence(self, number: int, checkpoint: int) -> None:
+        before = self._last(number)
+        if before is not None:
+            self._learner.saw_silence(asked_tool=before.asks_tool, checkpoint=checkpoint)
+
+    def _last(self, number: int) -> TracedRequest | None:
+        """The last request, if it is known when the next one comes."""
         if self._after[number] < 0:
-            return
+            return None
         before = self._scene.conversations[number].requests[self._after[number]]
-        seconds, since = at - before.at, self._told_until[number]
-        if before.gap_is_known and (returned or seconds > since):
-            self._learner.saw_gap(asks_tool=before.asks_tool, seconds=seconds, since=since, returned=returned)
-            self._told_until[number] = seconds
+        return before if before.gap_is_known else None

@@ -1,6 +1,5 @@
 """How long a real request waits at most for the call that writes its prefix now. The rule: `core/worth.py`."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 from warmcache.cache.beliefs import Flight
@@ -11,27 +10,19 @@ from warmcache.runtime.state import Runtime
 
 
 def wait_bound_seconds(runtime: Runtime, prefix: Prefix, flight: Flight, *, label: str) -> float | None:
-    """None means: going at once is better. The call of a real request is never too young to join: otherwise many
-    concurrent requests would each pay for a write."""
-    prefill = runtime.learning.forecasts(label).prefill(prefix.model)
-    if flight.warm_up_id is None:
-        oldest = runtime.clock.now() - prefill.round_trip_seconds
-        flight = replace(flight, started_at=min(flight.started_at, oldest))
-    choice = _choice(runtime, prefix, flight, prefill)
+    """None means: going at once is better."""
+    choice = _choice(runtime, prefix, flight, runtime.learning.forecasts(label).prefill(prefix.model))
     return choice.bound_seconds if choice.joins else None
 
 
 def _choice(runtime: Runtime, prefix: Prefix, flight: Flight, prefill: PrefillForecast) -> JoinChoice:
     hot_tokens = flight.prefix_tokens - flight.cold_tokens
     after_tokens = prefix.prefix_tokens - flight.prefix_tokens
-    trip_seconds = prefill.round_trip_seconds
-    warm_seconds = prefill.ttft_seconds(uncached_tokens=after_tokens, cached_tokens=flight.prefix_tokens)
     rates = runtime.rates(prefix.model, prefix.prefix_tokens)
     return weigh_joining(
         elapsed_seconds=runtime.clock.now() - flight.started_at,
         warm_up_seconds=prefill.ttft_seconds(uncached_tokens=flight.cold_tokens, cached_tokens=hot_tokens),
-        round_trip_seconds=trip_seconds,
-        read_seconds=max(0.0, warm_seconds - trip_seconds),
+        warm_seconds=prefill.ttft_seconds(uncached_tokens=after_tokens, cached_tokens=flight.prefix_tokens),
         go_seconds=prefill.ttft_seconds(uncached_tokens=flight.cold_tokens + after_tokens, cached_tokens=hot_tokens),
         cold_tokens=flight.cold_tokens,
         write_usd_per_token=rates.cache_write_5m if rates else Decimal(0),

@@ -269,7 +269,7 @@ class TestBreakers:
             await send(chat(0), f"user {number}")
             clock.advance(6 * MINUTE)
 
-    async def test_a_planned_refresh_is_no_strike(self, fake: FakeRuntime, clock: FakeClock) -> None:
+    async def test_a_shared_layer_that_is_held_is_no_strike(self, fake: FakeRuntime, clock: FakeClock) -> None:
         for _ in range(6):
             assert (await warm(chat(0), "", intent="keep")).reason is None
             clock.advance(6 * MINUTE)

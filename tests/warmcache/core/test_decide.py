@@ -66,6 +66,23 @@ def test_a_cold_prefix_is_warmed_with_every_number_that_was_used() -> None:
     assert json.loads(json.dumps(numbers)) == numbers
 
 
+def near_its_end(*, shared_seconds: float) -> Decision:
+    """A short conversation behind a large shared layer; its own entry has ten seconds left."""
+    prefix = make_prefix(turns=2, system_tokens=40_000)
+    shared, *_, deepest = prefix.breakpoints
+    return decided(prefix, live(deepest, seconds=10) | live(shared, seconds=shared_seconds))
+
+
+def test_a_shared_layer_that_others_keep_alive_is_not_read_again_for_a_short_conversation() -> None:
+    alone, among_others = near_its_end(shared_seconds=10), near_its_end(shared_seconds=290)
+
+    assert (alone.action, among_others.action) == (Action.WARM, Action.SKIP)
+    assert alone.worth is not None
+    assert among_others.worth is not None
+    assert alone.worth.lapse_chance == among_others.worth.lapse_chance > 0
+    assert alone.worth.saved_later_usd > 5 * among_others.worth.saved_later_usd
+
+
 def test_what_a_gate_refused_was_not_weighed() -> None:
     assert decided(limits=replace(OPEN, is_enabled=False)).numbers == {}
 

@@ -16,6 +16,21 @@ from warmcache.core.forecast.signs import INTENT_PRIORS, IntentForecast
 TYPING = INTENT_PRIORS["typing"]
 
 
+def test_a_cached_token_never_takes_less_than_no_time():
+    """On a fast upstream, with calls of one cached size: the base is learned, and not the cached tokens instead."""
+    draw = random.Random(3)
+    forecast = PrefillForecast()
+
+    for _ in range(100):
+        uncached = draw.randrange(100, 3000)
+        seconds = 0.2 + uncached / 9000 + draw.gauss(0, 0.02)
+        forecast.observe(uncached_tokens=uncached, cached_tokens=18_000, ttft_seconds=seconds)
+
+    warm = [forecast.ttft_seconds(uncached_tokens=100, cached_tokens=tokens) for tokens in (0, 18_000, 100_000)]
+    assert warm == sorted(warm)
+    assert forecast.round_trip_seconds == pytest.approx(0.2, rel=0.3)
+
+
 def test_an_intent_starts_at_its_prior():
     forecast = IntentForecast(TYPING)
 

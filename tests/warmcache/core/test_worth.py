@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks import races
 from warmcache.core.economics import Rates
 from warmcache.core.forecast.forecasts import Forecasts
 from warmcache.core.outlook import is_worth_waiting, outlook_of
@@ -214,8 +215,7 @@ def join(elapsed: float, *, prefill: float = 3.4, cold: int = 0, value: str = "0
     return weigh_joining(
         elapsed_seconds=elapsed,
         warm_up_seconds=0.4 + prefill,
-        round_trip_seconds=0.4,
-        read_seconds=0.1,
+        warm_seconds=0.5,
         go_seconds=0.4 + prefill,
         cold_tokens=cold,
         write_usd_per_token=rates().cache_write_5m,
@@ -237,13 +237,29 @@ def test_joining_may_lose_a_little_time_to_spare_a_second_write():
     assert choice.gain_seconds < 0
 
 
-def test_a_warm_up_that_has_hardly_left_is_not_waited_for_whatever_it_saves():
-    assert join(0.3, cold=500_000).reason == "just_started"
+def test_a_warm_up_that_has_hardly_left_is_waited_for_if_the_second_write_costs_more_than_the_wait():
+    assert join(0.02, cold=500_000).reason == "cheaper"
+    assert join(0.02, cold=500_000, value="1000").reason == "not_worth_waiting"
 
 
-def test_a_stalled_warm_up_is_left_at_three_times_its_expected_time():
+def test_a_stalled_warm_up_is_left_at_three_times_its_expected_time_or_when_going_would_have_been_as_good():
     assert join(4.0).bound_seconds == pytest.approx(3 * 3.8 - 4.0)
-    assert join(11.5).reason == "overdue"
+    assert join(11.5).bound_seconds == pytest.approx(3.8)
+    saved_seconds = float(50_000 * (rates().cache_write_5m - rates().cache_read)) / 0.05
+    assert join(11.5, cold=50_000).bound_seconds == pytest.approx(3.8 + saved_seconds)
+
+
+@pytest.mark.parametrize("value", ["0", "0.0001"])
+def test_nobody_waits_for_ever_however_little_a_second_is_worth(value):
+    assert join(1.0, cold=500_000, value=value).bound_seconds == 45
+
+
+@pytest.mark.parametrize("other", ["always going", "joining without a bound"])
+def test_over_all_scenarios_the_rule_costs_less_than_simpler_ways_and_little_more_than_hindsight(other):
+    rule, best = races.mean_cost(races.WAYS["the rule"])[0], races.mean_cost(races.WAYS["in hindsight"])[0]
+
+    assert best < rule < races.mean_cost(races.WAYS[other])[0]
+    assert rule < 1.2 * best
 
 
 @given(elapsed=st.floats(0, 60), prefill=st.floats(0, 20), cold=tokens)

@@ -12,12 +12,11 @@ from warmcache.core.forecast.forecasts import Forecasts
 from warmcache.core.prefix import Turn
 from warmcache.core.usage import Usage
 from warmcache.learned import forecasts as learnings
-from warmcache.learned import rows as evidence
 from warmcache.learned.forecasts import Learning
 from warmcache.ledger.rows import Silence
 from warmcache.ledger.writer import Ledger
 from warmcache.models import LearnedEvidence, UsageRecord
-from warmcache.testing import FakeClock, fake_runtime, make_prompt, make_turn
+from warmcache.testing import FakeClock, FakeRuntime, fake_runtime, make_prompt, make_turn
 
 NOW = 1_800_000_000.0
 
@@ -168,6 +167,17 @@ def run(learning: Learning, ledger: Direct) -> None:
         exchanging.send(None)
 
 
+async def exchange(fake: FakeRuntime) -> None:
+    """As housekeeping does; a sign first, so that the label has a row."""
+    fake.runtime.learning.saw_sign("", "typing", sent=False)
+    await fake.runtime.learning.exchange(fake.runtime.ledger.perform, fake.clock.now())
+
+
+def silence_of(fake: FakeRuntime) -> float:
+    """The seconds of silence in the evidence."""
+    return sum(fake.runtime.learning.forecasts("").after_reply.to_dict()["silence"])
+
+
 @pytest.mark.django_db(transaction=True)
 class TestFromTheLedger:
     async def reply(self, prompt: Any, text: str) -> Any:
@@ -196,21 +206,37 @@ class TestFromTheLedger:
             rows = await in_database_thread(lambda: list(UsageRecord.objects.order_by("started_at")))
             assert [row.followed_at for row in rows] == [rows[1].started_at, None]
 
-    async def test_a_silence_that_nobody_ended_is_counted_once(self, clock: FakeClock) -> None:
+    async def test_a_silence_is_told_while_it_goes_on_and_each_part_once(self, clock: FakeClock) -> None:
         async with fake_runtime(clock=clock, learns=True) as fake:
+            await exchange(fake)
             await self.reply(make_prompt(turns=1), "Bye")
-            clock.advance(evidence.SILENCE_HORIZON_SECONDS + 100)
+            told = []
             for _ in range(3):
-                fake.runtime.learning.saw_sign("", "typing", sent=False)
-                await fake.runtime.learning.exchange(fake.runtime.ledger.perform, clock.now())
-                clock.advance(90)
+                clock.advance(280)
+                await exchange(fake)
+                await exchange(fake)
+                told.append(silence_of(fake))
 
-            gaps = fake.runtime.learning.forecasts("").after_reply.to_dict()
-            assert sum(gaps["silence"]) == pytest.approx(evidence.SILENCE_HORIZON_SECONDS)
-            assert sum(gaps["returns"]) == 0
+            assert told == pytest.approx([270, 540, 810])
+            assert fake.runtime.learning.forecasts("").after_reply.observed_returns == 0
+
+    async def test_what_was_told_of_a_silence_is_not_told_again_by_the_return(self, clock: FakeClock) -> None:
+        async with fake_runtime(clock=clock, learns=True) as fake:
+            await exchange(fake)
+            first = make_prompt(turns=1)
+            await self.reply(first, "And now?")
+            clock.advance(275)
+            for part in (0, 1):  # told of before the return, or only after it: the sum is the same
+                await exchange(fake) if part == 0 else clock.advance(280)
+            await self.reply(first, "And now?")
+            await exchange(fake)
+
+            assert silence_of(fake) == pytest.approx(555, rel=0.001)
+            assert fake.runtime.learning.forecasts("").after_reply.observed_returns == 1
 
     async def test_titles_and_failures_are_no_replies_that_nobody_came_back_to(self, clock: FakeClock) -> None:
         async with fake_runtime(clock=clock, learns=True) as fake:
+            await exchange(fake)
             await self.reply(make_prompt(name="left", turns=1), "Hello?")
             clock.advance(5)
             async with services.stream_response(
@@ -220,31 +246,27 @@ class TestFromTheLedger:
             fake.provider.fail(UpstreamRefused("request_refused", "no"))
             with pytest.raises(UpstreamRefused):
                 await self.reply(make_prompt(name="refused", turns=1), "Hello?")
-            clock.advance(evidence.SILENCE_HORIZON_SECONDS + 1)
-            fake.runtime.learning.saw_sign("", "typing", sent=False)
-            await fake.runtime.learning.exchange(fake.runtime.ledger.perform, clock.now())
+            clock.advance(300)
+            await exchange(fake)
 
-            gaps = fake.runtime.learning.forecasts("").after_reply.to_dict()
-            assert sum(gaps["silence"]) == pytest.approx(evidence.SILENCE_HORIZON_SECONDS)
+            assert silence_of(fake) == pytest.approx(270)
             assert title.result is not None
             assert title.result.settlement.arrival_seconds is None
 
-    async def test_silences_that_are_counted_in_parts_are_counted_once(
-        self, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(evidence, "MAX_SILENCES", 2)
+    async def test_of_two_processes_one_tells_a_silence_and_both_know_of_it(self, clock: FakeClock) -> None:
         async with fake_runtime(clock=clock, learns=True) as fake:
+            await exchange(fake)
             for number in range(3):
                 await self.reply(make_prompt(name=str(number), turns=1), "Hello?")
-                clock.advance(1)
-            clock.advance(evidence.SILENCE_HORIZON_SECONDS + 1)
-            for _ in range(3):
-                fake.runtime.learning.saw_sign("", "typing", sent=False)
-                await fake.runtime.learning.exchange(fake.runtime.ledger.perform, clock.now())
-                clock.advance(90)
+            other = Learning(upstream="simulator")
+            clock.advance(300)
+            for learning in (fake.runtime.learning, other, fake.runtime.learning):
+                await learning.exchange(fake.runtime.ledger.perform, clock.now())
 
-            gaps = fake.runtime.learning.forecasts("").after_reply.to_dict()
-            assert sum(gaps["silence"]) == pytest.approx(3 * evidence.SILENCE_HORIZON_SECONDS)
+            assert silence_of(fake) == pytest.approx(3 * 270)
+            assert (
+                other.forecasts("").after_reply.to_dict() == fake.runtime.learning.forecasts("").after_reply.to_dict()
+            )
 
     async def test_a_visit_that_was_held_out_is_told_from_one_that_was_warmed(self, clock: FakeClock) -> None:
         async with fake_runtime(clock=clock, holdout_share=0.5) as fake:

@@ -21,6 +21,7 @@ COLD = {
     "shared_tokens": 0,
     "hot_tokens": 0,
     "hot_until": -1e18,
+    "shared_until": -1e18,
     "touched_at": -1e18,
     "silent_seconds": 700.0,
     "touches": 0,
@@ -69,7 +70,7 @@ def test_an_intent_that_is_off_at_first_is_off_here(ours: Ours) -> None:
 
 def test_a_refresh_passes_the_same_gates(ours: Ours) -> None:
     for _ in range(100):
-        ours.saw_gap(asks_tool=False, seconds=400.0, since=0.0, returned=True)
+        ours.saw_return(asked_tool=False, seconds=400.0)
     refreshed = ours.on_wake(View(**NEAR_ITS_END))
     ours._limits = replace(ours._limits, max_cost_usd=Decimal(0))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -18,7 +19,10 @@ from warmcache.requests.stream import ResponseStream
 from warmcache.stores.memory import MemoryWarmthStore
 from warmcache.testing import FakeClock, FakeRuntime, fake_runtime, make_prompt, make_turn
 
-PATIENT = 100.0
+CHEAP_SECOND_USD = Decimal("0.002")
+"""So that a second write of a short prompt costs more than the wait for the first."""
+
+PATIENT = {"join_bound_factor": 100.0, "value_of_second_usd": CHEAP_SECOND_USD}
 """A bound by the real clock that no slow machine reaches."""
 
 
@@ -42,7 +46,7 @@ def store(clock: FakeClock) -> CountingStore:
 
 @pytest.fixture
 async def fake(clock: FakeClock, store: CountingStore) -> AsyncIterator[FakeRuntime]:
-    async with fake_runtime(clock=clock, store=store, has_database=False, join_bound_factor=PATIENT) as fakes:
+    async with fake_runtime(clock=clock, store=store, has_database=False, **PATIENT) as fakes:
         yield fakes
 
 
@@ -141,20 +145,21 @@ async def test_a_warm_up_that_meets_a_request_does_not_write_what_it_writes(fake
     assert fake.provider.warm_up_count == 0
 
 
-async def test_a_warm_up_of_another_conversation_waits_for_the_layer_that_a_request_writes(fake: FakeRuntime) -> None:
-    leading = await start_request(fake)
-    prompt = make_prompt(name="bob", turns=2)
+async def test_a_warm_up_of_another_conversation_waits_for_the_layer_that_a_request_writes(clock: FakeClock) -> None:
+    async with fake_runtime(clock=clock, has_database=False) as fake:
+        leading = await start_request(fake)
+        prompt = make_prompt(name="bob", turns=2)
 
-    attempt = await services.prewarm_prefix(prompt, intent="typing")
-    await settle()
-    warm_ups_meanwhile = fake.provider.warm_up_count
-    fake.provider.release_replies()
-    await leading
+        attempt = await services.prewarm_prefix(prompt, intent="typing")
+        await settle()
+        warm_ups_meanwhile = fake.provider.warm_up_count
+        fake.provider.release_replies()
+        await leading
 
-    assert attempt.finished is not None
-    assert (await attempt.finished()).state == "warm"
-    assert (warm_ups_meanwhile, fake.provider.warm_up_count) == (0, 1)
-    assert fake.provider.writes[hash_of(prompt, Layer.SHARED)] == 1
+        assert attempt.finished is not None
+        assert (await attempt.finished()).state == "warm"
+        assert (warm_ups_meanwhile, fake.provider.warm_up_count) == (0, 1)
+        assert fake.provider.writes[hash_of(prompt, Layer.SHARED)] == 1
 
 
 async def start_followers(fake: FakeRuntime) -> "list[asyncio.Task[ResponseStream]]":
@@ -211,7 +216,7 @@ async def test_when_the_leader_fails_all_go(fake: FakeRuntime, clock: FakeClock)
 
 
 async def test_a_leader_that_stalls_holds_nobody_beyond_the_bound(clock: FakeClock) -> None:
-    async with fake_runtime(clock=clock, has_database=False, join_bound_factor=0.85) as fake:
+    async with fake_runtime(clock=clock, has_database=False, value_of_second_usd=CHEAP_SECOND_USD) as fake:
         fake.provider.stall(kind="reply")
         stalled = asyncio.create_task(read(request(fake)))
         await until(lambda: fake.provider.reply_count == 1)
@@ -322,16 +327,16 @@ class TestLedger:
 
     @pytest.fixture
     async def fake(self, clock: FakeClock, transactional_db: None) -> AsyncIterator[FakeRuntime]:
-        async with fake_runtime(clock=clock, join_bound_factor=PATIENT) as fakes:
+        async with fake_runtime(clock=clock, join_bound_factor=100.0) as fakes:
             yield fakes
 
     async def test_a_request_that_followed_a_request_is_joined_and_points_at_no_warm_up(
         self, fake: FakeRuntime, clock: FakeClock
     ) -> None:
         leading = await start_request(fake)
+        clock.advance(2)
         following = asyncio.create_task(read(request(fake, make_prompt(turns=1))))
         await settle()
-        clock.advance(2)
         fake.provider.release_replies()
         await asyncio.gather(leading, following)
         await services.flush()

@@ -94,17 +94,32 @@ async def test_near_expiry_a_refresh_is_sent_where_people_come_back(fake: FakeRu
     assert response.result is not None and response.result.settlement.warmth == "hit"
 
 
-async def test_it_is_repeated_as_long_as_the_plan_says_so(fake: FakeRuntime, host: Host) -> None:
+async def test_it_is_repeated_while_the_plan_says_so(fake: FakeRuntime, host: Host) -> None:
+    people_return(fake, after_seconds=500)
+    await host.reply()
+
+    for _ in range(8):
+        await host.pass_time(271)
+
+    # At 271 and 542 s of silence: the forecast's bin ends at 577 s, and after that nobody is expected.
+    assert fake.provider.warm_up_count == 2
+    assert skips(fake) == {"return_unlikely": 1}
+    assert len(fake.runtime.timers) == 0
+
+
+async def test_two_in_a_row_for_nobody_are_all_and_the_first_key_is_still_warmed(fake: FakeRuntime, host: Host) -> None:
     people_return(fake, after_seconds=1000)
     await host.reply()
 
     for _ in range(8):
         await host.pass_time(271)
 
-    # At 271, 542, 813 and 1084 s of silence: the forecast's bin ends at 1153 s, and after that nobody is expected.
-    assert fake.provider.warm_up_count == 4
-    assert skips(fake) == {"return_unlikely": 1}
-    assert len(fake.runtime.timers) == 0
+    assert fake.provider.warm_up_count == 2
+    assert skips(fake) == {"no_credit": 1}
+    prompt = host.load()
+    assert prompt is not None
+    attempt = await services.prewarm_prefix(prompt, intent="typing", label="guide", subject="user 1")
+    assert attempt.finished is not None
 
 
 async def test_where_nobody_comes_back_it_lapses_and_the_prompt_is_not_even_read(fake: FakeRuntime, host: Host) -> None:

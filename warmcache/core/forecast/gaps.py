@@ -61,15 +61,15 @@ class GapForecast:
         seen = self.observed_returns
         return seen >= ENOUGH_RETURNS and self._returns[-1] < seen / 2
 
-    def observe(self, seconds: float, *, returned: bool, since: float = 0.0) -> None:
-        """Records a silence from `since` to `seconds` that ended with a return, or was still going on then."""
+    def observe(self, seconds: float, *, returned: bool, since: float = 0.0, count: int = 1) -> None:
+        """Records a silence from `since` to `seconds` that ended with a return, or `count` that were going on then."""
         if returned:
             self._fade()
         end = max(seconds, since)
         index = bisect_right(EDGES, since) - 1
         while index < len(EDGES) and EDGES[index] < end:
             upper = EDGES[index + 1] if index + 1 < len(EDGES) else math.inf
-            self._silence[index] += min(end, upper) - max(since, EDGES[index])
+            self._silence[index] += count * (min(end, upper) - max(since, EDGES[index]))
             index += 1
         if returned:
             self._returns[bisect_right(EDGES, end) - 1] += 1.0

@@ -19,6 +19,8 @@ _PRIOR_WEIGHTS = (1.0, 0.02, 0.2, 0.02)
 
 MEMORY_CALLS = 2000.0
 _SIZE = len(PRIOR_COEFFICIENTS)
+_CACHED = _SIZE - 1
+"""The coefficient of cached tokens is the last one."""
 _REFIT_SHARE = 50
 """A new fit once a fiftieth of the evidence is new: at each of the first calls, rarely later."""
 
@@ -100,7 +102,9 @@ class PrefillForecast:
             for n, (weight, prior) in enumerate(zip(_PRIOR_WEIGHTS, PRIOR_COEFFICIENTS, strict=True)):
                 matrix[n][n] += weight
                 matrix[n][_SIZE] += weight * prior
-            self._coefficients = _solved(matrix)
+            fitted = _solved(matrix)
+            # Calls of one cached size tell its cost and the base apart only by chance: below zero, both are wrong.
+            self._coefficients = fitted if fitted[_CACHED] >= 0 else (*_solved(_without_cached(matrix)), 0.0)
         return self._coefficients
 
 
@@ -110,13 +114,19 @@ def _features(uncached_tokens: int, cached_tokens: int) -> tuple[float, float, f
     return 1.0, seed, uncached * uncached, cached_tokens / _UNIT
 
 
-def _solved(matrix: list[list[float]]) -> tuple[float, ...]:
+def _solved(equations: list[list[float]]) -> tuple[float, ...]:
     """Gaussian elimination without pivoting: the prior makes the matrix positive definite."""
-    for n in range(_SIZE):
+    matrix, size = [*equations], len(equations)
+    for n in range(size):
         pivot = matrix[n][n]
         matrix[n] = [value / pivot for value in matrix[n]]
-        for m in range(_SIZE):
+        for m in range(size):
             if m != n:
                 factor = matrix[m][n]
                 matrix[m] = [value - factor * base for value, base in zip(matrix[m], matrix[n], strict=True)]
-    return tuple(row[_SIZE] for row in matrix)
+    return tuple(row[size] for row in matrix)
+
+
+def _without_cached(equations: list[list[float]]) -> list[list[float]]:
+    """The equations of the other coefficients, for a cached token that costs nothing."""
+    return [[*row[:_CACHED], row[_SIZE]] for row in equations[:_CACHED]]
