@@ -63,6 +63,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         kept = [item for item in items if uses_database(item)]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = kept
+    # The workers take the files in this order: one that waits for processes must not be the last one.
+    items.sort(key=lambda item: not starts_processes(item))
+
+
+def starts_processes(item: pytest.Item) -> bool:
+    """Whether the item's file starts servers or commands, and so takes long without working much."""
+    return any(hasattr(item.module, name) for name in ("ChatServer", "ChatPage", "open_tabs", "subprocess"))  # type: ignore[attr-defined]
 
 
 def uses_database(item: pytest.Item) -> bool:
