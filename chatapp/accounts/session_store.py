@@ -4,11 +4,11 @@ Whatever signs a person out (`logout()`, the admin's page, a new session key aft
 through this store. What goes around it (`clearsessions`, SQL) is found by the sockets' own look at their sessions.
 """
 
-from asgiref.sync import sync_to_async
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends import db
 
 from chatapp.accounts import session_ends
+from warmcache.background.database import in_database_thread
 
 
 class SessionStore(db.SessionStore):
@@ -25,4 +25,4 @@ class SessionStore(db.SessionStore):
             session_ends.announce(int(user_id))
 
     async def adelete(self, session_key: str | None = None) -> None:
-        await sync_to_async(self.delete)(session_key)
+        await in_database_thread(self.delete, session_key)

@@ -71,6 +71,6 @@ async def test_a_conversation_s_news_go_to_its_owner(heard):
     assert {event.get("conversation_id") for event in told[:2]} == {str(conversation_id)}
 
 
-@pytest.mark.parametrize("kind", ["conversation.updated", "conversation.deleted", "session.ended", "news.missed"])
+@pytest.mark.parametrize("kind", ["conversation.updated", "conversation.deleted", "news.missed"])
 def test_every_event_has_a_handler(kind):
     assert callable(getattr(ChatConsumer, kind.replace(".", "_")))

@@ -104,6 +104,7 @@ INSIDE = {
     "warmcache.core.catalog": "what the demo's first warm-ups cost",
     "warmcache.upstream.prices": "what the demo's first warm-ups cost",
     "warmcache.core.reasons": "`TO_WARM`, which the command that writes words leaves out of the table",
+    "warmcache.core.ttl": "how long the longest entry lives: only then an old conversation gets its salt",
     "warmcache.core.wording": "the base of the chat's own closed sets",
     "warmcache.words": "the words of a stored reason, in the admin",
     "warmcache.warmups.layer_report": "what holding a layer would cost, in the admin of assistants",

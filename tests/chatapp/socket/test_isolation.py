@@ -81,7 +81,7 @@ async def test_a_socket_that_could_not_open_a_chat_hears_nothing_of_it(
     await hers.until("reply.finished")
 
     async def broken(*arguments):
-        raise OSError("the database is away for a moment")
+        raise ValueError("a mistake of ours")
 
     with monkeypatch.context() as patch:
         patch.setattr("chatapp.socket.conversation_states.open_conversation", broken)

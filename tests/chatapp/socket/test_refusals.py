@@ -7,6 +7,7 @@ import pytest
 
 from chatapp.models import Message
 from tests.chatapp.held_replies import breath_held
+from tests.servers.chat_server import messages_of
 from warmcache import services as warmcache
 from warmcache.background.database import in_database_thread
 
@@ -17,8 +18,8 @@ DETAILS = {"type": "refusal", "category": "cyber", "explanation": "This could be
 
 def sent_to(simulator) -> list[str]:
     """The words of the newest request's turns."""
-    body = [each["parsed"] for each in simulator.requests() if each["parsed"].get("stream")][-1]
-    return [block["text"] for turn in body["messages"] for block in turn["content"]]
+    newest = [each for each in simulator.requests() if each["parsed"].get("stream")][-1]
+    return [block["text"] for turn in messages_of(newest) for block in turn["content"]]
 
 
 async def test_a_refused_turn_is_told_kept_shown_and_not_sent_again(open_tab, ann, assistant, simulator):

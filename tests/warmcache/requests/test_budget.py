@@ -153,6 +153,10 @@ async def test_many_warm_ups_of_one_layer_are_settled_by_as_few(fake: FakeRuntim
 
 async def test_a_warm_up_of_its_own_costs_two_statements_before_its_call_and_three_after_it(fake: FakeRuntime) -> None:
     await in_use(fake)
+    # The first one of a person's day reads what the ledger knows of that day.
+    first = await services.prewarm_prefix(make_prompt(name="first", turns=1), intent="typing", **WORDS)
+    assert first.finished is not None
+    await first.finished()
 
     with counted() as counts:
         attempt = await services.prewarm_prefix(make_prompt(name="new", turns=1), intent="typing", **WORDS)
