@@ -26,6 +26,7 @@ def count(ships: list[str]) -> int:  # all of them
 """
 
 # What has the focus, once for each element; null when it is the page itself or an element for the second time.
+LINK = "the list (example.invalid)"
 FOCUS = """() => {
   const element = document.activeElement
   window.visited ??= new Set([document.body])
@@ -134,7 +135,7 @@ def test_the_tab_key_reaches_everything_in_order_and_shows_where_it_is(answered:
         answered.page.keyboard.press("Tab")
 
     names = [stop["name"] for stop in stops]
-    wanted = ["Warmcache", "New chat", QUESTION, "Rename or delete", "Sign out", "Messages", "the list", "Copy"]
+    wanted = ["Warmcache", "New chat", QUESTION, "Rename or delete", "Sign out", "Messages", LINK, "Copy"]
     wanted += ["Copy", "Your message"]
     assert [name for name in names if name in wanted][: len(wanted)] == wanted
     assert any(name.lower().startswith("first words after") for name in names)
