@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ["SECURITY.md", "docs/architecture.md", "docs/performance.md", "docs/access.md", "docs/deploy.md", "CONTRIBUTING.md"]
+PAGES = [
+    "SECURITY.md",
+    "docs/architecture.md",
+    "docs/performance.md",
+    "docs/access.md",
+    "docs/deploy.md",
+    "CONTRIBUTING.md",
+]
 NAMED = re.compile(r"`(?P<file>[\w/<>]+\.(?:py|js|md))(?:: (?P<name>[\w.]+))?`")
 
 

@@ -82,8 +82,8 @@ class Config:
 
     join_bound_factor: float = 3.0
     """A request that joins a warm-up in flight waits until this many times the warm-up's expected time are over, or as
-    long as going at once would be worth, whichever is later; never beyond 45 s. A tighter bound has a worse p95 than not
-    joining."""
+    long as going at once would be worth, whichever is later; never beyond 45 s. A tighter bound has a worse p95 than
+    not joining."""
 
     connect_timeout_seconds: float = 5.0
     first_event_timeout_seconds: float = 45.0
