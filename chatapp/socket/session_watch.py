@@ -54,6 +54,7 @@ class SessionWatch:
         self._sockets[socket.user_id].add(socket)
         if self._task is None:
             self._has_suspects = asyncio.Event()
+            self._is_failing = False
             self._task = self._tasks.spawn(self._watch_forever(), name="watch")
 
     def discard(self, socket: Watched) -> None:
