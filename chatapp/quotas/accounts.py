@@ -7,6 +7,7 @@ transaction ends: make it the last one. Hand-written, because Django has no inse
 
 from collections.abc import Collection, Mapping
 
+from django.contrib.auth.models import Group
 from django.db import connection
 
 from chatapp.models import UsageAccount, User
@@ -105,8 +106,7 @@ def standing_of(account: UsageAccount) -> Standing:
 
 def groups_of(user_id: int, groups: Collection[int]) -> Collection[int]:
     """Those of `groups` that the person is in."""
-    through = User.groups.through
-    return list(through.objects.filter(user_id=user_id, group_id__in=groups).values_list("group_id", flat=True))
+    return list(Group.objects.filter(user=user_id, pk__in=groups).values_list("pk", flat=True))
 
 
 def forget_lost_replies(*, before: float) -> int:
