@@ -15,6 +15,7 @@ from tests.browser.chat_page import ChatPage
 from tests.browser.held_replies import HoldReply, hold_reply
 from tests.browsers import TIMEOUT_MS, Chromium, Contexts
 from tests.servers.chat_server import ROOT, ChatServer, LiveUser, SimulatorControl, clean_environment
+from tests.servers.fork_server import output_of
 
 PEOPLE = 120
 ASSISTANTS = 12
@@ -35,8 +36,8 @@ def _server(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="package")
 def _population(_server: ChatServer) -> dict[str, Iterator[Any]]:
-    command = [sys.executable, "-m", "tests.browser.population", str(PEOPLE), str(ASSISTANTS)]
-    made = json.loads(subprocess.check_output(command, cwd=ROOT, env=_server.environment(), text=True))
+    program = ["-m", "tests.browser.population", str(PEOPLE), str(ASSISTANTS)]
+    made = json.loads(output_of(program, environment=_server.environment()))
     return {
         "people": iter([LiveUser(**fields) for fields in made["people"]]),
         "assistants": iter(made["assistants"]),

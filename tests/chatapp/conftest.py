@@ -22,13 +22,12 @@ from tests import patience
 from tests.chatapp.sockets import Tab, cookie_of, sign_in
 from tests.factories import make_assistant, make_user
 from tests.servers import PATIENCE_SECONDS
-from tests.servers.chat_server import SimulatorControl
+from tests.servers.simulator_server import SimulatorControl, SimulatorServer
 from warmcache import operator_policy
 from warmcache.background.database import in_database_thread
 from warmcache.core.ports import StreamEvent
 from warmcache.runtime import state
 from warmcache.testing import FakeClock
-from warmcache.upstream.simulator_process import SimulatorProcess
 
 PATIENCES = (
     *patience.PATIENCES,
@@ -71,9 +70,8 @@ def clock() -> FakeClock:
 
 @pytest.fixture(scope="session")
 def _simulator() -> Iterator[SimulatorControl]:
-    with SimulatorProcess(profile="instant", noise=0.0) as process:
-        process.wait_ready(PATIENCE_SECONDS)
-        yield SimulatorControl(process)
+    with SimulatorServer() as process:
+        yield process.wait_ready()
 
 
 @pytest.fixture

@@ -4,10 +4,7 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
-import urllib.request
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -15,8 +12,9 @@ from typing import Any, Literal, Self
 
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.databases import copy_database, new_template, server_of
+from tests.servers.fork_server import ForkedProgram, output_of
 from tests.servers.ports import free_port
-from warmcache.upstream.simulator_process import SimulatorProcess
+from tests.servers.simulator_server import SimulatorControl, SimulatorServer
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET_KEY = "a key for tests, the same in every process"
@@ -62,44 +60,6 @@ class LiveUser:
         return f"sessionid={self.session_key}"
 
 
-class SimulatorControl:
-    """The simulator's control endpoints; see `warmcache/simulator/control.py`."""
-
-    def __init__(self, process: SimulatorProcess) -> None:
-        self.process = process
-        self.url = process.base_url
-        self.api_key = process.api_key
-
-    def fault(self, **fault: Any) -> None:
-        self.call("POST", "faults", fault)
-
-    def release(self) -> None:
-        """Lets every stalled call continue."""
-        self.call("POST", "release")
-
-    def script(self, **reply: Any) -> None:
-        self.call("POST", "script", reply)
-
-    def advance(self, seconds: float) -> None:
-        """Moves the cache clock."""
-        self.call("POST", "advance", {"seconds": seconds})
-
-    def requests(self) -> list[dict[str, Any]]:
-        """The journal, oldest first."""
-        found: list[dict[str, Any]] = self.call("GET", "requests")["requests"]
-        return found
-
-    def reset(self) -> None:
-        self.call("POST", "reset")
-
-    def call(self, method: str, name: str, data: Any = None) -> Any:
-        body = None if data is None else json.dumps(data).encode()
-        headers = {"content-type": "application/json"}
-        request = urllib.request.Request(f"{self.url}/simulator/{name}", body, headers, method=method)
-        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
-            return json.loads(answer.read() or b"null")
-
-
 def messages_of(request: dict[str, Any]) -> list[dict[str, Any]]:
     """The messages of a request in the journal, without the salt that a person's prompts begin with."""
     messages: list[dict[str, Any]] = request["parsed"]["messages"]
@@ -139,13 +99,14 @@ class ChatServer:
         self.assistants: dict[str, int] = dict(beside.assistants) if beside else {}
         self.log = ""
         self._names = () if beside else tuple(users)
-        self._own_simulator = None if beside else SimulatorProcess(profile=profile, noise=noise)
+        self._own_simulator = None if beside else SimulatorServer(profile=profile, noise=noise)
         self._beside = beside
+        self.simulator: SimulatorControl
         self._runs_on = runs_on
         self._flags = tuple(flags)
         self._redis_url = redis_url
         self._environment = environment or {}
-        self.process: subprocess.Popen[str] | None = None
+        self.process: ForkedProgram | None = None
         self._listener: Thread | None = None
 
     def __enter__(self) -> Self:
@@ -165,8 +126,7 @@ class ChatServer:
         if self._beside is not None:
             self.simulator = self._beside.simulator
         elif self._own_simulator is not None:
-            self._own_simulator.wait_ready(PATIENCE_SECONDS)
-            self.simulator = SimulatorControl(self._own_simulator)
+            self.simulator = self._own_simulator.wait_ready()
             self._prepare()
         self.start()
 
@@ -182,9 +142,8 @@ class ChatServer:
 
     def _prepared(self) -> tuple[str, str]:
         template = new_template(self.database_url)
-        command = [sys.executable, "-m", "tests.servers.prepare", *self._names]
         environment = self.environment() | {"DATABASE_URL": template}
-        return subprocess.check_output(command, cwd=ROOT, env=environment, text=True), template
+        return output_of(["-m", "tests.servers.prepare", *self._names], environment=environment), template
 
     def environment(self) -> dict[str, str]:
         redis = {"REDIS_URL": self._redis_url} if self._redis_url else {}
@@ -201,26 +160,25 @@ class ChatServer:
     def start(self) -> None:
         """Returns once the server is ready. Works after `kill` too, on the same port and database."""
         serve = {
-            "daphne": ["-W", "error::ResourceWarning", "manage.py", "serve"],
+            "daphne": ["manage.py", "serve"],
             "uvicorn": ["-m", "uvicorn", "chatapp.asgi:application", "--no-access-log"],
         }
-        command = [sys.executable, *serve[self._runs_on], "--port", str(self.port), *self._flags]
-        self.process = subprocess.Popen(
-            command, cwd=ROOT, env=self.environment(), stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
-        )
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
+        program = [*serve[self._runs_on], "--port", str(self.port), *self._flags]
+        self.process = ForkedProgram(program, environment=self.environment(), shown="stderr")
+        for line in self.process.lines:
             self.log += line
             if line.startswith("Serving ") or "Uvicorn running on" in line:
-                self._listener = Thread(target=self._take_down, args=(self.process.stderr,), daemon=True)
+                self._listener = Thread(target=self._take_down, args=(self.process,), daemon=True)
                 self._listener.start()
                 return
+        self.process.lines.close()
         raise AssertionError(f"the server did not start:\n{self.log}")
 
-    def _take_down(self, lines: Iterable[str]) -> None:
+    def _take_down(self, process: ForkedProgram) -> None:
         # A server blocks once its output pipe is full, so somebody must read it.
-        for line in lines:
-            self.log += line
+        with process.lines:
+            for line in process.lines:
+                self.log += line
 
     def kill(self) -> None:
         """Ends the server with SIGKILL, like a crash."""
@@ -230,18 +188,19 @@ class ChatServer:
         """Ends the server with SIGTERM, as an operator would. Returns the exit code."""
         return self._end(signal.SIGTERM)
 
-    def _end(self, signal_number: signal.Signals) -> int:
+    def send_signal(self, number: signal.Signals) -> None:
+        assert self.process is not None, "the server does not run"
+        self.process.send_signal(number)
+
+    def _end(self, number: signal.Signals) -> int:
         process, self.process = self.process, None
         if process is None:
             return 0
-        if process.poll() is None:
-            process.send_signal(signal_number)
-        process.wait(PATIENCE_SECONDS)
+        process.send_signal(number)
+        code = process.wait()
         if self._listener is not None:
             self._listener.join(PATIENCE_SECONDS)
-        if process.stderr is not None:
-            process.stderr.close()
-        return process.returncode
+        return code
 
     def query(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Queries the server's database directly; `?` stands for a parameter."""

@@ -4,18 +4,18 @@ python -m tests.servers.long_chat USERNAME MESSAGES CHARACTERS_EACH
 """
 
 import os
-import subprocess
 import sys
 
 import django
 
-from tests.servers.chat_server import ROOT, ChatServer
+from tests.servers.chat_server import ChatServer
+from tests.servers.fork_server import output_of
 
 
 def long_chat(server: ChatServer, username: str, *, messages: int, characters: int = 40) -> str:
     """The id of a new conversation with the demo's small assistant; message N begins with `Message N`."""
-    command = [sys.executable, "-m", "tests.servers.long_chat", username, str(messages), str(characters)]
-    return subprocess.check_output(command, cwd=ROOT, env=server.environment(), text=True).strip()
+    program = ["-m", "tests.servers.long_chat", username, str(messages), str(characters)]
+    return output_of(program, environment=server.environment()).strip()
 
 
 def main() -> None:

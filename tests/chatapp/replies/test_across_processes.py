@@ -256,12 +256,11 @@ async def test_a_process_that_stood_still_for_too_long_says_nothing_more_of_a_re
     async with open_tab(stands_still) as here, open_tab(survivor) as there:
         started = await begin_long_reply(here)
         await there.open(started["conversation_id"])
-        assert stands_still.process is not None
-        stands_still.process.send_signal(signal.SIGSTOP)
+        stands_still.send_signal(signal.SIGSTOP)
         try:
             end_there = await there.until("reply.finished")
         finally:
-            stands_still.process.send_signal(signal.SIGCONT)
+            stands_still.send_signal(signal.SIGCONT)
         end_here = await here.until("reply.finished")
         state = await here.open(started["conversation_id"])
         await eventually(lambda: is_hung_up(survivor))

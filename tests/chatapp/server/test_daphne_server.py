@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -121,7 +120,7 @@ def test_while_a_reply_holds_the_drain_it_says_so_takes_no_new_socket_and_a_seco
         frames_until(reader, "message.created")
         wait_until(lambda: len(server.simulator.requests()) > 0)
 
-        os.kill(server.process.pid, signal.SIGTERM)
+        server.send_signal(signal.SIGTERM)
         idle_code = close_code_of(idle)
         readiness, liveness = status_of(server, "/readyz"), status_of(server, "/healthz")
         with pytest.raises(InvalidStatus) as refused, open_socket(server):
@@ -144,7 +143,7 @@ def test_a_drain_lets_replies_end_and_their_readers_hear_it_before_they_are_sent
         frames_until(reader, "message.created")
         wait_until(lambda: len(server.simulator.requests()) > 0)
 
-        os.kill(server.process.pid, signal.SIGTERM)
+        server.send_signal(signal.SIGTERM)
         wait_until(lambda: status_of(server, "/readyz") == 503)
         server.simulator.release()
         finished = frames_until(reader, "reply.finished")[-1]

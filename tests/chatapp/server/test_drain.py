@@ -1,7 +1,6 @@
 """The end of a server that many people use: a hundred sockets, twenty replies in the middle of their text."""
 
 import asyncio
-import os
 import signal
 from contextlib import AsyncExitStack
 
@@ -27,7 +26,7 @@ async def test_every_reply_ends_whole_and_every_socket_hears_where_to_go(start_c
             await reader.say("Begin.")
         firsts = await asyncio.gather(*(reader.until("reply.delta") for reader in readers))
 
-        os.kill(server.process.pid, signal.SIGTERM)
+        server.send_signal(signal.SIGTERM)
         await asyncio.wait(listening, return_when=asyncio.FIRST_COMPLETED)
         server.simulator.release()
         ends = [*await asyncio.gather(*(reader.rest() for reader in readers)), *await asyncio.gather(*listening)]
