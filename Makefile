@@ -10,13 +10,16 @@ BIOME := .venv/bin/node node_modules/@biomejs/biome/bin/biome
 LINTED := chatapp warmcache tests deploy manage.py $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: setup run serve test check lint format bench soak clean help
+.PHONY: setup run run-local serve test check lint format bench soak clean help
 
 setup:  ## install everything, development tools included
 	@$(PYTHON) deploy/install.py --dev
 
 run:  ## install what is missing, start the demo, print a sign-in link (PORT=8000)
 	@$(PYTHON) deploy/install.py && exec $(PY) manage.py demo
+
+run-local:  ## the same on a real, tiny model with a real cache, on this machine alone (127 MB more)
+	@$(PYTHON) deploy/install.py --local-model && exec $(PY) manage.py demo --local-model
 
 serve:  ## the production server, without the demo's content and link
 	@$(PYTHON) deploy/install.py && exec $(PY) manage.py serve
@@ -55,4 +58,4 @@ clean:  ## throw away what was installed or generated; the database and keys in 
 	rm -rf .venv node_modules staticfiles .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import django
 
-from benchmarks import commit, first_token, join, press, races, replay, resume, sockets, start
+from benchmarks import commit, first_token, join, local_model, press, races, replay, resume, sockets, start
 from benchmarks.turns import command as turns
 from tests.servers import MissingServerError
 
@@ -38,6 +38,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "first-token": first_token.run,
     "hostile": _hostile,
     "join": join.run,
+    "local-model": local_model.run,
     "press": press.run,
     "races": races.run,
     "replay": replay.run,

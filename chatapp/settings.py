@@ -53,10 +53,10 @@ def keep_private(path: Path, mode: int) -> None:
 
 def local_database() -> Path:
     """SQLite's file. It is made here, because SQLite would let everybody read it; its companions copy its mode."""
-    path = var_dir() / "db.sqlite3"
+    path = var_dir() / ("local-model.sqlite3" if "--local-model" in sys.argv else "db.sqlite3")
     with contextlib.suppress(OSError):  # a file that cannot be used is told of when the database is opened
         path.touch(mode=0o600)
-        for file in (path, *path.parent.glob("db.sqlite3-*")):
+        for file in (path, *path.parent.glob(f"{path.name}-*")):
             keep_private(file, 0o600)
     return path
 
@@ -129,6 +129,8 @@ ANTHROPIC_API_KEY = os.environ.get("ANTHROPIC_API_KEY", "").strip()
 ANTHROPIC_BASE_URL = url_from_env("ANTHROPIC_BASE_URL", schemes=("http", "https"))
 # Without a key the simulator answers; `serve` refuses that for a site that others can reach, unless this is set.
 ALLOW_SIMULATOR = bool_from_env("ALLOW_SIMULATOR", default=False)
+LOCAL_MODEL_NOTE = ""
+"""What pages say about a local model, beside that one answers."""
 
 INSTALLED_APPS = [
     "chatapp",

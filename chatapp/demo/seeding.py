@@ -1,5 +1,7 @@
 """Creates the missing rows of the demo and does not touch existing ones: an operator's edits are kept."""
 
+from collections.abc import Sequence
+
 from django.db import transaction
 
 from chatapp.demo.content import ASSISTANTS, AssistantSpec
@@ -8,11 +10,11 @@ from chatapp.models import Assistant, Document, User
 USERNAME = "demo"
 
 
-def seed() -> User:
+def seed(assistants: Sequence[AssistantSpec] = ASSISTANTS) -> User:
     """The demo's user and assistants. Two queries when nothing is missing."""
     user = User.objects.filter(username=USERNAME).first() or _create_user()
     present = set(Assistant.objects.values_list("slug", flat=True))
-    for spec in ASSISTANTS:
+    for spec in assistants:
         if spec.slug not in present:
             _create_assistant(spec)
     return user

@@ -16,7 +16,8 @@ from django.core.signals import setting_changed
 from chatapp.process.health import health
 from warmcache import Upstream as Kind
 from warmcache.conf import get_config
-from warmcache.upstream.simulator_process import SimulatorError, SimulatorProcess
+from warmcache.upstream.child_server import ChildServerError
+from warmcache.upstream.simulator_process import SimulatorProcess
 
 ANTHROPIC_URL = "https://api.anthropic.com"
 ANTHROPIC_VERSION = "2023-06-01"
@@ -86,7 +87,7 @@ class Upstream:
             return name()
         try:
             _tell_warmcache(self._simulator.api_key, self._simulator.wait_ready(), Kind.SIMULATOR)
-        except SimulatorError as error:
+        except ChildServerError as error:
             raise UpstreamError(str(error)) from None
         return name()
 

@@ -21,6 +21,7 @@ from chatapp.process.upstream import UpstreamError, is_loopback
 from chatapp.server.listening import ListenError
 from warmcache.background.database import close_database_threads
 from warmcache.core.errors import ConfigurationError
+from warmcache.upstream.child_server import ChildServerError
 
 # Slow to import, and needed for the first reply, not for the first page: anthropic alone takes seconds.
 SLOW_IMPORTS = ("warmcache.upstream.anthropic", "anthropic.resources.messages", "warmcache.upstream.prices")
@@ -40,7 +41,14 @@ def one_sentence_errors() -> Iterator[None]:
     """Ends the process with exit code 1 and a sentence instead of a traceback."""
     try:
         yield
-    except (StartError, ListenError, UpstreamError, ConfigurationError, ImproperlyConfigured) as error:
+    except (
+        StartError,
+        ListenError,
+        UpstreamError,
+        ChildServerError,
+        ConfigurationError,
+        ImproperlyConfigured,
+    ) as error:
         sys.exit(str(error))
     except DatabaseError as error:
         sys.exit(sentence_about_database(error))

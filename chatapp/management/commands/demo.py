@@ -1,5 +1,8 @@
 """`manage.py demo`, which `make run` calls: one process from an empty installation to a page that answers."""
 
+from argparse import ArgumentParser
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from django.conf import settings
@@ -8,6 +11,8 @@ from django.urls import reverse
 
 from chatapp.accounts import sign_in_links
 from chatapp.demo import costs, seeding
+from chatapp.demo import local_model as local
+from chatapp.demo.content import ASSISTANTS, AssistantSpec
 from chatapp.process import upstream
 from chatapp.server import listening, startup
 from warmcache import Upstream as Kind
@@ -19,7 +24,19 @@ def who_answers(kind: Kind) -> str:
     if kind is Kind.SIMULATOR:
         why = "a simulator answers" if settings.ANTHROPIC_BASE_URL else "no API key is set"
         return f"simulated replies: {why}"
-    return "the Claude API answers" if kind is Kind.ANTHROPIC else "a local model answers"
+    if kind is Kind.ANTHROPIC:
+        return "the Claude API answers"
+    return f"a local model answers{settings.LOCAL_MODEL_NOTE and ', ' + settings.LOCAL_MODEL_NOTE}"
+
+
+@contextmanager
+def use_local_model() -> Iterator[None]:
+    """Runs the model and makes it the endpoint of this process."""
+    with local.LocalModel() as model:
+        settings.ANTHROPIC_BASE_URL = model.wait_ready()
+        settings.ANTHROPIC_API_KEY = model.api_key
+        settings.LOCAL_MODEL_NOTE = local.NOTE
+        yield
 
 
 class Command(BaseCommand):
@@ -27,12 +44,21 @@ class Command(BaseCommand):
     # `manage.py check` and `serve` run the checks; here every tenth of a second counts.
     requires_system_checks: list[str] = []
 
-    def handle(self, **options: Any) -> None:
-        with startup.one_sentence_errors():
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--local-model", action="store_true", help="on the tiny model that `make run-local` installs"
+        )
+
+    def handle(self, *, local_model: bool, **options: Any) -> None:
+        with startup.one_sentence_errors(), ExitStack() as stack:
             listener = listening.listen(HOST, settings.PORT)
+            assistants: Sequence[AssistantSpec] = ASSISTANTS
+            if local_model:
+                stack.enter_context(use_local_model())
+                assistants = (local.ASSISTANT,)
             with upstream.Upstream() as chosen:
                 startup.migrate_if_needed()
-                user = seeding.seed()
+                user = seeding.seed(assistants)
                 token = sign_in_links.create(user)
                 kind = chosen.settle()
                 path = reverse("sign_in_link", args=[token])

@@ -10,7 +10,8 @@ import pytest
 
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.processes import is_running, wait_until_gone
-from warmcache.upstream.simulator_process import SimulatorError, SimulatorProcess
+from warmcache.upstream.child_server import ChildServerError
+from warmcache.upstream.simulator_process import SimulatorProcess
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -38,7 +39,7 @@ def test_it_ends_when_told_to_and_again_is_harmless():
 
 
 def test_flags_it_does_not_take_are_told_at_once(capfd):
-    with pytest.raises(SimulatorError, match="ended at once"):
+    with pytest.raises(ChildServerError, match="ended at once"):
         SimulatorProcess(profile="no-such-profile").wait_ready(PATIENCE_SECONDS)
 
     assert "no-such-profile" in capfd.readouterr().err
@@ -52,7 +53,7 @@ def test_silence_is_told_after_the_time_given(tmp_path, monkeypatch):
     simulator = SimulatorProcess(profile="instant")
 
     try:
-        with pytest.raises(SimulatorError, match="not up after 0 s"):
+        with pytest.raises(ChildServerError, match="not up after 0 s"):
             simulator.wait_ready(timeout_seconds=0.0)
     finally:
         simulator.stop()
