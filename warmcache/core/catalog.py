@@ -15,6 +15,10 @@ _ADAPTIVE = frozenset({"adaptive"})
 _ADAPTIVE_OR_OFF = frozenset({"adaptive", "disabled"})
 _MANUAL = frozenset({"enabled", "disabled"})
 
+_ALL_EFFORTS = frozenset({"low", "medium", "high", "xhigh", "max"})
+_EFFORTS_OF_4_6 = _ALL_EFFORTS - {"xhigh"}
+_EFFORTS_OF_4_5 = frozenset({"low", "medium", "high"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFacts:
@@ -42,6 +46,10 @@ class ModelFacts:
     default_thinking: str = "adaptive"
     """What omitting `thinking` means: `adaptive` or `disabled`."""
     default_effort: str = "high"
+    efforts: frozenset[str] = _ALL_EFFORTS
+    """Accepted values of `output_config.effort`; empty for a model that refuses the parameter."""
+    allows_inference_geo: bool = True
+    """Whether the request may say where it is answered (`inference_geo`)."""
     allows_sampling: bool = False
     """Whether sampling parameters may differ from their defaults (only with API version 2023-06-01)."""
     keeps_past_thinking: bool = True
@@ -83,6 +91,7 @@ _FOUR_OLD = replace(
     allows_sampling=True,
     shows_thinking_by_default=True,
     thinking=_ADAPTIVE_OR_OFF | _MANUAL,
+    efforts=_EFFORTS_OF_4_6,
 )
 _FOUR_FIVE = replace(
     _FOUR_OLD,
@@ -90,10 +99,12 @@ _FOUR_FIVE = replace(
     max_output_tokens=64_000,
     thinking=_MANUAL,
     allows_assistant_prefill=True,
+    efforts=frozenset(),
+    allows_inference_geo=False,
 )
 
 _HAIKU_4_5 = replace(_FOUR_FIVE, min_prefix_tokens=4096, tool_prompt_tokens=496, keeps_past_thinking=False)
-_OPUS_4_5 = replace(_FOUR_FIVE, min_prefix_tokens=4096)
+_OPUS_4_5 = replace(_FOUR_FIVE, min_prefix_tokens=4096, efforts=_EFFORTS_OF_4_5)
 _SONNET_4_5 = replace(_FOUR_FIVE, keeps_past_thinking=False)
 
 # Assumed: the minimum of Fable 5.2 and Mythos 5.2; the system role on Opus 5.5, Haiku 5.5 and Mythos; `disabled` on

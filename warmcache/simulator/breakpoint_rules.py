@@ -76,7 +76,7 @@ def _marked(block: dict[str, Any]) -> int:
     return 1 if block.get("cache_control") else 0
 
 
-def check_text(text: Any, path: str, *, marked: bool, where: str) -> None:
+def check_text(text: Any, path: str, *, marked: bool, where: str, may_be_blank: bool = False) -> None:
     """Refuses a text that is missing, empty or blank; an empty one with a breakpoint has its own wording."""
     if not isinstance(text, str):
         raise invalid(f"{path}.text: Input should be a valid string")
@@ -84,7 +84,7 @@ def check_text(text: Any, path: str, *, marked: bool, where: str) -> None:
         raise invalid(f"{path}.text: cache_control cannot be set for empty text blocks")
     if not text:
         raise invalid(f"{where}: text content blocks must be non-empty")
-    if not text.strip():
+    if not may_be_blank and not text.strip():
         raise invalid(f"{where}: text content blocks must contain non-whitespace text")
 
 

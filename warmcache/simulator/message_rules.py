@@ -31,7 +31,7 @@ def check_messages(messages: Any, facts: ModelFacts, version: str) -> None:
         raise invalid(f"messages: a request may have at most {MAX_MESSAGES} messages")
     for n, message in enumerate(messages):
         _check_message(message, n, facts, version, is_last=n == len(messages) - 1)
-    if messages[0]["role"] != "user":
+    if messages[0]["role"] not in ("user", "assistant"):
         raise invalid('messages: first message must use the "user" role')
     _check_tool_results(messages)
     check_answers(messages, facts)
@@ -66,11 +66,17 @@ def _check_content(content: Any, path: str, role: str, version: str, *, may_be_e
         if content and not content.strip():
             raise invalid("messages: text content blocks must contain non-whitespace text")
         return
+    # A blank text is taken beside anything else, such as the tool call that it introduces; an empty one never is.
+    may_be_blank = not all(_is_blank_text(block) for block in content)
     for m, block in enumerate(content):
-        check_block(block, f"{path}.content.{m}", role, version)
+        check_block(block, f"{path}.content.{m}", role, version, may_be_blank=may_be_blank)
 
 
-def check_block(block: Any, path: str, role: str, version: str) -> None:
+def _is_blank_text(block: Any) -> bool:
+    return isinstance(block, dict) and block.get("type") == "text" and not str(block.get("text") or "").strip()
+
+
+def check_block(block: Any, path: str, role: str, version: str, *, may_be_blank: bool = False) -> None:
     """Refuses a content block of the wrong shape or in the wrong position."""
     if not isinstance(block, dict):
         raise invalid(f"{path}: {_NOT_AN_OBJECT}")
@@ -82,7 +88,8 @@ def check_block(block: Any, path: str, role: str, version: str) -> None:
         return
     check_cache_control(block.get("cache_control"), f"{path}.cache_control")
     if kind == "text":
-        check_text(block.get("text"), path, marked=bool(block.get("cache_control")), where="messages")
+        marked = bool(block.get("cache_control"))
+        check_text(block.get("text"), path, marked=marked, where="messages", may_be_blank=may_be_blank)
         if block.get("citations") and role == "user" and version == NEW_VERSION:
             raise invalid(f"{path}.text.citations: citations are not permitted on text blocks in user messages")
     elif kind in _SOURCES:

@@ -86,7 +86,10 @@ def _capabilities(facts: ModelFacts) -> dict[str, Any]:
         "citations": yes,
         "code_execution": yes,
         "context_management": yes,
-        "effort": {"supported": True, **dict.fromkeys(EFFORTS, yes)},
+        "effort": {
+            "supported": bool(facts.efforts),
+            **{effort: {"supported": effort in facts.efforts} for effort in EFFORTS},
+        },
         "image_input": yes,
         "pdf_input": yes,
         "server_tools": {"supported": False, "web_search": {"supported": False}, "code_execution": yes},

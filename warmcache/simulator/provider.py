@@ -173,16 +173,17 @@ class Simulator:
         return _parse(raw)
 
     def _prompt(self, request: web.Request, body: dict[str, Any], facts: ModelFacts) -> Prompt:
-        betas = {beta.strip() for beta in request.headers.get("anthropic-beta", "").split(",")} - {""}
-        prompt = read_prompt(body, facts, betas=betas, renders_config_first=self.options.renders_config_first)
+        config_first = self.options.renders_config_first
+        prompt = read_prompt(body, facts, betas=_betas_of(request), renders_config_first=config_first)
         check_window(prompt.total_tokens, facts)
         return prompt
 
     def _begin(self, body: dict[str, Any], delivery: Delivery, at: float) -> _Call:
         exchange = delivery.exchange
-        facts = check_create(body, delivery.request.headers["anthropic-version"])
+        request = delivery.request
+        facts = check_create(body, request.headers["anthropic-version"], _betas_of(request))
         check_thinking_is_preserved(body, facts)
-        prompt = self._prompt(delivery.request, body, facts)
+        prompt = self._prompt(request, body, facts)
         fault = delivery.fault.kind if delivery.fault else ""
         if fault == "evict":
             self.engine.evict()
@@ -197,6 +198,7 @@ class Simulator:
             message_id=exchange.message_id,
             model=facts.model,
             diagnostics=self._diagnosis.compare(body.get("diagnostics"), exchange.message_id, prompt, plan),
+            inference_geo=body.get("inference_geo") or "global",
         )
         return _Call(body=body, facts=facts, prompt=prompt, plan=plan, delivery=delivery, head=head)
 
@@ -206,7 +208,7 @@ class Simulator:
             asyncio.to_thread(self._writer.prepare, call.body),
             call.delivery.wait_until(call.plan.ttft_seconds),
         )
-        self._respond(call, usage_json(call.plan.usage, output_tokens=0), call.plan.ttft_seconds)
+        self._respond(call, usage_json(call.head, call.plan.usage, output_tokens=0), call.plan.ttft_seconds)
         return await call.delivery.send_json(warm_up_json(call.head, call.plan.usage))
 
     async def _reply(self, call: _Call) -> web.StreamResponse:
@@ -215,11 +217,13 @@ class Simulator:
         rate = reply.tokens_per_second or self.engine.latency.profile(call.facts.model).tokens_per_second
         await call.delivery.wait_until(begins)
         self.limiter.count_output(call.facts.model, reply.output_tokens)
-        usage = usage_json(call.plan.usage, reply.output_tokens, reply.thinking_tokens)
+        usage = usage_json(
+            call.head, call.plan.usage, output_tokens=reply.output_tokens, thinking_tokens=reply.thinking_tokens
+        )
         self._respond(call, usage, begins + reply.silent_tokens / rate)
         if call.body.get("stream"):
             return await call.delivery.send_stream(
-                message_json(call.head, usage_json(call.plan.usage, output_tokens=1)),
+                message_json(call.head, usage_json(call.head, call.plan.usage, output_tokens=1)),
                 reply,
                 begins_seconds=begins,
                 chars_per_token=call.facts.chars_per_token,
@@ -230,11 +234,16 @@ class Simulator:
 
     def _compose(self, call: _Call, script: Script | None) -> Reply:
         bound_to = conversation_digest(call.body)
+        tool_use_id = f"toolu_{new_id()}"
         if script is not None:
-            reply = script.reply(call.facts, bound_to=bound_to, new_id=f"toolu_{new_id()}")
+            reply = script.reply(call.facts, bound_to=bound_to, new_id=tool_use_id)
         else:
             reply = self._writer.compose(
-                call.body, call.facts, input_tokens=call.prompt.total_tokens, bound_to=bound_to
+                call.body,
+                call.facts,
+                input_tokens=call.prompt.total_tokens,
+                bound_to=bound_to,
+                tool_use_id=tool_use_id,
             )
         reply = stop_at(reply, call.body.get("stop_sequences") or [], call.facts)
         room = call.facts.context_tokens - call.prompt.total_tokens
@@ -266,6 +275,10 @@ def _key_of(request: web.Request) -> str:
         return key
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _betas_of(request: web.Request) -> set[str]:
+    return {beta.strip() for beta in request.headers.get("anthropic-beta", "").split(",")} - {""}
 
 
 def _workspace_of(key: str) -> str:

@@ -4,8 +4,6 @@ no model. Deterministic for a given seed and request.
 
 import json
 import random
-import re
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,17 +11,14 @@ from typing import Any
 from warmcache.core.catalog import ModelFacts
 from warmcache.simulator.passages import Library, Passage, documents_of
 from warmcache.simulator.prompt import as_blocks, effort_of, thinking_mode
+from warmcache.simulator.quotes import citable_documents, cited_texts
 from warmcache.simulator.structured import example_of
 from warmcache.simulator.thinking import signature_for
-from warmcache.simulator.tokens import text_tokens
+from warmcache.simulator.tokens import canonical_json, text_tokens
 
 _QUOTED_CHARS = 800
 _MAX_QUOTES = 3
 _HIDDEN_THINKING_TOKENS = {"low": 0, "medium": 24, "high": 64, "xhigh": 160, "max": 320}
-_EMPHASISED = r"\*{1,2}[^\s*][^*\n]*(?<=\S)\*{1,2}"
-_BULLET = r"^\s*\*\s"
-_MARKS = r"(?<!\w)_+|_+(?!\w)|[*`<\[]+"
-_READ_BY_MARKDOWN = re.compile(f"({_BULLET}|{_EMPHASISED})|({_MARKS})")
 _OPENINGS = (
     "This is a simulated reply: no model was asked. These passages of the documents share the most with your "
     "question, quoted word for word.",
@@ -60,7 +55,7 @@ class ReplyBlock:
     def content(self) -> dict[str, Any]:
         """The block as it appears in a complete message."""
         if self.kind == "text":
-            return {"type": "text", "text": self.text, "citations": self.data.get("citations")}
+            return {"type": "text", "text": self.text, **self.data}
         if self.kind == "thinking":
             return {"type": "thinking", "thinking": self.text, **self.data}
         if self.kind == "tool_use":
@@ -119,29 +114,35 @@ class ReplyWriter:
         """Indexes the documents of a request in advance, so that the reply to the next one costs no time."""
         self._library.index(documents_of(body))
 
-    def compose(self, body: dict[str, Any], facts: ModelFacts, *, input_tokens: int, bound_to: str) -> Reply:
+    def compose(
+        self, body: dict[str, Any], facts: ModelFacts, *, input_tokens: int, bound_to: str, tool_use_id: str
+    ) -> Reply:
         """The reply to a validated body. May take some 30 ms for documents seen for the first time."""
         question = question_of(body)
+        tool = _forced_tool(body)
+        if tool is not None:
+            # A forced call comes at once: no text and no thinking stand before it.
+            return Reply(blocks=(_call(tool, question, facts, tool_use_id),), stop_reason="tool_use")
         schema = ((body.get("output_config") or {}).get("format") or {}).get("schema")
         if schema is not None:
-            answer = json.dumps(example_of(schema, question), ensure_ascii=False)
+            blocks = [text_block(json.dumps(example_of(schema, question), ensure_ascii=False), facts)]
         else:
-            answer = self._answer(body, question, input_tokens)
-        blocks = [text_block(answer, facts)]
+            texts = self._answer(body, question, input_tokens)
+            blocks = [text_block(text, facts, citations=citations) for text, citations in texts]
         thinking = self._thinking(body, facts, question, bound_to)
         if thinking is not None:
             blocks.insert(0, thinking)
         return Reply(blocks=tuple(blocks))
 
-    def _answer(self, body: dict[str, Any], question: str, input_tokens: int) -> str:
+    def _answer(self, body: dict[str, Any], question: str, input_tokens: int) -> list[tuple[str, list[dict[str, Any]]]]:
         documents = documents_of(body)
         if not documents:
-            return _NO_DOCUMENTS.format(words=len(question.split()), tokens=f"{input_tokens:,}")
+            return [(_NO_DOCUMENTS.format(words=len(question.split()), tokens=f"{input_tokens:,}"), [])]
         passages = self._library.index(documents).best(question, _MAX_QUOTES)
         if not passages:
-            return _NOTHING_FOUND.format(count=len(documents))
+            return [(_NOTHING_FOUND.format(count=len(documents)), [])]
         draw = random.Random(f"{self._seed}:{question}")  # noqa: S311 - a repeatable draw, not a secret
-        return "\n\n".join([draw.choice(_OPENINGS), *map(quote, _that_fit(passages))])
+        return cited_texts(draw.choice(_OPENINGS), _that_fit(passages), citable_documents(body))
 
     def _thinking(self, body: dict[str, Any], facts: ModelFacts, question: str, bound_to: str) -> ReplyBlock | None:
         mode = thinking_mode(body, facts)
@@ -194,21 +195,23 @@ def stop_at(reply: Reply, sequences: list[str], facts: ModelFacts) -> Reply:
     return reply
 
 
-def quote(passage: Passage) -> str:
-    """A passage in Markdown: its source, the words as a block quote, code as a code block."""
-    parts = [f"**{_literal(passage.title)}**"]
-    if passage.text:
-        lines = [_literal(line) for line in textwrap.dedent(passage.text).split("\n")]
-        parts.append("\n".join(f"> {line}".rstrip() for line in lines))
-    if passage.code:
-        fence = "````" if "```" in passage.code else "```"
-        parts.append(f"{fence}python\n{passage.code}\n{fence}")
-    return "\n\n".join(parts)
+def _forced_tool(body: dict[str, Any]) -> dict[str, Any] | None:
+    """The client's tool that `tool_choice` forces: the named one, or for `any` the first."""
+    choice = body.get("tool_choice") or {}
+    if choice.get("type") not in ("any", "tool"):
+        return None
+    tools: list[dict[str, Any]] = [tool for tool in body["tools"] if "input_schema" in tool]
+    return next((tool for tool in tools if choice["type"] == "any" or tool["name"] == choice["name"]), None)
 
 
-def _literal(line: str) -> str:
-    """A line with its stray Markdown marks escaped. Emphasis and bullets are kept: they mean the same in both."""
-    return _READ_BY_MARKDOWN.sub(lambda match: match[1] or "".join(f"\\{mark}" for mark in match[2]), line)
+def _call(tool: dict[str, Any], question: str, facts: ModelFacts, tool_use_id: str) -> ReplyBlock:
+    text = canonical_json(example_of(tool["input_schema"], question))
+    return ReplyBlock(
+        kind="tool_use",
+        text=text,
+        tokens=text_tokens(f"{tool['name']}{text}", facts.chars_per_token),
+        data={"id": tool_use_id, "name": tool["name"]},
+    )
 
 
 def _that_fit(passages: list[Passage]) -> list[Passage]:

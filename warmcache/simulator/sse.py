@@ -66,7 +66,7 @@ def events_of(
 
 def _block_start(block: ReplyBlock) -> dict[str, Any]:
     if block.kind == "text":
-        return {"type": "text", "text": "", "citations": None}
+        return {"type": "text", "text": "", **({"citations": []} if block.data.get("citations") else {})}
     if block.kind == "thinking":
         return {"type": "thinking", "thinking": "", "signature": ""}
     if block.kind == "tool_use":

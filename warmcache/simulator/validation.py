@@ -4,7 +4,7 @@ Wording that public reports quote (marked "seen") is used unchanged; the rest fo
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from warmcache.core.catalog import KNOWN_MODELS, ModelFacts
@@ -15,6 +15,7 @@ from warmcache.simulator.prompt import effort_of, thinking_mode
 
 API_VERSIONS = ("2023-06-01", NEW_VERSION)
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
+INFERENCE_GEOS = ("global", "us")
 _THINKING_OFF_EFFORTS = ("low", "medium", "high")
 _SAMPLING_DEFAULTS: dict[str, Any] = {"temperature": 1, "top_p": 1, "top_k": None}
 _COUNT_FIELDS = frozenset(
@@ -25,6 +26,7 @@ _COUNT_FIELDS = frozenset(
 _FIELDS = _COUNT_FIELDS | {"max_tokens", "stream", "diagnostics", "stop_sequences", "metadata"}
 _TOOL_NAME = re.compile(r"^[a-zA-Z0-9_-]{1,128}$")
 _TOOL_CHOICES = ("auto", "any", "tool", "none")
+_THREADS_BETA = "message-threads-"
 
 
 def model_facts(model: Any) -> ModelFacts:
@@ -38,8 +40,9 @@ def model_facts(model: Any) -> ModelFacts:
     return KNOWN_MODELS[model]
 
 
-def check_create(body: dict[str, Any], version: str) -> ModelFacts:
+def check_create(body: dict[str, Any], version: str, betas: Collection[str] = ()) -> ModelFacts:
     """Refuses an invalid `POST /v1/messages` body; returns the model's facts."""
+    _check_thread(body, betas)
     _check_fields(body, _FIELDS, version)
     facts = model_facts(body.get("model"))
     _check_max_tokens(body, facts)
@@ -75,12 +78,24 @@ def _check_shared(body: dict[str, Any], facts: ModelFacts, version: str) -> None
     _check_tools(body.get("tools"))
     check_system(body.get("system"))
     check_messages(body["messages"], facts, version)
-    _check_output_config(body.get("output_config"))
+    _check_output_config(body.get("output_config"), facts)
+    _check_inference_geo(body.get("inference_geo"), facts)
     _check_thinking(body, facts)
     _check_tool_choice(body, facts)
     if body.get("speed") not in (None, "standard", "fast"):
         raise invalid("speed: Input should be 'standard' or 'fast'")
     check_breakpoints(body, facts)
+
+
+def _check_thread(body: dict[str, Any], betas: Collection[str]) -> None:
+    """Threads are a beta that this simulator does not have. The official client recognises this refusal by its code
+    and goes on without one; without the beta's header the field is refused as any unknown one."""
+    if body.get("thread") is not None and any(beta.startswith(_THREADS_BETA) for beta in betas):
+        raise ApiError(
+            400,
+            "thread: not supported here. Send the full conversation without `thread`.",
+            error_code="thread_unsupported_request",
+        )
 
 
 def _check_fields(body: dict[str, Any], fields: frozenset[str], version: str) -> None:
@@ -188,22 +203,23 @@ def _check_tool_choice(body: dict[str, Any], facts: ModelFacts) -> None:
         raise invalid("tool_choice.type: Input should be 'auto', 'any', 'tool' or 'none'")
     if not body.get("tools"):
         raise invalid("tool_choice: tool_choice may only be specified while providing tools")
-    if choice["type"] in ("any", "tool") and not facts.allows_forced_tool_choice:
-        raise invalid('tool_choice: type "tool" and "any" are not supported for this model.')
+    if choice["type"] in ("any", "tool"):
+        if not facts.allows_forced_tool_choice:
+            raise invalid('tool_choice: type "tool" and "any" are not supported for this model.')
+        if thinking_mode(body, facts) == "enabled":
+            raise invalid("Thinking may not be enabled when tool_choice forces tool use.")
     if choice["type"] == "tool":
         names = [tool.get("name") for tool in body["tools"]]
         if choice.get("name") not in names:
             raise invalid(f"tool_choice.tool.name: Tool '{choice.get('name')}' not found in provided tools")
 
 
-def _check_output_config(output_config: Any) -> None:
+def _check_output_config(output_config: Any, facts: ModelFacts) -> None:
     if output_config is None:
         return
     if not isinstance(output_config, dict):
         raise invalid("output_config: Input should be a valid dictionary or object to extract fields from")
-    if output_config.get("effort") not in (None, *EFFORTS):
-        names = ", ".join(f"'{name}'" for name in EFFORTS)
-        raise invalid(f"output_config.effort: Input should be one of {names}")
+    _check_effort(output_config.get("effort"), facts)
     output_format = output_config.get("format")
     if output_format is None:
         return
@@ -211,6 +227,29 @@ def _check_output_config(output_config: Any) -> None:
         raise invalid("output_config.format.type: Input should be 'json_schema'")
     if not isinstance(output_format.get("schema"), dict):
         raise invalid("output_config.format.schema: Field required")
+
+
+def _check_effort(effort: Any, facts: ModelFacts) -> None:
+    """The wordings of the last two are seen."""
+    if effort is None:
+        return
+    if effort not in EFFORTS:
+        names = ", ".join(f"'{name}'" for name in EFFORTS)
+        raise invalid(f"output_config.effort: Input should be one of {names}")
+    if not facts.efforts:
+        raise invalid("This model does not support the effort parameter.")
+    if effort not in facts.efforts:
+        levels = ", ".join(sorted(facts.efforts))
+        raise invalid(f"This model does not support effort level '{effort}'. Supported levels: {levels}.")
+
+
+def _check_inference_geo(geo: Any, facts: ModelFacts) -> None:
+    if geo is None:
+        return
+    if not facts.allows_inference_geo:
+        raise invalid("inference_geo is not supported for this model")
+    if geo not in INFERENCE_GEOS:
+        raise invalid("inference_geo: Input should be 'global' or 'us'")
 
 
 def _check_thinking(body: dict[str, Any], facts: ModelFacts) -> None:

@@ -14,9 +14,11 @@ class MessageHead:
     message_id: str
     model: str
     diagnostics: dict[str, Any] | None
+    inference_geo: str
+    """Where it is answered, as `usage` says."""
 
 
-def usage_json(usage: CacheUsage, output_tokens: int, thinking_tokens: int = 0) -> dict[str, Any]:
+def usage_json(head: MessageHead, usage: CacheUsage, *, output_tokens: int, thinking_tokens: int = 0) -> dict[str, Any]:
     """The `usage` of a response."""
     counted: dict[str, Any] = {
         "input_tokens": usage.input_tokens,
@@ -28,7 +30,7 @@ def usage_json(usage: CacheUsage, output_tokens: int, thinking_tokens: int = 0) 
         },
         "output_tokens": output_tokens,
         "service_tier": "standard",
-        "inference_geo": "global",
+        "inference_geo": head.inference_geo,
     }
     if thinking_tokens:
         counted["output_tokens_details"] = {"thinking_tokens": thinking_tokens}
@@ -53,15 +55,16 @@ def message_json(head: MessageHead, usage: dict[str, Any]) -> dict[str, Any]:
 
 def warm_up_json(head: MessageHead, usage: CacheUsage) -> dict[str, Any]:
     """The answer to `max_tokens: 0`: no content, and the usage once more per iteration."""
-    counted = usage_json(usage, output_tokens=0)
+    counted = usage_json(head, usage, output_tokens=0)
     counted["iterations"] = [{**counted, "type": "message"}]
     return {**message_json(head, counted), "stop_reason": "max_tokens"}
 
 
 def complete_json(head: MessageHead, usage: CacheUsage, reply: Reply) -> dict[str, Any]:
     """A complete message, for a call without streaming."""
+    counted = usage_json(head, usage, output_tokens=reply.output_tokens, thinking_tokens=reply.thinking_tokens)
     return {
-        **message_json(head, usage_json(usage, reply.output_tokens, reply.thinking_tokens) | reply.more_usage),
+        **message_json(head, counted | reply.more_usage),
         "content": [block.content() for block in reply.blocks],
         "stop_reason": reply.stop_reason,
         "stop_sequence": reply.stop_sequence,

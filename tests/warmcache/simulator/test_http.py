@@ -6,7 +6,9 @@ from typing import Any
 import aiohttp
 import anthropic
 import pytest
-from anthropic import DefaultAioHttpClient
+from anthropic import DefaultAioHttpClient, beta_async_tool
+
+from warmcache.simulator.scripts import read_script
 
 MODEL = "claude-sonnet-5-5"
 MARK = {"type": "ephemeral"}
@@ -89,6 +91,53 @@ async def test_a_stream_has_the_documented_events_in_order(served):
     assert payloads[0]["message"]["stop_reason"] is None
     assert payloads[0]["message"]["diagnostics"] is None
     assert payloads[-2]["usage"]["cache_creation_input_tokens"] > 512
+    assert payloads[1]["content_block"] == {"type": "text", "text": ""}
+
+
+async def test_citations_reach_the_reader_of_a_stream(served):
+    garden = "Slugs avoid copper. A ring of copper tape around the bed keeps slugs away for years."
+    source = {"type": "text", "media_type": "text/plain", "data": garden}
+    document = {"type": "document", "source": source, "citations": {"enabled": True}}
+    asked = {"type": "text", "text": "How do I keep slugs away?"}
+    call = {"model": MODEL, "max_tokens": 500, "messages": [{"role": "user", "content": [document, asked]}]}
+
+    async with served.client().messages.stream(**call) as stream:
+        kinds = [event.type async for event in stream]
+        message = await stream.get_final_message()
+
+    assert kinds.count("citation") == 1
+    assert message.content[0].citations is None
+    assert message.content[1].citations[0].cited_text == garden
+
+
+async def test_the_place_that_a_request_asks_for_is_named_in_its_usage(served):
+    client = served.client()
+
+    here = await client.messages.create(**CALL, messages=QUESTION, inference_geo="us")
+    anywhere = await client.messages.create(**CALL, messages=QUESTION)
+    warmed = await client.messages.create(**{**CALL, "max_tokens": 0}, messages=QUESTION, inference_geo="us")
+
+    assert [each.usage.inference_geo for each in (here, anywhere, warmed)] == ["us", "global", "us"]
+
+
+@beta_async_tool
+async def weather(place: str) -> str:
+    """The weather at a place."""
+    return f"sunny in {place}"
+
+
+async def test_the_clients_own_tool_loop_goes_on_without_a_thread(served):
+    called = {"type": "tool_use", "name": "weather", "input": {"place": "Rome"}}
+    served.simulator.scripts.add(read_script({"blocks": [called]}))
+
+    runner = served.client().beta.messages.tool_runner(
+        model=MODEL, max_tokens=500, tools=[weather], messages=[{"role": "user", "content": "How is Rome?"}]
+    )
+    message = await runner.until_done()
+
+    statuses = [exchange.status for exchange in served.simulator.journal.newest()]
+    assert statuses == [400, 200, 200]
+    assert message.stop_reason == "end_turn"
 
 
 async def test_thinking_that_is_not_shown_is_a_block_with_a_signature_only(served):
@@ -287,6 +336,9 @@ async def test_models_are_listed_page_by_page_and_found_by_id(served):
     assert one.max_input_tokens == 1_000_000
     assert one.line == "haiku"
     assert one.capabilities.thinking.types.adaptive.supported
+    assert one.capabilities.effort.xhigh.supported
+    older = await client.models.retrieve("claude-haiku-4-5")
+    assert not older.capabilities.effort.supported
     with pytest.raises(anthropic.NotFoundError):
         await client.models.retrieve("claude-next")
 

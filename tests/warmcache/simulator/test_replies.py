@@ -4,7 +4,8 @@ import pytest
 
 from warmcache.core.catalog import facts_for
 from warmcache.simulator.passages import Document, Passage, PassageIndex, documents_of, passages_of
-from warmcache.simulator.replies import Reply, ReplyWriter, cap, quote, stop_at, text_block
+from warmcache.simulator.quotes import cited_texts
+from warmcache.simulator.replies import Reply, ReplyWriter, cap, stop_at, text_block
 from warmcache.simulator.structured import example_of
 
 FACTS = facts_for("claude-sonnet-5-5")
@@ -33,7 +34,7 @@ def body(question: str, *documents: tuple[str, str], **fields: Any) -> dict[str,
 
 
 def answer(request: dict[str, Any], seed: int = 1) -> str:
-    reply = ReplyWriter(seed=seed).compose(request, FACTS, input_tokens=99, bound_to="x")
+    reply = ReplyWriter(seed=seed).compose(request, FACTS, input_tokens=99, bound_to="x", tool_use_id="toolu_1")
     return reply.blocks[-1].text
 
 
@@ -118,7 +119,9 @@ def test_the_same_seed_gives_the_same_reply_and_seeds_differ():
 def test_marks_that_markdown_would_read_are_shown_and_emphasis_stays():
     passage = Passage(title="calls", text='* the *iterable* has "__iter__()", see f(*args)')
 
-    assert quote(passage) == '**calls**\n\n> * the *iterable* has "\\_\\_iter\\_\\_()", see f(\\*args)'
+    [(text, _)] = cited_texts("Here:", [passage], [])
+
+    assert text == 'Here:\n\n**calls**\n\n> * the *iterable* has "\\_\\_iter\\_\\_()", see f(\\*args)'
 
 
 def test_long_paragraphs_are_cut_between_sentences_and_lose_no_words():
@@ -170,6 +173,74 @@ def test_a_schema_that_refers_to_itself_ends():
     assert "child" in example_of(schema, "q")
 
 
+LOOK_UP = {
+    "name": "look_up",
+    "input_schema": {"type": "object", "properties": {"word": {"type": "string"}, "pages": {"type": "integer"}}},
+}
+FORCED = facts_for("claude-haiku-5-5")
+
+
+@pytest.mark.parametrize("choice", [{"type": "any"}, {"type": "tool", "name": "look_up"}])
+def test_a_forced_tool_is_called_with_an_input_that_fits_its_schema_and_nothing_else_is_said(choice: dict[str, str]):
+    request = body("Slugs", tools=[LOOK_UP, {**LOOK_UP, "name": "other"}], tool_choice=choice)
+
+    reply = ReplyWriter().compose(request, FORCED, input_tokens=1, bound_to="x", tool_use_id="toolu_7")
+
+    assert reply.stop_reason == "tool_use"
+    assert [block.content() for block in reply.blocks] == [
+        {"type": "tool_use", "id": "toolu_7", "name": "look_up", "input": {"word": "Slugs", "pages": 1}}
+    ]
+
+
+def test_tools_that_are_not_forced_are_not_called():
+    request = body("Slugs", tools=[LOOK_UP], tool_choice={"type": "auto"})
+
+    reply = ReplyWriter().compose(request, FORCED, input_tokens=1, bound_to="x", tool_use_id="toolu_7")
+
+    assert reply.stop_reason == "end_turn"
+    assert all(block.kind != "tool_use" for block in reply.blocks)
+
+
+def attached(source: dict[str, Any], *, enabled: bool = True) -> dict[str, Any]:
+    document = {"type": "document", "source": source, "title": "Garden", "citations": {"enabled": enabled}}
+    picture = {"type": "document", "source": {"type": "url", "url": "https://example.com/a.pdf"}}
+    asked = {"type": "text", "text": "How do I keep slugs away?"}
+    return {**body(""), "messages": [{"role": "user", "content": [picture, document, asked]}]}
+
+
+def texts_of(request: dict[str, Any]) -> list[dict[str, Any]]:
+    reply = ReplyWriter().compose(request, FACTS, input_tokens=1, bound_to="x", tool_use_id="toolu_1")
+    return [block.content() for block in reply.blocks]
+
+
+def test_a_quote_of_a_document_with_citations_is_a_text_of_its_own_and_cites_its_characters():
+    opening, quoted = texts_of(attached({"type": "text", "media_type": "text/plain", "data": GARDEN}))
+
+    [citation] = quoted["citations"]
+    assert "citations" not in opening
+    assert opening["text"].endswith("**Garden**\n\n")
+    assert quoted["text"].startswith("> Slugs avoid copper.")
+    assert GARDEN[citation["start_char_index"] : citation["end_char_index"]] == citation["cited_text"]
+    assert (citation["type"], citation["document_index"], citation["document_title"]) == ("char_location", 1, "Garden")
+
+
+def test_a_quote_of_a_document_in_blocks_cites_the_block():
+    parts = [{"type": "text", "text": text} for text in GARDEN.split("\n\n")]
+
+    *_, quoted = texts_of(attached({"type": "content", "content": parts}))
+
+    [citation] = quoted["citations"]
+    assert citation["type"] == "content_block_location"
+    assert (citation["start_block_index"], citation["end_block_index"]) == (1, 2)
+    assert citation["cited_text"] == parts[1]["text"]
+
+
+def test_without_citations_a_reply_is_one_text_that_names_none():
+    [whole] = texts_of(attached({"type": "text", "media_type": "text/plain", "data": GARDEN}, enabled=False))
+
+    assert set(whole) == {"type", "text"}
+
+
 @pytest.mark.parametrize(
     ("model", "thinking", "kinds", "shown"),
     [
@@ -186,7 +257,7 @@ def test_thinking_comes_first_where_the_model_thinks(
 ):
     request = body("How do I keep slugs away?", ("Garden", GARDEN), thinking=thinking)
 
-    reply = ReplyWriter().compose(request, facts_for(model), input_tokens=1, bound_to="x")
+    reply = ReplyWriter().compose(request, facts_for(model), input_tokens=1, bound_to="x", tool_use_id="toolu_1")
 
     assert [block.kind for block in reply.blocks] == kinds
     assert bool(reply.blocks[0].kind == "thinking" and reply.blocks[0].text) is shown

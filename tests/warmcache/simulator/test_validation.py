@@ -25,9 +25,11 @@ ORDER = (
     "a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block. "
     "Note that blocks are processed in the following order: `tools`, `system`, `messages`."
 )
+EMPTY = "messages: text content blocks must be non-empty"
+NO_EFFORT = "This model does not support the effort parameter."
 BLANK = "messages: text content blocks must contain non-whitespace text"
 TOO_LONG = "max_tokens: 200000 > 128000, which is the maximum allowed number of output tokens for claude-sonnet-5-5"
-NO_ASSISTANT_FIRST = 'messages: first message must use the "user" role'
+NO_SYSTEM_FIRST = 'messages: first message must use the "user" role'
 MARKED_THINKING = {"type": "thinking", "thinking": "", "signature": "s", "cache_control": MARK}
 
 
@@ -71,7 +73,7 @@ def refusal(request: dict[str, Any], version: str = NEW) -> str:
             {"messages": [user({"type": "text", "text": "", "cache_control": MARK})]},
             "messages.0.content.0.text: cache_control cannot be set for empty text blocks",
         ),
-        ({"messages": [user({"type": "text", "text": ""})]}, "messages: text content blocks must be non-empty"),
+        ({"messages": [user({"type": "text", "text": ""})]}, EMPTY),
         ({"messages": [{"role": "user", "content": "  \n"}]}, BLANK),
         (
             {"messages": [USER, assistant(MARKED_THINKING), USER]},
@@ -87,7 +89,34 @@ def refusal(request: dict[str, Any], version: str = NEW) -> str:
             "This model does not support assistant message prefill. The conversation must end with a user message.",
         ),
         ({"messages": []}, "messages: at least one message is required"),
-        ({"messages": [{"role": "assistant", "content": "Hi"}, USER]}, NO_ASSISTANT_FIRST),
+        ({"messages": [{"role": "system", "content": "Be brief."}, USER]}, NO_SYSTEM_FIRST),
+        ({"messages": [USER, assistant({"type": "text", "text": " "}), USER]}, BLANK),
+        ({"messages": [USER, assistant({"type": "text", "text": ""}, CALL), user(RESULT)], "tools": [TOOL]}, EMPTY),
+        (
+            {"model": "claude-opus-4-6", "output_config": {"effort": "xhigh"}},
+            "This model does not support effort level 'xhigh'. Supported levels: high, low, max, medium.",
+        ),
+        (
+            {"model": "claude-opus-4-5", "output_config": {"effort": "max"}},
+            "This model does not support effort level 'max'. Supported levels: high, low, medium.",
+        ),
+        ({"model": "claude-haiku-4-5", "output_config": {"effort": "low"}}, NO_EFFORT),
+        ({"inference_geo": "mars"}, "inference_geo: Input should be 'global' or 'us'"),
+        (
+            {"model": "claude-sonnet-4-5", "inference_geo": "us"},
+            "inference_geo is not supported for this model",
+        ),
+        ({"thread": {"type": "create"}}, "thread: Extra inputs are not permitted"),
+        (
+            {
+                "model": "claude-opus-4-6",
+                "thinking": {"type": "enabled", "budget_tokens": 2000},
+                "max_tokens": 4000,
+                "tools": [TOOL],
+                "tool_choice": {"type": "any"},
+            },
+            "Thinking may not be enabled when tool_choice forces tool use.",
+        ),
         ({"temperature": 1}, "temperature: Extra inputs are not permitted"),
         ({"top_p": 0.9}, "top_p: Extra inputs are not permitted"),
         ({"top_k": 3}, "top_k: Extra inputs are not permitted"),
@@ -149,6 +178,33 @@ def test_the_documented_combinations_with_max_tokens_0_are_refused(fields: dict[
 )
 def test_everything_else_goes_with_max_tokens_0(fields: dict[str, Any]):
     assert check_create(body(**fields, max_tokens=0), NEW).known
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"messages": [{"role": "assistant", "content": "Hi"}, USER]},
+        {"messages": [USER, assistant({"type": "text", "text": "\n\n"}, CALL), user(RESULT)], "tools": [TOOL]},
+        {"messages": [user({"type": "text", "text": "Hello"}, {"type": "text", "text": " "})]},
+        {"model": "claude-opus-4-7", "output_config": {"effort": "xhigh"}},
+        {"model": "claude-sonnet-4-6", "output_config": {"effort": "max"}},
+        {"inference_geo": "us"},
+        {"model": "claude-haiku-5-5", "tools": [TOOL], "tool_choice": {"type": "any"}},
+    ],
+)
+def test_what_the_api_takes_is_taken(fields: dict[str, Any]):
+    assert check_create(body(**fields), NEW).known
+
+
+def test_a_thread_is_refused_with_the_code_that_its_beta_documents():
+    with pytest.raises(ApiError) as caught:
+        check_create(body(thread={"type": "create"}), NEW, {"message-threads-2026-08-12"})
+
+    error = caught.value.body("req_1")["error"]
+    assert (error["type"], error["details"]) == (
+        "invalid_request_error",
+        {"error_code": "thread_unsupported_request"},
+    )
 
 
 def test_disabled_thinking_on_sonnet_5_5_points_to_between_tools():
