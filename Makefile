@@ -51,7 +51,8 @@ format: setup  ## lay the code out
 bench: setup  ## milliseconds, printed
 	$(PY) -m benchmarks
 
-soak: setup  ## the long tests
+soak: setup  ## the long tests, other people's clients against the simulator among them
+	$(PY) -m tests.clients
 	$(PYTEST) -m soak
 
 clean:  ## throw away what was installed or generated; the database and keys in var/ stay

@@ -12,6 +12,7 @@ PAGES = [
     "docs/performance.md",
     "docs/access.md",
     "docs/deploy.md",
+    "warmcache/simulator/README.md",
     "CONTRIBUTING.md",
 ]
 NAMED = re.compile(r"`(?P<file>[\w/<>]+\.(?:py|js|md))(?:: (?P<name>[\w.]+))?`")
@@ -19,7 +20,8 @@ NAMED = re.compile(r"`(?P<file>[\w/<>]+\.(?:py|js|md))(?:: (?P<name>[\w.]+))?`")
 
 def existing(file: str) -> Path | None:
     """Pages name files from the top, or from one of the two packages."""
-    found = (ROOT / top / file for top in ("", "docs", "chatapp", "warmcache", "chatapp/conversations"))
+    tops = ("", "docs", "chatapp", "warmcache", "chatapp/conversations", "warmcache/simulator")
+    found = (ROOT / top / file for top in tops)
     return next((path for path in found if path.exists()), None)
 
 

@@ -31,6 +31,7 @@ from warmcache.simulator.wire import MessageHead, complete_json, message_json, u
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 _ID_ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_OUTPUT_FORMAT_BETA = "structured-outputs-"
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -170,7 +171,7 @@ class Simulator:
             raise ApiError(413, "Request exceeds the maximum size")
         raw = await request.read()
         self.journal.keep_body(exchange, raw)
-        return _parse(raw)
+        return _with_output_config(_parse(raw), _betas_of(request))
 
     def _prompt(self, request: web.Request, body: dict[str, Any], facts: ModelFacts) -> Prompt:
         config_first = self.options.renders_config_first
@@ -283,6 +284,17 @@ def _betas_of(request: web.Request) -> set[str]:
 
 def _workspace_of(key: str) -> str:
     return f"wrkspc_{hashlib.blake2b(key.encode(errors='replace'), digest_size=12).hexdigest()}"
+
+
+def _with_output_config(body: dict[str, Any], betas: set[str]) -> dict[str, Any]:
+    """`output_format` is what `output_config.format` was called in the beta, and still goes by its header."""
+    if "output_format" not in body or not any(beta.startswith(_OUTPUT_FORMAT_BETA) for beta in betas):
+        return body
+    config = body.get("output_config") or {}
+    if not isinstance(config, dict):
+        return body
+    kept = {key: value for key, value in body.items() if key != "output_format"}
+    return {**kept, "output_config": {"format": body["output_format"], **config}}
 
 
 def _parse(raw: bytes) -> dict[str, Any]:

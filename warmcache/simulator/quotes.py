@@ -77,7 +77,7 @@ def citable_documents(body: dict[str, Any]) -> list[CitableDocument]:
 def cited_texts(
     opening: str, passages: Sequence[Passage], documents: Sequence[CitableDocument]
 ) -> list[tuple[str, list[dict[str, Any]]]]:
-    """The texts of an answer and their citations: words that can be cited are a text of their own, all others run on."""
+    """The texts of an answer and their citations: words that are cited are a text of their own, all others run on."""
     texts: list[tuple[str, list[dict[str, Any]]]] = []
     running = opening
     for passage in passages:

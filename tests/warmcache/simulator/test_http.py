@@ -120,6 +120,17 @@ async def test_the_place_that_a_request_asks_for_is_named_in_its_usage(served):
     assert [each.usage.inference_geo for each in (here, anywhere, warmed)] == ["us", "global", "us"]
 
 
+async def test_a_format_goes_by_its_old_name_with_the_header_of_its_beta(served):
+    schema = {"type": "object", "properties": {"title": {"type": "string"}}}
+    payload = {**CALL, "messages": QUESTION, "output_format": {"type": "json_schema", "schema": schema}}
+
+    status, answer, _ = await post(served.url, payload, **{"anthropic-beta": "structured-outputs-2025-11-13"})
+    refused, error, _ = await post(served.url, payload)
+
+    assert (status, json.loads(answer["content"][-1]["text"])) == (200, {"title": QUESTION[0]["content"]})
+    assert (refused, error["error"]["message"]) == (400, "output_format: Extra inputs are not permitted")
+
+
 @beta_async_tool
 async def weather(place: str) -> str:
     """The weather at a place."""
