@@ -158,6 +158,52 @@ class TestBreakpoints:
         assert tokens == sorted(tokens, reverse=True)
 
 
+class TestAnswersOfManyBlocks:
+    """An answer with tools or citations has many blocks; the last request's entry ends before it, at the question."""
+
+    @staticmethod
+    def prompt(blocks: int, **changes: Any) -> Prompt:
+        pieces = tuple(text(f"piece {n}") for n in range(blocks))
+        return Prompt(
+            model=MODEL,
+            system=(text("Be brief."),),
+            history=(user(text("Why?")), Turn(role="assistant", blocks=pieces)),
+            **changes,
+        )
+
+    @pytest.mark.parametrize(("blocks", "marks"), [(19, [19]), (20, [0, 20]), (60, [0, 60])])
+    def test_one_more_stands_on_the_question_where_a_search_from_the_end_does_not_reach_it(
+        self, blocks: int, marks: list[int]
+    ) -> None:
+        request = built(self.prompt(blocks), (text("And now?"),))
+
+        said = [block for message in request.body["messages"] for block in message["content"]]
+        assert [n for n, block in enumerate(said[:-1]) if "cache_control" in block] == marks
+        assert len(marked(request)) == len(marks) + 2
+
+    def test_what_the_last_request_wrote_is_found_from_there(self) -> None:
+        before = built(Prompt(model=MODEL, system=(text("Be brief."),)), (text("Why?"),)).prefix
+
+        for turn in (None, (text("And now?"),)):
+            after = built(self.prompt(60), turn).prefix
+
+            assert before.breakpoints[-1].prefix_hash in after.hashes
+            assert len(after.hashes) == len({*after.hashes})
+            assert [point.layer for point in after.breakpoints[:2]] == ["shared", "conversation"]
+
+    def test_a_draft_leaves_no_room_for_it_in_the_warm_up_as_in_the_request(self) -> None:
+        prompt = self.prompt(60, draft=(IMAGE,))
+
+        assert len(marked(built(prompt, (text("And now?"),)))) == 4
+        assert len(marked(built(prompt, None))) == 3
+
+    def test_a_warm_up_marks_the_same_blocks_as_its_request(self) -> None:
+        warm_up, request = built(self.prompt(60), None), built(self.prompt(60), (text("And now?"),))
+
+        assert marked(warm_up) == marked(request)[:-1]
+        assert list(warm_up.prefix.breakpoints) == list(request.prefix.breakpoints)[:-1]
+
+
 class TestTurns:
     def test_a_stopped_reply_leaves_two_turns_of_the_person_that_are_sent_as_one(self) -> None:
         prompt = Prompt(model=MODEL, history=(user(text("Hi")), user(text("Are you there?"))))

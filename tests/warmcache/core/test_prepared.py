@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warmcache.core.prefix import (
+    LOOK_BACK_POSITIONS,
     Json,
     Layer,
     PrefixKey,
@@ -51,7 +52,13 @@ block = st.one_of(
     st.sampled_from([IMAGE, THOUGHT, text("half \ud83d"), {"type": "tool_use", "id": "t", "input": {"b": 1, "a": 2}}]),
 )
 blocks = st.lists(block, max_size=3).map(tuple)
-turns = st.lists(st.builds(Turn, role=st.sampled_from(["user", "assistant"]), blocks=blocks), max_size=6).map(tuple)
+LONG_ANSWER = Turn(role="assistant", blocks=tuple(text(f"piece {n}") for n in range(LOOK_BACK_POSITIONS + 2)))
+turn = st.one_of(
+    st.builds(Turn, role=st.sampled_from(["user", "assistant"]), blocks=blocks),
+    st.builds(Turn, role=st.sampled_from(["user", "assistant"]), blocks=blocks),
+    st.just(LONG_ANSWER),
+)
+turns = st.lists(turn, max_size=6).map(tuple)
 prompts = st.builds(
     Prompt,
     model=st.sampled_from([MODEL, "claude-haiku-4-5", "unheard-of"]),

@@ -80,3 +80,19 @@ async def test_a_paused_answer_is_continued_and_then_goes_back_as_one_turn() -> 
             "text",
         ]
         assert [exchange.status for exchange in side.exchanges] == [200, 200, 200]
+
+
+async def test_behind_an_answer_of_many_blocks_the_question_is_still_found_in_the_cache() -> None:
+    async with simulated() as side:
+        prompt = prepare(Prompt(model="claude-sonnet-5-5"), side.config.prefix_key)
+        question = Turn(role="user", blocks=({"type": "text", "text": "Why? " * 800},))
+        script(side, *[{**CITED, "text": f"{n} F"} for n in range(45)])
+
+        answer = await answer_to(side, prompt, question)
+        again = prompt.with_turns(question, answer_turn(answer.blocks()))
+        await side.provider.prewarm(build(again, None))
+        await answer_to(side, again, QUESTION)
+
+        first, warmed, second = [exchange.usage for exchange in side.exchanges]
+        assert warmed["cache_read_input_tokens"] == first["cache_creation_input_tokens"] > 1000
+        assert second["cache_read_input_tokens"] > warmed["cache_read_input_tokens"]

@@ -63,6 +63,7 @@ tool = st.builds(
 )
 thought = st.builds(lambda value: {"type": "thinking", "thinking": value, "signature": "c2ln"}, words)
 answer = st.lists(words.map(text), min_size=1, max_size=2)
+long_answer = st.lists(words.map(text), min_size=20, max_size=24)
 question = st.lists(
     st.one_of(passage.map(text), st.just(IMAGE), st.builds(document, passage, words, st.booleans())),
     min_size=1,
@@ -124,7 +125,7 @@ def _whole(asked: list[Json], pieces: list[list[Json]]) -> list[Turn]:
 exchange = st.one_of(
     st.builds(_whole, question, st.lists(piece, max_size=6)),
     st.builds(_plain, question, answer),
-    st.builds(_plain, question, answer),
+    st.builds(_plain, question, long_answer),
     st.builds(_stopped, question),
     st.builds(_with_tool, question, st.dictionaries(words, json_values, max_size=3), words, thought, answer),
 )
@@ -143,7 +144,7 @@ def prompts(draw: st.DrawFn) -> Prompt:
         shared_ttl=draw(st.sampled_from(["5m", "1h"])),
         conversation_ttl=draw(st.sampled_from(["5m", "1h"])),
         thinking=draw(st.sampled_from(MODELS[model])),
-        effort=draw(st.sampled_from([None, "low", "medium", "high"])),
+        effort=draw(st.sampled_from([None, *sorted(facts_for(model).efforts & {"low", "medium", "high"})])),
         betas=tuple(draw(st.lists(st.sampled_from(["some-beta", "other-beta"]), max_size=2, unique=True))),
     )
 

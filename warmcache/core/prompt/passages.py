@@ -77,6 +77,9 @@ class Passage:
     marked_block: int | None = None
     """The index of the last block that can carry a breakpoint."""
     marked_piece: int = 0
+    asked_block: int | None = None
+    """The same among what the person, or the client's tool, said: an earlier request ended there with a breakpoint."""
+    asked_piece: int = 0
     role: str = ""
     """The role of the message that is open at its end; empty before the first one."""
     has_images: bool = False
@@ -93,6 +96,7 @@ class PassageWriter:
         self._blocks = list(passage.blocks)
         self._pieces = list(passage.pieces)
         self._marked_block, self._marked_piece = passage.marked_block, passage.marked_piece
+        self._asked_block, self._asked_piece = passage.asked_block, passage.asked_piece
         self._role = passage.role
         self._has_images, self._has_citations = passage.has_images, passage.has_citations
         self._is_sendable = passage.is_sendable
@@ -109,7 +113,7 @@ class PassageWriter:
 
     def add_turn(self, role: str, blocks: Iterable[Json], *, may_be_marked: bool = True) -> None:
         """Adds a turn, merging neighbours of one role as the API does (a stopped reply leaves two user turns)."""
-        marked = self._marked_block, self._marked_piece
+        marked, asked = (self._marked_block, self._marked_piece), (self._asked_block, self._asked_piece)
         for block in blocks:
             if role == self._role:
                 self._add(role, block, b",", tokens=0)
@@ -119,6 +123,7 @@ class PassageWriter:
             self._role = role
         if not may_be_marked:
             self._marked_block, self._marked_piece = marked
+            self._asked_block, self._asked_piece = asked
 
     def add_piece(self, piece: bytes) -> None:
         self._pieces.append(piece)
@@ -129,6 +134,8 @@ class PassageWriter:
             pieces=tuple(self._pieces),
             marked_block=self._marked_block,
             marked_piece=self._marked_piece,
+            asked_block=self._asked_block,
+            asked_piece=self._asked_piece,
             role=self._role,
             has_images=self._has_images,
             has_citations=self._has_citations,
@@ -143,6 +150,8 @@ class PassageWriter:
         data, size = canonical_bytes(block), block_size(block)
         if _can_carry_breakpoint(level, block):
             self._marked_block, self._marked_piece = len(self._blocks), len(self._pieces) + 1
+            if level == "user":
+                self._asked_block, self._asked_piece = self._marked_block, self._marked_piece
         self._pieces += (before, data)
         self._blocks.append(Block(level=level, data=data, characters=size.characters, tokens=size.tokens + tokens))
         self._size_bytes += len(data) + BLOCK_OVERHEAD_BYTES

@@ -47,6 +47,8 @@ class _Chain:
     recent: tuple[Position, ...] = ()
     look_back: tuple[Position, ...] = ()
     """Starts at this layer's block with the breakpoint, nearest first; empty if no block carries one."""
+    asked: tuple[Position, ...] = ()
+    """The same from the last block that the person said. It outlives the layer: further answers may follow it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +190,8 @@ class PreparedPrompt:
 
     def _walk(self, chain: _Chain, passage: Passage, *, first: int = 0, last: int | None = None) -> _Chain:
         """`chain` after the blocks `first` to `last` (exclusive) of `passage`."""
-        digest, characters, tokens, look_back = chain.digest, chain.characters, chain.tokens, chain.look_back
+        digest, characters, tokens = chain.digest, chain.characters, chain.tokens
+        look_back, asked = chain.look_back, chain.asked
         recent = deque(chain.recent, maxlen=LOOK_BACK_POSITIONS)
         chars_per_token = facts_for(self.settings.model).chars_per_token
         for index, block in enumerate(passage.blocks[first:last], start=first):
@@ -199,7 +202,16 @@ class PreparedPrompt:
             recent.append(Position(prefix_hash=digest.hex(), prefix_tokens=prefix_tokens))
             if index == passage.marked_block:
                 look_back = tuple(reversed(recent))
-        return _Chain(digest=digest, characters=characters, tokens=tokens, recent=tuple(recent), look_back=look_back)
+            if index == passage.asked_block:
+                asked = tuple(reversed(recent))
+        return _Chain(
+            digest=digest,
+            characters=characters,
+            tokens=tokens,
+            recent=tuple(recent),
+            look_back=look_back,
+            asked=asked,
+        )
 
 
 AnyPrompt = Prompt | PreparedPrompt
@@ -238,9 +250,12 @@ def build(prepared: PreparedPrompt, turn: LastTurn | None) -> Request:
     pieces: list[bytes | memoryview] = []
     breakpoints = []
     for layer, passage, chain in zip(Layer, passages, chains, strict=False):
-        pieces += _marked(passage, ttls[layer]) if chain.look_back else passage.pieces
+        # With a draft there are four breakpoints without this one. A warm-up leaves out the same, to be the same bytes.
+        is_bridged = layer is Layer.CONVERSATION and not chains[2].look_back and _is_out_of_reach(passage)
+        pieces += _marked(passage, ttls[layer], is_bridged=is_bridged) if chain.look_back else passage.pieces
         if chain.look_back:
-            breakpoints.append(_breakpoint(layer, chain.look_back, TTL_SECONDS[ttls[layer]]))
+            look_back = _without_repeats(chain.look_back + chain.asked) if is_bridged else chain.look_back
+            breakpoints.append(_breakpoint(layer, look_back, TTL_SECONDS[ttls[layer]]))
     if turn is None:
         pieces += asked.pieces
     pieces.append(b"]}]" if asked.role else b"]")
@@ -265,10 +280,24 @@ def _breakpoint(layer: Layer, look_back: tuple[Position, ...], ttl_seconds: int)
     )
 
 
-def _marked(passage: Passage, ttl: Ttl) -> tuple[bytes | memoryview, ...]:
-    """The passage as it is sent with a breakpoint on its last block that can carry one."""
-    before, after = passage.pieces[: passage.marked_piece], passage.pieces[passage.marked_piece + 1 :]
-    return (*before, memoryview(passage.pieces[passage.marked_piece])[:-1], _CACHE_CONTROL[ttl], *after)
+def _is_out_of_reach(history: Passage) -> bool:
+    """Whether the last answer has so many blocks (tools, citations) that a search back from its end does not reach the
+    question, where the last request's entry ends. One more breakpoint there finds it."""
+    marked, asked = history.marked_block, history.asked_block
+    return marked is not None and asked is not None and marked - asked >= LOOK_BACK_POSITIONS
+
+
+def _without_repeats(positions: tuple[Position, ...]) -> tuple[Position, ...]:
+    return tuple(dict.fromkeys(positions))
+
+
+def _marked(passage: Passage, ttl: Ttl, *, is_bridged: bool) -> list[bytes | memoryview]:
+    """The passage as it is sent with a breakpoint on its last block that can carry one, and one on the question if the
+    search for an earlier entry needs that bridge."""
+    pieces: list[bytes | memoryview] = list(passage.pieces)
+    for place in (passage.marked_piece, *([passage.asked_piece] if is_bridged else [])):
+        pieces[place : place + 1] = (memoryview(passage.pieces[place])[:-1], _CACHE_CONTROL[ttl])
+    return pieces
 
 
 def _ttls(settings: Prompt) -> dict[Layer, Ttl]:

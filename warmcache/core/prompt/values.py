@@ -67,7 +67,9 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breakpoint:
-    """Where the provider may cut the prefix. `look_back` lists the nearest position first: the breakpoint itself."""
+    """Where the provider may cut the prefix. `look_back` lists where it searches for an earlier entry, the nearest
+    position first: the breakpoint itself. Behind an answer of many blocks, a further mark of this layer on the question
+    lets it search from there on, too."""
 
     layer: Layer
     prefix_hash: str
