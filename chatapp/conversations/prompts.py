@@ -84,8 +84,14 @@ def answered(content: Sequence[Json], *, is_whole: bool) -> Turn | None:
 
 
 def api_content(stored: Sequence[Json]) -> list[Json]:
-    """The blocks of a row as the API has them: the input of tool calls parsed, or null where it broke off."""
-    return [_with_input(block) if "input_json" in block else block for block in stored]
+    """The blocks of a row as the API has them: the input of tool calls parsed, or null where it broke off. Of a block
+    of which only the page's view was kept, the text."""
+    whole = (_uncut(block) if "is_cut" in block else block for block in stored)
+    return [_with_input(block) if "input_json" in block else block for block in whole if block]
+
+
+def _uncut(block: Json) -> Json | None:
+    return {"type": "text", "text": block["text"]} if block.get("type") == "text" else None
 
 
 def _with_input(block: Json) -> Json:

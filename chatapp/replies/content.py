@@ -174,7 +174,8 @@ def api_blocks_of(views: Iterable[BlockView], *, stored: Sequence[dict[str, Any]
     """The content of a reply whose process has died, as the row stores it.
 
     What frames lack (signatures, encrypted results) left that process only with a checkpoint, so it is taken from
-    `stored`.
+    `stored`. A block that no checkpoint has is stored as the page was told of it, with `is_cut`: it keeps its place, so
+    that the blocks behind it keep their numbers, and the provider does not get it back.
     """
     blocks = (_api_block_of(view, stored[view.block] if view.block < len(stored) else {}) for view in views)
     return [block for block in blocks if block]
@@ -183,10 +184,15 @@ def api_blocks_of(views: Iterable[BlockView], *, stored: Sequence[dict[str, Any]
 def _api_block_of(view: BlockView, stored: dict[str, Any]) -> dict[str, Any]:
     match view.kind:
         case BlockKind.TEXT:
-            return {**stored, "type": "text", "text": view.text}
+            return {**(stored or _as_told(view)), "type": "text", "text": view.text}
         case BlockKind.THINKING:
             return {"signature": "", **stored, "type": "thinking", "thinking": view.text}
         case BlockKind.TOOL_INPUT:
-            return {"type": "tool_use", "id": "", **stored, "name": view.name, "input_json": view.text}
+            known = stored or view.data or {}
+            return {"type": "tool_use", "id": "", **known, "name": view.name, "input_json": view.text}
         case _:
-            return stored
+            return stored or _as_told(view)
+
+
+def _as_told(view: BlockView) -> dict[str, Any]:
+    return {**view.data, "is_cut": True} if view.data else {}

@@ -2,11 +2,15 @@
 
 from typing import Any
 
+from chatapp.conversations import prompts
+from chatapp.protocol.views import BlockView
 from chatapp.replies.content import api_blocks_of, block_views
 from chatapp.replies.loop_lag import LoopLag
 from chatapp.replies.writer import ReplyWriter
 from tests.chatapp.replies.reply_frames import new_log
+from warmcache import BlockKind
 from warmcache.core.ports import BlockBegan, BlockDelta, BlockExtended, BlockSigned, StreamEvent
+from warmcache.core.prefix import Turn
 
 CITATION = {"type": "char_location", "cited_text": "sixty"}
 CALL = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}, "caller": {"type": "direct"}}
@@ -76,11 +80,36 @@ def test_a_reply_that_is_taken_over_keeps_what_no_frame_tells():
     assert api_blocks_of(block_views(STORED), stored=STORED) == STORED
 
 
-def test_a_block_without_text_that_no_checkpoint_has_is_lost_and_leaves_no_hole():
-    assert api_blocks_of(block_views(STORED), stored=STORED[:2]) == [
-        *STORED[:2],
-        {"type": "text", "text": "It is 60."},
+def test_a_block_that_no_checkpoint_has_keeps_its_place_and_what_the_page_was_told_of_it():
+    views = block_views(STORED)
+
+    kept = api_blocks_of(views, stored=STORED[:1])
+
+    assert kept == [
+        STORED[0],
+        STORED[1],
+        {**STORED[2], "is_cut": True},
+        {**STORED[3], "is_cut": True},
+        {**STORED[4], "is_cut": True},
+        {"type": "redacted_thinking", "is_cut": True},
     ]
+    assert [(view.block, view.kind, view.text) for view in block_views(kept)] == [
+        (view.block, view.kind, view.text) for view in views
+    ]
+
+
+def test_what_only_the_page_was_told_does_not_go_back_to_the_provider():
+    kept = api_blocks_of(block_views(STORED), stored=STORED[:1])
+
+    assert prompts.answered(kept, is_whole=True) == Turn(
+        role="assistant", blocks=(STORED[0], {"type": "text", "text": "It is 60."})
+    )
+
+
+def test_a_block_that_had_just_begun_when_its_process_died_is_lost():
+    begun = BlockView(block=0, kind=BlockKind.OTHER, name="", text="", state="start")
+
+    assert api_blocks_of([begun], stored=[]) == []
 
 
 def test_a_block_without_text_counts_as_something_to_store():
