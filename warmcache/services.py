@@ -130,7 +130,8 @@ def stream_response(
     """The real request: `prompt` followed by the person's `turn` (API content blocks). See `ResponseStream`.
 
     An answer that stopped with `pause_turn` is continued by the same call: its `paused_turn` as `turn`, the person's
-    turn in the prompt's history, purpose `tool_round`, and the id of its `container`, if it had one.
+    turn in the prompt's history, purpose `tool_round`, and the id of its `container`, if it had one. Later requests
+    name the `container` too, until it expires, if they are to find the files that were written there.
 
     `place` is the host's name of the conversation, as in `schedule_refresh`: the request cancels what was due there.
     `ending` writes the host's own data about the reply, in the same transaction as the request's row: a synchronous

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from chatapp.conversations import prompts
+from chatapp.conversations import containers, prompts
 from chatapp.conversations.branches import tree_of
+from chatapp.conversations.containers import Container
 from chatapp.models import Assistant, Conversation, Message
 from warmcache.core.prefix import Json, Prefix, PreparedPrompt, Turn
 from warmcache.services import prepare_prompt
@@ -52,6 +53,8 @@ class PreparedConversation:
     tip_id: UUID | None
     prompt: PreparedPrompt
     label: str
+    container: Container | None = None
+    """Where its tools ran last. It is no part of the prompt, and of what is cached."""
     outline: Prefix | None = None
     """Computed at the first request, then shared by all sockets that show the conversation in this process."""
 
@@ -64,8 +67,10 @@ class PreparedConversation:
         """The same prompt, followed by what is attached to the next message."""
         return self.prompt.with_draft(blocks) if blocks else self.prompt
 
-    def grown(self, turns: Sequence[Turn | None], *, tip_id: UUID, mark: Mark) -> "PreparedConversation":
-        """Extended by the turns since then, up to `tip_id`."""
+    def grown(
+        self, turns: Sequence[Turn | None], *, tip_id: UUID, mark: Mark, container: Container | None = None
+    ) -> "PreparedConversation":
+        """Extended by the turns since then, up to `tip_id`, and by the container of their tools, if they had one."""
         return PreparedConversation(
             conversation_id=self.conversation_id,
             user_id=self.user_id,
@@ -73,6 +78,7 @@ class PreparedConversation:
             tip_id=tip_id,
             prompt=self.prompt.with_turns(*turns),
             label=self.label,
+            container=container or self.container,
         )
 
 
@@ -230,4 +236,5 @@ def _prepared(conversation: Conversation, path: Sequence[Message]) -> PreparedCo
         tip_id=path[-1].pk if path else None,
         prompt=shared.with_turns(*history) if history else shared,
         label=conversation.assistant.slug,
+        container=containers.of_history(path, shared_hash=shared.shared_hash),
     )

@@ -7,6 +7,8 @@ the ledger has one row per request. How often is bounded, because a turn may pau
 import logging
 from typing import Any
 
+from django.utils import timezone
+
 from chatapp.conversations import prompts
 from chatapp.replies.sent_messages import Sent
 from chatapp.warming import returns
@@ -39,7 +41,9 @@ class Rounds:
     def begin(self) -> warmcache.ResponseStream:
         """The request that the message asks for."""
         draft, turn = prompts.draft_and_turn(self._sent.content)
-        return self._request(self._sent.before.with_draft(draft), turn, purpose=Purpose.REPLY)
+        before = self._sent.before
+        container_id = before.container.id_at(timezone.now()) if before.container else None
+        return self._request(before.with_draft(draft), turn, purpose=Purpose.REPLY, container=container_id)
 
     def go_on(self, content: list[dict[str, Any]], *, container_id: str | None) -> warmcache.ResponseStream | None:
         """The request that continues the answer. `content` is all of the reply as its row has it. None if nothing was

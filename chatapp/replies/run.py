@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from chatapp.conversations import prepared_conversations, prompts, reply_states
+from chatapp.conversations import containers, prepared_conversations, prompts, reply_states
 from chatapp.conversations.reply_states import MAY_TELL, Cause, Written
 from chatapp.protocol import ReplyFinished
 from chatapp.replies import ends, metrics, rows
@@ -193,6 +193,7 @@ class ReplyRun:
                 turns,
                 tip_id=self.reply_id,
                 mark=prepared_conversations.mark_of(sent.conversation),
+                container=containers.of_reply(self._content["rounds"]),
             )
         )
         if result is not None and self._failure is None:

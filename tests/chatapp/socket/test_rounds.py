@@ -1,10 +1,13 @@
 """Answers that the provider pauses go on in the same reply; what a tab saw is what it gets again after a reload."""
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
+from chatapp.conversations import prepared_conversations
 from chatapp.models import Message
 from chatapp.replies.rounds import MAX_ROUNDS
 from tests.chatapp.sockets import Tab
@@ -119,6 +122,27 @@ async def test_a_paused_answer_is_continued_in_its_container(open_tab, ann, assi
 
     assert [body.get("container") for body in bodies(simulator)] == [None, "container_1", "container_1"]
     assert (await row_of(finished)).rounds[0]["message"]["container"] == container
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+async def test_the_next_message_goes_on_in_the_container_until_it_expires(
+    open_tab, ann, assistant, simulator, is_kept: bool
+):
+    live = {"id": "container_1", "expires_at": (timezone.now() + timedelta(hours=1)).isoformat()}
+    over = {"id": "container_2", "expires_at": (timezone.now() + timedelta(seconds=5)).isoformat()}
+    for container in (live, None, over, None):
+        simulator.script(text="Done.", **({"container": container} if container else {}))
+    tab = await open_tab(ann)
+    await ask(tab, assistant_id=assistant.pk)
+    conversation_id = tab.of_type("message.created")[0]["conversation_id"]
+
+    for _ in range(3):
+        if not is_kept:
+            prepared_conversations.store.clear()
+        await ask(tab, conversation_id=conversation_id)
+
+    named = [body.get("container") for body in bodies(simulator)]
+    assert named == [None, "container_1", "container_1", None]
 
 
 async def test_blocks_are_counted_once_live_and_after_a_reload(open_tab, ann, assistant, simulator):
