@@ -8,6 +8,8 @@ construction. There are four layers, each shared by fewer requests than the one 
     draft          attachments of the next turn   one draft
     turn           the person's own text          one request; marked so that the next warm-up reads it
 
+Behind an answer of many blocks, the conversation's layer has a second mark, on the question: see `prepared.build`.
+
 A layer's `prefix_hash` is a keyed digest over all bytes up to its breakpoint and over everything else that
 decides whether the provider's cache entry matches. Source of the rules: Anthropic's page on prompt caching.
 
