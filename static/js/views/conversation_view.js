@@ -3,7 +3,8 @@ import { endingOf } from "./message_list.js"
 
 /**
  * The open conversation in the page: shows what `ConversationSession` reports, through the views that own the parts.
- * Names and order of its methods follow that class's list.
+ * Names and order of its methods follow that class's list. What grows is followed by the window's `ResizeObserver`, when
+ * the browser has done its layout: to ask for sizes here would make it do one more for each frame from the server.
  */
 export class ConversationView {
   #parts
@@ -59,7 +60,6 @@ export class ConversationView {
     this.#showElsewhere()
     if (isFirst) keeper.jumpToEnd()
     else if (this.#chosen !== null) this.#showChosen()
-    else keeper.resized()
     onFirstState()
     return keepsReply
   }
@@ -113,7 +113,7 @@ export class ConversationView {
 
   /** Returns whether it could be shown: not if the branch that it follows is not on this page. */
   messageCreated(frame) {
-    const { list, queue, picker, keeper, meter, earlier } = this.#parts
+    const { list, queue, picker, meter, earlier } = this.#parts
     meter.becameMessage(frame.client_message_id, frame.message_id)
     queue.drop(frame.message_id)
     const outcome = list.messageCreated(frame)
@@ -122,7 +122,6 @@ export class ConversationView {
     // It is another version of the first message: nothing comes before it.
     if (outcome === "shown" && frame.parent_id === null) earlier.show({ conversationId: frame.conversation_id })
     this.#showBlocked()
-    keeper.resized()
     return outcome !== "lost"
   }
 
@@ -152,34 +151,28 @@ export class ConversationView {
   }
 
   queueChanged(waiting) {
-    const { queue, keeper } = this.#parts
-    queue.show(waiting)
-    keeper.resized()
+    this.#parts.queue.show(waiting)
   }
 
   /** Returns whether it is on the shown branch. */
   replyStarted(frame, { isContinued }) {
-    const { list, meter, keeper } = this.#parts
+    const { list, meter } = this.#parts
     list.startReply(frame, { isContinued })
     this.#showElsewhere()
     meter.replyStarted(frame.reply_id, frame.parent_id)
-    keeper.resized()
     return list.shows(frame.reply_id)
   }
 
   replySnapshot(replyId, blocks) {
-    const { list, meter, keeper } = this.#parts
+    const { list, meter } = this.#parts
     list.reply(replyId).showBlocks(blocks)
     if (blocks.some(({ kind, text }) => kind === "text" && text.trim() !== "")) meter.firstWords(replyId)
-    keeper.resized()
   }
 
   replyDelta(frame) {
-    const { list, meter, keeper } = this.#parts
+    const { list, meter } = this.#parts
     const isFirst = list.reply(frame.reply_id).append(frame)
-    if (!isFirst || !list.shows(frame.reply_id)) return
-    meter.firstWords(frame.reply_id)
-    keeper.resized()
+    if (isFirst && list.shows(frame.reply_id)) meter.firstWords(frame.reply_id)
   }
 
   replyBlock(frame) {
@@ -187,12 +180,11 @@ export class ConversationView {
   }
 
   replyFinished(frame) {
-    const { list, announcer, keeper } = this.#parts
+    const { list, announcer } = this.#parts
     const reply = list.reply(frame.reply_id)
     if (reply === null) return
     reply.ended(endingOf(frame))
     announcer.replyFinished({ status: frame.status, text: reply.spokenText })
-    keeper.resized()
   }
 
   /** The server has a question and will answer. */
