@@ -20,6 +20,7 @@ from chatapp.process.health import pending_migrations
 from chatapp.process.upstream import UpstreamError, is_loopback
 from chatapp.server.listening import ListenError
 from warmcache.background.database import close_database_threads
+from warmcache.background.statements import compile_all
 from warmcache.core.errors import ConfigurationError
 from warmcache.upstream.child_server import ChildServerError
 
@@ -214,6 +215,11 @@ def leave() -> None:
         os._exit(0)
 
 
-def import_slow_modules() -> None:
+def get_ready_to_answer() -> None:
+    """What the first message would otherwise wait for."""
+    compile_all()
     for name in SLOW_IMPORTS:
         importlib.import_module(name)
+    # The SDK alone is 130,000 objects that never end: the garbage collector would stop everything for a tenth of a
+    # second each time it looks at all of them.
+    gc.freeze()

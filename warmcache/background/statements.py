@@ -9,6 +9,7 @@ therefore written as usual, with a `Slot` in place of each value that differs fr
 What a statement says still comes from the models alone. Called in a database thread.
 """
 
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,19 +50,26 @@ class _Compiled:
     """Makes the object of a selected row."""
 
     def execute(self, cursor: Any, values: Mapping[str, Any]) -> None:
-        filled = [
-            _prepared(each.output_field, values[each.name], cursor.db) if isinstance(each, Slot) else each
+        cursor.execute(self.sql, self.filled(values, cursor.db))
+
+    def filled(self, values: Mapping[str, Any], database: BaseDatabaseWrapper) -> list[Any]:
+        return [
+            _prepared(each.output_field, values[each.name], database) if isinstance(each, Slot) else each
             for each in self.parameters
         ]
-        cursor.execute(self.sql, filled)
 
 
 class _Statement(ABC):
-    """Compiled at its first use: before that, neither the models nor the kind of the database need be known."""
+    """Compiled at its first use, or by `compile_all`: before that, neither the models nor the kind of the database need
+    be known."""
 
     def __init__(self, queryset: Callable[[], AnyQuerySet]) -> None:
         self._queryset = queryset
         self._by_vendor: dict[str, _Compiled] = {}
+        _all.add(self)
+
+    def compile(self) -> None:
+        self._compiled()
 
     def _compiled(self) -> _Compiled:
         found = self._by_vendor.get(connection.vendor)
@@ -110,6 +118,12 @@ class Update(_Statement):
             self._compiled().execute(cursor, values)
             return int(cursor.rowcount)
 
+    def run_all(self, many: Sequence[Mapping[str, Any]]) -> None:
+        """Once for each of the values, in one round trip where the database can."""
+        compiled = self._compiled()
+        with connection.cursor() as cursor:
+            cursor.executemany(compiled.sql, [compiled.filled(values, cursor.db) for values in many])
+
     def _compile(self) -> _Compiled:
         query: Any = self._queryset().query.chain(UpdateQuery)
         query.add_update_values(self._changes())
@@ -122,14 +136,21 @@ class Insert:
 
     def __init__(self, model: type[models.Model]) -> None:
         self._model = model
+        self._parts: dict[str, tuple[str, str]] = {}
         self._sql: dict[tuple[str, int], str] = {}
+        _all.add(self)
+
+    def compile(self) -> None:
+        self._parts_for(connection.vendor)
 
     def run(self, *objects: models.Model) -> None:
         fields: Sequence[Any] = self._model._meta.concrete_fields
         key = (connection.vendor, len(objects))
         sql = self._sql.get(key)
         if sql is None:
-            sql = self._sql[key] = self._compile(fields, objects[:1], rows=len(objects))
+            head, row = self._parts_for(connection.vendor)
+            # For several rows, Django would give PostgreSQL one array for each column.
+            sql = self._sql[key] = head + ", ".join([row] * len(objects))
         with connection.cursor() as cursor:
             parameters = [
                 _prepared(field, field.pre_save(each, True), cursor.db) for each in objects for field in fields
@@ -139,13 +160,25 @@ class Insert:
             each._state.adding = False
             each._state.db = DEFAULT_DB_ALIAS
 
-    def _compile(self, fields: Sequence[Any], example: Sequence[models.Model], *, rows: int) -> str:
-        """For several rows, Django would give PostgreSQL one array for each column."""
-        query: Any = InsertQuery(self._model)
-        query.insert_values(fields, example)
-        [(sql, _)] = query.get_compiler(connection=connection).as_sql()
-        head, values, row = sql.rpartition(" VALUES ")
-        return f"{head}{values}{', '.join([row] * rows)}"
+    def _parts_for(self, vendor: str) -> tuple[str, str]:
+        """The statement up to its values, and the values of one row."""
+        parts = self._parts.get(vendor)
+        if parts is None:
+            query: Any = InsertQuery(self._model)
+            query.insert_values(self._model._meta.concrete_fields, [self._model()])
+            [(sql, _)] = query.get_compiler(connection=connection).as_sql()
+            head, values, row = sql.rpartition(" VALUES ")
+            parts = self._parts[vendor] = (head + values, row)
+        return parts
+
+
+_all: "weakref.WeakSet[_Statement | Insert]" = weakref.WeakSet()
+
+
+def compile_all() -> None:
+    """Compiles what the imported modules have, so that the first message does not wait for it."""
+    for statement in list(_all):
+        statement.compile()
 
 
 def _maker(compiler: Any) -> Callable[[Row], Any]:

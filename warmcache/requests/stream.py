@@ -138,11 +138,12 @@ class ResponseStream:
             self._visit = self._runtime.visits.meet(self._origin.subject, keys, now)
 
     async def _one_try(self) -> AsyncIterator[Sequence[StreamEvent]]:
+        provider = await self._runtime.connected()
         started_at = self._runtime.clock.now()
         self._started_at = self._started_at or started_at
         earlier = self._runtime.answers.before(self._request.prefix, self._comparable, started_at)
         arriving = await self._upstream.enter_async_context(
-            self._runtime.provider.stream(
+            provider.stream(
                 self._request, max_tokens=self._max_tokens, earlier_id=earlier.response_id if earlier else None
             )
         )

@@ -23,6 +23,7 @@ from warmcache.learned.forecasts import Learning
 from warmcache.ledger.writer import Ledger
 from warmcache.operator_policy import PolicyWatch
 from warmcache.upstream.earlier_answers import Answers
+from warmcache.upstream.late import LateProvider
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,8 @@ class Runtime:
     """Everything that one event loop owns."""
 
     config: Config
-    provider: Provider
+    provider: Provider | LateProvider
+    """For its capabilities; to call it, see `connected`."""
     store: WarmthStore
     clock: Clock
     ledger: Ledger
@@ -84,6 +86,12 @@ class Runtime:
         intents = self.policy.current.intents
         settings = with_lifetimes(prepared.settings, self.learning.forecasts(label), self.rates, intents=intents)
         return build(replace(prepared, settings=settings), turn)
+
+    async def connected(self) -> Provider:
+        """The provider, as soon as it can be called."""
+        if isinstance(self.provider, LateProvider):
+            self.provider = await self.provider.made()
+        return self.provider
 
     async def warmth_of(self, prefix: Prefix) -> Warmth:
         """The believed warmth of `prefix` now, without a decision."""

@@ -5,6 +5,7 @@ import os
 import threading
 import time
 import weakref
+from functools import partial
 from importlib import import_module
 
 from django.utils.module_loading import import_string
@@ -15,6 +16,7 @@ from warmcache.learned.forecasts import Learning
 from warmcache.ledger.writer import Ledger
 from warmcache.operator_policy import PolicyWatch
 from warmcache.runtime.state import Runtime
+from warmcache.upstream.late import LateProvider
 from warmcache.upstream.prices import price_list
 
 
@@ -47,7 +49,7 @@ def build_runtime(
     clock = clock or SystemClock()
     return Runtime(
         config=config,
-        provider=provider or _messages_provider(config),
+        provider=provider or LateProvider(config, partial(_messages_provider, config)),
         store=store or build_store(config, clock=clock),
         clock=clock,
         ledger=Ledger(clock=clock),
@@ -105,7 +107,7 @@ def import_provider_soon() -> None:
 
 
 def _messages_provider(config: Config) -> Provider:
-    # The SDK takes seconds to import; a server should listen before that.
+    # Called in a thread: the SDK takes seconds to import.
     from warmcache.upstream.anthropic import MessagesProvider
 
     return MessagesProvider(config)

@@ -1,7 +1,7 @@
 """The Messages API over HTTP: real, simulated or local, distinguished only by a `Capabilities` value.
 
 One client per event loop. The SDK's own retries are off: `requests/stream.py` owns retries and timeouts. Importing
-this module takes seconds (the SDK), so `runtime/wiring.py` imports it with the first provider, not at start-up.
+this module takes seconds (the SDK): see `upstream/late.py`.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ from warmcache.conf import Config
 from warmcache.core.blocks import BlockKind
 from warmcache.core.errors import StreamBroken, UpstreamError, UpstreamUnavailable
 from warmcache.core.failures import Failure
-from warmcache.core.ports import Answer, Capabilities, StreamEvent
+from warmcache.core.ports import Answer, StreamEvent
 from warmcache.core.prefix import Request
-from warmcache.core.upstreams import Upstream
 from warmcache.upstream.api_errors import as_prewarm_refused, as_upstream_error, not_the_api, status_error, unsendable
 from warmcache.upstream.event_stream import ErrorReported, EventStream, usage_of
+from warmcache.upstream.late import capabilities_of
 from warmcache.upstream.patience import Patience
 
 logger = logging.getLogger(__name__)
@@ -41,12 +41,7 @@ class MessagesProvider:
     """A `Provider` over the official SDK."""
 
     def __init__(self, config: Config) -> None:
-        self.capabilities = Capabilities(
-            upstream=config.upstream,
-            accepts_zero_max_tokens=config.accepts_zero_max_tokens,
-            reports_cache_writes=config.upstream != Upstream.LOCAL,
-            accepts_diagnostics=config.upstream != Upstream.LOCAL,
-        )
+        self.capabilities = capabilities_of(config)
         self._config = config
         self._client = AsyncAnthropic(
             api_key=config.api_key,

@@ -120,11 +120,12 @@ class WarmUpRun:
 
     async def _send(self) -> Warmth:
         runtime = self._runtime
+        provider = await runtime.connected()
         self._started_at = runtime.clock.now()
         await self._announce()
         self._may_be_billed = True
         try:
-            answer = await runtime.provider.prewarm(self._request)
+            answer = await provider.prewarm(self._request)
         except PrewarmRefused as error:
             return await self._refused_for_all(error)
         except UpstreamError as error:

@@ -69,7 +69,7 @@ class Command(BaseCommand):
     def _ready(self, line: str, kind: Kind) -> None:
         self.stdout.write(line)
         self.stdout.flush()
-        after = [startup.import_slow_modules]
+        after = [startup.get_ready_to_answer]
         if kind is Kind.ANTHROPIC:
             after = [self._say_if_key_is_refused, *after, self._say_what_warm_ups_cost]
         startup.in_background(*after)

@@ -75,13 +75,13 @@ class Command(BaseCommand):
             upstream.settle()
             startup.run_server(
                 listener,
-                on_ready=lambda: startup.in_background(startup.import_slow_modules),
+                on_ready=lambda: startup.in_background(startup.get_ready_to_answer),
                 line_end=line_end,
             )
 
     def _ready(self, address: str) -> None:
         self._say(f"Serving {address}")
-        startup.in_background(startup.import_slow_modules)
+        startup.in_background(startup.get_ready_to_answer)
 
     def _say(self, text: str) -> None:
         self.stderr.write(text, ending="\n")

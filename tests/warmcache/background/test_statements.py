@@ -9,7 +9,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from tests.counting import counted
-from warmcache.background.statements import Insert, Select, Slot, Update, objects_of
+from warmcache.background.statements import Insert, Select, Slot, Update, compile_all, objects_of
 from warmcache.models import UsageRecord, WarmUp, WarmUpLine
 
 pytestmark = pytest.mark.django_db
@@ -127,3 +127,17 @@ def test_rows_of_a_hand_written_statement_become_objects_whatever_the_order_of_t
 
     assert columns_of(found) == columns_of(WarmUpLine.objects.get(pk=line.pk))
     assert row["more"] == 7
+
+
+@pytest.mark.parametrize(
+    "statement", [Select(lambda: UsageRecord.objects.filter(pk=Slot("id", UsageRecord))), Insert(WarmUp)]
+)
+def test_what_is_compiled_ahead_is_not_compiled_again(statement: Select | Insert, monkeypatch: pytest.MonkeyPatch):
+    compile_all()
+    monkeypatch.setattr(type(connection.ops), "compiler", None)
+
+    if isinstance(statement, Select):
+        assert statement.rows(id=uuid4()) == []
+    else:
+        statement.run(WarmUp(intent="open", label="guide", started_at=timezone.now()))
+        statement.run(*(WarmUp(intent="open", label="guide", started_at=timezone.now()) for _ in range(2)))
