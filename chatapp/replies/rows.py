@@ -6,7 +6,7 @@ win, and the other learns it from the number of rows. So an owner that lost its 
 living owner never loses it to a process that looked a moment too early.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID, uuid4
 
+from django.db import transaction
 from django.db.models import QuerySet
 
 from chatapp.conversations import reply_states
@@ -24,6 +25,7 @@ from chatapp.protocol.views import ErrorView, UsageView
 from chatapp.protocol.words import ReplyStatus
 from chatapp.quotas.charges import Reservation
 from chatapp.replies.log import new_epoch
+from chatapp.replies.patient_writes import DATABASE_AWAY, DATABASE_TROUBLE
 from warmcache import RequestWarmth
 from warmcache.background.statements import Insert, Slot, Update
 
@@ -48,6 +50,14 @@ class Streaming:
     conversation_id: UUID
     beat_at: datetime | None
     is_stop_requested: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """The text of a running reply so far, as columns of its row."""
+
+    claim: Claim
+    columns: Mapping[str, Any]
 
 
 def new(
@@ -107,6 +117,45 @@ def claim_of(reply: Message) -> Claim:
 def checkpoint(claim: Claim, columns: Mapping[str, Any], *, now: datetime) -> bool:
     """Stores the progress of a reply. False: the row is gone, ended, or has another owner."""
     return _written(claim, Act.CHECKPOINT, {**columns, "beat_at": now})
+
+
+def checkpoint_all(many: Sequence[Progress], *, now: datetime) -> dict[UUID, bool | Exception]:
+    """Stores the progress of several replies at once, and what that did not store one by one: no reply loses its
+    checkpoint because of another. For each reply what `checkpoint` says, or its error."""
+    stored = _stored_together(many, now=now) if len(many) > 1 else frozenset()
+    outcomes: dict[UUID, bool | Exception] = {}
+    away: Exception | None = None
+    for each in many:
+        reply_id = each.claim.reply_id
+        if reply_id in stored or away is not None:
+            outcomes[reply_id] = away or True
+            continue
+        try:
+            outcomes[reply_id] = checkpoint(each.claim, each.columns, now=now)
+        except DATABASE_AWAY as error:
+            outcomes[reply_id] = away = error  # it would be away for the others too, and each would wait for it
+        except DATABASE_TROUBLE as error:
+            outcomes[reply_id] = error
+    return outcomes
+
+
+def _stored_together(many: Sequence[Progress], *, now: datetime) -> frozenset[UUID]:
+    """The replies that it has stored, in one transaction: it leaves out rows that somebody else has locked. To wait for
+    one row with the others locked could make a circle with another transaction that does the same."""
+    by_claim = {each.claim: each.columns for each in many}
+    ids = [each.claim.reply_id for each in many]
+    free = _in_state(Act.CHECKPOINT, Actor.OWNER).filter(pk__in=ids).select_for_update(skip_locked=True, no_key=True)
+    try:
+        with transaction.atomic():
+            claims = [
+                claim
+                for pk, owner, epoch in free.values_list("pk", "owner", "epoch")
+                if (claim := Claim(reply_id=pk, owner=owner, epoch=epoch)) in by_claim
+            ]
+            _write_all(Act.CHECKPOINT, {claim: {**by_claim[claim], "beat_at": now} for claim in claims})
+    except DATABASE_TROUBLE:
+        return frozenset()
+    return frozenset(claim.reply_id for claim in claims)
 
 
 def finish(claim: Claim, columns: Mapping[str, Any]) -> bool:
@@ -249,10 +298,20 @@ def _claimed(claim: Claim, act: Act, by: Actor) -> QuerySet[Message]:
 
 def _written(claim: Claim, act: Act, columns: Mapping[str, Any]) -> bool:
     """Whether the row still is as the owner's act requires."""
-    statement = _owners_write(act, tuple(columns))
-    return bool(
-        statement.run(claimed_id=claim.reply_id, claimed_owner=claim.owner, claimed_epoch=claim.epoch, **columns)
-    )
+    return bool(_owners_write(act, tuple(columns)).run(**_named(claim), **columns))
+
+
+def _write_all(act: Act, columns_of: Mapping[Claim, Mapping[str, Any]]) -> None:
+    """The same for rows that are known to be so."""
+    by_names: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for claim, columns in columns_of.items():
+        by_names.setdefault(tuple(columns), []).append({**_named(claim), **columns})
+    for names, values in by_names.items():
+        _owners_write(act, names).run_all(values)
+
+
+def _named(claim: Claim) -> dict[str, Any]:
+    return {"claimed_id": claim.reply_id, "claimed_owner": claim.owner, "claimed_epoch": claim.epoch}
 
 
 @cache

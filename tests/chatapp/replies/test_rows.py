@@ -13,7 +13,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 from chatapp.conversations import reply_states
 from chatapp.models import Conversation, Message
 from chatapp.replies import rows as reply_rows
-from chatapp.replies.rows import Claim, Streaming
+from chatapp.replies.rows import Claim, Progress, Streaming
 from tests.chatapp.replies.reply_frames import finished, new_log
 from tests.factories import make_conversation, make_message
 
@@ -68,6 +68,22 @@ class LifeOfReplies(RuleBasedStateMachine):
         assert is_ours is (known.status == "streaming")
         if is_ours:
             known.text, known.beat_at = text, now
+
+    @rule(owner=st.sampled_from(OWNERS))
+    def owner_writes_all(self, owner: str) -> None:
+        written = [known for known in self.known.values() if known.claim.owner == owner]
+        now = self.tick()
+        texts = {known.claim: known.text + "more " for known in written}
+
+        outcomes = reply_rows.checkpoint_all(
+            [Progress(claim=claim, columns={"text": text, "log_seq": len(text)}) for claim, text in texts.items()],
+            now=now,
+        )
+
+        assert outcomes == {known.claim.reply_id: known.status == "streaming" for known in written}
+        for known in written:
+            if known.status == "streaming":
+                known.text, known.beat_at = texts[known.claim], now
 
     @rule(owner=st.sampled_from(OWNERS))
     def owner_beats(self, owner: str) -> None:
