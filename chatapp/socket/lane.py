@@ -5,7 +5,6 @@ late, and Daphne would buffer everything that follows.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -19,7 +18,8 @@ class Lane:
 
     def __init__(self, name: str) -> None:
         self._tasks = TaskOwner(name)
-        self._jobs: deque[Job] = deque()
+        # A list: a few jobs wait at most, and an empty deque takes ten times as much on every idle socket.
+        self._jobs: list[Job] = []
         self._is_running = False
 
     def __len__(self) -> int:
@@ -52,7 +52,7 @@ class Lane:
     async def _run(self) -> None:
         try:
             while self._jobs:
-                await self._jobs.popleft()()
+                await self._jobs.pop(0)()
         finally:
             self._is_running = False
 

@@ -22,13 +22,18 @@ class SameOriginOnly:
         self._application = application
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        if is_allowed_origin(
-            headers.get(b"origin", ""), host=headers.get(b"host", ""), scheme=scope.get("scheme", "ws")
-        ):
+        # What is a local variable here lives as long as the socket.
+        if _is_own_page(scope):
             await self._application(scope, receive, send)
         else:
             await send({"type": "websocket.close"})
+
+
+def _is_own_page(scope: dict[str, Any]) -> bool:
+    headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+    return is_allowed_origin(
+        headers.get(b"origin", ""), host=headers.get(b"host", ""), scheme=scope.get("scheme", "ws")
+    )
 
 
 def is_allowed_origin(origin: str, *, host: str, scheme: str) -> bool:

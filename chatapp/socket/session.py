@@ -209,10 +209,11 @@ class SignedInSocket(AsyncWebsocketConsumer):
         for timer in (self.make_up_timer, self.lifetime_timer):
             if timer is not None:
                 timer.cancel()
+        if self.is_ready:
+            session_watch.discard(self)
         await self.lane.close(timeout_seconds=LAST_WORK_SECONDS)
         await self.pongs.close()
         if self.is_ready:
-            session_watch.discard(self)
             await self.end()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:

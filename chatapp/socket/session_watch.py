@@ -9,7 +9,6 @@ import logging
 from collections import defaultdict
 from collections.abc import Collection
 from typing import Protocol
-from weakref import WeakSet
 
 from chatapp import protocol
 from chatapp.accounts import sessions
@@ -42,7 +41,7 @@ class SessionWatch:
     """One per process. Its task runs while there are sockets."""
 
     def __init__(self) -> None:
-        self._sockets: defaultdict[int, WeakSet[Watched]] = defaultdict(WeakSet)
+        self._sockets: defaultdict[int, set[Watched]] = defaultdict(set)
         self._suspects: set[int] = set()
         self._heard: dict[int, str] = {}
         self._has_suspects = asyncio.Event()
