@@ -42,9 +42,12 @@ import { MessageList } from "./views/message_list.js"
 import { Notices } from "./views/notices.js"
 import { QueueView } from "./views/queue_view.js"
 import { isPlainClick, Sidebar } from "./views/sidebar.js"
+import { ignoreSecondPresses } from "./views/single_presses.js"
 import { WarmthBadge } from "./views/warmth_badge.js"
 
 const fetch = (...request) => globalThis.fetch(...request)
+const touch = matchMedia("(hover: none) and (pointer: coarse)")
+const isTouch = () => touch.matches
 const stored = (kind) => new StoredValues({ open: () => localStorage, prefix: `warmcache:${kind}:${config.user.id}` })
 
 // Transport: the socket, and what decides when something is sent over it
@@ -119,6 +122,7 @@ const list = new MessageList({
   onEdit: (clientMessageId) => writing.takeBack(clientMessageId),
   onRevise: (messageId, text, pressedAt) => writing.revise(messageId, text, pressedAt),
   onSelect: (messageId, step) => actions.select(messageId, step),
+  isTouch,
 })
 const queue = new QueueView({
   root: byId("queue"),
@@ -131,6 +135,7 @@ const composer = new Composer({
   onSend: (text, pressedAt) => writing.send(text, pressedAt),
   onTyped: (text) => writing.typed(text),
   onStop: () => session.stop(),
+  isTouch,
 })
 const quotas = new QuotaClock({ clock: wallNow, timers, onChange: (text) => composer.quota(text) })
 const uploads = new AttachmentUploads({
@@ -232,6 +237,7 @@ const server = new ServerFrames({
 })
 
 // The window
+ignoreSecondPresses(document)
 pane.addEventListener("scroll", () => keeper.scrolled(), { passive: true })
 byId("jump-to-latest").addEventListener("click", () => keeper.jumpToEnd())
 part(byId("elsewhere"), "go").addEventListener("click", () => actions.showRunning())

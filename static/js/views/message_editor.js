@@ -1,3 +1,4 @@
+import { isComposing, meansSend } from "../state/key_presses.js"
 import { fromTemplate, part } from "./dom.js"
 
 /** The editor for a sent message. It takes the message's place until the edit is sent or cancelled. */
@@ -5,13 +6,16 @@ export class MessageEditor {
   #input
   #onSend
   #onLeave
+  #isTouch
 
-  /** `onSend(text, pressedAt)`; `onLeave()` when the person changes their mind. */
-  constructor({ text, onSend, onLeave }) {
+  /** `onSend(text, pressedAt)`; `onLeave()` when the person changes their mind; `isTouch()` as for the composer. */
+  constructor({ text, onSend, onLeave, isTouch }) {
     this.element = fromTemplate("message-editor-template")
     this.#input = part(this.element, "input")
     this.#onSend = onSend
     this.#onLeave = onLeave
+    this.#isTouch = isTouch
+    this.#input.enterKeyHint = isTouch() ? "enter" : "send"
     this.#input.value = text
     this.#input.addEventListener("input", () => this.#show())
     this.#input.addEventListener("keydown", (event) => this.#keyPressed(event))
@@ -31,9 +35,9 @@ export class MessageEditor {
   }
 
   #keyPressed(event) {
-    if (event.isComposing) return
+    if (isComposing(event)) return
     if (event.key === "Escape") this.#onLeave()
-    if (event.key !== "Enter" || event.shiftKey) return
+    if (!meansSend(event, { isTouch: this.#isTouch() })) return
     event.preventDefault()
     this.#trySend(event.timeStamp)
   }

@@ -13,8 +13,8 @@ export class MessageList {
   #hidden = new Map()
 
   /**
-   * `options`: `highlighter`, `scheduler`, `onTryAgain`, `onRetry`, `onEdit`, `onRevise`, `onSelect`, handed to the
-   * messages' views.
+   * `options`: `highlighter`, `scheduler`, `onTryAgain`, `onRetry`, `onEdit`, `onRevise`, `onSelect`, `isTouch`, handed to
+   * the messages' views.
    */
   constructor({ root, ...options }) {
     this.#root = root

@@ -6,6 +6,7 @@ import { VersionSwitch } from "./version_switch.js"
 export class UserMessageView {
   #editor = null
   #onRevise
+  #isTouch
   #versions
 
   /**
@@ -13,12 +14,13 @@ export class UserMessageView {
    * message; `onRevise(messageId, text, pressedAt)` the new text of a sent one; `onSelect(messageId, step)` another
    * version of it.
    */
-  constructor({ clientMessageId, text, files, onRetry, onEdit, onRevise, onSelect }) {
+  constructor({ clientMessageId, text, files, onRetry, onEdit, onRevise, onSelect, isTouch }) {
     this.clientMessageId = clientMessageId
     this.messageId = null
     this.text = text
     this.element = fromTemplate("user-message-template")
     this.#onRevise = onRevise
+    this.#isTouch = isTouch
     this.#versions = new VersionSwitch({ onSelect })
     part(this.element, "foot").prepend(this.#versions.element)
     part(this.element, "text").textContent = text
@@ -61,6 +63,7 @@ export class UserMessageView {
     if (this.#editor !== null) return
     this.#editor = new MessageEditor({
       text: this.text,
+      isTouch: this.#isTouch,
       onSend: (text, pressedAt) => {
         this.#leave()
         this.#onRevise(this.messageId, text, pressedAt)
