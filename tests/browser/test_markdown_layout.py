@@ -127,3 +127,77 @@ def test_a_reader_who_scrolled_up_is_left_there_until_the_jump(
     assert stayed_at == 0
     expect(chat.reply_body.get_by_text("Line 59")).to_be_in_viewport()
     expect(chat.page.get_by_role("button", name="Jump to latest")).to_be_hidden()
+
+
+WIDE = "| " + " | ".join(f"Column {number}" for number in range(30)) + " |\n|" + "--|" * 30 + "\n"
+ROW = "| " + " | ".join("grain" for _ in range(30)) + " |\n"
+
+# Draws a text as a reply that streams does, and leaves its view for `MORE`.
+BEGIN = """
+async (text) => {
+  const { MarkdownView } = await import("/static/js/views/markdown_view.js")
+  window.view = new MarkdownView({ highlighter: { highlight() {} } })
+  document.querySelector("#messages").append(view.element)
+  view.append(text)
+  view.draw()
+}
+"""
+MORE = "(text) => { view.append(text); view.draw() }"
+SCROLLED = "(element) => { element.scrollLeft = 80; return element.scrollLeft }"
+
+
+def test_what_is_read_while_it_grows_stays_where_it_is(chat: ChatPage) -> None:
+    chat.page.evaluate(BEGIN, WIDE + ROW)
+    table = chat.page.locator(".prose__table")
+    kept = [table.evaluate(SCROLLED)]
+    chat.page.evaluate(MORE, ROW)
+    kept.append(table.evaluate("(element) => element.scrollLeft"))
+    chat.page.evaluate(MORE, "\n- code in a list\n\n  ```python\n  " + "x = 1; " * 80)
+    code = chat.page.locator(".prose li pre")
+    kept.append(code.evaluate(SCROLLED))
+    chat.page.evaluate(MORE, "\n  y = 2\n  ```\n\nA paragraph with **bold** and more")
+    kept.append(code.evaluate("(element) => element.scrollLeft"))
+    paragraph = chat.page.locator(".prose > p")
+    paragraph.evaluate("(p) => getSelection().setBaseAndExtent(p.firstChild, 2, p.lastChild, 4)")
+    chat.page.evaluate(MORE, " words, and *others*.")
+    chat.page.evaluate(MORE, "\n\nThe next one.")
+
+    assert kept == [80, 80, 80, 80]
+    assert chat.page.evaluate("String(getSelection())") == "paragraph with bold and"
+
+
+def test_a_selected_reply_has_its_words_only(chat: ChatPage, simulator: SimulatorControl) -> None:
+    simulator.script(text=f"Look:\n\n```python\n{CODE}```\n\nThat is all.")
+    chat.ask()
+
+    chat.reply.evaluate("(reply) => getSelection().selectAllChildren(reply)")
+
+    selected = chat.page.evaluate("String(getSelection())")
+    assert [line for line in selected.splitlines() if line] == ["Look:", *CODE.splitlines(), "That is all."]
+
+
+def test_each_block_goes_its_own_way_and_code_from_left_to_right(chat: ChatPage, simulator: SimulatorControl) -> None:
+    simulator.script(
+        text="Here is the answer:\n\nهذا هو الجواب.\n\n`print` يطبع النص.\n\n- عنصر\n- item\n\n```python\nprint(1)\n```"
+    )
+    chat.ask()
+    way = "(elements) => elements.map((element) => getComputedStyle(element).direction)"
+
+    body = chat.reply_body
+    assert body.locator(".prose > p").evaluate_all(way) == ["ltr", "rtl", "rtl"]
+    assert body.locator("li").evaluate_all(way) == ["rtl", "ltr"]
+    assert body.locator(".code, .code pre, code").evaluate_all(way) == ["ltr"] * 4
+
+
+def test_the_whole_conversation_is_printed_without_the_page_around_it(
+    chat: ChatPage, simulator: SimulatorControl
+) -> None:
+    simulator.script(text="\n\n".join(f"Line {number} of many." for number in range(150)))
+    chat.ask()
+    chat.page.emulate_media(media="print")
+
+    expect(chat.page.locator("#sidebar")).to_be_hidden()
+    expect(chat.box).to_be_hidden()
+    pages = chat.page.pdf().count(b"/Type /Page\n")
+    assert pages > 2
+    chat.page.emulate_media(media="screen")

@@ -15,6 +15,7 @@ export class PlainBlockView {
     this.element = fromTemplate("plain-block-template")
     this.element.dataset.kind = kind
     part(this.element, "body").append(this.#text)
+    if (kind === "tool_input") part(this.element, "body").dir = "ltr"
     this.#showTitle()
   }
 
