@@ -232,6 +232,7 @@ def _page_config(
             "max_total_bytes": attachments.MAX_MESSAGE_BYTES,
             "max_count": MAX_ATTACHMENTS,
             "accept": attachments.ACCEPTED,
+            "kept_seconds": int(attachments.UNSENT_LIFETIME.total_seconds()),
         },
         "user": {"id": user.pk, "username": user.get_username(), "is_staff": user.is_staff},
         "urls": {

@@ -8,6 +8,7 @@ import { MessageWriting } from "./page/message_writing.js"
 import { Navigation } from "./page/navigation.js"
 import { ServerFrames } from "./page/server_frames.js"
 import { afterPaint, monotonicNow, browserTimers as timers, wallNow } from "./page/timing.js"
+import { unsentValues } from "./page/unsent_values.js"
 import { AttachmentUploads } from "./state/attachment_uploads.js"
 import { ConversationSession } from "./state/conversation_session.js"
 import { Drafts } from "./state/drafts.js"
@@ -48,7 +49,9 @@ import { WarmthBadge } from "./views/warmth_badge.js"
 const fetch = (...request) => globalThis.fetch(...request)
 const touch = matchMedia("(hover: none) and (pointer: coarse)")
 const isTouch = () => touch.matches
-const stored = (kind) => new StoredValues({ open: () => localStorage, prefix: `warmcache:${kind}:${config.user.id}` })
+const stored = (kind, open = () => localStorage) =>
+  new StoredValues({ open, prefix: `warmcache:${kind}:${config.user.id}` })
+const unsent = unsentValues({ stored, uuid: newUuid, clock: wallNow })
 
 // Transport: the socket, and what decides when something is sent over it
 const socket = new ChatSocket({
@@ -86,9 +89,9 @@ const meter = new TtftMeter({
 })
 
 // The parts of the page
-const drafts = new Drafts({ values: stored("draft") })
+const drafts = new Drafts({ values: unsent.texts, edits: stored("edit") })
 const announcer = new Announcer({ region: byId("announcements") })
-const notices = new Notices({ root: byId("notice") })
+const notices = new Notices({ root: byId("notice"), onDismissed: () => composer.rest() })
 const header = new ConversationHeader({ root: byId("conversation-header") })
 const connectionNotice = new ConnectionNotice({ element: byId("connection-status"), timers })
 const badge = new WarmthBadge({ root: byId("warmth") })
@@ -122,6 +125,8 @@ const list = new MessageList({
   onEdit: (clientMessageId) => writing.takeBack(clientMessageId),
   onRevise: (messageId, text, pressedAt) => writing.revise(messageId, text, pressedAt),
   onSelect: (messageId, step) => actions.select(messageId, step),
+  drafts,
+  limits: config.limits,
   isTouch,
 })
 const queue = new QueueView({
@@ -145,6 +150,9 @@ const uploads = new AttachmentUploads({
   maxCount: config.attachments.max_count,
   onChange: (scope) => writing.attachmentsChanged(scope),
   onReady: (scope, entry) => writing.attached(scope, entry),
+  values: unsent.files,
+  clock: wallNow,
+  keptMs: config.attachments.kept_seconds * 1000,
 })
 const tray = new AttachmentTray({
   form: byId("composer"),
@@ -164,6 +172,7 @@ const sidebar = new Sidebar({
   urlOf: (id) => navigation.urlOf(id),
   onOpen: (id) => switcher.goTo(scopeFor(id)),
   onMenu: (conversation, button) => menu.open(conversation, button),
+  newChat: byId("new-chat"),
 })
 const drawer = new Drawer({
   panel: byId("sidebar"),
@@ -239,7 +248,10 @@ const server = new ServerFrames({
 // The window
 ignoreSecondPresses(document)
 pane.addEventListener("scroll", () => keeper.scrolled(), { passive: true })
-byId("jump-to-latest").addEventListener("click", () => keeper.jumpToEnd())
+byId("jump-to-latest").addEventListener("click", () => {
+  keeper.jumpToEnd()
+  composer.rest()
+})
 part(byId("elsewhere"), "go").addEventListener("click", () => actions.showRunning())
 byId("new-chat").addEventListener("click", (event) => {
   if (!isPlainClick(event)) return

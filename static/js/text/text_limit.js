@@ -12,3 +12,7 @@ export function charsTooMany(text, { text_chars, frame_bytes }) {
   const bytesOver = bytes + ENVELOPE_BYTES - frame_bytes
   return bytesOver <= 0 ? charsOver : Math.max(charsOver, Math.ceil((bytesOver * text.length) / bytes))
 }
+
+/** What a person is told who has written too much; empty otherwise. */
+export const tooManyText = (charsOver) =>
+  charsOver > 0 ? `${charsOver.toLocaleString("en")} characters too many to send` : ""

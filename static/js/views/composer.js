@@ -1,5 +1,5 @@
 import { meansSend } from "../state/key_presses.js"
-import { charsTooMany } from "../text/text_limit.js"
+import { charsTooMany, tooManyText } from "../text/text_limit.js"
 import { part, setText, show } from "./dom.js"
 
 const HINT = "Enter sends, Shift+Enter begins a new line"
@@ -91,6 +91,11 @@ export class Composer {
     this.#input.focus({ preventScroll: true })
   }
 
+  /** After a press on something that has gone by it. On a touch screen a focus would open the keyboard. */
+  rest() {
+    if (!this.#isTouch()) this.focus()
+  }
+
   #changed() {
     this.#grow()
     this.#show()
@@ -134,7 +139,7 @@ export class Composer {
     setText(part(this.#form, "hint"), this.#isRunning ? HINT_WHILE_RUNNING : HINT)
     const over = this.#charsOver()
     this.#input.ariaInvalid = String(over > 0)
-    setText(part(this.#form, "limit"), over > 0 ? `${over.toLocaleString("en")} characters too many to send` : "")
+    setText(part(this.#form, "limit"), tooManyText(over))
   }
 
   // Sizes the field by its content if the browser cannot.

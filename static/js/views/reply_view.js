@@ -1,4 +1,4 @@
-import { endingText, isRefused, mayTryAgain, replyFacts } from "../text/reply_words.js"
+import { endingText, factsLine, mayEditQuestion, mayTryAgain, replyFacts } from "../text/reply_words.js"
 import { Sources, sourceLines } from "../text/sources.js"
 import { copiesOnClick } from "./clipboard.js"
 import { fromTemplate, part, setText, show } from "./dom.js"
@@ -181,7 +181,7 @@ export class ReplyView {
     setText(part(this.element, "ending-text"), text ?? "")
     show(notice, text !== null)
     show(part(this.element, "again"), mayTryAgain(this.#ending))
-    show(part(this.element, "edit-question"), isRefused(this.#ending))
+    show(part(this.element, "edit-question"), mayEditQuestion(this.#ending))
     show(part(this.element, "regenerate"), this.#ending.status === "complete")
     show(part(this.element, "actions"), this.#hasWords)
   }
@@ -191,8 +191,7 @@ export class ReplyView {
     const isFelt = this.#measuredTtftMs !== null
     const facts = replyFacts({ ttftMs: isFelt ? this.#measuredTtftMs : ttftMs, isFelt, usage, costUsd, warmth })
     // A number and its unit stay on one line.
-    const line = facts.map(({ short }) => short.replace(/(\d) /g, "$1\u00a0")).join(" · ")
-    setText(part(this.element, "facts-line"), line)
+    setText(part(this.element, "facts-line"), factsLine(facts).replace(/(\d) /g, "$1\u00a0"))
     part(this.element, "facts-list").replaceChildren(...facts.flatMap(factRows))
     show(part(this.element, "facts"), facts.length > 0)
   }

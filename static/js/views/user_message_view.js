@@ -1,3 +1,4 @@
+import { fileList } from "./attached_files.js"
 import { fromTemplate, part, setText, show } from "./dom.js"
 import { MessageEditor } from "./message_editor.js"
 import { VersionSwitch } from "./version_switch.js"
@@ -6,21 +7,24 @@ import { VersionSwitch } from "./version_switch.js"
 export class UserMessageView {
   #editor = null
   #onRevise
-  #isTouch
+  #files = []
+  #drafts
+  #ofEditor
   #versions
 
   /**
    * `files` are the names of the attached files. `onRetry` and `onEdit` get the `client_message_id` of an unsent
    * message; `onRevise(messageId, text, pressedAt)` the new text of a sent one; `onSelect(messageId, step)` another
-   * version of it.
+   * version of it. `drafts` keep another version that is being written; `isTouch()` and `limits` as for the composer.
    */
-  constructor({ clientMessageId, text, files, onRetry, onEdit, onRevise, onSelect, isTouch }) {
+  constructor({ clientMessageId, text, files, onRetry, onEdit, onRevise, onSelect, drafts, ...ofEditor }) {
     this.clientMessageId = clientMessageId
     this.messageId = null
     this.text = text
     this.element = fromTemplate("user-message-template")
     this.#onRevise = onRevise
-    this.#isTouch = isTouch
+    this.#drafts = drafts
+    this.#ofEditor = ofEditor
     this.#versions = new VersionSwitch({ onSelect })
     part(this.element, "foot").prepend(this.#versions.element)
     part(this.element, "text").textContent = text
@@ -33,8 +37,8 @@ export class UserMessageView {
 
   /** The names of its files, from the sender or the server. */
   attached(files) {
-    part(this.element, "files").replaceChildren(...files.map(fileNamed))
-    show(part(this.element, "files"), files.length > 0)
+    this.#files = files
+    fileList(part(this.element, "files"), files)
   }
 
   get siblings() {
@@ -46,6 +50,7 @@ export class UserMessageView {
     this.element.dataset.messageId = messageId
     this.#versions.show(siblings, messageId)
     this.#become("sent")
+    this.#goOnWithEdit()
   }
 
   /** An outbox entry's `state` and `reason`. */
@@ -58,15 +63,21 @@ export class UserMessageView {
     return this.#versions.focus(step)
   }
 
-  /** Opens the editor in place of the message. */
+  /** Opens the editor in place of the message, and goes there. */
   edit() {
-    if (this.#editor !== null) return
+    if (this.#editor === null) this.#openEditor(this.text)
+    this.#editor.focus()
+  }
+
+  #openEditor(text) {
     this.#editor = new MessageEditor({
-      text: this.text,
-      isTouch: this.#isTouch,
-      onSend: (text, pressedAt) => {
+      ...this.#ofEditor,
+      text,
+      files: this.#files,
+      onTyped: (typed) => this.#drafts.saveEdit(this.messageId, typed),
+      onSend: (typed, pressedAt) => {
         this.#leave()
-        this.#onRevise(this.messageId, text, pressedAt)
+        this.#onRevise(this.messageId, typed, pressedAt)
       },
       onLeave: () => {
         this.#leave()
@@ -75,7 +86,12 @@ export class UserMessageView {
     })
     part(this.element, "bubble").after(this.#editor.element)
     this.#showWhole(false)
-    this.#editor.focus()
+  }
+
+  // It was begun before another conversation was opened, or before a reload.
+  #goOnWithEdit() {
+    const begun = this.#editor === null ? this.#drafts.loadEdit(this.messageId) : null
+    if (begun !== null) this.#openEditor(begun)
   }
 
   #become(state) {
@@ -83,10 +99,11 @@ export class UserMessageView {
     show(part(this.element, "delivery"), state !== "sent")
     show(part(this.element, "retry"), state === "failed")
     show(part(this.element, "edit"), state === "failed")
-    show(part(this.element, "foot"), state === "sent")
+    show(part(this.element, "foot"), state === "sent" && this.#editor === null)
   }
 
   #leave() {
+    this.#drafts.endEdit(this.messageId)
     this.#editor.element.remove()
     this.#editor = null
     this.#showWhole(true)
@@ -96,10 +113,4 @@ export class UserMessageView {
     show(part(this.element, "bubble"), isShown)
     show(part(this.element, "foot"), isShown)
   }
-}
-
-function fileNamed(name) {
-  const file = fromTemplate("attached-file-template")
-  part(file, "name").textContent = name
-  return file
 }
