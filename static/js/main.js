@@ -39,6 +39,7 @@ import { ConversationView } from "./views/conversation_view.js"
 import { byId, part } from "./views/dom.js"
 import { Drawer } from "./views/drawer.js"
 import { EarlierNotice } from "./views/earlier_notice.js"
+import { MathsTypesetter } from "./views/maths_typesetter.js"
 import { MessageList } from "./views/message_list.js"
 import { Notices } from "./views/notices.js"
 import { QueueView } from "./views/queue_view.js"
@@ -119,6 +120,8 @@ const earlier = new EarlierMessages({ send, onChange: (now) => earlierNotice.sho
 const list = new MessageList({
   root: byId("messages"),
   highlighter: new CodeHighlighter({ load: () => import("highlight.js") }),
+  typesetter: new MathsTypesetter({ load: () => import("katex"), stylesheet: config.urls.maths_styles }),
+  clock: monotonicNow,
   scheduler: new RenderScheduler({ requestFrame: (draw) => requestAnimationFrame(draw), now: monotonicNow }),
   onTryAgain: (replyId, pressedAt) => actions.tryAgain(replyId, pressedAt),
   onRetry: (clientMessageId) => writing.retry(clientMessageId),

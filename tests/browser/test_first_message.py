@@ -139,3 +139,13 @@ def test_what_is_typed_before_the_page_can_listen_is_kept(chat: ChatPage) -> Non
     expect(chat.box).to_have_value("Which ships lie here?")
     chat.reload()
     expect(chat.box).to_have_value("Which ships lie here?")
+
+
+def test_the_code_before_the_first_message_is_small(chat: ChatPage) -> None:
+    sizes = """() => performance.getEntriesByType("resource")
+      .filter(({ name }) => /[.](m?js|css)$/.test(name)).map(({ encodedBodySize }) => encodedBodySize)"""
+
+    fetched = chat.page.evaluate(sizes)
+
+    assert len(fetched) > 50
+    assert sum(fetched) < 200 * 1024

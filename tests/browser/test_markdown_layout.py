@@ -58,7 +58,7 @@ def test_markdown_becomes_what_it_means(answered: ChatPage) -> None:
 def test_code_is_coloured_named_and_copied_exactly(answered: ChatPage) -> None:
     answered.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     frame = answered.reply_body.locator(".code")
-    copy = frame.get_by_role("button")
+    copy = frame.locator("[data-part=copy]")
     said = answered.remember_changes(copy)
 
     expect(frame.locator(".hljs-keyword").first).to_have_text("def")
@@ -136,7 +136,7 @@ ROW = "| " + " | ".join("grain" for _ in range(30)) + " |\n"
 BEGIN = """
 async (text) => {
   const { MarkdownView } = await import("/static/js/views/markdown_view.js")
-  window.view = new MarkdownView({ highlighter: { highlight() {} } })
+  window.view = new MarkdownView({ highlighter: { highlight() {} }, typesetter: { typesetInside() {} } })
   document.querySelector("#messages").append(view.element)
   view.append(text)
   view.draw()
@@ -201,3 +201,73 @@ def test_the_whole_conversation_is_printed_without_the_page_around_it(
     pages = chat.page.pdf().count(b"/Type /Page\n")
     assert pages > 2
     chat.page.emulate_media(media="screen")
+
+
+MATHS = r"""The mass is \(E = mc^2\), so:
+
+$$
+\vec{v} = \sqrt{\frac{a_1}{b^{2}}} \quad \overbrace{x + y}^{z}
+$$
+
+It costs $5 to $10. Wrong: \(\frac{\), and \(\href{javascript:alert(1)}{x}\).
+"""
+
+
+def test_formulas_are_drawn_and_money_stays_money(chat: ChatPage, simulator: SimulatorControl) -> None:
+    fetched: list[str] = []
+    chat.page.on("request", lambda request: fetched.append(request.url))
+    simulator.script(text="No formula yet.")
+    chat.ask()
+    early = [url for url in fetched if "katex" in url]
+    simulator.script(text=MATHS)
+    chat.ask()
+    body = chat.reply_body
+
+    expect(body.locator(".math .katex")).to_have_count(3)
+    expect(body.locator(".math--display svg").first).to_be_visible()
+    expect(body).to_contain_text("It costs $5 to $10.")
+    expect(body.locator(".math--plain")).to_have_text(r"\frac{")
+    assert early == []
+    assert body.locator("a, [data-style]").count() == 0
+    chat.reload()
+    expect(body.locator(".math .katex")).to_have_count(3)
+
+
+def test_code_can_be_wrapped(chat: ChatPage, simulator: SimulatorControl) -> None:
+    simulator.script(text="```text\n" + "word " * 200 + "\n```")
+    chat.ask()
+    pre = chat.reply_body.locator("pre")
+    is_wider = "(pre) => pre.scrollWidth > pre.clientWidth"
+    before = pre.evaluate(is_wider)
+
+    chat.reply_body.get_by_role("button", name="Wrap lines").click()
+
+    assert (before, pre.evaluate(is_wider)) == (True, False)
+
+
+def test_a_long_message_of_one_s_own_is_folded_and_can_be_opened(chat: ChatPage) -> None:
+    chat.ask("\n".join(f"Line {number}" for number in range(60)))
+    text = chat.questions.locator("[data-part=text]")
+    height = "(element) => element.getBoundingClientRect().height"
+    folded = text.evaluate(height)
+
+    chat.questions.get_by_role("button", name="Show all").click()
+
+    assert text.evaluate(height) > 3 * folded
+    chat.questions.get_by_role("button", name="Show less").click()
+    assert text.evaluate(height) == folded
+
+
+def test_a_tool_s_call_shows_its_input_and_its_result(chat: ChatPage, simulator: SimulatorControl) -> None:
+    call = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "ships"}}
+    pages = [{"type": "web_search_result", "url": "https://a.example/", "title": "Ships", "encrypted_content": "RW5j"}]
+    result = {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": pages}
+    simulator.script(blocks=[call, result, {"type": "text", "text": "Three."}])
+    chat.ask()
+    called = chat.reply.locator("details[data-kind=tool_input]")
+
+    for _ in range(2):
+        called.locator("summary").click()
+        expect(called).to_contain_text('"query": "ships"')
+        expect(called).to_contain_text("https://a.example/")
+        chat.reload()

@@ -10,6 +10,7 @@ import { directBlocks } from "./text_direction.js"
 /** A growing Markdown text in the page. Settled blocks are drawn once; only the tail is drawn again. */
 export class MarkdownView {
   #highlighter
+  #typesetter
   #stream = new MarkdownStream()
   // Texts, and between them the sources that are cited there.
   #pieces = []
@@ -17,8 +18,9 @@ export class MarkdownView {
   #openFence = null
   #isFinished = false
 
-  constructor({ highlighter }) {
+  constructor({ highlighter, typesetter }) {
     this.#highlighter = highlighter
+    this.#typesetter = typesetter
     this.element = document.createElement("div")
     this.element.className = "prose"
   }
@@ -47,6 +49,7 @@ export class MarkdownView {
     const settledNodes = settled.flatMap((block) => this.#nodes(block))
     const tailNodes = tail.flatMap((block) => this.#nodes(block))
     const shown = reconciled(this.element, this.#tailNodes, [...settledNodes, ...tailNodes])
+    for (const node of shown) this.#typesetter.typesetInside(node)
     this.#tailNodes = shown.splice(settledNodes.length)
     for (const node of shown) this.#highlightInside(node)
     this.#openFence = openFenceIn(tail.at(-1), this.#tailNodes.at(-1))
@@ -160,6 +163,9 @@ function frameCode(pre) {
   pre.replaceWith(frame)
   part(frame, "body").append(pre)
   pre.tabIndex = 0
+  part(frame, "wrap").addEventListener("click", ({ currentTarget }) => {
+    currentTarget.ariaPressed = String(currentTarget.ariaPressed !== "true")
+  })
   copiesOnClick(part(frame, "copy"), () => part(frame, "body").textContent)
 }
 

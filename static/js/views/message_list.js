@@ -13,7 +13,7 @@ export class MessageList {
   #hidden = new Map()
 
   /**
-   * `options`: `highlighter`, `scheduler`, `onTryAgain`, `onRetry`, `onEdit`, `onRevise`, `onSelect`, `drafts`,
+   * `options`: `highlighter`, `typesetter`, `clock`, `scheduler`, `onTryAgain`, `onRetry`, `onEdit`, `onRevise`, `onSelect`, `drafts`,
    * `limits` and `isTouch()`, handed to the messages' views.
    */
   constructor({ root, ...options }) {

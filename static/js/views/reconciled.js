@@ -17,6 +17,8 @@ function become(parent, before, after) {
     before.replaceWith(after)
     return after
   }
+  // A formula that is drawn already from the same source.
+  if (before.dataset?.source !== undefined && before.dataset.source === after.textContent) return before
   if (before.nodeType === Node.TEXT_NODE) rewrite(before, after.data)
   // A button's label and state are what a person did with it.
   else if (before.nodeName !== "BUTTON") {

@@ -1,3 +1,4 @@
+import { isLong } from "../text/text_limit.js"
 import { fileList } from "./attached_files.js"
 import { fromTemplate, part, setText, show } from "./dom.js"
 import { MessageEditor } from "./message_editor.js"
@@ -29,6 +30,11 @@ export class UserMessageView {
     part(this.element, "foot").prepend(this.#versions.element)
     part(this.element, "text").textContent = text
     show(part(this.element, "text"), text.trim() !== "")
+    show(part(this.element, "more"), isLong(text))
+    this.#fold(isLong(text))
+    part(this.element, "more").addEventListener("click", ({ currentTarget }) => {
+      this.#fold(currentTarget.ariaExpanded === "true")
+    })
     this.attached(files)
     part(this.element, "retry").addEventListener("click", () => onRetry(clientMessageId))
     part(this.element, "edit").addEventListener("click", () => onEdit(clientMessageId))
@@ -92,6 +98,13 @@ export class UserMessageView {
   #goOnWithEdit() {
     const begun = this.#editor === null ? this.#drafts.loadEdit(this.messageId) : null
     if (begun !== null) this.#openEditor(begun)
+  }
+
+  #fold(isFolded) {
+    const more = part(this.element, "more")
+    part(this.element, "text").dataset.folded = String(isFolded)
+    more.ariaExpanded = String(!isFolded)
+    setText(more, isFolded ? "Show all" : "Show less")
   }
 
   #become(state) {
