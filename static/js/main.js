@@ -13,6 +13,7 @@ import { AttachmentUploads } from "./state/attachment_uploads.js"
 import { ConversationSession } from "./state/conversation_session.js"
 import { Drafts } from "./state/drafts.js"
 import { EarlierMessages } from "./state/earlier_messages.js"
+import { meansPrint } from "./state/key_presses.js"
 import { Outbox } from "./state/outbox.js"
 import { QuotaClock } from "./state/quota_clock.js"
 import { RenderScheduler } from "./state/render_scheduler.js"
@@ -22,6 +23,7 @@ import { TtftMeter } from "./state/ttft_meter.js"
 import { TypingTracker } from "./state/typing_tracker.js"
 import { newUuid } from "./state/uuid.js"
 import { WarmthClock } from "./state/warmth_clock.js"
+import { WholeConversation } from "./state/whole_conversation.js"
 import { AckPacer } from "./transport/ack_pacer.js"
 import { AttachmentRequests } from "./transport/attachment_requests.js"
 import { ConversationRequests } from "./transport/conversation_requests.js"
@@ -116,7 +118,18 @@ const keeper = new ScrollKeeper({
   isEmpty: () => list.isEmpty,
 })
 const earlierNotice = new EarlierNotice({ root: byId("earlier"), pane, onWanted: () => view.askForEarlier() })
-const earlier = new EarlierMessages({ send, onChange: (now) => earlierNotice.show(now) })
+const earlier = new EarlierMessages({
+  send,
+  onChange: (now) => {
+    earlierNotice.show(now)
+    whole.changed(now)
+  },
+})
+const whole = new WholeConversation({
+  want: () => earlier.want(),
+  later: (callback) => afterPaint(callback),
+  onWhole: () => print(),
+})
 const list = new MessageList({
   root: byId("messages"),
   highlighter: new CodeHighlighter({ load: () => import("highlight.js") }),
@@ -256,6 +269,12 @@ byId("jump-to-latest").addEventListener("click", () => {
   composer.rest()
 })
 part(byId("elsewhere"), "go").addEventListener("click", () => actions.showRunning())
+byId("print").addEventListener("click", () => whole.fetch())
+addEventListener("keydown", (event) => {
+  if (!meansPrint(event)) return
+  event.preventDefault()
+  whole.fetch()
+})
 byId("new-chat").addEventListener("click", (event) => {
   if (!isPlainClick(event)) return
   event.preventDefault()

@@ -9,3 +9,7 @@ export function meansSend(event, { isTouch }) {
   if (event.key !== "Enter" || isComposing(event)) return false
   return event.ctrlKey || event.metaKey || !(event.shiftKey || isTouch)
 }
+
+/** Whether the browser would print. */
+export const meansPrint = ({ key, ctrlKey, metaKey, shiftKey, altKey }) =>
+  (ctrlKey || metaKey) && !shiftKey && !altKey && key.toLowerCase() === "p"

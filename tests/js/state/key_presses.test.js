@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 
-import { isComposing, meansSend } from "../../../static/js/state/key_presses.js"
+import { isComposing, meansPrint, meansSend } from "../../../static/js/state/key_presses.js"
 
 const press = (fields) => ({ key: "Enter", keyCode: 13, isComposing: false, ...fields })
 const DESK = { isTouch: false }
@@ -30,4 +30,11 @@ test("the Enter that confirms a word does not send, in Safari neither", () => {
   assert.equal(meansSend(press({ keyCode: 229, ctrlKey: true }), DESK), false)
   assert.equal(isComposing(press({ key: "Escape", keyCode: 229 })), true)
   assert.equal(isComposing(press({ key: "Escape", keyCode: 27 })), false)
+})
+
+test("only the browser's own keys print", () => {
+  assert.equal(meansPrint(press({ key: "p", ctrlKey: true })), true)
+  assert.equal(meansPrint(press({ key: "p", metaKey: true })), true)
+  assert.ok(!meansPrint(press({ key: "p" })))
+  assert.equal(meansPrint(press({ key: "p", ctrlKey: true, shiftKey: true })), false)
 })
