@@ -13,12 +13,12 @@ PACKAGES = {
 }
 
 MATHS_STYLES = "npm/katex/katex.min.css"
-_FILES = (*PACKAGES.values(), MATHS_STYLES)
+FILES = (*PACKAGES.values(), MATHS_STYLES)
 
 
 def missing_files() -> list[str]:
     """The packages' files that a page would ask for in vain."""
     if settings.COLLECTED and settings.COMMAND != "collectstatic":
         collected = getattr(staticfiles_storage, "hashed_files", {})
-        return [name for name in _FILES if name not in collected]
-    return [name for name in _FILES if finders.find(name) is None]
+        return [name for name in FILES if name not in collected]
+    return [name for name in FILES if finders.find(name) is None]

@@ -24,13 +24,13 @@ def title_from(text: str) -> str:
 
 
 def _first_line(text: str) -> str | None:
-    code: str | None = None
+    of_code: str | None = None
     for line, is_code in _lines(text):
         if not is_code and _HAS_WORDS.search(line):
             return _MARKS.sub(r"\2", _LINK.sub(r"\1", _BEGINNING.sub("", line, count=1)))
-        if line.strip() and code is None:
-            code = line
-    return code
+        if line.strip() and of_code is None:
+            of_code = line
+    return of_code
 
 
 def _lines(text: str) -> Iterator[tuple[str, bool]]:

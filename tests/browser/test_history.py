@@ -184,7 +184,7 @@ def test_a_long_conversation_is_printed_as_a_whole(open_long: OpenLong) -> None:
     chat.page.evaluate(COUNT_AS_PRINTED)
 
     chat.page.keyboard.press("Control+p")
-    chat.page.wait_for_function("window.printed !== undefined")
+    chat.wait_until(lambda: chat.page.evaluate("window.printed"), "it is printed")
 
-    assert chat.page.evaluate("printed") == 3 * PART_MESSAGES
+    assert chat.page.evaluate("window.printed") == 3 * PART_MESSAGES
     assert shown(chat) == sorted(shown(chat))
