@@ -8,13 +8,17 @@ from django.contrib.staticfiles.storage import staticfiles_storage
 PACKAGES = {
     "dompurify": "npm/dompurify/purify.es.mjs",
     "highlight.js": "npm/highlight.js/es/highlight.min.js",
+    "katex": "npm/katex/katex.mjs",
     "markdown-it": "npm/markdown-it/markdown-it.esm.min.mjs",
 }
+
+MATHS_STYLES = "npm/katex/katex.min.css"
+FILES = (*PACKAGES.values(), MATHS_STYLES)
 
 
 def missing_files() -> list[str]:
     """The packages' files that a page would ask for in vain."""
     if settings.COLLECTED and settings.COMMAND != "collectstatic":
         collected = getattr(staticfiles_storage, "hashed_files", {})
-        return [name for name in PACKAGES.values() if name not in collected]
-    return [name for name in PACKAGES.values() if finders.find(name) is None]
+        return [name for name in FILES if name not in collected]
+    return [name for name in FILES if finders.find(name) is None]

@@ -272,6 +272,7 @@ class QueuedMessage(models.Model):
         help_text="Where it begins a branch.",
     )
     edit_of = models.ForeignKey(Message, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    file_order = models.JSONField(null=True, blank=True, help_text="The ids of its files as they follow each other.")
     is_held = models.BooleanField(
         default=False, help_text="The reply before it ended badly: it waits for its sender's word."
     )

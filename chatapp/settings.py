@@ -253,6 +253,7 @@ NODE_MODULES = BASE_DIR / "node_modules"
 STATICFILES_DIRS: list[Any] = [
     BASE_DIR / "static",
     ("npm/markdown-it", NODE_MODULES / "markdown-it" / "dist" / "browser"),
+    ("npm/katex", NODE_MODULES / "katex" / "dist"),
     ("npm/dompurify", NODE_MODULES / "dompurify" / "dist"),
     ("npm/highlight.js", NODE_MODULES / "@highlightjs" / "cdn-assets"),
 ]

@@ -12,8 +12,8 @@ from warmcache.background.statements import Select, Slot
 class NotFound(Exception):
     """The object does not exist or belongs to another user; callers cannot tell which."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__(f"There is no such {what}.")
+    def __init__(self, what: str, words: str = "") -> None:
+        super().__init__(words or f"There is no such {what}.")
         self.what = what
 
 
@@ -103,10 +103,11 @@ def assistant_for_user(user: User, assistant_id: int | None) -> Assistant:
 
 
 def unsent_attachments(user: User, attachment_ids: Collection[UUID]) -> list[Attachment]:
-    """In upload order; all must belong to the user, and none may be sent or queued yet."""
+    """In the order asked for; all must belong to the user, and none may be sent or queued yet."""
     if not attachment_ids:
         return []
-    found = list(Attachment.objects.filter(pk__in=attachment_ids, user=user, message=None, queued=None))
-    if len(found) != len(set(attachment_ids)):
-        raise NotFound("attachment")
-    return found
+    asked = list(dict.fromkeys(attachment_ids))
+    found = {each.pk: each for each in Attachment.objects.filter(pk__in=asked, user=user, message=None, queued=None)}
+    if len(found) != len(asked):
+        raise NotFound("attachment", "A file of this message is not there any more. Remove it and attach it again.")
+    return [found[attachment_id] for attachment_id in asked]

@@ -11,29 +11,18 @@ from msgspec.structs import replace
 
 from chatapp import events, protocol
 from chatapp.conversations import prepared_conversations
+from chatapp.conversations.first_words import title_from
 from chatapp.conversations.waiting import VIEW_COLUMNS, view_of
 from chatapp.models import Assistant, Conversation, Message, User
-from chatapp.protocol.limits import LIMITS
 from chatapp.protocol.views import AssistantView, ConversationView, QueuedView
 from chatapp.protocol.words import ReplyStatus
 from warmcache.background.statements import Select, Slot, Update
-
-MAX_TITLE_CHARACTERS = LIMITS["title_chars"]
 
 
 def create(user: User, assistant: Assistant, *, first_text: str) -> Conversation:
     return Conversation.objects.create(
         user=user, assistant=assistant, title=title_from(first_text), cache_salt=user.cache_salt
     )
-
-
-def title_from(text: str) -> str:
-    """The beginning of the first line, cut at the end of a word."""
-    line = " ".join(next((line for line in text.splitlines() if line.strip()), "").split())
-    if len(line) <= MAX_TITLE_CHARACTERS:
-        return line
-    cut = line[:MAX_TITLE_CHARACTERS]
-    return (cut.rsplit(" ", 1)[0] if " " in cut[20:] else cut) + "…"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from chatapp.accounts import sign_in_links
 from chatapp.conversations import access, attachments, conversations
+from chatapp.front_end import MATHS_STYLES
 from chatapp.models import Assistant, Conversation, User
 from chatapp.pages.forms import RenameForm
 from chatapp.process import metrics as prometheus
@@ -232,6 +233,7 @@ def _page_config(
             "max_total_bytes": attachments.MAX_MESSAGE_BYTES,
             "max_count": MAX_ATTACHMENTS,
             "accept": attachments.ACCEPTED,
+            "kept_seconds": int(attachments.UNSENT_LIFETIME.total_seconds()),
         },
         "user": {"id": user.pk, "username": user.get_username(), "is_staff": user.is_staff},
         "urls": {
@@ -240,5 +242,6 @@ def _page_config(
             "admin": reverse("admin:index") if user.is_staff else None,
             "sign_out": reverse("logout"),
             "attachments": reverse("upload_attachment"),
+            "maths_styles": static(MATHS_STYLES),
         },
     }

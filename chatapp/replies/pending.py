@@ -50,10 +50,17 @@ def add(
         behind=behind,
         parent_id=parent_id,
         edit_of=edit_of,
+        file_order=[str(each.pk) for each in attachments],
     )
     if attachments:
         Attachment.objects.filter(pk__in=[a.pk for a in attachments]).update(queued=queued)
     return queued
+
+
+def files_of(queued: QueuedMessage) -> list[Attachment]:
+    """In the order in which its sender attached them."""
+    order = queued.file_order or []
+    return sorted(queued.attachments.all(), key=lambda each: order.index(str(each.pk)) if str(each.pk) in order else -1)
 
 
 def earlier(user: User, client_message_id: UUID) -> QueuedMessage | None:
@@ -95,7 +102,7 @@ def withdraw(user: User, message_id: UUID) -> MessageWithdrawn:
     that raises `access.NotFound`, as for a message that is not the user's."""
     with transaction.atomic():
         queued = access.queued_for_user(user, message_id, to_write=True)
-        attachments = list(queued.attachments.all())
+        attachments = files_of(queued)
         if queued.withdrawn_at is None:
             queued.withdrawn_at = timezone.now()
             queued.save(update_fields=["withdrawn_at"])

@@ -273,7 +273,7 @@ def _store_queued(conversation: Conversation, queued: QueuedMessage) -> _Stored:
     position = _position(
         conversation, ready, parent_id=queued.parent_id, edit_of=queued.edit_of, behind_id=queued.behind_id
     )
-    attachments = list(queued.attachments.all())
+    attachments = pending.files_of(queued)
     if attachments:
         Attachment.objects.filter(queued=queued).update(queued=None)
     queued.delete()

@@ -8,10 +8,12 @@ import { MessageWriting } from "./page/message_writing.js"
 import { Navigation } from "./page/navigation.js"
 import { ServerFrames } from "./page/server_frames.js"
 import { afterPaint, monotonicNow, browserTimers as timers, wallNow } from "./page/timing.js"
+import { unsentValues } from "./page/unsent_values.js"
 import { AttachmentUploads } from "./state/attachment_uploads.js"
 import { ConversationSession } from "./state/conversation_session.js"
 import { Drafts } from "./state/drafts.js"
 import { EarlierMessages } from "./state/earlier_messages.js"
+import { meansPrint } from "./state/key_presses.js"
 import { Outbox } from "./state/outbox.js"
 import { QuotaClock } from "./state/quota_clock.js"
 import { RenderScheduler } from "./state/render_scheduler.js"
@@ -21,6 +23,7 @@ import { TtftMeter } from "./state/ttft_meter.js"
 import { TypingTracker } from "./state/typing_tracker.js"
 import { newUuid } from "./state/uuid.js"
 import { WarmthClock } from "./state/warmth_clock.js"
+import { WholeConversation } from "./state/whole_conversation.js"
 import { AckPacer } from "./transport/ack_pacer.js"
 import { AttachmentRequests } from "./transport/attachment_requests.js"
 import { ConversationRequests } from "./transport/conversation_requests.js"
@@ -38,14 +41,20 @@ import { ConversationView } from "./views/conversation_view.js"
 import { byId, part } from "./views/dom.js"
 import { Drawer } from "./views/drawer.js"
 import { EarlierNotice } from "./views/earlier_notice.js"
+import { MathsTypesetter } from "./views/maths_typesetter.js"
 import { MessageList } from "./views/message_list.js"
 import { Notices } from "./views/notices.js"
 import { QueueView } from "./views/queue_view.js"
 import { isPlainClick, Sidebar } from "./views/sidebar.js"
+import { ignoreSecondPresses } from "./views/single_presses.js"
 import { WarmthBadge } from "./views/warmth_badge.js"
 
 const fetch = (...request) => globalThis.fetch(...request)
-const stored = (kind) => new StoredValues({ open: () => localStorage, prefix: `warmcache:${kind}:${config.user.id}` })
+const touch = matchMedia("(hover: none) and (pointer: coarse)")
+const isTouch = () => touch.matches
+const stored = (kind, open = () => localStorage) =>
+  new StoredValues({ open, prefix: `warmcache:${kind}:${config.user.id}` })
+const unsent = unsentValues({ stored, uuid: newUuid, clock: wallNow })
 
 // Transport: the socket, and what decides when something is sent over it
 const socket = new ChatSocket({
@@ -83,9 +92,9 @@ const meter = new TtftMeter({
 })
 
 // The parts of the page
-const drafts = new Drafts({ values: stored("draft") })
+const drafts = new Drafts({ values: unsent.texts, edits: stored("edit") })
 const announcer = new Announcer({ region: byId("announcements") })
-const notices = new Notices({ root: byId("notice") })
+const notices = new Notices({ root: byId("notice"), onDismissed: () => composer.rest() })
 const header = new ConversationHeader({ root: byId("conversation-header") })
 const connectionNotice = new ConnectionNotice({ element: byId("connection-status"), timers })
 const badge = new WarmthBadge({ root: byId("warmth") })
@@ -109,16 +118,32 @@ const keeper = new ScrollKeeper({
   isEmpty: () => list.isEmpty,
 })
 const earlierNotice = new EarlierNotice({ root: byId("earlier"), pane, onWanted: () => view.askForEarlier() })
-const earlier = new EarlierMessages({ send, onChange: (now) => earlierNotice.show(now) })
+const earlier = new EarlierMessages({
+  send,
+  onChange: (now) => {
+    earlierNotice.show(now)
+    whole.changed(now)
+  },
+})
+const whole = new WholeConversation({
+  want: () => earlier.want(),
+  later: (callback) => afterPaint(callback),
+  onWhole: () => print(),
+})
 const list = new MessageList({
   root: byId("messages"),
   highlighter: new CodeHighlighter({ load: () => import("highlight.js") }),
+  typesetter: new MathsTypesetter({ load: () => import("katex"), stylesheet: config.urls.maths_styles }),
+  clock: monotonicNow,
   scheduler: new RenderScheduler({ requestFrame: (draw) => requestAnimationFrame(draw), now: monotonicNow }),
   onTryAgain: (replyId, pressedAt) => actions.tryAgain(replyId, pressedAt),
   onRetry: (clientMessageId) => writing.retry(clientMessageId),
   onEdit: (clientMessageId) => writing.takeBack(clientMessageId),
   onRevise: (messageId, text, pressedAt) => writing.revise(messageId, text, pressedAt),
   onSelect: (messageId, step) => actions.select(messageId, step),
+  drafts,
+  limits: config.limits,
+  isTouch,
 })
 const queue = new QueueView({
   root: byId("queue"),
@@ -131,6 +156,7 @@ const composer = new Composer({
   onSend: (text, pressedAt) => writing.send(text, pressedAt),
   onTyped: (text) => writing.typed(text),
   onStop: () => session.stop(),
+  isTouch,
 })
 const quotas = new QuotaClock({ clock: wallNow, timers, onChange: (text) => composer.quota(text) })
 const uploads = new AttachmentUploads({
@@ -140,6 +166,9 @@ const uploads = new AttachmentUploads({
   maxCount: config.attachments.max_count,
   onChange: (scope) => writing.attachmentsChanged(scope),
   onReady: (scope, entry) => writing.attached(scope, entry),
+  values: unsent.files,
+  clock: wallNow,
+  keptMs: config.attachments.kept_seconds * 1000,
 })
 const tray = new AttachmentTray({
   form: byId("composer"),
@@ -159,6 +188,7 @@ const sidebar = new Sidebar({
   urlOf: (id) => navigation.urlOf(id),
   onOpen: (id) => switcher.goTo(scopeFor(id)),
   onMenu: (conversation, button) => menu.open(conversation, button),
+  newChat: byId("new-chat"),
 })
 const drawer = new Drawer({
   panel: byId("sidebar"),
@@ -232,9 +262,19 @@ const server = new ServerFrames({
 })
 
 // The window
+ignoreSecondPresses(document)
 pane.addEventListener("scroll", () => keeper.scrolled(), { passive: true })
-byId("jump-to-latest").addEventListener("click", () => keeper.jumpToEnd())
+byId("jump-to-latest").addEventListener("click", () => {
+  keeper.jumpToEnd()
+  composer.rest()
+})
 part(byId("elsewhere"), "go").addEventListener("click", () => actions.showRunning())
+byId("print").addEventListener("click", () => whole.fetch())
+addEventListener("keydown", (event) => {
+  if (!meansPrint(event)) return
+  event.preventDefault()
+  whole.fetch()
+})
 byId("new-chat").addEventListener("click", (event) => {
   if (!isPlainClick(event)) return
   event.preventDefault()

@@ -45,6 +45,7 @@ def test_a_deleted_conversation_is_gone_everywhere(
         expect(tab.messages).to_have_count(0)
         expect(tab.page.get_by_test_id("assistant-picker")).to_be_visible()
         expect(tab.page).to_have_url(server.url + "/")
+    expect(answered.page.get_by_role("link", name="New chat")).to_be_focused()
     like = f"%{conversation_id}%"
     left = server.query("SELECT count(*) FROM chatapp_message WHERE replace(conversation_id, '-', '') LIKE ?", like)
     assert left == [(0,)]

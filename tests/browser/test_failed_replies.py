@@ -41,3 +41,15 @@ def test_a_failed_reply_can_be_tried_again(chat: ChatPage, simulator: SimulatorC
     chat.wait_for_status("complete")
 
     assert chat.texts() == [QUESTION, "It works again."]
+
+
+def test_a_message_that_is_not_taken_can_be_written_anew(chat: ChatPage, simulator: SimulatorControl) -> None:
+    simulator.fault(kind="status", status=400, match="reply")
+    chat.send()
+    chat.wait_for_status("failed")
+    expect(chat.reply).to_contain_text("Edit your message, or start a new chat.")
+    expect(chat.again).to_be_hidden()
+
+    chat.reply.get_by_role("button", name="Edit message").click()
+
+    expect(chat.page.get_by_test_id("message-editor").get_by_role("textbox")).to_be_focused()

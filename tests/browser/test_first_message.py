@@ -51,9 +51,11 @@ def test_a_person_signs_in_types_and_reads_a_warm_reply(
     expect(chat.reply).to_have_attribute("data-warmth", "hit")
     expect(chat.reply).to_have_attribute("data-ttft-ms", re.compile(r"^\d+(\.\d)?$"))
     facts = chat.page.get_by_test_id("reply-facts").inner_text()
-    assert re.search(
-        r"(?i)first words after [\d.]+\ss · [\d,]+\stokens cached, \d+\swritten, \d+\suncached · \$", facts
-    )
+    assert re.search(r"(?i)^first words after [\d.]+\ss · warm", facts)
+    chat.page.get_by_test_id("reply-facts").click()
+    numbers = chat.page.locator(".facts__list").inner_text()
+    assert re.search(r"[\d,]+ read from the cache, \d+ written to it, \d+ read without it", numbers)
+    assert re.search(r"\$[\d.]+ for this reply", numbers)
     _assert_one_warm_up_paid(simulator)
 
 
@@ -71,7 +73,7 @@ def test_a_new_conversation_has_an_address_and_survives_a_reload(
     assert chat.texts() == written
     expect(chat.conversations).to_have_text([QUESTION])
     expect(chat.conversations.get_by_role("link")).to_have_attribute("aria-current", "page")
-    expect(chat.page.get_by_test_id("reply-facts")).to_contain_text("tokens cached")
+    expect(chat.page.get_by_test_id("reply-facts")).to_contain_text("First words after", ignore_case=True)
 
 
 def test_an_assistant_below_the_minimum_says_in_plain_words_why_it_is_not_warmed(
@@ -80,10 +82,19 @@ def test_an_assistant_below_the_minimum_says_in_plain_words_why_it_is_not_warmed
     chat.type("Hello")
     chat.wait_for_badge("skipped")
     reason, words = chat.badge.get_attribute("data-reason"), chat.badge.inner_text()
+    chat.badge.click()
+    detail = chat.page.locator("#warmth-detail")
+    told, place, box = detail.inner_text(), detail.bounding_box(), chat.page.locator(".composer__box").bounding_box()
+    chat.page.keyboard.press("Escape")
+    expect(detail).to_be_hidden()
     chat.box.press("Enter")
     chat.wait_for_status("complete")
 
-    assert (reason, words) == ("below_minimum_tokens", "Not warmed: too short to be cached")
+    assert (reason, words) == ("below_minimum_tokens", "Will read up when you send")
+    assert "Why: too short to be cached." in told
+    assert place is not None
+    assert box is not None
+    assert place["y"] + place["height"] <= box["y"]
     expect(chat.reply).to_have_attribute("data-warmth", "cold")
     assert [exchange["is_warm_up"] for exchange in simulator.requests()] == [False]
 
@@ -128,3 +139,13 @@ def test_what_is_typed_before_the_page_can_listen_is_kept(chat: ChatPage) -> Non
     expect(chat.box).to_have_value("Which ships lie here?")
     chat.reload()
     expect(chat.box).to_have_value("Which ships lie here?")
+
+
+def test_the_code_before_the_first_message_is_small(chat: ChatPage) -> None:
+    sizes = """() => performance.getEntriesByType("resource")
+      .filter(({ name }) => /[.](m?js|css)$/.test(name)).map(({ encodedBodySize }) => encodedBodySize)"""
+
+    fetched = chat.page.evaluate(sizes)
+
+    assert len(fetched) > 50
+    assert sum(fetched) < 200 * 1024

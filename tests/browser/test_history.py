@@ -32,6 +32,9 @@ WAIT_UNTIL_LAID_OUT = """() => new Promise((done) => {
   }
   requestAnimationFrame(look)
 })"""
+COUNT_AS_PRINTED = """() => {
+  window.print = () => { window.printed = document.querySelectorAll("#messages > li").length }
+}"""
 SCROLL_TO_START = """() => {
   const pane = document.getElementById("messages-pane")
   pane.scrollTop = Math.min(pane.scrollTop, pane.clientHeight - 10)
@@ -174,3 +177,14 @@ def test_another_version_far_above_is_fetched_and_comes_into_sight(
     expect(chat.page.locator("#announcements")).to_have_text("Version 1 of 2")
     expect(chat.questions.first).to_be_in_viewport()
     assert shown(chat) == list(range(PART_MESSAGES * 2 + 10))
+
+
+def test_a_long_conversation_is_printed_as_a_whole(open_long: OpenLong) -> None:
+    chat = open_long(3 * PART_MESSAGES)
+    chat.page.evaluate(COUNT_AS_PRINTED)
+
+    chat.page.keyboard.press("Control+p")
+    chat.wait_until(lambda: chat.page.evaluate("window.printed"), "it is printed")
+
+    assert chat.page.evaluate("window.printed") == 3 * PART_MESSAGES
+    assert shown(chat) == sorted(shown(chat))

@@ -91,6 +91,24 @@ def test_a_wire_cut_in_the_middle_of_a_reply_costs_no_word_and_doubles_none(
     assert "waiting" in states()
 
 
+def test_a_lost_connection_leaves_an_editor_as_it_is(
+    wired_chat: ChatPage, wire: FaultProxy, forgive: Callable[[str], None]
+) -> None:
+    forgive(CONNECTION_LOST)
+    wired_chat.ask()
+    wired_chat.questions.get_by_role("button", name="Edit").click()
+    box = wired_chat.page.get_by_test_id("message-editor").get_by_role("textbox")
+    box.fill("Half a thought")
+    box.evaluate("(box) => { box.wasHere = true; box.setSelectionRange(2, 2) }")
+    states = wired_chat.remember_changes(wired_chat.page.get_by_test_id("connection-status"), "data-state")
+
+    wire.cut()
+    wired_chat.wait_until(lambda: states().count("ready") == 2, "it is connected again")
+    wired_chat.ask("And now?")
+
+    assert box.evaluate("(box) => [box.wasHere, box.selectionStart, box.value]") == [True, 2, "Half a thought"]
+
+
 def test_a_message_sent_while_the_server_is_down_arrives_once_when_it_is_back(
     chat: ChatPage, server: ChatServer, simulator: SimulatorControl, forgive: Callable[[str], None]
 ) -> None:

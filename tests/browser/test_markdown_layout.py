@@ -58,7 +58,7 @@ def test_markdown_becomes_what_it_means(answered: ChatPage) -> None:
 def test_code_is_coloured_named_and_copied_exactly(answered: ChatPage) -> None:
     answered.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     frame = answered.reply_body.locator(".code")
-    copy = frame.get_by_role("button")
+    copy = frame.locator("[data-part=copy]")
     said = answered.remember_changes(copy)
 
     expect(frame.locator(".hljs-keyword").first).to_have_text("def")
@@ -127,3 +127,147 @@ def test_a_reader_who_scrolled_up_is_left_there_until_the_jump(
     assert stayed_at == 0
     expect(chat.reply_body.get_by_text("Line 59")).to_be_in_viewport()
     expect(chat.page.get_by_role("button", name="Jump to latest")).to_be_hidden()
+
+
+WIDE = "| " + " | ".join(f"Column {number}" for number in range(30)) + " |\n|" + "--|" * 30 + "\n"
+ROW = "| " + " | ".join("grain" for _ in range(30)) + " |\n"
+
+# Draws a text as a reply that streams does, and leaves its view for `MORE`.
+BEGIN = """
+async (text) => {
+  const { MarkdownView } = await import("/static/js/views/markdown_view.js")
+  window.view = new MarkdownView({ highlighter: { highlight() {} }, typesetter: { typesetInside() {} } })
+  document.querySelector("#messages").append(view.element)
+  view.append(text)
+  view.draw()
+}
+"""
+MORE = "(text) => { view.append(text); view.draw() }"
+SCROLLED = "(element) => { element.scrollLeft = 80; return element.scrollLeft }"
+
+
+def test_what_is_read_while_it_grows_stays_where_it_is(chat: ChatPage) -> None:
+    chat.page.evaluate(BEGIN, WIDE + ROW)
+    table = chat.page.locator(".prose__table")
+    kept = [table.evaluate(SCROLLED)]
+    chat.page.evaluate(MORE, ROW)
+    kept.append(table.evaluate("(element) => element.scrollLeft"))
+    chat.page.evaluate(MORE, "\n- code in a list\n\n  ```python\n  " + "x = 1; " * 80)
+    code = chat.page.locator(".prose li pre")
+    kept.append(code.evaluate(SCROLLED))
+    chat.page.evaluate(MORE, "\n  y = 2\n  ```\n\nA paragraph with **bold** and more")
+    kept.append(code.evaluate("(element) => element.scrollLeft"))
+    paragraph = chat.page.locator(".prose > p")
+    paragraph.evaluate("(p) => getSelection().setBaseAndExtent(p.firstChild, 2, p.lastChild, 4)")
+    chat.page.evaluate(MORE, " words, and *others*.")
+    chat.page.evaluate(MORE, "\n\nThe next one.")
+
+    assert kept == [80, 80, 80, 80]
+    assert chat.page.evaluate("String(getSelection())") == "paragraph with bold and"
+
+
+def test_a_selected_reply_has_its_words_only(chat: ChatPage, simulator: SimulatorControl) -> None:
+    simulator.script(text=f"Look:\n\n```python\n{CODE}```\n\nThat is all.")
+    chat.ask()
+
+    chat.reply.evaluate("(reply) => getSelection().selectAllChildren(reply)")
+
+    selected = chat.page.evaluate("String(getSelection())")
+    assert [line for line in selected.splitlines() if line] == ["Look:", *CODE.splitlines(), "That is all."]
+
+
+def test_each_block_goes_its_own_way_and_code_from_left_to_right(chat: ChatPage, simulator: SimulatorControl) -> None:
+    simulator.script(
+        text="Here is the answer:\n\nهذا هو الجواب.\n\n`print` يطبع النص.\n\n- عنصر\n- item\n\n```python\nprint(1)\n```"
+    )
+    chat.ask()
+    way = "(elements) => elements.map((element) => getComputedStyle(element).direction)"
+
+    body = chat.reply_body
+    assert body.locator(".prose > p").evaluate_all(way) == ["ltr", "rtl", "rtl"]
+    assert body.locator("li").evaluate_all(way) == ["rtl", "ltr"]
+    assert body.locator(".code, .code pre, code").evaluate_all(way) == ["ltr"] * 4
+
+
+def test_the_whole_conversation_is_printed_without_the_page_around_it(
+    chat: ChatPage, simulator: SimulatorControl
+) -> None:
+    simulator.script(text="\n\n".join(f"Line {number} of many." for number in range(150)))
+    chat.ask()
+    chat.page.emulate_media(media="print")
+
+    expect(chat.page.locator("#sidebar")).to_be_hidden()
+    expect(chat.box).to_be_hidden()
+    pages = chat.page.pdf().count(b"/Type /Page\n")
+    assert pages > 2
+    chat.page.emulate_media(media="screen")
+
+
+MATHS = r"""The mass is \(E = mc^2\), so:
+
+$$
+\vec{v} = \sqrt{\frac{a_1}{b^{2}}} \quad \overbrace{x + y}^{z}
+$$
+
+It costs $5 to $10. Wrong: \(\frac{\), and \(\href{javascript:alert(1)}{x}\).
+"""
+
+
+def test_formulas_are_drawn_and_money_stays_money(chat: ChatPage, simulator: SimulatorControl) -> None:
+    fetched: list[str] = []
+    chat.page.on("request", lambda request: fetched.append(request.url))
+    simulator.script(text="No formula yet.")
+    chat.ask()
+    early = [url for url in fetched if "katex" in url]
+    simulator.script(text=MATHS)
+    chat.ask()
+    body = chat.reply_body
+
+    expect(body.locator(".math .katex")).to_have_count(3)
+    expect(body.locator(".math--display svg").first).to_be_visible()
+    expect(body).to_contain_text("It costs $5 to $10.")
+    expect(body.locator(".math--plain")).to_have_text(r"\frac{")
+    assert early == []
+    assert body.locator("a, [data-style]").count() == 0
+    chat.reload()
+    expect(body.locator(".math .katex")).to_have_count(3)
+
+
+def test_code_can_be_wrapped(chat: ChatPage, simulator: SimulatorControl) -> None:
+    simulator.script(text="```text\n" + "word " * 200 + "\n```")
+    chat.ask()
+    pre = chat.reply_body.locator("pre")
+    is_wider = "(pre) => pre.scrollWidth > pre.clientWidth"
+    before = pre.evaluate(is_wider)
+
+    chat.reply_body.get_by_role("button", name="Wrap lines").click()
+
+    assert (before, pre.evaluate(is_wider)) == (True, False)
+
+
+def test_a_long_message_of_one_s_own_is_folded_and_can_be_opened(chat: ChatPage) -> None:
+    chat.ask("\n".join(f"Line {number}" for number in range(60)))
+    text = chat.questions.locator("[data-part=text]")
+    height = "(element) => element.getBoundingClientRect().height"
+    folded = text.evaluate(height)
+
+    chat.questions.get_by_role("button", name="Show all").click()
+
+    assert text.evaluate(height) > 3 * folded
+    chat.questions.get_by_role("button", name="Show less").click()
+    assert text.evaluate(height) == folded
+
+
+def test_a_tool_s_call_shows_its_input_and_its_result(chat: ChatPage, simulator: SimulatorControl) -> None:
+    call = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "ships"}}
+    pages = [{"type": "web_search_result", "url": "https://a.example/", "title": "Ships", "encrypted_content": "RW5j"}]
+    result = {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": pages}
+    simulator.script(blocks=[call, result, {"type": "text", "text": "Three."}])
+    chat.ask()
+    called = chat.reply.locator("details[data-kind=tool_input]")
+
+    for _ in range(2):
+        called.locator("summary").click()
+        expect(called).to_contain_text('"query": "ships"')
+        expect(called).to_contain_text("https://a.example/")
+        chat.reload()

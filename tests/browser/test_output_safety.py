@@ -22,7 +22,7 @@ async ([texts, size]) => {
   const { MarkdownView } = await import("/static/js/views/markdown_view.js")
   const place = document.querySelector("#messages")
   for (const text of texts) {
-    const view = new MarkdownView({ highlighter: { highlight() {} } })
+    const view = new MarkdownView({ highlighter: { highlight() {} }, typesetter: { typesetInside() {} } })
     place.append(view.element)
     for (let at = 0; at < text.length; at += size) {
       view.append(text.slice(at, at + size))

@@ -35,7 +35,7 @@ def test_missing_front_end_packages_stop_what_shows_pages(settings, without_pack
 
 def test_collected_files_need_no_packages_unless_they_lack_them(settings, without_packages, monkeypatch):
     settings.COMMAND, settings.COLLECTED = "serve", True
-    collected = {name: f"{name}.hash" for name in front_end.PACKAGES.values()}
+    collected = {name: f"{name}.hash" for name in front_end.FILES}
     monkeypatch.setattr(front_end.staticfiles_storage, "hashed_files", collected, raising=False)
     complete = checks.check_front_end_packages(None)
     del collected["npm/dompurify/purify.es.mjs"]

@@ -90,38 +90,36 @@ class WarmthState(Worded):
     COLD = (
         "cold",
         gettext_noop("cold"),
-        gettext_noop("Cold"),
-        gettext_noop("Nothing of this conversation is in the prompt cache. Typing warms it where that pays."),
+        gettext_noop("Will read up when you send"),
+        gettext_noop("What comes before your message is read when you send it, or while you type, where that pays."),
     )
     WARMING = (
         "warming",
         gettext_noop("warming"),
-        gettext_noop("Warming up"),
-        gettext_noop(
-            "The start of the prompt is being read into the cache while you type, so that the reply starts sooner."
-        ),
+        gettext_noop("Getting ready"),
+        gettext_noop("What comes before your message is being read while you type, so that the reply starts sooner."),
     )
     WARM = (
         "warm",
         gettext_noop("warm"),
-        gettext_noop("Warm"),
-        gettext_noop("The start of the prompt is in the cache: the reply starts sooner and costs less."),
+        gettext_noop("Ready"),
+        gettext_noop("What comes before your message is read already: the reply starts sooner and costs less."),
     )
     EXPIRING = (
         "expiring",
         gettext_noop("expiring"),
-        gettext_noop("Expiring"),
-        gettext_noop("The start of the prompt is still in the cache, but not for much longer."),
+        gettext_noop("Ready for a moment"),
+        gettext_noop("What comes before your message is still known, but not for much longer."),
     )
     SKIPPED = (
         "skipped",
         gettext_noop("skipped"),
-        gettext_noop("Not warmed"),
-        gettext_noop("This prompt was not warmed beforehand. Replies work as usual."),
+        gettext_noop("Will read up when you send"),
+        gettext_noop("What comes before your message was not read beforehand. Replies work as usual."),
     )
     FAILED = (
         "failed",
         gettext_noop("failed"),
-        gettext_noop("Warm-up failed"),
-        gettext_noop("Warming did not work this time. Replies work as usual, the first words may take longer."),
+        gettext_noop("Will read up when you send"),
+        gettext_noop("Reading ahead did not work this time. The first words may take longer."),
     )

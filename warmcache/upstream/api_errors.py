@@ -148,7 +148,11 @@ _WRONG_ADDRESS = (
     Failure.WRONG_ADDRESS,
     "There is no Messages API at the configured address. The operator has to check ANTHROPIC_BASE_URL.",
 )
-_REQUEST_REFUSED = (Failure.REQUEST_REFUSED, "Claude refuses this request as it is; the server's log has its reason.")
+_REQUEST_REFUSED = (
+    Failure.REQUEST_REFUSED,
+    "Claude does not take this request as it is. Edit your message, or start a new chat. "
+    "If that does not help, ask the operator: the server's log says why.",
+)
 _MODEL_NOT_FOUND = (
     Failure.MODEL_NOT_FOUND,
     "Claude does not know this assistant's model. The operator has to choose another.",

@@ -17,8 +17,10 @@ export class MessageActions {
 
   /** Goes to the branch where a reply is being written. */
   showRunning() {
-    const { session, keeper } = this.#parts
-    if (this.#isDone(session.select(session.runningReplyId))) keeper.jumpToEnd()
+    const { session, keeper, composer } = this.#parts
+    if (!this.#isDone(session.select(session.runningReplyId))) return
+    keeper.jumpToEnd()
+    composer.rest()
   }
 
   /** Withdraws a waiting message, to continue writing it or to drop it. */
@@ -36,12 +38,13 @@ export class MessageActions {
   }
 
   tryAgain(replyId, pressedAt) {
-    const { session, meter, list, notices, view, keeper } = this.#parts
+    const { session, meter, list, notices, view, keeper, composer } = this.#parts
     if (!this.#isDone(session.regenerate(replyId))) return
     notices.clear()
     view.awaitReply()
     keeper.jumpToEnd()
     meter.pressed(list.reply(replyId).parentId, pressedAt)
+    composer.rest()
   }
 
   #isDone(isSent) {

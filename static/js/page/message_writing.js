@@ -59,6 +59,7 @@ export class MessageWriting {
 
   retry(clientMessageId) {
     this.#parts.outbox.retry(clientMessageId)
+    this.#parts.composer.rest()
   }
 
   /** Puts an unsent message back where it can be edited. */

@@ -1,6 +1,6 @@
 /**
- * The files of each draft: being uploaded, uploaded, or refused. Kept in memory: after a reload they have to be
- * attached again. An entry is `{ key, name, bytes, state, id, message }`; `state` is `uploading`, `ready` or `failed`.
+ * The files of each draft: being uploaded, uploaded, or refused. Those that the server has are kept over a reload, as
+ * long as the server keeps them. An entry is `{ key, name, bytes, state, id, message }`; `state` is `uploading`, `ready` or `failed`.
  * `bytes` is the size of its text as far as it is known: a PDF's only once the server has read it.
  */
 export class AttachmentUploads {
@@ -10,14 +10,22 @@ export class AttachmentUploads {
   #maxCount
   #onChange
   #onReady
+  #values
+  #clock
+  #keptMs
   #drafts = new Map()
+  #restored = new Set()
   #nextKey = 1
 
   /**
    * `requests` has `upload(file)`, which returns `{ id, name, bytes }` or `{ message }`, and `remove(id)`.
-   * `onChange(scope)` reports new states, `onReady(scope, entry)` a file that the server has now.
+   * `onChange(scope)` reports new states, `onReady(scope, entry)` a file that the server has now. `values` are
+   * `DraftValues`; the server keeps an unsent file for `keptMs`.
    */
-  constructor({ requests, maxBytes, maxTotalBytes, maxCount, onChange, onReady }) {
+  constructor({ requests, maxBytes, maxTotalBytes, maxCount, onChange, onReady, values, clock, keptMs }) {
+    this.#values = values
+    this.#clock = clock
+    this.#keptMs = keptMs
     this.#requests = requests
     this.#maxBytes = maxBytes
     this.#maxTotalBytes = maxTotalBytes
@@ -27,7 +35,7 @@ export class AttachmentUploads {
   }
 
   entries(scope) {
-    return this.#drafts.get(nameOf(scope)) ?? []
+    return this.#drafts.get(nameOf(scope)) ?? this.#kept(scope)
   }
 
   /** The files that the server has. */
@@ -64,7 +72,7 @@ export class AttachmentUploads {
 
   /** Puts back files that were taken and not sent. */
   putBack(scope, attachments) {
-    const back = { bytes: 0, state: "ready", message: null }
+    const back = { bytes: 0, state: "ready", message: null, readyAtMs: this.#clock() }
     const entries = attachments.map(({ id, name }) => ({ ...back, key: this.#key(), name, id }))
     this.#set(scope, [...entries, ...this.entries(scope)])
   }
@@ -100,7 +108,8 @@ export class AttachmentUploads {
   }
 
   #answered(scope, key, { id = null, name, bytes, message = null }) {
-    const change = id === null ? { state: "failed", message } : { state: "ready", id, name, bytes }
+    const change =
+      id === null ? { state: "failed", message } : { state: "ready", id, name, bytes, readyAtMs: this.#clock() }
     const entries = this.entries(scope).map((each) => (each.key === key ? { ...each, ...change } : each))
     this.#set(scope, entries)
     if (id !== null)
@@ -142,7 +151,25 @@ export class AttachmentUploads {
   #set(scope, entries) {
     if (entries.length === 0) this.#drafts.delete(nameOf(scope))
     else this.#drafts.set(nameOf(scope), entries)
+    this.#keep(scope)
     this.#onChange(scope)
+  }
+
+  #keep(scope) {
+    const files = (this.#drafts.get(nameOf(scope)) ?? []).filter(({ state }) => state === "ready")
+    if (files.length === 0) this.#values.delete(scope)
+    else this.#values.set(scope, files)
+  }
+
+  // From before a reload, or from a tab that was closed. Only once: what another tab attaches later is not seen here.
+  #kept(scope) {
+    if (this.#restored.has(nameOf(scope))) return []
+    this.#restored.add(nameOf(scope))
+    const stored = this.#values.get(scope)
+    const isThere = ({ id, readyAtMs }) => typeof id === "string" && this.#clock() - readyAtMs < this.#keptMs
+    const entries = (Array.isArray(stored) ? stored : []).filter(isThere).map((each) => ({ ...each, key: this.#key() }))
+    if (entries.length > 0) this.#drafts.set(nameOf(scope), entries)
+    return entries
   }
 
   #key() {

@@ -1,11 +1,20 @@
 import MarkdownIt from "markdown-it"
 
 import { withoutMarks } from "./citation_marks.js"
+import { withCjkEmphasis } from "./cjk_emphasis.js"
+import { withFootnotes } from "./footnotes.js"
 import { safeHref, unsaidTarget, withoutInvisible } from "./link_policy.js"
+import { withMaths } from "./maths.js"
+import { plainTag } from "./plain_tags.js"
 
-const CODE = new Set(["fence", "code_block", "code_inline"])
+const CODE = new Set(["fence", "code_block", "code_inline", "maths_block", "maths_display", "maths_inline"])
 
-const markdown = new MarkdownIt("default", { html: false, linkify: true, typographer: false })
+const markdown = new MarkdownIt("default", { html: false, linkify: true, typographer: false, breaks: true })
+
+markdown.inline.State = withCjkEmphasis(markdown.inline.State)
+markdown.inline.ruler.before("autolink", "plain_tag", plainTag)
+withMaths(markdown)
+withFootnotes(markdown)
 
 // "README.md" is a file name far more often than a site in Moldova.
 markdown.linkify.set({ fuzzyLink: false, fuzzyEmail: false, fuzzyIP: false })

@@ -2,6 +2,8 @@ import { markOf, withMark } from "./citation_marks.js"
 import { parseBlocks } from "./markdown.js"
 
 // One character outside this set decides what kind of line a half-written line is.
+// Nor is it decided where it may begin a formula.
+const MAY_BE_FORMULA = /^\s*(\$|\\)/
 const DECIDED = /[^-+*_=#`~>|:\d.)\\\s]/
 
 /**
@@ -68,7 +70,8 @@ export class MarkdownStream {
     const lineStart = this.#tail.lastIndexOf("\n") + 1
     const wholeLines = this.#tail.slice(0, lineStart).split("\n").length - 1
     const isOnWholeLine = blocks[last].startLine < wholeLines
-    const isDecided = !blocks[last].isOpenFence && DECIDED.test(this.#tail.slice(lineStart))
+    const line = this.#tail.slice(lineStart)
+    const isDecided = !blocks[last].isOpenFence && DECIDED.test(line) && !MAY_BE_FORMULA.test(line)
     return isOnWholeLine || isDecided ? last : last - 1
   }
 }

@@ -25,18 +25,11 @@ const REFUSED_FOR = {
 
 const secondsText = (ms) => (ms < 10_000 ? `${(ms / 1000).toFixed(2)} s` : `${(ms / 1000).toFixed(1)} s`)
 
-/** A decimal string in dollars, with at least two significant digits. */
-export function costText(costUsd) {
-  const amount = Number(costUsd)
-  if (amount === 0) return "$0"
-  if (amount < 0.0001) return "under $0.0001"
-  return amount < 0.1 ? `$${amount.toFixed(4)}` : `$${amount.toFixed(2)}`
-}
-
 const tokens = (count) => count.toLocaleString("en")
 
 /**
- * The facts of a reply as `{ short, name, long }`: the text in the line, and its explanation.
+ * The facts of a reply as `{ short, name, long }`: the text in the line, and its explanation. `short` is null for what
+ * is told on demand only: tokens and money.
  * `isFelt`: whether `ttftMs` was measured by this page, from the press to the screen.
  */
 export function replyFacts({ ttftMs, isFelt, usage, costUsd, warmth }) {
@@ -49,6 +42,12 @@ export function replyFacts({ ttftMs, isFelt, usage, costUsd, warmth }) {
   return facts
 }
 
+/** The line under a reply: how it went, at a glance. */
+export function factsLine(facts) {
+  const shown = facts.map(({ short }) => short).filter((short) => short !== null)
+  return shown.length > 0 ? shown.join(" · ") : "Numbers"
+}
+
 const ttftFact = (ttftMs, isFelt) => ({
   short: `first words after ${secondsText(ttftMs)}`,
   name: "First words",
@@ -58,7 +57,7 @@ const ttftFact = (ttftMs, isFelt) => ({
 })
 
 const costFact = (costUsd) => ({
-  short: costText(costUsd),
+  short: null,
   name: "Cost",
   long: `$${costUsd.replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "")} for this reply.`,
 })
@@ -71,7 +70,7 @@ function usageFact(usage) {
     usage.output_tokens,
   ].map(tokens)
   return {
-    short: `${read} tokens cached, ${written} written, ${uncached} uncached`,
+    short: null,
     name: "Tokens",
     long: `${read} read from the cache, ${written} written to it, ${uncached} read without it; the reply has ${out}.`,
   }
@@ -97,6 +96,12 @@ export function endingText({ status, stopReason, stopDetails, error }) {
   if (status === "complete") return STOP_REASONS[stopReason] ?? null
   return error === null ? (REPLY_ENDINGS[status] ?? null) : `${REPLY_ENDINGS[status]} ${error.message}`
 }
+
+// The same message would end the same way, another one may not.
+const ANOTHER_MESSAGE_HELPS = new Set(["request_refused", "prompt_too_large"])
+
+/** Whether the person can go on by writing the message anew. */
+export const mayEditQuestion = (ending) => isRefused(ending) || ANOTHER_MESSAGE_HELPS.has(ending.error?.code)
 
 /** Whether trying again makes sense: not if the server says that it would end the same way. */
 export const mayTryAgain = ({ status, error }) => status !== "complete" && (error === null || error.retryable)

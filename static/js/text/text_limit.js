@@ -12,3 +12,13 @@ export function charsTooMany(text, { text_chars, frame_bytes }) {
   const bytesOver = bytes + ENVELOPE_BYTES - frame_bytes
   return bytesOver <= 0 ? charsOver : Math.max(charsOver, Math.ceil((bytesOver * text.length) / bytes))
 }
+
+/** What a person is told who has written too much; empty otherwise. */
+export const tooManyText = (charsOver) =>
+  charsOver > 0 ? `${charsOver.toLocaleString("en")} characters too many to send` : ""
+
+const FOLDED_CHARS = 1500
+const FOLDED_LINES = 15
+
+/** Whether a sent message takes so much room that only its beginning is shown at first. */
+export const isLong = (text) => text.length > FOLDED_CHARS || text.split("\n").length > FOLDED_LINES

@@ -21,11 +21,18 @@ export function nextChangeMs(leftMs) {
   return Math.max(1000, Math.min((leftMs + MINUTE_MS / 2) % MINUTE_MS || MINUTE_MS, leftMs - SECONDS_SHOWN_BELOW_MS))
 }
 
-/** `{ label, detail }` for a warmth `{ state, reason, prefixTokens, leftMs }`, where `leftMs` may be null. */
+/**
+ * `{ label, detail }` for a warmth `{ state, reason, prefixTokens, leftMs }`, where `leftMs` may be null: what is seen at
+ * a glance, and what is told on demand.
+ */
 export function describeWarmth({ state, reason, prefixTokens, leftMs }) {
   const isTimed = (state === "warm" || state === "expiring") && leftMs !== null
   const isExplained = (state === "skipped" || state === "failed") && reason !== null
-  const suffix = isTimed ? `, ${timeLeftText(leftMs)} left` : isExplained ? `: ${reasonText(reason)}` : ""
-  const size = prefixTokens > 0 ? ` About ${prefixTokens.toLocaleString("en")} tokens come before your text.` : ""
-  return { label: (WARMTH_LABELS[state] ?? state) + suffix, detail: (WARMTH_EXPLANATIONS[state] ?? "") + size }
+  const told = [
+    WARMTH_EXPLANATIONS[state],
+    isExplained && `Why: ${reasonText(reason)}.`,
+    prefixTokens > 0 && `About ${prefixTokens.toLocaleString("en")} tokens come before your text.`,
+  ]
+  const label = (WARMTH_LABELS[state] ?? state) + (isTimed ? `, ${timeLeftText(leftMs)} left` : "")
+  return { label, detail: told.filter(Boolean).join(" ") }
 }

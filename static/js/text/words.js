@@ -1,21 +1,21 @@
 // What the page says for the words of the server. Written by `python manage.py write_words`; change them there.
 
 export const WARMTH_LABELS = {
-  cold: "Cold",
-  warming: "Warming up",
-  warm: "Warm",
-  expiring: "Expiring",
-  skipped: "Not warmed",
-  failed: "Warm-up failed",
+  cold: "Will read up when you send",
+  warming: "Getting ready",
+  warm: "Ready",
+  expiring: "Ready for a moment",
+  skipped: "Will read up when you send",
+  failed: "Will read up when you send",
 }
 
 export const WARMTH_EXPLANATIONS = {
-  cold: "Nothing of this conversation is in the prompt cache. Typing warms it where that pays.",
-  warming: "The start of the prompt is being read into the cache while you type, so that the reply starts sooner.",
-  warm: "The start of the prompt is in the cache: the reply starts sooner and costs less.",
-  expiring: "The start of the prompt is still in the cache, but not for much longer.",
-  skipped: "This prompt was not warmed beforehand. Replies work as usual.",
-  failed: "Warming did not work this time. Replies work as usual, the first words may take longer.",
+  cold: "What comes before your message is read when you send it, or while you type, where that pays.",
+  warming: "What comes before your message is being read while you type, so that the reply starts sooner.",
+  warm: "What comes before your message is read already: the reply starts sooner and costs less.",
+  expiring: "What comes before your message is still known, but not for much longer.",
+  skipped: "What comes before your message was not read beforehand. Replies work as usual.",
+  failed: "Reading ahead did not work this time. The first words may take longer.",
 }
 
 export const REASONS = {

@@ -1,10 +1,14 @@
-import { charsTooMany } from "../text/text_limit.js"
+import { meansSend } from "../state/key_presses.js"
+import { charsTooMany, tooManyText } from "../text/text_limit.js"
 import { part, setText, show } from "./dom.js"
 
 const HINT = "Enter sends, Shift+Enter begins a new line"
 const HINT_WHILE_RUNNING = "Enter sends it when the reply is done"
 
-/** The message box with Send, and with Stop while a reply runs. */
+/**
+ * The message box with Send, and beside it Stop while a reply runs: never in its place, because the second press of a
+ * double click on Send would stop the reply.
+ */
 export class Composer {
   #form
   #input
@@ -12,6 +16,7 @@ export class Composer {
   #stop
   #onSend
   #onTyped
+  #isTouch
   #isRunning = false
   #isBlocked = false
   #hasRestored = false
@@ -20,15 +25,16 @@ export class Composer {
 
   /**
    * `onSend(text, pressedAt)` returns whether the text was taken; `onTyped(text)` is called for the person's own
-   * changes, not for text that the page inserts; `onStop()`.
+   * changes, not for text that the page inserts; `onStop()`; `isTouch()`: whether the keyboard is one on the screen.
    */
-  constructor({ form, onSend, onTyped, onStop }) {
+  constructor({ form, onSend, onTyped, onStop, isTouch }) {
     this.#form = form
     this.#input = part(form, "input")
     this.#send = part(form, "send")
     this.#stop = part(form, "stop")
     this.#onSend = onSend
     this.#onTyped = onTyped
+    this.#isTouch = isTouch
     this.#input.addEventListener("input", () => this.#changed())
     this.#input.addEventListener("keydown", (event) => this.#keyPressed(event))
     form.addEventListener("submit", (event) => this.#submitted(event))
@@ -85,6 +91,11 @@ export class Composer {
     this.#input.focus({ preventScroll: true })
   }
 
+  /** After a press on something that has gone by it. On a touch screen a focus would open the keyboard. */
+  rest() {
+    if (!this.#isTouch()) this.focus()
+  }
+
   #changed() {
     this.#grow()
     this.#show()
@@ -92,8 +103,7 @@ export class Composer {
   }
 
   #keyPressed(event) {
-    // Enter also confirms a word in an input method; that must not send.
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return
+    if (!meansSend(event, { isTouch: this.#isTouch() })) return
     event.preventDefault()
     this.#trySend(event.timeStamp)
   }
@@ -123,13 +133,13 @@ export class Composer {
 
   #show() {
     show(this.#stop, this.#isRunning)
-    show(this.#send, !this.#isRunning || this.#hasContent())
     this.#send.disabled = !this.#maySend()
+    this.#input.enterKeyHint = this.#isTouch() ? "enter" : "send"
     this.#send.ariaLabel = this.#isRunning ? "Send when the reply is done" : "Send"
     setText(part(this.#form, "hint"), this.#isRunning ? HINT_WHILE_RUNNING : HINT)
     const over = this.#charsOver()
     this.#input.ariaInvalid = String(over > 0)
-    setText(part(this.#form, "limit"), over > 0 ? `${over.toLocaleString("en")} characters too many to send` : "")
+    setText(part(this.#form, "limit"), tooManyText(over))
   }
 
   // Sizes the field by its content if the browser cannot.

@@ -23,3 +23,13 @@ export function show(element, isShown) {
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text
 }
+
+/** Makes `elements` the only children of `root`; those that are in their place already are not touched. */
+export function arrange(root, elements) {
+  const staying = new Set(elements)
+  for (const element of [...root.children]) if (!staying.has(element)) element.remove()
+  for (const [place, element] of elements.entries()) {
+    const there = root.children[place]
+    if (there !== element) root.insertBefore(element, there ?? null)
+  }
+}

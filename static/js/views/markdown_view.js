@@ -2,12 +2,15 @@ import { splitAtMarks, withMark, withoutGuards } from "../text/citation_marks.js
 import { MarkdownStream } from "../text/markdown_stream.js"
 import { copiesOnClick } from "./clipboard.js"
 import { fromTemplate, part } from "./dom.js"
+import { reconciled } from "./reconciled.js"
 import { proseFragment } from "./sanitizer.js"
 import { citationMark } from "./source_list.js"
+import { directBlocks } from "./text_direction.js"
 
 /** A growing Markdown text in the page. Settled blocks are drawn once; only the tail is drawn again. */
 export class MarkdownView {
   #highlighter
+  #typesetter
   #stream = new MarkdownStream()
   // Texts, and between them the sources that are cited there.
   #pieces = []
@@ -15,11 +18,11 @@ export class MarkdownView {
   #openFence = null
   #isFinished = false
 
-  constructor({ highlighter }) {
+  constructor({ highlighter, typesetter }) {
     this.#highlighter = highlighter
+    this.#typesetter = typesetter
     this.element = document.createElement("div")
     this.element.className = "prose"
-    this.element.dir = "auto"
   }
 
   /** The text with its citation marks, as it is copied. */
@@ -43,9 +46,13 @@ export class MarkdownView {
     if (this.#isFinished) return
     const { settled, tail } = this.#stream.read()
     if (settled.length === 0 && this.#grewOpenFence(tail)) return
-    this.#removeTail()
-    for (const block of settled) this.element.append(...this.#settledNodes(block).children)
-    for (const block of tail) this.#appendTail(block)
+    const settledNodes = settled.flatMap((block) => this.#nodes(block))
+    const tailNodes = tail.flatMap((block) => this.#nodes(block))
+    const shown = reconciled(this.element, this.#tailNodes, [...settledNodes, ...tailNodes])
+    for (const node of shown) this.#typesetter.typesetInside(node)
+    this.#tailNodes = shown.splice(settledNodes.length)
+    for (const node of shown) this.#highlightInside(node)
+    this.#openFence = openFenceIn(tail.at(-1), this.#tailNodes.at(-1))
   }
 
   /** No more text will come. */
@@ -57,7 +64,7 @@ export class MarkdownView {
     this.#isFinished = true
     this.#openFence = null
     this.#tailNodes = []
-    for (const code of this.element.querySelectorAll("code[data-waiting]")) this.#highlight(code)
+    this.#highlightInside(this.element)
     this.#drawLostMarks()
   }
 
@@ -78,8 +85,7 @@ export class MarkdownView {
   #startAgain(definitions) {
     this.#stream = new MarkdownStream({ definitions })
     for (const piece of this.#pieces) this.#write(piece)
-    this.element.replaceChildren()
-    this.#tailNodes = []
+    this.#tailNodes = [...this.element.children]
     this.#openFence = null
   }
 
@@ -93,35 +99,17 @@ export class MarkdownView {
     return true
   }
 
-  #removeTail() {
-    for (const node of this.#tailNodes) node.remove()
-    this.#tailNodes = []
-    this.#openFence = null
-  }
-
-  #appendTail(block) {
-    const fragment = this.#nodes(block)
-    this.#tailNodes.push(...fragment.children)
-    this.element.append(...fragment.children)
-    if (!block.isOpenFence) return
-    const code = this.#tailNodes.at(-1).querySelector("code")
-    const node = document.createTextNode(block.code)
-    code.replaceChildren(node)
-    this.#openFence = { node, language: block.language }
-  }
-
-  #settledNodes(block) {
-    const fragment = this.#nodes(block)
-    for (const code of fragment.querySelectorAll("code[data-waiting]")) this.#highlight(code)
-    return fragment
+  #highlightInside(element) {
+    for (const code of element.querySelectorAll("code[data-waiting]")) this.#highlight(code)
   }
 
   #nodes({ html }) {
     const fragment = proseFragment(html)
     for (const pre of fragment.querySelectorAll("pre")) frameCode(pre)
     for (const table of fragment.querySelectorAll("table")) frameTable(table)
+    directBlocks(fragment)
     this.#drawMarks(fragment)
-    return fragment
+    return [...fragment.children]
   }
 
   get #sources() {
@@ -175,7 +163,17 @@ function frameCode(pre) {
   pre.replaceWith(frame)
   part(frame, "body").append(pre)
   pre.tabIndex = 0
-  copiesOnClick(part(frame, "copy"), () => code.textContent)
+  part(frame, "wrap").addEventListener("click", ({ currentTarget }) => {
+    currentTarget.ariaPressed = String(currentTarget.ariaPressed !== "true")
+  })
+  copiesOnClick(part(frame, "copy"), () => part(frame, "body").textContent)
+}
+
+// The text of a code block that still grows, at the end of a view.
+function openFenceIn(block, frame) {
+  if (!block?.isOpenFence) return null
+  const code = frame.querySelector("code")
+  return { node: code.firstChild ?? code.appendChild(document.createTextNode("")), language: block.language }
 }
 
 function frameTable(table) {

@@ -1,19 +1,37 @@
-import { fromTemplate, part } from "./dom.js"
+import { isComposing, meansSend } from "../state/key_presses.js"
+import { charsTooMany, tooManyText } from "../text/text_limit.js"
+import { fileList } from "./attached_files.js"
+import { fromTemplate, part, setText } from "./dom.js"
 
 /** The editor for a sent message. It takes the message's place until the edit is sent or cancelled. */
 export class MessageEditor {
   #input
   #onSend
   #onLeave
+  #isTouch
 
-  /** `onSend(text, pressedAt)`; `onLeave()` when the person changes their mind. */
-  constructor({ text, onSend, onLeave }) {
+  #onTyped
+  #limits
+
+  /**
+   * `files` are the names of the message's files, which every version has. `onSend(text, pressedAt)`; `onTyped(text)`;
+   * `onLeave()` when the person changes their mind; `isTouch()` and `limits` as for the composer.
+   */
+  constructor({ text, files, onSend, onTyped, onLeave, isTouch, limits }) {
     this.element = fromTemplate("message-editor-template")
     this.#input = part(this.element, "input")
     this.#onSend = onSend
+    this.#onTyped = onTyped
+    this.#limits = limits
     this.#onLeave = onLeave
+    this.#isTouch = isTouch
+    this.#input.enterKeyHint = isTouch() ? "enter" : "send"
     this.#input.value = text
-    this.#input.addEventListener("input", () => this.#show())
+    fileList(part(this.element, "files"), files)
+    this.#input.addEventListener("input", () => {
+      this.#onTyped(this.#input.value)
+      this.#show()
+    })
     this.#input.addEventListener("keydown", (event) => this.#keyPressed(event))
     this.element.addEventListener("submit", (event) => {
       event.preventDefault()
@@ -31,18 +49,29 @@ export class MessageEditor {
   }
 
   #keyPressed(event) {
-    if (event.isComposing) return
+    if (isComposing(event)) return
     if (event.key === "Escape") this.#onLeave()
-    if (event.key !== "Enter" || event.shiftKey) return
+    if (!meansSend(event, { isTouch: this.#isTouch() })) return
     event.preventDefault()
     this.#trySend(event.timeStamp)
   }
 
   #trySend(pressedAt) {
-    if (this.#input.value.trim() !== "") this.#onSend(this.#input.value, pressedAt)
+    if (this.#maySend()) this.#onSend(this.#input.value, pressedAt)
+  }
+
+  #maySend() {
+    return this.#input.value.trim() !== "" && this.#charsOver() <= 0
+  }
+
+  #charsOver() {
+    return charsTooMany(this.#input.value, this.#limits)
   }
 
   #show() {
-    part(this.element, "send").disabled = this.#input.value.trim() === ""
+    const over = this.#charsOver()
+    part(this.element, "send").disabled = !this.#maySend()
+    this.#input.ariaInvalid = String(over > 0)
+    setText(part(this.element, "limit"), tooManyText(over))
   }
 }

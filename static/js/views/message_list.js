@@ -1,4 +1,4 @@
-import { fromTemplate, part } from "./dom.js"
+import { arrange, fromTemplate, part } from "./dom.js"
 import { ReplyView } from "./reply_view.js"
 import { UserMessageView } from "./user_message_view.js"
 
@@ -13,8 +13,8 @@ export class MessageList {
   #hidden = new Map()
 
   /**
-   * `options`: `highlighter`, `scheduler`, `onTryAgain`, `onRetry`, `onEdit`, `onRevise`, `onSelect`, handed to the
-   * messages' views.
+   * `options`: `highlighter`, `typesetter`, `clock`, `scheduler`, `onTryAgain`, `onRetry`, `onEdit`, `onRevise`, `onSelect`, `drafts`,
+   * `limits` and `isTouch()`, handed to the messages' views.
    */
   constructor({ root, ...options }) {
     this.#root = root
@@ -43,8 +43,8 @@ export class MessageList {
 
   /**
    * The newest part of a conversation, from `conversation.state`. The reply `keepReplyId` is known already and
-   * continues, whether or not it is on the branch. Ended replies stay as they are, and so do earlier messages if the
-   * part follows them, so that a reconnect disturbs no reader. Returns what stayed: `{ keepsReply, keepsEarlier }`.
+   * continues, whether or not it is on the branch. Ended replies and sent messages stay as they are, and so do earlier
+   * messages if the part follows them, so that a reconnect disturbs nobody who reads or edits. Returns what stayed: `{ keepsReply, keepsEarlier }`.
    */
   showConversation({ messages, assistant }, { keepReplyId = null } = {}) {
     this.#assistantName = assistant.name
@@ -52,13 +52,13 @@ export class MessageList {
     const staying = [...this.#replies].filter(([, view]) => mayStay(view))
     const above = this.#before(messages[0])
     this.#replies = new Map(staying)
-    this.#users = this.#users.filter(({ element }) => above?.includes(element))
+    this.#users = this.#users.filter(({ messageId }) => messageId !== null)
     this.#awaited = null
     for (const element of this.#hidden.values()) element.hidden = false
     this.#hidden.clear()
     const elements = messages.map((message) => this.#elementFor(message))
-    for (const element of [...this.#root.children]) if (!above?.includes(element)) element.remove()
-    this.#root.append(...elements)
+    arrange(this.#root, [...(above ?? []), ...elements])
+    this.#users = this.#users.filter(({ element }) => element.isConnected)
     return { keepsReply: keepReplyId !== null && this.#replies.has(keepReplyId), keepsEarlier: above !== null }
   }
 
@@ -180,10 +180,16 @@ export class MessageList {
   }
 
   #elementFor(message) {
-    if (message.role === "user") return this.#userFrom(message).element
+    if (message.role === "user") return (this.#sentBefore(message) ?? this.#userFrom(message)).element
     const view = this.reply(message.id) ?? this.#replyFrom(message)
     view.versions(message.siblings)
     return view.element
+  }
+
+  #sentBefore({ id, siblings }) {
+    const view = this.#users.find(({ messageId }) => messageId === id)
+    view?.sent(id, siblings)
+    return view
   }
 
   #userFrom(message) {

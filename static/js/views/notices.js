@@ -4,9 +4,13 @@ import { part, setText, show } from "./dom.js"
 export class Notices {
   #root
 
-  constructor({ root }) {
+  /** `onDismissed()`: the person has closed it, and the button that they pressed is gone. */
+  constructor({ root, onDismissed }) {
     this.#root = root
-    part(root, "dismiss").addEventListener("click", () => this.clear())
+    part(root, "dismiss").addEventListener("click", () => {
+      this.clear()
+      onDismissed()
+    })
   }
 
   say(text) {

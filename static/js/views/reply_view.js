@@ -1,4 +1,5 @@
-import { endingText, isRefused, mayTryAgain, replyFacts } from "../text/reply_words.js"
+import { resultText } from "../text/block_words.js"
+import { endingText, factsLine, mayEditQuestion, mayTryAgain, replyFacts } from "../text/reply_words.js"
 import { Sources, sourceLines } from "../text/sources.js"
 import { copiesOnClick } from "./clipboard.js"
 import { fromTemplate, part, setText, show } from "./dom.js"
@@ -14,9 +15,11 @@ export class ReplyView {
   // By number; neighbouring text blocks share one view, because they are one text.
   #blocks = new Map()
   #lastView = null
+  // By the id that their results name.
+  #calls = new Map()
   #sources = new Sources()
   #sourceList
-  #highlighter
+  #drawing
   #scheduler
   #hasWords = false
   #measuredTtftMs = null
@@ -25,9 +28,9 @@ export class ReplyView {
 
   /**
    * `onTryAgain(replyId, pressedAt)`, `onSelect(replyId, step)`, `onEditQuestion(parentId)`; `scheduler` is the page's
-   * `RenderScheduler`.
+   * `RenderScheduler`; `highlighter`, `typesetter` and `clock` are for its blocks.
    */
-  constructor({ replyId, parentId, assistantName, highlighter, scheduler, onTryAgain, onSelect, onEditQuestion }) {
+  constructor({ replyId, parentId, assistantName, scheduler, onTryAgain, onSelect, onEditQuestion, ...drawing }) {
     this.replyId = replyId
     this.parentId = parentId
     this.element = fromTemplate("reply-template")
@@ -35,7 +38,7 @@ export class ReplyView {
     this.#root = part(this.element, "reply")
     this.#body = part(this.element, "body")
     this.#sourceList = new SourceList(part(this.element, "sources"))
-    this.#highlighter = highlighter
+    this.#drawing = drawing
     this.#scheduler = scheduler
     this.#versions = new VersionSwitch({ onSelect })
     part(this.element, "foot").prepend(this.#versions.element)
@@ -86,6 +89,7 @@ export class ReplyView {
   /** Everything so far; replaces what is shown. */
   showBlocks(blocks) {
     this.#blocks.clear()
+    this.#calls.clear()
     this.#lastView = null
     this.#sources = new Sources()
     this.#body.replaceChildren()
@@ -111,7 +115,7 @@ export class ReplyView {
   /** Takes a `reply.block`. */
   block(frame) {
     const view = this.#viewFor(frame)
-    if (frame.state !== "stop") return
+    if (frame.state !== "stop") return view.began?.()
     this.#blockEnded(frame)
     this.#scheduler.request(view)
   }
@@ -157,7 +161,7 @@ export class ReplyView {
 
   #newView(kind) {
     this.#lastView?.finish()
-    this.#lastView = kind === "text" ? new MarkdownView({ highlighter: this.#highlighter }) : new PlainBlockView(kind)
+    this.#lastView = kind === "text" ? new MarkdownView(this.#drawing) : new PlainBlockView(kind, this.#drawing)
     this.#body.append(this.#lastView.element)
     return this.#lastView
   }
@@ -165,6 +169,8 @@ export class ReplyView {
   // A text is finished when something else follows it: the next text block goes on with it.
   #blockEnded({ block, kind, data }) {
     const view = this.#blocks.get(block)
+    if (data?.tool_use_id) this.#calls.get(data.tool_use_id)?.answered(resultText(data))
+    if (kind === "tool_input" && data?.id) this.#calls.set(data.id, view)
     if (kind !== "text") return view.finish()
     view.cite(this.#sources.cite(data?.citations))
     this.#sourceList.show(this.#sources.all)
@@ -181,7 +187,7 @@ export class ReplyView {
     setText(part(this.element, "ending-text"), text ?? "")
     show(notice, text !== null)
     show(part(this.element, "again"), mayTryAgain(this.#ending))
-    show(part(this.element, "edit-question"), isRefused(this.#ending))
+    show(part(this.element, "edit-question"), mayEditQuestion(this.#ending))
     show(part(this.element, "regenerate"), this.#ending.status === "complete")
     show(part(this.element, "actions"), this.#hasWords)
   }
@@ -191,8 +197,7 @@ export class ReplyView {
     const isFelt = this.#measuredTtftMs !== null
     const facts = replyFacts({ ttftMs: isFelt ? this.#measuredTtftMs : ttftMs, isFelt, usage, costUsd, warmth })
     // A number and its unit stay on one line.
-    const line = facts.map(({ short }) => short.replace(/(\d) /g, "$1\u00a0")).join(" · ")
-    setText(part(this.element, "facts-line"), line)
+    setText(part(this.element, "facts-line"), factsLine(facts).replace(/(\d) /g, "$1\u00a0"))
     part(this.element, "facts-list").replaceChildren(...facts.flatMap(factRows))
     show(part(this.element, "facts"), facts.length > 0)
   }
@@ -201,6 +206,7 @@ export class ReplyView {
 function spokenTextOf(element) {
   const spoken = element.cloneNode(true)
   for (const mark of spoken.querySelectorAll(".cite")) mark.remove()
+  for (const formula of spoken.querySelectorAll("[data-source]")) formula.textContent = formula.dataset.source
   return spoken.textContent.trim()
 }
 

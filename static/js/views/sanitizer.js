@@ -17,13 +17,17 @@ const PROSE = {
     "h5",
     "h6",
     "hr",
+    "kbd",
     "li",
+    "mark",
     "ol",
     "p",
     "pre",
     "s",
     "span",
     "strong",
+    "sub",
+    "sup",
     "table",
     "tbody",
     "td",
@@ -41,7 +45,8 @@ const PROSE = {
 const CODE = { ...PROSE, ALLOWED_TAGS: ["span"], ALLOWED_ATTR: ["class"] }
 
 // The only classes that text may use: its own layout, never the page's.
-const ALLOWED_CLASS = /^(cell--(left|right|center)|link-target|language-[\w+#.-]+|hljs-[\w-]+|[a-z]+_{1,2})$/
+const ALLOWED_CLASS =
+  /^(cell--(left|right|center)|footnote(-mark)?|link-target|math(--display)?|language-[\w+#.-]+|hljs-[\w-]+|[a-z]+_{1,2})$/
 
 DOMPurify.addHook("uponSanitizeAttribute", (_node, attribute) => {
   if (attribute.attrName === "class") keepAllowedClasses(attribute)

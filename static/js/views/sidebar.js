@@ -8,9 +8,14 @@ export class Sidebar {
   #urlOf
   #onOpen
   #onMenu
+  #newChat
 
-  /** `onOpen(conversationId)`, `onMenu(conversation, button)`; `urlOf(conversationId)`. */
-  constructor({ list, empty, conversations, urlOf, onOpen, onMenu }) {
+  /**
+   * `onOpen(conversationId)`, `onMenu(conversation, button)`; `urlOf(conversationId)`; `newChat` gets the focus that was
+   * in the last conversation when it is deleted.
+   */
+  constructor({ list, empty, conversations, urlOf, onOpen, onMenu, newChat }) {
+    this.#newChat = newChat
     this.#list = list
     this.#empty = empty
     this.#urlOf = urlOf
@@ -67,7 +72,11 @@ export class Sidebar {
 
   #remove(conversationId) {
     this.#conversations.delete(conversationId)
-    this.#item(conversationId)?.remove()
+    const item = this.#item(conversationId)
+    const near = item?.nextElementSibling ?? item?.previousElementSibling
+    const hadFocus = item?.contains(document.activeElement)
+    item?.remove()
+    if (hadFocus) (near ? part(near, "link") : this.#newChat).focus()
     show(this.#empty, this.#conversations.size === 0)
   }
 

@@ -1,3 +1,5 @@
+import { isLong } from "../text/text_limit.js"
+import { fileList } from "./attached_files.js"
 import { fromTemplate, part, setText, show } from "./dom.js"
 import { MessageEditor } from "./message_editor.js"
 import { VersionSwitch } from "./version_switch.js"
@@ -6,23 +8,33 @@ import { VersionSwitch } from "./version_switch.js"
 export class UserMessageView {
   #editor = null
   #onRevise
+  #files = []
+  #drafts
+  #ofEditor
   #versions
 
   /**
    * `files` are the names of the attached files. `onRetry` and `onEdit` get the `client_message_id` of an unsent
    * message; `onRevise(messageId, text, pressedAt)` the new text of a sent one; `onSelect(messageId, step)` another
-   * version of it.
+   * version of it. `drafts` keep another version that is being written; `isTouch()` and `limits` as for the composer.
    */
-  constructor({ clientMessageId, text, files, onRetry, onEdit, onRevise, onSelect }) {
+  constructor({ clientMessageId, text, files, onRetry, onEdit, onRevise, onSelect, drafts, ...ofEditor }) {
     this.clientMessageId = clientMessageId
     this.messageId = null
     this.text = text
     this.element = fromTemplate("user-message-template")
     this.#onRevise = onRevise
+    this.#drafts = drafts
+    this.#ofEditor = ofEditor
     this.#versions = new VersionSwitch({ onSelect })
     part(this.element, "foot").prepend(this.#versions.element)
     part(this.element, "text").textContent = text
     show(part(this.element, "text"), text.trim() !== "")
+    show(part(this.element, "more"), isLong(text))
+    this.#fold(isLong(text))
+    part(this.element, "more").addEventListener("click", ({ currentTarget }) => {
+      this.#fold(currentTarget.ariaExpanded === "true")
+    })
     this.attached(files)
     part(this.element, "retry").addEventListener("click", () => onRetry(clientMessageId))
     part(this.element, "edit").addEventListener("click", () => onEdit(clientMessageId))
@@ -31,8 +43,8 @@ export class UserMessageView {
 
   /** The names of its files, from the sender or the server. */
   attached(files) {
-    part(this.element, "files").replaceChildren(...files.map(fileNamed))
-    show(part(this.element, "files"), files.length > 0)
+    this.#files = files
+    fileList(part(this.element, "files"), files)
   }
 
   get siblings() {
@@ -44,6 +56,7 @@ export class UserMessageView {
     this.element.dataset.messageId = messageId
     this.#versions.show(siblings, messageId)
     this.#become("sent")
+    this.#goOnWithEdit()
   }
 
   /** An outbox entry's `state` and `reason`. */
@@ -56,14 +69,21 @@ export class UserMessageView {
     return this.#versions.focus(step)
   }
 
-  /** Opens the editor in place of the message. */
+  /** Opens the editor in place of the message, and goes there. */
   edit() {
-    if (this.#editor !== null) return
+    if (this.#editor === null) this.#openEditor(this.text)
+    this.#editor.focus()
+  }
+
+  #openEditor(text) {
     this.#editor = new MessageEditor({
-      text: this.text,
-      onSend: (text, pressedAt) => {
+      ...this.#ofEditor,
+      text,
+      files: this.#files,
+      onTyped: (typed) => this.#drafts.saveEdit(this.messageId, typed),
+      onSend: (typed, pressedAt) => {
         this.#leave()
-        this.#onRevise(this.messageId, text, pressedAt)
+        this.#onRevise(this.messageId, typed, pressedAt)
       },
       onLeave: () => {
         this.#leave()
@@ -72,7 +92,19 @@ export class UserMessageView {
     })
     part(this.element, "bubble").after(this.#editor.element)
     this.#showWhole(false)
-    this.#editor.focus()
+  }
+
+  // It was begun before another conversation was opened, or before a reload.
+  #goOnWithEdit() {
+    const begun = this.#editor === null ? this.#drafts.loadEdit(this.messageId) : null
+    if (begun !== null) this.#openEditor(begun)
+  }
+
+  #fold(isFolded) {
+    const more = part(this.element, "more")
+    part(this.element, "text").dataset.folded = String(isFolded)
+    more.ariaExpanded = String(!isFolded)
+    setText(more, isFolded ? "Show all" : "Show less")
   }
 
   #become(state) {
@@ -80,10 +112,11 @@ export class UserMessageView {
     show(part(this.element, "delivery"), state !== "sent")
     show(part(this.element, "retry"), state === "failed")
     show(part(this.element, "edit"), state === "failed")
-    show(part(this.element, "foot"), state === "sent")
+    show(part(this.element, "foot"), state === "sent" && this.#editor === null)
   }
 
   #leave() {
+    this.#drafts.endEdit(this.messageId)
     this.#editor.element.remove()
     this.#editor = null
     this.#showWhole(true)
@@ -93,10 +126,4 @@ export class UserMessageView {
     show(part(this.element, "bubble"), isShown)
     show(part(this.element, "foot"), isShown)
   }
-}
-
-function fileNamed(name) {
-  const file = fromTemplate("attached-file-template")
-  part(file, "name").textContent = name
-  return file
 }

@@ -1,7 +1,7 @@
 import { describeWarmth } from "../text/warmth_words.js"
-import { part, setText } from "./dom.js"
+import { part, setText, show } from "./dom.js"
 
-/** Shows the warmth beside the composer; a tooltip explains it. */
+/** Shows beside the composer whether a reply will begin soon; a press tells more. */
 export class WarmthBadge {
   #root
   #button
@@ -9,9 +9,9 @@ export class WarmthBadge {
   constructor({ root }) {
     this.#root = root
     this.#button = part(root, "button")
-    root.addEventListener("keydown", (event) => event.key === "Escape" && this.#dismiss())
-    root.addEventListener("focusout", () => root.classList.remove("badge--dismissed"))
-    root.addEventListener("pointerleave", () => root.classList.remove("badge--dismissed"))
+    this.#button.addEventListener("click", () => this.#open(this.#button.ariaExpanded !== "true"))
+    root.addEventListener("keydown", (event) => event.key === "Escape" && this.#open(false))
+    root.addEventListener("focusout", ({ relatedTarget }) => root.contains(relatedTarget) || this.#open(false))
   }
 
   show(warmth) {
@@ -23,8 +23,8 @@ export class WarmthBadge {
     setText(part(this.#root, "detail"), detail)
   }
 
-  // A tooltip must go away at Escape without moving the focus.
-  #dismiss() {
-    this.#root.classList.add("badge--dismissed")
+  #open(isOpen) {
+    this.#button.ariaExpanded = String(isOpen)
+    show(part(this.#root, "detail"), isOpen)
   }
 }

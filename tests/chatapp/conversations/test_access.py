@@ -71,7 +71,7 @@ def test_attachments_must_be_one_s_own_and_unsent(ann, foreign):
     not_own = Attachment.objects.create(user=foreign.user, name="d", text="")
 
     assert access.unsent_attachments(ann, []) == []
-    assert access.unsent_attachments(ann, [second.pk, own.pk, own.pk]) == [own, second]
+    assert access.unsent_attachments(ann, [second.pk, own.pk, own.pk]) == [second, own]
     for missing in (sent.pk, not_own.pk, uuid4()):
         with pytest.raises(access.NotFound):
             access.unsent_attachments(ann, [own.pk, missing])

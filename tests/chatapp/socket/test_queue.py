@@ -246,8 +246,12 @@ async def test_too_many_are_refused_and_not_stored(open_tab, ann, assistant, sim
 async def test_an_attachment_of_a_waiting_message_is_taken_and_given_back(open_tab, ann, assistant, simulator):
     tab = await open_tab(ann)
     started = await begin_held_reply(tab, simulator, assistant_id=assistant.pk)
-    note = await in_database_thread(lambda: Attachment.objects.create(user=ann, name="note.txt", text="A note"))
-    place = {"conversation_id": started["conversation_id"], "attachment_ids": [note.pk]}
+
+    def attached():
+        return [Attachment.objects.create(user=ann, name=name, text="A note") for name in ("note.txt", "list.txt")]
+
+    note, items = await in_database_thread(attached)
+    place = {"conversation_id": started["conversation_id"], "attachment_ids": [items.pk, note.pk]}
 
     await tab.say("With a note", **place)
     ack = await tab.until("message.queued")
@@ -258,7 +262,7 @@ async def test_an_attachment_of_a_waiting_message_is_taken_and_given_back(open_t
     await tab.say("Once more", **place)
 
     assert taken["code"] == "not_found"
-    assert withdrawn["attachments"] == [{"id": str(note.pk), "name": "note.txt"}]
+    assert withdrawn["attachments"] == [{"id": str(each.pk), "name": each.name} for each in (items, note)]
     assert (await tab.until("message.queued"))["text"] == "Once more"
 
 

@@ -219,13 +219,13 @@ async def test_a_message_too_large_for_a_frame_is_refused_under_its_own_id(open_
     assert (error["code"], error["ref"]) == ("message_too_large", client_message_id)
 
 
-async def test_attachments_are_sent_before_the_text_and_only_once(open_tab, ann, assistant, simulator):
+async def test_attachments_are_sent_in_their_order_before_the_text_and_only_once(open_tab, ann, assistant, simulator):
     def attached():
         return [Attachment.objects.create(user=ann, name=f"{n}.txt", text=f"Text {n}") for n in (1, 2)]
 
     one, two = await in_database_thread(attached)
     tab = await open_tab(ann)
-    ids = [str(one.pk), str(two.pk)]
+    ids = [str(two.pk), str(one.pk)]
 
     message = {"client_message_id": str(uuid4()), "text": "Compare these", "attachment_ids": ids}
     await tab.send("message.send", **message)
@@ -236,10 +236,11 @@ async def test_attachments_are_sent_before_the_text_and_only_once(open_tab, ann,
     error = await tab.until("error")
 
     content = messages_of(simulator.requests()[0])[0]["content"]
-    assert [block.get("title", block.get("text")) for block in content] == ["1.txt", "2.txt", "Compare these"]
+    assert [block.get("title", block.get("text")) for block in content] == ["2.txt", "1.txt", "Compare these"]
     assert resent == created
-    assert created["attachments"] == ["1.txt", "2.txt"]
-    assert (error["code"], error["message"]) == ("not_found", "There is no such attachment.")
+    assert created["attachments"] == ["2.txt", "1.txt"]
+    assert error["code"] == "not_found"
+    assert error["message"] == "A file of this message is not there any more. Remove it and attach it again."
     owners = await in_database_thread(lambda: set(Attachment.objects.values_list("message_id", flat=True)))
     assert {str(pk) for pk in owners} == {created["message_id"]}
 

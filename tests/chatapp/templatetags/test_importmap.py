@@ -13,7 +13,7 @@ from django.test import override_settings
 from chatapp.templatetags import importmap
 
 MODULES = Path(__file__).resolve().parents[3] / "static" / "js"
-PACKAGES = {"dompurify", "highlight.js", "markdown-it"}
+PACKAGES = {"dompurify", "highlight.js", "katex", "markdown-it"}
 MANIFEST_STORAGE = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
 
 

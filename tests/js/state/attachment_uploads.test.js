@@ -2,14 +2,25 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 
 import { AttachmentUploads } from "../../../static/js/state/attachment_uploads.js"
-import { CONVERSATION } from "../fakes.js"
+import { DraftValues } from "../../../static/js/state/draft_values.js"
+import { StoredValues } from "../../../static/js/state/stored_values.js"
+import { CONVERSATION, FakeStorage } from "../fakes.js"
 
 const NEW_CHAT = { conversationId: null, assistantId: 1 }
 const SCOPE = { conversationId: CONVERSATION, assistantId: null }
+const KEPT_MS = 1000
 const FILE = { name: "notes.md", size: 10 }
 
 /** Uploads whose answers the test gives, in the order of sending. */
-function makeUploads({ maxCount = 20 } = {}) {
+function makeUploads({ maxCount = 20, storage = new FakeStorage(), session = new FakeStorage(), now = () => 0 } = {}) {
+  const stored = (prefix, opened) => new StoredValues({ open: () => opened, prefix })
+  const values = new DraftValues({
+    shared: stored("files", storage),
+    tab: stored("files", session),
+    left: stored("left", storage),
+    uuid: () => "t",
+    clock: now,
+  })
   const asked = []
   const removed = []
   const changes = []
@@ -24,6 +35,9 @@ function makeUploads({ maxCount = 20 } = {}) {
     maxCount,
     onChange: (scope) => changes.push(scope.conversationId),
     onReady: (scope, { name }) => ready.push([scope.conversationId, name]),
+    values,
+    clock: now,
+    keptMs: KEPT_MS,
   })
   const answer = async (place, value) => {
     asked[place].answer(value)
@@ -136,4 +150,34 @@ test("a PDF whose text turns out to be too much is taken back", async () => {
 
   assert.deepEqual(states(uploads, SCOPE), [["book.pdf", "failed"]])
   assert.deepEqual([removed, ready], [["a"], []])
+})
+
+test("what the server has is kept over a reload, as long as the server keeps it", async () => {
+  const [storage, session] = [new FakeStorage(), new FakeStorage()]
+  const before = makeUploads({ storage, session })
+  before.uploads.add(SCOPE, [FILE])
+  before.uploads.add(NEW_CHAT, [{ ...FILE, name: "new.md" }])
+  before.uploads.add(SCOPE, [{ ...FILE, name: "on its way.md" }])
+  await before.answer(0, { id: "a", name: "notes.md", bytes: 10 })
+  await before.answer(1, { id: "b", name: "new.md", bytes: 10 })
+
+  const after = makeUploads({ storage, session })
+  const late = makeUploads({ storage, session, now: () => KEPT_MS })
+
+  assert.deepEqual(states(after.uploads, SCOPE), [["notes.md", "ready"]])
+  assert.deepEqual(after.uploads.ids(NEW_CHAT), ["b"])
+  assert.deepEqual(late.uploads.entries(SCOPE), [])
+})
+
+test("what was sent does not come back, nor what another tab attaches meanwhile", async () => {
+  const storage = new FakeStorage()
+  const one = makeUploads({ storage })
+  const other = makeUploads({ storage })
+  assert.deepEqual(other.uploads.ids(SCOPE), [])
+  one.uploads.add(SCOPE, [FILE])
+  await one.answer(0, { id: "a", name: "notes.md", bytes: 10 })
+
+  assert.deepEqual(other.uploads.ids(SCOPE), [])
+  one.uploads.take(SCOPE)
+  assert.deepEqual(makeUploads({ storage }).uploads.ids(SCOPE), [])
 })

@@ -1,15 +1,27 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 
+import { DraftValues } from "../../../static/js/state/draft_values.js"
 import { Drafts } from "../../../static/js/state/drafts.js"
 import { StoredValues } from "../../../static/js/state/stored_values.js"
-import { CONVERSATION, FakeStorage, openForbidden } from "../fakes.js"
+import { CONVERSATION, FakeStorage, openForbidden, QUESTION } from "../fakes.js"
 
 const SCOPE = { conversationId: CONVERSATION, assistantId: null }
 const NEW_CHAT = { conversationId: null, assistantId: 1 }
 
-const makeDrafts = ({ storage = new FakeStorage(), open = () => storage, user = 7 } = {}) =>
-  new Drafts({ values: new StoredValues({ open, prefix: `draft:${user}` }) })
+function makeDrafts({ storage = new FakeStorage(), open = () => storage, user = 7 } = {}) {
+  const stored = (prefix, opened = open) => new StoredValues({ open: opened, prefix: `${prefix}:${user}` })
+  const session = new FakeStorage()
+  const tab = stored("draft", () => session)
+  const values = new DraftValues({
+    shared: stored("draft"),
+    tab,
+    left: stored("left"),
+    uuid: () => "t",
+    clock: () => 0,
+  })
+  return new Drafts({ values, edits: stored("edit") })
+}
 
 test("a draft is kept for its conversation, over a reload", () => {
   const storage = new FakeStorage()
@@ -58,4 +70,15 @@ test("what is no text in the storage is no draft", () => {
   storage.setItem(`draft:7:${CONVERSATION}`, "{broken")
 
   assert.equal(makeDrafts({ storage }).load(SCOPE), "")
+})
+
+test("another version of a message that was begun is kept until it is sent or given up", () => {
+  const storage = new FakeStorage()
+  makeDrafts({ storage }).saveEdit(QUESTION, "a better question")
+
+  const drafts = makeDrafts({ storage })
+
+  assert.equal(drafts.loadEdit(QUESTION), "a better question")
+  drafts.endEdit(QUESTION)
+  assert.equal(drafts.loadEdit(QUESTION), null)
 })

@@ -23,6 +23,23 @@ test("characters that hide or turn others are taken out", () => {
   assert.equal(withoutInvisible("a\u200Bb\u202Ec\u2066d\uFEFFe\u{E0041}f"), "abcdef")
 })
 
+test("joiners and selectors stay where they belong to what is seen", () => {
+  for (const text of [
+    "👩\u200D💻 team",
+    "❤\uFE0F\u200D🔥",
+    "1\uFE0F\u20E3",
+    "👍🏽",
+    "می\u200Cخواهم",
+    "ක්\u200Dර",
+    "☎\uFE0E",
+  ]) {
+    assert.equal(withoutInvisible(text), text)
+  }
+  assert.equal(withoutInvisible("goo\u200Dgle\u200C.com\uFE0F"), "google.com")
+  assert.equal(withoutInvisible("a\u061C\u200Db"), "ab")
+  assert.equal(withoutInvisible("👩\u200Dx \u200D💻"), "👩x 💻")
+})
+
 test("an address is returned as it leads by itself, not from a page", () => {
   assert.equal(safeHref("https:admin/"), "https://admin/")
   assert.equal(safeHref("HTTPS:\\\\evil.example\\a"), "https://evil.example/a")

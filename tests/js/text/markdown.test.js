@@ -138,3 +138,7 @@ test("a task of a list shows whether it is done", () => {
 test("brackets outside a list are what they are", () => {
   assert.match(render("[x] marks the spot"), /<p>\[x\] marks the spot<\/p>/)
 })
+
+test("a single line break is kept: in a poem, in an address", () => {
+  assert.equal(render("Roses are red\nViolets are blue"), "<p>Roses are red<br>\nViolets are blue</p>\n")
+})

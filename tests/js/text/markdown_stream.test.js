@@ -83,6 +83,10 @@ test("character by character, two thousand made-up texts come out as if read at 
     "+",
     "\\",
     "1) ",
+    "$$",
+    "$",
+    "\\[",
+    "\\]",
   ]
   const random = seededRandom(7)
   const pick = (count) => Math.floor(random() * count)

@@ -1,19 +1,25 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 
-import { costText, endingText, mayTryAgain, replyFacts } from "../../../static/js/text/reply_words.js"
+import { endingText, factsLine, mayEditQuestion, mayTryAgain, replyFacts } from "../../../static/js/text/reply_words.js"
 
 const USAGE = { input_tokens: 45, cache_read_tokens: 60123, cache_write_tokens: 120, output_tokens: 312 }
 const REFUSED = { code: "bad_key", message: "The key is not accepted.", retryable: false }
 const BUSY = { code: "overloaded", message: "The API is busy.", retryable: true }
 
-test("the line tells wait, tokens, cost and warmth", () => {
+test("the line tells the wait and whether it was warm, the rest is told on demand", () => {
   const facts = replyFacts({ ttftMs: 412, isFelt: true, usage: USAGE, costUsd: "0.02281500", warmth: "hit" })
 
-  assert.equal(
-    facts.map(({ short }) => short).join(" · "),
-    "first words after 0.41 s · 60,123 tokens cached, 120 written, 45 uncached · $0.0228 · warm",
+  assert.equal(factsLine(facts), "first words after 0.41 s · warm")
+  assert.deepEqual(
+    facts.map(({ name }) => name),
+    ["First words", "Tokens", "Cost", "Warmth"],
   )
+  assert.match(facts[1].long, /60,123 read from the cache, 120 written to it, 45 read without it/)
+})
+
+test("a line without a wait still leads to the numbers", () => {
+  assert.equal(factsLine(replyFacts({ ttftMs: null, usage: USAGE, costUsd: null, warmth: null })), "Numbers")
 })
 
 test("only what this page measured counts from the press", () => {
@@ -45,14 +51,14 @@ test("each warmth has words and an explanation", () => {
   }
 })
 
-test("small costs keep digits that say something", () => {
-  assert.deepEqual(["0", "0.00000300", "0.00842100", "0.0999", "1.5"].map(costText), [
-    "$0",
-    "under $0.0001",
-    "$0.0084",
-    "$0.0999",
-    "$1.50",
-  ])
+test("another message is offered where the same one would be refused again", () => {
+  const failed = (code) => ({ status: "failed", stopReason: null, error: { ...REFUSED, code } })
+
+  assert.equal(mayEditQuestion(failed("request_refused")), true)
+  assert.equal(mayEditQuestion(failed("prompt_too_large")), true)
+  assert.equal(mayEditQuestion(failed("bad_key")), false)
+  assert.equal(mayEditQuestion({ status: "complete", stopReason: "refusal", error: null }), true)
+  assert.equal(mayEditQuestion({ status: "complete", stopReason: "end_turn", error: null }), false)
 })
 
 test("an answer that simply ended needs no words", () => {

@@ -28,20 +28,21 @@ test("each text is shown for as long as it is true, and never changes twice a se
   }
 })
 
-test("warm says how long it stays so, as an estimate", () => {
+test("ready says how long it stays so, as an estimate", () => {
   const { label } = describeWarmth(warmth({ state: "warm", leftMs: 252_000 }))
 
-  assert.equal(label, "Warm, about 4:12 left")
+  assert.equal(label, "Ready, about 4:12 left")
 })
 
-test("warm without a time says only warm", () => {
-  assert.equal(describeWarmth(warmth({ state: "warm" })).label, "Warm")
+test("ready without a time says only that", () => {
+  assert.equal(describeWarmth(warmth({ state: "warm" })).label, "Ready")
 })
 
-test("what was skipped says why, in plain words", () => {
-  const { label } = describeWarmth(warmth({ state: "skipped", reason: "below_minimum_tokens" }))
+test("what was skipped says on demand why, in plain words", () => {
+  const { label, detail } = describeWarmth(warmth({ state: "skipped", reason: "below_minimum_tokens" }))
 
-  assert.equal(label, "Not warmed: too short to be cached")
+  assert.equal(label, "Will read up when you send")
+  assert.match(detail, /Why: too short to be cached\./)
 })
 
 test("a reason that this page does not know is shown as it is written", () => {

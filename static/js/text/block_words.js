@@ -1,0 +1,39 @@
+// Thinking and tool calls in words.
+
+/** What stands over a folded block; `tookMs` is null where nobody has measured it. */
+export function blockTitle({ kind, name, isFinished, tookMs }) {
+  if (kind === "thinking") return isFinished ? `Thought${durationText(tookMs)}` : "Thinking…"
+  if (kind !== "tool_input") return kind
+  const title = isFinished ? "Called a tool" : "Calling a tool…"
+  return name ? `${title} (${name})` : title
+}
+
+function durationText(tookMs) {
+  if (tookMs === null) return ""
+  const seconds = Math.max(1, Math.round(tookMs / 1000))
+  return seconds < 60 ? ` for ${seconds} s` : ` for ${Math.floor(seconds / 60)} min ${seconds % 60} s`
+}
+
+/** The input of a call, laid out if it is whole. */
+export function inputText(json) {
+  try {
+    return JSON.stringify(JSON.parse(json), null, 2)
+  } catch {
+    return json
+  }
+}
+
+/** The result of a call, from the `data` of its block: pages by title and address, anything else as it is. */
+export function resultText({ content, is_cut: isCut }) {
+  if (isCut) return "The result is too long to be shown."
+  if (content === undefined) return ""
+  if (content?.error_code) return `It failed: ${content.error_code.replaceAll("_", " ")}.`
+  return [content].flat().map(partText).join("\n")
+}
+
+function partText(part) {
+  if (typeof part === "string") return part
+  if (part?.type === "text") return part.text
+  if (part?.url) return [part.title, part.url].filter(Boolean).join("\n  ")
+  return JSON.stringify(part, null, 2)
+}
