@@ -135,7 +135,18 @@ def test_the_tab_key_reaches_everything_in_order_and_shows_where_it_is(answered:
         answered.page.keyboard.press("Tab")
 
     names = [stop["name"] for stop in stops]
-    wanted = ["Warmcache", "New chat", QUESTION, "Rename or delete", "Sign out", "Messages", LINK, "Copy"]
+    wanted = [
+        "Warmcache",
+        "New chat",
+        "Search your conversations",
+        QUESTION,
+        "More",
+        "Archive",
+        "Sign out",
+        "Messages",
+        LINK,
+        "Copy",
+    ]
     wanted += ["Copy", "Your message"]
     assert [name for name in names if name in wanted][: len(wanted)] == wanted
     assert any(name.lower().startswith("first words after") for name in names)
@@ -161,9 +172,9 @@ def test_the_menu_is_worked_by_keyboard_alone_and_gives_the_focus_back(answered:
 
     opener.focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("menuitem", name="Rename…")).to_be_focused()
-    page.keyboard.press("ArrowDown")
-    expect(page.get_by_role("menuitem", name="Delete…")).to_be_focused()
+    expect(page.get_by_role("menuitem", name="Pin")).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    expect(page.get_by_role("menuitem", name="Delete")).to_be_focused()
     page.keyboard.press("Escape")
     expect(page.get_by_role("menu")).to_be_hidden()
     expect(opener).to_be_focused()

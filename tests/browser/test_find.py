@@ -124,8 +124,8 @@ def test_a_reply_that_ends_elsewhere_is_marked_until_it_is_read(
 ) -> None:
     bread = two_chats.conversations.filter(has_text="bake")
     with held_reply("It takes an hour. It is worth it."):
-        two_chats.composer.fill("And how long?")
-        two_chats.composer.press("Enter")
+        two_chats.type("And how long?")
+        two_chats.box.press("Enter")
         expect(bread).to_have_attribute("data-mark", "running")
         two_chats.conversations.filter(has_text="old tower").get_by_role("link").click()
         expect(bread).to_have_attribute("data-mark", "running")
@@ -140,7 +140,7 @@ def test_a_reply_that_ends_elsewhere_is_marked_until_it_is_read(
     expect(elsewhere).to_have_attribute("data-mark", "")
 
 
-def test_a_reply_that_was_watched_is_no_news(two_chats: ChatPage, second_tab: Callable[[ChatPage], ChatPage]) -> None:
+def test_a_reply_that_was_watched_is_no_news(two_chats: ChatPage) -> None:
     two_chats.conversations.filter(has_text="old tower").get_by_role("link").click()
     expect(two_chats.page.get_by_role("heading", level=1)).to_contain_text("old tower")
 

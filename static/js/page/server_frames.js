@@ -12,7 +12,7 @@ export class ServerFrames {
     "history.page": (frame) => this.#historyPage(frame),
     "conversations.page": (frame) => this.#parts.sidebar.takePage(frame),
     "search.results": (frame) => this.#parts.search.take(frame),
-    "reply.finished": () => this.#parts.readMarks.replyEnded(),
+    "reply.finished": (frame) => this.#replyFinished(frame),
     quota: (frame) => this.#parts.quotas.take(frame.limits),
     warmth: (frame) => this.#warmth(frame),
     error: (frame) => this.#failed(frame),
@@ -62,6 +62,12 @@ export class ServerFrames {
     this.#resend()
     readMarks.shown(session.scope.conversationId)
     finder.advance()
+  }
+
+  // It may be the reply of a conversation that was left.
+  #replyFinished(frame) {
+    const { view, readMarks, session } = this.#parts
+    if (view.shows(frame.reply_id)) readMarks.replyEnded(session.scope.conversationId)
   }
 
   #historyPage(frame) {

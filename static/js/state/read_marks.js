@@ -25,8 +25,9 @@ export class ReadMarks {
     if (conversationId !== null && this.#isVisible() && this.#isUnread(conversationId)) this.#tell()
   }
 
-  /** A reply that is shown has ended. */
-  replyEnded() {
+  /** A reply that is shown has ended. The conversation may have begun as the new chat that was shown. */
+  replyEnded(conversationId) {
+    this.#here = conversationId
     this.#hasEnded ||= this.#isVisible()
   }
 

@@ -21,7 +21,7 @@ test("coming to an unread conversation reads it", () => {
 test("a reply whose end was seen is told of when the person leaves, and only then", () => {
   const { marks, sent } = make()
   marks.shown("a")
-  marks.replyEnded()
+  marks.replyEnded("a")
   marks.shown("a")
   assert.deepEqual(sent, [])
 
@@ -31,13 +31,23 @@ test("a reply whose end was seen is told of when the person leaves, and only the
   assert.deepEqual(sent, ["a"])
 })
 
+test("a new chat that has become a conversation is known by its reply", () => {
+  const { marks, sent } = make()
+  marks.shown(null)
+  marks.replyEnded("new")
+
+  marks.shown("b")
+
+  assert.deepEqual(sent, ["new"])
+})
+
 test("what ends while the page is hidden is not seen until the page is", () => {
   const unread = []
   const { marks, sent, state } = make({ unread })
   marks.shown("a")
   state.isVisible = false
   marks.visibilityChanged()
-  marks.replyEnded()
+  marks.replyEnded("a")
   unread.push("a")
   assert.deepEqual(sent, [])
 
@@ -50,7 +60,7 @@ test("what ends while the page is hidden is not seen until the page is", () => {
 test("hiding the page leaves the conversation; without a connection it is told later", () => {
   const { marks, sent, state } = make()
   marks.shown("a")
-  marks.replyEnded()
+  marks.replyEnded("a")
   state.isConnected = false
   state.isVisible = false
   marks.visibilityChanged()
