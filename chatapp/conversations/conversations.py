@@ -129,7 +129,7 @@ def news_of(conversation_id: UUID) -> News | None:
     conversation = Conversation(**own)
     is_unread = has_news(conversation, ended_at)
     view = conversation_view(conversation, queued, is_running=is_running, is_unread=is_unread)
-    return News(user_id=conversation.user_id, view=view, version=conversation.version)
+    return News(user_id=conversation.user_id, view=view, version=conversation.version, is_written=is_running)
 
 
 def with_marks(conversations: QuerySet[Conversation]) -> QuerySet[Conversation]:

@@ -18,11 +18,12 @@ from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
+from django.utils.http import content_disposition_header
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from chatapp.accounts import sign_in_links
-from chatapp.conversations import access, attachments, conversations, deletions, lists
+from chatapp.conversations import access, attachments, conversations, deletions, exports, lists
 from chatapp.models import Assistant, Conversation, User
 from chatapp.pages.forms import RenameForm
 from chatapp.process import metrics as prometheus
@@ -106,6 +107,22 @@ def archive_conversation(request: HttpRequest, conversation_id: UUID) -> HttpRes
     conversation = _conversation_or_404(_signed_in(request), conversation_id)
     conversations.archive(conversation, is_archived=not request.POST.get("off"))
     return HttpResponse(status=204)
+
+
+@never_cache
+@login_required
+@require_GET
+def export_markdown(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
+    """The shown branch as a file of Markdown."""
+    return _download(exports.as_markdown(_conversation_or_404(_signed_in(request), conversation_id)))
+
+
+@never_cache
+@login_required
+@require_GET
+def export_json(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
+    """All branches as a file of JSON."""
+    return _download(exports.as_json(_conversation_or_404(_signed_in(request), conversation_id)))
 
 
 @login_required
@@ -204,6 +221,11 @@ def metrics(request: HttpRequest) -> HttpResponse:
 def favicon(request: HttpRequest) -> HttpResponse:
     """For browsers that request it before they have read a page."""
     return redirect(static("img/favicon.svg"))
+
+
+def _download(export: exports.Export) -> HttpResponse:
+    disposition = content_disposition_header(as_attachment=True, filename=export.name) or "attachment"
+    return HttpResponse(export.content, content_type=export.content_type, headers={"Content-Disposition": disposition})
 
 
 def _signed_in(request: HttpRequest) -> User:

@@ -158,6 +158,7 @@ const tray = new AttachmentTray({
 })
 const menu = new ConversationMenu({
   menu: byId("conversation-menu"),
+  urlOf: (id) => navigation.urlOf(id),
   onRename: (id, title) => menuActions.rename(id, title),
   onPin: (conversation) => menuActions.pin(conversation),
   onArchive: (conversation) => menuActions.archive(conversation),

@@ -6,16 +6,21 @@ const GAP_PX = 4
 export class ConversationMenu {
   #menu
   #renameDialog
+  #urlOf
   #conversation = null
   #opener = null
 
-  /** `onRename(id, title)`; `onPin(conversation)`, `onArchive(conversation)`, `onDelete(conversation)`. */
-  constructor({ menu, onRename, onPin, onArchive, onDelete }) {
+  /** `urlOf(id)`; `onRename(id, title)`; `onPin(conversation)`, `onArchive(conversation)`, `onDelete(conversation)`. */
+  constructor({ menu, urlOf, onRename, onPin, onArchive, onDelete }) {
     this.#menu = menu
+    this.#urlOf = urlOf
     this.#renameDialog = byId("rename-dialog")
     part(menu, "rename").addEventListener("click", () => this.#askTitle())
     part(menu, "pin").addEventListener("click", () => this.#do(onPin))
     part(menu, "archive").addEventListener("click", () => this.#do(onArchive))
+    for (const link of ["markdown", "json"]) {
+      part(menu, link).addEventListener("click", () => this.#do(() => {}))
+    }
     part(menu, "delete").addEventListener("click", () => this.#do(onDelete))
     menu.addEventListener("keydown", (event) => this.#moveBetweenItems(event))
     menu.addEventListener("toggle", ({ newState }) => this.#toggled(newState))
@@ -25,6 +30,8 @@ export class ConversationMenu {
   open(conversation, opener) {
     this.#conversation = conversation
     this.#opener = opener
+    part(this.#menu, "markdown").href = `${this.#urlOf(conversation.id)}export.md`
+    part(this.#menu, "json").href = `${this.#urlOf(conversation.id)}export.json`
     setText(part(this.#menu, "pin"), conversation.pinned ? "Unpin" : "Pin")
     setText(part(this.#menu, "archive"), conversation.archived ? "Back to the list" : "Archive")
     const { right, bottom, top } = opener.getBoundingClientRect()
