@@ -23,7 +23,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from chatapp.accounts import sign_in_links
-from chatapp.conversations import access, attachments, conversations, deletions, exports, lists
+from chatapp.conversations import access, attachments, conversations, deletions, exports, imports, lists
 from chatapp.models import Assistant, Conversation, User
 from chatapp.pages.forms import RenameForm
 from chatapp.process import metrics as prometheus
@@ -123,6 +123,23 @@ def export_markdown(request: HttpRequest, conversation_id: UUID) -> HttpResponse
 def export_json(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
     """All branches as a file of JSON."""
     return _download(exports.as_json(_conversation_or_404(_signed_in(request), conversation_id)))
+
+
+@login_required
+@require_POST
+def import_archive(request: HttpRequest) -> HttpResponse:
+    """Multipart field `file`; answers 201 with the number of `conversations`, or an error with a `message` to show."""
+    user = _signed_in(request)
+    try:
+        file = request.FILES.get("file")
+        if file is None:
+            raise imports.ImportRefused(400, "No file came with the request.")
+        count = imports.store(user, file.read())
+    except imports.ImportRefused as refusal:
+        return JsonResponse({"message": refusal.message}, status=refusal.status)
+    except access.NotFound:
+        raise Http404 from None
+    return JsonResponse({"conversations": count}, status=201)
 
 
 @login_required
@@ -286,6 +303,7 @@ def _page_config(
             "max_count": MAX_ATTACHMENTS,
             "accept": attachments.ACCEPTED,
         },
+        "import_accept": imports.ACCEPTED,
         "user": {"id": user.pk, "username": user.get_username(), "is_staff": user.is_staff},
         "urls": {
             "home": reverse("home"),
@@ -293,5 +311,6 @@ def _page_config(
             "admin": reverse("admin:index") if user.is_staff else None,
             "sign_out": reverse("logout"),
             "attachments": reverse("upload_attachment"),
+            "import": reverse("import_archive"),
         },
     }

@@ -28,6 +28,7 @@ import { WarmthClock } from "./state/warmth_clock.js"
 import { AckPacer } from "./transport/ack_pacer.js"
 import { AttachmentRequests } from "./transport/attachment_requests.js"
 import { ConversationRequests } from "./transport/conversation_requests.js"
+import { ImportRequests } from "./transport/import_requests.js"
 import { replySeen } from "./transport/protocol.js"
 import { ChatSocket } from "./transport/socket.js"
 import { Announcer } from "./views/announcer.js"
@@ -43,6 +44,7 @@ import { byId, part } from "./views/dom.js"
 import { Drawer } from "./views/drawer.js"
 import { EarlierNotice } from "./views/earlier_notice.js"
 import { FoundWords } from "./views/found_words.js"
+import { ImportButton } from "./views/import_button.js"
 import { MessageList } from "./views/message_list.js"
 import { Notices } from "./views/notices.js"
 import { QueueView } from "./views/queue_view.js"
@@ -203,6 +205,15 @@ const searchPanel = new SearchPanel({
   onMore: () => search.more(),
   onOpen: (id) => switcher.goTo(scopeFor(id)),
   onHit: (hit) => finder.go(hit),
+})
+const imports = new ImportRequests({ url: config.urls.import, csrfToken: config.csrf_token, fetch })
+new ImportButton({
+  root: byId("import"),
+  onFile: async (file) => {
+    const { message } = await imports.send(file)
+    if (message === undefined) location.assign(config.urls.home)
+    else notices.say(message)
+  },
 })
 const drawer = new Drawer({
   panel: byId("sidebar"),

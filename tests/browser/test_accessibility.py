@@ -142,6 +142,7 @@ def test_the_tab_key_reaches_everything_in_order_and_shows_where_it_is(answered:
         QUESTION,
         "More",
         "Archive",
+        "Import…",
         "Sign out",
         "Messages",
         LINK,
