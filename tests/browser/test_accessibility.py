@@ -144,11 +144,8 @@ def test_the_tab_key_reaches_everything_in_order_and_shows_where_it_is(answered:
         "Archive",
         "Import…",
         "Sign out",
-        "Messages",
-        LINK,
-        "Copy",
+        *("Messages", LINK, "Copy", "Copy", "Your message"),
     ]
-    wanted += ["Copy", "Your message"]
     assert [name for name in names if name in wanted][: len(wanted)] == wanted
     assert any(name.lower().startswith("first words after") for name in names)
     assert [stop["name"] for stop in stops if not stop["isVisible"]] == []
@@ -180,6 +177,7 @@ def test_the_menu_is_worked_by_keyboard_alone_and_gives_the_focus_back(answered:
     expect(page.get_by_role("menu")).to_be_hidden()
     expect(opener).to_be_focused()
     page.keyboard.press("Enter")
+    page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")

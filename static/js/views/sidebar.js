@@ -93,6 +93,7 @@ export class Sidebar {
     const mark = running ? "running" : unread && !isCurrent ? "unread" : ""
     item.dataset.mark = mark
     setText(part(item, "mark"), { running: "A reply is being written.", unread: "New reply." }[mark] ?? "")
+    setText(part(item, "pinned"), pinned ? "Pinned" : "")
     show(part(item, "pin"), pinned === true)
     return item
   }
