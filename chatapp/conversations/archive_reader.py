@@ -37,8 +37,8 @@ WANTED = "conversations.json"
 ROLES = {"user": "user", "human": "user", "assistant": "assistant"}
 
 Json = Any
-Said = tuple[str, str, float | None]
-"""Role, text, time."""
+Said = tuple[Json, Json, float | None]
+"""Role, text, time, the first two of any type."""
 
 
 class Unknown(Exception):
@@ -164,7 +164,8 @@ def seconds(time: Json) -> float | None:
 
 def whole(conversation: dict[str, Json]) -> dict[str, Json]:
     text = json.dumps(conversation, ensure_ascii=False)
-    return json.loads(text.encode("utf-8", "replace"))  # type: ignore[no-any-return]
+    found: dict[str, Json] = json.loads(text.encode("utf-8", "replace"))
+    return found
 
 
 def main() -> None:
