@@ -97,16 +97,18 @@ def _write(terms: dict[Any, list[str]]) -> None:
         ours = Message.objects.select_for_update(skip_locked=True, of=("self",)).filter(pk__in=terms, is_indexed=False)
         ids = list(ours.order_by("created_at").values_list("pk", flat=True))
         SearchEntry.objects.filter(message__in=ids).delete()
-        entries = SearchEntry.objects.bulk_create(SearchEntry(message_id=message_id) for message_id in ids)
-        with connection.cursor() as cursor:
-            for entry in entries:
-                _write_terms(cursor, entry, terms[entry.message_id])
+        _insert([(message_id, terms[message_id]) for message_id in ids])
         Message.objects.filter(pk__in=ids).update(is_indexed=True)
 
 
-def _write_terms(cursor: Any, entry: SearchEntry, terms: list[str]) -> None:
-    if connection.vendor == "postgresql":
-        sql = "UPDATE chatapp_searchentry SET terms = array_to_tsvector(%s::text[]) WHERE id = %s"
-        cursor.execute(sql, [terms, entry.pk])
-    else:
-        cursor.execute("INSERT INTO chatapp_searchwords (rowid, terms) VALUES (%s, %s)", [entry.pk, " ".join(terms)])
+def _insert(indexed: Sequence[tuple[Any, list[str]]]) -> None:
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.executemany(
+                "INSERT INTO chatapp_searchentry (message_id, terms) VALUES (%s, array_to_tsvector(%s::text[]))",
+                indexed,
+            )
+            return
+        entries = SearchEntry.objects.bulk_create(SearchEntry(message_id=message_id) for message_id, _ in indexed)
+        words = [(entry.pk, " ".join(terms)) for entry, (_, terms) in zip(entries, indexed, strict=True)]
+        cursor.executemany("INSERT INTO chatapp_searchwords (rowid, terms) VALUES (%s, %s)", words)
