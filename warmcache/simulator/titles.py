@@ -17,7 +17,7 @@ _WORD = re.compile(r"[^\W_][\w'’-]*")
 
 def asks_for_title(body: dict[str, Any]) -> bool:
     system = " ".join(str(block.get("text", "")) for block in as_blocks(body.get("system") or []))
-    return body["max_tokens"] <= MAX_TOKENS and _ASKS.search(system) is not None
+    return body.get("max_tokens", MAX_TOKENS + 1) <= MAX_TOKENS and _ASKS.search(system) is not None
 
 
 def title_of(text: str) -> str:
