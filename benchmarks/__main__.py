@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import django
 
-from benchmarks import commit, first_token, join, local_model, press, races, replay, resume, sockets, start
+from benchmarks import commit, find, first_token, join, local_model, press, races, replay, resume, sockets, start
 from benchmarks.turns import command as turns
 from tests.servers import MissingServerError
 
@@ -35,6 +35,7 @@ def _hostile() -> None:
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "commit": commit.run,
     "decision": _decision,
+    "find": find.run,
     "first-token": first_token.run,
     "hostile": _hostile,
     "join": join.run,

@@ -101,11 +101,20 @@ class Document(models.Model):
         return self.title
 
 
+class TitledBy(models.TextChoices):
+    FIRST_WORDS = "", "the first words of its first message"
+    MODEL = "model", "a model"
+    PERSON = "person", "its owner"
+
+
 class Conversation(models.Model):
+    """One that is deleted stays for a moment, for Undo: only `conversations.deletions` may find it then."""
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="conversations")
     assistant = models.ForeignKey(Assistant, on_delete=models.PROTECT, related_name="conversations")
     title = models.CharField(max_length=120, blank=True, default="")
+    titled_by = models.CharField(max_length=6, choices=TitledBy, blank=True, default="", db_default="")
     branch = models.ForeignKey(
         "Message",
         null=True,
@@ -128,10 +137,23 @@ class Conversation(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(default=timezone.now)
+    pinned_at = models.DateTimeField(null=True, blank=True)
+    archived_at = models.DateTimeField(null=True, blank=True)
+    read_at = models.DateTimeField(
+        null=True, blank=True, help_text="When its owner last saw all of it. Empty: older than these marks."
+    )
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         ordering = ("-updated_at",)
-        indexes = (models.Index(fields=("user", "-updated_at")),)
+        indexes = (
+            models.Index(fields=("user", "-updated_at")),
+            # Few are pinned or deleted at a time: these indexes find them among any number.
+            models.Index(
+                fields=("user", "-pinned_at"), condition=~models.Q(pinned_at=None), name="conversation_pinned"
+            ),
+            models.Index(fields=("deleted_at",), condition=~models.Q(deleted_at=None), name="conversation_deleted"),
+        )
 
     def __str__(self) -> str:
         """Not its title, which quotes the first message: Django's admin logs this name."""
@@ -197,6 +219,8 @@ class Message(models.Model):
         help_text="Of what stood before its history. Only where it is the same, more than its text goes back.",
     )
 
+    is_indexed = models.BooleanField(default=False, db_default=False, help_text="Whether the search can find it.")
+
     # Only for a running reply: which process writes it, and how far the row is.
     owner = models.CharField(max_length=32, blank=True, default="", help_text="The process that writes it.")
     beat_at = models.DateTimeField(
@@ -221,6 +245,7 @@ class Message(models.Model):
             models.Index(fields=("status",)),
             # Every message asks whether a reply runs: this index answers without reading the conversation's rows.
             models.Index(fields=("conversation",), condition=models.Q(status="streaming"), name="message_streaming"),
+            models.Index(fields=("created_at",), condition=models.Q(is_indexed=False), name="message_not_indexed"),
         )
 
     def __str__(self) -> str:
@@ -228,6 +253,7 @@ class Message(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """For imports and manual edits. Services write many columns at once and increment the version themselves."""
+        self.is_indexed = False
         super().save(*args, **kwargs)
         note_change(self.conversation_id)
 
@@ -241,6 +267,20 @@ class Message(models.Model):
 def note_change(conversation_id: uuid.UUID) -> None:
     """Increments the version, so that processes that have the conversation prepared read it again."""
     Conversation.objects.filter(pk=conversation_id).update(version=models.F("version") + 1)
+
+
+class SearchEntry(models.Model):
+    """A message that the search finds. Its words are in a column or table that only PostgreSQL or only SQLite has: see
+    `conversations/search_index.py`. Change this table by hand: Django copies a table to change it on SQLite, and would
+    leave behind the trigger that deletes the words."""
+
+    message = models.OneToOneField(Message, on_delete=models.CASCADE, related_name="search_entry")
+
+    class Meta:
+        verbose_name_plural = "search entries"
+
+    def __str__(self) -> str:
+        return f"words of {self.message_id}"
 
 
 class QueuedMessage(models.Model):

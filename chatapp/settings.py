@@ -101,6 +101,11 @@ def database_from_env() -> dict[str, Any]:
     return database
 
 
+def title_model_from_env(name: str) -> str:
+    model = os.environ.get(name, "").strip() or "claude-haiku-4-5"
+    return "" if model.lower() in ("off", "0", "none") else model
+
+
 def log_level_from_env() -> str:
     level = os.environ.get("LOG_LEVEL", "WARNING").strip().upper()
     if level not in logging.getLevelNamesMapping():
@@ -123,6 +128,8 @@ REDIS_URL = redis_url_from_env("REDIS_URL")
 SHUTDOWN_SECONDS = number_from_env("SHUTDOWN_SECONDS", default=30, least=1, most=3600)
 # A process that was silent for this long counts as dead: another one ends its replies.
 REPLY_LEASE_SECONDS = number_from_env("REPLY_LEASE_SECONDS", default=15, least=1, most=600)
+# The model that names a conversation after its first reply; empty: the first words of its first message name it.
+TITLE_MODEL = title_model_from_env("TITLE_MODEL")
 # What the text of one person's attachments may take in the database.
 ATTACHMENT_QUOTA_BYTES = int(number_from_env("ATTACHMENT_QUOTA_MB", default=200, least=1, most=1_000_000) * 1024**2)
 ANTHROPIC_API_KEY = os.environ.get("ANTHROPIC_API_KEY", "").strip()

@@ -51,6 +51,8 @@ def pytest_configure(config: pytest.Config) -> None:
         # Tests answer at once: the forecasts would learn from it that nothing is worth warming.
         "LEARNS": False,
     }
+    # Tests count requests, and dictate replies in their order.
+    settings.TITLE_MODEL = ""
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 

@@ -26,8 +26,9 @@ def conversations_of(user: User) -> QuerySet[Conversation]:
 
 
 def with_assistant() -> QuerySet[Conversation]:
-    """All conversations, for code that does not act for a user."""
-    return Conversation.objects.select_related("assistant").defer(*LONG_TEXTS)
+    """All conversations, for code that does not act for a user. One that is deleted does not exist any more, although
+    its row stays for a moment."""
+    return Conversation.objects.filter(deleted_at=None).select_related("assistant").defer(*LONG_TEXTS)
 
 
 def conversation_for_user(user: User, conversation_id: UUID, *, to_write: bool = False) -> Conversation:
@@ -53,6 +54,7 @@ def reply_for_user(user: User, reply_id: UUID) -> Message:
     """The assistant's message with this id, with its conversation and assistant."""
     reply = (
         Message.objects.filter(pk=reply_id, role=Message.Role.ASSISTANT, conversation__user=user)
+        .filter(conversation__deleted_at=None)
         .select_related("conversation__assistant")
         .first()
     )
@@ -78,7 +80,9 @@ def question_in(conversation: Conversation, message_id: UUID) -> Message:
 
 def queued_for_user(user: User, message_id: UUID, *, to_write: bool = False) -> QueuedMessage:
     """A queued or withdrawn message. `to_write` locks the row of its conversation, as in `conversation_for_user`."""
-    of_user = QueuedMessage.objects.filter(message_id=message_id, conversation__user=user)
+    of_user = QueuedMessage.objects.filter(
+        message_id=message_id, conversation__user=user, conversation__deleted_at=None
+    )
     queued = of_user.first()
     if queued is not None and to_write:
         conversation_for_user(user, queued.conversation_id, to_write=True)

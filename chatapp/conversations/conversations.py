@@ -1,19 +1,21 @@
-"""Creates, titles, renames and deletes conversations; builds the views and events that pages get of them."""
+"""Creates, titles and renames conversations, and puts them where their owner wants them; builds the views and events
+that pages get of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from asgiref.sync import async_to_sync
-from django.db.models import F, FilteredRelation, Q
+from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 from msgspec.structs import replace
 
 from chatapp import events, protocol
-from chatapp.conversations import prepared_conversations
 from chatapp.conversations.first_words import title_from
 from chatapp.conversations.waiting import VIEW_COLUMNS, view_of
-from chatapp.models import Assistant, Conversation, Message, User
+from chatapp.models import Assistant, Conversation, Message, TitledBy, User
+from chatapp.protocol.limits import LIMITS
 from chatapp.protocol.views import AssistantView, ConversationView, QueuedView
 from chatapp.protocol.words import ReplyStatus
 from warmcache.background.statements import Select, Slot, Update
@@ -21,7 +23,11 @@ from warmcache.background.statements import Select, Slot, Update
 
 def create(user: User, assistant: Assistant, *, first_text: str) -> Conversation:
     return Conversation.objects.create(
-        user=user, assistant=assistant, title=title_from(first_text), cache_salt=user.cache_salt
+        user=user,
+        assistant=assistant,
+        title=title_from(first_text),
+        cache_salt=user.cache_salt,
+        read_at=timezone.now(),
     )
 
 
@@ -37,13 +43,15 @@ class News:
 
 
 def touch(conversation: Conversation, *, branch: Message) -> None:
-    """Makes a conversation with a new message the newest one, and shows the branch through that message.
+    """Makes a conversation with a new message the newest one of the list, and shows the branch through that message.
+    Who writes has read what was there.
 
     Call it under the lock of the conversation's row, so that the version counted here is the stored one.
     """
     now = timezone.now()
     _TOUCH.run(id=conversation.pk, updated_at=now, branch=branch.pk)
-    conversation.updated_at, conversation.branch = now, branch
+    conversation.updated_at, conversation.read_at, conversation.branch = now, now, branch
+    conversation.archived_at = None
     conversation.version += 1
 
 
@@ -51,6 +59,8 @@ _TOUCH = Update(
     lambda: Conversation.objects.filter(pk=Slot("id", Conversation)),
     lambda: {
         "updated_at": Slot("updated_at", Conversation),
+        "read_at": Slot("updated_at", Conversation),
+        "archived_at": None,
         "branch": Slot("branch", Conversation),
         "version": F("version") + 1,
     },
@@ -60,8 +70,39 @@ _TOUCH = Update(
 def rename(conversation: Conversation, title: str) -> None:
     """Sets the title and notifies every socket of the owner. Synchronous: for views."""
     conversation.title = title.strip()[: Conversation._meta.get_field("title").max_length]
-    conversation.save(update_fields=["title"])
-    news = news_of(conversation.pk)
+    conversation.titled_by = TitledBy.PERSON
+    conversation.save(update_fields=["title", "titled_by"])
+    _tell_now(conversation.pk)
+
+
+def pin(conversation: Conversation, *, is_pinned: bool) -> bool:
+    """To the top of the list, or back. False: too many are there. Synchronous: for views."""
+    others = Conversation.objects.filter(user=conversation.user_id, deleted_at=None).exclude(pk=conversation.pk)
+    if is_pinned and others.exclude(pinned_at=None).count() >= LIMITS["pinned_conversations"]:
+        return False
+    conversation.pinned_at = timezone.now() if is_pinned else None
+    conversation.archived_at = None
+    conversation.save(update_fields=["pinned_at", "archived_at"])
+    _tell_now(conversation.pk)
+    return True
+
+
+def archive(conversation: Conversation, *, is_archived: bool) -> None:
+    """Out of the list, until it is brought back or written in. Synchronous: for views."""
+    conversation.archived_at = timezone.now() if is_archived else None
+    conversation.pinned_at = None
+    conversation.save(update_fields=["pinned_at", "archived_at"])
+    _tell_now(conversation.pk)
+
+
+def note_read(user: User, conversation_id: UUID) -> News | None:
+    """Its owner has seen all of it. None if there is no such conversation of the user's."""
+    own = Conversation.objects.filter(pk=conversation_id, user=user, deleted_at=None)
+    return news_of(conversation_id) if own.update(read_at=timezone.now()) else None
+
+
+def _tell_now(conversation_id: UUID) -> None:
+    news = news_of(conversation_id)
     if news is not None:
         async_to_sync(tell)(news)
 
@@ -72,15 +113,37 @@ def news_of(conversation_id: UUID) -> News | None:
     if not rows:
         return None
     own = dict(zip(_OWN_COLUMNS, rows[0], strict=False))
+    is_running, ended_at = (own.pop(name) for name in MARKS)
     waiting = [dict(zip(VIEW_COLUMNS, row[len(_OWN_COLUMNS) :], strict=True)) for row in rows]
     queued = [view_of(columns) for columns in waiting if columns["id"]]
-    return News(user_id=own["user_id"], view=conversation_view(Conversation(**own), queued), version=own["version"])
+    conversation = Conversation(**own)
+    is_unread = has_news(conversation, ended_at)
+    view = conversation_view(conversation, queued, is_running=is_running, is_unread=is_unread)
+    return News(user_id=conversation.user_id, view=view, version=conversation.version, is_written=is_running)
 
 
-_OWN_COLUMNS = ("id", "user_id", "version", "title", "assistant_id", "created_at", "updated_at", "branch_id")
+def with_marks(conversations: QuerySet[Conversation]) -> QuerySet[Conversation]:
+    """Each with `MARKS`: whether a reply runs in it, and when the newest one ended."""
+    messages = Message.objects.filter(conversation=OuterRef("pk"))
+    running = messages.filter(status=ReplyStatus.STREAMING)
+    newest = messages.filter(role=Message.Role.ASSISTANT).order_by("-created_at")
+    return conversations.annotate(is_running=Exists(running), ended_at=Subquery(newest.values("finished_at")[:1]))
+
+
+def has_news(conversation: Conversation, ended_at: datetime | None) -> bool:
+    """Whether its newest reply has ended since its owner was there."""
+    return ended_at is not None and conversation.read_at is not None and ended_at > conversation.read_at
+
+
+MARKS = ("is_running", "ended_at")
+_OWN_COLUMNS = (
+    *("id", "user_id", "version", "title", "assistant_id", "created_at", "updated_at", "branch_id"),
+    *("pinned_at", "archived_at", "read_at"),
+    *MARKS,
+)
 _NEWS = Select(
     lambda: (
-        Conversation.objects.filter(pk=Slot("id", Conversation))
+        with_marks(Conversation.objects.filter(pk=Slot("id", Conversation), deleted_at=None))
         .annotate(waiting=FilteredRelation("queued", condition=Q(queued__withdrawn_at=None)))
         .order_by("waiting__id")
         .values_list(*_OWN_COLUMNS, *(F(f"waiting__{name}") for name in VIEW_COLUMNS))
@@ -92,7 +155,7 @@ def news_after_message(conversation: Conversation, waiting: Sequence[QueuedView]
     """For a row under whose lock a reply was begun."""
     return News(
         user_id=conversation.user_id,
-        view=conversation_view(conversation, waiting),
+        view=conversation_view(conversation, waiting, is_running=True),
         version=conversation.version,
         is_written=True,
     )
@@ -115,26 +178,9 @@ async def tell(news: News, *, begun: events.Begun | None = None) -> None:
     )
 
 
-def delete(conversation: Conversation) -> None:
-    """Deletes it with its messages; notifies every socket of its user, and the process that writes a reply in it.
-
-    Synchronous: for views.
-    """
-    conversation_id, user_id = conversation.pk, conversation.user_id
-    prepared_conversations.store.evict(conversation_id)
-    written = conversation.messages.filter(status=ReplyStatus.STREAMING).exclude(owner="")
-    owners = list(written.values_list("owner", "pk"))
-    conversation.delete()
-    async_to_sync(_tell_of_deletion)(user_id, conversation_id, owners)
-
-
-async def _tell_of_deletion(user_id: int, conversation_id: UUID, owners: Sequence[tuple[str, UUID]]) -> None:
-    for owner, reply_id in owners:
-        await events.announce_stop(owner, reply_id)
-    await events.announce_deletion(user_id, conversation_id)
-
-
-def conversation_view(conversation: Conversation, queue: Sequence[QueuedView] = ()) -> ConversationView:
+def conversation_view(
+    conversation: Conversation, queue: Sequence[QueuedView] = (), *, is_running: bool = False, is_unread: bool = False
+) -> ConversationView:
     """`queue`: the messages that wait in it; lists of conversations leave it out."""
     return ConversationView(
         id=conversation.pk,
@@ -144,6 +190,10 @@ def conversation_view(conversation: Conversation, queue: Sequence[QueuedView] = 
         updated_at=conversation.updated_at,
         branch=conversation.branch_id,
         queue=list(queue),
+        pinned=conversation.pinned_at is not None,
+        archived=conversation.archived_at is not None,
+        running=is_running,
+        unread=is_unread,
     )
 
 

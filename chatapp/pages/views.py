@@ -18,23 +18,22 @@ from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
+from django.utils.http import content_disposition_header
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from chatapp.accounts import sign_in_links
-from chatapp.conversations import access, attachments, conversations
+from chatapp.conversations import access, attachments, conversations, deletions, exports, imports, lists
 from chatapp.front_end import MATHS_STYLES
 from chatapp.models import Assistant, Conversation, User
 from chatapp.pages.forms import RenameForm
 from chatapp.process import metrics as prometheus
 from chatapp.process import upstream
 from chatapp.process.health import health
-from chatapp.protocol import MAX_ATTACHMENTS
+from chatapp.protocol import MAX_ATTACHMENTS, ConversationsPage
 from chatapp.protocol.limits import LIMITS, TIMINGS
 
 SOCKET_PATH = "/ws/chat/"
-# The length of the sidebar; older conversations are reachable by their address.
-LISTED_CONVERSATIONS = 200
 
 
 @never_cache
@@ -48,12 +47,12 @@ def conversation_page(request: HttpRequest, conversation_id: UUID | None = None)
     if not assistants:
         return render(request, "chat/no_assistants.html", status=503)
     assistant = conversation.assistant if conversation else assistants[0]
-    listed = list(access.conversations_of(user)[:LISTED_CONVERSATIONS])
+    listed = lists.first_page(user)
     context = {
         "assistant": assistant,
         "assistants": assistants,
         "conversation": conversation,
-        "conversations": listed,
+        "conversations": listed.conversations,
         "config": _page_config(request, assistants, listed, conversation, assistant),
     }
     return render(request, "chat/conversation.html", context)
@@ -74,9 +73,74 @@ def rename_conversation(request: HttpRequest, conversation_id: UUID) -> HttpResp
 @login_required
 @require_POST
 def delete_conversation(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
-    """Answers 204, and every open page is notified."""
-    conversations.delete(_conversation_or_404(_signed_in(request), conversation_id))
+    """Answers 204, and every open page is notified. For a moment, `restore` undoes it."""
+    deletions.delete(_conversation_or_404(_signed_in(request), conversation_id))
     return HttpResponse(status=204)
+
+
+@login_required
+@require_POST
+def restore_conversation(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
+    """Undoes a deletion. Answers 204, and every open page is notified; 404 once it is deleted for good."""
+    try:
+        deletions.restore(_signed_in(request), conversation_id)
+    except access.NotFound:
+        raise Http404 from None
+    return HttpResponse(status=204)
+
+
+@login_required
+@require_POST
+def pin_conversation(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
+    """Form field `off`: any value takes the pin away. Answers 204, and every open page is notified; 409 with a
+    `message` if too many are pinned."""
+    conversation = _conversation_or_404(_signed_in(request), conversation_id)
+    if not conversations.pin(conversation, is_pinned=not request.POST.get("off")):
+        told = f"{LIMITS['pinned_conversations']} conversations are pinned already. Take the pin from one of them."
+        return JsonResponse({"message": told}, status=409)
+    return HttpResponse(status=204)
+
+
+@login_required
+@require_POST
+def archive_conversation(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
+    """Form field `off`: any value brings it back to the list. Answers 204, and every open page is notified."""
+    conversation = _conversation_or_404(_signed_in(request), conversation_id)
+    conversations.archive(conversation, is_archived=not request.POST.get("off"))
+    return HttpResponse(status=204)
+
+
+@never_cache
+@login_required
+@require_GET
+def export_markdown(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
+    """The shown branch as a file of Markdown."""
+    return _download(exports.as_markdown(_conversation_or_404(_signed_in(request), conversation_id)))
+
+
+@never_cache
+@login_required
+@require_GET
+def export_json(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
+    """All branches as a file of JSON."""
+    return _download(exports.as_json(_conversation_or_404(_signed_in(request), conversation_id)))
+
+
+@login_required
+@require_POST
+def import_archive(request: HttpRequest) -> HttpResponse:
+    """Multipart field `file`; answers 201 with the number of `conversations`, or an error with a `message` to show."""
+    user = _signed_in(request)
+    try:
+        file = request.FILES.get("file")
+        if file is None:
+            raise imports.ImportRefused(400, "No file came with the request.")
+        count = imports.store(user, file.read())
+    except imports.ImportRefused as refusal:
+        return JsonResponse({"message": refusal.message}, status=refusal.status)
+    except access.NotFound:
+        raise Http404 from None
+    return JsonResponse({"conversations": count}, status=201)
 
 
 @login_required
@@ -177,6 +241,11 @@ def favicon(request: HttpRequest) -> HttpResponse:
     return redirect(static("img/favicon.svg"))
 
 
+def _download(export: exports.Export) -> HttpResponse:
+    disposition = content_disposition_header(as_attachment=True, filename=export.name) or "attachment"
+    return HttpResponse(export.content, content_type=export.content_type, headers={"Content-Disposition": disposition})
+
+
 def _signed_in(request: HttpRequest) -> User:
     return cast(User, request.user)
 
@@ -211,7 +280,7 @@ def _is_local(request: HttpRequest) -> bool:
 def _page_config(
     request: HttpRequest,
     assistants: Sequence[Assistant],
-    listed: Sequence[Conversation],
+    listed: ConversationsPage,
     conversation: Conversation | None,
     assistant: Assistant,
 ) -> dict[str, Any]:
@@ -223,7 +292,8 @@ def _page_config(
         "conversation_id": str(conversation.id) if conversation else None,
         "assistant_id": assistant.pk,
         "assistants": [msgspec.to_builtins(conversations.assistant_view(each)) for each in assistants],
-        "conversations": [msgspec.to_builtins(conversations.conversation_view(each)) for each in listed],
+        "conversations": [msgspec.to_builtins(each) for each in listed.conversations],
+        "next_conversations": listed.next,
         "upstream": upstream.name(),
         # The same as in `ready`, for what the page needs before there is a socket.
         "timings": TIMINGS,
@@ -235,6 +305,7 @@ def _page_config(
             "accept": attachments.ACCEPTED,
             "kept_seconds": int(attachments.UNSENT_LIFETIME.total_seconds()),
         },
+        "import_accept": imports.ACCEPTED,
         "user": {"id": user.pk, "username": user.get_username(), "is_staff": user.is_staff},
         "urls": {
             "home": reverse("home"),
@@ -243,5 +314,6 @@ def _page_config(
             "sign_out": reverse("logout"),
             "attachments": reverse("upload_attachment"),
             "maths_styles": static(MATHS_STYLES),
+            "import": reverse("import_archive"),
         },
     }

@@ -1,4 +1,4 @@
-"""What a process does by itself now and then: deletes people who are to be deleted, and files that were never sent."""
+"""What a process does by itself now and then: deletes what is to be deleted, and indexes messages for the search."""
 
 import asyncio
 import logging
@@ -7,13 +7,16 @@ from typing import Any
 
 from chatapp import events
 from chatapp.accounts import deletions
-from chatapp.conversations import attachments, salts
+from chatapp.conversations import attachments, salts, search_index
+from chatapp.conversations import deletions as conversation_deletions
 from warmcache.background.database import in_database_thread
 from warmcache.background.tasks import TaskOwner
 
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 10.0
+INDEX_SECONDS = 2.0
+"""How soon the search finds a message. A look that finds nothing to do reads an index that is empty."""
 SWEEP_SECONDS = 600.0
 BREATH_SECONDS = 0.05
 """Between two steps of a deletion, for the writes of others."""
@@ -24,6 +27,8 @@ _tasks = TaskOwner("housekeeping")
 def begin() -> None:
     """Called at the start of a server."""
     _tasks.spawn(_again(delete_people, every_seconds=LOOK_SECONDS), name="deletions")
+    _tasks.spawn(_again(purge_conversations, every_seconds=LOOK_SECONDS), name="deleted conversations")
+    _tasks.spawn(_again(index_messages, every_seconds=INDEX_SECONDS), name="search")
     _tasks.spawn(_again(sweep, every_seconds=SWEEP_SECONDS), name="sweep")
 
 
@@ -41,6 +46,24 @@ async def delete_people() -> None:
             if deleted.is_done:
                 break
             await asyncio.sleep(BREATH_SECONDS)
+
+
+async def purge_conversations() -> None:
+    """Deletes for good what can no longer be brought back."""
+    await _in_steps(conversation_deletions.purge_some)
+
+
+async def index_messages() -> None:
+    """Lets the search find all messages that are complete."""
+    await _in_steps(search_index.index_some)
+
+
+async def _in_steps(step: Callable[[], int]) -> None:
+    """Takes steps until one finds nothing to do."""
+    is_more = True
+    while is_more:
+        is_more = bool(await in_database_thread(step))
+        await asyncio.sleep(BREATH_SECONDS if is_more else 0)
 
 
 async def sweep() -> None:

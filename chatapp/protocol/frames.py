@@ -20,6 +20,7 @@ from chatapp.protocol.views import (
     Count,
     Cursor,
     ErrorView,
+    HitView,
     MessageView,
     QuotaView,
     ReplyView,
@@ -36,6 +37,7 @@ MAX_ATTACHMENTS = 20
 MAX_QUEUED_TEXT_CHARS = 1_000
 MAX_REASON_CHARS = 200
 MAX_REF_CHARS = 64
+MAX_QUERY_CHARS = 200
 REFS = ("client_message_id", "reply_id", "message_id", "conversation_id")
 """The first of these fields that a refused frame has becomes the `ref` of its `error`."""
 
@@ -48,6 +50,7 @@ CLOSE_LIFETIME = 4413
 CLOSE_TOO_MANY = 4429
 
 AssistantId = Annotated[int, Meta(ge=1, le=2**63 - 1)] | Annotated[str, Meta(pattern="^[0-9]{1,18}\\Z")]
+Shelf = Literal["list", "archive"]
 AttachmentIds = Annotated[list[UUID], Meta(max_length=MAX_ATTACHMENTS)]
 
 
@@ -122,6 +125,20 @@ class HistoryLoad(ClientFrame, frozen=True, kw_only=True, tag="history.load"):
     around: UUID | None = None
 
 
+class ConversationsLoad(ClientFrame, frozen=True, kw_only=True, tag="conversations.load"):
+    shelf: Shelf = "list"
+    before: Annotated[str, Meta(max_length=MAX_REF_CHARS * 2)] | None = None
+
+
+class ConversationRead(ClientFrame, frozen=True, kw_only=True, tag="conversation.read"):
+    conversation_id: UUID
+
+
+class SearchAsk(ClientFrame, frozen=True, kw_only=True, tag="search.ask"):
+    query: Annotated[str, Meta(max_length=MAX_QUERY_CHARS)]
+    before: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None = None
+
+
 class ReplyStop(ClientFrame, frozen=True, kw_only=True, tag="reply.stop"):
     reply_id: UUID
 
@@ -149,6 +166,9 @@ AnyClientFrame = (
     | QueueSend
     | BranchSelect
     | HistoryLoad
+    | ConversationsLoad
+    | ConversationRead
+    | SearchAsk
     | ReplyStop
     | ReplyRegenerate
     | ReplySeen
@@ -189,6 +209,22 @@ class HistoryPage(ServerFrame, frozen=True, kw_only=True, tag="history.page"):
     messages: list[MessageView]
     earlier: int
     later: int
+    is_shown: bool
+
+
+class ConversationsPage(ServerFrame, frozen=True, kw_only=True, tag="conversations.page"):
+    shelf: Shelf
+    before: str | None
+    conversations: list[ConversationView]
+    next: str | None
+
+
+class SearchResults(ServerFrame, frozen=True, kw_only=True, tag="search.results"):
+    query: str
+    before: int | None
+    conversations: list[ConversationView]
+    hits: list[HitView]
+    next: int | None
 
 
 class FramePart(ServerFrame, frozen=True, kw_only=True, tag="frame.part"):

@@ -1,6 +1,6 @@
 """The limits and timings of a socket, defined only here: `ready` sends them to pages, and the server enforces them."""
 
-from chatapp.protocol import MAX_ATTACHMENTS, MAX_FRAME_BYTES, MAX_TEXT_CHARS
+from chatapp.protocol import MAX_ATTACHMENTS, MAX_FRAME_BYTES, MAX_QUERY_CHARS, MAX_TEXT_CHARS
 
 TIMINGS = {
     # Faster than a warm-up can matter, slow enough that a fast typist costs next to nothing.
@@ -17,6 +17,8 @@ TIMINGS = {
     "handshake_ms": 20_000,
     # A commit takes milliseconds; after this long the person should learn that something is wrong.
     "ack_timeout_ms": 15_000,
+    # How long a page offers to undo a deletion: long enough to read it and to reach the button.
+    "undo_ms": 20_000,
 }
 
 LIMITS = {
@@ -47,6 +49,8 @@ LIMITS = {
     # Prompts whose warmth one socket reports.
     "followed_prompts": 32,
     "title_chars": 60,
+    "query_chars": MAX_QUERY_CHARS,
+    "pinned_conversations": 50,
 }
 
 WINDOW_BYTES = LIMITS["window_bytes"]

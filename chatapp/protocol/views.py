@@ -96,7 +96,24 @@ class ConversationView(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
     branch: UUID | None = None
     queue: list[QueuedView] = []
+    pinned: bool = False
+    archived: bool = False
+    running: bool = False
+    unread: bool = False
     deleted: bool = False
+
+
+class HitView(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that the search found. `pieces` are a part of its text, cut where a word that was looked for begins or
+    ends: the second, the fourth ... are such words. `words` are all of them as the whole text has them."""
+
+    message_id: UUID
+    conversation_id: UUID
+    title: str
+    role: Literal["user", "assistant"]
+    created_at: datetime
+    pieces: list[str]
+    words: list[str]
 
 
 class AssistantView(msgspec.Struct, frozen=True, kw_only=True):

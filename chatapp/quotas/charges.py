@@ -43,8 +43,8 @@ def charge(user_id: int, amount: Amount, *, ref: str | None = None, now: float |
     return tuple(nearly_over(standings[accounts.name_of(user_id)], own, now=now))
 
 
-def reserve_for_warm_up(user_id: int | None, usd: Decimal, *, now: float | None = None) -> Reservation | None:
-    """Sets the cost of a warm-up aside; None if a limit is exceeded, and then rolled back by the caller."""
+def reserve(user_id: int | None, usd: Decimal, *, now: float | None = None) -> Reservation | None:
+    """Sets the cost of a warm-up or a title aside; None if a limit is exceeded, and then rolled back by the caller."""
     now = time.time() if now is None else now
     policy, amount = watch.current(), Amount(units=units_of(usd))
     standings = accounts.post(user_id, amount, now=now, groups=policy.limited_groups)

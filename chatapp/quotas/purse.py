@@ -18,7 +18,7 @@ class Purse:
     def reserve(self, subject: str, usd: Decimal) -> Reservation | None:
         person = SUBJECT.match(subject)
         with transaction.atomic():
-            reserved = charges.reserve_for_warm_up(int(person[1]) if person else None, usd)
+            reserved = charges.reserve(int(person[1]) if person else None, usd)
             if reserved is None:
                 transaction.set_rollback(True)
         return reserved

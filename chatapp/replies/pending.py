@@ -70,7 +70,8 @@ def earlier(user: User, client_message_id: UUID) -> QueuedMessage | None:
 
 def next_in(conversation_id: UUID) -> QueuedMessage | None:
     """The message that is sent when the running reply is complete."""
-    return waiting_in(conversation_id).filter(is_held=False).select_related("sender").first()
+    of_living = waiting_in(conversation_id).filter(is_held=False, conversation__deleted_at=None)
+    return of_living.select_related("sender").first()
 
 
 def hold_all(conversation_id: UUID, *, because: str = "") -> int:

@@ -2,14 +2,15 @@
 
 import logging
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 from chatapp import events, protocol
-from chatapp.conversations import conversations
+from chatapp.conversations import access, conversations, lists, search
 from chatapp.conversations.acks import message_created
-from chatapp.models import QueuedMessage
+from chatapp.models import QueuedMessage, User
 from chatapp.protocol import limits
 from chatapp.replies import actions, pending, registry, resume
 from chatapp.replies.patient_writes import DATABASE_TROUBLE
@@ -22,6 +23,14 @@ from chatapp.warming.warmth_reports import WarmthReports
 from warmcache.background.database import in_database_thread
 
 logger = logging.getLogger(__name__)
+
+
+_READERS: Mapping[type[protocol.ClientFrame], Callable[[User, Any], protocol.ServerFrame]] = {
+    protocol.HistoryLoad: history.load,
+    protocol.ConversationsLoad: lists.page,
+    protocol.SearchAsk: search.look,
+}
+"""What answers a question from the database's rows, in a database thread."""
 
 
 class ChatConsumer(SignedInSocket):
@@ -62,8 +71,8 @@ class ChatConsumer(SignedInSocket):
                 await self.send_message(frame)
             case protocol.BranchSelect():
                 await self.select(frame)
-            case protocol.HistoryLoad():
-                await self.send_frame(await in_database_thread(history.load, self.user, frame))
+            case protocol.HistoryLoad() | protocol.ConversationsLoad() | protocol.SearchAsk():
+                await self.send_frame(await in_database_thread(_READERS[type(frame)], self.user, frame))
             case protocol.ReplySeen():
                 await actions.note_seen(self.user, frame.reply_id, browser_ttft_ms=frame.ttft_ms)
             case protocol.Ping():
@@ -82,6 +91,8 @@ class ChatConsumer(SignedInSocket):
                 await actions.stop(self.user, frame.reply_id)
             case protocol.ReplyRegenerate():
                 await actions.regenerate(self.user, frame.reply_id)
+            case protocol.ConversationRead():
+                await self.note_read(frame.conversation_id)
 
     async def open(self, frame: protocol.ConversationOpen) -> None:
         self.window.clear()
@@ -135,6 +146,12 @@ class ChatConsumer(SignedInSocket):
         await actions.select_branch(self.user, frame.conversation_id, frame.message_id)
         self.watch.forget(frame.conversation_id)
         await self.open(protocol.ConversationOpen(conversation_id=frame.conversation_id, cursor=frame.cursor))
+
+    async def note_read(self, conversation_id: UUID) -> None:
+        news = await in_database_thread(conversations.note_read, self.user, conversation_id)
+        if news is None:
+            raise access.NotFound("conversation")
+        await conversations.tell(news)
 
     async def send_message(self, frame: protocol.MessageSend) -> None:
         sent = await actions.send_message(self.user, frame, origin=self.channel_name)

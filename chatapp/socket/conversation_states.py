@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from chatapp.conversations import access
 from chatapp.conversations.branches import MessageTree, outline_of
-from chatapp.conversations.conversations import assistant_view, conversation_view
+from chatapp.conversations.conversations import assistant_view, conversation_view, has_news
 from chatapp.conversations.waiting import views_of
 from chatapp.models import Assistant, Conversation, Message, User
 from chatapp.protocol import ConversationState, ReplyFinished
@@ -64,7 +65,12 @@ async def open_conversation(user: User, conversation_id: UUID, cursor: Cursor | 
         # It ended after the query. Its row is written before its log ends, so the next attempt finds the end.
     return Opened(
         state=ConversationState(
-            conversation=conversation_view(loaded.conversation, loaded.queue),
+            conversation=conversation_view(
+                loaded.conversation,
+                loaded.queue,
+                is_running=loaded.streaming is not None,
+                is_unread=has_news(loaded.conversation, _newest_end(loaded.part)),
+            ),
             assistant=assistant_view(loaded.conversation.assistant),
             messages=list(loaded.part.messages),
             earlier=loaded.part.earlier,
@@ -112,6 +118,10 @@ def _load(user: User, conversation_id: UUID) -> _Loaded:
         streaming=_streaming(tree, part),
         queue=views_of(conversation_id),
     )
+
+
+def _newest_end(part: HistoryPart) -> datetime | None:
+    return max((row.finished_at for row in part.rows.values() if row.finished_at is not None), default=None)
 
 
 def _streaming(tree: MessageTree, part: HistoryPart) -> Message | None:

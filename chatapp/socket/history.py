@@ -53,7 +53,7 @@ def load(user: User, frame: HistoryLoad) -> HistoryPage:
     conversation = access.conversation_for_user(user, frame.conversation_id)
     tree = outline_of(conversation.pk)
     anchor_id = _anchor_of(frame)
-    branch = _branch_with(anchor_id, conversation, tree)
+    branch, is_shown = _branch_with(anchor_id, conversation, tree)
     start, end = _reach(frame, branch, position=branch.index(anchor_id))
     part = _part(branch, tree, start=start, end=end)
     return HistoryPage(
@@ -64,6 +64,7 @@ def load(user: User, frame: HistoryLoad) -> HistoryPage:
         messages=list(part.messages),
         earlier=part.earlier,
         later=part.later,
+        is_shown=is_shown,
     )
 
 
@@ -111,12 +112,12 @@ def _anchor_of(frame: HistoryLoad) -> UUID:
     return named[0]
 
 
-def _branch_with(message_id: UUID, conversation: Conversation, tree: MessageTree) -> list[UUID]:
-    """The shown branch if the message is on it, else the branch through the message."""
+def _branch_with(message_id: UUID, conversation: Conversation, tree: MessageTree) -> tuple[list[UUID], bool]:
+    """The shown branch if the message is on it, else the branch through the message; and which of them it is."""
     if message_id not in tree:
         raise access.NotFound("message")
     shown = _ids(tree.branch_through(conversation.branch_id))
-    return shown if message_id in shown else _ids(tree.branch_through(message_id))
+    return (shown, True) if message_id in shown else (_ids(tree.branch_through(message_id)), False)
 
 
 def _reach(frame: HistoryLoad, branch: Sequence[UUID], *, position: int) -> tuple[int, int]:

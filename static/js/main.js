@@ -4,20 +4,24 @@ import { config, scopeFor } from "./config.js"
 import { ConversationActions } from "./page/conversation_actions.js"
 import { ConversationSwitcher } from "./page/conversation_switcher.js"
 import { MessageActions } from "./page/message_actions.js"
+import { MessageFinder } from "./page/message_finder.js"
 import { MessageWriting } from "./page/message_writing.js"
 import { Navigation } from "./page/navigation.js"
 import { ServerFrames } from "./page/server_frames.js"
 import { afterPaint, monotonicNow, browserTimers as timers, wallNow } from "./page/timing.js"
 import { unsentValues } from "./page/unsent_values.js"
 import { AttachmentUploads } from "./state/attachment_uploads.js"
+import { ConversationList } from "./state/conversation_list.js"
 import { ConversationSession } from "./state/conversation_session.js"
 import { Drafts } from "./state/drafts.js"
 import { EarlierMessages } from "./state/earlier_messages.js"
 import { meansPrint } from "./state/key_presses.js"
 import { Outbox } from "./state/outbox.js"
 import { QuotaClock } from "./state/quota_clock.js"
+import { ReadMarks } from "./state/read_marks.js"
 import { RenderScheduler } from "./state/render_scheduler.js"
 import { ScrollKeeper } from "./state/scroll_keeper.js"
+import { SearchBox } from "./state/search_box.js"
 import { StoredValues } from "./state/stored_values.js"
 import { TtftMeter } from "./state/ttft_meter.js"
 import { TypingTracker } from "./state/typing_tracker.js"
@@ -27,6 +31,7 @@ import { WholeConversation } from "./state/whole_conversation.js"
 import { AckPacer } from "./transport/ack_pacer.js"
 import { AttachmentRequests } from "./transport/attachment_requests.js"
 import { ConversationRequests } from "./transport/conversation_requests.js"
+import { ImportRequests } from "./transport/import_requests.js"
 import { replySeen } from "./transport/protocol.js"
 import { ChatSocket } from "./transport/socket.js"
 import { Announcer } from "./views/announcer.js"
@@ -41,12 +46,16 @@ import { ConversationView } from "./views/conversation_view.js"
 import { byId, part } from "./views/dom.js"
 import { Drawer } from "./views/drawer.js"
 import { EarlierNotice } from "./views/earlier_notice.js"
+import { FoundWords } from "./views/found_words.js"
+import { ImportButton } from "./views/import_button.js"
 import { MathsTypesetter } from "./views/maths_typesetter.js"
 import { MessageList } from "./views/message_list.js"
 import { Notices } from "./views/notices.js"
 import { QueueView } from "./views/queue_view.js"
+import { SearchPanel } from "./views/search_panel.js"
 import { isPlainClick, Sidebar } from "./views/sidebar.js"
 import { ignoreSecondPresses } from "./views/single_presses.js"
+import { UndoNotice } from "./views/undo_notice.js"
 import { WarmthBadge } from "./views/warmth_badge.js"
 
 const fetch = (...request) => globalThis.fetch(...request)
@@ -108,6 +117,8 @@ const navigation = new Navigation({ urls: config.urls, onArrive: (id) => switche
 const menuActions = new ConversationActions({
   requests: new ConversationRequests({ base: config.urls.conversation, csrfToken: config.csrf_token, fetch }),
   notices,
+  undo: new UndoNotice({ root: byId("undo"), timers, shownMs: config.timings.undo_ms }),
+  maxPinned: config.limits.pinned_conversations,
 })
 const picker = new AssistantPicker({ root: byId("welcome"), onChosen: (id) => switcher.chooseAssistant(id) })
 const pane = byId("messages-pane")
@@ -178,17 +189,60 @@ const tray = new AttachmentTray({
 })
 const menu = new ConversationMenu({
   menu: byId("conversation-menu"),
+  urlOf: (id) => navigation.urlOf(id),
   onRename: (id, title) => menuActions.rename(id, title),
-  onDelete: (id) => menuActions.delete(id),
+  onPin: (conversation) => menuActions.pin(conversation),
+  onArchive: (conversation) => menuActions.archive(conversation),
+  onDelete: (conversation) => menuActions.delete(conversation),
+})
+const conversations = new ConversationList({
+  conversations: config.conversations,
+  next: config.next_conversations,
+  send,
+  clock: wallNow,
 })
 const sidebar = new Sidebar({
-  list: byId("conversations"),
-  empty: byId("no-conversations"),
-  conversations: config.conversations,
+  parts: {
+    list: byId("conversations"),
+    empty: byId("no-conversations"),
+    more: byId("more-conversations"),
+    archive: byId("show-archive"),
+  },
+  conversations,
   urlOf: (id) => navigation.urlOf(id),
   onOpen: (id) => switcher.goTo(scopeFor(id)),
   onMenu: (conversation, button) => menu.open(conversation, button),
-  newChat: byId("new-chat"),
+})
+const search = new SearchBox({
+  send,
+  timers,
+  maxChars: config.limits.query_chars,
+  onChange: (now) => searchPanel.show(now),
+})
+const searchPanel = new SearchPanel({
+  parts: {
+    form: byId("search"),
+    results: byId("search-results"),
+    list: byId("conversation-list"),
+    status: byId("search-status"),
+    more: byId("more-results"),
+  },
+  clock: wallNow,
+  urlOf: (id) => navigation.urlOf(id),
+  onTyped: (text) => search.typed(text),
+  onEnter: () => search.now(),
+  onMore: () => search.more(),
+  onOpen: (id) => switcher.goTo(scopeFor(id)),
+  onHit: (hit) => finder.go(hit),
+})
+const imports = new ImportRequests({ url: config.urls.import, csrfToken: config.csrf_token, fetch })
+new ImportButton({
+  root: byId("import"),
+  onFile: async (file) => {
+    const { message } = await imports.send(file)
+    if (message === undefined) location.assign(config.urls.home)
+    else notices.say(message)
+  },
 })
 const drawer = new Drawer({
   panel: byId("sidebar"),
@@ -228,7 +282,27 @@ const session = new ConversationSession({
   random: Math.random,
 })
 
+const readMarks = new ReadMarks({
+  send,
+  isVisible: () => document.visibilityState === "visible",
+  isUnread: (id) => conversations.get(id)?.unread === true,
+})
+
 // What an action of the person, or a frame from the server, does to all parts
+const finder = new MessageFinder({
+  session,
+  goTo: (scope) => switcher.goTo(scope),
+  closeDrawer: () => drawer.close(),
+  list,
+  earlier,
+  keeper,
+  words: new FoundWords(),
+  notices,
+  announcer,
+  timers,
+  send,
+  scopeFor,
+})
 const switcher = new ConversationSwitcher({
   session,
   typing,
@@ -237,6 +311,8 @@ const switcher = new ConversationSwitcher({
   drawer,
   notices,
   navigation,
+  readMarks,
+  finder,
   newChat: scopeFor(null),
 })
 const ofMessages = { session, meter, view, list, composer, keeper, notices }
@@ -254,6 +330,10 @@ const server = new ServerFrames({
   view,
   composer,
   sidebar,
+  conversations,
+  search,
+  readMarks,
+  finder,
   header,
   notices,
   connectionNotice,
@@ -285,7 +365,16 @@ const resizes = new ResizeObserver(() => keeper.resized())
 for (const element of [byId("messages"), byId("queue"), pane]) resizes.observe(element)
 addEventListener("online", () => socket.wake())
 addEventListener("pageshow", () => socket.wake())
-document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && socket.wake())
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "visible") socket.wake()
+  readMarks.visibilityChanged()
+})
+document.addEventListener("keydown", (event) => {
+  if (event.key.toLowerCase() !== "k" || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.altKey) return
+  event.preventDefault()
+  drawer.open()
+  searchPanel.focus()
+})
 
 view.opening(session.scope)
 warmth.show(session.scope)

@@ -135,8 +135,17 @@ def test_the_tab_key_reaches_everything_in_order_and_shows_where_it_is(answered:
         answered.page.keyboard.press("Tab")
 
     names = [stop["name"] for stop in stops]
-    wanted = ["Warmcache", "New chat", QUESTION, "Rename or delete", "Sign out", "Messages", LINK, "Copy"]
-    wanted += ["Copy", "Your message"]
+    wanted = [
+        "Warmcache",
+        "New chat",
+        "Search your conversations",
+        QUESTION,
+        "More",
+        "Archive",
+        "Import…",
+        "Sign out",
+        *("Messages", LINK, "Copy", "Copy", "Your message"),
+    ]
     assert [name for name in names if name in wanted][: len(wanted)] == wanted
     assert any(name.lower().startswith("first words after") for name in names)
     assert [stop["name"] for stop in stops if not stop["isVisible"]] == []
@@ -161,13 +170,14 @@ def test_the_menu_is_worked_by_keyboard_alone_and_gives_the_focus_back(answered:
 
     opener.focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("menuitem", name="Rename…")).to_be_focused()
-    page.keyboard.press("ArrowDown")
-    expect(page.get_by_role("menuitem", name="Delete…")).to_be_focused()
+    expect(page.get_by_role("menuitem", name="Pin")).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    expect(page.get_by_role("menuitem", name="Delete")).to_be_focused()
     page.keyboard.press("Escape")
     expect(page.get_by_role("menu")).to_be_hidden()
     expect(opener).to_be_focused()
     page.keyboard.press("Enter")
+    page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")

@@ -43,7 +43,9 @@ AS_SHIPPED = {"DEFAULT_LIMITS": "1", "SOCKETS_PER_PERSON": "40", "CONNECTIONS_PE
 def clean_environment(**changes: str) -> dict[str, str]:
     """The environment for a child: nothing of the developer's own configuration, warnings shown as they are."""
     kept = {name: value for name, value in os.environ.items() if name not in FOREIGN}
-    return {**kept, "SECRET_KEY": SECRET_KEY, "STATIC_ROOT": str(ROOT / "var" / "nothing-collected"), **changes}
+    nothing_collected = str(ROOT / "var" / "nothing-collected")
+    # A request beside the reply would be counted as one of a message's.
+    return {**kept, "SECRET_KEY": SECRET_KEY, "STATIC_ROOT": nothing_collected, "TITLE_MODEL": "off", **changes}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,7 +37,7 @@ _WORD = re.compile(r"[^\W_]\w*|_\w+")
 _NAMED = re.compile(
     r"""[`'"](\w+)[`'"]|\b(\w+) (?:statement|keyword|loop|operator|clause|block|expression)s?\b""", re.IGNORECASE
 )
-_STOP_WORDS = frozenset(
+STOP_WORDS = frozenset(
     """a about all also am an and any are as at be been but by can could did do does for from get give had has have
     he her hers him his how i if in into is it its just let like may me might more most much my no not of on one or
     other our out please she should show so some such tell than that the their them then there these they this those
@@ -74,7 +74,7 @@ def _stem(word: str) -> str:
 def terms_of(text: str) -> list[str]:
     """The significant words of a text, lower-cased and reduced to their stem."""
     words = (word.strip("_") for word in _WORD.findall(text.lower()))
-    return [_stem(word) for word in words if len(word) > 1 and word not in _STOP_WORDS]
+    return [_stem(word) for word in words if len(word) > 1 and word not in STOP_WORDS]
 
 
 def asked_terms(question: str) -> set[str]:

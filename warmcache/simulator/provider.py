@@ -26,6 +26,7 @@ from warmcache.simulator.prompt import Prompt, read_prompt
 from warmcache.simulator.replies import Reply, ReplyWriter, cap, stop_at
 from warmcache.simulator.scripts import Script, ScriptQueue
 from warmcache.simulator.thinking import check_thinking_is_preserved, conversation_digest
+from warmcache.simulator.titles import asks_for_title
 from warmcache.simulator.validation import API_VERSIONS, check_count, check_create, check_window
 from warmcache.simulator.wire import MessageHead, complete_json, message_json, usage_json, warm_up_json
 
@@ -213,7 +214,9 @@ class Simulator:
         return await call.delivery.send_json(warm_up_json(call.head, call.plan.usage))
 
     async def _reply(self, call: _Call) -> web.StreamResponse:
-        reply = await asyncio.to_thread(self._compose, call, self.scripts.take())
+        # A script is meant for a person's message, not for the request that names the conversation beside it.
+        script = None if asks_for_title(call.body) else self.scripts.take()
+        reply = await asyncio.to_thread(self._compose, call, script)
         begins = call.plan.ttft_seconds if reply.ttft_seconds is None else reply.ttft_seconds
         rate = reply.tokens_per_second or self.engine.latency.profile(call.facts.model).tokens_per_second
         await call.delivery.wait_until(begins)

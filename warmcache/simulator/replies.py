@@ -14,6 +14,7 @@ from warmcache.simulator.prompt import as_blocks, effort_of, thinking_mode
 from warmcache.simulator.quotes import citable_documents, cited_texts
 from warmcache.simulator.structured import example_of
 from warmcache.simulator.thinking import signature_for
+from warmcache.simulator.titles import asks_for_title, title_of
 from warmcache.simulator.tokens import canonical_json, text_tokens
 
 _QUOTED_CHARS = 800
@@ -124,6 +125,8 @@ class ReplyWriter:
             # A forced call comes at once: no text and no thinking stand before it.
             return Reply(blocks=(_call(tool, question, facts, tool_use_id),), stop_reason="tool_use")
         schema = ((body.get("output_config") or {}).get("format") or {}).get("schema")
+        if asks_for_title(body):
+            return Reply(blocks=(text_block(title_of(question), facts),))
         if schema is not None:
             blocks = [text_block(json.dumps(example_of(schema, question), ensure_ascii=False), facts)]
         else:

@@ -2,10 +2,15 @@
 export class ConversationActions {
   #requests
   #notices
+  #undo
+  #maxPinned
 
-  constructor({ requests, notices }) {
+  /** `undo`: an `UndoNotice`; `maxPinned`: how many the server lets a person pin. */
+  constructor({ requests, notices, undo, maxPinned }) {
     this.#requests = requests
     this.#notices = notices
+    this.#undo = undo
+    this.#maxPinned = maxPinned
   }
 
   async rename(conversationId, title) {
@@ -13,8 +18,25 @@ export class ConversationActions {
     if (!isDone) this.#notices.say("The new name could not be saved. Try again.")
   }
 
-  async delete(conversationId) {
-    const isDone = await this.#requests.delete(conversationId)
+  async pin({ id, pinned }) {
+    const isDone = await this.#requests.pin(id, !pinned)
+    if (!isDone) this.#notices.say(`That did not work. At most ${this.#maxPinned} conversations can be pinned.`)
+  }
+
+  async archive({ id, archived, title }) {
+    const isDone = await this.#requests.archive(id, !archived)
+    if (!isDone) this.#notices.say("The conversation could not be moved. Try again.")
+    else if (!archived) this.#undo.offer(`“${title}” is in the archive.`, () => this.#requests.archive(id, false))
+  }
+
+  async delete({ id, title }) {
+    const isDone = await this.#requests.delete(id)
     if (!isDone) this.#notices.say("The conversation could not be deleted. Try again.")
+    else this.#undo.offer(`“${title}” is deleted.`, () => this.#restore(id))
+  }
+
+  async #restore(conversationId) {
+    const isDone = await this.#requests.restore(conversationId)
+    if (!isDone) this.#notices.say("The conversation could not be brought back.")
   }
 }

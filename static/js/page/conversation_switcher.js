@@ -2,7 +2,10 @@
 export class ConversationSwitcher {
   #parts
 
-  /** `parts`: `session`, `typing`, `warmth`, `view`, `drawer`, `notices`, `navigation`, and `newChat`, the scope of one. */
+  /**
+   * `parts`: `session`, `typing`, `warmth`, `view`, `drawer`, `notices`, `navigation`, `readMarks`, `finder`, and
+   * `newChat`, the scope of one.
+   */
   constructor(parts) {
     this.#parts = parts
   }
@@ -19,8 +22,10 @@ export class ConversationSwitcher {
 
   /** Shows `scope`; the address is right already. */
   arriveAt(scope) {
-    const { view, drawer, notices } = this.#parts
+    const { view, drawer, notices, readMarks, finder } = this.#parts
     notices.clear()
+    finder.left(scope.conversationId)
+    readMarks.shown(scope.conversationId)
     this.#open(scope)
     view.opening(scope)
     drawer.close()

@@ -7,9 +7,12 @@ export class ServerFrames {
   #mayHoldArrived = false
   #handlers = {
     ready: (frame) => this.#connected(frame),
-    "conversation.state": () => this.#resend(),
+    "conversation.state": () => this.#stateShown(),
     "conversation.updated": (frame) => this.#conversationUpdated(frame.conversation),
-    "history.page": (frame) => this.#parts.view.historyPage(frame),
+    "history.page": (frame) => this.#historyPage(frame),
+    "conversations.page": (frame) => this.#parts.sidebar.takePage(frame),
+    "search.results": (frame) => this.#parts.search.take(frame),
+    "reply.finished": (frame) => this.#replyFinished(frame),
     quota: (frame) => this.#parts.quotas.take(frame.limits),
     warmth: (frame) => this.#warmth(frame),
     error: (frame) => this.#failed(frame),
@@ -17,7 +20,8 @@ export class ServerFrames {
 
   /**
    * `parts`: `session`, `outbox`, `drafts`, `typing`, `acks`, `warmth`, `quotas`, `earlier`, `view`, `composer`,
-   * `sidebar`, `header`, `notices`, `connectionNotice`, `switcher`, and `signIn()`.
+   * `sidebar`, `conversations`, `search`, `readMarks`, `finder`, `header`, `notices`, `connectionNotice`, `switcher`,
+   * and `signIn()`.
    */
   constructor(parts) {
     this.#parts = parts
@@ -39,7 +43,7 @@ export class ServerFrames {
   }
 
   #connected(ready) {
-    const { composer, acks, session, typing, warmth, quotas, earlier, notices } = this.#parts
+    const { composer, acks, session, typing, warmth, quotas, earlier, notices, conversations, search } = this.#parts
     if (ready.protocol !== PROTOCOL_VERSION) notices.say("The server was updated. Reload the page to go on.")
     this.#mayHoldArrived = true
     warmth.forget()
@@ -49,6 +53,27 @@ export class ServerFrames {
     acks.connected(ready)
     session.connected()
     typing.connected(ready.timings)
+    conversations.connected()
+    search.now()
+  }
+
+  #stateShown() {
+    const { readMarks, finder, session } = this.#parts
+    this.#resend()
+    readMarks.shown(session.scope.conversationId)
+    finder.advance()
+  }
+
+  // It may be the reply of a conversation that was left.
+  #replyFinished(frame) {
+    const { view, readMarks, session } = this.#parts
+    if (view.shows(frame.reply_id)) readMarks.replyEnded(session.scope.conversationId)
+  }
+
+  #historyPage(frame) {
+    const { view, finder } = this.#parts
+    view.historyPage(frame)
+    finder.advance(frame)
   }
 
   // After the first state of a connection, which says which waiting messages have arrived already.
@@ -64,13 +89,14 @@ export class ServerFrames {
   }
 
   #failed({ code, message, ref, quota }) {
-    const { outbox, notices, view, session, earlier, switcher, quotas } = this.#parts
+    const { outbox, notices, view, session, earlier, switcher, quotas, finder } = this.#parts
     const told = quotas.refusal(message, quota)
     if (ref !== null && outbox.has(ref)) return outbox.fail(ref, told)
     if (code === "not_found" && session.refused(ref)) return notices.say("That message has been sent already.")
     const isAboutOpen = ref !== null && ref === session.scope.conversationId
     const isGone = isAboutOpen && code === "not_found"
     if (isAboutOpen) earlier.lost()
+    if (isAboutOpen) finder.lost()
     if (isGone) switcher.goToNewChat()
     view.stopAwaiting()
     notices.say(isGone ? "That conversation does not exist any more." : told)

@@ -53,6 +53,13 @@ export class ScrollKeeper {
     if (this.#isFollowing) this.#toEnd()
   }
 
+  /** Runs `scroll()`, which shows something further up, and stays there. */
+  goTo(scroll) {
+    scroll()
+    this.#lastTop = this.#pane.scrollTop
+    this.#follow(this.#distanceToEnd() <= 1)
+  }
+
   jumpToEnd() {
     this.#follow(true)
     this.#toEnd()

@@ -1,4 +1,4 @@
-/** The two changes to a conversation that use plain HTTP. Their effect comes back as `conversation.updated`. */
+/** The changes to a conversation that use plain HTTP. Their effect comes back as `conversation.updated`. */
 export class ConversationRequests {
   #base
   #csrfToken
@@ -17,6 +17,18 @@ export class ConversationRequests {
 
   delete(conversationId) {
     return this.#post(`${conversationId}/delete/`, {})
+  }
+
+  restore(conversationId) {
+    return this.#post(`${conversationId}/restore/`, {})
+  }
+
+  pin(conversationId, isPinned) {
+    return this.#post(`${conversationId}/pin/`, isPinned ? {} : { off: "1" })
+  }
+
+  archive(conversationId, isArchived) {
+    return this.#post(`${conversationId}/archive/`, isArchived ? {} : { off: "1" })
   }
 
   /** Returns whether the server did it. */

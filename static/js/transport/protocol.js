@@ -56,7 +56,14 @@ export function branchSelect({ conversationId }, messageId, cursor = null) {
   return cursor === null ? frame : { ...frame, cursor }
 }
 
-/** `anchor`: `{ before }` for what comes before a message. */
+/** `shelf`: `list` or `archive`; `before`: the `next` of the part that is there, or null. */
+export const conversationsLoad = (shelf, before) => ({ type: "conversations.load", shelf, before })
+
+export const conversationRead = (conversationId) => ({ type: "conversation.read", conversation_id: conversationId })
+
+export const searchAsk = (query, before) => ({ type: "search.ask", query, before })
+
+/** `anchor`: `{ before }` for what comes before a message, `{ around }` for where it is. */
 export const historyLoad = (conversationId, anchor) => ({
   type: "history.load",
   conversation_id: conversationId,

@@ -1,38 +1,46 @@
-import { byId, part } from "./dom.js"
+import { byId, part, setText } from "./dom.js"
 
 const GAP_PX = 4
 
-/** The menu with Rename and Delete. One menu serves the whole list, for the conversation where it was opened. */
+/** What can be done with a conversation. One menu serves the whole list, for the conversation where it was opened. */
 export class ConversationMenu {
   #menu
   #renameDialog
-  #deleteDialog
+  #urlOf
   #conversation = null
   #opener = null
 
-  /** `onRename(id, title)` and `onDelete(id)` return promises. */
-  constructor({ menu, onRename, onDelete }) {
+  /** `urlOf(id)`; `onRename(id, title)`; `onPin(conversation)`, `onArchive(conversation)`, `onDelete(conversation)`. */
+  constructor({ menu, urlOf, onRename, onPin, onArchive, onDelete }) {
     this.#menu = menu
+    this.#urlOf = urlOf
     this.#renameDialog = byId("rename-dialog")
-    this.#deleteDialog = byId("delete-dialog")
     part(menu, "rename").addEventListener("click", () => this.#askTitle())
-    part(menu, "delete").addEventListener("click", () => this.#askDeletion())
+    part(menu, "pin").addEventListener("click", () => this.#do(onPin))
+    part(menu, "archive").addEventListener("click", () => this.#do(onArchive))
+    for (const link of ["markdown", "json"]) {
+      part(menu, link).addEventListener("click", () => this.#do(() => {}))
+    }
+    part(menu, "delete").addEventListener("click", () => this.#do(onDelete))
     menu.addEventListener("keydown", (event) => this.#moveBetweenItems(event))
     menu.addEventListener("toggle", ({ newState }) => this.#toggled(newState))
     this.#whenConfirmed(this.#renameDialog, () => onRename(this.#conversation.id, this.#titleField.value.trim()))
-    this.#whenConfirmed(this.#deleteDialog, () => onDelete(this.#conversation.id))
   }
 
   open(conversation, opener) {
     this.#conversation = conversation
     this.#opener = opener
+    part(this.#menu, "markdown").href = `${this.#urlOf(conversation.id)}export.md`
+    part(this.#menu, "json").href = `${this.#urlOf(conversation.id)}export.json`
+    setText(part(this.#menu, "pin"), conversation.pinned ? "Unpin" : "Pin")
+    setText(part(this.#menu, "archive"), conversation.archived ? "Back to the list" : "Archive")
     const { right, bottom, top } = opener.getBoundingClientRect()
     this.#menu.showPopover()
     const { width, height } = this.#menu.getBoundingClientRect()
     const isRoomBelow = bottom + GAP_PX + height < innerHeight
     this.#menu.style.setProperty("--menu-x", `${Math.max(GAP_PX, right - width)}px`)
     this.#menu.style.setProperty("--menu-y", `${isRoomBelow ? bottom + GAP_PX : top - GAP_PX - height}px`)
-    part(this.#menu, "rename").focus()
+    part(this.#menu, "pin").focus()
   }
 
   get #titleField() {
@@ -64,10 +72,10 @@ export class ConversationMenu {
     this.#titleField.select()
   }
 
-  #askDeletion() {
+  #do(act) {
     this.#menu.hidePopover()
-    part(this.#deleteDialog, "name").textContent = this.#conversation.title
-    this.#deleteDialog.showModal()
+    this.#opener.focus()
+    act(this.#conversation)
   }
 
   #whenConfirmed(dialog, act) {

@@ -11,10 +11,14 @@ export class Drawer {
     this.#rest = rest
     this.#button = button
     this.#isNarrow = isNarrow
-    button.addEventListener("click", () => this.#set(true))
+    button.addEventListener("click", () => this.open())
     backdrop.addEventListener("click", () => this.close())
     panel.addEventListener("keydown", (event) => event.key === "Escape" && this.close())
     isNarrow.addEventListener("change", () => this.#set(false))
+  }
+
+  open() {
+    this.#set(true)
   }
 
   close() {

@@ -38,7 +38,7 @@ export class MessageList {
   }
 
   shows(messageId) {
-    return this.#element(messageId) !== null
+    return this.element(messageId) !== null
   }
 
   /**
@@ -79,7 +79,7 @@ export class MessageList {
   /** Takes a `message.created`; returns `known`, `shown`, or `lost` if the message before it is not on this page. */
   messageCreated({ client_message_id, message_id, parent_id, text, attachments }) {
     if (this.#users.some(({ messageId }) => messageId === message_id)) return "known"
-    const parent = parent_id === null ? null : this.#element(parent_id)
+    const parent = parent_id === null ? null : this.element(parent_id)
     if (parent_id !== null && parent === null) return "lost"
     const news = { clientMessageId: client_message_id, text, files: attachments }
     const view = this.#waiting(client_message_id) ?? this.#addUser(news)
@@ -115,7 +115,7 @@ export class MessageList {
   startReply({ reply_id, parent_id, warmth }, { isContinued }) {
     this.stopAwaiting()
     const known = isContinued ? this.reply(reply_id) : null
-    const parent = this.#element(parent_id)
+    const parent = this.element(parent_id)
     // On another branch it is still written, and shown when the person goes there.
     const siblings = parent === null ? [] : this.#giveWay(parent, known?.element)
     const view = known ?? this.#newReply(reply_id, parent_id)
@@ -157,21 +157,22 @@ export class MessageList {
 
   // The messages before this one, or null if it is not here.
   #before(message) {
-    const first = message === undefined ? null : this.#element(message.id)
+    const first = message === undefined ? null : this.element(message.id)
     if (first === null) return null
     const children = [...this.#root.children]
     return children.slice(0, children.indexOf(first)).filter(({ dataset }) => dataset.messageId !== undefined)
   }
 
   #standInFor({ clientMessageId, editOf }, view) {
-    const edited = editOf ? this.#element(editOf) : null
+    const edited = editOf ? this.element(editOf) : null
     if (edited === null) return
     edited.after(view.element)
     edited.hidden = true
     this.#hidden.set(clientMessageId, edited)
   }
 
-  #element(messageId) {
+  /** The element of a message, or null if it is not here. */
+  element(messageId) {
     return this.#root.querySelector(`:scope > [data-message-id="${CSS.escape(messageId)}"]`)
   }
 

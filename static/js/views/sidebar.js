@@ -1,28 +1,33 @@
 import { fromTemplate, part, setText, show } from "./dom.js"
 
-/** The list of conversations, newest first. The server renders it once; this keeps it up to date. */
+/** Shows a `ConversationList` under headings, each conversation with its marks. */
 export class Sidebar {
   #list
-  #empty
-  #conversations = new Map()
+  #parts
+  #conversations
+  #items = new Map()
+  #current = null
   #urlOf
   #onOpen
   #onMenu
-  #newChat
 
   /**
-   * `onOpen(conversationId)`, `onMenu(conversation, button)`; `urlOf(conversationId)`; `newChat` gets the focus that was
-   * in the last conversation when it is deleted.
+   * `parts`: the elements `list`, `empty`, `more` and `archive`; `conversations` is the `ConversationList`.
+   * `onOpen(conversationId)`, `onMenu(conversation, button)`; `urlOf(conversationId)`.
    */
-  constructor({ list, empty, conversations, urlOf, onOpen, onMenu, newChat }) {
-    this.#newChat = newChat
-    this.#list = list
-    this.#empty = empty
+  constructor({ parts, conversations, urlOf, onOpen, onMenu }) {
+    this.#parts = parts
+    this.#list = parts.list
+    this.#conversations = conversations
     this.#urlOf = urlOf
     this.#onOpen = onOpen
     this.#onMenu = onMenu
-    for (const conversation of conversations) this.#conversations.set(conversation.id, conversation)
-    list.addEventListener("click", (event) => this.#clicked(event))
+    for (const item of this.#list.children) this.#items.set(item.dataset.conversationId, item)
+    this.#list.addEventListener("click", (event) => this.#clicked(event))
+    parts.more.addEventListener("click", () => conversations.want())
+    parts.archive.addEventListener("click", () => this.#turn())
+    new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && conversations.want()).observe(parts.more)
+    this.draw()
   }
 
   title(conversationId) {
@@ -30,54 +35,84 @@ export class Sidebar {
   }
 
   has(conversationId) {
-    return this.#conversations.has(conversationId)
+    return this.#conversations.get(conversationId) !== null
   }
 
   /** Takes a conversation as the server sends it. */
   update(conversation) {
-    if (conversation.deleted) return this.#remove(conversation.id)
-    const before = this.#conversations.get(conversation.id)
-    this.#conversations.set(conversation.id, { ...before, ...conversation })
-    const item = this.#item(conversation.id) ?? this.#add(conversation.id)
-    setText(part(item, "title"), conversation.title || "New chat")
-    if (before?.updated_at !== conversation.updated_at) this.#place(item)
-    show(this.#empty, false)
+    this.#conversations.update(conversation)
+    this.draw()
+  }
+
+  /** Takes a `conversations.page`. */
+  takePage(frame) {
+    this.#conversations.take(frame)
+    this.draw()
   }
 
   markCurrent(conversationId) {
-    for (const item of this.#list.children) {
-      const isCurrent = item.dataset.conversationId === conversationId
-      part(item, "link").ariaCurrent = isCurrent ? "page" : null
+    this.#current = conversationId
+    this.draw()
+  }
+
+  draw() {
+    const groups = this.#conversations.groups()
+    const wanted = groups.flatMap(({ heading, conversations }) => [
+      this.#heading(heading),
+      ...conversations.map((conversation) => this.#item(conversation)),
+    ])
+    // Only what moves is moved, so that what has the focus keeps it.
+    for (const element of [...this.#list.children]) if (!wanted.includes(element)) element.remove()
+    for (const [place, element] of wanted.entries()) {
+      const there = this.#list.children[place]
+      if (there !== element) this.#list.insertBefore(element, there ?? null)
     }
+    this.#forget(wanted)
+    const { empty, more, archive } = this.#parts
+    const isArchive = this.#conversations.shelf === "archive"
+    show(more, this.#conversations.hasMore)
+    setText(empty, isArchive ? "Nothing is in the archive." : "Your conversations will be listed here.")
+    show(empty, groups.length === 0 && !this.#conversations.hasMore)
+    archive.ariaPressed = String(isArchive)
   }
 
-  #item(conversationId) {
-    return [...this.#list.children].find(({ dataset }) => dataset.conversationId === conversationId)
+  #heading(text) {
+    const known = this.#items.get(`heading ${text}`)
+    if (known !== undefined) return known
+    const heading = fromTemplate("conversations-heading-template")
+    part(heading, "text").textContent = text
+    this.#items.set(`heading ${text}`, heading)
+    return heading
   }
 
-  #add(conversationId) {
-    const item = fromTemplate("conversation-item-template")
-    item.dataset.conversationId = conversationId
-    part(item, "link").href = this.#urlOf(conversationId)
-    this.#list.prepend(item)
+  #item({ id, title, pinned, running, unread }) {
+    const item = this.#items.get(id) ?? this.#newItem(id)
+    const isCurrent = id === this.#current
+    setText(part(item, "title"), title || "New chat")
+    part(item, "link").ariaCurrent = isCurrent ? "page" : null
+    const mark = running ? "running" : unread && !isCurrent ? "unread" : ""
+    item.dataset.mark = mark
+    setText(part(item, "mark"), { running: "A reply is being written.", unread: "New reply." }[mark] ?? "")
+    setText(part(item, "pinned"), pinned ? "Pinned" : "")
+    show(part(item, "pin"), pinned === true)
     return item
   }
 
-  #place(item) {
-    const updatedAt = ({ dataset }) => Date.parse(this.#conversations.get(dataset.conversationId)?.updated_at ?? 0)
-    const others = [...this.#list.children].filter((other) => other !== item)
-    const older = others.find((other) => updatedAt(other) < updatedAt(item)) ?? null
-    if (item.nextElementSibling !== older) this.#list.insertBefore(item, older)
+  #newItem(id) {
+    const item = fromTemplate("conversation-item-template")
+    item.dataset.conversationId = id
+    part(item, "link").href = this.#urlOf(id)
+    this.#items.set(id, item)
+    return item
   }
 
-  #remove(conversationId) {
-    this.#conversations.delete(conversationId)
-    const item = this.#item(conversationId)
-    const near = item?.nextElementSibling ?? item?.previousElementSibling
-    const hadFocus = item?.contains(document.activeElement)
-    item?.remove()
-    if (hadFocus) (near ? part(near, "link") : this.#newChat).focus()
-    show(this.#empty, this.#conversations.size === 0)
+  #forget(wanted) {
+    for (const [key, element] of this.#items) if (!wanted.includes(element)) this.#items.delete(key)
+  }
+
+  #turn() {
+    this.#conversations.turnTo(this.#conversations.shelf === "archive" ? "list" : "archive")
+    this.draw()
   }
 
   #clicked(event) {

@@ -10,7 +10,7 @@ from django.contrib.admin import site
 from django.test import RequestFactory
 
 from chatapp import events
-from chatapp.conversations import access, branches, conversations, prepared_conversations
+from chatapp.conversations import access, branches, conversations, deletions, prepared_conversations
 from chatapp.conversations.prepared_conversations import Mark, PreparedConversation, PreparedConversations
 from chatapp.models import Assistant, Conversation, Document, Message
 from chatapp.protocol import MessageSend
@@ -263,7 +263,7 @@ def test_what_grows_while_it_is_read_is_not_kept_since_its_end_counts_nothing(co
 def test_a_deleted_conversation_is_forgotten_where_it_was_deleted(conversation):
     ready = prepared_conversations.of(read(conversation))
 
-    conversations.delete(conversation)
+    deletions.delete(conversation)
 
     assert prepared_conversations.store.get(ready.conversation_id, ready.mark) is None
 

@@ -91,7 +91,7 @@ def test_the_number_of_queries_does_not_grow_with_the_conversations(client, ann,
     for _ in range(5):
         make_conversation(ann, assistant)
 
-    with django_assert_num_queries(4):  # session, user, assistants, conversations
+    with django_assert_num_queries(5):  # session, user, assistants, conversations, those that are pinned
         client.get("/")
 
 
@@ -135,10 +135,11 @@ def test_the_owner_deletes_a_conversation(client, ann):
     response = client.post(f"/c/{conversation.id}/delete/")
 
     assert response.status_code == 204
-    assert not Conversation.objects.exists()
+    assert client.get(f"/c/{conversation.id}/").status_code == 404
+    assert page_config(client.get("/"))["conversations"] == []
 
 
-@pytest.mark.parametrize("verb", ["rename", "delete"])
+@pytest.mark.parametrize("verb", ["rename", "delete", "restore", "pin", "archive"])
 def test_changes_need_a_post_with_the_token(ann, verb):
     conversation = make_conversation(ann)
     careful = Client(enforce_csrf_checks=True)

@@ -157,6 +157,7 @@ def test_a_message_of_another_branch_is_shown_on_its_own(conversation):
 
     assert texts(newest(conversation)) == ["Question", "New answer"]
     assert texts(page) == ["Question", "Old answer"]
+    assert (page.is_shown, load(conversation, around=first.pk).is_shown) == (False, True)
 
 
 def test_earlier_messages_are_those_of_the_shown_branch(conversation):

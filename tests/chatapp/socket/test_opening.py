@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from chatapp.conversations import conversations
+from chatapp.conversations import conversations, deletions
 from chatapp.protocol import encode
 from chatapp.replies import registry
 from tests.chatapp.sockets import Tab, eventually, reply_text
@@ -135,7 +135,7 @@ async def test_titles_and_deletion_reach_every_tab(open_tab, ann, assistant):
 
     await in_database_thread(conversations.rename, conversation, "A better title")
     renamed = [await tab.until("conversation.updated") for tab in (showing, elsewhere)]
-    await in_database_thread(conversations.delete, conversation)
+    await in_database_thread(deletions.delete, conversation)
     deleted = [await tab.until("conversation.updated") for tab in (showing, elsewhere)]
     await showing.send("conversation.open", conversation_id=renamed[0]["conversation"]["id"])
 

@@ -6,9 +6,9 @@ import pytest
 from django.db import OperationalError
 
 from chatapp import events
-from chatapp.conversations import conversations
+from chatapp.conversations import deletions
 from chatapp.models import Message
-from chatapp.process import lifecycle, shutdown
+from chatapp.process import housekeeping, lifecycle, shutdown
 from chatapp.process.health import health
 from chatapp.replies import checkpoints, patient_writes, registry, rows
 from tests.chatapp.held_replies import begin_held_reply, reply_row, until_hung_up
@@ -78,6 +78,11 @@ async def test_what_a_dead_process_left_is_interrupted_at_the_next_start(quiet_p
     assert (await reply_row(ended.pk)).status == "complete"
 
 
+async def purge_at_once(monkeypatch) -> None:
+    monkeypatch.setattr(deletions, "UNDO", -deletions.LATENESS)
+    await housekeeping.purge_conversations()
+
+
 async def test_deleting_the_chat_in_the_middle_hangs_up_and_leaves_nothing(
     open_tab, ann, assistant, simulator, monkeypatch
 ):
@@ -89,10 +94,11 @@ async def test_deleting_the_chat_in_the_middle_hangs_up_and_leaves_nothing(
     await tab.until("reply.delta")
 
     conversation = await in_database_thread(ann.conversations.get)
-    await in_database_thread(conversations.delete, conversation)
+    await in_database_thread(deletions.delete, conversation)
     deleted = await tab.until("conversation.updated")
     await until_hung_up(simulator)
     await in_time(registry.tasks.join(timeout_seconds=PATIENCE_SECONDS))
+    await purge_at_once(monkeypatch)
 
     assert deleted["conversation"]["deleted"] is True
     assert not await in_database_thread(Message.objects.exists)
@@ -100,18 +106,21 @@ async def test_deleting_the_chat_in_the_middle_hangs_up_and_leaves_nothing(
     assert (await tab.until("error"))["code"] == "not_found"
 
 
-async def test_deleting_the_chat_before_its_reply_said_anything_hangs_up(open_tab, ann, assistant, simulator):
+async def test_deleting_the_chat_before_its_reply_said_anything_hangs_up(
+    open_tab, ann, assistant, simulator, monkeypatch
+):
     simulator.fault(kind="stall", where="before_headers", match="reply")
     tab = await open_tab(ann)
     await tab.say("A question", assistant_id=assistant.pk)
     await tab.until("message.created")
 
     conversation = await in_database_thread(ann.conversations.get)
-    await in_database_thread(conversations.delete, conversation)
+    await in_database_thread(deletions.delete, conversation)
     await tab.until("conversation.updated")
     await in_time(registry.tasks.join(timeout_seconds=PATIENCE_SECONDS))
 
     assert registry.count() == 0
+    await purge_at_once(monkeypatch)
     assert not await in_database_thread(Message.objects.exists)
 
 

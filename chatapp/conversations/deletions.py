@@ -1,0 +1,55 @@
+"""Deletes conversations, with a moment for Undo: hidden at once from everybody, and soon deleted with all messages."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from asgiref.sync import async_to_sync
+from django.utils import timezone
+
+from chatapp import events
+from chatapp.conversations import access, conversations, prepared_conversations
+from chatapp.models import Conversation, User
+from chatapp.protocol.limits import TIMINGS
+from chatapp.protocol.words import ReplyStatus
+
+UNDO = timedelta(milliseconds=TIMINGS["undo_ms"])
+LATENESS = timedelta(seconds=10)
+"""More than the button on the page says, for a press in its last moment."""
+CONVERSATIONS_AT_ONCE = 10
+
+
+def delete(conversation: Conversation) -> None:
+    """Hides it from its owner and stops the reply that is written in it; notifies every socket. Synchronous: for
+    views."""
+    conversation_id, user_id = conversation.pk, conversation.user_id
+    conversation.deleted_at = timezone.now()
+    conversation.save(update_fields=["deleted_at"])
+    prepared_conversations.store.evict(conversation_id)
+    written = conversation.messages.filter(status=ReplyStatus.STREAMING).exclude(owner="")
+    owners = list(written.values_list("owner", "pk"))
+    async_to_sync(_tell)(user_id, conversation_id, owners)
+
+
+def restore(user: User, conversation_id: UUID) -> None:
+    """Undoes a deletion; raises `access.NotFound` once it is too late. Synchronous: for views."""
+    if not Conversation.objects.filter(pk=conversation_id, user=user).update(deleted_at=None):
+        raise access.NotFound("conversation")
+    news = conversations.news_of(conversation_id)
+    if news is not None:
+        async_to_sync(conversations.tell)(news)
+
+
+def purge_some() -> bool:
+    """One step of what cannot be undone any more. Returns whether there may be more. Called in a database thread."""
+    late = Conversation.objects.filter(deleted_at__lt=timezone.now() - UNDO - LATENESS).order_by("deleted_at")
+    ids = list(late.values_list("pk", flat=True)[:CONVERSATIONS_AT_ONCE])
+    # Again with the condition: some may have been restored since.
+    late.order_by().filter(pk__in=ids).delete()
+    return len(ids) == CONVERSATIONS_AT_ONCE
+
+
+async def _tell(user_id: int, conversation_id: UUID, owners: Sequence[tuple[str, UUID]]) -> None:
+    for owner, reply_id in owners:
+        await events.announce_stop(owner, reply_id)
+    await events.announce_deletion(user_id, conversation_id)

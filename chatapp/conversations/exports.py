@@ -1,0 +1,85 @@
+"""A conversation as a file for its owner: the shown branch as Markdown to read, or all branches as JSON.
+
+Without thinking, tool data and costs, and with the names of attached files only. Called by views.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from chatapp.conversations.acks import attached_names
+from chatapp.conversations.branches import MessageTree, tree_of
+from chatapp.models import Conversation, Message
+
+FORMAT = "warmcache.conversation"
+VERSION = 1
+UNTITLED = "Conversation"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """A file to download."""
+
+    name: str
+    content_type: str
+    content: bytes
+
+
+def as_markdown(conversation: Conversation) -> Export:
+    tree = tree_of(conversation.pk)
+    parts = "\n\n".join(_markdown_parts(conversation, tree))
+    return Export(
+        name=f"{_file_name(conversation)}.md",
+        content_type="text/markdown; charset=utf-8",
+        content=f"{parts}\n".encode(),
+    )
+
+
+def as_json(conversation: Conversation) -> Export:
+    tree = tree_of(conversation.pk)
+    shown = {message.pk for message in tree.branch_through(conversation.branch_id)}
+    told = {
+        "format": FORMAT,
+        "version": VERSION,
+        "title": conversation.title,
+        "assistant": conversation.assistant.name,
+        "created_at": conversation.created_at,
+        "messages": [_message(message, tree, is_shown=message.pk in shown) for message in tree.messages],
+    }
+    content = msgspec.json.format(msgspec.json.encode(told), indent=2)
+    return Export(name=f"{_file_name(conversation)}.json", content_type="application/json", content=content)
+
+
+def _markdown_parts(conversation: Conversation, tree: MessageTree) -> Iterator[str]:
+    yield f"# {' '.join(conversation.title.split()) or UNTITLED}"
+    yield f"{conversation.assistant.name}, {conversation.created_at:%Y-%m-%d}"
+    for message in tree.branch_through(conversation.branch_id):
+        is_reply = message.role == Message.Role.ASSISTANT
+        yield f"## {conversation.assistant.name if is_reply else 'You'}"
+        if not is_reply and (names := attached_names(message)):
+            yield "Attached: " + ", ".join(names)
+        if message.text.strip():
+            yield message.text.strip()
+
+
+def _message(message: Message, tree: MessageTree, *, is_shown: bool) -> dict[str, Any]:
+    is_reply = message.role == Message.Role.ASSISTANT
+    return {
+        "id": message.pk,
+        "parent_id": tree.parent_of(message.pk),
+        "role": message.role,
+        "text": message.text,
+        "created_at": message.created_at,
+        "status": message.status,
+        "model": message.model or None,
+        "attachments": [] if is_reply else attached_names(message),
+        "is_shown": is_shown,
+    }
+
+
+def _file_name(conversation: Conversation) -> str:
+    """Of letters and digits of any script: a title may hold what a file's name may not."""
+    words = "".join(each if each.isalnum() else " " for each in conversation.title).split()
+    return "-".join(words)[:60] or UNTITLED

@@ -1,0 +1,29 @@
+const NO_ANSWER = "The archive could not be sent. Try again."
+
+/** Sends an archive of conversations, by plain HTTP. */
+export class ImportRequests {
+  #url
+  #csrfToken
+  #fetch
+
+  /** `fetch` is the browser's. */
+  constructor({ url, csrfToken, fetch }) {
+    this.#url = url
+    this.#csrfToken = csrfToken
+    this.#fetch = fetch
+  }
+
+  /** Returns `{ conversations }`, how many there are now more, or `{ message }` for the person. */
+  async send(file) {
+    const body = new FormData()
+    body.append("file", file)
+    try {
+      const headers = { "X-CSRFToken": this.#csrfToken }
+      const response = await this.#fetch(this.#url, { method: "POST", headers, body })
+      const { conversations, message } = await response.json()
+      return response.ok ? { conversations } : { message: message ?? NO_ANSWER }
+    } catch {
+      return { message: NO_ANSWER }
+    }
+  }
+}

@@ -1,0 +1,62 @@
+"""A conversation as a file."""
+
+import json
+
+import pytest
+from django.test import Client
+
+from chatapp.models import Conversation, User
+from tests.factories import make_assistant, make_conversation, make_message, make_talk, make_user
+
+
+@pytest.fixture
+def ann(client: Client, db) -> User:
+    user = make_user("ann")
+    client.force_login(user)
+    return user
+
+
+@pytest.fixture
+def conversation(ann) -> Conversation:
+    """With two versions of its second question; the newer one is shown."""
+    conversation = make_conversation(ann, make_assistant(name="Guide"), title='Ships/"boats" 東京')
+    talk = make_talk(conversation, ["Which ship?", "The **blue** one.", "Why?", "Because."])
+    edited = make_message(conversation, "Why blue?", parent=talk[1], edit_of=talk[2])
+    make_message(conversation, "It is the sea.", role="assistant", parent=edited, content=[])
+    return conversation
+
+
+def test_markdown_has_the_shown_branch_to_read(client, conversation):
+    answer = client.get(f"/c/{conversation.pk}/export.md")
+
+    assert answer["Content-Type"] == "text/markdown; charset=utf-8"
+    assert answer["Content-Disposition"].startswith("attachment; filename*=utf-8''Ships-boats-")
+    text = answer.content.decode()
+    assert text.startswith('# Ships/"boats" 東京\n\nGuide, ')
+    assert text.endswith(
+        "## You\n\nWhich ship?\n\n## Guide\n\nThe **blue** one.\n\n## You\n\nWhy blue?\n\n## Guide\n\nIt is the sea.\n"
+    )
+
+
+def test_json_has_all_branches_and_says_which_is_shown(client, conversation):
+    answer = client.get(f"/c/{conversation.pk}/export.json")
+
+    told = json.loads(answer.content)
+    assert (told["format"], told["version"], told["title"]) == ("warmcache.conversation", 1, conversation.title)
+    messages = told["messages"]
+    assert [message["text"] for message in messages if message["is_shown"]] == [
+        "Which ship?",
+        "The **blue** one.",
+        "Why blue?",
+        "It is the sea.",
+    ]
+    assert len(messages) == 6
+    assert {message["parent_id"] for message in messages[1:]} <= {message["id"] for message in messages}
+
+
+@pytest.mark.parametrize("name", ["export.md", "export.json"])
+def test_a_conversation_of_others_or_a_deleted_one_cannot_be_had(client, ann, name):
+    foreign = make_conversation()
+
+    assert client.get(f"/c/{foreign.pk}/{name}").status_code == 404
+    assert Client().get(f"/c/{foreign.pk}/{name}").status_code == 302
