@@ -18,13 +18,15 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 
+from warmcache.conf import get_config
 from warmcache.ledger import rows
 from warmcache.models import Intent, LostWrites, Outcome, SkipCount, UsageRecord, WarmUp, WarmUpLine
+from warmcache.report.evidence import read_evidence
 from warmcache.report.figures import report_of
 from warmcache.report.period import DEFAULT_PERIOD, seconds_of
-from warmcache.report.rows import read_evidence
 from warmcache.report.text import lines as report_lines
 from warmcache.runtime.wiring import SystemClock
+from warmcache.upstream.prices import price_list
 
 CENT = Decimal("0.01")
 MAX_SHOWN_REQUESTS = 50
@@ -215,13 +217,14 @@ class WarmUpAdmin(RequestAdmin):
         except ValueError as error:
             since, period_seconds = DEFAULT_PERIOD, seconds_of(DEFAULT_PERIOD)
             messages.error(request, f"{error} This is {since}.")
-        evidence = read_evidence(now=SystemClock().now(), period_seconds=period_seconds)
+        config = get_config()
+        evidence = read_evidence(now=SystemClock().now(), period_seconds=period_seconds, rates=price_list(config))
         context = {
             **self.admin_site.each_context(request),
             "title": "What warming bought",
             "periods": REPORT_PERIODS if since in REPORT_PERIODS else (*REPORT_PERIODS, since),
             "since": since,
-            "report": "\n".join(report_lines(report_of(evidence))),
+            "report": "\n".join(report_lines(report_of(evidence), price_of_second_usd=Decimal(0))),
         }
         return TemplateResponse(request, "admin/warmcache/report.html", context)
 

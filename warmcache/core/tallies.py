@@ -1,0 +1,247 @@
+"""Rows of the ledger, added up so that the sums of hours and days can take their place. Pure.
+
+A row becomes a `Tally`: its words, and sums that are whole numbers. Whatever is added up, in whatever order, the result
+is exact, so that a report reads the same from rows, from roll-ups, and from both. Dollars are counted in units of 1e-8,
+chances in millionths. Waits are counted by bucket, so that percentiles can be read from sums.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import ROUND_HALF_EVEN, Decimal
+from enum import StrEnum
+
+from warmcache.core.economics import Rates
+from warmcache.core.intents import WEIGHED_ELSEWHERE
+from warmcache.core.outcomes import Arm, Outcome, Purpose
+from warmcache.core.settlement import COST_STEP, MET
+
+READ = (Outcome.HIT, Outcome.JOINED)
+CAME = (*MET, Outcome.EVICTED, Outcome.DIVERGED)
+"""Outcomes that prove that a request came, whether or not it found what was warmed."""
+
+NOT_SENT = (Outcome.FAILED, Outcome.CANCELLED, Outcome.PENDING)
+MILLIONTHS = 1_000_000
+
+
+class Kind(StrEnum):
+    """What the rows of a tally are."""
+
+    WARM_UP = "warm_up"
+    REQUEST = "request"
+    SKIP = "skip"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """What the rows of one tally have in common. `outcome`: of a warm-up; a reply's warmth; the reason of a skip."""
+
+    kind: Kind
+    upstream: str = ""
+    label: str = ""
+    model: str = ""
+    intent: str = ""
+    outcome: str = ""
+    purpose: str = ""
+    arm: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """`waits`: lower end of a bucket in milliseconds -> number of replies."""
+
+    words: Words
+    sums: Mapping[str, int]
+    waits: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineRow:
+    outcome: str
+    cost_usd: Decimal | None
+    written_tokens: int
+    credited_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Billed:
+    """What was billed for a row, in tokens and dollars."""
+
+    input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: Decimal | None = None
+
+    @property
+    def prompt_tokens(self) -> int:
+        return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmUpRow:
+    """`lines` in the order of the prompt."""
+
+    upstream: str
+    label: str
+    model: str
+    intent: str
+    outcome: str
+    billed: Billed
+    send_chance: float | None
+    """As the policy believed."""
+    lines: tuple[LineRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRow:
+    """One real request. `intent` and `arm` are those of the visit that it ended."""
+
+    upstream: str
+    label: str
+    model: str
+    purpose: str
+    warmth: str
+    failed: bool
+    ttft_ms: int | None
+    arm: str
+    intent: str
+    billed: Billed
+    saved_seconds: float | None
+    """As the policy believed."""
+
+
+def of_warm_up(row: WarmUpRow, rates: Rates | None) -> Tally:
+    """`rates`: the prices of its model; None if they are not known."""
+    settled = [line for line in row.lines if line.outcome]
+    sums = _billed(row.billed, is_sent=row.outcome not in NOT_SENT) | {
+        "settled": _units_of(line.cost_usd for line in settled),
+        "wasted": _units_of(line.cost_usd for line in settled if line.outcome not in READ),
+        "written": sum(line.written_tokens for line in row.lines),
+        "credited": sum(line.credited_tokens for line in settled),
+    }
+    if rates is not None:
+        sums["reading"] = units(sums["credited"] * rates.cache_read)
+    deepest = row.lines[-1].outcome if row.lines else Outcome.PENDING
+    if row.send_chance is not None and row.intent not in WEIGHED_ELSEWHERE and deepest not in NOT_SENT:
+        sums |= {"forecasts": 1, "chance": round(row.send_chance * MILLIONTHS), "came": int(deepest in CAME)}
+    words = Words(
+        kind=Kind.WARM_UP,
+        upstream=row.upstream,
+        label=row.label,
+        model=row.model,
+        intent=row.intent,
+        outcome=row.outcome,
+    )
+    return Tally(words=words, sums=sums)
+
+
+def of_request(row: RequestRow, rates: Rates | None) -> Tally:
+    """The wait is that of a reply: nobody waits for a title or a tool round."""
+    sums, waits = _billed(row.billed, is_sent=not row.failed) | {"failed": int(row.failed)}, {}
+    if row.purpose == Purpose.REPLY and row.ttft_ms is not None:
+        waits = {bucket_of(row.ttft_ms): 1}
+        sums |= {"waits": 1, "wait_ms": row.ttft_ms, "wait_ms2": row.ttft_ms**2}
+        if row.arm:
+            sums |= _input_bill(row.billed, rates)
+        if row.intent:
+            sums |= _belief(row.saved_seconds)
+    words = Words(
+        kind=Kind.REQUEST,
+        upstream=row.upstream,
+        label=row.label,
+        model=row.model,
+        intent=row.intent,
+        outcome=row.warmth,
+        purpose=row.purpose,
+        arm=row.arm,
+    )
+    return Tally(words=words, sums=sums, waits=waits)
+
+
+def of_skips(label: str, intent: str, reason: str, count: int) -> Tally:
+    return Tally(words=Words(kind=Kind.SKIP, label=label, intent=intent, outcome=reason), sums={"rows": count})
+
+
+def of_lost(count: int) -> Tally:
+    return Tally(words=Words(kind=Kind.LOST), sums={"rows": count})
+
+
+def added_up(tallies: Iterable[Tally], key: Callable[[Words], Words] = lambda words: words) -> list[Tally]:
+    """One tally for each `key` of their words, in a fixed order."""
+    found: dict[Words, tuple[dict[str, int], dict[int, int]]] = {}
+    for tally in tallies:
+        words = key(tally.words)
+        if words not in found:
+            found[words] = ({}, {})
+        sums, waits = found[words]
+        for name, number in tally.sums.items():
+            sums[name] = sums.get(name, 0) + number
+        for bucket, number in tally.waits.items():
+            waits[bucket] = waits.get(bucket, 0) + number
+    order = sorted(found.items(), key=lambda item: _order(item[0]))
+    return [Tally(words=words, sums=sums, waits=waits) for words, (sums, waits) in order]
+
+
+def bucket_of(milliseconds: int) -> int:
+    """The lower end of its bucket: exact below 100 ms, otherwise at most 5 % below."""
+    width = width_of(milliseconds)
+    return milliseconds // width * width
+
+
+def width_of(milliseconds: int) -> int:
+    width = 1
+    while milliseconds >= width * (100 if width == 1 else 200):
+        width *= 5 if width == 1 else 10
+    return width
+
+
+def units(amount: Decimal) -> int:
+    """Dollars as a whole number of the ledger's smallest step."""
+    return int((amount / COST_STEP).to_integral_value(ROUND_HALF_EVEN))
+
+
+def dollars(number: int) -> Decimal:
+    return number * COST_STEP
+
+
+def without_arm(words: Words) -> Words:
+    return replace(words, arm=Arm.NONE)
+
+
+def _billed(billed: Billed, *, is_sent: bool) -> dict[str, int]:
+    return {
+        "rows": 1,
+        "cost": units(billed.cost_usd or Decimal(0)),
+        "unpriced": int(billed.cost_usd is None and is_sent),
+        "input": billed.input_tokens,
+        "read": billed.cache_read_tokens,
+        "write": billed.cache_write_tokens,
+        "output": billed.output_tokens,
+    }
+
+
+def _input_bill(billed: Billed, rates: Rates | None) -> dict[str, int]:
+    """The bill without its output, which warming does not change; nothing if there is no price."""
+    if billed.cost_usd is None or rates is None:
+        return {}
+    amount = units(billed.cost_usd - billed.output_tokens * rates.output)
+    return {"bills": 1, "bill": amount, "bill2": amount**2}
+
+
+def _belief(saved_seconds: float | None) -> dict[str, int]:
+    if saved_seconds is None:
+        return {}
+    milliseconds = round(saved_seconds * 1000)
+    return {"beliefs": 1, "believed_ms": milliseconds, "believed_ms2": milliseconds**2}
+
+
+def _units_of(amounts: Iterable[Decimal | None]) -> int:
+    return units(sum((amount for amount in amounts if amount is not None), Decimal(0)))
+
+
+def _order(words: Words) -> tuple[str, ...]:
+    return (
+        *(words.kind, words.upstream, words.label, words.model),
+        *(words.intent, words.outcome, words.purpose, words.arm),
+    )
