@@ -14,6 +14,7 @@ from warmcache.core.wording import Worded
 
 __all__ = [
     "Arm",
+    "Dashboard",
     "Intent",
     "LearnedEvidence",
     "LostWrites",
@@ -244,6 +245,15 @@ class SkipCount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.count} x {self.reason}"
+
+
+class Dashboard(WarmUp):
+    """No rows of its own: the entry of the operator's first page in the admin."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = verbose_name_plural = "dashboard"
 
 
 class LostWrites(models.Model):

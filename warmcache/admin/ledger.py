@@ -1,36 +1,25 @@
 """The ledger in Django's admin: read-only, with costs and results. No content of a prompt is stored."""
 
-from collections.abc import Iterable
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.utils import build_q_object_from_lookup_parameters
 from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Model, Q, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
-from django.utils.formats import date_format
-from django.utils.html import format_html, format_html_join
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timezone import localtime
 
-from warmcache.conf import get_config
+from warmcache.admin.console import ConsolePages
+from warmcache.admin.words import dollars, moment, seconds, table
 from warmcache.ledger import rows
 from warmcache.models import Intent, LostWrites, Outcome, SkipCount, UsageRecord, WarmUp, WarmUpLine
-from warmcache.report.evidence import read_evidence
-from warmcache.report.figures import report_of
-from warmcache.report.period import DEFAULT_PERIOD, seconds_of
-from warmcache.report.text import lines as report_lines
 from warmcache.runtime.wiring import SystemClock
-from warmcache.upstream.prices import price_list
 
-CENT = Decimal("0.01")
 MAX_SHOWN_REQUESTS = 50
-REPORT_PERIODS = ("24h", "7d", "30d")
 SHARED_FILTERS = ("label", "model", "upstream", "started_at")
 """Columns that a warm-up and a real request have in common."""
 
@@ -46,10 +35,8 @@ DECIDED_OTHERWISE: dict[str, str] = {
 }
 """The intents of `WEIGHED_ELSEWHERE`: their net value may be negative here although the warm-up was right."""
 
-TABLE = "<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>"
 
-
-class LedgerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class LedgerAdmin(ConsolePages):  # type: ignore[type-arg]
     """Rows that people can read but never write."""
 
     actions = None
@@ -202,32 +189,6 @@ class WarmUpAdmin(RequestAdmin):
         shown = table(("when", "found it", "ended", "read", "cost", "first text after"), cells)
         return format_html("{}{}", shown, more)
 
-    def get_urls(self) -> list[URLPattern]:
-        """Adds the report's own page below this list."""
-        view = self.admin_site.admin_view(self.report_view)
-        return [path("report/", view, name="warmcache_report"), *super().get_urls()]
-
-    def report_view(self, request: HttpRequest) -> HttpResponse:
-        """What `manage.py warmcache_report` prints."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        since = request.GET.get("since", DEFAULT_PERIOD)
-        try:
-            period_seconds = seconds_of(since)
-        except ValueError as error:
-            since, period_seconds = DEFAULT_PERIOD, seconds_of(DEFAULT_PERIOD)
-            messages.error(request, f"{error} This is {since}.")
-        config = get_config()
-        evidence = read_evidence(now=SystemClock().now(), period_seconds=period_seconds, rates=price_list(config))
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "What warming bought",
-            "periods": REPORT_PERIODS if since in REPORT_PERIODS else (*REPORT_PERIODS, since),
-            "since": since,
-            "report": "\n".join(report_lines(report_of(evidence), price_of_second_usd=Decimal(0))),
-        }
-        return TemplateResponse(request, "admin/warmcache/report.html", context)
-
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Adds the totals of the filtered rows."""
         response = super().changelist_view(request, extra_context)
@@ -294,11 +255,6 @@ class LostWritesAdmin(LedgerAdmin):
     fields = ("minute", "count")
 
 
-def moment(at: datetime) -> str:
-    """A moment to the second: a warm-up and the request that reads it are often that close."""
-    return date_format(localtime(at), "Y-m-d H:i:s")
-
-
 def totals(changelist: ChangeList) -> dict[str, Any]:
     """Totals of the filtered warm-ups, and of the real requests with the same label, model, upstream and day."""
     used, unused = (Outcome.HIT, Outcome.JOINED), (Outcome.UNUSED, Outcome.EVICTED, Outcome.DIVERGED)
@@ -331,19 +287,6 @@ def outcome_word(stored: str) -> str:
     return stored or Outcome.PENDING.words
 
 
-def dollars(amount: Decimal | None) -> str:
-    """An amount with four decimals, or six if it is less than a cent."""
-    if amount is None:
-        return "unknown"
-    return f"${amount:,.4f}" if amount >= CENT or amount == 0 else f"${amount:,.6f}"
-
-
-def seconds(milliseconds: int | None) -> str:
-    if milliseconds is None:
-        return "-"
-    return f"{milliseconds} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.2f} s"
-
-
 def _request_link(line: WarmUpLine) -> SafeString | str:
     if line.request is None:
         return "-"
@@ -352,14 +295,3 @@ def _request_link(line: WarmUpLine) -> SafeString | str:
 
 def detail_url(row: UsageRecord) -> str:
     return reverse("admin:warmcache_usagerecord_change", args=[row.pk])
-
-
-def table(headings: Iterable[str], lines: Iterable[tuple[Any, ...]]) -> SafeString:
-    """A small table; every cell is escaped unless it is marked safe."""
-    head = format_html_join("", "<th>{}</th>", ((heading,) for heading in headings))
-    body = format_html_join("", "<tr>{}</tr>", ((_cells(line),) for line in lines))
-    return format_html(TABLE, head, body)
-
-
-def _cells(line: tuple[Any, ...]) -> SafeString:
-    return format_html_join("", "<td>{}</td>", ((cell,) for cell in line))

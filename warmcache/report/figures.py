@@ -30,6 +30,8 @@ class Spending:
     unpriced: int
     """Warm-ups of models without a known price: not included in the cost."""
     outcomes: dict[str, int]
+    settled_usd: Decimal
+    """Of the lines whose outcome is known."""
     wasted_usd: Decimal
     wasted_share: float | None
     written_tokens: int
@@ -161,6 +163,7 @@ def _spent(words: Words, rows: Sequence[Tally], replies: int) -> Spending:
         cost_usd=dollars(sums["cost"]),
         unpriced=sums["unpriced"],
         outcomes={outcome: outcomes[outcome] for outcome in (*BEST_FIRST, "waiting") if outcomes[outcome]},
+        settled_usd=dollars(settled),
         wasted_usd=dollars(wasted),
         wasted_share=wasted / settled if settled else None,
         written_tokens=sums["written"],
