@@ -13,7 +13,19 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from warmcache.admin import host, stories
 from warmcache.admin.console import ConsolePages
+from warmcache.admin.host import ShownMessage
+from warmcache.admin.search import (
+    HELP,
+    LabelFilter,
+    ModelFilter,
+    PeriodFilter,
+    StatusFilter,
+    UpstreamFilter,
+    WarmthFilter,
+    exact_search,
+)
 from warmcache.admin.words import dollars, moment, seconds, table
 from warmcache.ledger import rows
 from warmcache.models import Intent, LostWrites, Outcome, SkipCount, UsageRecord, WarmUp, WarmUpLine
@@ -22,6 +34,8 @@ from warmcache.runtime.wiring import SystemClock
 MAX_SHOWN_REQUESTS = 50
 SHARED_FILTERS = ("label", "model", "upstream", "started_at")
 """Columns that a warm-up and a real request have in common."""
+MOST_ADDED_UP = 20_000
+"""A list with more rows has no totals: the dashboard has them, from roll-ups."""
 
 LINE_HEADINGS = (
     *("layer", "tokens up to its end", "lives", "written", "read", "cost", "ended as", "credited"),
@@ -65,8 +79,19 @@ class LedgerAdmin(ConsolePages):  # type: ignore[type-arg]
 class RequestAdmin(LedgerAdmin):
     """What the admins of warm-ups and of real requests have in common."""
 
-    date_hierarchy = "started_at"
-    search_fields = ("request_id", "prefix_hash", "subject")
+    search_fields = ("request_id",)
+    search_help_text = HELP
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        return exact_search(queryset, search_term), False
+
+    @admin.display(description="whom", ordering="subject")
+    def whom(self, row: WarmUp | UsageRecord) -> str:
+        """The person's name, where the host knows it."""
+        known = host.registered()
+        return (known.name_of(row.subject) if known and row.subject else None) or row.subject or "-"
 
     @admin.display(description="when", ordering="started_at")
     def when(self, row: WarmUp | UsageRecord) -> str:
@@ -106,9 +131,10 @@ class WarmUpAdmin(RequestAdmin):
         *("when", "outcome_word", "intent", "label", "cost", "written", "read", "duration"),
         *("reason", "prefix", "expires", "model", "upstream"),
     )
-    list_filter = ("outcome", "intent", "label", "model", "upstream", "started_at")
+    list_filter = ("outcome", "intent", LabelFilter, ModelFilter, UpstreamFilter, PeriodFilter)
     fieldsets = (
-        (None, {"fields": ("when", "intent", "reason", "label", "subject", "place", "model", "upstream")}),
+        (None, {"fields": ("when", "intent", "reason", "label", "whom", "place", "model", "upstream")}),
+        ("What happened", {"fields": ("story",)}),
         (
             "How it ended",
             {"fields": ("outcome_word", "error_code", "settled_at", "waited", "expires", "requests_table")},
@@ -138,6 +164,10 @@ class WarmUpAdmin(RequestAdmin):
         if otherwise is None or not row.numbers:
             return numbers
         return format_html("{}<p>These did not decide: this warm-up was {}.</p>", numbers, otherwise)
+
+    @admin.display(description="in order")
+    def story(self, row: WarmUp) -> SafeString:
+        return stories.story_of(row, list(row.requests.order_by("started_at")[:3]))
 
     @admin.display(description="outcome", ordering="outcome")
     def outcome_word(self, row: WarmUp) -> str:
@@ -193,7 +223,9 @@ class WarmUpAdmin(RequestAdmin):
         """Adds the totals of the filtered rows."""
         response = super().changelist_view(request, extra_context)
         if isinstance(response, TemplateResponse) and response.context_data and "cl" in response.context_data:
-            response.context_data["totals"] = totals(response.context_data["cl"])
+            changelist = response.context_data["cl"]
+            if changelist.result_count <= MOST_ADDED_UP:
+                response.context_data["totals"] = totals(changelist)
         return response
 
 
@@ -203,9 +235,11 @@ class UsageRecordAdmin(RequestAdmin):
         *("when", "warmth", "ttft", "purpose", "label", "status", "cost", "read", "written"),
         *("input_tokens", "output_tokens", "prefix", "duration", "met", "model", "upstream"),
     )
-    list_filter = ("warmth", "status", "purpose", "label", "model", "upstream", "started_at")
+    list_filter = ("purpose", LabelFilter, ModelFilter, UpstreamFilter, WarmthFilter, StatusFilter, PeriodFilter)
     fieldsets = (
-        (None, {"fields": ("when", "purpose", "label", "subject", "place", "model", "upstream")}),
+        (None, {"fields": ("when", "purpose", "label", "whom", "place", "message", "model", "upstream")}),
+        ("Why it was, or was not, warmed", {"fields": ("why",)}),
+        ("Why it took that long", {"fields": ("wait",)}),
         ("How it ended", {"fields": ("status", "error_code", "warmth", "met", "ttft", "waited", "duration")}),
         (
             "What it cost",
@@ -219,6 +253,19 @@ class UsageRecordAdmin(RequestAdmin):
         ("In the experiment", {"fields": ("arm", "intent", "lead", "weighed")}),
         ("At the provider", {"fields": ("request_id", "response_id", "miss_reason", "prefix_hash")}),
     )
+
+    @admin.display(description="the visit's last decision")
+    def why(self, row: UsageRecord) -> str:
+        return stories.why_of(row)
+
+    @admin.display(description="until the first text")
+    def wait(self, row: UsageRecord) -> SafeString | str:
+        return stories.bar_of(stories.legs_of(row, _message_of(row)))
+
+    @admin.display(description="message")
+    def message(self, row: UsageRecord) -> SafeString | str:
+        found = _message_of(row)
+        return "-" if found is None else format_html('<a href="{}">shown</a>', found.url)
 
     @admin.display(description="held up for a warm-up")
     def waited(self, row: UsageRecord) -> str:
@@ -253,6 +300,11 @@ class LostWritesAdmin(LedgerAdmin):
     list_display = ("minute", "count")
     date_hierarchy = "minute"
     fields = ("minute", "count")
+
+
+def _message_of(row: UsageRecord) -> ShownMessage | None:
+    known = host.registered()
+    return known.message_of(row.place, row.request_id) if known and row.request_id else None
 
 
 def totals(changelist: ChangeList) -> dict[str, Any]:
