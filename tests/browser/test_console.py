@@ -20,7 +20,7 @@ PRICES = {
     "claude-opus-5-5": ("5", "25", "0.5", "6.25", "10"),
     "claude-haiku-5": ("1", "5", "0.1", "1.25", "2"),
 }
-DASHBOARD = "warmcache/dashboard/?since=24h&upstream=anthropic"
+DASHBOARD = "warmcache/dashboard/?since=24h"
 
 
 def dollars_of(request: dict[str, Any]) -> Decimal:

@@ -19,7 +19,7 @@ def bar(request: HttpRequest) -> dict[str, Any]:
     return {
         "is_on": policy_in_force(config, read_row()).is_enabled,
         "is_off_in_settings": not config.enabled,
-        "may_switch": request.user.has_perm(MAY_SWITCH),  # type: ignore[union-attr]
+        "may_switch": request.user.has_perm(MAY_SWITCH),
         "next": request.get_full_path(),
     }
 

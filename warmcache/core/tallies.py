@@ -5,14 +5,15 @@ is exact, so that a report reads the same from rows, from roll-ups, and from bot
 chances in millionths. Waits are counted by bucket, so that percentiles can be read from sums.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
+from typing import Any
 
 from warmcache.core.economics import Rates
 from warmcache.core.intents import WEIGHED_ELSEWHERE
-from warmcache.core.outcomes import Arm, Outcome, Purpose
+from warmcache.core.outcomes import Outcome, Purpose
 from warmcache.core.settlement import COST_STEP, MET
 
 READ = (Outcome.HIT, Outcome.JOINED)
@@ -36,7 +37,8 @@ class Kind(StrEnum):
 class Words:
     """What the rows of one tally have in common. `outcome`: of a warm-up; a reply's warmth; the reason of a skip."""
 
-    kind: Kind
+    kind: str
+    """A `Kind`."""
     upstream: str = ""
     label: str = ""
     model: str = ""
@@ -44,6 +46,13 @@ class Words:
     outcome: str = ""
     purpose: str = ""
     arm: str = ""
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        return tuple(getattr(self, name) for name in WORDS)
+
+
+WORDS = tuple(each.name for each in fields(Words))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,20 +176,48 @@ def of_lost(count: int) -> Tally:
     return Tally(words=Words(kind=Kind.LOST), sums={"rows": count})
 
 
-def added_up(tallies: Iterable[Tally], key: Callable[[Words], Words] = lambda words: words) -> list[Tally]:
-    """One tally for each `key` of their words, in a fixed order."""
-    found: dict[Words, tuple[dict[str, int], dict[int, int]]] = {}
+class Sheet:
+    """Adds tallies up, all by all of their words or by some. Fast: a page adds up tens of thousands."""
+
+    def __init__(self, *names: str) -> None:
+        self._kept = [name in names or not names for name in WORDS]
+        self._keeps_all = all(self._kept)
+        self._found: dict[tuple[str, ...], tuple[dict[str, int], dict[Any, int]]] = {}
+
+    def add(self, words: tuple[str, ...], sums: Mapping[str, int], waits: Mapping[Any, int]) -> None:
+        """`words` in the order of `WORDS`; buckets may be numbers, or their digits."""
+        key = words
+        if not self._keeps_all:
+            key = tuple([word if kept else "" for word, kept in zip(words, self._kept, strict=True)])
+        found = self._found.get(key)
+        if found is None:
+            self._found[key] = (dict(sums), dict(waits))
+            return
+        for added, to in ((sums, found[0]), (waits, found[1])):
+            for name, number in added.items():
+                to[name] = to.get(name, 0) + number
+
+    def tallies(self) -> list[Tally]:
+        """One for each combination of words, in a fixed order."""
+        return [
+            Tally(words=Words(**dict(zip(WORDS, key, strict=True))), sums=sums, waits=_numbered(waits))
+            for key, (sums, waits) in sorted(self._found.items(), key=lambda item: item[0])
+        ]
+
+
+def added_up(tallies: Iterable[Tally]) -> list[Tally]:
+    """One tally for each combination of words, in a fixed order."""
+    sheet = Sheet()
     for tally in tallies:
-        words = key(tally.words)
-        if words not in found:
-            found[words] = ({}, {})
-        sums, waits = found[words]
-        for name, number in tally.sums.items():
-            sums[name] = sums.get(name, 0) + number
-        for bucket, number in tally.waits.items():
-            waits[bucket] = waits.get(bucket, 0) + number
-    order = sorted(found.items(), key=lambda item: _order(item[0]))
-    return [Tally(words=words, sums=sums, waits=waits) for words, (sums, waits) in order]
+        sheet.add(tally.words.values, tally.sums, tally.waits)
+    return sheet.tallies()
+
+
+def _numbered(waits: Mapping[Any, int]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for bucket, count in waits.items():
+        found[int(bucket)] = found.get(int(bucket), 0) + count
+    return found
 
 
 def bucket_of(milliseconds: int) -> int:
@@ -203,10 +240,6 @@ def units(amount: Decimal) -> int:
 
 def dollars(number: int) -> Decimal:
     return number * COST_STEP
-
-
-def without_arm(words: Words) -> Words:
-    return replace(words, arm=Arm.NONE)
 
 
 def _billed(billed: Billed, *, is_sent: bool) -> dict[str, int]:
@@ -238,10 +271,3 @@ def _belief(saved_seconds: float | None) -> dict[str, int]:
 
 def _units_of(amounts: Iterable[Decimal | None]) -> int:
     return units(sum((amount for amount in amounts if amount is not None), Decimal(0)))
-
-
-def _order(words: Words) -> tuple[str, ...]:
-    return (
-        *(words.kind, words.upstream, words.label, words.model),
-        *(words.intent, words.outcome, words.purpose, words.arm),
-    )

@@ -17,7 +17,7 @@ from django.db.models import Min, Model, QuerySet
 
 from warmcache.core.economics import RateSource
 from warmcache.core.moments import at
-from warmcache.core.tallies import Kind, Tally, Words, added_up
+from warmcache.core.tallies import WORDS, Kind, Sheet, Tally
 from warmcache.ledger import rows as records
 from warmcache.ledger.tallied import tallied
 from warmcache.models import LostWrites, RollUp, RollUpState, SkipCount, UsageRecord, WarmUp
@@ -38,7 +38,6 @@ PRUNED_AT_ONCE = 1000
 MIN_KEEP_DAYS = 8
 """What a forecast looks back on: the same hour of seven days (`core/shared_layers.py`)."""
 
-_WORDS = tuple(Words.__dataclass_fields__)
 _TIMED: tuple[tuple[type[Model], str], ...] = (
     (WarmUp, "started_at"),
     (UsageRecord, "started_at"),
@@ -79,18 +78,20 @@ def rolled_until() -> datetime | None:
     return RollUpState.objects.values_list("rolled_until", flat=True).first()
 
 
+RollUpRow = tuple[datetime, tuple[str, ...], dict[str, int], dict[str, int]]
+
+
 def read_roll_ups(
     since: datetime, until: datetime, *, seconds: int, label: str | None = None, with_waits: bool = True
-) -> Iterator[tuple[datetime, Tally]]:
-    """The roll-ups of hours or days that begin from `since` until before `until`, each with its beginning."""
+) -> Iterator[RollUpRow]:
+    """The roll-ups of hours or days that begin from `since` until before `until`: beginning, words, sums, waits."""
     rows = RollUp.objects.filter(seconds=seconds, start__gte=since, start__lt=until).order_by()
     if label is not None:
-        rows = rows.filter(label=label).exclude(kind=Kind.LOST)
-    columns = ("start", *_WORDS, "sums", *(("waits",) if with_waits else ()))
-    for start, *row in rows.values_list(*columns).iterator(chunk_size=2000):
-        words, (sums, *waits) = row[: len(_WORDS)], row[len(_WORDS) :]
-        counts = {int(bucket): count for bucket, count in waits[0].items()} if waits else {}
-        yield start, Tally(words=Words(**dict(zip(_WORDS, words, strict=True))), sums=sums, waits=counts)
+        rows = rows.filter(label=label)
+    columns = ("start", "sums", *(("waits",) if with_waits else ()), *WORDS)
+    for start, sums, *rest in rows.values_list(*columns).iterator(chunk_size=2000):
+        waits = rest.pop(0) if with_waits else {}
+        yield start, tuple(rest), sums, waits
 
 
 def prune(now: float, rates: RateSource, *, keep_days: int) -> Pruned:
@@ -151,8 +152,10 @@ def _store_hour(hour: datetime, tallies: Iterable[Tally], following: datetime) -
 def _roll_up_day(hour: datetime) -> None:
     """At the end of a day: its sums, from its hours. Hours that nobody reads any more are dropped."""
     day = day_of(hour)
-    hours = read_roll_ups(day, day + DAY, seconds=int(HOUR.total_seconds()))
-    _replace(day, DAY, added_up(tally for _, tally in hours))
+    sheet = Sheet()
+    for _, words, sums, waits in read_roll_ups(day, day + DAY, seconds=int(HOUR.total_seconds())):
+        sheet.add(words, sums, waits)
+    _replace(day, DAY, sheet.tallies())
     RollUp.objects.filter(seconds=int(HOUR.total_seconds()), start__lt=day - HOURS_KEPT * DAY).delete()
 
 

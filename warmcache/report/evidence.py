@@ -3,23 +3,39 @@
 The cost of reading is that of the period's days, not of the ledger's rows.
 """
 
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from warmcache.core.economics import RateSource
 from warmcache.core.moments import at
-from warmcache.core.tallies import Tally, Words, added_up
-from warmcache.ledger.rollups import DAY, HOUR, catch_up, day_of, first_hour, hour_of, read_roll_ups, rolled_until
+from warmcache.core.tallies import Sheet, Tally
+from warmcache.ledger.rollups import (
+    DAY,
+    HOUR,
+    ROWS_AT_ONCE,
+    RollUpRow,
+    catch_up,
+    day_of,
+    first_hour,
+    hour_of,
+    read_roll_ups,
+    rolled_until,
+)
 from warmcache.ledger.tallied import tallied
 
 LONGEST_BY_THE_HOUR = timedelta(days=2)
 """A longer period begins with a whole UTC day, a shorter one with a whole hour."""
 
 
+COARSE = ("kind", "upstream", "outcome", "purpose")
+"""The words by which time is told, and the period before."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What began at `start`: an hour of a short period, or a day of a long one."""
+    """What began at `start`: an hour of a short period, or a day of a long one. By coarse words, without waits."""
 
     start: datetime
     tally: Tally
@@ -28,19 +44,16 @@ class Part:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """All that happened in a period. `is_complete` is False while an old ledger is being rolled up: then what is newer
-    than the roll-ups is missing. `before` is the period of the same length before this one."""
+    than the roll-ups is missing. `before` is the period of the same length before this one, by coarse words."""
 
     since: datetime
     until: datetime
     label: str | None
     step: timedelta
+    tallies: tuple[Tally, ...]
     parts: tuple[Part, ...]
     before: tuple[Tally, ...] = ()
     is_complete: bool = True
-
-    def tallies(self, key: Callable[[Words], Words] = lambda words: words) -> list[Tally]:
-        """Of the whole period."""
-        return added_up((part.tally for part in self.parts), key)
 
 
 def read_evidence(
@@ -50,21 +63,32 @@ def read_evidence(
 
     Rolls up first what has settled: all of it, or if the caller is not patient a bounded part.
     """
-    is_complete = catch_up(now, rates, **({} if is_patient is False else {"rows_at_once": None}))
+    is_complete = catch_up(now, rates, rows_at_once=None if is_patient else ROWS_AT_ONCE)
     until, length = at(now), timedelta(seconds=period_seconds)
-    by_the_hour = length <= LONGEST_BY_THE_HOUR
     rolled = rolled_until() or first_hour() or until
-    reading = _Reading(rolled=rolled, label=label, rates=rates, step=HOUR if by_the_hour else DAY)
+    step = HOUR if length <= LONGEST_BY_THE_HOUR else DAY
+    reading = _Reading(rolled=rolled, label=label, rates=rates, step=step)
     since = reading.begin(until - length)
+    whole, parts, before = Sheet(), defaultdict[datetime, Sheet](_coarse), _coarse()
+    for start, words, sums, waits in reading.rows(since, until if is_complete else min(until, rolled)):
+        whole.add(words, sums, waits)
+        parts[start].add(words, sums, {})
+    for _, words, sums, _ in reading.rows(reading.begin(since - length), since, with_waits=False):
+        before.add(words, sums, {})
     return Evidence(
         since=since,
         until=until,
         label=label,
-        step=reading.step,
-        parts=tuple(reading.parts(since, until if is_complete else min(until, rolled))),
-        before=tuple(added_up(part.tally for part in reading.parts(reading.begin(since - length), since))),
+        step=step,
+        tallies=tuple(whole.tallies()),
+        parts=tuple(Part(start=start, tally=tally) for start in sorted(parts) for tally in parts[start].tallies()),
+        before=tuple(before.tallies()),
         is_complete=is_complete,
     )
+
+
+def _coarse() -> Sheet:
+    return Sheet(*COARSE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,25 +100,23 @@ class _Reading:
 
     def begin(self, moment: datetime) -> datetime:
         """Where a period that would begin at `moment` does begin: roll-ups cannot be divided."""
-        if moment >= self.rolled:
-            return moment
-        return hour_of(moment) if self.step == HOUR else day_of(moment)
+        return self._floor(moment) if moment < self.rolled else moment
 
-    def parts(self, since: datetime, until: datetime) -> Iterator[Part]:
+    def rows(self, since: datetime, until: datetime, *, with_waits: bool = True) -> Iterator[RollUpRow]:
+        """Roll-ups of days, then of hours, then what the rows themselves say; each with the step that it belongs to."""
         days_end = min(day_of(self.rolled), until) if self.step == DAY else since
-        yield from self._rolled_up(since, days_end, DAY)
-        yield from self._rolled_up(max(since, days_end), min(self.rolled, until), HOUR)
+        for begin, end, span in ((since, days_end, DAY), (max(since, days_end), min(self.rolled, until), HOUR)):
+            if begin < end:
+                seconds = int(span.total_seconds())
+                for start, *row in read_roll_ups(begin, end, seconds=seconds, label=self.label, with_waits=with_waits):
+                    yield self._floor(start), *row
         start = max(since, self.rolled)
         while start < until:
             end = min(until, self._floor(start) + self.step)
             for tally in tallied(start, end, rates=self.rates, label=self.label):
-                yield Part(start=self._floor(start), tally=tally)
+                waits = {str(bucket): count for bucket, count in tally.waits.items()}
+                yield self._floor(start), tally.words.values, dict(tally.sums), waits
             start = end
-
-    def _rolled_up(self, since: datetime, until: datetime, span: timedelta) -> Iterator[Part]:
-        if since < until:
-            for start, tally in read_roll_ups(since, until, seconds=int(span.total_seconds()), label=self.label):
-                yield Part(start=self._floor(start), tally=tally)
 
     def _floor(self, moment: datetime) -> datetime:
         return hour_of(moment) if self.step == HOUR else day_of(moment)

@@ -1,7 +1,7 @@
 """From tallies to an operator's figures. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -9,7 +9,7 @@ from decimal import Decimal
 from warmcache.core.outcomes import Purpose
 from warmcache.core.settlement import BEST_FIRST
 from warmcache.core.statistics import Interval, median_interval, share_interval
-from warmcache.core.tallies import MILLIONTHS, Kind, Tally, Words, added_up, dollars, width_of
+from warmcache.core.tallies import MILLIONTHS, Kind, Tally, Words, dollars, width_of
 from warmcache.report.evidence import Evidence
 from warmcache.report.experiments import ENOUGH, Experiment, experiments_of
 from warmcache.report.gains import Gain, gains_of
@@ -114,7 +114,7 @@ class Report:
 
 def report_of(evidence: Evidence) -> Report:
     """Every figure, in a fixed order."""
-    found = evidence.tallies()
+    found = evidence.tallies
     warm_ups, requests = of_kind(found, Kind.WARM_UP), of_kind(found, Kind.REQUEST)
     experiments = experiments_of(warm_ups, requests)
     return Report(
@@ -138,7 +138,7 @@ def report_of(evidence: Evidence) -> Report:
 
 def waits_by_warmth(evidence: Evidence) -> list[Wait]:
     """Over all labels and models of an upstream."""
-    return _waits(of_kind(evidence.tallies(), Kind.REQUEST), ("upstream", "outcome"))
+    return _waits(of_kind(evidence.tallies, Kind.REQUEST), ("upstream", "outcome"))
 
 
 def _spending(warm_ups: Sequence[Tally], requests: Sequence[Tally]) -> list[Spending]:
@@ -177,8 +177,7 @@ def _waits(requests: Sequence[Tally], names: Sequence[str]) -> list[Wait]:
     waits = []
     replies = [tally for tally in requests if tally.waits]
     for words, rows in grouped(replies, *names):
-        (whole,) = added_up(rows, lambda _: Words(kind=Kind.REQUEST))
-        ranked = Ranks(whole.waits)
+        ranked = Ranks(rows)
         waits.append(
             Wait(
                 upstream=words.upstream,
@@ -197,9 +196,12 @@ def _waits(requests: Sequence[Tally], names: Sequence[str]) -> list[Wait]:
 class Ranks:
     """Order statistics of waits that were counted by bucket: the middle of the bucket in which a rank lies."""
 
-    def __init__(self, waits: Mapping[int, int]) -> None:
+    def __init__(self, tallies: Iterable[Tally]) -> None:
+        waits: Counter[int] = Counter()
+        for tally in tallies:
+            waits.update(tally.waits)
         self._ordered = sorted(waits.items())
-        self.count: int = sum(waits.values())
+        self.count = waits.total()
 
     def __call__(self, rank: int) -> float:
         passed = 0

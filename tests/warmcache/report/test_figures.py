@@ -7,7 +7,17 @@ from decimal import Decimal
 import pytest
 
 from warmcache.core.statistics import Interval, Sample, difference_of_means, median_interval, ratio_of, share_interval
-from warmcache.core.tallies import Billed, LineRow, RequestRow, Tally, WarmUpRow, of_request, of_skips, of_warm_up
+from warmcache.core.tallies import (
+    Billed,
+    LineRow,
+    RequestRow,
+    Tally,
+    WarmUpRow,
+    added_up,
+    of_request,
+    of_skips,
+    of_warm_up,
+)
 from warmcache.report.evidence import Evidence, Part
 from warmcache.report.experiments import ENOUGH
 from warmcache.report.figures import Report, report_of
@@ -63,7 +73,8 @@ def report(
             until=NOW,
             label=None,
             step=timedelta(days=1),
-            parts=tuple(Part(start=NOW, tally=tally) for tally in [*tallies, *(skips or [])]),
+            tallies=tuple(added_up([*tallies, *(skips or [])])),
+            parts=tuple(Part(start=NOW, tally=tally) for tally in tallies),
         )
     )
 

@@ -167,7 +167,7 @@ def test_warming_is_compared_without_the_output_that_it_does_not_change(now: dat
 
     evidence = read_evidence(now=now.timestamp() + 1, period_seconds=60, rates=rates_for)
 
-    (row,) = evidence.tallies()
+    (row,) = evidence.tallies
     assert row.sums["bill"] == 200_000  # 0.002: 100 tokens at $10 a million
 
 
