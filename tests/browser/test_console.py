@@ -16,9 +16,9 @@ from tests.servers.chat_server import ROOT, ChatServer, LiveUser, SimulatorContr
 
 # Dollars for a million tokens: input, output, cache read, cache write of five minutes and of an hour.
 PRICES = {
-    "claude-sonnet-5-5": ("2", "10", "0.2", "2.5", "4"),
-    "claude-opus-5-5": ("5", "25", "0.5", "6.25", "10"),
-    "claude-haiku-5": ("1", "5", "0.1", "1.25", "2"),
+    "claude-sonnet-5-5": ("2", "10", "0.1", "2.5", "4"),
+    "claude-opus-5-5": ("4", "20", "0.2", "5", "8"),
+    "claude-haiku-4-5": ("1", "5", "0.1", "1.25", "2"),
 }
 DASHBOARD = "warmcache/dashboard/?since=24h"
 

@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -71,7 +70,7 @@ class DashboardAdmin(ConsolePages):
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Who may see warm-ups may see their sums."""
-        return request.user.has_perm("warmcache.view_warmup")  # type: ignore[union-attr]
+        return request.user.has_perm("warmcache.view_warmup")
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
@@ -113,16 +112,14 @@ class DashboardAdmin(ConsolePages):
 
     def switch(self, request: HttpRequest) -> HttpResponse:
         """Switches all warming off, or on again; in force in every process within two seconds."""
-        if not request.user.has_perm(MAY_SWITCH):  # type: ignore[union-attr]
+        if not request.user.has_perm(MAY_SWITCH):
             raise PermissionDenied
         is_on = request.POST.get("on") == "1"
         row, _ = WarmPolicy.objects.get_or_create(pk=getattr(read_row(), "pk", THE_ROW))
         row.is_enabled = is_on
         row.save(update_fields=("is_enabled", "updated_at"))
         word = "on" if is_on else "off"
-        LogEntry.objects.log_actions(
-            request.user.pk, [row], CHANGE, change_message=f"Switched warming {word}.", single_object=True
-        )
+        self.log_change(request, row, f"Switched warming {word}.")
         messages.success(request, f"Warming is switched {word}, in every process within two seconds.")
         back = request.POST.get("next", "")
         is_safe = url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure())

@@ -50,7 +50,7 @@ DECIDED_OTHERWISE: dict[str, str] = {
 """The intents of `WEIGHED_ELSEWHERE`: their net value may be negative here although the warm-up was right."""
 
 
-class LedgerAdmin(ConsolePages):  # type: ignore[type-arg]
+class LedgerAdmin(ConsolePages):
     """Rows that people can read but never write."""
 
     actions = None

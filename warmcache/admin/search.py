@@ -47,10 +47,12 @@ def _uuid(word: str) -> UUID | None:
 class WordFilter(SimpleListFilter):
     """The words that the roll-ups know: reading them from the rows would read all of them."""
 
+    parameter_name: str
+
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        known = RollUp.objects.exclude(**{self.parameter_name: ""}).order_by(self.parameter_name)
-        words = set(known.values_list(self.parameter_name, flat=True).distinct())
-        chosen = request.GET.get(self.parameter_name)
+        name = self.parameter_name
+        words = set(RollUp.objects.exclude(**{name: ""}).order_by(name).values_list(name, flat=True).distinct())
+        chosen = request.GET.get(name)
         return [(word, word) for word in sorted({*words, *([chosen] if chosen else [])})]
 
     def has_output(self) -> bool:
