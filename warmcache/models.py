@@ -286,6 +286,9 @@ class RollUp(models.Model):
     outcome = models.CharField(max_length=40, blank=True, default="", help_text="Or warmth, or the reason of a skip.")
     purpose = models.CharField(max_length=20, blank=True, default="")
     arm = models.CharField(max_length=10, blank=True, default="")
+    is_coarse = models.BooleanField(
+        default=False, help_text="Over all labels, models, intents and arms: for what is told over time."
+    )
     sums = models.JSONField(default=dict)
     waits = models.JSONField(default=dict, help_text="Milliseconds to the first text -> how many replies.")
 
@@ -295,7 +298,7 @@ class RollUp(models.Model):
         constraints = (
             models.UniqueConstraint(
                 fields=(
-                    *("seconds", "start", "kind", "upstream", "label", "model"),
+                    *("is_coarse", "seconds", "start", "kind", "upstream", "label", "model"),
                     *("intent", "outcome", "purpose", "arm"),
                 ),
                 name="roll_up_is_one_row",

@@ -213,6 +213,10 @@ def added_up(tallies: Iterable[Tally]) -> list[Tally]:
     return sheet.tallies()
 
 
+COARSE = ("kind", "upstream", "outcome", "purpose")
+"""The words by which time is told, and the period before."""
+
+
 def _numbered(waits: Mapping[Any, int]) -> dict[int, int]:
     found: dict[int, int] = {}
     for bucket, count in waits.items():

@@ -7,17 +7,19 @@ its hours, and hours that are older than `HOURS_KEPT` days are then dropped.
 Before rows are pruned their day is rolled up once more, from the rows: what came late is in it for good.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 from django.db import transaction
-from django.db.models import Min, Model, QuerySet
+from django.db.models import Min, Model, QuerySet, TextField
+from django.db.models.functions import Cast
 
 from warmcache.core.economics import RateSource
 from warmcache.core.moments import at
-from warmcache.core.tallies import WORDS, Kind, Sheet, Tally
+from warmcache.core.tallies import COARSE, WORDS, Kind, Sheet, Tally
 from warmcache.ledger import rows as records
 from warmcache.ledger.tallied import tallied
 from warmcache.models import LostWrites, RollUp, RollUpState, SkipCount, UsageRecord, WarmUp
@@ -78,20 +80,37 @@ def rolled_until() -> datetime | None:
     return RollUpState.objects.values_list("rolled_until", flat=True).first()
 
 
-RollUpRow = tuple[datetime, tuple[str, ...], dict[str, int], dict[str, int]]
+Summed = tuple[tuple[str, ...], dict[str, int], dict[str, int]]
+"""Words in the order of `WORDS`, sums, waits by the digits of their bucket."""
 
 
-def read_roll_ups(
-    since: datetime, until: datetime, *, seconds: int, label: str | None = None, with_waits: bool = True
-) -> Iterator[RollUpRow]:
-    """The roll-ups of hours or days that begin from `since` until before `until`: beginning, words, sums, waits."""
-    rows = RollUp.objects.filter(seconds=seconds, start__gte=since, start__lt=until).order_by()
-    if label is not None:
-        rows = rows.filter(label=label)
-    columns = ("start", "sums", *(("waits",) if with_waits else ()), *WORDS)
-    for start, sums, *rest in rows.values_list(*columns).iterator(chunk_size=2000):
-        waits = rest.pop(0) if with_waits else {}
-        yield start, tuple(rest), sums, waits
+def read_sums(since: datetime, until: datetime, *, span: timedelta, label: str | None = None) -> Iterator[Summed]:
+    """The roll-ups of hours or days that begin from `since` until before `until`."""
+    rows = _roll_ups(since, until, span, label, is_coarse=False).values_list(*_AS_TEXT, *WORDS)
+    for sums, waits, *words in rows.iterator(chunk_size=2000):
+        yield tuple(words), _decode(sums), _decode(waits)
+
+
+def read_over_time(
+    since: datetime, until: datetime, *, span: timedelta, label: str | None = None
+) -> Iterator[tuple[datetime, tuple[str, ...], dict[str, int]]]:
+    """The same without waits, each with its beginning; over all labels by the coarse words alone."""
+    rows = _roll_ups(since, until, span, label, is_coarse=label is None).values_list("start", _AS_TEXT[0], *WORDS)
+    for start, sums, *words in rows.iterator(chunk_size=2000):
+        yield start, tuple(words), _decode(sums)
+
+
+# Decoded here: Django's own way takes ten times as long, and a page reads tens of thousands.
+_AS_TEXT = (Cast("sums", TextField()), Cast("waits", TextField()))
+_decode = msgspec.json.Decoder(dict[str, int]).decode
+
+
+def _roll_ups(
+    since: datetime, until: datetime, span: timedelta, label: str | None, *, is_coarse: bool
+) -> QuerySet[RollUp]:
+    seconds = int(span.total_seconds())
+    rows = RollUp.objects.filter(is_coarse=is_coarse, seconds=seconds, start__gte=since, start__lt=until).order_by()
+    return rows if label is None else rows.filter(label=label)
 
 
 def prune(now: float, rates: RateSource, *, keep_days: int) -> Pruned:
@@ -136,7 +155,7 @@ def _first_moment(after: datetime | None = None) -> datetime | None:
 
 
 @transaction.atomic
-def _store_hour(hour: datetime, tallies: Iterable[Tally], following: datetime) -> bool:
+def _store_hour(hour: datetime, tallies: Sequence[Tally], following: datetime) -> bool:
     """`following`: the next hour that has rows. False: another process has rolled up this hour."""
     state, _ = RollUpState.objects.select_for_update().get_or_create(pk=1, defaults={"rolled_until": hour})
     if state.rolled_until != hour:
@@ -153,14 +172,14 @@ def _roll_up_day(hour: datetime) -> None:
     """At the end of a day: its sums, from its hours. Hours that nobody reads any more are dropped."""
     day = day_of(hour)
     sheet = Sheet()
-    for _, words, sums, waits in read_roll_ups(day, day + DAY, seconds=int(HOUR.total_seconds())):
+    for words, sums, waits in read_sums(day, day + DAY, span=HOUR):
         sheet.add(words, sums, waits)
     _replace(day, DAY, sheet.tallies())
     RollUp.objects.filter(seconds=int(HOUR.total_seconds()), start__lt=day - HOURS_KEPT * DAY).delete()
 
 
 @transaction.atomic
-def _seal(day: datetime, tallies: Iterable[Tally]) -> None:
+def _seal(day: datetime, tallies: Sequence[Tally]) -> None:
     """The last sums of a day: from now on its rows may be gone."""
     state = RollUpState.objects.select_for_update().get(pk=1)
     if state.pruned_until is not None and state.pruned_until > day:
@@ -170,16 +189,22 @@ def _seal(day: datetime, tallies: Iterable[Tally]) -> None:
     state.save(update_fields=("pruned_until",))
 
 
-def _replace(start: datetime, span: timedelta, tallies: Iterable[Tally]) -> None:
+def _replace(start: datetime, span: timedelta, tallies: Sequence[Tally]) -> None:
     seconds = int(span.total_seconds())
+    coarse = Sheet(*COARSE)
+    for tally in tallies:
+        coarse.add(tally.words.values, tally.sums, {})
+    rows = [_row(start, seconds, tally) for tally in tallies]
+    rows += [_row(start, seconds, tally, is_coarse=True) for tally in coarse.tallies()]
     RollUp.objects.filter(seconds=seconds, start=start).delete()
-    RollUp.objects.bulk_create([_row(start, seconds, tally) for tally in tallies], batch_size=200)
+    RollUp.objects.bulk_create(rows, batch_size=200)
 
 
-def _row(start: datetime, seconds: int, tally: Tally) -> RollUp:
+def _row(start: datetime, seconds: int, tally: Tally, *, is_coarse: bool = False) -> RollUp:
     sums: dict[str, Any] = {name: number for name, number in tally.sums.items() if number}
     waits = {str(bucket): count for bucket, count in tally.waits.items()}
-    return RollUp(start=start, seconds=seconds, sums={"rows": 0, **sums}, waits=waits, **asdict(tally.words))
+    words = asdict(tally.words)
+    return RollUp(start=start, seconds=seconds, is_coarse=is_coarse, sums={"rows": 0, **sums}, waits=waits, **words)
 
 
 def _delete_before(until: datetime) -> int:

@@ -4,33 +4,30 @@ The cost of reading is that of the period's days, not of the ledger's rows.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from warmcache.core.economics import RateSource
 from warmcache.core.moments import at
-from warmcache.core.tallies import Sheet, Tally
+from warmcache.core.tallies import COARSE, Sheet, Tally
 from warmcache.ledger.rollups import (
     DAY,
     HOUR,
     ROWS_AT_ONCE,
-    RollUpRow,
+    Summed,
     catch_up,
     day_of,
     first_hour,
     hour_of,
-    read_roll_ups,
+    read_over_time,
+    read_sums,
     rolled_until,
 )
 from warmcache.ledger.tallied import tallied
 
 LONGEST_BY_THE_HOUR = timedelta(days=2)
 """A longer period begins with a whole UTC day, a shorter one with a whole hour."""
-
-
-COARSE = ("kind", "upstream", "outcome", "purpose")
-"""The words by which time is told, and the period before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +66,20 @@ def read_evidence(
     step = HOUR if length <= LONGEST_BY_THE_HOUR else DAY
     reading = _Reading(rolled=rolled, label=label, rates=rates, step=step)
     since = reading.begin(until - length)
+    end = until if is_complete else min(until, rolled)
     whole, parts, before = Sheet(), defaultdict[datetime, Sheet](_coarse), _coarse()
-    for start, words, sums, waits in reading.rows(since, until if is_complete else min(until, rolled)):
+    for words, sums, waits in reading.sums(since, end):
         whole.add(words, sums, waits)
+    for start, words, sums in reading.over_time(since, end):
         parts[start].add(words, sums, {})
-    for _, words, sums, _ in reading.rows(reading.begin(since - length), since, with_waits=False):
+    for start, tally in reading.newest(since, end):
+        whole.add(tally.words.values, tally.sums, tally.waits)
+        parts[start].add(tally.words.values, tally.sums, {})
+    begin = reading.begin(since - length)
+    for _, words, sums in reading.over_time(begin, since):
         before.add(words, sums, {})
+    for _, tally in reading.newest(begin, since):
+        before.add(tally.words.values, tally.sums, {})
     return Evidence(
         since=since,
         until=until,
@@ -102,21 +107,32 @@ class _Reading:
         """Where a period that would begin at `moment` does begin: roll-ups cannot be divided."""
         return self._floor(moment) if moment < self.rolled else moment
 
-    def rows(self, since: datetime, until: datetime, *, with_waits: bool = True) -> Iterator[RollUpRow]:
-        """Roll-ups of days, then of hours, then what the rows themselves say; each with the step that it belongs to."""
-        days_end = min(day_of(self.rolled), until) if self.step == DAY else since
-        for begin, end, span in ((since, days_end, DAY), (max(since, days_end), min(self.rolled, until), HOUR)):
-            if begin < end:
-                seconds = int(span.total_seconds())
-                for start, *row in read_roll_ups(begin, end, seconds=seconds, label=self.label, with_waits=with_waits):
-                    yield self._floor(start), *row
+    def sums(self, since: datetime, until: datetime) -> Iterator[Summed]:
+        for begin, end, span in self._spans(since, until):
+            yield from read_sums(begin, end, span=span, label=self.label)
+
+    def over_time(
+        self, since: datetime, until: datetime
+    ) -> Iterator[tuple[datetime, tuple[str, ...], Mapping[str, int]]]:
+        for begin, end, span in self._spans(since, until):
+            for start, words, sums in read_over_time(begin, end, span=span, label=self.label):
+                yield self._floor(start), words, sums
+
+    def newest(self, since: datetime, until: datetime) -> Iterator[tuple[datetime, Tally]]:
+        """What the rows themselves say, by the step that they belong to."""
         start = max(since, self.rolled)
         while start < until:
             end = min(until, self._floor(start) + self.step)
             for tally in tallied(start, end, rates=self.rates, label=self.label):
-                waits = {str(bucket): count for bucket, count in tally.waits.items()}
-                yield self._floor(start), tally.words.values, dict(tally.sums), waits
+                yield self._floor(start), tally
             start = end
+
+    def _spans(self, since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime, timedelta]]:
+        """Roll-ups of days, then of the hours of a day that has not ended."""
+        days_end = min(day_of(self.rolled), until) if self.step == DAY else since
+        for begin, end, span in ((since, days_end, DAY), (max(since, days_end), min(self.rolled, until), HOUR)):
+            if begin < end:
+                yield begin, end, span
 
     def _floor(self, moment: datetime) -> datetime:
         return hour_of(moment) if self.step == HOUR else day_of(moment)
