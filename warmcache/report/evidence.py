@@ -4,7 +4,7 @@ The cost of reading is that of the period's days, not of the ledger's rows.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -111,9 +111,7 @@ class _Reading:
         for begin, end, span in self._spans(since, until):
             yield from read_sums(begin, end, span=span, label=self.label)
 
-    def over_time(
-        self, since: datetime, until: datetime
-    ) -> Iterator[tuple[datetime, tuple[str, ...], Mapping[str, int]]]:
+    def over_time(self, since: datetime, until: datetime) -> Iterator[tuple[datetime, tuple[str, ...], dict[str, int]]]:
         for begin, end, span in self._spans(since, until):
             for start, words, sums in read_over_time(begin, end, span=span, label=self.label):
                 yield self._floor(start), words, sums
