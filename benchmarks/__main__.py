@@ -7,7 +7,20 @@ from collections.abc import Callable
 
 import django
 
-from benchmarks import commit, find, first_token, join, local_model, press, races, replay, resume, sockets, start
+from benchmarks import (
+    commit,
+    console,
+    find,
+    first_token,
+    join,
+    local_model,
+    press,
+    races,
+    replay,
+    resume,
+    sockets,
+    start,
+)
 from benchmarks.turns import command as turns
 from tests.servers import MissingServerError
 
@@ -34,6 +47,7 @@ def _hostile() -> None:
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "commit": commit.run,
+    "console": console.run,
     "decision": _decision,
     "find": find.run,
     "first-token": first_token.run,

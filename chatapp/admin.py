@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
@@ -15,6 +16,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Count, QuerySet
 from django.forms import BaseInlineFormSet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -35,9 +37,11 @@ from chatapp.models import (
 )
 from chatapp.protocol.words import Measure, QuotaScope
 from chatapp.quotas import accounts
-from chatapp.warming import assistant_layers
+from chatapp.warming import assistant_layers, returns
 from warmcache import Reason, WarmthState, bridge
 from warmcache import services as warmcache
+from warmcache.admin import host as ledger_host
+from warmcache.admin.host import ShownMessage
 from warmcache.core.prefix import Prompt
 from warmcache.warmups.layer_report import lines_of, report_on
 from warmcache.words import reason_text
@@ -45,6 +49,36 @@ from warmcache.words import reason_text
 MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
 MAX_DOCUMENTS_BYTES = 16 * 1024 * 1024
 """Of one assistant. At worst, a form takes three times as many bytes, which the body's limit leaves room for."""
+
+
+class ChatHost:
+    """The chat's words in the ledger: a person is `user 7`, a conversation its id."""
+
+    def subjects_named(self, name: str) -> list[str]:
+        return [f"user {pk}" for pk in User.objects.filter(username=name).values_list("pk", flat=True)]
+
+    def name_of(self, subject: str) -> str | None:
+        number = subject.removeprefix("user ")
+        if number == subject or not number.isdecimal():
+            return None
+        return User.objects.filter(pk=int(number)).values_list("username", flat=True).first()
+
+    def message_of(self, place: str, request_id: str) -> ShownMessage | None:
+        conversation_id = returns.conversation_of(place)
+        if conversation_id is None:
+            return None
+        columns = ("pk", "ttft_ms", "browser_ttft_ms")
+        found = (
+            Message.objects.filter(conversation=conversation_id, request_id=request_id).values_list(*columns).first()
+        )
+        if found is None:
+            return None
+        pk, server_ms, browser_ms = found
+        url = reverse("admin:chatapp_message_change", args=[pk])
+        return ShownMessage(url=url, server_ttft_ms=server_ms, browser_ttft_ms=browser_ms)
+
+
+ledger_host.register(ChatHost())
 
 admin.site.site_header = "Warmcache"
 admin.site.site_title = "Warmcache"
@@ -249,6 +283,15 @@ class MessageAdmin(ReadOnlyAdmin):
     date_hierarchy = "created_at"
     ordering = ("-created_at", "-pk")
     show_full_result_count = False
+    readonly_fields = ("in_the_ledger",)
+
+    @admin.display(description="in the ledger")
+    def in_the_ledger(self, message: Message) -> SafeString | str:
+        """The request that wrote it, and what that cost."""
+        if not message.request_id:
+            return "-"
+        address = f"{reverse('admin:warmcache_usagerecord_changelist')}?{urlencode({'q': message.request_id})}"
+        return format_html('<a href="{}">{}</a>', address, message.request_id)
 
 
 @admin.register(Attachment)

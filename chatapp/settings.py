@@ -263,6 +263,7 @@ STATICFILES_DIRS: list[Any] = [
     ("npm/katex", NODE_MODULES / "katex" / "dist"),
     ("npm/dompurify", NODE_MODULES / "dompurify" / "dist"),
     ("npm/highlight.js", NODE_MODULES / "@highlightjs" / "cdn-assets"),
+    ("npm/uplot", NODE_MODULES / "uplot" / "dist"),
 ]
 # Hashed names once `collectstatic` has run; before that, files are served from their source folders.
 COLLECTED = (STATIC_ROOT / "staticfiles.json").exists() or COMMAND == "collectstatic"
@@ -342,6 +343,7 @@ WARMCACHE = {
     "UPSTREAM": "anthropic" if ANTHROPIC_API_KEY else "simulator",
     "REDIS_URL": REDIS_URL,
     "PURSE": "chatapp.quotas.purse.Purse",
+    "UPLOT": "npm/uplot",
     "ENABLED": bool_from_env("WARMCACHE_ENABLED", default=True),
     "MAX_COST_PER_WARM_UP_USD": os.environ.get("WARMCACHE_MAX_COST_PER_WARM_UP_USD", "0.25"),
     "VALUE_OF_SECOND_USD": os.environ.get("WARMCACHE_VALUE_OF_SECOND_USD", "0.05"),

@@ -68,6 +68,12 @@ class Config:
     keeps_shared_layers: bool = False
     """Whether shared layers are held warm between requests, if the forecast says that it pays."""
 
+    keep_days: int = 0
+    """For how many days `manage.py warmcache_prune` keeps the ledger's rows, at least 8. 0: for ever."""
+
+    uplot: str = ""
+    """The folder of uPlot's `dist` among the static files, for the plots of the dashboard; without it, only tables."""
+
     max_concurrent_warm_ups: int = 4
     """Concurrent warm-ups at the provider, in one process; further ones wait for their turn."""
     warm_up_timeout_seconds: float = 45.0

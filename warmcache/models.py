@@ -14,10 +14,13 @@ from warmcache.core.wording import Worded
 
 __all__ = [
     "Arm",
+    "Dashboard",
     "Intent",
     "LearnedEvidence",
     "LostWrites",
     "Outcome",
+    "RollUp",
+    "RollUpState",
     "SkipCount",
     "UsageRecord",
     "WarmPolicy",
@@ -104,6 +107,8 @@ class WarmUp(RequestRecord):
             models.Index(
                 fields=("estimated_expires_at",), name="warm_up_waiting", condition=Q(outcome=Outcome.PENDING)
             ),
+            models.Index(fields=("subject", "started_at"), name="warm_up_of_subject"),
+            models.Index(fields=("request_id",), name="warm_up_by_request_id"),
         )
 
     def __str__(self) -> str:
@@ -167,6 +172,12 @@ class UsageRecord(RequestRecord):
     waited_ms = models.PositiveIntegerField(
         default=0, help_text="For a warm-up in flight; part of the first-token time."
     )
+    answered_ms = models.PositiveIntegerField(
+        null=True, blank=True, help_text="From the call's start to the provider's answer, which begins the stream."
+    )
+    first_token_ms = models.PositiveIntegerField(
+        null=True, blank=True, help_text="From the call's start to the first token, shown or only thought."
+    )
     arm = models.CharField(
         max_length=10,
         choices=choices_of(Arm),
@@ -178,6 +189,9 @@ class UsageRecord(RequestRecord):
     lead_ms = models.PositiveIntegerField(null=True, blank=True, help_text="From that intent to the request.")
     numbers = models.JSONField(
         default=dict, blank=True, help_text="What the policy had weighed then, to be compared with what came."
+    )
+    decided = models.CharField(
+        max_length=40, blank=True, default="", db_default="", help_text="Why the visit was warmed, or last not warmed."
     )
     response_id = models.CharField(max_length=80, blank=True, default="", help_text="The provider's id of the answer.")
     web_searches = models.PositiveIntegerField(
@@ -198,6 +212,11 @@ class UsageRecord(RequestRecord):
     class Meta:
         ordering = ("-started_at",)
         verbose_name = "real request"
+        indexes = (
+            models.Index(fields=("subject", "started_at"), name="request_of_subject"),
+            models.Index(fields=("request_id",), name="request_by_request_id"),
+            models.Index(fields=("ttft_ms", "started_at"), name="request_by_wait"),
+        )
 
     def __str__(self) -> str:
         return f"{self.purpose} {self.label} {self.started_at:%Y-%m-%d %H:%M:%S}"
@@ -228,6 +247,15 @@ class SkipCount(models.Model):
         return f"{self.count} x {self.reason}"
 
 
+class Dashboard(WarmUp):
+    """No rows of its own: the entry of the operator's first page in the admin."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = verbose_name_plural = "dashboard"
+
+
 class LostWrites(models.Model):
     """Number of rows that could not be written, so that no report includes them. Written when the database is back."""
 
@@ -240,6 +268,58 @@ class LostWrites(models.Model):
 
     def __str__(self) -> str:
         return f"{self.count} lost"
+
+
+class RollUp(models.Model):
+    """Sums of all rows of the ledger of one hour or one UTC day that have the same words: see `core/tallies.py`.
+
+    What a page shows of a long period is added up from these, and they stay when the rows are pruned.
+    """
+
+    start = models.DateTimeField()
+    seconds = models.PositiveIntegerField(help_text="3600 or 86400.")
+    kind = models.CharField(max_length=10, help_text="warm_up, request, skip or lost.")
+    upstream = models.CharField(max_length=20, blank=True, default="")
+    label = models.CharField(max_length=80, blank=True, default="")
+    model = models.CharField(max_length=80, blank=True, default="")
+    intent = models.CharField(max_length=20, blank=True, default="")
+    outcome = models.CharField(max_length=40, blank=True, default="", help_text="Or warmth, or the reason of a skip.")
+    purpose = models.CharField(max_length=20, blank=True, default="")
+    arm = models.CharField(max_length=10, blank=True, default="")
+    is_coarse = models.BooleanField(
+        default=False, help_text="Over all labels, models, intents and arms: for what is told over time."
+    )
+    sums = models.JSONField(default=dict)
+    waits = models.JSONField(default=dict, help_text="Milliseconds to the first text -> how many replies.")
+
+    class Meta:
+        ordering = ("start",)
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(
+                fields=(
+                    *("is_coarse", "seconds", "start", "kind", "upstream", "label", "model"),
+                    *("intent", "outcome", "purpose", "arm"),
+                ),
+                name="roll_up_is_one_row",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.label} {self.start:%Y-%m-%d %H:%M}"
+
+
+class RollUpState(models.Model):
+    """One row: how far the ledger is rolled up, and from when on its rows are still there."""
+
+    rolled_until = models.DateTimeField()
+    pruned_until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"rolled up until {self.rolled_until:%Y-%m-%d %H:%M}"
 
 
 class LearnedEvidence(models.Model):

@@ -13,6 +13,14 @@ def place_of(conversation_id: UUID) -> str:
     return f"conversation {conversation_id}"
 
 
+def conversation_of(place: str) -> UUID | None:
+    """The conversation of a place; None if the place is none of ours."""
+    try:
+        return UUID(place.removeprefix("conversation "))
+    except ValueError:
+        return None
+
+
 def expect(conversation_id: UUID, result: warmcache.Result, *, user_id: int, label: str) -> None:
     """Plans the decision after a reply. The prompt is read again only if a warm-up is to be sent."""
     warmcache.schedule_refresh(

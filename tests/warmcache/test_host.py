@@ -180,15 +180,18 @@ print(warmcache.__file__)
     assert Path(said.strip()).is_relative_to(python.parents[1])
 
 
+PACKED = ("*.py", "*.html", "*.css", "*.js", "py.typed")
+
+
 def test_the_wheel_holds_every_module_template_and_migration(wheel, tmp_path):
     shutil.unpack_archive(wheel, tmp_path, "zip")
     package = ROOT / "warmcache"
 
-    wanted = {path.relative_to(package) for end in ("*.py", "*.html", "py.typed") for path in package.rglob(end)}
+    wanted = {path.relative_to(package) for end in PACKED for path in package.rglob(end)}
 
     packed = {path.relative_to(tmp_path / "warmcache") for path in (tmp_path / "warmcache").rglob("*.*")}
     assert wanted - packed == set()
-    assert {path.suffix for path in packed} <= {".py", ".html", ".typed"}
+    assert {path.suffix for path in packed} <= {".py", ".html", ".css", ".js", ".typed"}
 
 
 def test_the_wheel_requires_every_package_that_its_code_imports(wheel, tmp_path):

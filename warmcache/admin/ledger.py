@@ -1,36 +1,41 @@
 """The ledger in Django's admin: read-only, with costs and results. No content of a prompt is stored."""
 
-from collections.abc import Iterable
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.utils import build_q_object_from_lookup_parameters
 from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Model, Q, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
-from django.utils.formats import date_format
-from django.utils.html import format_html, format_html_join
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timezone import localtime
 
+from warmcache.admin import host, stories
+from warmcache.admin.console import ConsolePages
+from warmcache.admin.host import ShownMessage
+from warmcache.admin.search import (
+    HELP,
+    LabelFilter,
+    ModelFilter,
+    PeriodFilter,
+    StatusFilter,
+    UpstreamFilter,
+    WarmthFilter,
+    exact_search,
+)
+from warmcache.admin.words import dollars, moment, seconds, table
 from warmcache.ledger import rows
 from warmcache.models import Intent, LostWrites, Outcome, SkipCount, UsageRecord, WarmUp, WarmUpLine
-from warmcache.report.figures import report_of
-from warmcache.report.period import DEFAULT_PERIOD, seconds_of
-from warmcache.report.rows import read_evidence
-from warmcache.report.text import lines as report_lines
 from warmcache.runtime.wiring import SystemClock
 
-CENT = Decimal("0.01")
 MAX_SHOWN_REQUESTS = 50
-REPORT_PERIODS = ("24h", "7d", "30d")
 SHARED_FILTERS = ("label", "model", "upstream", "started_at")
 """Columns that a warm-up and a real request have in common."""
+MOST_ADDED_UP = 20_000
+"""A list with more rows has no totals: the dashboard has them, from roll-ups."""
 
 LINE_HEADINGS = (
     *("layer", "tokens up to its end", "lives", "written", "read", "cost", "ended as", "credited"),
@@ -44,10 +49,8 @@ DECIDED_OTHERWISE: dict[str, str] = {
 }
 """The intents of `WEIGHED_ELSEWHERE`: their net value may be negative here although the warm-up was right."""
 
-TABLE = "<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>"
 
-
-class LedgerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class LedgerAdmin(ConsolePages):
     """Rows that people can read but never write."""
 
     actions = None
@@ -76,8 +79,19 @@ class LedgerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 class RequestAdmin(LedgerAdmin):
     """What the admins of warm-ups and of real requests have in common."""
 
-    date_hierarchy = "started_at"
-    search_fields = ("request_id", "prefix_hash", "subject")
+    search_fields = ("request_id",)
+    search_help_text = HELP
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        return exact_search(queryset, search_term), False
+
+    @admin.display(description="whom", ordering="subject")
+    def whom(self, row: WarmUp | UsageRecord) -> str:
+        """The person's name, where the host knows it."""
+        known = host.registered()
+        return (known.name_of(row.subject) if known and row.subject else None) or row.subject or "-"
 
     @admin.display(description="when", ordering="started_at")
     def when(self, row: WarmUp | UsageRecord) -> str:
@@ -117,9 +131,10 @@ class WarmUpAdmin(RequestAdmin):
         *("when", "outcome_word", "intent", "label", "cost", "written", "read", "duration"),
         *("reason", "prefix", "expires", "model", "upstream"),
     )
-    list_filter = ("outcome", "intent", "label", "model", "upstream", "started_at")
+    list_filter = ("outcome", "intent", LabelFilter, ModelFilter, UpstreamFilter, PeriodFilter)
     fieldsets = (
-        (None, {"fields": ("when", "intent", "reason", "label", "subject", "place", "model", "upstream")}),
+        (None, {"fields": ("when", "intent", "reason", "label", "whom", "place", "model", "upstream")}),
+        ("What happened", {"fields": ("story",)}),
         (
             "How it ended",
             {"fields": ("outcome_word", "error_code", "settled_at", "waited", "expires", "requests_table")},
@@ -149,6 +164,10 @@ class WarmUpAdmin(RequestAdmin):
         if otherwise is None or not row.numbers:
             return numbers
         return format_html("{}<p>These did not decide: this warm-up was {}.</p>", numbers, otherwise)
+
+    @admin.display(description="in order")
+    def story(self, row: WarmUp) -> SafeString:
+        return stories.story_of(row, list(row.requests.order_by("started_at")[:3]))
 
     @admin.display(description="outcome", ordering="outcome")
     def outcome_word(self, row: WarmUp) -> str:
@@ -200,36 +219,13 @@ class WarmUpAdmin(RequestAdmin):
         shown = table(("when", "found it", "ended", "read", "cost", "first text after"), cells)
         return format_html("{}{}", shown, more)
 
-    def get_urls(self) -> list[URLPattern]:
-        """Adds the report's own page below this list."""
-        view = self.admin_site.admin_view(self.report_view)
-        return [path("report/", view, name="warmcache_report"), *super().get_urls()]
-
-    def report_view(self, request: HttpRequest) -> HttpResponse:
-        """What `manage.py warmcache_report` prints."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        since = request.GET.get("since", DEFAULT_PERIOD)
-        try:
-            period_seconds = seconds_of(since)
-        except ValueError as error:
-            since, period_seconds = DEFAULT_PERIOD, seconds_of(DEFAULT_PERIOD)
-            messages.error(request, f"{error} This is {since}.")
-        evidence = read_evidence(now=SystemClock().now(), period_seconds=period_seconds)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "What warming bought",
-            "periods": REPORT_PERIODS if since in REPORT_PERIODS else (*REPORT_PERIODS, since),
-            "since": since,
-            "report": "\n".join(report_lines(report_of(evidence))),
-        }
-        return TemplateResponse(request, "admin/warmcache/report.html", context)
-
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Adds the totals of the filtered rows."""
         response = super().changelist_view(request, extra_context)
         if isinstance(response, TemplateResponse) and response.context_data and "cl" in response.context_data:
-            response.context_data["totals"] = totals(response.context_data["cl"])
+            changelist = response.context_data["cl"]
+            if changelist.result_count <= MOST_ADDED_UP:
+                response.context_data["totals"] = totals(changelist)
         return response
 
 
@@ -239,9 +235,11 @@ class UsageRecordAdmin(RequestAdmin):
         *("when", "warmth", "ttft", "purpose", "label", "status", "cost", "read", "written"),
         *("input_tokens", "output_tokens", "prefix", "duration", "met", "model", "upstream"),
     )
-    list_filter = ("warmth", "status", "purpose", "label", "model", "upstream", "started_at")
+    list_filter = ("purpose", LabelFilter, ModelFilter, UpstreamFilter, WarmthFilter, StatusFilter, PeriodFilter)
     fieldsets = (
-        (None, {"fields": ("when", "purpose", "label", "subject", "place", "model", "upstream")}),
+        (None, {"fields": ("when", "purpose", "label", "whom", "place", "message", "model", "upstream")}),
+        ("Why it was, or was not, warmed", {"fields": ("why",)}),
+        ("Why it took that long", {"fields": ("wait",)}),
         ("How it ended", {"fields": ("status", "error_code", "warmth", "met", "ttft", "waited", "duration")}),
         (
             "What it cost",
@@ -255,6 +253,19 @@ class UsageRecordAdmin(RequestAdmin):
         ("In the experiment", {"fields": ("arm", "intent", "lead", "weighed")}),
         ("At the provider", {"fields": ("request_id", "response_id", "miss_reason", "prefix_hash")}),
     )
+
+    @admin.display(description="the visit's last decision")
+    def why(self, row: UsageRecord) -> str:
+        return stories.why_of(row)
+
+    @admin.display(description="until the first text")
+    def wait(self, row: UsageRecord) -> SafeString | str:
+        return stories.bar_of(stories.legs_of(row, _message_of(row)))
+
+    @admin.display(description="message")
+    def message(self, row: UsageRecord) -> SafeString | str:
+        found = _message_of(row)
+        return "-" if found is None else format_html('<a href="{}">shown</a>', found.url)
 
     @admin.display(description="held up for a warm-up")
     def waited(self, row: UsageRecord) -> str:
@@ -291,9 +302,9 @@ class LostWritesAdmin(LedgerAdmin):
     fields = ("minute", "count")
 
 
-def moment(at: datetime) -> str:
-    """A moment to the second: a warm-up and the request that reads it are often that close."""
-    return date_format(localtime(at), "Y-m-d H:i:s")
+def _message_of(row: UsageRecord) -> ShownMessage | None:
+    known = host.registered()
+    return known.message_of(row.place, row.request_id) if known and row.request_id else None
 
 
 def totals(changelist: ChangeList) -> dict[str, Any]:
@@ -328,19 +339,6 @@ def outcome_word(stored: str) -> str:
     return stored or Outcome.PENDING.words
 
 
-def dollars(amount: Decimal | None) -> str:
-    """An amount with four decimals, or six if it is less than a cent."""
-    if amount is None:
-        return "unknown"
-    return f"${amount:,.4f}" if amount >= CENT or amount == 0 else f"${amount:,.6f}"
-
-
-def seconds(milliseconds: int | None) -> str:
-    if milliseconds is None:
-        return "-"
-    return f"{milliseconds} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.2f} s"
-
-
 def _request_link(line: WarmUpLine) -> SafeString | str:
     if line.request is None:
         return "-"
@@ -349,14 +347,3 @@ def _request_link(line: WarmUpLine) -> SafeString | str:
 
 def detail_url(row: UsageRecord) -> str:
     return reverse("admin:warmcache_usagerecord_change", args=[row.pk])
-
-
-def table(headings: Iterable[str], lines: Iterable[tuple[Any, ...]]) -> SafeString:
-    """A small table; every cell is escaped unless it is marked safe."""
-    head = format_html_join("", "<th>{}</th>", ((heading,) for heading in headings))
-    body = format_html_join("", "<tr>{}</tr>", ((_cells(line),) for line in lines))
-    return format_html(TABLE, head, body)
-
-
-def _cells(line: tuple[Any, ...]) -> SafeString:
-    return format_html_join("", "<td>{}</td>", ((cell,) for cell in line))

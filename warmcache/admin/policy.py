@@ -9,13 +9,12 @@ from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
+from warmcache.admin.console import THE_ROW, ConsolePages
 from warmcache.conf import Config, get_config
 from warmcache.core.intents import Intent
 from warmcache.models import WarmPolicy, choices_of
 from warmcache.operator_policy import read_row
 
-THE_ROW = 1
-"""The primary key of the row: two operators who add it at the same moment write the same row."""
 MONEY = ("value_of_second_usd", "max_cost_per_warm_up_usd", "user_daily_usd", "daily_usd")
 NUMBERS = ("user_daily_warm_ups", "daily_warm_ups")
 
@@ -77,7 +76,7 @@ class WarmPolicyForm(ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(WarmPolicy)
-class WarmPolicyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class WarmPolicyAdmin(ConsolePages):
     """Exactly one row: it is added once, then changed, and never deleted."""
 
     form = WarmPolicyForm

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from warmcache.core.intents import Intent, Sign
 from warmcache.core.outcomes import Arm
 from warmcache.core.prefix import Layer, Prefix
+from warmcache.core.reasons import Reason
 
 SIGN_LIFETIME_SECONDS = 300.0
 """A send later than this is no longer the one that a warm-up at the sign was meant for."""
@@ -53,7 +54,10 @@ class Visit:
     intent: Intent | None = None
     """The intent at which the policy said warm, whether or not the visit was then held out."""
     decided_at: float = 0.0
+    decided: Reason | None = None
+    """Why it was to be warmed; before that, the last reason why not."""
     numbers: dict[str, Any] = field(default_factory=dict)
+    """What was weighed for it, if it got that far."""
 
     def draw(self, share: float, random: Callable[[], float]) -> bool:
         """Whether this visit is held out. The first call draws; later calls give the same answer."""
@@ -61,10 +65,16 @@ class Visit:
             self.arm = Arm.HELD_OUT if random() < share else Arm.TREATED
         return self.arm is Arm.HELD_OUT
 
-    def note_warm(self, intent: Intent, numbers: dict[str, Any], now: float) -> None:
+    def note_warm(self, intent: Intent, reason: Reason, numbers: dict[str, Any], now: float) -> None:
         """Records that the policy said warm. Only the first time counts: the person's wait is measured from there."""
         if not self.intent:
-            self.intent, self.numbers, self.decided_at = intent, numbers, now
+            self.intent, self.decided_at = intent, now
+            self.decided, self.numbers = reason, numbers
+
+    def note_skip(self, reason: Reason, numbers: dict[str, Any]) -> None:
+        """Records why it was not warmed, until the policy says warm: that the prompt is warm then explains nothing."""
+        if not self.intent:
+            self.decided, self.numbers = reason, numbers
 
 
 def visit_key(prefix: Prefix) -> str:

@@ -7,7 +7,7 @@ traffic compares visits that were assigned at random one by one, so the normal a
 import math
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import mul
 
@@ -57,26 +57,61 @@ def interval(value: float, resampled: Sequence[float]) -> Interval:
     return Interval(value=value, low=ordered[cut], high=ordered[-1 - cut])
 
 
-def median_interval(values: Sequence[float]) -> Interval | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """Independent values, as sums: those of whole numbers lose nothing. `unit`: what a value of 1 stands for."""
+
+    count: int
+    total: float
+    squares: float
+    unit: float = 1.0
+
+    @property
+    def mean(self) -> float:
+        return self.total / self.count * self.unit
+
+    @property
+    def variance(self) -> float:
+        spread = self.count * self.squares - self.total**2
+        return max(0.0, spread / (self.count * (self.count - 1))) * self.unit**2
+
+
+def median_interval(ranked: Callable[[int], float], count: int) -> Interval | None:
     """The median between order statistics, which assumes nothing about the distribution; None for fewer than six
-    values, where no two of them contain it with 95 % confidence."""
-    ordered, count = sorted(values), len(values)
+    values, where no two of them contain it with 95 % confidence. `ranked`: the value of a rank, 0 the smallest."""
     if count < 6:
         return None
     reach = _Z * math.sqrt(count) / 2
     low, high = max(0, math.floor(count / 2 - reach)), min(count - 1, math.ceil(count / 2 + reach) - 1)
-    middle = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2
-    return Interval(value=middle, low=ordered[low], high=ordered[high])
+    middle = (ranked((count - 1) // 2) + ranked(count // 2)) / 2
+    return Interval(value=middle, low=ranked(low), high=ranked(high))
 
 
-def difference_of_means(first: Sequence[float], second: Sequence[float]) -> Interval | None:
+def difference_of_means(first: Sample, second: Sample) -> Interval | None:
     """Mean of `first` minus mean of `second`, for two independent samples (Welch); None if one has fewer than two."""
-    if min(len(first), len(second)) < 2:
+    if min(first.count, second.count) < 2:
         return None
-    (mean, variance), (other_mean, other_variance) = _moments(first), _moments(second)
-    reach = _Z * math.sqrt(variance / len(first) + other_variance / len(second))
-    value = mean - other_mean
+    reach = _Z * math.sqrt(first.variance / first.count + second.variance / second.count)
+    value = first.mean - second.mean
     return Interval(value=value, low=value - reach, high=value + reach)
+
+
+def sum_interval(sample: Sample) -> Interval | None:
+    """The sum of a sample, by how much its values differ; None for fewer than two."""
+    if sample.count < 2:
+        return None
+    value, reach = sample.total * sample.unit, _Z * math.sqrt(sample.count * sample.variance)
+    return Interval(value=value, low=value - reach, high=value + reach)
+
+
+def sum_of(intervals: Sequence[Interval]) -> Interval | None:
+    """Of independent intervals; None if there are none."""
+    if not intervals:
+        return None
+    value = math.fsum(each.value for each in intervals)
+    below = math.sqrt(math.fsum((each.value - each.low) ** 2 for each in intervals))
+    above = math.sqrt(math.fsum((each.high - each.value) ** 2 for each in intervals))
+    return Interval(value=value, low=value - below, high=value + above)
 
 
 def share_interval(successes: int, count: int) -> Interval | None:
@@ -95,8 +130,3 @@ def ratio_of(above: Interval, below: Interval) -> Interval | None:
         return None
     corners = [bound / divisor for bound in (above.low, above.high) for divisor in (below.low, below.high)]
     return Interval(value=above.value / below.value, low=min(corners), high=max(corners))
-
-
-def _moments(values: Sequence[float]) -> tuple[float, float]:
-    mean = math.fsum(values) / len(values)
-    return mean, math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)

@@ -80,7 +80,11 @@ class RequestFacts:
     """The intent at which the policy had said warm in that visit."""
     lead_ms: int | None = None
     numbers: dict[str, Any] = field(default_factory=dict)
-    """What the policy had weighed then."""
+    """What the policy had weighed then, or when it last said no."""
+    decided: Reason | None = None
+    """Why the visit was to be warmed, or the last reason why not; None if nothing announced this request."""
+    answered_ms: int | None = None
+    first_token_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +204,9 @@ def record_request(facts: RequestFacts, *, then: Callable[[Settlement], None] | 
         intent=facts.intent or "",
         lead_ms=facts.lead_ms,
         numbers=facts.numbers,
+        decided=facts.decided or "",
+        answered_ms=facts.answered_ms,
+        first_token_ms=facts.first_token_ms,
     )
     _INSERT_RECORD.run(record)
     if then is not None:

@@ -1,6 +1,6 @@
-"""What warming cost and what it gained: read from the ledger, computed, written as text and as JSON.
+"""What warming cost and what it gained: one layer for the dashboard, the terminal and JSON.
 
-rows      plain values of the ledger's rows, synchronous
-figures   pure: rows in, a `Report` out
-words     the same report as text, and as JSON values
+evidence     what the ledger knows of a period, from roll-ups and the rows behind them; synchronous
+figures      pure: evidence in, a `Report` out; beside it `totals`, `experiments` and `gains`
+text         the same report as text, and as JSON values
 """

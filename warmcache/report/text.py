@@ -8,7 +8,10 @@ from typing import Any
 
 from warmcache.core.statistics import Interval
 from warmcache.core.upstreams import Upstream
-from warmcache.report.figures import ENOUGH, Experiment, Forecast, Report, Spending, Wait
+from warmcache.report.experiments import ENOUGH, Experiment
+from warmcache.report.figures import Forecast, Report, Skips, Spending, Wait
+from warmcache.report.gains import Gain
+from warmcache.report.totals import Totals
 
 NOT_ENOUGH = "not enough data"
 MAX_SKIPS_SHOWN = 20
@@ -16,9 +19,11 @@ UPSTREAMS: dict[str, str] = {upstream: upstream.words for upstream in Upstream}
 SIMULATED = "Figures of the simulated upstream come from its own latency model: they prove the plumbing, not the gain."
 
 
-def lines(report: Report) -> Iterator[str]:
+def lines(report: Report, *, price_of_second_usd: Decimal) -> Iterator[str]:
     """The whole report; tables are aligned for a terminal."""
     yield from _head(report)
+    yield from _section("What everything cost", report.totals, _totals)
+    yield from _section("What warming bought", report.gains, lambda gains: _gains(gains, price_of_second_usd))
     yield from _section("What was spent", report.spending, _spending)
     yield from _section("Time to the first text, by warmth", report.waits, _waits)
     yield from _section("What warming buys: treated against held out", report.experiments, _experiments)
@@ -26,9 +31,12 @@ def lines(report: Report) -> Iterator[str]:
     yield from _section("Why warming was skipped", report.skips, _skips)
 
 
-def as_json(report: Report) -> dict[str, Any]:
+def as_json(report: Report, *, price_of_second_usd: Decimal) -> dict[str, Any]:
     """All figures, unrounded; money as decimal strings, times in ISO 8601."""
-    found: dict[str, Any] = _plain({**asdict(report), "enough": ENOUGH})
+    verdicts = {gain.upstream: str(gain.verdict(price_of_second_usd)) for gain in report.gains}
+    found: dict[str, Any] = _plain(
+        {**asdict(report), "enough": ENOUGH, "price_of_second_usd": price_of_second_usd, "verdicts": verdicts}
+    )
     return found
 
 
@@ -50,8 +58,34 @@ def _head(report: Report) -> Iterator[str]:
     yield f"Warming from {report.since:%Y-%m-%d %H:%M} to {report.until:%Y-%m-%d %H:%M} UTC{named}"
     if Upstream.SIMULATOR in report.upstreams:
         yield SIMULATED
+    if not report.is_complete:
+        yield "The ledger is still being added up: what is newest is missing. Ask again in a minute."
     if report.lost_writes:
         yield f"{report.lost_writes:,} rows could not be written in this time: the figures do not know of them."
+
+
+def _totals(rows: Sequence[Totals]) -> Iterator[str]:
+    for row in rows:
+        share = "none" if row.hit_rate is None else f"{row.hit_rate:.1%}"
+        yield (
+            f"  {UPSTREAMS.get(row.upstream, row.upstream)}: ${row.total_usd:.4f} in all;"
+            f" {row.replies:,} replies ${row.replies_usd:.4f}, titles and the like ${row.others_usd:.4f}"
+        )
+        yield (
+            f"    {row.warm_ups:,} warm-ups: used ${row.used_usd:.4f}, wasted ${row.wasted_usd:.4f},"
+            f" not known yet ${row.waiting_usd:.4f};"
+            f" {share} of {row.prompt_tokens:,} prompt tokens were read from the cache"
+        )
+
+
+def _gains(rows: Sequence[Gain], price_of_second_usd: Decimal) -> Iterator[str]:
+    for row in rows:
+        yield f"  {UPSTREAMS.get(row.upstream, row.upstream)}: {row.verdict(price_of_second_usd).words}"
+        yield f"    seconds saved: {_maybe(row.saved_seconds, 1, ' s')}, {row.source.words}"
+        yield (
+            f"    dollars for them: {_maybe(row.extra_usd, 4, '')};"
+            f" for each: {_maybe(row.usd_per_saved_second, 4, '')}, your price: {price_of_second_usd}"
+        )
 
 
 def _section(title: str, rows: Sequence[Any], write: Any) -> Iterator[str]:
@@ -78,11 +112,11 @@ def _spending(rows: Sequence[Spending]) -> Iterator[str]:
 
 
 def _waits(rows: Sequence[Wait]) -> Iterator[str]:
-    yield f"  {'label':<20}{'model':<22}{'upstream':<11}{'found it':<10}{'n':>7}  median, 95 %"
+    yield f"  {'label':<20}{'model':<22}{'upstream':<11}{'found it':<10}{'n':>7}  median, 95 %; 95th"
     for row in rows:
         median = NOT_ENOUGH if row.median_ms is None else _interval(row.median_ms, 0, " ms")
         group = f"{row.label or '-':<20}{row.model:<22}{_upstream(row.upstream):<11}"
-        yield f"  {group}{row.warmth:<10}{row.count:>7,}  {median}"
+        yield f"  {group}{row.warmth:<10}{row.count:>7,}  {median}; {row.p95_ms:,.0f} ms"
 
 
 def _experiments(rows: Sequence[Experiment]) -> Iterator[str]:
@@ -109,7 +143,7 @@ def _forecasts(rows: Sequence[Forecast]) -> Iterator[str]:
         )
 
 
-def _skips(rows: Sequence[Any]) -> Iterator[str]:
+def _skips(rows: Sequence[Skips]) -> Iterator[str]:
     for row in rows[:MAX_SKIPS_SHOWN]:
         yield f"  {row.count:>9,}  {row.reason:<26}{row.intent:<15}{row.label or '-'}"
     rest = rows[MAX_SKIPS_SHOWN:]

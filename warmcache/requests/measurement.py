@@ -21,6 +21,10 @@ class Measurement:
         """Whether something was shown."""
         self.ttft_ms: int | None = None
         """Time to the first visible text, including a join."""
+        self.answered_ms: int | None = None
+        """Time to the start of the stream that was shown, a join and earlier attempts included."""
+        self.first_token_ms: int | None = None
+        """Time to the first token of that stream, even if nobody sees it."""
         self._model = model
         self._spent: Usage | None = None
         self._output_characters = 0

@@ -163,7 +163,7 @@ class ResponseStream:
                     case BlockBegan():
                         if event.kind == BlockKind.THINKING:
                             # Thinking may never be shown, and its time is not part of reading the prompt.
-                            self._teach_speed(started_at)
+                            self._note_first_token(started_at)
                         # Held until it has content: until then the next attempt may begin it again.
                         held = event
                         continue
@@ -181,6 +181,7 @@ class ResponseStream:
     def _note_answer(self, event: StreamBegan, earlier: EarlierAnswer | None, started_at: float) -> None:
         """The first answer tells what was in the cache when the request came; each answer tells what is there now."""
         prefix, is_first = self._request.prefix, self._heard.begin(event)
+        self._heard.answered_ms = self._since_ms(self._called_at)
         if is_first:
             self._miss_reason = earlier.tells_by(event.miss_reason, prefix) if earlier else ""
         self._runtime.answers.note(event.response_id, prefix, self._comparable, was_warm_up=False, at=started_at)
@@ -207,14 +208,17 @@ class ResponseStream:
 
     def _note_delta(self, delta: BlockDelta, started_at: float) -> None:
         """Reads the clock only for the first ones."""
-        self._teach_speed(started_at)
+        self._note_first_token(started_at)
         if self._heard.is_first_text(delta):
             self._heard.ttft_ms = self._since_ms(self._called_at)
 
-    def _teach_speed(self, started_at: float) -> None:
-        """Only at the first token of an attempt."""
+    def _note_first_token(self, started_at: float) -> None:
+        """Only at the first token of an attempt, which shows how fast the prompt was read."""
         read = self._heard.take_first_token()
-        if read is not None and self._runtime.provider.capabilities.reports_cache_writes:
+        if read is None:
+            return
+        self._heard.first_token_ms = self._since_ms(self._called_at)
+        if self._runtime.provider.capabilities.reports_cache_writes:
             seconds = self._runtime.clock.now() - started_at
             self._runtime.learning.saw_call(self._request.prefix.model, read, seconds)
 
@@ -256,6 +260,8 @@ class ResponseStream:
             joined_id=approach.joined.warm_up_id if approach.joined else None,
             raced_id=approach.raced.warm_up_id if approach.raced else None,
             waited_ms=round(approach.waited_seconds * 1000),
+            answered_ms=heard.answered_ms,
+            first_token_ms=heard.first_token_ms,
             response_id=heard.began.response_id if heard.began else "",
             miss_reason=self._miss_reason,
             followed_request=approach.joined is not None and approach.joined.warm_up_id is None,
@@ -266,10 +272,13 @@ class ResponseStream:
 
     def _visit_facts(self) -> dict[str, Any]:
         visit, ended_at = self._visit, self._visit_ended_at
-        if visit is None or not visit.intent or ended_at is None:
+        if visit is None or ended_at is None:
             return {}
+        decision = {"decided": visit.decided, "numbers": visit.numbers}
+        if not visit.intent:
+            return decision
         lead_ms = round(max(0.0, ended_at - visit.decided_at) * 1000)
-        return {"arm": visit.arm, "intent": visit.intent, "lead_ms": lead_ms, "numbers": visit.numbers}
+        return {**decision, "arm": visit.arm, "intent": visit.intent, "lead_ms": lead_ms}
 
     async def _tell_guards(self, found: Usage) -> None:
         """A request that the provider answered earns its subject a credit and shows which warm-ups were read."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from warmcache.background.database import in_database_thread
 from warmcache.background.tasks import TaskOwner
 from warmcache.background.timers import Timers
 from warmcache.cache import beliefs
@@ -20,6 +21,7 @@ from warmcache.core.lifetimes import with_lifetimes
 from warmcache.core.ports import Clock, Provider, Purse, WarmthStore
 from warmcache.core.prefix import AnyPrompt, LastTurn, Prefix, PreparedPrompt, Request, build, prepare
 from warmcache.learned.forecasts import Learning
+from warmcache.ledger import rollups
 from warmcache.ledger.writer import Ledger
 from warmcache.operator_policy import PolicyWatch
 from warmcache.upstream.earlier_answers import Answers
@@ -28,6 +30,8 @@ from warmcache.upstream.late import LateProvider
 logger = logging.getLogger(__name__)
 
 HOUSEKEEPING_SECONDS = 5.0
+ROLL_UP_SECONDS = 60.0
+"""How often the ledger is rolled up; the first time so long after the start."""
 CLOSE_PATIENCE_SECONDS = 5.0
 
 
@@ -58,6 +62,7 @@ class Runtime:
     warming_paused_until: float = 0.0
     """Epoch seconds; the provider asked for less traffic, or refused the key."""
     warm_up_slots: asyncio.Semaphore = field(init=False)
+    _rolls_up_at: float = field(init=False)
     _housekeepers: TaskOwner = field(default_factory=lambda: TaskOwner("warmcache"))
     _starters: TaskOwner = field(default_factory=lambda: TaskOwner("warmcache"))
     """Owns the tasks that start warm-ups on their own."""
@@ -76,6 +81,7 @@ class Runtime:
         self.leases = LeaseKeeper(self.store, lease_seconds=self.config.lease_seconds)
         self.visits = Visits(teaches=self.learning.saw_sign)
         self.timers = Timers(clock=self.clock, tasks=self.tasks)
+        self._rolls_up_at = self.clock.now() + ROLL_UP_SECONDS
 
     def build(self, prompt: AnyPrompt, turn: LastTurn | None, *, label: str) -> Request:
         """The request for `prompt` and its last `turn`, or the warm-up (None), with a concrete TTL for `auto`."""
@@ -134,6 +140,7 @@ class Runtime:
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
             await self._do(self.guards.note_missed)
             await self._do(self.ledger.flush)
+            await self._do(self._roll_up)
 
     async def _do(self, chore: Callable[[], Coroutine[Any, Any, object]]) -> None:
         """Runs one chore. An error in it must not end the others: rows would stay open for ever."""
@@ -146,6 +153,13 @@ class Runtime:
         now = self.clock.now()
         self.visits.expire(now)
         await self.learning.exchange(self.ledger.perform, now)
+
+    async def _roll_up(self) -> None:
+        """In a thread of its own, so that no row waits; later, while rows wait themselves."""
+        now = self.clock.now()
+        if now >= self._rolls_up_at and not self.ledger.waiting_writes:
+            self._rolls_up_at = now + ROLL_UP_SECONDS
+            await in_database_thread(rollups.catch_up, now, self.rates)
 
 
 _companions: list[Callable[[Runtime], Coroutine[Any, Any, None]]] = []

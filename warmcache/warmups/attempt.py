@@ -53,6 +53,20 @@ async def _decision(runtime: Runtime, prefix: Prefix, occasion: Occasion) -> Dec
     policy = await runtime.policy.known()
     now = runtime.clock.now()
     visit = _visit(runtime, prefix, occasion, now)
+    decision = await _weighed(runtime, prefix, occasion, now)
+    if visit is None:
+        return decision
+    if decision.action is Action.SKIP:
+        visit.note_skip(decision.reason, decision.numbers)
+        return decision
+    visit.note_warm(occasion.intent, decision.reason, decision.numbers, now)
+    is_held_out = visit.draw(policy.holdout_share, runtime.random)
+    return replace(decision, action=Action.SKIP, reason=Reason.HELD_OUT) if is_held_out else decision
+
+
+async def _weighed(runtime: Runtime, prefix: Prefix, occasion: Occasion, now: float) -> Decision:
+    """The decision before the lot: in neither arm would a visit be warmed that is skipped here."""
+    policy = runtime.policy.current
     refusal = operators_refusal(occasion.intent, policy.limits)
     if refusal is not None:
         return _skip(refusal, prefix)
@@ -75,13 +89,7 @@ async def _decision(runtime: Runtime, prefix: Prefix, occasion: Occasion) -> Dec
     if decision.action is Action.SKIP:
         return decision
     stopped_for = stop_reason(accounts, sightings)
-    if stopped_for is not None:  # before the lot: in neither arm would this visit have been warmed
-        return replace(decision, action=Action.SKIP, reason=stopped_for)
-    if visit is None:
-        return decision
-    visit.note_warm(occasion.intent, decision.numbers, now)
-    is_held_out = visit.draw(policy.holdout_share, runtime.random)
-    return replace(decision, action=Action.SKIP, reason=Reason.HELD_OUT) if is_held_out else decision
+    return decision if stopped_for is None else replace(decision, action=Action.SKIP, reason=stopped_for)
 
 
 def _accounts(runtime: Runtime, prefix: Prefix, occasion: Occasion) -> Accounts:

@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
-from django.contrib.auth.models import AbstractBaseUser
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from warmcache.admin.ledger import dollars, seconds
+from warmcache.admin.words import dollars, seconds
 from warmcache.core.intents import WEIGHED_ELSEWHERE
 from warmcache.models import LostWrites, Outcome, SkipCount, UsageRecord, WarmUp, WarmUpLine
 
@@ -170,7 +169,7 @@ def test_without_a_request_there_is_no_ratio(admin_client: Client) -> None:
         ({"started_at__gte": "2001-01-01 00:00:00+00:00"}, 2),
         ({"started_at__year": "1999"}, 0),
         ({"q": "req_other"}, 1),
-        ({"q": "c" * 10}, 1),
+        ({"q": "c" * 64}, 1),
         ({"q": "user 7"}, 1),
         ({"q": "nobody"}, 0),
     ],
@@ -261,7 +260,7 @@ def test_words_from_outside_are_escaped(admin_client: Client) -> None:
         page(admin_client, WARM_UPS),
         page(admin_client, REQUESTS),
         page(admin_client, "admin:warmcache_warmup_change", warm_up.pk),
-        page(admin_client, "admin:warmcache_report"),
+        page(admin_client, "admin:warmcache_dashboard_changelist"),
     ):
         assert hostile not in html
         assert "<b>bad</b>" not in html
@@ -296,35 +295,6 @@ def test_a_real_request_shows_all_that_was_billed(admin_client: Client) -> None:
 
     assert "77" in text
     assert "stream_cut" in text
-
-
-def test_the_report_has_a_page_that_the_list_leads_to(admin_client: Client) -> None:
-    make_warm_up(outcome="hit")
-    make_usage()
-
-    html = page(admin_client, "admin:warmcache_report", since="24h")
-
-    assert "1 warm-up for $0.0425: 1 hit" in words(html)
-    assert "<strong>24h</strong>" in html
-    assert reverse("admin:warmcache_report") in page(admin_client, WARM_UPS)
-
-
-def test_a_period_is_what_the_command_takes_and_anything_else_is_told(admin_client: Client) -> None:
-    ninety = page(admin_client, "admin:warmcache_report", since="90d")
-    nonsense = page(admin_client, "admin:warmcache_report", since="9y")
-
-    assert "<strong>90d</strong>" in ninety
-    assert "<strong>7d</strong>" in nonsense
-    assert "A period looks like 7d, 24h, 30m or 2w, not &#x27;9y&#x27;. This is 7d." in nonsense
-
-
-def test_the_report_is_for_those_who_may_see_the_rows(
-    client: Client, django_user_model: type[AbstractBaseUser]
-) -> None:
-    staff = django_user_model.objects.create_user(username="staff", password="x", is_staff=True)  # noqa: S106
-    client.force_login(staff)
-
-    assert client.get(reverse("admin:warmcache_report")).status_code == 403
 
 
 def test_lost_writes_are_listed(admin_client: Client) -> None:
@@ -371,8 +341,8 @@ def many(make: Callable[[], Any]) -> Callable[[int], None]:
 @pytest.mark.parametrize(
     ("name", "fill", "most"),
     [
-        (WARM_UPS, many(make_warm_up), 14),
-        (REQUESTS, many(lambda: make_usage(make_warm_up())), 14),
+        (WARM_UPS, many(make_warm_up), 15),
+        (REQUESTS, many(lambda: make_usage(make_warm_up())), 15),
     ],
     ids=["warm-ups", "requests"],
 )

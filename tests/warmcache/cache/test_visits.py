@@ -7,6 +7,7 @@ from warmcache import services
 from warmcache.cache.visits import MAX_VISITS, SIGN_LIFETIME_SECONDS, Visits, visit_key, visit_keys_before
 from warmcache.core.intents import Sign
 from warmcache.core.prefix import Prompt
+from warmcache.core.reasons import Reason
 from warmcache.testing import FakeClock, FakeRuntime, fake_runtime, make_prefix, make_prompt, make_turn
 
 
@@ -103,8 +104,8 @@ def test_the_first_yes_of_the_policy_is_kept() -> None:
     visits, _ = visits_and_lessons()
     visit = note(visits, "typing", 0)
 
-    visit.note_warm("typing", {"send_chance": 0.8}, 1)
-    visit.note_warm("attach", {"send_chance": 0.9}, 2)
+    visit.note_warm("typing", Reason.COLD, {"send_chance": 0.8}, 1)
+    visit.note_warm("attach", Reason.COLD, {"send_chance": 0.9}, 2)
 
     assert (visit.intent, visit.numbers, visit.decided_at) == ("typing", {"send_chance": 0.8}, 1)
 

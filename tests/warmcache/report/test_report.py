@@ -10,8 +10,9 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from warmcache.models import LostWrites, SkipCount, UsageRecord, WarmUp, WarmUpLine
+from warmcache.report.evidence import read_evidence
 from warmcache.report.figures import report_of
-from warmcache.report.rows import read_evidence
+from warmcache.upstream.prices import rates_for
 
 pytestmark = pytest.mark.django_db
 
@@ -79,7 +80,7 @@ def told(*arguments: str) -> str:
 
 
 def test_an_empty_ledger_says_that_there_is_nothing_yet() -> None:
-    assert told().count("nothing yet") == 5
+    assert told().count("nothing yet") == 7
 
 
 def test_text_and_json_say_the_same(now: datetime) -> None:
@@ -162,11 +163,12 @@ def test_titles_and_tool_rounds_are_not_what_a_person_waits_for(now: datetime) -
 
 
 def test_warming_is_compared_without_the_output_that_it_does_not_change(now: datetime) -> None:
-    reply(now, cost_usd=Decimal("0.003"), output_tokens=100)
+    reply(now, cost_usd=Decimal("0.003"), output_tokens=100, arm="treated", intent="typing")
 
-    (row,) = read_evidence(now=now.timestamp(), period_seconds=60).requests
+    evidence = read_evidence(now=now.timestamp() + 1, period_seconds=60, rates=rates_for)
 
-    assert row.input_usd == Decimal("0.002")  # 100 tokens at $10 a million
+    (row,) = evidence.tallies
+    assert row.sums["bill"] == 200_000  # 0.002: 100 tokens at $10 a million
 
 
 def test_a_report_takes_as_many_queries_for_many_rows_as_for_few(
@@ -176,5 +178,31 @@ def test_a_report_takes_as_many_queries_for_many_rows_as_for_few(
         warm_up(now)
         reply(now)
 
-    with django_assert_max_num_queries(10):
-        report_of(read_evidence(now=now.timestamp(), period_seconds=60))
+    with django_assert_max_num_queries(25):
+        report_of(read_evidence(now=now.timestamp() + 1, period_seconds=60, rates=rates_for))
+
+
+class TestPruneCommand:
+    def pruned(self, *arguments: str) -> str:
+        out = StringIO()
+        call_command("warmcache_prune", *arguments, stdout=out)
+        return out.getvalue()
+
+    def test_it_says_what_is_gone_and_the_report_says_the_same_as_before(self, now: datetime) -> None:
+        for days in (0, 5, 20):
+            reply(now - timedelta(days=days))
+        before = json.loads(told("--json", "--since", "4w"))["totals"]
+
+        text = self.pruned("--keep-days", "10")
+
+        assert text.startswith("1 rows from before ")
+        assert UsageRecord.objects.count() == 2
+        assert json.loads(told("--json", "--since", "4w"))["totals"] == before
+
+    def test_nothing_goes_unless_somebody_says_how_long_rows_are_kept(self, now: datetime) -> None:
+        reply(now - timedelta(days=400))
+
+        assert "kept for ever" in self.pruned()
+        with pytest.raises(CommandError, match="keep at least these"):
+            self.pruned("--keep-days", "3")
+        assert UsageRecord.objects.count() == 1

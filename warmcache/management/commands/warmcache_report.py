@@ -6,11 +6,14 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from warmcache.conf import get_config
+from warmcache.operator_policy import policy_in_force, read_row
+from warmcache.report.evidence import read_evidence
 from warmcache.report.figures import report_of
 from warmcache.report.period import DEFAULT_PERIOD, seconds_of
-from warmcache.report.rows import read_evidence
 from warmcache.report.text import as_json, lines
 from warmcache.runtime.wiring import SystemClock
+from warmcache.upstream.prices import price_list
 
 
 class Command(BaseCommand):
@@ -32,10 +35,13 @@ class Command(BaseCommand):
             period_seconds = seconds_of(options["since"])
         except ValueError as error:
             raise CommandError(f"--since: {error}") from None
-        report = report_of(
-            read_evidence(now=SystemClock().now(), period_seconds=period_seconds, label=options["label"])
+        config = get_config()
+        price = policy_in_force(config, read_row()).value_of_second_usd
+        evidence = read_evidence(
+            now=SystemClock().now(), period_seconds=period_seconds, label=options["label"], rates=price_list(config)
         )
+        report = report_of(evidence)
         if options["json"]:
-            self.stdout.write(json.dumps(as_json(report), indent=2))
+            self.stdout.write(json.dumps(as_json(report, price_of_second_usd=price), indent=2))
         else:
-            self.stdout.write("\n".join(lines(report)))
+            self.stdout.write("\n".join(lines(report, price_of_second_usd=price)))

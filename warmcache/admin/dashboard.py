@@ -1,0 +1,243 @@
+"""The operator's first page: is warming on and healthy, what did everything cost, what did warming buy."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST
+
+from warmcache.admin.console import MAY_SWITCH, THE_ROW, ConsolePages, bar
+from warmcache.admin.plots import plots_of
+from warmcache.admin.words import dollars, interval, seconds, share
+from warmcache.conf import Config, get_config
+from warmcache.core.intents import Intent
+from warmcache.core.outcomes import RequestWarmth
+from warmcache.core.reasons import Reason
+from warmcache.core.upstreams import Upstream
+from warmcache.models import Dashboard, RollUp, WarmPolicy
+from warmcache.operator_policy import policy_in_force, read_row
+from warmcache.report.evidence import Evidence, read_evidence
+from warmcache.report.figures import Report, Skips, report_of, waits_by_warmth
+from warmcache.report.period import DEFAULT_PERIOD, seconds_of
+from warmcache.report.state import read_state
+from warmcache.report.totals import Totals
+from warmcache.report.waste import Waste, waste_of
+from warmcache.runtime.wiring import SystemClock
+from warmcache.upstream.prices import price_list
+
+PERIODS = {"24h": "24 hours", "7d": "7 days", "30d": "30 days", "90d": "90 days"}
+MOST_SKIPS = 15
+MOST_WASTE = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """What the page shows. `upstream`: figures of a simulator are never added to real ones."""
+
+    since: str
+    label: str | None
+    upstream: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    name: str
+    amount: str
+    before: str
+    """Beside the period before."""
+    note: str = ""
+
+
+@admin.register(Dashboard)
+class DashboardAdmin(ConsolePages):
+    """One page in place of a list."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Who may see warm-ups may see their sums."""
+        return request.user.has_perm("warmcache.view_warmup")
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def get_urls(self) -> list[URLPattern]:
+        """The page itself, and the switch of every page."""
+        view = self.admin_site.admin_view
+        return [
+            path("", view(self.page), name="warmcache_dashboard_changelist"),
+            path("switch/", view(require_POST(self.switch)), name="warmcache_switch"),
+        ]
+
+    def page(self, request: HttpRequest) -> HttpResponse:
+        """Reads the roll-ups of the period, and the newest rows."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        now, config = SystemClock().now(), get_config()
+        policy = policy_in_force(config, read_row())
+        chosen = _chosen(request, config)
+        evidence = read_evidence(
+            now=now,
+            period_seconds=seconds_of(chosen.since),
+            label=chosen.label,
+            rates=price_list(config),
+            is_patient=False,
+        )
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Dashboard",
+            "opts": self.opts,
+            "warming": bar(request),
+            "state": read_state(now, config, policy),
+            "is_simulated": chosen.upstream == Upstream.SIMULATOR,
+            "uplot": config.uplot,
+            **_choices(chosen),
+            **_figures(evidence, chosen, policy.value_of_second_usd),
+        }
+        return TemplateResponse(request, "admin/warmcache/dashboard.html", context)
+
+    def switch(self, request: HttpRequest) -> HttpResponse:
+        """Switches all warming off, or on again; in force in every process within two seconds."""
+        if not request.user.has_perm(MAY_SWITCH):
+            raise PermissionDenied
+        is_on = request.POST.get("on") == "1"
+        row, _ = WarmPolicy.objects.get_or_create(pk=getattr(read_row(), "pk", THE_ROW))
+        row.is_enabled = is_on
+        row.save(update_fields=("is_enabled", "updated_at"))
+        word = "on" if is_on else "off"
+        self.log_change(request, row, f"Switched warming {word}.")
+        messages.success(request, f"Warming is switched {word}, in every process within two seconds.")
+        back = request.POST.get("next", "")
+        is_safe = url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure())
+        return HttpResponseRedirect(back if is_safe else reverse("admin:warmcache_dashboard_changelist"))
+
+
+def _chosen(request: HttpRequest, config: Config) -> Chosen:
+    since = request.GET.get("since", DEFAULT_PERIOD)
+    try:
+        seconds_of(since)
+    except ValueError as error:
+        messages.error(request, f"{error} This is {DEFAULT_PERIOD}.")
+        since = DEFAULT_PERIOD
+    upstream = request.GET.get("upstream", "")
+    known = upstream in list(Upstream)
+    return Chosen(
+        since=since,
+        label=request.GET.get("label") or None,
+        upstream=upstream if known else config.upstream,
+    )
+
+
+def _choices(chosen: Chosen) -> dict[str, Any]:
+    labels = RollUp.objects.exclude(label="").order_by("label").values_list("label", flat=True).distinct()
+    return {
+        "chosen": chosen,
+        "periods": PERIODS if chosen.since in PERIODS else {**PERIODS, chosen.since: chosen.since},
+        "labels": sorted({*labels, *([chosen.label] if chosen.label else [])}),
+        "upstreams": {str(upstream): upstream.words for upstream in Upstream},
+    }
+
+
+def _figures(evidence: Evidence, chosen: Chosen, price_usd: Decimal) -> dict[str, Any]:
+    report = report_of(evidence)
+    now, before = (_of(totals, chosen.upstream) for totals in (report.totals, report.before))
+    skips, waste = report.skips, [row for row in waste_of(report.spending) if row.upstream == chosen.upstream]
+    others = [name for name in report.upstreams if name != chosen.upstream]
+    return {
+        "report": report,
+        "totals": now,
+        "others": {name: Upstream(name).words if name in list(Upstream) else name for name in others},
+        "cards": _cards(now, before) if now else [],
+        "gain": _gain(report, chosen.upstream, price_usd),
+        "waits": [
+            (_warmth(row.warmth), row.count, seconds(row.p50_ms), seconds(row.p95_ms))
+            for row in waits_by_warmth(evidence)
+            if row.upstream == chosen.upstream
+        ],
+        "plots": plots_of(report, chosen.upstream, evidence.step),
+        "skips": [
+            (_reason(row.reason), _intent(row.intent), row.label or "-", row.count) for row in skips[:MOST_SKIPS]
+        ],
+        "more_skips": sum(row.count for row in skips[MOST_SKIPS:]),
+        "waste": [_wasted(row) for row in waste[:MOST_WASTE]],
+        "more_waste": len(waste[MOST_WASTE:]),
+    }
+
+
+def _of(totals: list[Totals], upstream: str) -> Totals | None:
+    return next((row for row in totals if row.upstream == upstream), None)
+
+
+def _cards(now: Totals, before: Totals | None) -> list[Card]:
+    unpriced = f"{now.unpriced:,} of models without a known price are not in it" if now.unpriced else ""
+    tokens = f"{now.read_tokens:,} of {now.prompt_tokens:,} prompt tokens"
+    return [
+        _money("In all", now, before, "total_usd", unpriced),
+        _money("Replies", now, before, "replies_usd", f"{now.replies:,} replies, {now.failed:,} failed"),
+        _money("Warm-ups that were used", now, before, "used_usd", f"of {now.warm_ups:,} warm-ups"),
+        _money("Warm-ups that were wasted", now, before, "wasted_usd", f"{dollars(now.waiting_usd)} not known yet"),
+        Card(
+            name="Read from the cache",
+            amount=share(now.hit_rate),
+            before=share(before.hit_rate if before else None),
+            note=tokens,
+        ),
+    ]
+
+
+def _money(name: str, now: Totals, before: Totals | None, field: str, note: str) -> Card:
+    amount, earlier = getattr(now, field), getattr(before, field) if before else Decimal(0)
+    change = "" if not earlier else f", {float(amount / earlier) - 1:+.0%}"
+    return Card(name=name, amount=dollars(amount), before=f"{dollars(earlier)}{change}", note=note)
+
+
+def _gain(report: Report, upstream: str, price_usd: Decimal) -> dict[str, str] | None:
+    gain = next((row for row in report.gains if row.upstream == upstream), None)
+    if gain is None:
+        return None
+    verdict = gain.verdict(price_usd)
+    return {
+        "seconds": interval(gain.saved_seconds, lambda value: f"{value:,.1f} s"),
+        "source": gain.source.words,
+        "usd": interval(gain.extra_usd, dollars),
+        "each": interval(gain.usd_per_saved_second, dollars),
+        "price": dollars(price_usd),
+        "verdict": verdict.words,
+        "name": str(verdict),
+    }
+
+
+def _wasted(row: Waste) -> tuple[Any, ...]:
+    log = f"{reverse('admin:warmcache_warmup_changelist')}?{urlencode({'label': row.label, 'intent': row.intent})}"
+    figures = (dollars(row.wasted_usd), share(row.wasted_share), dollars(row.cost_usd), f"{row.warm_ups:,}")
+    return (row.label or "-", _intent(row.intent), log, figures, row.advice)
+
+
+def _skipped(row: Skips) -> tuple[str, str, str, int]:
+    return (_reason(row.reason), _intent(row.intent), row.label or "-", row.count)
+
+
+def _warmth(stored: str) -> str:
+    return RequestWarmth(stored).words if stored in list(RequestWarmth) else stored
+
+
+def _intent(stored: str) -> str:
+    return Intent(stored).words if stored in list(Intent) else stored
+
+
+def _reason(stored: str) -> str:
+    return Reason(stored).words if stored in list(Reason) else stored

@@ -1,0 +1,56 @@
+"""How figures are written on the operator's pages."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.utils.formats import date_format
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
+
+from warmcache.core.statistics import Interval
+
+CENT = Decimal("0.01")
+TABLE = "<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>"
+
+
+def moment(at: datetime) -> str:
+    """A moment to the second: a warm-up and the request that reads it are often that close."""
+    return date_format(localtime(at), "Y-m-d H:i:s")
+
+
+def dollars(amount: Decimal | float | None) -> str:
+    """An amount with four decimals, or six if it is less than a cent."""
+    if amount is None:
+        return "unknown"
+    sign, size = "-" if amount < 0 else "", abs(Decimal(amount))
+    return f"{sign}${size:,.4f}" if size >= CENT or size == 0 else f"{sign}${size:,.6f}"
+
+
+def seconds(milliseconds: float | None) -> str:
+    if milliseconds is None:
+        return "-"
+    return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.2f} s"
+
+
+def share(part: float | None) -> str:
+    return "-" if part is None else f"{part:.0%}" if part in (0, 1) else f"{part:.1%}"
+
+
+def interval(found: Interval | None, write: Any) -> str:
+    if found is None:
+        return "not enough data"
+    return f"{write(found.value)} (95 %: {write(found.low)} to {write(found.high)})"
+
+
+def table(headings: Iterable[str], lines: Iterable[tuple[Any, ...]]) -> SafeString:
+    """A small table; every cell is escaped unless it is marked safe."""
+    head = format_html_join("", "<th>{}</th>", ((heading,) for heading in headings))
+    body = format_html_join("", "<tr>{}</tr>", ((_cells(line),) for line in lines))
+    return format_html(TABLE, head, body)
+
+
+def _cells(line: tuple[Any, ...]) -> SafeString:
+    return format_html_join("", "<td>{}</td>", ((cell,) for cell in line))
