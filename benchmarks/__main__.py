@@ -32,6 +32,13 @@ def _hostile() -> None:
     hostile.run()
 
 
+def _tokens() -> None:
+    _set_up_django()
+    from benchmarks import tokens
+
+    tokens.run()
+
+
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "commit": commit.run,
     "decision": _decision,
@@ -45,6 +52,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "resume": resume.run,
     "sockets": sockets.run,
     "start": start.run,
+    "tokens": _tokens,
     "turns": turns.run,
 }
 

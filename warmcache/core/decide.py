@@ -154,14 +154,14 @@ class _Weighing:
             return self._decided(Action.SKIP, Reason.NOT_CACHEABLE)
         if situation.is_in_flight:
             return self._decided(Action.SKIP, Reason.IN_FLIGHT)
-        if situation.is_covered and not situation.has_little_left:
+        if situation.is_covered and not situation.has_little_left and self._intent in WEIGHED_ELSEWHERE:
             return self._decided(Action.SKIP, Reason.ALREADY_WARM)
         outlook = self._outlook(self._forecast)
         worth = self._worth(outlook)
         reason = self._reason_to_skip(outlook, worth)
         if reason is None:
             return self._decided(Action.WARM, self._reason_to_warm(), worth)
-        if situation.is_covered and reason is Reason.NOT_WORTH_IT:
+        if situation.is_covered and (reason is Reason.NOT_WORTH_IT or not situation.has_little_left):
             reason = Reason.ALREADY_WARM
         return self._decided(Action.SKIP, reason, worth)
 
