@@ -19,6 +19,10 @@ from warmcache.core.reasons import Reason
 from warmcache.core.worth import Outlook, Worth, layer_stakes, weigh
 
 
+SAFE_SECONDS = 1e9
+"""For what need not be expected to lapse."""
+
+
 class Action(StrEnum):
     WARM = "warm"
     SKIP = "skip"
@@ -183,15 +187,17 @@ class _Weighing:
 
     def _outlook(self, forecast: str) -> Outlook:
         situation = self._situation
+        # What is covered is left to live: to renew it early, too, gained less than it cost on recorded traffic.
+        is_safe = situation.is_covered and not situation.has_little_left
         return outlook_of(
             self._forecasts,
             forecast,
             model=situation.model,
             hot_tokens=situation.hot_tokens,
             cold_tokens=situation.cold_tokens,
-            left_seconds=situation.left_seconds,
+            left_seconds=SAFE_SECONDS if is_safe else situation.left_seconds,
             held_tokens=situation.held_tokens,
-            held_left_seconds=situation.held_left_seconds,
+            held_left_seconds=SAFE_SECONDS if is_safe else situation.held_left_seconds,
             kept_share=situation.kept_share,
         )
 
