@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID, uuid4
@@ -18,7 +19,7 @@ from warmcache.core.errors import StreamBroken, UpstreamError
 from warmcache.core.origin import Origin
 from warmcache.core.outcomes import CONVERSING, Arm, Purpose, RequestStatus, RequestWarmth
 from warmcache.core.ports import BlockBegan, BlockDelta, StreamBegan, StreamEnded, StreamEvent
-from warmcache.core.prefix import AnyPrompt, LastTurn, PreparedPrompt, Request
+from warmcache.core.prefix import AnyPrompt, LastTurn, PreparedPrompt, Request, Ttl
 from warmcache.core.usage import Usage
 from warmcache.ledger.rows import RequestFacts, settlement_without_row
 from warmcache.requests.approach import Approach
@@ -61,12 +62,10 @@ class ResponseStream:
         self.id: UUID = uuid4()
         self.result: Result | None = None
         self._runtime = runtime
-        self._build = lambda ttl: replace(
-            runtime.build(prompt, turn, label=origin.label, conversation_ttl=ttl), container=container
-        )
+        self._build: Callable[[Ttl | None], Request] = partial(_built, runtime, prompt, turn, origin.label, container)
         settings = prompt.settings if isinstance(prompt, PreparedPrompt) else prompt
         self._is_ttl_open = settings.conversation_ttl == "auto"
-        self._request: Request = self._build(None)
+        self._request = self._build(None)
         self._billed_prefix = self._request.prefix
         """The same, with the tokens that its bill has shown; the row keeps what was estimated."""
         self._max_tokens = max_tokens
@@ -316,6 +315,12 @@ class ResponseStream:
     def _since_ms(self, moment: float) -> int:
         # A wall clock may be set back, and no column accepts negative values.
         return max(0, round((self._runtime.clock.now() - moment) * 1000))
+
+
+def _built(
+    runtime: Runtime, prompt: AnyPrompt, turn: LastTurn, label: str, container: str | None, ttl: Ttl | None
+) -> Request:
+    return replace(runtime.build(prompt, turn, label=label, conversation_ttl=ttl), container=container)
 
 
 def _status(error: BaseException | None, *, has_ended: bool) -> RequestStatus:

@@ -16,7 +16,7 @@ export class ServerFrames {
   }
 
   /**
-   * `parts`: `session`, `outbox`, `drafts`, `typing`, `acks`, `warmth`, `quotas`, `earlier`, `view`, `composer`,
+   * `parts`: `session`, `outbox`, `drafts`, `typing`, `editing`, `acks`, `warmth`, `quotas`, `earlier`, `view`, `composer`,
    * `sidebar`, `header`, `notices`, `connectionNotice`, `switcher`, and `signIn()`.
    */
   constructor(parts) {
@@ -39,7 +39,7 @@ export class ServerFrames {
   }
 
   #connected(ready) {
-    const { composer, acks, session, typing, warmth, quotas, earlier, notices } = this.#parts
+    const { composer, acks, session, typing, editing, warmth, quotas, earlier, notices } = this.#parts
     if (ready.protocol !== PROTOCOL_VERSION) notices.say("The server was updated. Reload the page to go on.")
     this.#mayHoldArrived = true
     warmth.forget()
@@ -49,6 +49,7 @@ export class ServerFrames {
     acks.connected(ready)
     session.connected()
     typing.connected(ready.timings)
+    editing.connected(ready.timings)
   }
 
   // After the first state of a connection, which says which waiting messages have arrived already.

@@ -6,14 +6,17 @@ export class MessageEditor {
   #onSend
   #onLeave
 
-  /** `onSend(text, pressedAt)`; `onLeave()` when the person changes their mind. */
-  constructor({ text, onSend, onLeave }) {
+  /** `onTyped(text)` at each change; `onSend(text, pressedAt)`; `onLeave()` when the person changes their mind. */
+  constructor({ text, onTyped, onSend, onLeave }) {
     this.element = fromTemplate("message-editor-template")
     this.#input = part(this.element, "input")
     this.#onSend = onSend
     this.#onLeave = onLeave
     this.#input.value = text
-    this.#input.addEventListener("input", () => this.#show())
+    this.#input.addEventListener("input", () => {
+      this.#show()
+      onTyped(this.#input.value)
+    })
     this.#input.addEventListener("keydown", (event) => this.#keyPressed(event))
     this.element.addEventListener("submit", (event) => {
       event.preventDefault()

@@ -6,19 +6,21 @@ import { VersionSwitch } from "./version_switch.js"
 export class UserMessageView {
   #editor = null
   #onRevise
+  #onRevising
   #versions
 
   /**
    * `files` are the names of the attached files. `onRetry` and `onEdit` get the `client_message_id` of an unsent
-   * message; `onRevise(messageId, text, pressedAt)` the new text of a sent one; `onSelect(messageId, step)` another
-   * version of it.
+   * message; `onRevising(messageId, text)` the text of a sent one while it is edited, empty if that is given up;
+   * `onRevise(messageId, text, pressedAt)` its new text; `onSelect(messageId, step)` another version of it.
    */
-  constructor({ clientMessageId, text, files, onRetry, onEdit, onRevise, onSelect }) {
+  constructor({ clientMessageId, text, files, onRetry, onEdit, onRevising, onRevise, onSelect }) {
     this.clientMessageId = clientMessageId
     this.messageId = null
     this.text = text
     this.element = fromTemplate("user-message-template")
     this.#onRevise = onRevise
+    this.#onRevising = onRevising
     this.#versions = new VersionSwitch({ onSelect })
     part(this.element, "foot").prepend(this.#versions.element)
     part(this.element, "text").textContent = text
@@ -61,12 +63,14 @@ export class UserMessageView {
     if (this.#editor !== null) return
     this.#editor = new MessageEditor({
       text: this.text,
+      onTyped: (text) => this.#onRevising(this.messageId, text),
       onSend: (text, pressedAt) => {
         this.#leave()
         this.#onRevise(this.messageId, text, pressedAt)
       },
       onLeave: () => {
         this.#leave()
+        this.#onRevising(this.messageId, "")
         part(this.element, "revise").focus()
       },
     })
