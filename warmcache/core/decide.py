@@ -18,7 +18,6 @@ from warmcache.core.ports import Capabilities
 from warmcache.core.reasons import Reason
 from warmcache.core.worth import Outlook, Worth, layer_stakes, weigh
 
-
 SAFE_SECONDS = 1e9
 """For what need not be expected to lapse."""
 

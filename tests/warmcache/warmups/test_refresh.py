@@ -6,7 +6,7 @@ import pytest
 
 from warmcache import services
 from warmcache.core.errors import UpstreamUnavailable
-from warmcache.core.prefix import Prompt, Turn, TtlChoice
+from warmcache.core.prefix import Prompt, TtlChoice, Turn
 from warmcache.models import WarmPolicy
 from warmcache.operator_policy import PolicyWatch
 from warmcache.testing import FakeClock, FakeRuntime, fake_runtime, make_prompt, make_turn
