@@ -34,7 +34,8 @@ async def _count(runtime: Runtime, layer: SharedLayer) -> None:
     if runtime.learning.has_count(prefix):
         return
     try:
-        counted = await runtime.provider.count_tokens(request)
+        provider = await runtime.connected()
+        counted = await provider.count_tokens(request)
     except UpstreamError as error:
         logger.info("The shared layer of %s could not be counted; it is estimated: %s", layer.label, error.code)
         return
