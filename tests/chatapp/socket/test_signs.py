@@ -99,6 +99,9 @@ async def test_what_stands_before_a_message_is_warmed_while_that_is_edited(open_
     place = {"conversation_id": conversation.pk, "edit_of": second.pk}
 
     await tab.send("typing.started", chars=25, **place)
+    while "typing" not in await intents_of_warm_ups():  # noqa: ASYNC110 - the row says so, no event does
+        await asyncio.sleep(0.01)
+    await get_runtime().tasks.join()
     await tab.say("Better put", **place)
     finished = await tab.until("reply.finished")
 
@@ -106,7 +109,7 @@ async def test_what_stands_before_a_message_is_warmed_while_that_is_edited(open_
     assert (warm_up["is_warm_up"], reply["is_warm_up"]) == (True, False)
     before = [turn["content"][-1]["text"] for turn in messages_of(warm_up)][:-1]
     assert before == ["The question", "So."]
-    assert finished["warmth"] in ("joined", "hit")
+    assert finished["warmth"] == "hit"
     assert finished["usage"]["cache_read_tokens"] > 0
 
 
