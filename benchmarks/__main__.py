@@ -45,6 +45,13 @@ def _hostile() -> None:
     hostile.run()
 
 
+def _tokens() -> None:
+    _set_up_django()
+    from benchmarks import tokens
+
+    tokens.run()
+
+
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "commit": commit.run,
     "console": console.run,
@@ -60,6 +67,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "resume": resume.run,
     "sockets": sockets.run,
     "start": start.run,
+    "tokens": _tokens,
     "turns": turns.run,
 }
 

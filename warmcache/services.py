@@ -25,7 +25,7 @@ from warmcache.requests.ending import Ending, Result
 from warmcache.requests.stream import ResponseStream
 from warmcache.runtime import wiring as runtimes
 from warmcache.runtime.state import accompany
-from warmcache.warmups import keeper, refresh, shared_layers
+from warmcache.warmups import counting, keeper, refresh, shared_layers
 from warmcache.warmups.attempt import Attempt, consider, prewarm, skipped_attempt
 from warmcache.warmups.refresh import Load, Rest
 from warmcache.warmups.shared_layers import ListLayers, SharedLayer
@@ -41,6 +41,7 @@ __all__ = [
     "cancel_refresh",
     "close",
     "consider_prefix",
+    "count_soon",
     "flush",
     "holder_of",
     "outline",
@@ -171,6 +172,7 @@ def schedule_refresh(place: str, load: Load, *, after: Result, label: str = "", 
             touched_at=after.started_at,
             missing_tokens=after.usage.output_tokens,
             asks_tool=after.stop_reason == "tool_use",
+            is_ttl_open=after.is_ttl_open,
         )
         refresh.schedule(runtimes.get_runtime(), rest)
 
@@ -180,6 +182,14 @@ def register_shared_layers(list_layers: ListLayers) -> None:
     switch it on: see `SharedLayer`. Synchronous; call it once, when Django is ready."""
     shared_layers.register_shared_layers(list_layers)
     accompany(keeper.keep_forever)
+
+
+def count_soon(layer: SharedLayer) -> None:
+    """Has the provider count a shared layer that was edited, in the background: decisions then know its tokens before
+    anybody is billed for it. Callable from any thread; without effect where no server has adopted its event loop."""
+    loop = runtimes.home_loop()
+    if loop is not None:
+        loop.call_soon_threadsafe(lambda: counting.count_soon(runtimes.get_runtime(), layer))
 
 
 async def holder_of(label: str) -> str | None:

@@ -39,7 +39,17 @@ from warmcache.core.ports import (
     StreamEvent,
     WarmthStore,
 )
-from warmcache.core.prefix import Breakpoint, Json, Prefix, PrefixKey, Prompt, Request, Turn, build_request
+from warmcache.core.prefix import (
+    TOKENS_PER_TURN,
+    Breakpoint,
+    Json,
+    Prefix,
+    PrefixKey,
+    Prompt,
+    Request,
+    Turn,
+    build_request,
+)
 from warmcache.core.upstreams import Upstream
 from warmcache.core.usage import Usage
 from warmcache.ledger.writer import Ledger
@@ -200,6 +210,10 @@ class FakeProvider:
                 yield events
         finally:
             self.open_calls -= 1
+
+    async def count_tokens(self, request: Request) -> int:
+        """What a warm-up of it would be billed, and its placeholder."""
+        return request.prefix.prefix_tokens + TOKENS_PER_TURN + 2
 
     async def aclose(self) -> None:
         """See `Provider`."""

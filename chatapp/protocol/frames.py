@@ -85,6 +85,7 @@ class TypingStarted(ClientFrame, frozen=True, kw_only=True, tag="typing.started"
     assistant_id: AssistantId | None = None
     chars: Count = 0
     attachment_ids: AttachmentIds = []
+    edit_of: UUID | None = None
 
 
 class TypingStopped(ClientFrame, frozen=True, kw_only=True, tag="typing.stopped"):

@@ -62,6 +62,7 @@ class ChatConsumer(SignedInSocket):
                         conversation_id=frame.conversation_id,
                         assistant_id=None if frame.conversation_id else _number(frame.assistant_id),
                         attachment_ids=tuple(frame.attachment_ids),
+                        edit_of=frame.edit_of if frame.conversation_id else None,
                     ),
                     chars=frame.chars,
                 )

@@ -4,6 +4,7 @@ The count for all processes is in the assistant's row (`revision`). A second cou
 that does not ask the database: it notices an edit in another process only when its own time limit expires.
 """
 
+import functools
 from typing import Any
 
 from django.db import transaction
@@ -11,6 +12,8 @@ from django.db.models import F
 from django.db.models.signals import post_delete, post_save
 
 from chatapp.models import Assistant, Document
+from chatapp.warming import assistant_layers
+from warmcache.services import count_soon
 
 _count = 0
 
@@ -32,8 +35,15 @@ def _note(instance: Assistant | Document, **_: Any) -> None:
     Assistant.objects.filter(pk=assistant_id).update(revision=F("revision") + 1)
     # Whatever is read before the commit is still the old text.
     transaction.on_commit(_add_one)
+    transaction.on_commit(functools.partial(_have_counted, assistant_id))
 
 
 def _add_one() -> None:
     global _count
     _count += 1
+
+
+def _have_counted(assistant_id: int) -> None:
+    slug = Assistant.objects.filter(pk=assistant_id).values_list("slug", flat=True).first()
+    if slug is not None:
+        count_soon(assistant_layers.layer_of(assistant_id, slug))

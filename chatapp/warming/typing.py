@@ -2,21 +2,22 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from uuid import UUID
 
-from chatapp.conversations import access, prepared_conversations, prompts
+from chatapp.conversations import access, attached_texts, prepared_conversations, prompts
 from chatapp.conversations.attachments import to_send
+from chatapp.conversations.branches import tree_of
 from chatapp.conversations.prepared_conversations import PreparedConversation
-from chatapp.models import User
+from chatapp.models import Conversation, Message, User
 from chatapp.warming import assistant_edits, returns
 from chatapp.warming.shared_reads import SharedReads
 from warmcache import Intent
 from warmcache import services as warmcache
 from warmcache.background.database import in_database_thread
-from warmcache.core.prefix import Prefix, PreparedPrompt
+from warmcache.core.prefix import Json, Prefix, PreparedPrompt
 
 MAX_OUTLINES = 16
 """Drafts that one socket may have open; the least recently used is dropped."""
@@ -35,6 +36,8 @@ class Draft:
     conversation_id: UUID | None = None
     assistant_id: int | None = None
     attachment_ids: tuple[UUID, ...] = ()
+    edit_of: UUID | None = None
+    """The sent message that is being edited: what it follows is not the end of the conversation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,8 +158,19 @@ def _load(user: User, draft: Draft) -> _Loaded:
         assistant = access.assistant_for_user(user, draft.assistant_id)
         shared = prompts.salted(prepared_conversations.shared_prompt(assistant), user.cache_salt)
         return _Loaded(prompt=shared.with_draft(blocks) if blocks else shared, label=assistant.slug)
-    ready = prepared_conversations.of(access.conversation_for_user(user, draft.conversation_id))
+    conversation = access.conversation_for_user(user, draft.conversation_id)
+    if draft.edit_of is not None:
+        return _before_edited(conversation, access.question_in(conversation, draft.edit_of), blocks)
+    ready = prepared_conversations.of(conversation)
     return _Loaded(prompt=ready.with_draft(blocks), label=ready.label, ready=None if blocks else ready)
+
+
+def _before_edited(conversation: Conversation, edited: Message, attached: Sequence[Json]) -> _Loaded:
+    """As the edit will be sent: with the files that the message has, and those that are added."""
+    parent_id = tree_of(conversation.pk).parent_of(edited.pk)
+    before = prepared_conversations.before(conversation, parent_id)
+    kept = attached_texts.put_in([[block for block in edited.content if block.get("type") != "text"]])[0]
+    return _Loaded(prompt=before.with_draft((*kept, *attached)), label=before.label)
 
 
 def _outline(loaded: _Loaded) -> Prefix:

@@ -38,7 +38,9 @@ class WarmthReports:
     async def note_typing(self, draft: Draft, *, chars: int) -> None:
         """Handles a typing frame; raises `access.NotFound` for what the user may not see."""
         draft = await self._watch.named(draft)
-        await self._follow(draft, await self._watch.note_typing(draft, chars=chars))
+        attempt = await self._watch.note_typing(draft, chars=chars)
+        if draft.edit_of is None:  # the badge is about the next message
+            await self._follow(draft, attempt)
 
     def note_opened(self, draft: Draft) -> None:
         """Handles the opening of a chat, in a task: the prompt has to be read first."""

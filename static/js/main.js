@@ -91,6 +91,11 @@ const typing = new TypingTracker({
   onStarted: (chars) => writing.tellTyping(chars),
   onStopped: () => writing.tellTypingStopped(),
 })
+const editing = new TypingTracker({
+  timers,
+  onStarted: (chars) => writing.tellEditing(chars),
+  onStopped: () => writing.tellTypingStopped(),
+})
 const meter = new TtftMeter({
   // A hidden page paints nothing, so the person sees its first words only after coming back.
   afterPaint: (callback) => document.visibilityState === "visible" && afterPaint(callback),
@@ -150,6 +155,7 @@ const list = new MessageList({
   onTryAgain: (replyId, pressedAt) => actions.tryAgain(replyId, pressedAt),
   onRetry: (clientMessageId) => writing.retry(clientMessageId),
   onEdit: (clientMessageId) => writing.takeBack(clientMessageId),
+  onRevising: (messageId, text) => writing.revising(messageId, text),
   onRevise: (messageId, text, pressedAt) => writing.revise(messageId, text, pressedAt),
   onSelect: (messageId, step) => actions.select(messageId, step),
   drafts,
@@ -306,6 +312,7 @@ const finder = new MessageFinder({
 const switcher = new ConversationSwitcher({
   session,
   typing,
+  editing,
   warmth,
   view,
   drawer,
@@ -317,12 +324,13 @@ const switcher = new ConversationSwitcher({
 })
 const ofMessages = { session, meter, view, list, composer, keeper, notices }
 const actions = new MessageActions(ofMessages)
-const writing = new MessageWriting({ ...ofMessages, socket, outbox, drafts, typing, uploads, announcer })
+const writing = new MessageWriting({ ...ofMessages, socket, outbox, drafts, typing, editing, uploads, announcer })
 const server = new ServerFrames({
   session,
   outbox,
   drafts,
   typing,
+  editing,
   acks,
   warmth,
   quotas,

@@ -15,6 +15,7 @@ from warmcache.simulator.faults import read_fault
 from warmcache.simulator.journal import Exchange
 from warmcache.simulator.provider import Options, Simulator
 from warmcache.simulator.scripts import read_script
+from warmcache.simulator.tokenizers import RULE_OF_THUMB
 from warmcache.upstream.anthropic import MessagesProvider
 
 
@@ -42,9 +43,11 @@ class Simulated:
 
 
 @asynccontextmanager
-async def simulated(profile: str = "instant", **entries: Any) -> AsyncIterator[Simulated]:
+async def simulated(
+    profile: str = "instant", *, tokenizer: str = RULE_OF_THUMB, **entries: Any
+) -> AsyncIterator[Simulated]:
     """`entries` are fields of `Config`."""
-    simulator = Simulator(Options(profile=profile, noise=0))
+    simulator = Simulator(Options(profile=profile, noise=0, tokenizer=tokenizer))
     runner = web.AppRunner(create_app(simulator), handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

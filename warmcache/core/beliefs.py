@@ -7,6 +7,7 @@ from warmcache.core.catalog import facts_for
 from warmcache.core.ports import Sighting
 from warmcache.core.prefix import Breakpoint, Prefix
 from warmcache.core.reasons import Reason
+from warmcache.core.ttl import SHORT_TTL_SECONDS
 
 REFRESH_BELOW_FRACTION = 0.2
 """An entry with less than this share of its TTL left may expire while the person still types; a read renews it."""
@@ -71,10 +72,8 @@ class Situation:
 
     @property
     def is_covered(self) -> bool:
-        """Whether it is live and its uncached rest is too short to be worth a separate call.
-
-        After a reply only that reply is uncached: the next request writes it anyway.
-        """
+        """Whether it is live and its uncached rest is short: after a reply only that reply is uncached, and the next
+        request writes it anyway. A person's sign may be worth a call even so, where a second is dear."""
         return self.expires_at is not None and self.cold_tokens < facts_for(self.model).min_prefix_tokens
 
     @property
@@ -124,6 +123,16 @@ def outlives(layer: LayerWarmth, deepest: LayerWarmth) -> bool:
     if layer.expires_at is None or deepest.expires_at is None or layer.hot_tokens >= deepest.hot_tokens:
         return False
     return layer.expires_at > deepest.expires_at
+
+
+def held_for_an_hour(prefix: Prefix, sightings: Mapping[str, Sighting], now: float) -> int:
+    """How much of the prefix lives longer than anything that was written for five minutes, in tokens."""
+    for point in reversed(prefix.breakpoints):
+        for position in point.look_back:
+            seen = sightings.get(position.prefix_hash)
+            if seen is not None and seen.expires_at is not None and seen.expires_at - now > SHORT_TTL_SECONDS:
+                return position.prefix_tokens
+    return 0
 
 
 def is_expiring(expires_at: float, ttl_seconds: int, now: float) -> bool:

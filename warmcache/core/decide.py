@@ -18,6 +18,9 @@ from warmcache.core.ports import Capabilities
 from warmcache.core.reasons import Reason
 from warmcache.core.worth import Outlook, Worth, layer_stakes, weigh
 
+SAFE_SECONDS = 1e9
+"""For what need not be expected to lapse."""
+
 
 class Action(StrEnum):
     WARM = "warm"
@@ -154,14 +157,14 @@ class _Weighing:
             return self._decided(Action.SKIP, Reason.NOT_CACHEABLE)
         if situation.is_in_flight:
             return self._decided(Action.SKIP, Reason.IN_FLIGHT)
-        if situation.is_covered and not situation.has_little_left:
+        if situation.is_covered and not situation.has_little_left and self._intent in WEIGHED_ELSEWHERE:
             return self._decided(Action.SKIP, Reason.ALREADY_WARM)
         outlook = self._outlook(self._forecast)
         worth = self._worth(outlook)
         reason = self._reason_to_skip(outlook, worth)
         if reason is None:
             return self._decided(Action.WARM, self._reason_to_warm(), worth)
-        if situation.is_covered and reason is Reason.NOT_WORTH_IT:
+        if situation.is_covered and (reason is Reason.NOT_WORTH_IT or not situation.has_little_left):
             reason = Reason.ALREADY_WARM
         return self._decided(Action.SKIP, reason, worth)
 
@@ -183,15 +186,17 @@ class _Weighing:
 
     def _outlook(self, forecast: str) -> Outlook:
         situation = self._situation
+        # What is covered is left to live: to renew it early, too, gained less than it cost on recorded traffic.
+        is_safe = situation.is_covered and not situation.has_little_left
         return outlook_of(
             self._forecasts,
             forecast,
             model=situation.model,
             hot_tokens=situation.hot_tokens,
             cold_tokens=situation.cold_tokens,
-            left_seconds=situation.left_seconds,
+            left_seconds=SAFE_SECONDS if is_safe else situation.left_seconds,
             held_tokens=situation.held_tokens,
-            held_left_seconds=situation.held_left_seconds,
+            held_left_seconds=SAFE_SECONDS if is_safe else situation.held_left_seconds,
             kept_share=situation.kept_share,
         )
 

@@ -37,8 +37,8 @@ class KeepStakes:
     loss: float
     """The extra cost of a return to a lapsed prefix: dollars, and seconds at their price."""
     upgrade: float | None = None
-    """Cost of a refresh that writes the uncached part with an hour's TTL; None if nothing is left to write. Only the
-    replay sets it, to compare: the app never lengthens a TTL, `core/lifetimes.py` chooses it at the first write."""
+    """Cost of a refresh that writes the uncached part with an hour's TTL; None if nothing is left to write, or if the
+    prompt's TTL is fixed."""
     upgrade_holds: float = 1.0
     """The chance that the next request still begins with what such a refresh wrote; else only the old TTL counts."""
     held_loss: float | None = None

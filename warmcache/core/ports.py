@@ -32,6 +32,9 @@ class Capabilities:
     accepts_diagnostics: bool = False
     """Whether it reports why a prompt could not be read from the cache, compared with an earlier request."""
 
+    counts_tokens: bool = False
+    """Whether it counts a prompt's tokens without answering it, free of charge."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
@@ -135,6 +138,9 @@ class Provider(Protocol):
         diverged from it (`StreamBegan.miss_reason`). The iterator ends with `StreamEnded` or raises: an end
         without `message_stop` is `StreamBroken`.
         """
+
+    async def count_tokens(self, request: Request) -> int:
+        """The tokens of the whole request. Called only if it `counts_tokens`."""
 
     async def aclose(self) -> None:
         """Closes its connections."""

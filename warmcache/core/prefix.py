@@ -20,7 +20,7 @@ what is new. `build_request` prepares and builds in one step.
 from collections.abc import Sequence
 
 from warmcache.core.prompt.answers import answer_turn, is_tool_call, paused_turn, text_turn
-from warmcache.core.prompt.passages import canonical_bytes
+from warmcache.core.prompt.passages import TOKENS_PER_TURN, canonical_bytes
 from warmcache.core.prompt.prepared import (
     LOOK_BACK_POSITIONS,
     PLACEHOLDER_TEXT,
@@ -47,6 +47,7 @@ from warmcache.core.ttl import TTL_SECONDS, Ttl, TtlChoice
 __all__ = [
     "LOOK_BACK_POSITIONS",
     "PLACEHOLDER_TEXT",
+    "TOKENS_PER_TURN",
     "TTL_SECONDS",
     "AnyPrompt",
     "Breakpoint",

@@ -8,11 +8,17 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from warmcache.core.catalog import facts_for
+from warmcache.core.estimates import prior_tokens
 from warmcache.core.forecast.forecasts import Forecasts
-from warmcache.core.forecast.teaching import teach_arrival, teach_return
+from warmcache.core.forecast.sizes import is_plausible, tokens_per_unit
+from warmcache.core.forecast.teaching import teach_arrival, teach_history, teach_request, teach_return
 from warmcache.core.intents import Sign
+from warmcache.core.prefix import Prefix
 from warmcache.core.usage import Usage
 from warmcache.learned import rows
+from warmcache.learned.bills import BilledPrefixes
+from warmcache.learned.places import Places
 from warmcache.models import LearnedEvidence
 
 logger = logging.getLogger(__name__)
@@ -35,6 +41,9 @@ class Learning:
         self._known: dict[str, Forecasts] = {}
         self._fresh: dict[str, Forecasts] = {}
         self._speed = Forecasts()
+        """What belongs to a model, whatever the label: its speed, and what texts take."""
+        self._billed = BilledPrefixes()
+        self._places = Places()
 
     def forecasts(self, label: str) -> Forecasts:
         """The current forecasts. No waiting, no SQL."""
@@ -55,6 +64,23 @@ class Learning:
         for forecasts in self._both(label):
             teach_return(forecasts, seconds, asked_tool=asked_tool)
 
+    def saw_answer(
+        self, label: str, place: str, prefix: Prefix, *, reply_tokens: int, asked_tool: bool, is_person: bool
+    ) -> None:
+        """Records an answered request of a place, and what it still had of the one before it."""
+        followed = self._places.note(label, place, prefix, reply_tokens=reply_tokens, asked_tool=asked_tool)
+        kept_share = followed.kept_share if followed is not None and is_person else None
+        for forecasts in self._both(label):
+            teach_request(forecasts, kept_share=kept_share, asks_tool=asked_tool)
+            if followed is not None:
+                teach_history(
+                    forecasts,
+                    asked_tool=followed.asked_tool,
+                    reply_tokens=followed.reply_tokens,
+                    keeps_prompt=followed.keeps_prompt,
+                    keeps_reply=followed.keeps_reply,
+                )
+
     def saw_arrival(self, label: str, seconds: float) -> None:
         """Records a request, `seconds` after the one before it, whoever sent them."""
         for forecasts in self._both(label):
@@ -68,6 +94,46 @@ class Learning:
                 forecasts.prefill(model).observe(
                     uncached_tokens=uncached, cached_tokens=usage.cache_read_tokens, ttft_seconds=seconds
                 )
+
+    def sized(self, label: str, prefix: Prefix) -> Prefix:
+        """`prefix` with its tokens as they were billed or, where they were not, as bills of this label let expect."""
+        priors = prior_tokens(facts_for(prefix.model))
+        if not self._is_on:
+            return prefix
+        shared = self._speed.size(prefix.model).coefficients()
+        known = self._known.get(label)
+        if known is not None and prefix.model in known.sizes:
+            shared = known.size(prefix.model).coefficients(shared, is_label=True)
+        return self._billed.sized(prefix, tokens_per_unit(priors, shared))
+
+    def saw_bill(self, label: str, prefix: Prefix, usage: Usage) -> None:
+        """Records what a call was billed for all of `prefix`: what it read and what it wrote."""
+        deepest = prefix.deepest
+        if self._is_on and deepest is not None and usage.cached_tokens > 0:
+            self._saw_count(label, prefix, usage.cached_tokens)
+
+    def saw_count(self, label: str, prefix: Prefix, tokens: int) -> None:
+        """Records what the provider counted for all of `prefix`."""
+        if self._is_on and prefix.deepest is not None and tokens > 0:
+            self._saw_count(label, prefix, tokens)
+
+    def has_count(self, prefix: Prefix) -> bool:
+        """Whether nobody need count it: its tokens are known, or nothing is learned."""
+        deepest = prefix.deepest
+        return not self._is_on or deepest is None or self._billed.knows(deepest.prefix_hash)
+
+    def _saw_count(self, label: str, prefix: Prefix, tokens: int) -> None:
+        deepest, priors = prefix.breakpoints[-1], prior_tokens(facts_for(prefix.model))
+        if self._billed.knows(deepest.prefix_hash):
+            self._billed.note(deepest.prefix_hash, tokens)
+            return
+        if not is_plausible(deepest.look_back[0].size, priors, tokens):
+            return
+        size_before, tokens_before = self._billed.known_before(prefix)
+        grown = tuple(map(int.__sub__, deepest.look_back[0].size, size_before))
+        for forecasts in (self._speed, self._fresh.setdefault(LearnedEvidence.SPEED, Forecasts()), *self._both(label)):
+            forecasts.size(prefix.model).observe(grown, priors, tokens - tokens_before)
+        self._billed.note(deepest.prefix_hash, tokens)
 
     async def exchange(self, perform: Performs, now: float) -> None:
         """Stores new evidence and loads what others have stored; a failing database only delays this.

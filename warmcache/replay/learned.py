@@ -1,34 +1,32 @@
 """Our policy: decides by expected value from current knowledge, and learns from what it observes."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 from warmcache.core.beliefs import Situation
 from warmcache.core.decide import Action, Decision, Limits, decide
-from warmcache.core.economics import Rates, RateSource
+from warmcache.core.economics import RateSource
 from warmcache.core.forecast.forecasts import Forecasts
-from warmcache.core.forecast.shares import ShareForecast
-from warmcache.core.forecast.teaching import teach_arrival, teach_open_end, teach_return, teach_silence
+from warmcache.core.forecast.teaching import (
+    teach_arrival,
+    teach_history,
+    teach_open_end,
+    teach_request,
+    teach_return,
+    teach_silence,
+)
 from warmcache.core.intents import SURE_TYPING_CHARS, Intent, Sign, intent_of
-from warmcache.core.keeping import KeepStakes
-from warmcache.core.lifetimes import long_ttl_gain, ttl_without_refreshes
+from warmcache.core.lifetimes import Growth, ttl_of_request, ttl_without_refreshes
 from warmcache.core.ports import Capabilities
 from warmcache.core.reasons import Reason
-from warmcache.core.stakes import RestingPrefix, plan_refresh, stakes_of
+from warmcache.core.stakes import RestingPrefix, plan_refresh
 from warmcache.core.ttl import LONG_TTL_SECONDS, SHORT_TTL_SECONDS, TTL_SECONDS
 from warmcache.core.upstreams import Upstream
 from warmcache.core.worth import weigh_joining
 from warmcache.replay.policies import Meeting, View
 
-_PLAN_AGE = 200
-"""After this many changes of a forecast, plans derived from it are computed again."""
-
 _SHARED_AGE = 20
 
 _CAPABILITIES = Capabilities(upstream=Upstream.SIMULATOR)
-
-_REPLY_TOKENS = 300.0
-_REPLIES_REMEMBERED = 200
 
 
 class Ours:
@@ -44,14 +42,8 @@ class Ours:
         self._rates = rates
         self._limits = Limits(value_of_second_usd=value_of_second_usd)
         self._has_common_clock = has_common_clock
-        self._plans: dict[tuple[float, ...], float] = {}
         self._last_arrival: float | None = None
         self._shared_ttl = LONG_TTL_SECONDS if has_common_clock else SHORT_TTL_SECONDS
-        self._reply_tokens = _REPLY_TOKENS
-        self._keeps_prompt = {True: ShareForecast(0.95), False: ShareForecast(0.95)}
-        """Whether the next prompt begins with the whole last one, depending on whether a tool was requested."""
-        self._keeps_reply = {True: ShareForecast(0.95), False: ShareForecast(0.95)}
-        """Whether it also contains the reply to the last one."""
         self.forecasts = Forecasts()
 
     def on_intent(self, view: View, kind: Sign) -> int | None:
@@ -77,10 +69,14 @@ class Ours:
             limits=self._limits,
             capabilities=_CAPABILITIES,
             rates=self._rates,
-            forecasts=self.forecasts,
+            forecasts=self._believed(view.history_tokens),
             intent=intent,
             chars=chars,
         )
+
+    def _believed(self, tokens: int) -> Forecasts:
+        """What is believed of a conversation whose prompt has so many tokens."""
+        return self.forecasts
 
     def on_wake(self, view: View) -> int | None:
         """Near expiry: refresh, write the reply for an hour, or let it lapse."""
@@ -91,12 +87,16 @@ class Ours:
         if decision.action is Action.SKIP and decision.reason is not Reason.ALREADY_WARM:
             return None
         plan = plan_refresh(
-            replace(
-                self._resting(view, view.hot_tokens, view.asks_tool),
+            RestingPrefix(
+                model=self._model,
+                live_tokens=view.hot_tokens,
                 missing_tokens=view.history_tokens - view.hot_tokens,
-                hour_holds=self._keeps_reply[view.asks_tool].mean,
+                shared_tokens=self._shared_held(view),
+                held_tokens=view.hour_tokens,
+                asks_tool=view.asks_tool,
+                hour_holds=self.forecasts.keeps_reply[view.asks_tool].mean,
             ),
-            self.forecasts,
+            self._believed(view.history_tokens),
             rates,
             value_of_second_usd=self._limits.value_of_second_usd,
             silent_seconds=view.silent_seconds,
@@ -106,16 +106,6 @@ class Ours:
         )
         return plan.ttl_seconds
 
-    def _resting(self, view: View, live_tokens: int, asks_tool: bool) -> RestingPrefix:
-        return RestingPrefix(
-            model=self._model,
-            live_tokens=live_tokens,
-            missing_tokens=0,
-            shared_tokens=self._shared_held(view),
-            held_tokens=view.hour_tokens,
-            asks_tool=asks_tool,
-        )
-
     def _shared_held(self, view: View) -> int:
         """The part of the shared layer that other conversations keep live."""
         if not self._has_common_clock:
@@ -124,48 +114,23 @@ class Ours:
 
     def request_ttl(self, view: View, new_tokens: int) -> int:
         """An hour for the new tokens, if that is cheaper than later refreshes."""
-        tokens = view.history_tokens + new_tokens
-        rates = self._rates(self._model, tokens)
-        if rates is None or new_tokens > tokens / 2 or view.after < 0:
+        if view.after < 0:
             return SHORT_TTL_SECONDS
-        extra = float(new_tokens * (rates.cache_write_1h - rates.cache_write_5m))
-        tool_share = self.forecasts.tool_use.mean
-        gain = sum(
-            share * self._keeps_prompt[asks_tool].mean * self._hour_gain(tokens, view, new_tokens, asks_tool, rates)
-            for share, asks_tool in ((1 - tool_share, False), (tool_share, True))
+        growth = Growth(
+            model=self._model,
+            tokens=view.history_tokens + new_tokens,
+            new_tokens=new_tokens,
+            shared_tokens=self._shared_held(view),
+            held_tokens=view.hour_tokens,
         )
-        return LONG_TTL_SECONDS if gain > extra else SHORT_TTL_SECONDS
-
-    def _hour_gain(self, tokens: int, view: View, new_tokens: int, asks_tool: bool, rates: Rates) -> float:
-        """What an hour's TTL gains over five minutes and the best refreshes, in dollars.
-
-        Computed in units of one read of the prefix, rounded, so that one plan serves many requests.
-        """
-        read = float(tokens * rates.cache_read)
-        if not read:
-            return 0.0
-        upgrade = read + self._reply_tokens * float(rates.cache_write_1h)  # a refresh would write the reply for an hour
-        stakes = stakes_of(
-            self._resting(view, tokens, asks_tool),
-            self.forecasts,
-            rates,
+        chosen = ttl_of_request(
+            growth,
+            self._believed(growth.tokens),
+            self._rates,
             value_of_second_usd=self._limits.value_of_second_usd,
+            intents=self._limits.intents,
         )
-        holds = self._keeps_reply[asks_tool].mean
-        held = -1.0 if stakes.held_loss is None else _coarse(stakes.held_loss / read)
-        gaps = self.forecasts.silence(asks_tool=asks_tool)
-        rounded = (_coarse(stakes.loss / read), round(upgrade / read, 1), held, round(holds, 1))
-        key = (asks_tool, gaps.version // _PLAN_AGE, *rounded)
-        if key not in self._plans:
-            unit = KeepStakes(
-                refresh=1.0,
-                loss=rounded[0],
-                upgrade=rounded[1],
-                upgrade_holds=rounded[3],
-                held_loss=None if held < 0 else held,
-            )
-            self._plans[key] = long_ttl_gain(unit, gaps.survival)
-        return self._plans[key] * read
+        return TTL_SECONDS[chosen]
 
     def shared_ttl(self) -> int:
         """An hour if requests for the assistant are too rare for five minutes, but frequent enough for an hour."""
@@ -197,20 +162,17 @@ class Ours:
     def saw_intent(self, kind: Sign, *, lead_seconds: float | None) -> None:
         self.forecasts.intent(kind).observe(sent=lead_seconds is not None, lead_seconds=lead_seconds or 0.0)
 
-    def saw_return(self, *, asked_tool: bool, seconds: float) -> None:
+    def saw_return(self, *, asked_tool: bool, seconds: float, tokens: int = 0) -> None:
         teach_return(self.forecasts, seconds, asked_tool=asked_tool)
 
-    def saw_silence(self, *, asked_tool: bool, checkpoint: int) -> None:
+    def saw_silence(self, *, asked_tool: bool, checkpoint: int, tokens: int = 0) -> None:
         teach_silence(self.forecasts, checkpoint, asked_tool=asked_tool)
 
-    def saw_open_end(self, *, asked_tool: bool, seconds: float) -> None:
+    def saw_open_end(self, *, asked_tool: bool, seconds: float, tokens: int = 0) -> None:
         teach_open_end(self.forecasts, seconds, asked_tool=asked_tool)
 
     def saw_request(self, *, at: float, kept_share: float | None, asks_tool: bool | None) -> None:
-        if asks_tool is not None:
-            self.forecasts.tool_use.observe(float(asks_tool))
-        if kept_share is not None:
-            self.forecasts.kept.observe(kept_share)
+        teach_request(self.forecasts, kept_share=kept_share, asks_tool=asks_tool)
         if not self._has_common_clock:
             return
         if self._last_arrival is not None:
@@ -220,16 +182,15 @@ class Ours:
             self._choose_shared_ttl()
 
     def saw_history(self, *, asked_tool: bool, reply_tokens: int, keeps_prompt: bool, keeps_reply: bool) -> None:
-        self._keeps_prompt[asked_tool].observe(float(keeps_prompt))
-        self._keeps_reply[asked_tool].observe(float(keeps_reply))
-        self._reply_tokens += (reply_tokens - self._reply_tokens) / _REPLIES_REMEMBERED
+        teach_history(
+            self.forecasts,
+            asked_tool=asked_tool,
+            reply_tokens=reply_tokens,
+            keeps_prompt=keeps_prompt,
+            keeps_reply=keeps_reply,
+        )
 
     def _choose_shared_ttl(self) -> None:
         rates = self._rates(self._model, 1)
         if rates is not None and self.forecasts.arrivals.is_representative:
             self._shared_ttl = TTL_SECONDS[ttl_without_refreshes(self.forecasts.arrivals, rates, new_share=0.0)]
-
-
-def _coarse(value: float) -> float:
-    """Rounds so that one plan serves many requests: halves up to ten, whole numbers above."""
-    return round(2 * value) / 2 if value < 10 else float(round(value))

@@ -11,6 +11,7 @@ from warmcache.core.economics import Rates, RateSource
 from warmcache.core.statistics import Bootstrap, Interval, interval, percentile
 from warmcache.core.ttl import LONG_TTL_SECONDS, SHORT_TTL_SECONDS
 from warmcache.replay.driver import Replay
+from warmcache.replay.informed import Informed
 from warmcache.replay.learned import Ours
 from warmcache.replay.oracle import Planner, best_of
 from warmcache.replay.people import Habits, People
@@ -22,8 +23,7 @@ from warmcache.replay.traces import Trace, TracedConversation, read_trace
 BASELINE = "never"
 OURS = "ours"
 INFORMED = "informed"
-"""Our policy on a second pass: it knows how often people come back, but not who does. The gap to the oracle is
-foresight; the gap to `ours` is what had to be learned."""
+"""What can be had without foresight: see `replay/informed.py`."""
 ORACLE = "oracle"
 MEASURABLE_SECONDS = 60.0
 """If all policies together can save less than this, a comparison of seconds is meaningless."""
@@ -55,6 +55,8 @@ class Row:
     extra_usd: Interval
     net_usd: Interval
     share_of_oracle: float | None
+    share_of_informed: float | None
+    """Of the best net value that is to be had without foresight."""
     warm_ups: int
     sends: int
     """Sends by a person."""
@@ -108,11 +110,22 @@ class Study:
     """Runs one cell."""
 
     def __init__(
-        self, directory: Path, cell: Cell, *, policies: Sequence[str], values: Sequence[float], rates: RateSource
+        self,
+        directory: Path,
+        cell: Cell,
+        *,
+        policies: Sequence[str],
+        values: Sequence[float],
+        rates: RateSource,
+        teach: Path | None = None,
     ) -> None:
+        """`teach`: the folder that `informed` has learned from; without it, the same traffic, which flatters it."""
         seed = cell.habits.seed
         trace = _read(directory, cell.source, cell.system_tokens, seed)
         self._trace = _thinned(trace, cell.every)
+        self._lesson = self._trace
+        if teach is not None:
+            self._lesson = _thinned(_read(teach, cell.source, cell.system_tokens, seed), cell.every)
         self._cell = cell
         self._policies = policies
         self._values = values
@@ -146,15 +159,15 @@ class Study:
                 informed = self._informed(value)
                 players.append((_Run(INFORMED, value, []), informed, informed))
         planned = self._planned_runs()
-        for scene in self._scenes():
+        for scene in self._scenes(self._trace):
             for run, policy, learner in players:
                 run.outcomes.extend(self._play(scene, policy, learner))
             for run, shared_ttl in planned:
                 self._play_plan(scene, run, shared_ttl)
         return [run for run, _, _ in players] + [run for run, _ in planned]
 
-    def _ours(self, value: float) -> Ours:
-        return Ours(
+    def _ours(self, value: float, kind: type[Ours] = Ours) -> Ours:
+        return kind(
             model=self._cell.model,
             rates=self._rates,
             value_of_second_usd=Decimal(str(value)),
@@ -162,11 +175,11 @@ class Study:
         )
 
     def _informed(self, value: float) -> Ours:
-        """Our policy after one complete pass."""
-        ours = self._ours(value)
-        for scene in self._scenes():
-            self._play(scene, ours, ours)
-        return ours
+        """Our policy after one complete pass over what it learns from."""
+        informed = self._ours(value, Informed)
+        for scene in self._scenes(self._lesson):
+            self._play(scene, informed, informed)
+        return informed
 
     def _planned_runs(self) -> list[tuple[_Run, int]]:
         """With a common clock all conversations share one TTL of the shared layer: both TTLs are tried."""
@@ -197,21 +210,21 @@ class Study:
         ).policy()
         run.outcomes.extend(self._play(scene, plan))
 
-    def _scenes(self) -> Iterator[Scene]:
+    def _scenes(self, trace: Trace) -> Iterator[Scene]:
         """One scene if conversations share a clock; otherwise one per conversation, made when it is needed."""
-        people = People(self._trace, self._cell.habits)
-        groups: Sequence[Sequence[TracedConversation]] = [[one] for one in self._trace.conversations]
-        if self._trace.has_common_clock:
-            groups = [self._trace.conversations]
+        people = People(trace, self._cell.habits)
+        groups: Sequence[Sequence[TracedConversation]] = [[one] for one in trace.conversations]
+        if trace.has_common_clock:
+            groups = [trace.conversations]
         facts = facts_for(self._cell.model)
         for group in groups:
-            name = self._trace.name if self._trace.has_common_clock else group[0].conversation_id
+            name = trace.name if trace.has_common_clock else group[0].conversation_id
             link = shared_link(name)
             yield Scene(
                 conversations=group,
                 prompts=[ConversationPrompts(conversation, facts, shared_link=link) for conversation in group],
                 intents=[people.intents(conversation) for conversation in group],
-                is_shared=self._trace.has_common_clock,
+                is_shared=trace.has_common_clock,
             )
 
     def _candidates(self, runs: Sequence[_Run], value: float) -> list[_Run]:
@@ -226,7 +239,7 @@ class Study:
         return shown
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _read(directory: Path, source: str, system_tokens: int, seed: int) -> Trace:
     """Cached, because cells of one source follow each other."""
     return read_trace(directory, source, system_tokens=system_tokens, seed=seed)
@@ -250,10 +263,19 @@ def _thinned(trace: Trace, every: int) -> Trace:
 
 def _rows(runs: Sequence[_Run], baseline: _Run, value: float, bootstrap: Bootstrap) -> list[Row]:
     rows = [_row(run, baseline, value, bootstrap) for run in runs]
-    oracle = next((row for row in rows if row.policy == ORACLE), None)
-    if oracle is None or oracle.net_usd.value <= 0:
-        return rows
-    return [replace(row, share_of_oracle=row.net_usd.value / oracle.net_usd.value) for row in rows]
+    nets = {row.policy: row.net_usd.value for row in rows}
+    return [
+        replace(
+            row,
+            share_of_oracle=_share(row.net_usd.value, nets.get(ORACLE)),
+            share_of_informed=_share(row.net_usd.value, nets.get(INFORMED)),
+        )
+        for row in rows
+    ]
+
+
+def _share(net_usd: float, of_usd: float | None) -> float | None:
+    return net_usd / of_usd if of_usd is not None and of_usd > 0 else None
 
 
 def _gains(run: _Run, baseline: _Run, bootstrap: Bootstrap) -> _Gains:
@@ -282,6 +304,7 @@ def _row(run: _Run, baseline: _Run, value: float, bootstrap: Bootstrap) -> Row:
         extra_usd=interval(sum(extra), extra_sums),
         net_usd=interval(value * sum(saved) - sum(extra), net_sums),
         share_of_oracle=None,
+        share_of_informed=None,
         warm_ups=sum(outcome.warm_ups for outcome in run.outcomes),
         sends=len(waits),
         wasted_usd=wasted,

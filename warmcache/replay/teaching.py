@@ -81,19 +81,20 @@ class Teacher:
         for number, conversation in enumerate(self._scene.conversations):
             before = self._last(number)
             if before is not None:
-                self._learner.saw_open_end(asked_tool=before.asks_tool, seconds=conversation.silent_until - before.at)
+                seconds = conversation.silent_until - before.at
+                self._learner.saw_open_end(asked_tool=before.asks_tool, seconds=seconds, tokens=before.history_tokens)
             for _, kind in self._signs[number]:
                 self._learner.saw_intent(kind, lead_seconds=None)
 
     def _tell_return(self, number: int, at: float) -> None:
         before = self._last(number)
         if before is not None:
-            self._learner.saw_return(asked_tool=before.asks_tool, seconds=at - before.at)
+            self._learner.saw_return(asked_tool=before.asks_tool, seconds=at - before.at, tokens=before.history_tokens)
 
     def _tell_silence(self, number: int, checkpoint: int) -> None:
         before = self._last(number)
         if before is not None:
-            self._learner.saw_silence(asked_tool=before.asks_tool, checkpoint=checkpoint)
+            self._learner.saw_silence(asked_tool=before.asks_tool, checkpoint=checkpoint, tokens=before.history_tokens)
 
     def _last(self, number: int) -> TracedRequest | None:
         """The last request, if it is known when the next one comes."""

@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID, uuid4
@@ -16,13 +17,14 @@ from warmcache.cache.visits import Visit, visit_keys_before
 from warmcache.core.blocks import BlockKind
 from warmcache.core.errors import StreamBroken, UpstreamError
 from warmcache.core.origin import Origin
-from warmcache.core.outcomes import Arm, Purpose, RequestStatus, RequestWarmth
+from warmcache.core.outcomes import CONVERSING, Arm, Purpose, RequestStatus, RequestWarmth
 from warmcache.core.ports import BlockBegan, BlockDelta, StreamBegan, StreamEnded, StreamEvent
-from warmcache.core.prefix import AnyPrompt, LastTurn
+from warmcache.core.prefix import AnyPrompt, LastTurn, PreparedPrompt, Request, Ttl
 from warmcache.core.usage import Usage
 from warmcache.ledger.rows import RequestFacts, settlement_without_row
 from warmcache.requests.approach import Approach
 from warmcache.requests.ending import Ending, Result, end_request
+from warmcache.requests.lifetime import chosen_ttl
 from warmcache.requests.measurement import Measurement
 from warmcache.requests.retry import pause_before_retry
 from warmcache.runtime.pauses import pause_for_real_traffic
@@ -60,7 +62,12 @@ class ResponseStream:
         self.id: UUID = uuid4()
         self.result: Result | None = None
         self._runtime = runtime
-        self._request = replace(runtime.build(prompt, turn, label=origin.label), container=container)
+        self._build: Callable[[Ttl | None], Request] = partial(_built, runtime, prompt, turn, origin.label, container)
+        settings = prompt.settings if isinstance(prompt, PreparedPrompt) else prompt
+        self._is_ttl_open = settings.conversation_ttl == "auto"
+        self._request = self._build(None)
+        self._billed_prefix = self._request.prefix
+        """The same, with the tokens that its bill has shown; the row keeps what was estimated."""
         self._max_tokens = max_tokens
         self._purpose = purpose
         self._origin = origin
@@ -109,6 +116,7 @@ class ResponseStream:
         self._called_at = self._runtime.clock.now()
         self._meet_visit()
         await self._approach.prepare()
+        self._choose_lifetime()
         for tries_done in range(1, self._runtime.config.max_tries + 1):
             try:
                 async for events in self._one_try():
@@ -124,6 +132,14 @@ class ResponseStream:
                 await self._upstream.aclose()
                 self._heard.begin_again()
                 await asyncio.sleep(pause_seconds)
+
+    def _choose_lifetime(self) -> None:
+        """A longer life changes no hash, so that what was looked up and led stays true."""
+        if self._is_ttl_open:
+            prefix, sightings = self._request.prefix, self._approach.sightings
+            if chosen_ttl(self._runtime, prefix, sightings, label=self._origin.label) == "1h":
+                self._request = self._build("1h")
+                self._billed_prefix = self._request.prefix
 
     def _pause_after(self, error: UpstreamError, tries_done: int) -> float | None:
         if self._heard.has_blocks:
@@ -180,8 +196,10 @@ class ResponseStream:
 
     def _note_answer(self, event: StreamBegan, earlier: EarlierAnswer | None, started_at: float) -> None:
         """The first answer tells what was in the cache when the request came; each answer tells what is there now."""
-        prefix, is_first = self._request.prefix, self._heard.begin(event)
+        is_first = self._heard.begin(event)
         self._heard.answered_ms = self._since_ms(self._called_at)
+        self._runtime.learning.saw_bill(self._origin.label, self._request.prefix, event.usage)
+        prefix = self._billed_prefix = self._runtime.learning.sized(self._origin.label, self._request.prefix)
         if is_first:
             self._miss_reason = earlier.tells_by(event.miss_reason, prefix) if earlier else ""
         self._runtime.answers.note(event.response_id, prefix, self._comparable, was_warm_up=False, at=started_at)
@@ -199,7 +217,7 @@ class ResponseStream:
         left_something = left_entries(usage, self._runtime.provider.capabilities)
         await record_answer(
             self._runtime.store,
-            self._request.prefix,
+            self._billed_prefix,
             started_at,
             usage,
             sightings=self._approach.sightings,
@@ -232,10 +250,23 @@ class ResponseStream:
             request_id=facts.request_id,
             ttft_ms=facts.ttft_ms,
             settlement=settlement_without_row(facts),
-            prefix=facts.prefix,
+            prefix=self._billed_prefix,
             started_at=self._started_at,
+            is_ttl_open=self._is_ttl_open,
         )
+        self._teach_history(facts)
         self.result = await end_request(self._runtime, facts, result, self._ending) if self._started_at else result
+
+    def _teach_history(self, facts: RequestFacts) -> None:
+        if facts.usage is not None and facts.purpose in CONVERSING and facts.status is RequestStatus.COMPLETE:
+            self._runtime.learning.saw_answer(
+                facts.origin.label,
+                facts.origin.place,
+                self._billed_prefix,
+                reply_tokens=facts.usage.output_tokens,
+                asked_tool=facts.asked_tool,
+                is_person=facts.purpose is Purpose.REPLY,
+            )
 
     def _facts(self, error: BaseException | None) -> RequestFacts:
         heard, approach = self._heard, self._approach
@@ -293,6 +324,12 @@ class ResponseStream:
     def _since_ms(self, moment: float) -> int:
         # A wall clock may be set back, and no column accepts negative values.
         return max(0, round((self._runtime.clock.now() - moment) * 1000))
+
+
+def _built(
+    runtime: Runtime, prompt: AnyPrompt, turn: LastTurn, label: str, container: str | None, ttl: Ttl | None
+) -> Request:
+    return replace(runtime.build(prompt, turn, label=label, conversation_ttl=ttl), container=container)
 
 
 def _status(error: BaseException | None, *, has_ended: bool) -> RequestStatus:

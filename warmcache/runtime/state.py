@@ -19,7 +19,7 @@ from warmcache.conf import Config
 from warmcache.core.economics import RateSource
 from warmcache.core.lifetimes import with_lifetimes
 from warmcache.core.ports import Clock, Provider, Purse, WarmthStore
-from warmcache.core.prefix import AnyPrompt, LastTurn, Prefix, PreparedPrompt, Request, build, prepare
+from warmcache.core.prefix import AnyPrompt, LastTurn, Prefix, PreparedPrompt, Request, Ttl, build, prepare
 from warmcache.learned.forecasts import Learning
 from warmcache.ledger import rollups
 from warmcache.ledger.writer import Ledger
@@ -83,15 +83,21 @@ class Runtime:
         self.timers = Timers(clock=self.clock, tasks=self.tasks)
         self._rolls_up_at = self.clock.now() + ROLL_UP_SECONDS
 
-    def build(self, prompt: AnyPrompt, turn: LastTurn | None, *, label: str) -> Request:
-        """The request for `prompt` and its last `turn`, or the warm-up (None), with a concrete TTL for `auto`."""
+    def build(
+        self, prompt: AnyPrompt, turn: LastTurn | None, *, label: str, conversation_ttl: Ttl | None = None
+    ) -> Request:
+        """The request for `prompt` and its last `turn`, or the warm-up (None), with its tokens as bills let expect
+        them and a concrete TTL for `auto`: for the conversation `conversation_ttl`, or five minutes."""
         key = self.config.prefix_key
         prepared = prompt if isinstance(prompt, PreparedPrompt) else prepare(prompt, key)
         if prepared.key != key:
             prepared = prepared.with_key(key)
-        intents = self.policy.current.intents
-        settings = with_lifetimes(prepared.settings, self.learning.forecasts(label), self.rates, intents=intents)
-        return build(replace(prepared, settings=settings), turn)
+        settings = prepared.settings
+        if conversation_ttl is not None and settings.conversation_ttl == "auto":
+            settings = replace(settings, conversation_ttl=conversation_ttl)
+        settings = with_lifetimes(settings, self.learning.forecasts(label), self.rates)
+        request = build(replace(prepared, settings=settings), turn)
+        return replace(request, prefix=self.learning.sized(label, request.prefix))
 
     async def connected(self) -> Provider:
         """The provider, as soon as it can be called."""

@@ -7,6 +7,7 @@ from typing import Any
 from warmcache.simulator.latency import AUTO, PROFILES
 from warmcache.simulator.limits import Limits
 from warmcache.simulator.provider import Options
+from warmcache.simulator.tokenizers import RULE_OF_THUMB, TOKENIZERS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a call that its client drops before the response still writes its cache entries",
     )
     add(
+        "--tokenizer",
+        choices=(RULE_OF_THUMB, *TOKENIZERS),
+        default=RULE_OF_THUMB,
+        help="how it counts text (default: characters, by the model's rule of thumb)",
+    )
+    add(
         "--exit-with-stdin",
         action="store_true",
         help="end when standard input ends, so that the simulator dies with its parent; ignores Ctrl-C",
@@ -47,6 +54,7 @@ def options_from(flags: Mapping[str, Any]) -> Options:
         api_keys=frozenset(flags["api_key"]),
         limits=Limits(requests=flags["rpm"], input_tokens=flags["itpm"], output_tokens=flags["otpm"]),
         renders_config_first=flags["renders_config_first"],
+        tokenizer=flags["tokenizer"],
         abandoned_calls_write=flags["abandoned_calls_write"],
     )
 

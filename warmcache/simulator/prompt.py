@@ -15,6 +15,7 @@ from typing import Any
 
 from warmcache.core.catalog import ModelFacts
 from warmcache.simulator import tokens
+from warmcache.simulator.tokenizers import RULE_OF_THUMB, CountText, counter
 
 TTL_SECONDS = {"5m": 300, "1h": 3600}
 _WEB_TOOLS = ("web_search_", "web_fetch_")
@@ -123,6 +124,7 @@ def read_prompt(
     *,
     betas: Iterable[str] = (),
     renders_config_first: bool = False,
+    tokenizer: str = RULE_OF_THUMB,
 ) -> Prompt:
     """The prompt of a validated body.
 
@@ -131,7 +133,8 @@ def read_prompt(
     """
     pieces = pieces_of(body, facts)
     ttls = _ttls(body, pieces)
-    blocks = [_block(piece, ttl, facts) for piece, ttl in zip(pieces, ttls, strict=True)]
+    count_text = counter(tokenizer, facts.chars_per_token)
+    blocks = [_block(piece, ttl, count_text) for piece, ttl in zip(pieces, ttls, strict=True)]
     if body.get("tools") and blocks:
         first = blocks[0]
         blocks[0] = PromptBlock(
@@ -226,9 +229,9 @@ def _ttl(cache_control: dict[str, Any] | None) -> int | None:
     return TTL_SECONDS[cache_control.get("ttl") or "5m"] if cache_control else None
 
 
-def _block(piece: Piece, ttl_seconds: int | None, facts: ModelFacts) -> PromptBlock:
+def _block(piece: Piece, ttl_seconds: int | None, count_text: CountText) -> PromptBlock:
     content = _content(piece.block)
-    count = tokens.block_tokens(content, facts.chars_per_token)
+    count = tokens.block_tokens(content, count_text)
     if piece.role:
         count += tokens.TURN_TOKENS
     text = f"{piece.role}\n{tokens.canonical_json(content)}"

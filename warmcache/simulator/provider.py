@@ -27,6 +27,7 @@ from warmcache.simulator.replies import Reply, ReplyWriter, cap, stop_at
 from warmcache.simulator.scripts import Script, ScriptQueue
 from warmcache.simulator.thinking import check_thinking_is_preserved, conversation_digest
 from warmcache.simulator.titles import asks_for_title
+from warmcache.simulator.tokenizers import RULE_OF_THUMB
 from warmcache.simulator.validation import API_VERSIONS, check_count, check_create, check_window
 from warmcache.simulator.wire import MessageHead, complete_json, message_json, usage_json, warm_up_json
 
@@ -48,6 +49,8 @@ class Options:
     limits: Limits = field(default_factory=Limits)
     renders_config_first: bool = False
     abandoned_calls_write: bool = False
+    tokenizer: str = RULE_OF_THUMB
+    """How it counts text: see `simulator/tokenizers.py`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,8 +178,13 @@ class Simulator:
         return _with_output_config(_parse(raw), _betas_of(request))
 
     def _prompt(self, request: web.Request, body: dict[str, Any], facts: ModelFacts) -> Prompt:
-        config_first = self.options.renders_config_first
-        prompt = read_prompt(body, facts, betas=_betas_of(request), renders_config_first=config_first)
+        prompt = read_prompt(
+            body,
+            facts,
+            betas=_betas_of(request),
+            renders_config_first=self.options.renders_config_first,
+            tokenizer=self.options.tokenizer,
+        )
         check_window(prompt.total_tokens, facts)
         return prompt
 

@@ -1,10 +1,12 @@
-"""Token counts of blocks: characters over the model's rule of thumb, plus the documented scaffolding."""
+"""Token counts of blocks: their text as a tokenizer counts it, plus the documented scaffolding."""
 
 import base64
 import binascii
 import json
 import math
 from typing import Any
+
+from warmcache.simulator.tokenizers import CountText
 
 REQUEST_TOKENS = 3
 """Scaffolding after the last block: the opening of the answer."""
@@ -26,37 +28,35 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def block_tokens(block: dict[str, Any], chars_per_token: float) -> int:
+def block_tokens(block: dict[str, Any], count: CountText) -> int:
     """Tokens of one content block or tool definition, without its scaffolding."""
     kind = block.get("type")
     if kind == "text":
-        return text_tokens(block["text"], chars_per_token)
+        return count(block["text"])
     if kind == "image":
         return IMAGE_TOKENS
     if kind == "document":
-        return _document_tokens(block, chars_per_token)
+        return _document_tokens(block, count)
     if kind == "tool_result":
-        return text_tokens(block["tool_use_id"], chars_per_token) + _content_tokens(
-            block.get("content") or "", chars_per_token
-        )
+        return count(block["tool_use_id"]) + _content_tokens(block.get("content") or "", count)
     if kind == "thinking":
-        return text_tokens(block.get("thinking", ""), chars_per_token)
-    return max(1, text_tokens(canonical_json(block), chars_per_token))
+        return count(block.get("thinking", ""))
+    return max(1, count(canonical_json(block)))
 
 
-def _content_tokens(content: str | list[dict[str, Any]], chars_per_token: float) -> int:
+def _content_tokens(content: str | list[dict[str, Any]], count: CountText) -> int:
     if isinstance(content, str):
-        return text_tokens(content, chars_per_token)
-    return sum(block_tokens(part, chars_per_token) for part in content)
+        return count(content)
+    return sum(block_tokens(part, count) for part in content)
 
 
-def _document_tokens(block: dict[str, Any], chars_per_token: float) -> int:
+def _document_tokens(block: dict[str, Any], count: CountText) -> int:
     source = block["source"]
-    about = text_tokens(f"{block.get('title') or ''}{block.get('context') or ''}", chars_per_token)
+    about = count(f"{block.get('title') or ''}{block.get('context') or ''}")
     if source["type"] == "text":
-        return about + text_tokens(source["data"], chars_per_token)
+        return about + count(source["data"])
     if source["type"] == "content":
-        return about + _content_tokens(source["content"], chars_per_token)
+        return about + _content_tokens(source["content"], count)
     if source["type"] == "base64":
         return about + PDF_PAGE_TOKENS * _pdf_pages(source["data"])
     return about + PDF_PAGE_TOKENS

@@ -15,7 +15,7 @@ from typing import Any, cast
 import anthropic
 import httpx2
 from anthropic import AsyncAnthropic, AsyncStream, DefaultAioHttpClient
-from anthropic.types import Message
+from anthropic.types import Message, MessageTokensCount
 
 from warmcache.conf import Config
 from warmcache.core.blocks import BlockKind
@@ -91,6 +91,23 @@ class MessagesProvider:
                 yield events
         finally:
             await response.aclose()
+
+    async def count_tokens(self, request: Request) -> int:
+        try:
+            async with asyncio.timeout(self._config.warm_up_timeout_seconds):
+                counted = await self._client.post(
+                    "/v1/messages/count_tokens",
+                    content=request.encoded(),
+                    options={"headers": _beta_header(request)},
+                    cast_to=MessageTokensCount,
+                )
+            if not isinstance(counted, MessageTokensCount):
+                raise not_the_api()
+            return counted.input_tokens
+        except TimeoutError:
+            raise UpstreamUnavailable(Failure.TIMED_OUT, "The count took too long and was given up.") from None
+        except Exception as error:
+            raise as_upstream_error(error, has_begun=False) from error
 
     async def aclose(self) -> None:
         await self._client.close()

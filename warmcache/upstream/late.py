@@ -21,6 +21,7 @@ def capabilities_of(config: Config) -> Capabilities:
         accepts_zero_max_tokens=config.accepts_zero_max_tokens,
         reports_cache_writes=config.upstream != Upstream.LOCAL,
         accepts_diagnostics=config.upstream != Upstream.LOCAL,
+        counts_tokens=config.upstream != Upstream.LOCAL,
     )
 
 

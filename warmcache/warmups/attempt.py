@@ -16,7 +16,7 @@ from warmcache.core.errors import StoreUnavailable
 from warmcache.core.intents import sign_of
 from warmcache.core.origin import Origin
 from warmcache.core.outcomes import WarmthState
-from warmcache.core.prefix import AnyPrompt, Prefix
+from warmcache.core.prefix import AnyPrompt, Layer, Prefix, Ttl
 from warmcache.core.reasons import Reason
 from warmcache.runtime.state import Runtime
 from warmcache.warmups.admission import claim_and_reserve
@@ -77,12 +77,14 @@ async def _weighed(runtime: Runtime, prefix: Prefix, occasion: Occasion, now: fl
         sightings = await runtime.store.look_up(prefix.hashes, stops=accounts.stops)
     except StoreUnavailable:
         return _skip(Reason.STORE_UNAVAILABLE, prefix)
+    forecasts = runtime.learning.forecasts(occasion.label)
+    is_resumed = any(point.layer is Layer.CONVERSATION for point in prefix.breakpoints)
     decision = decide(
-        situation_of(prefix, sightings, now),
+        replace(situation_of(prefix, sightings, now), kept_share=forecasts.kept.mean if is_resumed else 1.0),
         limits=policy.limits,
         capabilities=runtime.provider.capabilities,
         rates=runtime.rates,
-        forecasts=runtime.learning.forecasts(occasion.label),
+        forecasts=forecasts,
         intent=occasion.intent,
         chars=occasion.chars,
     )
@@ -108,9 +110,12 @@ def _skip(reason: Reason, prefix: Prefix) -> Decision:
     return Decision(action=Action.SKIP, reason=reason, prefix_tokens=prefix.prefix_tokens)
 
 
-async def prewarm(runtime: Runtime, prompt: AnyPrompt, occasion: Occasion) -> Attempt:
-    """Decides, and if it pays sends the warm-up in a task of the runtime; never raises for the provider's sake."""
-    request = runtime.build(prompt, None, label=occasion.label)
+async def prewarm(
+    runtime: Runtime, prompt: AnyPrompt, occasion: Occasion, *, conversation_ttl: Ttl | None = None
+) -> Attempt:
+    """Decides, and if it pays sends the warm-up in a task of the runtime; never raises for the provider's sake.
+    `conversation_ttl`: how long what it writes shall live, if the prompt leaves that open."""
+    request = runtime.build(prompt, None, label=occasion.label, conversation_ttl=conversation_ttl)
     prefix = request.prefix
     decision = await consider(runtime, prefix, occasion)
     if decision.action is Action.SKIP:

@@ -49,7 +49,7 @@ def report_on(layer: SharedLayer, now: float) -> LayerReport | None:
         return None
     policy = policy_in_force(config, read_row())
     forecasts = stored_forecasts(config.upstream, layer.label)
-    resolved = with_lifetimes(alone(prompt), forecasts, price_list(config), intents=policy.intents)
+    resolved = with_lifetimes(alone(prompt), forecasts, price_list(config))
     outline = outline_of(build_request(resolved, None, config.prefix_key).prefix)
     kept = WarmUp.objects.filter(label=layer.label, intent=Intent.KEEP, upstream=config.upstream)
     month = kept.filter(started_at__gte=at(now - SECONDS_PER_MONTH)).aggregate(count=Count("pk"), cost=Sum("cost_usd"))

@@ -18,9 +18,10 @@ from warmcache.core.intents import Intent
 from warmcache.core.keeping import KeepPlan, is_too_late, refresh_at
 from warmcache.core.outcomes import WarmthState
 from warmcache.core.ports import Sighting
-from warmcache.core.prefix import AnyPrompt, Prefix
+from warmcache.core.prefix import AnyPrompt, Prefix, Ttl
 from warmcache.core.reasons import Reason
 from warmcache.core.stakes import RestingPrefix, plan_refresh
+from warmcache.core.ttl import LONG_TTL_SECONDS
 from warmcache.runtime.state import Runtime
 from warmcache.warmups.attempt import consider, prewarm
 
@@ -55,6 +56,8 @@ class Rest:
     missing_tokens: int
     """The reply, which no request has contained yet."""
     asks_tool: bool = False
+    is_ttl_open: bool = False
+    """Whether a refresh may choose how long what it writes lives."""
 
     @property
     def ttl_seconds(self) -> int:
@@ -105,7 +108,7 @@ async def _decide(runtime: Runtime, rest: Rest) -> Timer | None:
     plan = _plan(runtime, rest, live, sightings)
     if plan is None or not plan.refreshes:
         return _let_lapse(runtime, rest, plan.reason if plan is not None else Reason.UNKNOWN_PRICE)
-    return await _refresh(runtime, rest, occasion)
+    return await _refresh(runtime, rest, occasion, plan)
 
 
 def _let_lapse(runtime: Runtime, rest: Rest, reason: Reason) -> Timer | None:
@@ -127,6 +130,7 @@ def _plan(runtime: Runtime, rest: Rest, live: LayerWarmth, sightings: Mapping[st
         missing_tokens=rest.missing_tokens,
         held_tokens=held_tokens,
         asks_tool=rest.asks_tool,
+        hour_holds=forecasts.keeps_reply[rest.asks_tool].mean if rest.is_ttl_open else None,
     )
     return plan_refresh(
         resting,
@@ -149,11 +153,12 @@ def _held(rest: Rest, expires_at: float, sightings: Mapping[str, Sighting]) -> t
     return 0, 0.0
 
 
-async def _refresh(runtime: Runtime, rest: Rest, occasion: Occasion) -> Timer | None:
+async def _refresh(runtime: Runtime, rest: Rest, occasion: Occasion, plan: KeepPlan) -> Timer | None:
     prompt = await in_database_thread(rest.load)
     if prompt is None:
         return None
-    attempt = await prewarm(runtime, prompt, occasion)
+    ttl: Ttl = "1h" if plan.ttl_seconds == LONG_TTL_SECONDS else "5m"
+    attempt = await prewarm(runtime, prompt, occasion, conversation_ttl=ttl)
     if attempt.finished is None:
         return None
     warmth = await attempt.finished()

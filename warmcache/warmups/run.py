@@ -145,7 +145,9 @@ class WarmUpRun:
         self._runtime.ledger.post(lambda: rows.insert_warm_up(self._facts))
 
     async def _succeeded(self, answer: Answer) -> Warmth:
-        runtime, prefix = self._runtime, self._request.prefix
+        runtime, label = self._runtime, self._origin.label
+        runtime.learning.saw_bill(label, self._request.prefix, answer.usage)
+        prefix = runtime.learning.sized(label, self._request.prefix)
         deepest = prefix.breakpoints[-1]
         duration_ms = self._duration_ms()
         if runtime.provider.capabilities.reports_cache_writes:

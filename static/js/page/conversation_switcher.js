@@ -3,8 +3,8 @@ export class ConversationSwitcher {
   #parts
 
   /**
-   * `parts`: `session`, `typing`, `warmth`, `view`, `drawer`, `notices`, `navigation`, `readMarks`, `finder`, and
-   * `newChat`, the scope of one.
+   * `parts`: `session`, `typing`, `editing`, `warmth`, `view`, `drawer`, `notices`, `navigation`, `readMarks`, `finder`,
+   * and `newChat`, the scope of one.
    */
   constructor(parts) {
     this.#parts = parts
@@ -37,8 +37,9 @@ export class ConversationSwitcher {
   }
 
   #open(scope) {
-    const { session, typing, warmth } = this.#parts
+    const { session, typing, editing, warmth } = this.#parts
     typing.stop()
+    editing.stop()
     warmth.show(scope)
     session.open(scope)
   }

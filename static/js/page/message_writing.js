@@ -5,10 +5,11 @@ export const CLOSED = "The connection is closed."
 /** Moves a text from the draft through the outbox to a message, and back if it was not sent. */
 export class MessageWriting {
   #parts
+  #edited = null
 
   /**
-   * `parts`: `session`, `socket`, `outbox`, `drafts`, `typing`, `meter`, `view`, `list`, `composer`, `keeper`, `notices`,
-   * `uploads`, `announcer`.
+   * `parts`: `session`, `socket`, `outbox`, `drafts`, `typing`, `editing`, `meter`, `view`, `list`, `composer`, `keeper`,
+   * `notices`, `uploads`, `announcer`.
    */
   constructor(parts) {
     this.#parts = parts
@@ -23,6 +24,18 @@ export class MessageWriting {
   tellTyping(chars) {
     const { socket, session, uploads } = this.#parts
     socket.send(typingStarted(session.scope, chars, uploads.ids(session.scope)))
+  }
+
+  /** A sent message is being edited; an empty `text` says that it is no longer. */
+  revising(messageId, text) {
+    const { editing } = this.#parts
+    if (messageId !== this.#edited) editing.forget()
+    this.#edited = messageId
+    editing.typed(text.length)
+  }
+
+  tellEditing(chars) {
+    this.#parts.socket.send(typingStarted(this.#parts.session.scope, chars, [], this.#edited))
   }
 
   tellTypingStopped() {
@@ -54,6 +67,7 @@ export class MessageWriting {
 
   /** Sends an edited message, as another version beside the first. */
   revise(messageId, text, pressedAt) {
+    this.#parts.editing.forget()
     this.#add({ text, editOf: messageId }, pressedAt)
   }
 

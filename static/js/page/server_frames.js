@@ -19,9 +19,9 @@ export class ServerFrames {
   }
 
   /**
-   * `parts`: `session`, `outbox`, `drafts`, `typing`, `acks`, `warmth`, `quotas`, `earlier`, `view`, `composer`,
-   * `sidebar`, `conversations`, `search`, `readMarks`, `finder`, `header`, `notices`, `connectionNotice`, `switcher`,
-   * and `signIn()`.
+   * `parts`: `session`, `outbox`, `drafts`, `typing`, `editing`, `acks`, `warmth`, `quotas`, `earlier`, `view`,
+   * `composer`, `sidebar`, `conversations`, `search`, `readMarks`, `finder`, `header`, `notices`, `connectionNotice`,
+   * `switcher`, and `signIn()`.
    */
   constructor(parts) {
     this.#parts = parts
@@ -43,7 +43,8 @@ export class ServerFrames {
   }
 
   #connected(ready) {
-    const { composer, acks, session, typing, warmth, quotas, earlier, notices, conversations, search } = this.#parts
+    const { composer, acks, session, typing, editing, warmth, quotas, earlier, notices, conversations, search } =
+      this.#parts
     if (ready.protocol !== PROTOCOL_VERSION) notices.say("The server was updated. Reload the page to go on.")
     this.#mayHoldArrived = true
     warmth.forget()
@@ -53,6 +54,7 @@ export class ServerFrames {
     acks.connected(ready)
     session.connected()
     typing.connected(ready.timings)
+    editing.connected(ready.timings)
     conversations.connected()
     search.now()
   }

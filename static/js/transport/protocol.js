@@ -28,11 +28,13 @@ export function conversationOpen(scope, cursor = null) {
   return cursor === null ? frame : { ...frame, cursor }
 }
 
-export const typingStarted = (scope, chars, attachmentIds = []) => ({
+/** `editOf`: the sent message that is being edited, or null for a new one. */
+export const typingStarted = (scope, chars, attachmentIds = [], editOf = null) => ({
   type: "typing.started",
   ...scopeFields(scope),
   chars,
   attachment_ids: attachmentIds,
+  edit_of: editOf,
 })
 
 export const typingStopped = (scope) => ({ type: "typing.stopped", ...scopeFields(scope) })

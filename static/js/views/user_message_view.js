@@ -8,6 +8,7 @@ import { VersionSwitch } from "./version_switch.js"
 export class UserMessageView {
   #editor = null
   #onRevise
+  #onRevising
   #files = []
   #drafts
   #ofEditor
@@ -15,15 +16,17 @@ export class UserMessageView {
 
   /**
    * `files` are the names of the attached files. `onRetry` and `onEdit` get the `client_message_id` of an unsent
-   * message; `onRevise(messageId, text, pressedAt)` the new text of a sent one; `onSelect(messageId, step)` another
-   * version of it. `drafts` keep another version that is being written; `isTouch()` and `limits` as for the composer.
+   * message; `onRevising(messageId, text)` the text of a sent one while it is edited, empty if that is given up;
+   * `onRevise(messageId, text, pressedAt)` its new text; `onSelect(messageId, step)` another version of it. `drafts`
+   * keep another version that is being written; `isTouch()` and `limits` as for the composer.
    */
-  constructor({ clientMessageId, text, files, onRetry, onEdit, onRevise, onSelect, drafts, ...ofEditor }) {
+  constructor({ clientMessageId, text, files, onRetry, onEdit, onRevising, onRevise, onSelect, drafts, ...ofEditor }) {
     this.clientMessageId = clientMessageId
     this.messageId = null
     this.text = text
     this.element = fromTemplate("user-message-template")
     this.#onRevise = onRevise
+    this.#onRevising = onRevising
     this.#drafts = drafts
     this.#ofEditor = ofEditor
     this.#versions = new VersionSwitch({ onSelect })
@@ -80,13 +83,17 @@ export class UserMessageView {
       ...this.#ofEditor,
       text,
       files: this.#files,
-      onTyped: (typed) => this.#drafts.saveEdit(this.messageId, typed),
+      onTyped: (typed) => {
+        this.#drafts.saveEdit(this.messageId, typed)
+        this.#onRevising(this.messageId, typed)
+      },
       onSend: (typed, pressedAt) => {
         this.#leave()
         this.#onRevise(this.messageId, typed, pressedAt)
       },
       onLeave: () => {
         this.#leave()
+        this.#onRevising(this.messageId, "")
         part(this.element, "revise").focus()
       },
     })

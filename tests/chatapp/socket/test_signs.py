@@ -11,6 +11,7 @@ from chatapp.socket import conversation_states
 from chatapp.warming import returns
 from tests.chatapp.sockets import Tab
 from tests.factories import make_assistant, make_conversation, make_message
+from tests.servers.chat_server import messages_of
 from warmcache import services as warmcache
 from warmcache.background.database import in_database_thread
 from warmcache.models import SkipCount, WarmUp
@@ -85,6 +86,45 @@ async def test_opening_what_is_warm_costs_the_queries_of_its_state_and_no_more(
 
     assert shapes(queries) == needed
     assert [r["is_warm_up"] for r in simulator.requests()] == [True]
+
+
+async def test_what_stands_before_a_message_is_warmed_while_that_is_edited(open_tab, ann, assistant, simulator):
+    def stored():
+        conversation = make_conversation(ann, assistant)
+        answer = make_message(conversation, "So.", role="assistant", parent=make_message(conversation, "The question"))
+        return conversation, make_message(conversation, "The second one", parent=answer)
+
+    conversation, second = await in_database_thread(stored)
+    tab = await open_tab(ann)
+    place = {"conversation_id": conversation.pk, "edit_of": second.pk}
+
+    await tab.send("typing.started", chars=25, **place)
+    while "typing" not in await intents_of_warm_ups():  # noqa: ASYNC110 - the row says so, no event does
+        await asyncio.sleep(0.01)
+    await get_runtime().tasks.join()
+    await tab.say("Better put", **place)
+    finished = await tab.until("reply.finished")
+
+    warm_up, reply = simulator.requests()
+    assert (warm_up["is_warm_up"], reply["is_warm_up"]) == (True, False)
+    before = [turn["content"][-1]["text"] for turn in messages_of(warm_up)][:-1]
+    assert before == ["The question", "So."]
+    assert finished["warmth"] == "hit"
+    assert finished["usage"]["cache_read_tokens"] > 0
+
+
+async def test_a_message_of_somebody_else_cannot_be_named_as_edited(open_tab, ann, bob, assistant, simulator):
+    def stored():
+        mine, theirs = make_conversation(ann, assistant), make_conversation(bob, assistant)
+        return mine, make_message(theirs, "A secret")
+
+    mine, theirs = await in_database_thread(stored)
+    tab = await open_tab(ann)
+
+    await tab.send("typing.started", conversation_id=mine.pk, edit_of=theirs.pk, chars=25)
+
+    assert (await tab.until("error"))["code"] == "not_found"
+    assert simulator.requests() == []
 
 
 def shapes(queries: list[str]) -> list[str]:

@@ -13,7 +13,9 @@ test("a frame about a conversation names only the conversation", () => {
     conversation_id: CONVERSATION,
     chars: 5,
     attachment_ids: [],
+    edit_of: null,
   })
+  assert.equal(protocol.typingStarted(CONVERSATION_SCOPE, 5, [], "m1").edit_of, "m1")
 })
 
 test("a frame about a new chat names its assistant", () => {

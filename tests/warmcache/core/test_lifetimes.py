@@ -6,9 +6,10 @@ import pytest
 
 from warmcache.core.economics import Rates
 from warmcache.core.forecast.forecasts import Forecasts
+from warmcache.core.forecast.teaching import teach_history
 from warmcache.core.intents import Intent
 from warmcache.core.keeping import KeepStakes
-from warmcache.core.lifetimes import long_ttl_gain, long_ttl_pays, with_lifetimes
+from warmcache.core.lifetimes import Growth, long_ttl_gain, long_ttl_pays, ttl_of_request, with_lifetimes
 from warmcache.core.prefix import Prompt, build_request
 from warmcache.testing import KEY, make_prompt
 
@@ -23,10 +24,21 @@ RATES = Rates(
 OPEN = make_prompt(turns=1, shared_ttl="auto", conversation_ttl="auto")
 
 
-def lifetimes(forecasts: Forecasts, prompt: Prompt = OPEN, *, refreshes: bool = False, rates: Any = RATES) -> Any:
-    intents = {Intent.TURN_FINISHED} if refreshes else set()
-    chosen = with_lifetimes(prompt, forecasts, lambda model, tokens: rates, intents=intents)
+def lifetimes(forecasts: Forecasts, prompt: Prompt = OPEN, *, rates: Any = RATES) -> Any:
+    chosen = with_lifetimes(prompt, forecasts, lambda model, tokens: rates)
     return chosen.shared_ttl, chosen.conversation_ttl
+
+
+def of_request(
+    forecasts: Forecasts, *, tokens: int = 20_000, new: int = 1000, refreshes: bool = False, rates: Any = RATES
+) -> str:
+    return ttl_of_request(
+        Growth(model="claude-sonnet-5-5", tokens=tokens, new_tokens=new),
+        forecasts,
+        lambda model, tokens: rates,
+        value_of_second_usd=Decimal("0.05"),
+        intents={Intent.TURN_FINISHED} if refreshes else set(),
+    )
 
 
 def taught(*, arrivals: float = 0.0, replies: float = 0.0) -> Forecasts:
@@ -44,13 +56,41 @@ def test_until_enough_is_known_everything_lives_five_minutes() -> None:
     assert lifetimes(Forecasts()) == ("5m", "5m")
 
 
-def test_people_who_come_back_after_twenty_minutes_are_worth_an_hour() -> None:
-    assert lifetimes(taught(replies=1200)) == ("5m", "1h")
+@pytest.mark.parametrize("refreshes", [False, True])
+def test_people_who_come_back_after_twenty_minutes_are_worth_an_hour(refreshes: bool) -> None:
+    assert of_request(taught(replies=1200), refreshes=refreshes) == "1h"
 
 
 @pytest.mark.parametrize("refreshes", [False, True])
 def test_people_who_come_back_at_once_are_not(refreshes: bool) -> None:
-    assert lifetimes(taught(replies=40), refreshes=refreshes) == ("5m", "5m")
+    assert of_request(taught(replies=40), refreshes=refreshes) == "5m"
+
+
+def test_a_conversation_that_is_left_open_lives_five_minutes_unless_a_request_chooses_an_hour() -> None:
+    assert lifetimes(taught(replies=1200)) == ("5m", "5m")
+
+
+@pytest.mark.parametrize(("tokens", "new"), [(20_000, 20_000), (20_000, 11_000), (20_000, 0)])
+def test_a_request_that_writes_most_of_its_prompt_or_nothing_chooses_five_minutes(tokens: int, new: int) -> None:
+    assert of_request(taught(replies=1200), tokens=tokens, new=new, refreshes=True) == "5m"
+
+
+def test_the_more_a_request_has_to_write_the_less_an_hour_pays() -> None:
+    chosen = [of_request(taught(replies=400), new=new, refreshes=True) for new in (200, 9000)]
+
+    assert chosen == ["1h", "5m"]
+
+
+def test_an_hour_does_not_pay_where_prompts_do_not_last() -> None:
+    forecasts = taught(replies=1200)
+    for _ in range(500):
+        teach_history(forecasts, asked_tool=False, reply_tokens=300, keeps_prompt=False, keeps_reply=False)
+
+    assert of_request(forecasts, refreshes=True) == "5m"
+
+
+def test_without_a_price_no_request_chooses_an_hour() -> None:
+    assert of_request(taught(replies=1200), refreshes=True, rates=None) == "5m"
 
 
 def test_an_assistant_that_somebody_uses_every_half_hour_holds_its_shared_layer_for_an_hour() -> None:
@@ -68,7 +108,7 @@ def test_what_the_host_has_chosen_stands() -> None:
 
 
 def test_without_a_price_nothing_is_upgraded() -> None:
-    assert lifetimes(taught(arrivals=1800, replies=1200), rates=None) == ("5m", "5m")
+    assert lifetimes(taught(arrivals=1800), rates=None) == ("5m", "5m")
 
 
 def test_a_lifetime_changes_no_hash() -> None:

@@ -27,7 +27,7 @@ LEAD_SECONDS = 6.0
 class Listener(Ours):
     """The app hears of no end of a trace."""
 
-    def saw_open_end(self, *, asked_tool: bool, seconds: float) -> None:
+    def saw_open_end(self, *, asked_tool: bool, seconds: float, tokens: int = 0) -> None:
         pass
 
 

@@ -146,7 +146,8 @@ class TestSharing:
 
         assert set(numbers_and_names(read_all()["desk"])) <= {
             *("intents", "typing", "sent", "unsent", "leads", "after_reply", "after_tool_use", "returns", "silence"),
-            *("arrivals", "kept", "tool_use", "total", "count", "prefills"),
+            *("arrivals", "kept", "tool_use", "total", "count", "prefills", "histories", "sizes", "reply_tokens"),
+            *(f"keeps_{what}_after_{kind}" for what in ("prompt", "reply") for kind in ("reply", "tool_use")),
         }
 
 
@@ -286,7 +287,7 @@ class TestFromTheLedger:
                 ("treated", "hit", "typing", 3000),
             ]
             assert fake.provider.warm_up_count == 1
-            assert all(row.numbers["send_chance"] == 0.85 for row in rows)
+            assert all(row.numbers["send_chance"] == pytest.approx(0.85 * 0.95, abs=1e-4) for row in rows)
 
     async def test_messages_and_silences_teach_the_chance_of_a_send(self, clock: FakeClock) -> None:
         async with fake_runtime(clock=clock, learns=True) as fake:

@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 from tests.warmcache.replay.traffic import MODEL, rates, write
 from warmcache.core.statistics import Bootstrap, interval, percentile
 from warmcache.replay.charts import chart
+from warmcache.replay.informed import Informed
 from warmcache.replay.people import Habits
 from warmcache.replay.study import Block, Cell, Study
 from warmcache.replay.tables import sweep, table, verdicts
@@ -98,15 +99,35 @@ def test_a_missing_table_is_named(tmp_path):
         read_trace(tmp_path, MOONCAKE)
 
 
-def test_on_a_second_pass_ours_knows_the_rates_and_the_verdict_says_what_that_is_worth(traces):
+def test_who_is_taught_the_rates_beforehand_gains_more_and_the_verdict_says_how_much(traces):
     cell = Cell(source=CLAUDE_CODE, model=MODEL, profile="auto")
 
     block = Study(traces, cell, policies=("never", "ours", "informed", "oracle"), values=(0.01,), rates=rates).run()
-    told = list(verdicts([block], target=1.0))[-1]
+    told = list(verdicts([block]))[-1]
 
     ours, informed, oracle = (block.row(name, 0.01) for name in ("ours", "informed", "oracle"))
     assert ours.net_usd.value < informed.net_usd.value < oracle.net_usd.value
-    assert f"{informed.share_of_oracle:.0%} if the rates were known beforehand" in told
+    assert ours.share_of_informed == pytest.approx(ours.net_usd.value / informed.net_usd.value)
+    assert f"missed {ours.share_of_informed:.0%} of informed" in told
+
+
+def test_informed_is_taught_in_the_folder_that_is_named(traces, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    cell = Cell(source=CLAUDE_CODE, model=MODEL, profile="auto")
+
+    with pytest.raises(TraceMissing, match=elsewhere.name):
+        Study(traces, cell, policies=("never", "informed"), values=(0.01,), rates=rates, teach=elsewhere)
+
+
+def test_informed_tells_silences_apart_by_the_size_of_the_prompt():
+    informed = Informed(model=MODEL, rates=rates, value_of_second_usd=Decimal("0.05"), has_common_clock=True)
+    for _ in range(30):
+        informed.saw_return(asked_tool=False, seconds=15.0, tokens=2500)
+        informed.saw_return(asked_tool=False, seconds=1500.0, tokens=60_000)
+
+    small, large, unseen = (informed._believed(tokens).after_reply.survival(60) for tokens in (2500, 60_000, 500_000))
+
+    assert small < unseen < large
 
 
 def test_a_study_gives_the_same_numbers_again_and_others_for_another_seed(traces):

@@ -6,10 +6,10 @@ import pytest
 
 from warmcache import services
 from warmcache.core.errors import UpstreamUnavailable
-from warmcache.core.prefix import Prompt, Turn
+from warmcache.core.prefix import Prompt, TtlChoice, Turn
 from warmcache.models import WarmPolicy
 from warmcache.operator_policy import PolicyWatch
-from warmcache.testing import FakeRuntime, make_prompt, make_turn
+from warmcache.testing import FakeClock, FakeRuntime, fake_runtime, make_prompt, make_turn
 
 PLACE = "conversation 1"
 
@@ -17,9 +17,9 @@ PLACE = "conversation 1"
 class Host:
     """One conversation of about 30,000 tokens that answers what its next message would follow."""
 
-    def __init__(self, fake: FakeRuntime) -> None:
+    def __init__(self, fake: FakeRuntime, *, conversation_ttl: TtlChoice = "5m") -> None:
         self._fake = fake
-        self.prompt: Prompt | None = make_prompt(system_tokens=30_000, turns=1)
+        self.prompt: Prompt | None = make_prompt(system_tokens=30_000, turns=1, conversation_ttl=conversation_ttl)
         self.loads = 0
 
     def load(self) -> Prompt | None:
@@ -252,3 +252,53 @@ async def test_a_reply_that_never_began_leaves_nothing_to_keep(fake: FakeRuntime
     services.schedule_refresh(PLACE, host.load, after=response.result)
 
     assert len(fake.runtime.timers) == 0
+
+
+class TestAnHour:
+    """Where the prompt leaves open how long the conversation lives."""
+
+    async def test_a_request_writes_for_an_hour_where_people_come_back_later(self, fake: FakeRuntime) -> None:
+        people_return(fake, after_seconds=1500)
+        host = Host(fake, conversation_ttl="auto")
+
+        await host.reply()
+        await host.reply()
+
+        first, second = (call.request.prefix.breakpoints[-1].ttl_seconds for call in fake.provider.sent)
+        # Most of the first one had to be written: nothing was known of this conversation.
+        assert (first, second) == (300, 3600)
+        assert {point.ttl_seconds for point in fake.provider.sent[-1].request.prefix.breakpoints} == {3600}
+
+    async def test_a_refresh_writes_the_reply_for_an_hour_where_that_pays(self, fake: FakeRuntime) -> None:
+        people_return(fake, after_seconds=1500)
+        host = Host(fake, conversation_ttl="auto")
+        await host.reply()
+
+        await host.pass_time(271)
+        for _ in range(4):
+            await host.pass_time(271)
+
+        assert fake.provider.warm_up_count == 1
+        assert fake.provider.sent[-1].request.prefix.breakpoints[-1].ttl_seconds == 3600
+
+    async def test_a_fixed_lifetime_stands(self, fake: FakeRuntime, host: Host) -> None:
+        people_return(fake, after_seconds=1500)
+
+        await host.reply()
+        await host.reply()
+        await host.pass_time(271)
+
+        lives = {point.ttl_seconds for call in fake.provider.sent for point in call.request.prefix.breakpoints}
+        assert lives == {300}
+
+    @pytest.mark.django_db(transaction=True)
+    async def test_what_becomes_of_prompts_is_learned(self, clock: FakeClock) -> None:
+        async with fake_runtime(clock=clock, learns=True) as fake:
+            host = Host(fake)
+            await host.reply()
+            await host.reply()
+
+            learned = fake.runtime.learning.forecasts("guide")
+
+        assert learned.keeps_prompt[False].total == learned.keeps_reply[False].total == learned.kept.total == 1
+        assert learned.tool_use.total == 0 < learned.tool_use.count

@@ -7,7 +7,8 @@ MEMORY_REQUESTS = 1000.0
 
 
 class ShareForecast:
-    """The mean of a share in 0..1: how much of the warm prefix requests read, or how many replies ask for a tool."""
+    """The mean of a share in 0..1, how much of the warm prefix requests read, how many replies ask for a tool; or of
+    another number that each request has."""
 
     __slots__ = ("_prior", "_weight", "_memory", "total", "count")
 

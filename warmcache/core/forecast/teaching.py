@@ -52,3 +52,20 @@ def teach_return(forecasts: Forecasts, seconds: float, *, asked_tool: bool) -> N
 def teach_arrival(forecasts: Forecasts, seconds: float) -> None:
     """A request came so many seconds after the one before it, whoever sent them."""
     forecasts.arrivals.observe(max(0.0, seconds), returned=True)
+
+
+def teach_request(forecasts: Forecasts, *, kept_share: float | None, asks_tool: bool | None) -> None:
+    """A request began with this share of what was left warm for it, and its reply asks for a tool; None: unknown."""
+    if asks_tool is not None:
+        forecasts.tool_use.observe(float(asks_tool))
+    if kept_share is not None:
+        forecasts.kept.observe(kept_share)
+
+
+def teach_history(
+    forecasts: Forecasts, *, asked_tool: bool, reply_tokens: int, keeps_prompt: bool, keeps_reply: bool
+) -> None:
+    """What became of a prompt and its reply in the next prompt of the same place."""
+    forecasts.keeps_prompt[asked_tool].observe(float(keeps_prompt))
+    forecasts.keeps_reply[asked_tool].observe(float(keeps_reply))
+    forecasts.reply_tokens.observe(float(reply_tokens))

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from warmcache.core.estimates import block_size
+from warmcache.core.estimates import Size, block_size, known_tokens, sum_of
 from warmcache.core.prompt.answers import is_blank_text
 from warmcache.core.prompt.values import Json, LastTurn, Prompt, Turn
 
@@ -62,9 +62,8 @@ class Block:
 
     level: str
     data: bytes
-    characters: int
-    tokens: int
-    """Tokens of non-text content: pictures, pages, the scaffolding of the message that the block opens."""
+    size: Size
+    """With the scaffolding of the message that the block opens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,12 +147,14 @@ class PassageWriter:
             # With the host's own breakpoints there would be more than the four that the API accepts.
             block = {name: value for name, value in block.items() if name != "cache_control"}
         data, size = canonical_bytes(block), block_size(block)
+        if tokens:
+            size = sum_of(size, known_tokens(tokens))
         if _can_carry_breakpoint(level, block):
             self._marked_block, self._marked_piece = len(self._blocks), len(self._pieces) + 1
             if level == "user":
                 self._asked_block, self._asked_piece = self._marked_block, self._marked_piece
         self._pieces += (before, data)
-        self._blocks.append(Block(level=level, data=data, characters=size.characters, tokens=size.tokens + tokens))
+        self._blocks.append(Block(level=level, data=data, size=size))
         self._size_bytes += len(data) + BLOCK_OVERHEAD_BYTES
         self._has_images = self._has_images or _is_image(block)
         self._has_citations = self._has_citations or _is_cited_document(block)

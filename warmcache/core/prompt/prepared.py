@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from warmcache.core.catalog import facts_for
+from warmcache.core.estimates import Size, known_tokens, prior_tokens, sum_of, tokens_of
 from warmcache.core.prompt.passages import Passage, PassageWriter, canonical_bytes, passage_after, shared_passage
 from warmcache.core.prompt.values import (
     Breakpoint,
@@ -38,12 +39,10 @@ _CACHE_CONTROL: dict[Ttl, bytes] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Chain:
-    """The running digest after a block, the counts up to there, and the last positions, newest last."""
+    """The running digest after a block, the size up to there, and the last positions, newest last."""
 
     digest: bytes
-    characters: int = 0
-    tokens: int = TOKENS_PER_REQUEST
-    """Tokens of non-text content."""
+    size: Size = known_tokens(TOKENS_PER_REQUEST)
     recent: tuple[Position, ...] = ()
     look_back: tuple[Position, ...] = ()
     """Starts at this layer's block with the breakpoint, nearest first; empty if no block carries one."""
@@ -166,7 +165,8 @@ class PreparedPrompt:
         tools = sum(block.level == "tools" for block in passage.blocks)
         chain = _Chain(digest=hmac.digest(self.key.secret, canonical_bytes(identity), "sha256"))
         if tools:
-            chain = replace(chain, tokens=chain.tokens + facts_for(settings.model).tool_prompt_tokens)
+            hidden = known_tokens(facts_for(settings.model).tool_prompt_tokens)
+            chain = replace(chain, size=sum_of(chain.size, hidden))
         chain = self._walk(chain, passage, last=tools)
         chain = self._open(chain, ["system", switches.has_citations])
         return self._walk(chain, passage, first=tools)
@@ -190,28 +190,20 @@ class PreparedPrompt:
 
     def _walk(self, chain: _Chain, passage: Passage, *, first: int = 0, last: int | None = None) -> _Chain:
         """`chain` after the blocks `first` to `last` (exclusive) of `passage`."""
-        digest, characters, tokens = chain.digest, chain.characters, chain.tokens
+        digest, size = chain.digest, chain.size
         look_back, asked = chain.look_back, chain.asked
         recent = deque(chain.recent, maxlen=LOOK_BACK_POSITIONS)
-        chars_per_token = facts_for(self.settings.model).chars_per_token
+        tokens_per_unit = prior_tokens(facts_for(self.settings.model))
         for index, block in enumerate(passage.blocks[first:last], start=first):
             digest = _digest(self.key, digest, block.level.encode() + b"\0" + block.data)
-            characters += block.characters
-            tokens += block.tokens
-            prefix_tokens = int(characters / chars_per_token) + tokens
-            recent.append(Position(prefix_hash=digest.hex(), prefix_tokens=prefix_tokens))
+            size = sum_of(size, block.size)
+            tokens = tokens_of(size, tokens_per_unit)
+            recent.append(Position(prefix_hash=digest.hex(), prefix_tokens=tokens, size=size))
             if index == passage.marked_block:
                 look_back = tuple(reversed(recent))
             if index == passage.asked_block:
                 asked = tuple(reversed(recent))
-        return _Chain(
-            digest=digest,
-            characters=characters,
-            tokens=tokens,
-            recent=tuple(recent),
-            look_back=look_back,
-            asked=asked,
-        )
+        return _Chain(digest=digest, size=size, recent=tuple(recent), look_back=look_back, asked=asked)
 
 
 AnyPrompt = Prompt | PreparedPrompt

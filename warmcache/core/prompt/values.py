@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
+from warmcache.core.estimates import NO_SIZE, Size
 from warmcache.core.reasons import Reason
 from warmcache.core.ttl import TtlChoice
 
@@ -63,6 +64,8 @@ class Position:
 
     prefix_hash: str
     prefix_tokens: int
+    size: Size = NO_SIZE
+    """What is in it, for better estimates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,7 @@ from warmcache.simulator.latency import AUTO, PROFILES
 from warmcache.upstream.prices import rates_for
 
 DEFAULT_TRACES = Path("..") / "shared" / "data" / "traces"
-POLICIES = (BASELINE, "always-on-typing", "on-open", "keepalive-3", "1h", OURS, ORACLE)
+POLICIES = (BASELINE, "always-on-typing", "on-open", "keepalive-3", "1h", OURS, INFORMED, ORACLE)
 MODELS = ("claude-sonnet-5-5", "claude-opus-5-5")
 OLD_PROFILE = "2024"
 SYSTEM_TOKENS = (1000, 4000, 16_000)
@@ -38,6 +38,7 @@ class Job:
     """One cell, ready to run in another process."""
 
     directory: Path
+    teach: Path | None
     cell: Cell
     policies: tuple[str, ...]
     values: tuple[float, ...]
@@ -58,7 +59,13 @@ class Command(BaseCommand):
             "--policies",
             nargs="+",
             default=list(POLICIES),
-            help=f"also keepalive-N, and {INFORMED}: {OURS} on a second pass, with all rates known",
+            help=f"also keepalive-N; {INFORMED}: {OURS} with all rates known beforehand, by size of the prompt",
+        )
+        parser.add_argument(
+            "--teach",
+            type=Path,
+            metavar="DIR",
+            help=f"the folder that {INFORMED} has learned from (default: the same one, which flatters it)",
         )
         parser.add_argument(
             "--sources", nargs="+", metavar="NAME", help="tables in the folder, without .csv.gz (default: all)"
@@ -159,6 +166,7 @@ def _main_jobs(options: dict[str, Any]) -> Iterator[Job]:
         for source, system_tokens, model, profile in _cells(options):
             yield Job(
                 directory=options["traces"],
+                teach=options["teach"],
                 cell=Cell(
                     source=source,
                     system_tokens=system_tokens,
@@ -180,6 +188,7 @@ def _sweep_jobs(options: dict[str, Any]) -> Iterator[Job]:
         for habits in people:
             yield Job(
                 directory=options["traces"],
+                teach=options["teach"],
                 cell=Cell(
                     source=source,
                     system_tokens=SYSTEM_TOKENS[-1] if source in options["rebuilt"] else 0,
@@ -194,7 +203,9 @@ def _sweep_jobs(options: dict[str, Any]) -> Iterator[Job]:
 
 
 def _run(job: Job) -> Block:
-    return Study(job.directory, job.cell, policies=job.policies, values=job.values, rates=rates_for).run()
+    return Study(
+        job.directory, job.cell, policies=job.policies, values=job.values, rates=rates_for, teach=job.teach
+    ).run()
 
 
 def _run_all(jobs: Sequence[Job]) -> Iterator[Block]:
