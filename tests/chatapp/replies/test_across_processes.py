@@ -225,6 +225,23 @@ async def test_a_chat_that_is_deleted_in_another_process_hangs_up(servers: Clust
     await eventually(lambda: is_hung_up(servers[0]))
 
 
+async def test_a_reply_of_a_person_who_is_deactivated_is_stopped_where_none_of_their_tabs_is(servers: Cluster) -> None:
+    async with open_tab(servers[0], "bob") as here:
+        started = await begin_long_reply(here)
+    # As another process does it; nobody tells of it.
+
+    servers[1].query("UPDATE chatapp_user SET is_active = ? WHERE username = 'bob' RETURNING id", False)
+
+    try:
+        await eventually(lambda: is_hung_up(servers[0]))
+    finally:
+        servers[1].query("UPDATE chatapp_user SET is_active = ? WHERE username = 'bob' RETURNING id", True)
+    async with open_tab(servers[1], "bob") as later:
+        while (state := await later.open(started["conversation_id"]))["reply"] is not None:
+            await asyncio.sleep(0.05)
+    assert state["messages"][-1]["status"] == "stopped"
+
+
 async def test_while_redis_restarts_local_readers_read_on_and_the_others_miss_nothing(
     servers: Cluster, redis_server: RedisServer
 ) -> None:
