@@ -1,8 +1,8 @@
 """Channel-layer events from other processes to this one, received within milliseconds.
 
 They ask it to stop a reply that it writes, or tell it of a person whose sessions have ended, and with them perhaps the
-account. A lost event costs little there, because the owner sees the same in the rows at its next look. And they say what
-it must drop from memory: deleted conversations, and people who have signed out.
+account. A lost event costs little there, because the owner sees the same in the rows at its next look. And they say
+what it must drop from memory: deleted conversations, and people who have signed out.
 """
 
 import asyncio

@@ -11,6 +11,7 @@ import pytest
 
 from chatapp.conversations import access, prepared_conversations
 from chatapp.models import Conversation, Message
+from chatapp.quotas import common_places
 from chatapp.quotas import policy as limits
 from chatapp.warming import returns
 from tests.chatapp.sockets import Tab, eventually
@@ -64,6 +65,7 @@ def housekeeping_rests(monkeypatch) -> None:
     monkeypatch.setattr(state, "HOUSEKEEPING_SECONDS", 3600.0)
     monkeypatch.setattr(operator_policy, "REFRESH_SECONDS", 3600.0)
     monkeypatch.setattr(limits, "REFRESH_SECONDS", 3600.0)
+    monkeypatch.setattr(common_places, "BEAT_SECONDS", 3600.0)
 
 
 @contextmanager
