@@ -10,7 +10,7 @@ from chatapp import events
 from chatapp.accounts import deletions
 from chatapp.conversations import access
 from chatapp.models import Message, QueuedMessage, User
-from chatapp.process import lifecycle
+from chatapp.process import housekeeping, lifecycle
 from chatapp.protocol import MessageSend
 from chatapp.replies import actions, registry, takeover
 from chatapp.socket import session_watch
@@ -28,6 +28,7 @@ def only_events(monkeypatch) -> None:
     """No regular look comes to help."""
     monkeypatch.setattr(session_watch, "LOOK_SECONDS", 3600)
     monkeypatch.setattr(takeover, "LOOK_SECONDS", 3600)
+    monkeypatch.setattr(housekeeping, "LOOK_SECONDS", 3600)  # what is to be deleted can still be looked at
 
 
 @pytest.fixture
