@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Exists, QuerySet
 
 from chatapp.models import Assistant, Attachment, Conversation, Message, QueuedMessage, User
 from warmcache.background.statements import Select, Slot
@@ -43,7 +43,9 @@ def conversation_for_user(user: User, conversation_id: UUID, *, to_write: bool =
 
 
 def _one_conversation() -> QuerySet[Conversation]:
-    return with_assistant().filter(user=Slot("user", Conversation), pk=Slot("id", Conversation)).order_by()
+    # A socket may not have heard yet that its person is deactivated.
+    of_user = with_assistant().filter(user=Slot("user", Conversation), user__is_active=True)
+    return of_user.filter(pk=Slot("id", Conversation)).order_by()
 
 
 _TO_READ = Select(_one_conversation)
@@ -98,9 +100,9 @@ def assistants_for(user: User) -> QuerySet[Assistant]:
 
 
 def assistant_for_user(user: User, assistant_id: int | None) -> Assistant:
-    """The named assistant, or the default one if none is named."""
-    found = assistants_for(user) if assistant_id is None else assistants_for(user).filter(pk=assistant_id)
-    assistant = found.first()
+    """The named assistant, or the default one if none is named; none for a person who is deactivated."""
+    found = assistants_for(user).filter(Exists(User.objects.filter(pk=user.pk, is_active=True)))
+    assistant = found.first() if assistant_id is None else found.filter(pk=assistant_id).first()
     if assistant is None:
         raise NotFound("assistant")
     return assistant

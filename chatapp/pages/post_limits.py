@@ -1,6 +1,7 @@
-"""How many forms and uploads one person and one address may send to this process: beyond that, 429.
+"""How many forms and uploads one person and one address may send: beyond that, 429.
 
-A person's own bucket comes first, so that one person behind an address with many does not use up what is theirs.
+A person's own bucket comes first, so that one person behind an address with many does not use up what is theirs. This
+process's buckets decide first, then those over all processes, where there is Redis: one round trip per form.
 """
 
 import math
@@ -8,10 +9,16 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
+from asgiref.sync import async_to_sync
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
+from chatapp.process.addresses import counted_as
 from chatapp.protocol.limits import LIMITS
+from chatapp.quotas import common_buckets
+from chatapp.quotas.common_buckets import Bucket
+from chatapp.quotas.common_places import of_address, of_person
 from chatapp.quotas.token_bucket import TokenBucket
 
 MAX_BUCKETS = 20_000
@@ -24,8 +31,8 @@ class Buckets:
     """One bucket for each name."""
 
     def __init__(self, *, capacity: float, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._capacity = capacity
-        self._per_second = per_second
+        self.capacity = capacity
+        self.per_second = per_second
         self._clock = clock
         self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
 
@@ -33,7 +40,7 @@ class Buckets:
         """Takes from the bucket of this name and returns 0, or returns the time until there is something in it."""
         bucket = self._buckets.get(name)
         if bucket is None:
-            bucket = TokenBucket(capacity=self._capacity, per_second=self._per_second, clock=self._clock)
+            bucket = TokenBucket(capacity=self.capacity, per_second=self.per_second, clock=self._clock)
         self._buckets[name] = bucket
         self._buckets.move_to_end(name)
         if len(self._buckets) > MAX_BUCKETS:
@@ -57,9 +64,21 @@ class PostLimitMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.method in FREE:
             return self._get_response(request)
-        seconds = of_persons.wait_seconds(str(request.user.pk)) if request.user.is_authenticated else 0.0
-        seconds = seconds or of_addresses.wait_seconds(request.META.get("REMOTE_ADDR", ""))
+        seconds = _wait_seconds(request)
         return _refusal(request, math.ceil(seconds)) if seconds else self._get_response(request)
+
+
+def _wait_seconds(request: HttpRequest) -> float:
+    names = [(of_addresses, of_address(counted_as(request.META.get("REMOTE_ADDR", ""))))]
+    if request.user.is_authenticated:
+        names.insert(0, (of_persons, of_person(request.user.pk)))
+    for buckets, name in names:
+        if seconds := buckets.wait_seconds(name):
+            return seconds
+    if not settings.REDIS_URL:
+        return 0.0
+    common = [Bucket(name=name, capacity=each.capacity, per_second=each.per_second) for each, name in names]
+    return async_to_sync(common_buckets.wait_seconds)(common)
 
 
 def _refusal(request: HttpRequest, seconds: int) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""Where a request comes from, and how many connections and sockets one address may have in this process.
+"""Where a request comes from, and how many connections and sockets one address may have.
 
 `X-Forwarded-For` counts only from TRUSTED_PROXIES: anybody can send one. It is read from its end, because each proxy
 adds the address that it saw itself; the first one that is no trusted proxy is the client.
@@ -7,13 +7,17 @@ adds the address that it saw itself; the first one that is no trusted proxy is t
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from django.conf import settings
 
+from chatapp.quotas.common_places import of_address, places
+
 Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 HEADER = b"x-forwarded-for"
+HOST_NETWORK = 64
+"""Bits of a version 6 address that name the network of one customer, as providers give it out."""
 
 
 @lru_cache(maxsize=16)
@@ -49,8 +53,21 @@ def client_address(peer: str, forwarded: str) -> str:
     return address
 
 
-class Places:
-    """How many connections each address has, up to CONNECTIONS_PER_ADDRESS; a trusted proxy has any number."""
+@lru_cache(maxsize=4096)
+def counted_as(address: str) -> str:
+    """What shares the bounds of an address. Of version 6 it is a network: anybody there has 2^64 addresses."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, IPv6Address):
+        return str(found.ipv4_mapped or ip_network((found, HOST_NETWORK), strict=False))
+    return address
+
+
+class Connections:
+    """How many connections each address has in this process, up to CONNECTIONS_PER_ADDRESS; a trusted proxy has any
+    number. Until a request is read they cost what a process has of its own: memory and file descriptors."""
 
     def __init__(self) -> None:
         self._taken: Counter[str] = Counter()
@@ -59,24 +76,22 @@ class Places:
         """Takes a place; False if there is none."""
         if self.count(address) >= settings.CONNECTIONS_PER_ADDRESS and not is_trusted_proxy(address):
             return False
-        self._taken[address] += 1
+        self._taken[counted_as(address)] += 1
         return True
 
     def leave(self, address: str) -> None:
         """Gives a place back."""
-        self._taken[address] -= 1
-        if self._taken[address] <= 0:
-            del self._taken[address]
+        name = counted_as(address)
+        self._taken[name] -= 1
+        if self._taken[name] <= 0:
+            del self._taken[name]
 
     def count(self, address: str) -> int:
-        return self._taken.get(address, 0)
+        return self._taken.get(counted_as(address), 0)
 
 
-connections = Places()
+connections = Connections()
 """Those of our own server, of whoever connects, until they become sockets."""
-
-sockets = Places()
-"""Of the client, on any server."""
 
 
 class FromClients:
@@ -99,10 +114,14 @@ class FromClients:
             await self._application(scope, receive, send)
             return
         address = scope["client"][0]
-        if not sockets.admits(address):
+        if is_trusted_proxy(address):
+            await self._application(scope, receive, send)
+            return
+        name = of_address(counted_as(address))
+        if not await places.admits(name, settings.CONNECTIONS_PER_ADDRESS):
             await send({"type": "websocket.close"})
             return
         try:
             await self._application(scope, receive, send)
         finally:
-            sockets.leave(address)
+            places.leave(name)

@@ -25,6 +25,7 @@ from chatapp import events
 from chatapp.process import housekeeping, open_sockets
 from chatapp.process.open_sockets import OpenSocket
 from chatapp.protocol import CLOSE_RESTARTING
+from chatapp.quotas import common, common_places
 from chatapp.replies import actions, registry
 from warmcache import services as warmcache
 
@@ -202,6 +203,8 @@ async def flush_ledger(seconds: float) -> None:
 async def close_connections(seconds: float) -> None:
     await housekeeping.close()
     await registry.close()
+    await common_places.places.close()
+    await common.close()
     await events.close()
 
 

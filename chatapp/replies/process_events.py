@@ -1,13 +1,14 @@
 """Channel-layer events from other processes to this one, received within milliseconds.
 
-They ask it to stop a reply that it writes. A lost event costs little there, because the request is in the reply's row
-too, where the owner sees it at its next look. And they say what it must drop from memory: deleted conversations, and
-people who have signed out.
+They ask it to stop a reply that it writes, or tell it of a person whose sessions have ended, and with them perhaps the
+account. A lost event costs little there, because the owner sees the same in the rows at its next look. And they say
+what it must drop from memory: deleted conversations, and people who have signed out.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -22,34 +23,44 @@ PAUSE_SECONDS = 1.0
 """Pause before the next try if the channel layer fails."""
 
 
-async def listen_forever(owner: str, *, on_stop: Callable[[UUID], object]) -> None:
-    """Calls `on_stop` with the id of each reply that somebody asks this owner to stop."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hearers:
+    """`on_stop` gets the id of each reply that somebody asks this owner to stop; `on_sign_out` the id of each person
+    some session of whom has ended."""
+
+    on_stop: Callable[[UUID], object]
+    on_sign_out: Callable[[int], object]
+
+
+async def listen_forever(owner: str, hearers: Hearers) -> None:
+    """Tells the hearers what other processes say to this owner."""
     while True:
         try:
-            await _listen(owner, on_stop)
+            await _listen(owner, hearers)
         except Exception as error:
             logger.warning("What other processes say comes late: %s", error)
             await asyncio.sleep(PAUSE_SECONDS)
 
 
-async def _listen(owner: str, on_stop: Callable[[UUID], object]) -> None:
+async def _listen(owner: str, hearers: Hearers) -> None:
     layer = get_channel_layer()
     channel = await layer.new_channel("owner")
     await layer.group_add(events.owner_group(owner), channel)
     await layer.group_add(events.PROCESSES, channel)
     while True:
-        take(await layer.receive(channel), on_stop)
+        take(await layer.receive(channel), hearers)
 
 
-def take(event: dict[str, Any], on_stop: Callable[[UUID], object]) -> None:
+def take(event: dict[str, Any], hearers: Hearers) -> None:
     """Handles one event."""
     match event["type"]:
         case "reply.stop":
-            on_stop(UUID(event["reply_id"]))
+            hearers.on_stop(UUID(event["reply_id"]))
         case "conversation.deleted":
             prepared_conversations.store.evict(UUID(event["conversation_id"]))
         case "session.ended":
             prepared_conversations.store.evict_user(event["user_id"])
+            hearers.on_sign_out(event["user_id"])
         case "news.missed":
             # Deletions during the outage are unknown.
             prepared_conversations.store.clear()

@@ -17,6 +17,7 @@ from chatapp.quotas.policy import watch as limits
 from chatapp.replies import process_events, rows
 from chatapp.replies.logs import MemoryReplyLogs, ReplyLogs
 from chatapp.replies.loop_lag import loop_lag
+from chatapp.replies.process_events import Hearers
 from chatapp.replies.redis_logs import RedisReplyLogs
 from chatapp.replies.run import ReplyRun
 from chatapp.replies.takeover import ReplyWatch
@@ -47,7 +48,13 @@ async def begin(*, after_end: Callable[[Message], Awaitable[None]]) -> None:
         await watch.end_all()
     _housekeepers.spawn(watch.look_forever(), name="watch")
     _housekeepers.spawn(limits.watch_forever(), name="limits")
-    _housekeepers.spawn(process_events.listen_forever(rows.PROCESS, on_stop=stop_here), name="events")
+
+    def look_if_concerned(user_id: int) -> None:
+        if any(run.user_id == user_id for run in _runs.values()):
+            watch.look_soon()
+
+    hearers = Hearers(on_stop=stop_here, on_sign_out=look_if_concerned)
+    _housekeepers.spawn(process_events.listen_forever(rows.PROCESS, hearers), name="events")
 
 
 def add(run: ReplyRun) -> None:

@@ -49,7 +49,8 @@ class Streaming:
     claim: Claim
     conversation_id: UUID
     beat_at: datetime | None
-    is_stop_requested: bool
+    must_stop: bool
+    """Somebody has asked for it, or its person may not use the chat any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,15 +197,16 @@ def request_stop(reply_id: UUID, *, now: datetime) -> None:
 
 def streaming() -> list[Streaming]:
     """Every streaming row, of any owner."""
-    columns = ("pk", "owner", "epoch", "conversation_id", "beat_at", "stop_requested_at")
+    is_active = "conversation__user__is_active"
+    columns = ("pk", "owner", "epoch", "conversation_id", "beat_at", "stop_requested_at", is_active)
     return [
         Streaming(
             claim=Claim(reply_id=pk, owner=owner, epoch=epoch),
             conversation_id=conversation_id,
             beat_at=beat_at,
-            is_stop_requested=stop_requested_at is not None,
+            must_stop=stop_requested_at is not None or not is_active,
         )
-        for pk, owner, epoch, conversation_id, beat_at, stop_requested_at in Message.objects.filter(
+        for pk, owner, epoch, conversation_id, beat_at, stop_requested_at, is_active in Message.objects.filter(
             status=STREAMING
         ).values_list(*columns)
     ]

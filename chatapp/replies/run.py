@@ -35,13 +35,14 @@ class ReplyRun:
         reply = sent.reply
         self.reply_id: UUID = reply.pk
         self.conversation_id: UUID = reply.conversation_id
+        self.user_id: int = sent.conversation.user_id
         self.log = ReplyLog(
             ReplyHead(
                 reply_id=reply.pk,
                 epoch=reply.epoch or new_epoch(),
                 parent_id=rows.parent_of(reply),
                 conversation_id=reply.conversation_id,
-                user_id=sent.conversation.user_id,
+                user_id=self.user_id,
                 model=reply.model,
             )
         )

@@ -9,6 +9,7 @@ All processes watch, but only one ends the reply: its write names the last heart
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -79,11 +80,19 @@ class ReplyWatch:
         self._looked_at: float | None = None
         self._beaten_at: float | None = None
         self._is_away = False
+        self._has_news = asyncio.Event()
+
+    def look_soon(self) -> None:
+        """Does not wait for the next look: a row may say that its reply must stop."""
+        self._has_news.set()
 
     async def look_forever(self) -> None:
         while True:
+            self._has_news.clear()
             await self.look_once()
-            await asyncio.sleep(min(LOOK_SECONDS, self._lease_seconds / 10))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(LOOK_SECONDS, self._lease_seconds / 10)):
+                    await self._has_news.wait()
 
     async def look_once(self) -> None:
         """Never raises: a failed look is repeated at the next interval."""
@@ -121,10 +130,10 @@ class ReplyWatch:
             self._beaten_at = now
 
     def _obey(self, rows: Mapping[UUID, Streaming]) -> None:
-        """Stops replies whose rows ask for it, and replies whose rows were missing at two looks."""
+        """Stops replies that must stop, and replies whose rows were missing at two looks."""
         for reply_id, writing in list(self._written.items()):
             seen = rows.get(reply_id)
-            if (seen is not None and seen.is_stop_requested) or (seen is None and reply_id in self._missing):
+            if (seen is not None and seen.must_stop) or (seen is None and reply_id in self._missing):
                 writing.stop()
 
     async def _judge(self, others: list[Streaming]) -> None:

@@ -12,6 +12,7 @@ from typing import Any, cast
 from autobahn.exception import Disconnected
 from channels.consumer import get_handler_name
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
 from django.db import IntegrityError
 
 from chatapp import protocol
@@ -26,6 +27,7 @@ from chatapp.protocol.direct import DirectWay, direct_way
 from chatapp.protocol.views import QuotaView
 from chatapp.protocol.words import ErrorCode
 from chatapp.quotas import charges
+from chatapp.quotas.common_places import of_person, places
 from chatapp.replies.log import LogFrame
 from chatapp.replies.patient_writes import DATABASE_TROUBLE
 from chatapp.socket.buckets import SocketBuckets
@@ -76,6 +78,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
         self.is_closing = False
         self.is_gone = False
         self.session_key = ""
+        self.place = ""
         self.buckets = SocketBuckets(time.monotonic)
         self.window = SendWindow(time.monotonic)
         self.direct: DirectWay | None = None
@@ -111,6 +114,12 @@ class SignedInSocket(AsyncWebsocketConsumer):
     def is_reading(self) -> bool:
         """Whether a reply is on its way to it."""
         return False
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self.give_place_back()  # also of a socket whose task was cancelled
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         """Skips the base class's hop to the one shared thread: none of our database work runs there."""
@@ -170,9 +179,12 @@ class SignedInSocket(AsyncWebsocketConsumer):
             await self.close(protocol.CLOSE_SIGNED_OUT)
             return
         self.user = user
-        if not open_sockets.add(self):
+        place = of_person(user.pk)
+        if not await places.admits(place, settings.SOCKETS_PER_PERSON):
             await self.close(protocol.CLOSE_TOO_MANY)
             return
+        self.place = place
+        open_sockets.add(self)
         await self.begin()
         self.is_ready = True
         self.direct = direct_way(self.scope)
@@ -201,8 +213,14 @@ class SignedInSocket(AsyncWebsocketConsumer):
         elif not self.is_closing:
             self.lane.put(partial(self.close, protocol.CLOSE_LIFETIME))
 
+    def give_place_back(self) -> None:
+        if self.place:
+            places.leave(self.place)
+            self.place = ""
+
     async def disconnect(self, code: int) -> None:
         open_sockets.discard(self)
+        self.give_place_back()
         self.is_gone = True
         if self.direct is not None:
             self.direct.take_now = None

@@ -33,5 +33,5 @@ def expect(conversation_id: UUID, result: warmcache.Result, *, user_id: int, lab
 
 
 def _load(conversation_id: UUID) -> PreparedPrompt | None:
-    conversation = access.with_assistant().filter(pk=conversation_id).first()
+    conversation = access.with_assistant().filter(pk=conversation_id, user__is_active=True).first()
     return None if conversation is None else prepared_conversations.of(conversation).prompt

@@ -43,7 +43,8 @@ class ScriptCall:
 class RedisLink:
     """Every command is tried once, with a timeout: without Redis there is no warm-up, and nobody waits for it."""
 
-    def __init__(self, url: str, *, namespace: str) -> None:
+    def __init__(self, url: str, *, namespace: str, lost: str = "nothing is warmed") -> None:
+        """`lost` completes the sentence "Redis does not answer, so ..." in the log."""
         self.redis: Redis = Redis(
             connection_pool=BlockingConnectionPool.from_url(
                 url,
@@ -55,6 +56,7 @@ class RedisLink:
             )
         )
         self._namespace = namespace
+        self._lost = lost
         self._clients = [self.redis]
         self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
         self._probing: asyncio.Task[None] | None = None
@@ -106,7 +108,7 @@ class RedisLink:
 
     def _leave_alone(self, error: Exception) -> None:
         if self._probing is None:
-            logger.warning("Redis does not answer, so nothing is warmed: %s", error or type(error).__name__)
+            logger.warning("Redis does not answer, so %s: %s", self._lost, error or type(error).__name__)
             self._probing = asyncio.get_running_loop().create_task(self._probe(), name="waiting for Redis")
 
     async def _probe(self) -> None:

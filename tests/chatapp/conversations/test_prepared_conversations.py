@@ -109,8 +109,9 @@ def test_deletion_and_sign_out_are_heard_in_every_process(monkeypatch):
     for each in (gone, mine, other):
         store.put(each)
 
-    process_events.take({"type": "conversation.deleted", "conversation_id": str(gone.conversation_id)}, lambda _: None)
-    process_events.take({"type": "session.ended", "user_id": 2}, lambda _: None)
+    nobody = process_events.Hearers(on_stop=lambda _: None, on_sign_out=lambda _: None)
+    process_events.take({"type": "conversation.deleted", "conversation_id": str(gone.conversation_id)}, nobody)
+    process_events.take({"type": "session.ended", "user_id": 2}, nobody)
 
     assert store.get(other.conversation_id, MARK) is other
     assert (len(store), store.size_bytes) == (1, SIZE)

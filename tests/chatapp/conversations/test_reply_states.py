@@ -24,7 +24,7 @@ LATER = datetime(2026, 1, 2, tzinfo=UTC)
 def do(act: Act, by: Actor, reply: Message, *, end: ReplyStatus) -> None:
     """The one function of `reply_rows` for it."""
     claim = rows.claim_of(reply)
-    seen = Streaming(claim=claim, conversation_id=reply.conversation_id, beat_at=reply.beat_at, is_stop_requested=False)
+    seen = Streaming(claim=claim, conversation_id=reply.conversation_id, beat_at=reply.beat_at, must_stop=False)
     match act, by:
         case Act.CHECKPOINT, Actor.OWNER:
             rows.checkpoint(claim, {"text": "moved"}, now=LATER)

@@ -11,7 +11,9 @@ from chatapp.protocol.words import ReplyStatus
 from chatapp.warming.typing import Draft, _load
 from tests.factories import make_assistant, make_conversation, make_message, make_user
 from warmcache.background.database import in_database_thread
+from warmcache.core import catalog
 from warmcache.core.prefix import Layer, build
+from warmcache.simulator import tokens
 
 FILE = "A report that two people have.\n" * 800
 
@@ -84,3 +86,14 @@ async def test_a_stranger_s_copy_of_a_file_is_neither_told_warm_nor_read_from_th
     assert first == 0
     assert 0 < others < own_again
     assert own_again - others > len(FILE) / 10
+
+
+@pytest.mark.django_db
+def test_a_salt_costs_a_dozen_tokens_by_the_simulator_s_count():
+    text = prompts.SALT.format(salt=make_user("ann").cache_salt)
+
+    counts = {
+        tokens.block_tokens({"type": "text", "text": text}, f.chars_per_token) for f in catalog.KNOWN_MODELS.values()
+    }
+
+    assert counts == {9, 12}

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from chatapp.process import addresses
-from chatapp.process.addresses import FromClients, Places, client_address
+from chatapp.process.addresses import Connections, FromClients, client_address, counted_as
+from chatapp.quotas.common_places import of_address, places
 
 PROXIES = ["10.0.0.0/8", "192.0.2.1", "fd00::/8"]
 
@@ -47,14 +47,28 @@ def test_the_header_counts_from_trusted_proxies_only(settings, peer: str, forwar
 
 def test_an_address_has_so_many_places_and_a_proxy_any_number(settings) -> None:
     settings.TRUSTED_PROXIES, settings.CONNECTIONS_PER_ADDRESS = PROXIES, 2
-    places = Places()
+    connections = Connections()
 
-    found = [places.admits("203.0.113.9") for _ in range(3)]
-    places.leave("203.0.113.9")
+    found = [connections.admits("203.0.113.9") for _ in range(3)]
+    connections.leave("203.0.113.9")
 
     assert found == [True, True, False]
-    assert places.admits("203.0.113.9")
-    assert all(places.admits("10.0.0.7") for _ in range(5))
+    assert connections.admits("203.0.113.9")
+    assert all(connections.admits("10.0.0.7") for _ in range(5))
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("", ""),
+    ],
+)
+def test_who_has_many_addresses_is_counted_by_the_network(address: str, counted: str) -> None:
+    assert counted_as(address) == counted
 
 
 class Application:
@@ -65,7 +79,7 @@ class Application:
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         self.clients.append(scope["client"])
-        self.open_sockets = addresses.sockets.count(scope["client"][0])
+        self.open_sockets = places.count(of_address(scope["client"][0]))
 
     async def send(self, message: dict[str, Any]) -> None:
         self.sent.append(message)
@@ -85,7 +99,7 @@ async def test_views_and_sockets_see_the_client_s_address(settings) -> None:
 
     assert inner.clients == [["203.0.113.9", 0], ["198.51.100.7", 5]]
     assert inner.open_sockets == 1
-    assert addresses.sockets.count("198.51.100.7") == 0, "it has ended"
+    assert places.count(of_address("198.51.100.7")) == 0, "it has ended"
 
 
 async def test_a_socket_of_an_address_without_a_place_is_refused(settings) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import itertools
 import logging
 import threading
 from collections.abc import Iterator
@@ -48,15 +47,11 @@ class World:
         await shutdown.close_sockets(PATIENCE_SECONDS)
 
 
-PEOPLE = itertools.count(1)
-
-
 class Socket:
     def __init__(self, world: World, *, reads_until: float = 0.0, works_until: float = 0.0) -> None:
         self._world = world
         self._reads_until = reads_until
         self._works_until = works_until
-        self.user_id = next(PEOPLE)
         self.closed_at: float | None = None
         self.code: int | None = None
         open_sockets.add(self)

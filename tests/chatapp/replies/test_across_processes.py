@@ -37,6 +37,8 @@ BLOCKS = [
 IN_THE_TEXT_TOKENS = 200
 """Behind the thinking, and before the end of the text."""
 
+BEGINNINGS = ("reply.started", "conversation.state")
+
 Cluster = tuple[ChatServer, ChatServer]
 
 
@@ -101,9 +103,32 @@ async def test_a_tab_on_another_process_sees_a_reply_live_and_whole(servers: Clu
         await there.until("reply.finished")
 
     assert first["reply_id"] != finished["reply_id"]
-    assert there.of_reply(finished["reply_id"]) == here.of_reply(finished["reply_id"])
-    started = [[f for f in t.frames if f["type"] == "reply.started"][-1] for t in (here, there)]
-    assert started[0] == started[1]
+    assert text_by_block(there, finished) == text_by_block(here, finished)
+    live, whole = (tab.of_reply(finished["reply_id"]) for tab in (there, here))
+    assert live == whole[-len(live) :]
+    assert announced(there, finished) == announced(here, finished)
+
+
+def text_by_block(tab: LiveTab, finished: dict[str, Any]) -> dict[int, str]:
+    """What the tab shows of a reply: from its frames or, where events had to be made up for, from a state and what
+    follows it. A machine that is busy for long enough makes any process miss an event of another."""
+    begun = announced_by(tab, finished)
+    texts: dict[int, str] = {block["block"]: block["text"] for block in begun.get("blocks", ())}
+    for frame in tab.of_reply(finished["reply_id"]):
+        if frame["type"] == "reply.delta" and frame["seq"] > begun.get("seq", 0):
+            texts[frame["block"]] = texts.get(frame["block"], "") + frame["text"]
+    return texts
+
+
+def announced(tab: LiveTab, finished: dict[str, Any]) -> dict[str, Any]:
+    begun = announced_by(tab, finished)
+    return {name: begun[name] for name in ("reply_id", "parent_id", "epoch", "model", "warmth")}
+
+
+def announced_by(tab: LiveTab, finished: dict[str, Any]) -> dict[str, Any]:
+    """The newest frame, or part of one, with which the tab began to show the reply."""
+    begun = [f["reply"] if f["type"] == "conversation.state" else f for f in tab.frames if f["type"] in BEGINNINGS]
+    return [each for each in begun if each and each["reply_id"] == finished["reply_id"]][-1]
 
 
 async def test_a_message_sent_to_another_process_waits_for_the_reply_and_is_sent_once(servers: Cluster) -> None:
@@ -223,6 +248,23 @@ async def test_a_chat_that_is_deleted_in_another_process_hangs_up(servers: Clust
 
     assert status < 400
     await eventually(lambda: is_hung_up(servers[0]))
+
+
+async def test_a_reply_of_a_person_who_is_deactivated_is_stopped_where_none_of_their_tabs_is(servers: Cluster) -> None:
+    async with open_tab(servers[0], "bob") as here:
+        started = await begin_long_reply(here)
+    # As another process does it; nobody tells of it.
+
+    servers[1].query("UPDATE chatapp_user SET is_active = ? WHERE username = 'bob' RETURNING id", False)
+
+    try:
+        await eventually(lambda: is_hung_up(servers[0]))
+    finally:
+        servers[1].query("UPDATE chatapp_user SET is_active = ? WHERE username = 'bob' RETURNING id", True)
+    async with open_tab(servers[1], "bob") as later:
+        while (state := await later.open(started["conversation_id"]))["reply"] is not None:
+            pass
+    assert state["messages"][-1]["status"] == "stopped"
 
 
 async def test_while_redis_restarts_local_readers_read_on_and_the_others_miss_nothing(

@@ -143,7 +143,7 @@ class LifeOfReplies(RuleBasedStateMachine):
     def somebody_asks_it_to_stop(self, reply_id: UUID) -> None:
         reply_rows.request_stop(reply_id, now=self.tick())
 
-        asked = {s.claim.reply_id for s in reply_rows.streaming() if s.is_stop_requested}
+        asked = {s.claim.reply_id for s in reply_rows.streaming() if s.must_stop}
         assert (reply_id in asked) is (self.known[reply_id].status == "streaming")
 
     @invariant()

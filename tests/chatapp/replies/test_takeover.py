@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from django.db import OperationalError
 
-from chatapp.models import Message
+from chatapp.models import Message, User
 from chatapp.replies import rows
 from chatapp.replies.log import ReplyLog
 from chatapp.replies.logs import MemoryReplyLogs
@@ -297,3 +297,17 @@ async def test_at_the_start_of_the_only_process_everything_that_streams_is_ended
     await world.watch.end_all()
 
     assert [(await row(reply)).status for reply in replies] == ["interrupted"] * 3
+
+
+async def test_a_reply_of_a_person_who_is_deactivated_is_stopped_at_the_next_look(world) -> None:
+    replies = [await world.begin(owner="me") for _ in range(2)]
+    world.written.update({reply.pk: Written() for reply in replies})
+    gone = (await in_database_thread(rows.find, replies[0].pk)).conversation.user_id
+
+    await world.look()
+    before = [world.written[reply.pk].is_stopped for reply in replies]
+    await in_database_thread(User.objects.filter(pk=gone).update, is_active=False)
+    await world.look()
+
+    assert before == [False, False]
+    assert [world.written[reply.pk].is_stopped for reply in replies] == [True, False]

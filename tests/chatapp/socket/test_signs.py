@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chatapp.models import Attachment
+from chatapp.models import Attachment, User
 from chatapp.socket import conversation_states
 from chatapp.warming import returns
 from tests.chatapp.sockets import Tab
@@ -235,6 +235,16 @@ async def test_a_chat_that_was_deleted_meanwhile_is_not_read_again(ann, assistan
     known = await in_database_thread(returns._load, conversation.pk)
 
     await in_database_thread(conversation.delete)
+
+    assert known is not None
+    assert await in_database_thread(returns._load, conversation.pk) is None
+
+
+async def test_the_chat_of_a_person_who_was_deactivated_meanwhile_is_not_kept_warm(ann, assistant):
+    conversation = await in_database_thread(make_conversation, ann, assistant)
+    known = await in_database_thread(returns._load, conversation.pk)
+
+    await in_database_thread(User.objects.filter(pk=ann.pk).update, is_active=False)
 
     assert known is not None
     assert await in_database_thread(returns._load, conversation.pk) is None
