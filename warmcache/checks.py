@@ -2,6 +2,7 @@
 
 warmcache.E001  an entry cannot be read
 warmcache.E002  the store cannot be imported, or is not a store
+warmcache.E003  the host's routers put the ledger into several databases
 warmcache.W001  the Claude API is used without a key
 warmcache.W002  the key would be sent unencrypted
 warmcache.W003  the cost cap forbids every warm-up
@@ -12,8 +13,9 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.core.checks import CheckMessage, Error, Warning, register
+from django.db import router
 from django.utils.module_loading import import_string
 
 from warmcache.conf import MEMORY_STORE, Config, get_config
@@ -46,6 +48,21 @@ def _store_problems(config: Config) -> Iterable[CheckMessage]:
     missing = [name for name in STORE_METHODS if not callable(getattr(store, name, None))]
     if missing:
         yield Error(f"The STORE {path!r} is no store: it has no {missing[0]}().", hint=hint, id="warmcache.E002")
+
+
+@register("warmcache")
+def check_routers(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> list[CheckMessage]:
+    """One transaction writes rows of several models, so they must be in one database."""
+    aliases = sorted({router.db_for_write(model) for model in apps.get_app_config("warmcache").get_models()})
+    if len(aliases) == 1:
+        return []
+    return [
+        Error(
+            f"DATABASE_ROUTERS put the models of warmcache into several databases: {', '.join(aliases)}.",
+            hint="Give the app label 'warmcache' one database.",
+            id="warmcache.E003",
+        )
+    ]
 
 
 def _key_problems(config: Config) -> Iterable[CheckMessage]:

@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
 from django.db.models import Case, Field, Model, Q, QuerySet, Value, When
 from django.db.models.functions import Cast
 
@@ -23,6 +22,7 @@ from warmcache.core.outcomes import Outcome
 from warmcache.core.prefix import Breakpoint, Prefix
 from warmcache.core.settlement import MET, Line, Span, credit_of, outcome_of, split_bill, summary
 from warmcache.core.usage import Usage
+from warmcache.databases import in_transaction_of
 from warmcache.ledger.settleable import (
     CORRECTABLE,
     MAX_LINKS_TRIED,
@@ -142,7 +142,7 @@ def sweep(now: datetime) -> int:
     )
 
 
-@transaction.atomic
+@in_transaction_of(WarmUp)
 def _sweep(warm_up_ids: set[UUID], now: datetime) -> int:
     """Sweeps under the lock: another process, or a request, may have settled the lines meanwhile."""
     warm_ups, lines = _locked(warm_up_ids)

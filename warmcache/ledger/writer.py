@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from django.db import IntegrityError, InterfaceError, OperationalError
 
-from warmcache.background.database import in_database_thread, ping
+from warmcache.background.database import in_database_thread
 from warmcache.core.errors import LedgerBehind, LedgerClosed
 from warmcache.core.guards import Spent
 from warmcache.core.intents import Intent
@@ -225,7 +225,7 @@ def _minute(now: float) -> float:
 
 async def _is_up() -> bool:
     try:
-        await in_database_thread(ping)
+        await in_database_thread(rows.ping)
     except Exception:
         return False
     return True
