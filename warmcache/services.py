@@ -8,6 +8,10 @@ async with stream_response(prompt, turn, max_tokens=4096, label="helpdesk") as r
 
 import asyncio
 import contextlib
+import functools
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any, ParamSpec, TypeVar
 
 from warmcache.background.database import in_database_thread
 from warmcache.cache.beliefs import Warmth
@@ -22,9 +26,11 @@ from warmcache.core.outcomes import Purpose
 from warmcache.core.prefix import AnyPrompt, LastTurn, Prefix, PreparedPrompt, Prompt
 from warmcache.operator_policy import policy_in_force, read_row
 from warmcache.requests.ending import Ending, Result
+from warmcache.requests.relay import RelayedResponse
 from warmcache.requests.stream import ResponseStream
 from warmcache.runtime import wiring as runtimes
-from warmcache.runtime.state import accompany
+from warmcache.runtime.home import at_home, briefly_at_home, is_passing
+from warmcache.runtime.state import Runtime, accompany
 from warmcache.warmups import counting, keeper, refresh, shared_layers
 from warmcache.warmups.attempt import Attempt, consider, prewarm, skipped_attempt
 from warmcache.warmups.refresh import Load, Rest
@@ -60,6 +66,25 @@ MAX_WORD_CHARS = 80
 """Limit for `label`, `subject` and `place`; longer values are cut off."""
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _lasting(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """The same function; called on a loop that does not last (`runtime/home.py`), it runs on the one that does."""
+
+    @functools.wraps(function)
+    async def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        if not is_passing():
+            return await function(*args, **kwargs)
+        result = await at_home(function(*args, **kwargs))
+        if isinstance(result, Attempt) and (finished := result.finished) is not None:
+            return replace(result, finished=lambda: at_home(finished()))
+        return result
+
+    return call
+
+
 def prepare_prompt(prompt: Prompt) -> PreparedPrompt:
     """`prompt` encoded, to be kept and grown (`with_turns`, `with_draft`). Functions that take a prompt take it too,
     and encode and hash only what is new. Callable from any thread. See `warmcache.core.prefix.PreparedPrompt`."""
@@ -69,14 +94,18 @@ def prepare_prompt(prompt: Prompt) -> PreparedPrompt:
 def outline(prompt: AnyPrompt, *, label: str = "") -> Prefix:
     """The cacheable part of a prompt without its content: a few hundred bytes that can be passed to `consider_prefix`
     repeatedly. Hashes all of a prompt that is not prepared, so keep the result until the prompt changes."""
+    if is_passing():
+        return briefly_at_home(lambda: outline(prompt, label=label))
     return runtimes.get_runtime().build(prompt, None, label=_fit(label)).prefix
 
 
+@_lasting
 async def warmth_of(prefix: Prefix) -> Warmth:
     """The believed warmth of a prefix now."""
     return await runtimes.get_runtime().warmth_of(prefix)
 
 
+@_lasting
 async def consider_prefix(
     prefix: Prefix, *, intent: Intent, label: str = "", subject: str = "", chars: int | None = None
 ) -> Attempt | None:
@@ -90,6 +119,7 @@ async def consider_prefix(
     return skipped_attempt(runtime, prefix, decision) if decision.action is Action.SKIP else None
 
 
+@_lasting
 async def prewarm_prefix(
     prompt: AnyPrompt, *, intent: Intent, label: str = "", subject: str = "", place: str = "", chars: int | None = None
 ) -> Attempt:
@@ -105,6 +135,7 @@ async def prewarm_prefix(
     return await prewarm(runtimes.get_runtime(), prompt, occasion)
 
 
+@_lasting
 async def warm_now(prompt: AnyPrompt, *, label: str = "", subject: str = "") -> Warmth:
     """Warms `prompt` because a person asked for it (intent `manual`): every gate but the worth applies. Waits for the
     end, but not for long: a longer call continues in the background, and the returned state is `warming`."""
@@ -139,6 +170,20 @@ def stream_response(
     function that takes the `Result` and is idempotent. If `Result.ending_was_run` is False, because no call was made or
     the database is down, the host runs it itself.
     """
+    if is_passing():
+        return RelayedResponse(
+            lambda: stream_response(
+                prompt,
+                turn,
+                max_tokens=max_tokens,
+                purpose=purpose,
+                label=label,
+                subject=subject,
+                place=place,
+                ending=ending,
+                container=container,
+            )
+        )
     runtime = runtimes.get_runtime()
     refresh.cancel(runtime, _fit(place))
     upstream = runtime.provider.capabilities.upstream
@@ -174,7 +219,7 @@ def schedule_refresh(place: str, load: Load, *, after: Result, label: str = "", 
             asks_tool=after.stop_reason == "tool_use",
             is_ttl_open=after.is_ttl_open,
         )
-        refresh.schedule(runtimes.get_runtime(), rest)
+        _in_runtime(lambda runtime: refresh.schedule(runtime, rest))
 
 
 def register_shared_layers(list_layers: ListLayers) -> None:
@@ -187,11 +232,12 @@ def register_shared_layers(list_layers: ListLayers) -> None:
 def count_soon(layer: SharedLayer) -> None:
     """Has the provider count a shared layer that was edited, in the background: decisions then know its tokens before
     anybody is billed for it. Callable from any thread; without effect where no server has adopted its event loop."""
-    loop = runtimes.home_loop()
+    loop = runtimes.adopted_loop()
     if loop is not None:
         loop.call_soon_threadsafe(lambda: counting.count_soon(runtimes.get_runtime(), layer))
 
 
+@_lasting
 async def holder_of(label: str) -> str | None:
     """The process that holds the shared layer of `label` now; None if none does, or if it cannot be determined."""
     try:
@@ -202,9 +248,10 @@ async def holder_of(label: str) -> str | None:
 
 def cancel_refresh(place: str) -> None:
     """Cancels the refresh of a place to which nobody will come back."""
-    refresh.cancel(runtimes.get_runtime(), _fit(place))
+    _in_runtime(lambda runtime: refresh.cancel(runtime, _fit(place)))
 
 
+@_lasting
 async def start() -> None:
     """For servers, at their start: declares that the running event loop lives as long as the process, so that
     synchronous code (an admin action) uses its runtime too. See `warmcache.bridge`. If shared layers are to be kept
@@ -216,17 +263,27 @@ async def start() -> None:
         runtimes.get_runtime()
 
 
+@_lasting
 async def flush() -> None:
     """Returns when all decisions and calls so far are in the database, and expired lines are settled."""
     await runtimes.get_runtime().ledger.flush()
 
 
+@_lasting
 async def close(*, patience_seconds: float | None = None) -> None:
     """Flushes, ends background tasks and closes connections of the running event loop; call it at shutdown.
 
     Waits at most `patience_seconds` (5 by default) for a database that does not answer; what is lost then is logged.
     """
     await runtimes.close_runtime(patience_seconds=patience_seconds)
+
+
+def _in_runtime(function: Callable[[Runtime], None]) -> None:
+    """Calls it now, on the loop that lasts."""
+    if is_passing():
+        briefly_at_home(lambda: function(runtimes.get_runtime()))
+    else:
+        function(runtimes.get_runtime())
 
 
 def _fit(word: str) -> str:

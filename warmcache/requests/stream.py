@@ -33,6 +33,8 @@ from warmcache.upstream.earlier_answers import EarlierAnswer
 
 logger = logging.getLogger(__name__)
 
+NOT_OVER = "A response has its result once the `with` is left."
+
 
 class ResponseStream:
     """One streamed request, as an async context manager that is iterated once.
@@ -60,7 +62,7 @@ class ResponseStream:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.id: UUID = uuid4()
-        self.result: Result | None = None
+        self._result: Result | None = None
         self._runtime = runtime
         self._build: Callable[[Ttl | None], Request] = partial(_built, runtime, prompt, turn, origin.label, container)
         settings = prompt.settings if isinstance(prompt, PreparedPrompt) else prompt
@@ -82,6 +84,18 @@ class ResponseStream:
         self._started_at = 0.0
         self._visit: Visit | None = None
         self._visit_ended_at: float | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is a `result`."""
+        return self._result is not None
+
+    @property
+    def result(self) -> Result:
+        """How it ended: known once the context is left. Raises `RuntimeError` before."""
+        if self._result is None:
+            raise RuntimeError(NOT_OVER)
+        return self._result
 
     async def expected_warmth(self) -> RequestWarmth:
         """What this request will probably find, known before the call: `hit`, `joined`, `raced`, `cold`, `held_out`.
@@ -255,7 +269,7 @@ class ResponseStream:
             is_ttl_open=self._is_ttl_open,
         )
         self._teach_history(facts)
-        self.result = await end_request(self._runtime, facts, result, self._ending) if self._started_at else result
+        self._result = await end_request(self._runtime, facts, result, self._ending) if self._started_at else result
 
     def _teach_history(self, facts: RequestFacts) -> None:
         if facts.usage is not None and facts.purpose in CONVERSING and facts.status is RequestStatus.COMPLETE:

@@ -38,6 +38,10 @@ def get_runtime() -> Runtime:
     return runtime
 
 
+def has_runtime(loop: asyncio.AbstractEventLoop) -> bool:
+    return loop in _by_loop
+
+
 def build_runtime(
     config: Config,
     *,
@@ -80,13 +84,13 @@ _home: tuple[int, asyncio.AbstractEventLoop] | None = None
 
 
 def adopt_loop() -> None:
-    """Declares that the running loop lives as long as this process, as a server's does: see `home_loop`."""
+    """Declares that the running loop lives as long as this process, as a server's does: see `runtime/home.py`."""
     global _home
     _home = (os.getpid(), asyncio.get_running_loop())
 
 
-def home_loop() -> asyncio.AbstractEventLoop | None:
-    """The loop on which this process's synchronous code finds its runtime; None if no loop was adopted."""
+def adopted_loop() -> asyncio.AbstractEventLoop | None:
+    """The loop that a server has declared its own in this process, if it still runs."""
     if _home is None or _home[0] != os.getpid() or not _home[1].is_running():
         return None
     return _home[1]
