@@ -9,21 +9,23 @@ async with stream_response(prompt, turn, max_tokens=4096, label="helpdesk") as r
 import asyncio
 import contextlib
 import functools
-from collections.abc import Callable, Coroutine
-from dataclasses import replace
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Never, ParamSpec, TypeVar
 
 from warmcache.background.database import in_database_thread
 from warmcache.cache.beliefs import Warmth
 from warmcache.cache.visits import Occasion
 from warmcache.conf import get_config
 from warmcache.core import prefix as prefixes
+from warmcache.core.answers import AnswerContent
 from warmcache.core.decide import Action, Decision
 from warmcache.core.errors import StoreUnavailable
+from warmcache.core.host_words import member_of, word_of
 from warmcache.core.intents import Intent
 from warmcache.core.origin import Origin
 from warmcache.core.outcomes import Purpose
-from warmcache.core.prefix import AnyPrompt, LastTurn, Prefix, PreparedPrompt, Prompt
+from warmcache.core.prefix import AnyPrompt, Json, LastTurn, Prefix, PreparedPrompt, Prompt, refuse_unknown
 from warmcache.operator_policy import policy_in_force, read_row
 from warmcache.requests.ending import Ending, Result
 from warmcache.requests.relay import RelayedResponse
@@ -40,6 +42,7 @@ __all__ = [
     "Attempt",
     "Decision",
     "Ending",
+    "Response",
     "ResponseStream",
     "Result",
     "SharedLayer",
@@ -54,6 +57,7 @@ __all__ = [
     "prepare_prompt",
     "prewarm_prefix",
     "register_shared_layers",
+    "respond",
     "schedule_refresh",
     "start",
     "stream_response",
@@ -62,9 +66,6 @@ __all__ = [
 ]
 
 MANUAL_PATIENCE_SECONDS = 20.0
-MAX_WORD_CHARS = 80
-"""Limit for `label`, `subject` and `place`; longer values are cut off."""
-
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -96,7 +97,7 @@ def outline(prompt: AnyPrompt, *, label: str = "") -> Prefix:
     repeatedly. Hashes all of a prompt that is not prepared, so keep the result until the prompt changes."""
     if is_passing():
         return briefly_at_home(lambda: outline(prompt, label=label))
-    return runtimes.get_runtime().build(prompt, None, label=_fit(label)).prefix
+    return runtimes.get_runtime().build(prompt, None, label=word_of("label", label)).prefix
 
 
 @_lasting
@@ -114,7 +115,7 @@ async def consider_prefix(
     For hot paths: no SQL, no hashing, one look-up in the store. Parameters as in `prewarm_prefix`.
     """
     runtime = runtimes.get_runtime()
-    occasion = Occasion(intent=Intent(intent), label=_fit(label), subject=_fit(subject), chars=chars)
+    occasion = _occasion(intent, label=label, subject=subject, chars=chars)
     decision = await consider(runtime, prefix, occasion)
     return skipped_attempt(runtime, prefix, decision) if decision.action is Action.SKIP else None
 
@@ -131,7 +132,7 @@ async def prewarm_prefix(
     number of typed characters: twenty characters are a surer sign than the first key. Provider failures are never
     raised: then `attempt.finished` returns a `Warmth` with state `failed` and the reason.
     """
-    occasion = Occasion(intent=Intent(intent), label=_fit(label), subject=_fit(subject), place=_fit(place), chars=chars)
+    occasion = _occasion(intent, label=label, subject=subject, place=place, chars=chars)
     return await prewarm(runtimes.get_runtime(), prompt, occasion)
 
 
@@ -158,6 +159,10 @@ def stream_response(
     place: str = "",
     ending: Ending | None = None,
     container: str | None = None,
+    stop_sequences: Sequence[str] | None = None,
+    metadata: Json | None = None,
+    timeout: float | None = None,
+    **refused: Never,
 ) -> ResponseStream:
     """The real request: `prompt` followed by the person's `turn` (API content blocks). See `ResponseStream`.
 
@@ -168,8 +173,10 @@ def stream_response(
     `place` is the host's name of the conversation, as in `schedule_refresh`: the request cancels what was due there.
     `ending` writes the host's own data about the reply, in the same transaction as the request's row: a synchronous
     function that takes the `Result` and is idempotent. If `Result.ending_was_run` is False, because no call was made or
-    the database is down, the host runs it itself.
+    the database is down, the host runs it itself. `stop_sequences`, `metadata` and `timeout` (seconds, for all of
+    the answer) are the SDK's; what a warm-up must know too belongs in the prompt.
     """
+    refuse_unknown(refused)
     if is_passing():
         return RelayedResponse(
             lambda: stream_response(
@@ -182,22 +189,63 @@ def stream_response(
                 place=place,
                 ending=ending,
                 container=container,
+                stop_sequences=stop_sequences,
+                metadata=metadata,
+                timeout=timeout,
             )
         )
     runtime = runtimes.get_runtime()
-    refresh.cancel(runtime, _fit(place))
-    upstream = runtime.provider.capabilities.upstream
-    origin = Origin(label=_fit(label), subject=_fit(subject), upstream=upstream, place=_fit(place))
+    origin = Origin(
+        label=word_of("label", label),
+        subject=word_of("subject", subject),
+        place=word_of("place", place),
+        upstream=runtime.provider.capabilities.upstream,
+    )
+    refresh.cancel(runtime, origin.place)
     return ResponseStream(
         runtime,
         prompt,
         turn,
         max_tokens=max_tokens,
-        purpose=Purpose(purpose),
+        purpose=member_of(Purpose, "purpose", purpose),
         origin=origin,
         ending=ending,
-        container=container,
+        members={
+            name: value
+            for name, value in (("container", container), ("stop_sequences", stop_sequences), ("metadata", metadata))
+            if value is not None
+        },
+        timeout_seconds=timeout,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """A whole answer, and how its request ended."""
+
+    text: str
+    blocks: Sequence[Json]
+    """The API's content blocks, for `answer_turn`."""
+    message: Json
+    """The API's message without its content: `stop_reason`, `stop_details`, `container`."""
+    result: Result
+
+
+def _collecting(function: Callable[P, ResponseStream]) -> Callable[P, Coroutine[Any, Any, Response]]:
+    async def respond(*args: P.args, **kwargs: P.kwargs) -> Response:
+        """The real request, for a caller who wants the whole answer. Arguments and errors: see `stream_response`."""
+        answer = AnswerContent()
+        async with function(*args, **kwargs) as response:
+            async for event in response:
+                answer.take(event)
+        blocks = answer.blocks()
+        text = "".join(block["text"] for block in blocks if block.get("type") == "text")
+        return Response(text=text, blocks=blocks, message=answer.message, result=response.result)
+
+    return respond
+
+
+respond = _collecting(stream_response)
 
 
 def schedule_refresh(place: str, load: Load, *, after: Result, label: str = "", subject: str = "") -> None:
@@ -208,9 +256,9 @@ def schedule_refresh(place: str, load: Load, *, after: Result, label: str = "", 
     """
     if after.started_at and after.usage is not None:
         rest = Rest(
-            place=_fit(place),
-            label=_fit(label),
-            subject=_fit(subject),
+            place=word_of("place", place),
+            label=word_of("label", label),
+            subject=word_of("subject", subject),
             prefix=after.prefix,
             load=load,
             silent_since=after.started_at,
@@ -248,7 +296,7 @@ async def holder_of(label: str) -> str | None:
 
 def cancel_refresh(place: str) -> None:
     """Cancels the refresh of a place to which nobody will come back."""
-    _in_runtime(lambda runtime: refresh.cancel(runtime, _fit(place)))
+    _in_runtime(lambda runtime: refresh.cancel(runtime, word_of("place", place)))
 
 
 @_lasting
@@ -278,14 +326,19 @@ async def close(*, patience_seconds: float | None = None) -> None:
     await runtimes.close_runtime(patience_seconds=patience_seconds)
 
 
+def _occasion(intent: str, *, label: str, subject: str, place: str = "", chars: int | None) -> Occasion:
+    return Occasion(
+        intent=member_of(Intent, "intent", intent),
+        label=word_of("label", label),
+        subject=word_of("subject", subject),
+        place=word_of("place", place),
+        chars=chars,
+    )
+
+
 def _in_runtime(function: Callable[[Runtime], None]) -> None:
     """Calls it now, on the loop that lasts."""
     if is_passing():
         briefly_at_home(lambda: function(runtimes.get_runtime()))
     else:
         function(runtimes.get_runtime())
-
-
-def _fit(word: str) -> str:
-    """As much as the ledger's columns hold: a longer word of the host must not cost us the row."""
-    return word[:MAX_WORD_CHARS]

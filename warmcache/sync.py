@@ -17,7 +17,8 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from warmcache import services
-from warmcache.core.ports import StreamEvent
+from warmcache.core.blocks import BlockKind
+from warmcache.core.ports import BlockDelta, StreamEvent
 from warmcache.requests.ending import Result
 from warmcache.requests.relay import Relay
 from warmcache.requests.stream import NOT_OVER, ResponseStream
@@ -35,6 +36,7 @@ __all__ = [
     "prepare_prompt",
     "prewarm_prefix",
     "register_shared_layers",
+    "respond",
     "run",
     "schedule_refresh",
     "start",
@@ -152,6 +154,12 @@ class BlockingStream:
         self._is_read_out = True
         self._relay.raise_error()
 
+    def texts(self) -> Iterator[str]:
+        """The text of the answer alone, as it arrives, instead of all events."""
+        for event in self:
+            if isinstance(event, BlockDelta) and event.kind == BlockKind.TEXT:
+                yield event.text
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
@@ -173,3 +181,6 @@ def _streaming(function: Callable[P, ResponseStream]) -> Callable[P, BlockingStr
 
 stream_response = _streaming(services.stream_response)
 """The real request; see `BlockingStream`."""
+
+respond = _blocking(services.respond)
+"""The same for a caller who wants the whole answer."""

@@ -19,7 +19,7 @@ from warmcache.core.errors import StreamBroken, UpstreamError
 from warmcache.core.origin import Origin
 from warmcache.core.outcomes import CONVERSING, Arm, Purpose, RequestStatus, RequestWarmth
 from warmcache.core.ports import BlockBegan, BlockDelta, StreamBegan, StreamEnded, StreamEvent
-from warmcache.core.prefix import AnyPrompt, LastTurn, PreparedPrompt, Request, Ttl
+from warmcache.core.prefix import AnyPrompt, Json, LastTurn, PreparedPrompt, Request, Ttl
 from warmcache.core.usage import Usage
 from warmcache.ledger.rows import RequestFacts, settlement_without_row
 from warmcache.requests.approach import Approach
@@ -58,13 +58,16 @@ class ResponseStream:
         purpose: Purpose,
         origin: Origin,
         ending: Ending | None = None,
-        container: str | None = None,
+        members: Json | None = None,
+        timeout_seconds: float | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.id: UUID = uuid4()
         self._result: Result | None = None
         self._runtime = runtime
-        self._build: Callable[[Ttl | None], Request] = partial(_built, runtime, prompt, turn, origin.label, container)
+        self._build: Callable[[Ttl | None], Request] = partial(
+            _built, runtime, prompt, turn, origin.label, members or {}, timeout_seconds
+        )
         settings = prompt.settings if isinstance(prompt, PreparedPrompt) else prompt
         self._is_ttl_open = settings.conversation_ttl == "auto"
         self._request = self._build(None)
@@ -124,6 +127,13 @@ class ResponseStream:
         async for events in self.batches():
             for event in events:
                 yield event
+
+    async def texts(self) -> AsyncIterator[str]:
+        """The text of the answer alone, as it arrives, instead of all events."""
+        async for events in self.batches():
+            for event in events:
+                if isinstance(event, BlockDelta) and event.kind == BlockKind.TEXT:
+                    yield event.text
 
     async def batches(self) -> AsyncIterator[Sequence[StreamEvent]]:
         """The events, one list for each read of the connection that completed some."""
@@ -341,9 +351,16 @@ class ResponseStream:
 
 
 def _built(
-    runtime: Runtime, prompt: AnyPrompt, turn: LastTurn, label: str, container: str | None, ttl: Ttl | None
+    runtime: Runtime,
+    prompt: AnyPrompt,
+    turn: LastTurn,
+    label: str,
+    members: Json,
+    timeout_seconds: float | None,
+    ttl: Ttl | None,
 ) -> Request:
-    return replace(runtime.build(prompt, turn, label=label, conversation_ttl=ttl), container=container)
+    built = runtime.build(prompt, turn, label=label, conversation_ttl=ttl)
+    return replace(built, members=members, timeout_seconds=timeout_seconds)
 
 
 def _status(error: BaseException | None, *, has_ended: bool) -> RequestStatus:

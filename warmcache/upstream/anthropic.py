@@ -78,8 +78,11 @@ class MessagesProvider:
     async def stream(
         self, request: Request, *, max_tokens: int, earlier_id: str | None = None
     ) -> AsyncIterator[AsyncIterator[Sequence[StreamEvent]]]:
+        config = self._config
+        seconds = config.total_timeout_seconds if request.timeout_seconds is None else request.timeout_seconds
+        deadline = _monotonic() + seconds
         try:
-            async with asyncio.timeout(self._config.first_event_timeout_seconds):
+            async with asyncio.timeout(min(seconds, config.first_event_timeout_seconds)):
                 response = await self._create(request, earlier_id, max_tokens=max_tokens, stream=True)
                 await _check_is_stream(response)
         except TimeoutError:
@@ -87,7 +90,7 @@ class MessagesProvider:
         except Exception as error:
             raise as_upstream_error(error, has_begun=False) from error
         try:
-            async with aclosing(_StreamReader(response, self._config).events()) as events:
+            async with aclosing(_StreamReader(response, config, deadline=deadline).events()) as events:
                 yield events
         finally:
             await response.aclose()
@@ -144,13 +147,13 @@ class MessagesProvider:
 class _StreamReader:
     """Reads the body, applies the timeouts, and checks whether the stream really ended."""
 
-    def __init__(self, response: httpx2.Response, config: Config) -> None:
+    def __init__(self, response: httpx2.Response, config: Config, *, deadline: float) -> None:
         self._response = response
         self._config = config
         self._request_id = response.headers.get("request-id", "")
         self._stream = EventStream(request_id=self._request_id)
         self._patience = Patience()
-        self._deadline = _monotonic() + config.total_timeout_seconds
+        self._deadline = deadline
         self._silent_until = 0.0
         self._events_seen = -1
 
