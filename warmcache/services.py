@@ -29,6 +29,7 @@ from warmcache.core.prefix import AnyPrompt, Json, LastTurn, Prefix, PreparedPro
 from warmcache.operator_policy import policy_in_force, read_row
 from warmcache.requests.ending import Ending, Result
 from warmcache.requests.relay import RelayedResponse
+from warmcache.requests.reported import record_reported, reported_usage
 from warmcache.requests.stream import ResponseStream
 from warmcache.runtime import wiring as runtimes
 from warmcache.runtime.home import at_home, briefly_at_home, is_passing
@@ -47,6 +48,7 @@ __all__ = [
     "Result",
     "SharedLayer",
     "Warmth",
+    "body_of",
     "cancel_refresh",
     "close",
     "consider_prefix",
@@ -57,6 +59,7 @@ __all__ = [
     "prepare_prompt",
     "prewarm_prefix",
     "register_shared_layers",
+    "report",
     "respond",
     "schedule_refresh",
     "start",
@@ -195,12 +198,7 @@ def stream_response(
             )
         )
     runtime = runtimes.get_runtime()
-    origin = Origin(
-        label=word_of("label", label),
-        subject=word_of("subject", subject),
-        place=word_of("place", place),
-        upstream=runtime.provider.capabilities.upstream,
-    )
+    origin = _origin(runtime, label=label, subject=subject, place=place)
     refresh.cancel(runtime, origin.place)
     return ResponseStream(
         runtime,
@@ -246,6 +244,55 @@ def _collecting(function: Callable[P, ResponseStream]) -> Callable[P, Coroutine[
 
 
 respond = _collecting(stream_response)
+
+
+def body_of(prompt: AnyPrompt, turn: LastTurn, *, label: str = "") -> dict[str, Any]:
+    """The body of the real request with its breakpoints, for whoever sends it in place of `stream_response`: the SDK,
+    a framework. They add `max_tokens`, and `Prompt.betas` as headers. Tell `report` how it ended."""
+    if is_passing():
+        return briefly_at_home(lambda: body_of(prompt, turn, label=label))
+    return runtimes.get_runtime().build(prompt, turn, label=word_of("label", label)).body
+
+
+@_lasting
+async def report(
+    prompt: AnyPrompt,
+    turn: LastTurn,
+    *,
+    usage: Any,
+    started_at: float,
+    first_token_at: float | None = None,
+    stop_reason: str = "",
+    request_id: str = "",
+    response_id: str = "",
+    purpose: Purpose = Purpose.REPLY,
+    label: str = "",
+    subject: str = "",
+    place: str = "",
+    ending: Ending | None = None,
+) -> Result:
+    """Records a request that was sent with `body_of` by somebody else, and settles the warm-ups that it used.
+
+    `usage` is the answer's, as the Messages API or the SDK gives it; None if there was no answer. `started_at` and
+    `first_token_at` are moments of `time.time()`. The words and `ending` are those of `stream_response`. Such a
+    request waits for no warm-up in flight.
+    """
+    runtime = runtimes.get_runtime()
+    origin = _origin(runtime, label=label, subject=subject, place=place)
+    refresh.cancel(runtime, origin.place)
+    return await record_reported(
+        runtime,
+        runtime.build(prompt, turn, label=origin.label),
+        reported_usage(usage),
+        origin=origin,
+        purpose=member_of(Purpose, "purpose", purpose),
+        started_at=started_at,
+        first_token_at=first_token_at,
+        stop_reason=stop_reason,
+        request_id=request_id,
+        response_id=response_id,
+        ending=ending,
+    )
 
 
 def schedule_refresh(place: str, load: Load, *, after: Result, label: str = "", subject: str = "") -> None:
@@ -324,6 +371,15 @@ async def close(*, patience_seconds: float | None = None) -> None:
     Waits at most `patience_seconds` (5 by default) for a database that does not answer; what is lost then is logged.
     """
     await runtimes.close_runtime(patience_seconds=patience_seconds)
+
+
+def _origin(runtime: Runtime, *, label: str, subject: str, place: str) -> Origin:
+    return Origin(
+        label=word_of("label", label),
+        subject=word_of("subject", subject),
+        place=word_of("place", place),
+        upstream=runtime.provider.capabilities.upstream,
+    )
 
 
 def _occasion(intent: str, *, label: str, subject: str, place: str = "", chars: int | None) -> Occasion:

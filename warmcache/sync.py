@@ -26,6 +26,7 @@ from warmcache.runtime.home import close_loop_thread, loop_thread
 
 __all__ = [
     "BlockingStream",
+    "body_of",
     "cancel_refresh",
     "close",
     "consider_prefix",
@@ -36,6 +37,7 @@ __all__ = [
     "prepare_prompt",
     "prewarm_prefix",
     "register_shared_layers",
+    "report",
     "respond",
     "run",
     "schedule_refresh",
@@ -99,6 +101,8 @@ prewarm_prefix = _blocking(services.prewarm_prefix)
 consider_prefix = _blocking(services.consider_prefix)
 warmth_of = _blocking(services.warmth_of)
 outline = _in_loop(services.outline)
+body_of = _in_loop(services.body_of)
+report = _blocking(services.report)
 flush = _blocking(services.flush)
 warm_now = _blocking(services.warm_now)
 schedule_refresh = _in_loop(services.schedule_refresh)

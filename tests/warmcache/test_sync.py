@@ -256,25 +256,34 @@ def test_a_response_that_nobody_reads_on_a_loop_that_ends_is_not_sent(fake):
     assert fake.provider.sent == []
 
 
-def test_async_views_under_wsgi_share_the_background_loop_and_pay_once(tmp_path):
+def run_with_a_simulator(module: str, database: Path) -> str:
+    """What a host's script says, in a process of its own."""
     with SimulatorProcess(profile="instant", noise=0) as simulator:
         simulator.wait_ready(PATIENCE_SECONDS)
         said = subprocess.check_output(
-            [sys.executable, "-W", "error", "-m", "tests.host.passing_loops"],
+            [sys.executable, "-W", "error", "-m", module],
             cwd=ROOT,
             env={
                 "PATH": os.environ["PATH"],
                 "PYTHONPATH": str(ROOT),
                 "DJANGO_SETTINGS_MODULE": "tests.host.settings",
-                "HOST_DATABASE": str(tmp_path / "host.sqlite3"),
+                "HOST_DATABASE": str(database),
                 "ANTHROPIC_BASE_URL": simulator.base_url,
                 "ANTHROPIC_API_KEY": simulator.api_key,
             },
             text=True,
             timeout=4 * PATIENCE_SECONDS,
         )
+    return said.strip()
 
-    began, again, *others = said.strip().split("; ")
+
+def test_async_views_under_wsgi_share_the_background_loop_and_pay_once(tmp_path):
+    began, again, *others = run_with_a_simulator("tests.host.passing_loops", tmp_path / "host.sqlite3").split("; ")
+
     assert began == "warming cold"
     assert again in ("warming in_flight", "warm already_warm")
     assert others == ["warm", "hit"]
+
+
+def test_requests_that_the_sdk_and_a_framework_send_themselves_are_warm_and_settled(tmp_path):
+    assert run_with_a_simulator("tests.host.sent_by_others", tmp_path / "host.sqlite3") == "hit hit"

@@ -322,18 +322,8 @@ class ResponseStream:
             followed_request=approach.joined is not None and approach.joined.warm_up_id is None,
             # A paused answer is continued by a program too, at once.
             asked_tool=heard.ended is not None and heard.ended.stop_reason in ("tool_use", "pause_turn"),
-            **self._visit_facts(),
+            **visit_facts(self._visit, self._visit_ended_at),
         )
-
-    def _visit_facts(self) -> dict[str, Any]:
-        visit, ended_at = self._visit, self._visit_ended_at
-        if visit is None or ended_at is None:
-            return {}
-        decision = {"decided": visit.decided, "numbers": visit.numbers}
-        if not visit.intent:
-            return decision
-        lead_ms = round(max(0.0, ended_at - visit.decided_at) * 1000)
-        return {**decision, "arm": visit.arm, "intent": visit.intent, "lead_ms": lead_ms}
 
     async def _tell_guards(self, found: Usage) -> None:
         """A request that the provider answered earns its subject a credit and shows which warm-ups were read."""
@@ -361,6 +351,17 @@ def _built(
 ) -> Request:
     built = runtime.build(prompt, turn, label=label, conversation_ttl=ttl)
     return replace(built, members=members, timeout_seconds=timeout_seconds)
+
+
+def visit_facts(visit: Visit | None, ended_at: float | None) -> dict[str, Any]:
+    """The visit that a request ended, as fields of `RequestFacts`."""
+    if visit is None or ended_at is None:
+        return {}
+    decision = {"decided": visit.decided, "numbers": visit.numbers}
+    if not visit.intent:
+        return decision
+    lead_ms = round(max(0.0, ended_at - visit.decided_at) * 1000)
+    return {**decision, "arm": visit.arm, "intent": visit.intent, "lead_ms": lead_ms}
 
 
 def _status(error: BaseException | None, *, has_ended: bool) -> RequestStatus:
