@@ -37,8 +37,14 @@ class Config:
     base_url: str = ANTHROPIC_BASE_URL
     upstream: Upstream = Upstream.ANTHROPIC
     """`anthropic`, `simulator` or `local`: shown to people and stored with every row."""
-    accepts_zero_max_tokens: bool = True
-    """Whether the endpoint takes `max_tokens: 0`; the Claude API does, some gateways do not."""
+    accepts_zero_max_tokens: bool | None = None
+    """Whether the endpoint takes `max_tokens: 0`; the Claude API does, some gateways do not. None: yes, unless `client`
+    makes one of a cloud whose documents do not say so (Bedrock, Google Cloud)."""
+    client: str = ""
+    """Dotted path of a function without arguments that makes one of the SDK's async clients, such as
+    `AsyncAnthropicFoundry` or `AsyncAnthropicVertex`; if empty, a client of the Claude API with `api_key`."""
+    provider: str = ""
+    """Dotted path of your own `Provider`, with a class method `from_config`; if empty, the one through the SDK."""
     redis_url: str = field(default="", repr=False)
     """Where processes share leases and warmth; without it they stay in one process and one event loop."""
     store: str = ""
@@ -106,7 +112,8 @@ class Config:
     @property
     def prefix_key(self) -> PrefixKey:
         fingerprint = hashlib.sha256(self.api_key.encode()).hexdigest()[:16]
-        return PrefixKey(secret=self._secret(), upstream=f"{self.base_url} {fingerprint}")
+        place = " ".join(filter(None, (self.base_url, fingerprint, self.client, self.provider)))
+        return PrefixKey(secret=self._secret(), upstream=place)
 
     @property
     def store_path(self) -> str:
@@ -152,6 +159,8 @@ def _converted(name: str, wanted: Any, value: Any) -> Any:
         return Upstream(value)
     if name == "INTENTS":
         return _intents(value)
+    if name == "ACCEPTS_ZERO_MAX_TOKENS":
+        wanted = bool
     if wanted in (bool, str):
         if not isinstance(value, wanted):
             raise ConfigurationError(f"WARMCACHE[{name!r}] must be a {wanted.__name__}, not a {type(value).__name__}.")

@@ -382,7 +382,7 @@ def _origin(runtime: Runtime, *, label: str, subject: str, place: str) -> Origin
     )
 
 
-def _occasion(intent: str, *, label: str, subject: str, place: str = "", chars: int | None) -> Occasion:
+def _occasion(intent: Intent, *, label: str, subject: str, place: str = "", chars: int | None) -> Occasion:
     return Occasion(
         intent=member_of(Intent, "intent", intent),
         label=word_of("label", label),

@@ -53,6 +53,16 @@ def test_a_host_without_time_zones_keeps_every_moment(tmp_path: Path) -> None:
     assert said.splitlines()[-1] == "Hello there. hit 2"
 
 
+def test_a_hosts_own_tests_need_no_provider(tmp_path: Path) -> None:
+    said = run(
+        "tests.host.dummy",
+        DJANGO_SETTINGS_MODULE="tests.host.dummy_settings",
+        HOST_DATABASE=str(tmp_path / "host.sqlite3"),
+    )
+
+    assert said.splitlines()[-1] == "As you wish. hit; As you wish."
+
+
 @pytest.mark.parametrize("settings", ["two_databases", "two_databases_in_local_time"])
 def test_a_hosts_router_gives_the_ledger_its_own_database(postgres_server: PostgresServer, settings: str) -> None:
     said = run(

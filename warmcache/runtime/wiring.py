@@ -53,7 +53,7 @@ def build_runtime(
     clock = clock or SystemClock()
     return Runtime(
         config=config,
-        provider=provider or LateProvider(config, partial(_messages_provider, config)),
+        provider=provider or build_provider(config),
         store=store or build_store(config, clock=clock),
         clock=clock,
         ledger=Ledger(clock=clock),
@@ -62,6 +62,14 @@ def build_runtime(
         learning=Learning(upstream=config.upstream, is_on=config.learns),
         purse=import_string(config.purse)() if config.purse else None,
     )
+
+
+def build_provider(config: Config) -> Provider | LateProvider:
+    """The provider that the configuration names."""
+    if not config.provider:
+        return LateProvider(config, partial(_messages_provider, config))
+    provider: Provider = import_string(config.provider).from_config(config)
+    return provider
 
 
 def build_store(config: Config, *, clock: Clock) -> WarmthStore:

@@ -16,12 +16,14 @@ from warmcache.core.upstreams import Upstream
 
 def capabilities_of(config: Config) -> Capabilities:
     """What the endpoint is believed to support before it has refused anything."""
+    said = config.accepts_zero_max_tokens
     return Capabilities(
         upstream=config.upstream,
-        accepts_zero_max_tokens=config.accepts_zero_max_tokens,
+        # Of a client that is not made yet, nothing is known.
+        accepts_zero_max_tokens=not config.client if said is None else said,
         reports_cache_writes=config.upstream != Upstream.LOCAL,
-        accepts_diagnostics=config.upstream != Upstream.LOCAL,
-        counts_tokens=config.upstream != Upstream.LOCAL,
+        accepts_diagnostics=config.upstream != Upstream.LOCAL and not config.client,
+        counts_tokens=config.upstream != Upstream.LOCAL and not config.client,
     )
 
 
