@@ -18,6 +18,7 @@ from warmcache.core.intents import Intent
 from warmcache.core.ports import Clock
 from warmcache.core.reasons import Reason
 from warmcache.ledger import rows
+from warmcache.signals import skipped
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -121,6 +122,7 @@ class Ledger:
 
     def count_skip(self, *, label: str, intent: Intent, reason: Reason) -> None:
         """Counts in memory; the next `flush` writes the row."""
+        skipped.send_robust(Ledger, label=label, intent=intent, reason=reason)
         key = (_minute(self._clock.now()), label, intent, reason)
         if key in self._skips or len(self._skips) < MAX_SKIP_COUNTERS:
             self._skips[key] += 1
