@@ -69,7 +69,8 @@ def read_moment(value: datetime, connection: BaseDatabaseWrapper) -> datetime:
     if is_aware(value):
         return value
     is_local = connection.features.supports_timezones and not settings.USE_TZ
-    return make_aware(value, get_default_timezone() if is_local else UTC)
+    # In UTC again: of an hour that comes twice, Python finds no two moments of different zones equal.
+    return make_aware(value, get_default_timezone() if is_local else UTC).astimezone(UTC)
 
 
 def _read_moment(value: datetime | None, _expression: Any, connection: BaseDatabaseWrapper) -> datetime | None:
