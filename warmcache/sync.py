@@ -30,6 +30,7 @@ __all__ = [
     "cancel_refresh",
     "close",
     "consider_prefix",
+    "count_soon",
     "finished",
     "flush",
     "holder_of",
@@ -109,6 +110,7 @@ schedule_refresh = _in_loop(services.schedule_refresh)
 cancel_refresh = _in_loop(services.cancel_refresh)
 register_shared_layers = services.register_shared_layers
 prepare_prompt = services.prepare_prompt
+count_soon = services.count_soon
 holder_of = _blocking(services.holder_of)
 start = _blocking(services.start)
 
