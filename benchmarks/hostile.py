@@ -133,7 +133,6 @@ async def _send(prompt: Prompt, subject: str) -> str:
     async with services.stream_response(prompt, make_turn(), max_tokens=9, label="chat", subject=subject) as response:
         async for _ in response:
             pass
-    assert response.result is not None
     return response.result.settlement.warmth
 
 

@@ -9,6 +9,6 @@ PATIENCES = (
     "warmcache.stores.redis.COMMAND_TIMEOUT_SECONDS",
     "warmcache.stores.redis_link.COMMAND_TIMEOUT_SECONDS",
     "warmcache.requests.ending.RECORD_PATIENCE_SECONDS",
-    "warmcache.sync.CLOSE_PATIENCE_SECONDS",
+    "warmcache.runtime.home.CLOSE_PATIENCE_SECONDS",
     "warmcache.warmups.attempt.ROW_PATIENCE_SECONDS",
 )

@@ -22,7 +22,7 @@ from warmcache.words import reason_text
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = [
     *(ROOT / "warmcache/core").rglob("*.py"),
-    ROOT / "warmcache/report/gains.py",
+    ROOT / "warmcache/reports/gains.py",
     Path(chatapp.protocol.words.__file__),
 ]
 PRODUCT = [path for app in ("warmcache", "chatapp") for path in (ROOT / app).rglob("*.py")]
@@ -37,10 +37,10 @@ OPEN = {
         (
             "warmcache/admin/stories.py",
             "warmcache/core/tallies.py",
-            "warmcache/report/experiments.py",
-            "warmcache/report/figures.py",
-            "warmcache/report/state.py",
-            "warmcache/report/waste.py",
+            "warmcache/reports/experiments.py",
+            "warmcache/reports/figures.py",
+            "warmcache/reports/state.py",
+            "warmcache/reports/waste.py",
         ),
         "read from the ledger, where a word of another version may stand",
     ),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
 from warmcache import sync
-from warmcache.runtime import wiring as runtimes
+from warmcache.runtime.home import home_loop
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -22,7 +22,4 @@ def call(function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs:
     `RuntimeError` in an event loop's own thread, which would wait for itself.
     """
     sync.refuse_in_event_loop()
-    loop = runtimes.home_loop()
-    if loop is None:
-        return sync.run(function, *args, **kwargs)
-    return asyncio.run_coroutine_threadsafe(function(*args, **kwargs), loop).result()
+    return asyncio.run_coroutine_threadsafe(function(*args, **kwargs), home_loop()).result()

@@ -2,9 +2,12 @@
 
 warmcache.E001  an entry cannot be read
 warmcache.E002  the store cannot be imported, or is not a store
+warmcache.E004  the provider or the client cannot be imported, or is none
+warmcache.E003  the host's routers put the ledger into several databases
 warmcache.W001  the Claude API is used without a key
 warmcache.W002  the key would be sent unencrypted
 warmcache.W003  the cost cap forbids every warm-up
+warmcache.W004  the base URL ends with the path that the SDK adds
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,8 +15,9 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.core.checks import CheckMessage, Error, Warning, register
+from django.db import router
 from django.utils.module_loading import import_string
 
 from warmcache.conf import MEMORY_STORE, Config, get_config
@@ -21,6 +25,7 @@ from warmcache.core.errors import ConfigurationError
 from warmcache.core.ports import WarmthStore
 from warmcache.core.upstreams import Upstream
 
+PROVIDER_METHODS = ("from_config", "prewarm", "stream", "aclose")
 STORE_METHODS = ("from_config", *(name for name in vars(WarmthStore) if not name.startswith("_")))
 
 
@@ -32,7 +37,13 @@ def check_settings(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> 
     except ConfigurationError as error:
         hint = "Correct the entry in WARMCACHE. warmcache/conf.py lists all entries and their defaults."
         return [Error(str(error), hint=hint, id="warmcache.E001")]
-    return [*_store_problems(config), *_key_problems(config), *_cap_problems(config)]
+    return [
+        *_store_problems(config),
+        *_provider_problems(config),
+        *_key_problems(config),
+        *_path_problems(config),
+        *_cap_problems(config),
+    ]
 
 
 def _store_problems(config: Config) -> Iterable[CheckMessage]:
@@ -48,8 +59,23 @@ def _store_problems(config: Config) -> Iterable[CheckMessage]:
         yield Error(f"The STORE {path!r} is no store: it has no {missing[0]}().", hint=hint, id="warmcache.E002")
 
 
+@register("warmcache")
+def check_routers(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> list[CheckMessage]:
+    """One transaction writes rows of several models, so they must be in one database."""
+    aliases = sorted({router.db_for_write(model) for model in apps.get_app_config("warmcache").get_models()})
+    if len(aliases) == 1:
+        return []
+    return [
+        Error(
+            f"DATABASE_ROUTERS put the models of warmcache into several databases: {', '.join(aliases)}.",
+            hint="Give the app label 'warmcache' one database.",
+            id="warmcache.E003",
+        )
+    ]
+
+
 def _key_problems(config: Config) -> Iterable[CheckMessage]:
-    if config.upstream != Upstream.ANTHROPIC:
+    if config.upstream != Upstream.ANTHROPIC or config.client or config.provider:
         return
     if not config.api_key:
         yield Warning(
@@ -63,6 +89,32 @@ def _key_problems(config: Config) -> Iterable[CheckMessage]:
             f"WARMCACHE['BASE_URL'] is {config.base_url!r}: the API key and every prompt travel unencrypted.",
             hint="Use an https address.",
             id="warmcache.W002",
+        )
+
+
+def _provider_problems(config: Config) -> Iterable[CheckMessage]:
+    """The client is not made here: that takes the cloud's credentials."""
+    for name, path, wanted in (("PROVIDER", config.provider, PROVIDER_METHODS), ("CLIENT", config.client, ())):
+        if not path:
+            continue
+        hint = f"WARMCACHE[{name!r}] is the dotted path of a {'class' if wanted else 'function'}, or is left out."
+        try:
+            found = import_string(path)
+        except ImportError as error:
+            yield Error(f"The {name} {path!r} cannot be imported: {error}.", hint=hint, id="warmcache.E004")
+            continue
+        missing = [method for method in wanted if not callable(getattr(found, method, None))]
+        if missing or not callable(found):
+            lack = f"it has no {missing[0]}()" if missing else "it cannot be called"
+            yield Error(f"The {name} {path!r} is none: {lack}.", hint=hint, id="warmcache.E004")
+
+
+def _path_problems(config: Config) -> Iterable[CheckMessage]:
+    if config.base_url.rstrip("/").endswith(("/v1", "/v1/messages")) and not config.client:
+        yield Warning(
+            f"WARMCACHE['BASE_URL'] is {config.base_url!r}, and the SDK adds /v1/messages to it.",
+            hint="Leave /v1 out.",
+            id="warmcache.W004",
         )
 
 

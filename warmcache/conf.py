@@ -34,11 +34,19 @@ class Config:
     enabled: bool = True
     """The kill switch."""
     api_key: str = field(default="", repr=False)
+    """Of the provider. Processes with the same key share leases and warmth."""
     base_url: str = ANTHROPIC_BASE_URL
+    """Where the API is; the SDK adds `/v1/messages`."""
     upstream: Upstream = Upstream.ANTHROPIC
     """`anthropic`, `simulator` or `local`: shown to people and stored with every row."""
-    accepts_zero_max_tokens: bool = True
-    """Whether the endpoint takes `max_tokens: 0`; the Claude API does, some gateways do not."""
+    accepts_zero_max_tokens: bool | None = None
+    """Whether the endpoint takes `max_tokens: 0`; the Claude API does, some gateways do not. None: yes, unless `client`
+    makes one of a cloud whose documents do not say so (Bedrock, Google Cloud)."""
+    client: str = ""
+    """Dotted path of a function without arguments that makes one of the SDK's async clients, such as
+    `AsyncAnthropicFoundry` or `AsyncAnthropicVertex`; if empty, a client of the Claude API with `api_key`."""
+    provider: str = ""
+    """Dotted path of your own `Provider`, with a class method `from_config`; if empty, the one through the SDK."""
     redis_url: str = field(default="", repr=False)
     """Where processes share leases and warmth; without it they stay in one process and one event loop."""
     store: str = ""
@@ -51,6 +59,7 @@ class Config:
     """Own prices, dollars per million tokens: {model: {input, output, cache_read, cache_write_5m, cache_write_1h}}."""
 
     max_cost_per_warm_up_usd: Decimal = Limits().max_cost_usd
+    """A warm-up that would cost more is not sent."""
     value_of_second_usd: Decimal = Limits().value_of_second_usd
     """What one second less of waiting is worth to the operator."""
     holdout_share: float = 0.0
@@ -62,9 +71,11 @@ class Config:
     user_daily_usd: Decimal = Decimal("5.00")
     """What the warm-ups for one subject may cost in a UTC day."""
     user_daily_warm_ups: int = 200
+    """How many there may be."""
     daily_usd: Decimal = Decimal("50.00")
     """The same limit for all subjects together."""
     daily_warm_ups: int = 10_000
+    """How many there may be."""
     keeps_shared_layers: bool = False
     """Whether shared layers are held warm between requests, if the forecast says that it pays."""
 
@@ -77,6 +88,7 @@ class Config:
     max_concurrent_warm_ups: int = 4
     """Concurrent warm-ups at the provider, in one process; further ones wait for their turn."""
     warm_up_timeout_seconds: float = 45.0
+    """How long the call of a warm-up may take."""
     warm_up_patience_seconds: float = 45.0
     """How long a warm-up may wait for its turn, or for another one that writes a layer of its prefix."""
     pause_after_limit_seconds: float = 60.0
@@ -92,12 +104,15 @@ class Config:
     not joining."""
 
     connect_timeout_seconds: float = 5.0
+    """How long a connection to the provider may take."""
     first_event_timeout_seconds: float = 45.0
+    """How long a real request waits for the answer to begin."""
     idle_timeout_seconds: float = 60.0
     """Longest silence within a stream; pings do not count as activity."""
     thinking_timeout_seconds: float = 120.0
     """The same while the model thinks without showing its thinking."""
     total_timeout_seconds: float = 600.0
+    """How long one attempt of a real request may take, to its last event."""
     max_tries: int = 3
     """Attempts of a real request, before its first event. A warm-up is tried once."""
     max_retry_after_seconds: float = 20.0
@@ -106,7 +121,8 @@ class Config:
     @property
     def prefix_key(self) -> PrefixKey:
         fingerprint = hashlib.sha256(self.api_key.encode()).hexdigest()[:16]
-        return PrefixKey(secret=self._secret(), upstream=f"{self.base_url} {fingerprint}")
+        place = " ".join(filter(None, (self.base_url, fingerprint, self.client, self.provider)))
+        return PrefixKey(secret=self._secret(), upstream=place)
 
     @property
     def store_path(self) -> str:
@@ -152,6 +168,8 @@ def _converted(name: str, wanted: Any, value: Any) -> Any:
         return Upstream(value)
     if name == "INTENTS":
         return _intents(value)
+    if name == "ACCEPTS_ZERO_MAX_TOKENS":
+        wanted = bool
     if wanted in (bool, str):
         if not isinstance(value, wanted):
             raise ConfigurationError(f"WARMCACHE[{name!r}] must be a {wanted.__name__}, not a {type(value).__name__}.")

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterable
+from typing import ClassVar, Self
 
 from django.db import models
 from django.db.models import Q
@@ -11,6 +12,7 @@ from django.utils.translation import gettext_lazy
 from warmcache.core.intents import Intent
 from warmcache.core.outcomes import CONVERSING, Arm, Outcome, Purpose, RequestStatus
 from warmcache.core.wording import Worded
+from warmcache.databases import LedgerManager, MomentField
 
 __all__ = [
     "Arm",
@@ -36,7 +38,16 @@ def choices_of(kind: Iterable[Worded]) -> list[tuple[str, str | Promise]]:
     return [(str(member), gettext_lazy(member.words)) for member in kind]
 
 
-class TokenCounts(models.Model):
+class LedgerRow(models.Model):
+    """Any row of this app."""
+
+    objects: ClassVar[LedgerManager[Self]] = LedgerManager()
+
+    class Meta:
+        abstract = True
+
+
+class TokenCounts(LedgerRow):
     """What the provider billed for one request, and its cost at the prices of that day."""
 
     input_tokens = models.PositiveIntegerField(default=0, help_text="Neither read from the cache nor written to it.")
@@ -67,7 +78,7 @@ class RequestRecord(TokenCounts):
     upstream = models.CharField(max_length=20, help_text="anthropic, simulator or local.")
     prefix_hash = models.CharField(max_length=64, blank=True, default="", db_index=True)
     prefix_tokens = models.PositiveIntegerField(default=0, help_text="Estimated before the call.")
-    started_at = models.DateTimeField(db_index=True)
+    started_at = MomentField(db_index=True)
     duration_ms = models.PositiveIntegerField(default=0)
     place = models.CharField(
         max_length=80, blank=True, default="", db_index=True, help_text="Which conversation, in the host's own words."
@@ -87,7 +98,7 @@ class WarmUp(RequestRecord):
     numbers = models.JSONField(
         default=dict, blank=True, help_text="What the policy weighed: chances, seconds, dollars, as it believed them."
     )
-    estimated_expires_at = models.DateTimeField(null=True, blank=True)
+    estimated_expires_at = MomentField(null=True, blank=True)
     outcome = models.CharField(
         max_length=12,
         choices=choices_of(Outcome),
@@ -96,7 +107,7 @@ class WarmUp(RequestRecord):
         db_index=True,
         help_text="The best of the lines that it wrote; where it only renewed, that of the deepest.",
     )
-    settled_at = models.DateTimeField(null=True, blank=True)
+    settled_at = MomentField(null=True, blank=True)
     waited_ms = models.PositiveIntegerField(default=0, help_text="How long the request that joined it waited.")
     response_id = models.CharField(max_length=80, blank=True, default="", help_text="The provider's id of the answer.")
 
@@ -115,7 +126,7 @@ class WarmUp(RequestRecord):
         return f"{self.intent} {self.label} {self.started_at:%Y-%m-%d %H:%M:%S}"
 
 
-class WarmUpLine(models.Model):
+class WarmUpLine(LedgerRow):
     """One layer that a warm-up wrote or renewed, settled separately: different requests read the layers.
 
     The lines' costs add up to the warm-up's cost. See `core/settlement.py`.
@@ -134,11 +145,11 @@ class WarmUpLine(models.Model):
     cost_usd = models.DecimalField(
         max_digits=14, decimal_places=8, null=True, blank=True, help_text="Its part of the warm-up's cost."
     )
-    estimated_expires_at = models.DateTimeField(null=True, blank=True)
+    estimated_expires_at = MomentField(null=True, blank=True)
     outcome = models.CharField(
         max_length=12, choices=choices_of(Outcome), default=Outcome.PENDING, blank=True, db_index=True
     )
-    settled_at = models.DateTimeField(null=True, blank=True)
+    settled_at = MomentField(null=True, blank=True)
     request = models.ForeignKey(
         "UsageRecord", null=True, blank=True, on_delete=models.SET_NULL, related_name="lines", db_constraint=False
     )
@@ -199,7 +210,7 @@ class UsageRecord(RequestRecord):
     )
     web_fetches = models.PositiveIntegerField(default=0, db_default=0, help_text="Run by the provider.")
     asked_tool = models.BooleanField(default=False, help_text="It ended with the request to run a tool.")
-    followed_at = models.DateTimeField(
+    followed_at = MomentField(
         null=True, blank=True, help_text="When the next request of the same place started: how long people stay silent."
     )
     miss_reason = models.CharField(
@@ -228,10 +239,10 @@ def answered(upstream: str) -> models.QuerySet[UsageRecord]:
     return rows.exclude(status=RequestStatus.FAILED)
 
 
-class SkipCount(models.Model):
+class SkipCount(LedgerRow):
     """How often warming was considered and skipped: one row per minute, label, intent and reason."""
 
-    minute = models.DateTimeField()
+    minute = MomentField()
     label = models.CharField(max_length=80, blank=True, default="")
     intent = models.CharField(max_length=20, choices=choices_of(Intent))
     reason = models.CharField(max_length=40)
@@ -256,10 +267,10 @@ class Dashboard(WarmUp):
         verbose_name = verbose_name_plural = "dashboard"
 
 
-class LostWrites(models.Model):
+class LostWrites(LedgerRow):
     """Number of rows that could not be written, so that no report includes them. Written when the database is back."""
 
-    minute = models.DateTimeField(unique=True)
+    minute = MomentField(unique=True)
     count = models.PositiveIntegerField(default=0)
 
     class Meta:
@@ -270,13 +281,13 @@ class LostWrites(models.Model):
         return f"{self.count} lost"
 
 
-class RollUp(models.Model):
+class RollUp(LedgerRow):
     """Sums of all rows of the ledger of one hour or one UTC day that have the same words: see `core/tallies.py`.
 
     What a page shows of a long period is added up from these, and they stay when the rows are pruned.
     """
 
-    start = models.DateTimeField()
+    start = MomentField()
     seconds = models.PositiveIntegerField(help_text="3600 or 86400.")
     kind = models.CharField(max_length=10, help_text="warm_up, request, skip or lost.")
     upstream = models.CharField(max_length=20, blank=True, default="")
@@ -309,11 +320,11 @@ class RollUp(models.Model):
         return f"{self.kind} {self.label} {self.start:%Y-%m-%d %H:%M}"
 
 
-class RollUpState(models.Model):
+class RollUpState(LedgerRow):
     """One row: how far the ledger is rolled up, and from when on its rows are still there."""
 
-    rolled_until = models.DateTimeField()
-    pruned_until = models.DateTimeField(null=True, blank=True)
+    rolled_until = MomentField()
+    pruned_until = MomentField(null=True, blank=True)
 
     class Meta:
         default_permissions = ()
@@ -322,7 +333,7 @@ class RollUpState(models.Model):
         return f"rolled up until {self.rolled_until:%Y-%m-%d %H:%M}"
 
 
-class LearnedEvidence(models.Model):
+class LearnedEvidence(LedgerRow):
     """Learned evidence, as sums that add up over processes and survive a restart. No content.
 
     People's habits are stored under their label, the models' speed, which all labels share, under `SPEED`.
@@ -333,12 +344,12 @@ class LearnedEvidence(models.Model):
     upstream = models.CharField(max_length=20, help_text="What a simulator teaches is not believed of the real API.")
     label = models.CharField(max_length=80, blank=True, default="")
     evidence = models.JSONField(default=dict)
-    silence_counted_until = models.DateTimeField(
+    silence_counted_until = MomentField(
         null=True,
         blank=True,
         help_text="On the row of speeds: until when silences are in the evidence of all labels.",
     )
-    updated_at = models.DateTimeField(auto_now=True)
+    updated_at = MomentField(auto_now=True)
 
     class Meta:
         ordering = ("upstream", "label")
@@ -349,7 +360,7 @@ class LearnedEvidence(models.Model):
         return f"{self.upstream} {self.label}"
 
 
-class WarmPolicy(models.Model):
+class WarmPolicy(LedgerRow):
     """The operator's settings: one row, in force in every process within two seconds. Empty field: as in WARMCACHE."""
 
     is_enabled = models.BooleanField("warming is on", default=True, help_text="The kill switch.")
@@ -381,7 +392,7 @@ class WarmPolicy(models.Model):
     keeps_shared_layers = models.BooleanField(
         "keep shared layers warm", default=False, help_text="Where the forecast says that it pays."
     )
-    updated_at = models.DateTimeField(auto_now=True)
+    updated_at = MomentField(auto_now=True)
 
     class Meta:
         verbose_name = "warm policy"

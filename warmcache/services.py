@@ -8,23 +8,32 @@ async with stream_response(prompt, turn, max_tokens=4096, label="helpdesk") as r
 
 import asyncio
 import contextlib
+import functools
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Never, ParamSpec, TypeVar
 
 from warmcache.background.database import in_database_thread
 from warmcache.cache.beliefs import Warmth
 from warmcache.cache.visits import Occasion
 from warmcache.conf import get_config
 from warmcache.core import prefix as prefixes
+from warmcache.core.answers import AnswerContent
 from warmcache.core.decide import Action, Decision
 from warmcache.core.errors import StoreUnavailable
+from warmcache.core.host_words import member_of, word_of
 from warmcache.core.intents import Intent
 from warmcache.core.origin import Origin
 from warmcache.core.outcomes import Purpose
-from warmcache.core.prefix import AnyPrompt, LastTurn, Prefix, PreparedPrompt, Prompt
+from warmcache.core.prefix import AnyPrompt, Json, LastTurn, Prefix, PreparedPrompt, Prompt, refuse_unknown
 from warmcache.operator_policy import policy_in_force, read_row
 from warmcache.requests.ending import Ending, Result
+from warmcache.requests.relay import RelayedResponse
+from warmcache.requests.reported import record_reported, reported_usage
 from warmcache.requests.stream import ResponseStream
 from warmcache.runtime import wiring as runtimes
-from warmcache.runtime.state import accompany
+from warmcache.runtime.home import at_home, briefly_at_home, is_passing
+from warmcache.runtime.state import Runtime, accompany
 from warmcache.warmups import counting, keeper, refresh, shared_layers
 from warmcache.warmups.attempt import Attempt, consider, prewarm, skipped_attempt
 from warmcache.warmups.refresh import Load, Rest
@@ -34,10 +43,12 @@ __all__ = [
     "Attempt",
     "Decision",
     "Ending",
+    "Response",
     "ResponseStream",
     "Result",
     "SharedLayer",
     "Warmth",
+    "body_of",
     "cancel_refresh",
     "close",
     "consider_prefix",
@@ -48,6 +59,8 @@ __all__ = [
     "prepare_prompt",
     "prewarm_prefix",
     "register_shared_layers",
+    "report",
+    "respond",
     "schedule_refresh",
     "start",
     "stream_response",
@@ -56,8 +69,24 @@ __all__ = [
 ]
 
 MANUAL_PATIENCE_SECONDS = 20.0
-MAX_WORD_CHARS = 80
-"""Limit for `label`, `subject` and `place`; longer values are cut off."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _lasting(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """The same function; called on a loop that does not last (`runtime/home.py`), it runs on the one that does."""
+
+    @functools.wraps(function)
+    async def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        if not is_passing():
+            return await function(*args, **kwargs)
+        result = await at_home(function(*args, **kwargs))
+        if isinstance(result, Attempt) and (finished := result.finished) is not None:
+            return replace(result, finished=lambda: at_home(finished()))
+        return result
+
+    return call
 
 
 def prepare_prompt(prompt: Prompt) -> PreparedPrompt:
@@ -69,14 +98,18 @@ def prepare_prompt(prompt: Prompt) -> PreparedPrompt:
 def outline(prompt: AnyPrompt, *, label: str = "") -> Prefix:
     """The cacheable part of a prompt without its content: a few hundred bytes that can be passed to `consider_prefix`
     repeatedly. Hashes all of a prompt that is not prepared, so keep the result until the prompt changes."""
-    return runtimes.get_runtime().build(prompt, None, label=_fit(label)).prefix
+    if is_passing():
+        return briefly_at_home(lambda: outline(prompt, label=label))
+    return runtimes.get_runtime().build(prompt, None, label=word_of("label", label)).prefix
 
 
+@_lasting
 async def warmth_of(prefix: Prefix) -> Warmth:
     """The believed warmth of a prefix now."""
     return await runtimes.get_runtime().warmth_of(prefix)
 
 
+@_lasting
 async def consider_prefix(
     prefix: Prefix, *, intent: Intent, label: str = "", subject: str = "", chars: int | None = None
 ) -> Attempt | None:
@@ -85,11 +118,12 @@ async def consider_prefix(
     For hot paths: no SQL, no hashing, one look-up in the store. Parameters as in `prewarm_prefix`.
     """
     runtime = runtimes.get_runtime()
-    occasion = Occasion(intent=Intent(intent), label=_fit(label), subject=_fit(subject), chars=chars)
+    occasion = _occasion(intent, label=label, subject=subject, chars=chars)
     decision = await consider(runtime, prefix, occasion)
     return skipped_attempt(runtime, prefix, decision) if decision.action is Action.SKIP else None
 
 
+@_lasting
 async def prewarm_prefix(
     prompt: AnyPrompt, *, intent: Intent, label: str = "", subject: str = "", place: str = "", chars: int | None = None
 ) -> Attempt:
@@ -101,10 +135,11 @@ async def prewarm_prefix(
     number of typed characters: twenty characters are a surer sign than the first key. Provider failures are never
     raised: then `attempt.finished` returns a `Warmth` with state `failed` and the reason.
     """
-    occasion = Occasion(intent=Intent(intent), label=_fit(label), subject=_fit(subject), place=_fit(place), chars=chars)
+    occasion = _occasion(intent, label=label, subject=subject, place=place, chars=chars)
     return await prewarm(runtimes.get_runtime(), prompt, occasion)
 
 
+@_lasting
 async def warm_now(prompt: AnyPrompt, *, label: str = "", subject: str = "") -> Warmth:
     """Warms `prompt` because a person asked for it (intent `manual`): every gate but the worth applies. Waits for the
     end, but not for long: a longer call continues in the background, and the returned state is `warming`."""
@@ -127,6 +162,10 @@ def stream_response(
     place: str = "",
     ending: Ending | None = None,
     container: str | None = None,
+    stop_sequences: Sequence[str] | None = None,
+    metadata: Json | None = None,
+    timeout: float | None = None,
+    **refused: Never,
 ) -> ResponseStream:
     """The real request: `prompt` followed by the person's `turn` (API content blocks). See `ResponseStream`.
 
@@ -137,21 +176,122 @@ def stream_response(
     `place` is the host's name of the conversation, as in `schedule_refresh`: the request cancels what was due there.
     `ending` writes the host's own data about the reply, in the same transaction as the request's row: a synchronous
     function that takes the `Result` and is idempotent. If `Result.ending_was_run` is False, because no call was made or
-    the database is down, the host runs it itself.
+    the database is down, the host runs it itself. `stop_sequences`, `metadata` and `timeout` (seconds, for all of
+    the answer) are the SDK's; what a warm-up must know too belongs in the prompt.
     """
+    refuse_unknown(refused)
+    if is_passing():
+        return RelayedResponse(
+            lambda: stream_response(
+                prompt,
+                turn,
+                max_tokens=max_tokens,
+                purpose=purpose,
+                label=label,
+                subject=subject,
+                place=place,
+                ending=ending,
+                container=container,
+                stop_sequences=stop_sequences,
+                metadata=metadata,
+                timeout=timeout,
+            )
+        )
     runtime = runtimes.get_runtime()
-    refresh.cancel(runtime, _fit(place))
-    upstream = runtime.provider.capabilities.upstream
-    origin = Origin(label=_fit(label), subject=_fit(subject), upstream=upstream, place=_fit(place))
+    origin = _origin(runtime, label=label, subject=subject, place=place)
+    refresh.cancel(runtime, origin.place)
     return ResponseStream(
         runtime,
         prompt,
         turn,
         max_tokens=max_tokens,
-        purpose=Purpose(purpose),
+        purpose=member_of(Purpose, "purpose", purpose),
         origin=origin,
         ending=ending,
-        container=container,
+        members={
+            name: value
+            for name, value in (("container", container), ("stop_sequences", stop_sequences), ("metadata", metadata))
+            if value is not None
+        },
+        timeout_seconds=timeout,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """A whole answer, and how its request ended."""
+
+    text: str
+    blocks: Sequence[Json]
+    """The API's content blocks, for `answer_turn`."""
+    message: Json
+    """The API's message without its content: `stop_reason`, `stop_details`, `container`."""
+    result: Result
+
+
+def _collecting(function: Callable[P, ResponseStream]) -> Callable[P, Coroutine[Any, Any, Response]]:
+    async def respond(*args: P.args, **kwargs: P.kwargs) -> Response:
+        """The real request, for a caller who wants the whole answer. Arguments and errors: see `stream_response`."""
+        answer = AnswerContent()
+        async with function(*args, **kwargs) as response:
+            async for event in response:
+                answer.take(event)
+        blocks = answer.blocks()
+        text = "".join(block["text"] for block in blocks if block.get("type") == "text")
+        return Response(text=text, blocks=blocks, message=answer.message, result=response.result)
+
+    return respond
+
+
+respond = _collecting(stream_response)
+
+
+def body_of(prompt: AnyPrompt, turn: LastTurn, *, label: str = "") -> dict[str, Any]:
+    """The body of the real request with its breakpoints, for whoever sends it in place of `stream_response`: the SDK,
+    a framework. They add `max_tokens`, and `Prompt.betas` as headers. Tell `report` how it ended."""
+    if is_passing():
+        return briefly_at_home(lambda: body_of(prompt, turn, label=label))
+    return runtimes.get_runtime().build(prompt, turn, label=word_of("label", label)).body
+
+
+@_lasting
+async def report(
+    prompt: AnyPrompt,
+    turn: LastTurn,
+    *,
+    usage: Any,
+    started_at: float,
+    first_token_at: float | None = None,
+    stop_reason: str = "",
+    request_id: str = "",
+    response_id: str = "",
+    purpose: Purpose = Purpose.REPLY,
+    label: str = "",
+    subject: str = "",
+    place: str = "",
+    ending: Ending | None = None,
+) -> Result:
+    """Records a request that was sent with `body_of` by somebody else, and settles the warm-ups that it used.
+
+    `usage` is the answer's, as the Messages API or the SDK gives it; None if there was no answer. `started_at` and
+    `first_token_at` are moments of `time.time()`. The words and `ending` are those of `stream_response`. Such a
+    request waits for no warm-up in flight.
+    """
+    runtime = runtimes.get_runtime()
+    origin = _origin(runtime, label=label, subject=subject, place=place)
+    refresh.cancel(runtime, origin.place)
+    return await record_reported(
+        runtime,
+        runtime.build(prompt, turn, label=origin.label),
+        reported_usage(usage),
+        origin=origin,
+        purpose=member_of(Purpose, "purpose", purpose),
+        started_at=started_at,
+        first_token_at=first_token_at,
+        stop_reason=stop_reason,
+        request_id=request_id,
+        response_id=response_id,
+        ending=ending,
     )
 
 
@@ -163,9 +303,9 @@ def schedule_refresh(place: str, load: Load, *, after: Result, label: str = "", 
     """
     if after.started_at and after.usage is not None:
         rest = Rest(
-            place=_fit(place),
-            label=_fit(label),
-            subject=_fit(subject),
+            place=word_of("place", place),
+            label=word_of("label", label),
+            subject=word_of("subject", subject),
             prefix=after.prefix,
             load=load,
             silent_since=after.started_at,
@@ -174,7 +314,7 @@ def schedule_refresh(place: str, load: Load, *, after: Result, label: str = "", 
             asks_tool=after.stop_reason == "tool_use",
             is_ttl_open=after.is_ttl_open,
         )
-        refresh.schedule(runtimes.get_runtime(), rest)
+        _in_runtime(lambda runtime: refresh.schedule(runtime, rest))
 
 
 def register_shared_layers(list_layers: ListLayers) -> None:
@@ -187,11 +327,12 @@ def register_shared_layers(list_layers: ListLayers) -> None:
 def count_soon(layer: SharedLayer) -> None:
     """Has the provider count a shared layer that was edited, in the background: decisions then know its tokens before
     anybody is billed for it. Callable from any thread; without effect where no server has adopted its event loop."""
-    loop = runtimes.home_loop()
+    loop = runtimes.adopted_loop()
     if loop is not None:
         loop.call_soon_threadsafe(lambda: counting.count_soon(runtimes.get_runtime(), layer))
 
 
+@_lasting
 async def holder_of(label: str) -> str | None:
     """The process that holds the shared layer of `label` now; None if none does, or if it cannot be determined."""
     try:
@@ -202,9 +343,10 @@ async def holder_of(label: str) -> str | None:
 
 def cancel_refresh(place: str) -> None:
     """Cancels the refresh of a place to which nobody will come back."""
-    refresh.cancel(runtimes.get_runtime(), _fit(place))
+    _in_runtime(lambda runtime: refresh.cancel(runtime, word_of("place", place)))
 
 
+@_lasting
 async def start() -> None:
     """For servers, at their start: declares that the running event loop lives as long as the process, so that
     synchronous code (an admin action) uses its runtime too. See `warmcache.bridge`. If shared layers are to be kept
@@ -216,11 +358,13 @@ async def start() -> None:
         runtimes.get_runtime()
 
 
+@_lasting
 async def flush() -> None:
     """Returns when all decisions and calls so far are in the database, and expired lines are settled."""
     await runtimes.get_runtime().ledger.flush()
 
 
+@_lasting
 async def close(*, patience_seconds: float | None = None) -> None:
     """Flushes, ends background tasks and closes connections of the running event loop; call it at shutdown.
 
@@ -229,6 +373,28 @@ async def close(*, patience_seconds: float | None = None) -> None:
     await runtimes.close_runtime(patience_seconds=patience_seconds)
 
 
-def _fit(word: str) -> str:
-    """As much as the ledger's columns hold: a longer word of the host must not cost us the row."""
-    return word[:MAX_WORD_CHARS]
+def _origin(runtime: Runtime, *, label: str, subject: str, place: str) -> Origin:
+    return Origin(
+        label=word_of("label", label),
+        subject=word_of("subject", subject),
+        place=word_of("place", place),
+        upstream=runtime.provider.capabilities.upstream,
+    )
+
+
+def _occasion(intent: Intent, *, label: str, subject: str, place: str = "", chars: int | None) -> Occasion:
+    return Occasion(
+        intent=member_of(Intent, "intent", intent),
+        label=word_of("label", label),
+        subject=word_of("subject", subject),
+        place=word_of("place", place),
+        chars=chars,
+    )
+
+
+def _in_runtime(function: Callable[[Runtime], None]) -> None:
+    """Calls it now, on the loop that lasts."""
+    if is_passing():
+        briefly_at_home(lambda: function(runtimes.get_runtime()))
+    else:
+        function(runtimes.get_runtime())

@@ -10,26 +10,27 @@ process gets its own; the interpreter flushes and closes it at exit, so nobody h
 """
 
 import asyncio
-import atexit
-import contextlib
 import functools
-import os
 import queue
-import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from warmcache import services
-from warmcache.core.ports import StreamEvent
+from warmcache.core.blocks import BlockKind
+from warmcache.core.ports import BlockDelta, StreamEvent
 from warmcache.requests.ending import Result
-from warmcache.requests.stream import ResponseStream
+from warmcache.requests.relay import Relay
+from warmcache.requests.stream import NOT_OVER, ResponseStream
+from warmcache.runtime.home import close_loop_thread, loop_thread
 
 __all__ = [
     "BlockingStream",
+    "body_of",
     "cancel_refresh",
     "close",
     "consider_prefix",
+    "count_soon",
     "finished",
     "flush",
     "holder_of",
@@ -37,6 +38,8 @@ __all__ = [
     "prepare_prompt",
     "prewarm_prefix",
     "register_shared_layers",
+    "report",
+    "respond",
     "run",
     "schedule_refresh",
     "start",
@@ -48,87 +51,10 @@ __all__ = [
 P = ParamSpec("P")
 T = TypeVar("T")
 
-EVENTS_AHEAD = 256
-"""How far a stream may run ahead of a slow reader."""
-
-CLOSE_PATIENCE_SECONDS = 15.0
-
-
-class _LoopThread:
-    """An event loop that runs in a thread until `stop`."""
-
-    def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.streams: set[BlockingStream] = set()
-        # A daemon thread: the interpreter would wait for any other thread before it lets us close this one.
-        self._thread = threading.Thread(target=self.loop.run_forever, name="warmcache", daemon=True)
-        self._thread.start()
-
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
-
-    def call(self, function: Callable[[], object]) -> None:
-        """Runs `function` soon in the loop; not at all once the loop is closed."""
-        with contextlib.suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(function)
-
-    def stop(self) -> None:
-        ending = asyncio.run_coroutine_threadsafe(self._end(), self.loop)
-        try:
-            ending.result(CLOSE_PATIENCE_SECONDS)
-        finally:
-            self.loop.call_soon_threadsafe(self.loop.stop)
-            self._thread.join(CLOSE_PATIENCE_SECONDS)
-            if not self._thread.is_alive():
-                self.loop.close()
-
-    async def _end(self) -> None:
-        streams = set(self.streams)
-        for stream in streams:
-            stream.stop()
-        for stream in streams:
-            await stream.wait()
-        await services.close()
-
-
-_lock = threading.Lock()
-_current: _LoopThread | None = None
-_left_to_the_parent: list[_LoopThread] = []
-"""Used in a forked child: closing them here would affect the parent's selector."""
-
-
-def _loop_thread() -> _LoopThread:
-    """The loop thread of this process, started on first use."""
-    global _current
-    with _lock:
-        if _current is None:
-            _current = _LoopThread()
-        return _current
-
 
 def close() -> None:
     """Flushes the ledger, ends warm-ups in flight and closes connections. The next call of any function starts anew."""
-    global _current
-    with _lock:
-        running, _current = _current, None
-    if running is not None:
-        running.stop()
-
-
-def _after_fork() -> None:
-    """Starts anew in a forked child: the thread stayed in the parent, and another thread there may hold the lock."""
-    global _current, _lock
-    _lock = threading.Lock()
-    if _current is not None:
-        _left_to_the_parent.append(_current)
-        _current = None
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-# `atexit` runs too late: by then no thread pool accepts work, and the last rows could not be written.
-getattr(threading, "_register_atexit", atexit.register)(close)
+    close_loop_thread()
 
 
 def refuse_in_event_loop() -> None:
@@ -146,7 +72,7 @@ def _blocking(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         refuse_in_event_loop()
-        return _loop_thread().run(function(*args, **kwargs))
+        return loop_thread().run(function(*args, **kwargs))
 
     return call
 
@@ -176,12 +102,15 @@ prewarm_prefix = _blocking(services.prewarm_prefix)
 consider_prefix = _blocking(services.consider_prefix)
 warmth_of = _blocking(services.warmth_of)
 outline = _in_loop(services.outline)
+body_of = _in_loop(services.body_of)
+report = _blocking(services.report)
 flush = _blocking(services.flush)
 warm_now = _blocking(services.warm_now)
 schedule_refresh = _in_loop(services.schedule_refresh)
 cancel_refresh = _in_loop(services.cancel_refresh)
 register_shared_layers = services.register_shared_layers
 prepare_prompt = services.prepare_prompt
+count_soon = services.count_soon
 holder_of = _blocking(services.holder_of)
 start = _blocking(services.start)
 
@@ -197,20 +126,23 @@ class BlockingStream:
     """
 
     def __init__(self, make: Callable[[], ResponseStream]) -> None:
-        self._make = make
-        self._events: queue.SimpleQueue[StreamEvent | None] = queue.SimpleQueue()
+        self._batches: queue.SimpleQueue[Sequence[StreamEvent] | None] = queue.SimpleQueue()
         """None always comes last."""
-        self._room = asyncio.Semaphore(EVENTS_AHEAD)
-        self._stream: ResponseStream | None = None
-        self._runner: _LoopThread | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._is_reading = True
-        """False once only the writing of its row is left, which must not be cancelled."""
-        self._is_over = False
+        self._relay = Relay(make, self._batches.put)
+        self._has_begun = False
+        self._is_read_out = False
 
     @property
-    def result(self) -> Result | None:
-        return self._stream.result if self._stream is not None else None
+    def is_over(self) -> bool:
+        """Whether there is a `result`."""
+        return self._relay.response is not None and self._relay.response.is_over
+
+    @property
+    def result(self) -> Result:
+        """How it ended. Raises `RuntimeError` before that, and if nothing was sent."""
+        if self._relay.response is None:
+            raise RuntimeError(NOT_OVER)
+        return self._relay.response.result
 
     def __enter__(self) -> Self:
         refuse_in_event_loop()
@@ -218,58 +150,31 @@ class BlockingStream:
 
     def __iter__(self) -> Iterator[StreamEvent]:
         refuse_in_event_loop()
-        if self._runner is not None:
+        if self._has_begun:
             raise RuntimeError("A response can be iterated once.")
-        self._runner = _loop_thread()
-        task = self._runner.run(self._begin(self._runner.streams))
-        while (event := self._events.get()) is not None:
-            yield event
-            self._runner.call(self._room.release)
-        self._is_over = True
-        if task.cancelled():
-            raise RuntimeError("warmcache.sync was closed during this response.")
-        task.result()
+        self._has_begun = True
+        loop_thread().run(self._relay.begin())
+        while (events := self._batches.get()) is not None:
+            yield from events
+            self._relay.taken()
+        self._is_read_out = True
+        self._relay.raise_error()
+
+    def texts(self) -> Iterator[str]:
+        """The text of the answer alone, as it arrives, instead of all events."""
+        for event in self:
+            if isinstance(event, BlockDelta) and event.kind == BlockKind.TEXT:
+                yield event.text
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._runner is None or self._is_over:
+        if not self._has_begun or self._is_read_out:
             return
-        self._runner.call(self.stop)
-        while self._events.get() is not None:
+        self._relay.leave()
+        while self._batches.get() is not None:
             pass
-        self._is_over = True
-
-    async def _begin(self, streams: "set[BlockingStream]") -> asyncio.Task[None]:
-        task = self._task = asyncio.get_running_loop().create_task(self._pump(), name="warmcache.sync: response")
-        streams.add(self)
-        task.add_done_callback(lambda _: streams.discard(self))
-        task.add_done_callback(self._end)
-        return task
-
-    async def _pump(self) -> None:
-        async with self._make() as self._stream:
-            try:
-                async for event in self._stream:
-                    await self._room.acquire()
-                    self._events.put(event)
-            finally:
-                self._is_reading = False
-
-    def stop(self) -> None:
-        """Ends the upstream call, if it still runs; its row is written in either case. Call it only in the loop."""
-        if self._task is not None and self._is_reading:
-            self._task.cancel()
-
-    async def wait(self) -> None:
-        """Call it only in the loop."""
-        if self._task is not None:
-            await asyncio.wait([self._task])
-
-    def _end(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled():
-            task.exception()  # marks the exception as retrieved, even if the reader has left
-        self._events.put(None)
+        self._is_read_out = True
 
 
 def _streaming(function: Callable[P, ResponseStream]) -> Callable[P, BlockingStream]:
@@ -282,3 +187,6 @@ def _streaming(function: Callable[P, ResponseStream]) -> Callable[P, BlockingStr
 
 stream_response = _streaming(services.stream_response)
 """The real request; see `BlockingStream`."""
+
+respond = _blocking(services.respond)
+"""The same for a caller who wants the whole answer."""

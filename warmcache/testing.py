@@ -16,12 +16,13 @@ Everything that `warmcache.services` does then runs against the fakes, on the ru
 
 import asyncio
 import math
+import re
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from warmcache.conf import Config
 from warmcache.core.blocks import BlockKind
@@ -34,6 +35,7 @@ from warmcache.core.ports import (
     BlockDelta,
     BlockEnded,
     Capabilities,
+    Clock,
     StreamBegan,
     StreamEnded,
     StreamEvent,
@@ -55,9 +57,18 @@ from warmcache.core.usage import Usage
 from warmcache.ledger.writer import Ledger
 from warmcache.operator_policy import PolicyWatch
 from warmcache.runtime.state import Runtime
-from warmcache.runtime.wiring import build_runtime, close_runtime, install_runtime
+from warmcache.runtime.wiring import SystemClock, build_runtime, close_runtime, install_runtime
 
-__all__ = ["FakeClock", "FakeProvider", "FakeRuntime", "fake_runtime", "make_prefix", "make_prompt", "make_turn"]
+__all__ = [
+    "DummyProvider",
+    "FakeClock",
+    "FakeProvider",
+    "FakeRuntime",
+    "fake_runtime",
+    "make_prefix",
+    "make_prompt",
+    "make_turn",
+]
 
 T = TypeVar("T")
 Kind = Literal["warm_up", "reply"]
@@ -111,7 +122,7 @@ class FakeProvider:
     def __init__(
         self,
         *,
-        clock: FakeClock,
+        clock: Clock,
         capabilities: Capabilities | None = None,
         pieces: Sequence[str] = ("Hello", " there."),
     ) -> None:
@@ -303,6 +314,27 @@ class FakeProvider:
                 self.writes[point.prefix_hash] += 1
             known = self._expires_at.get(point.prefix_hash, -math.inf)
             self._expires_at[point.prefix_hash] = max(known, call.at + point.ttl_seconds)
+
+
+class DummyProvider(FakeProvider):
+    """For the tests of a host, whose settings name it; for async and sync hosts alike, without a network or a clock.
+
+        WARMCACHE = {"PROVIDER": "warmcache.testing.DummyProvider", "LEARNS": False}
+
+    Every runtime makes one. All write what reaches them to one `outbox`, as Django does with mail. `text` is what they
+    answer, and `latest` the newest of them, to be told to `fail` or to `stall`.
+    """
+
+    outbox: ClassVar[list[Sent]] = []
+    text: ClassVar[str] = "Hello there."
+    latest: ClassVar["DummyProvider | None"] = None
+
+    @classmethod
+    def from_config(cls, config: Config) -> Self:
+        made = cls(clock=SystemClock(), pieces=re.findall(r"\S+\s*", cls.text))
+        made.sent = cls.outbox
+        cls.latest = made
+        return made
 
 
 async def _happen(trouble: _Trouble) -> None:

@@ -70,8 +70,9 @@ class Rounds:
             await response.__aexit__(type(failure) if failure else None, failure, None)
         except Exception:
             logger.exception("A request of reply %s is not in the ledger", self._sent.reply.pk)
-        if response.result is not None:
-            self.results.append(response.result)
+        if not response.is_over:
+            return None
+        self.results.append(response.result)
         return response.result
 
     def _request(self, prompt: AnyPrompt, turn: LastTurn, **options: Any) -> warmcache.ResponseStream:

@@ -1,3 +1,4 @@
+from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
@@ -5,6 +6,7 @@ import pytest
 
 from warmcache.conf import Config, get_config, read_config
 from warmcache.core.errors import ConfigurationError
+from warmcache.management.commands.warmcache_settings import page
 
 GOOD_PRICES = {"input": 1, "output": 2, "cache_read": 0.5, "cache_write_5m": 3, "cache_write_1h": 4}
 
@@ -90,3 +92,10 @@ def test_changed_settings_are_read_again(settings: Any) -> None:
     settings.WARMCACHE = {}
 
     assert (off, get_config().enabled) == (False, True)
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    rows = [line for line in page().splitlines() if line.startswith("| `")]
+
+    assert len(rows) == len(fields(Config))
+    assert [row for row in rows if row.endswith("|  |")] == []

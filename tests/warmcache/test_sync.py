@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Event
 
 import pytest
+from asgiref.sync import async_to_sync
 
 from tests.servers import PATIENCE_SECONDS
 from warmcache import services, sync
@@ -18,6 +19,8 @@ from warmcache.conf import Config
 from warmcache.core.errors import UpstreamUnavailable
 from warmcache.core.ports import BlockDelta
 from warmcache.models import SkipCount, UsageRecord
+from warmcache.requests.relay import BATCHES_AHEAD
+from warmcache.runtime.home import call_soon_at, loop_thread
 from warmcache.runtime.wiring import build_runtime, install_runtime
 from warmcache.testing import FakeClock, FakeProvider, FakeRuntime, make_prompt, make_turn
 from warmcache.upstream.simulator_process import SimulatorProcess
@@ -38,7 +41,7 @@ def fake(transactional_db: None) -> Iterator[FakeRuntime]:
         return FakeRuntime(runtime=runtime, provider=provider, clock=clock)
 
     sync.close()
-    yield sync._loop_thread().run(install())
+    yield loop_thread().run(install())
     sync.close()
 
 
@@ -94,11 +97,11 @@ def test_a_reader_that_fails_closes_the_upstream_call_and_its_own_error_stays(fa
                 raise ZeroDivisionError
 
     assert fake.provider.open_calls == 0
-    assert response.result is not None
+    assert response.is_over
 
 
 def test_a_slow_reader_is_waited_for_and_gets_everything(fake):
-    fake.provider.pieces = tuple(f"{n} " for n in range(3 * sync.EVENTS_AHEAD))
+    fake.provider.pieces = tuple(f"{n} " for n in range(3 * BATCHES_AHEAD))
 
     with sync.stream_response(make_prompt(), make_turn(), max_tokens=100) as response:
         text = read(response)
@@ -120,7 +123,7 @@ def test_a_response_that_nobody_reads_is_not_sent(fake):
     with sync.stream_response(make_prompt(), make_turn(), max_tokens=100) as response:
         pass
 
-    assert (response.result, fake.provider.sent) == (None, [])
+    assert (response.is_over, fake.provider.sent) == (False, [])
 
 
 def test_a_response_is_read_once(fake):
@@ -136,7 +139,7 @@ def test_threads_share_one_warm_up(fake):
     with ThreadPoolExecutor(8) as threads:
         asked = [threads.submit(sync.prewarm_prefix, make_prompt(), intent="typing") for _ in range(8)]
         attempts = [attempt.result() for attempt in asked]
-    sync._loop_thread().call(fake.provider.release_warm_ups)
+    call_soon_at(loop_thread().loop, fake.provider.release_warm_ups)
 
     warmths = [sync.finished(attempt) for attempt in attempts]
 
@@ -212,3 +215,75 @@ def test_parent_and_child_of_a_fork_have_loops_of_their_own_and_the_end_flushes_
     names = ("before", "parent", "child")
     assert sorted(skips) == sorted((name, "already_warm") for name in names)
     assert sorted(replies) == sorted((name, "hit") for name in names)
+
+
+def test_a_reader_on_a_loop_that_ends_closes_the_upstream_call_when_it_leaves(fake):
+    fake.provider.stall(kind="reply", after_pieces=1)
+
+    @async_to_sync
+    async def view() -> services.Result:
+        async with services.stream_response(make_prompt(), make_turn(), max_tokens=100) as response:
+            async for event in response:
+                if isinstance(event, BlockDelta):
+                    break
+        return response.result
+
+    assert view().status == "stopped"
+    assert fake.provider.open_calls == 0
+    assert UsageRecord.objects.get().status == "stopped"
+
+
+def test_a_reader_on_a_loop_that_ends_gets_the_providers_error(fake):
+    fake.provider.fail(UpstreamUnavailable("overloaded", "broken"), times=9, kind="reply", after_pieces=1)
+
+    @async_to_sync
+    async def view() -> None:
+        async with services.stream_response(make_prompt(), make_turn(), max_tokens=100) as response:
+            [event async for event in response]
+
+    with pytest.raises(UpstreamUnavailable, match="broken"):
+        view()
+
+
+def test_a_response_that_nobody_reads_on_a_loop_that_ends_is_not_sent(fake):
+    @async_to_sync
+    async def view() -> bool:
+        async with services.stream_response(make_prompt(), make_turn(), max_tokens=100) as response:
+            pass
+        return response.is_over
+
+    assert view()
+    assert fake.provider.sent == []
+
+
+def run_with_a_simulator(module: str, database: Path) -> str:
+    """What a host's script says, in a process of its own."""
+    with SimulatorProcess(profile="instant", noise=0) as simulator:
+        simulator.wait_ready(PATIENCE_SECONDS)
+        said = subprocess.check_output(
+            [sys.executable, "-W", "error", "-m", module],
+            cwd=ROOT,
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(ROOT),
+                "DJANGO_SETTINGS_MODULE": "tests.host.settings",
+                "HOST_DATABASE": str(database),
+                "ANTHROPIC_BASE_URL": simulator.base_url,
+                "ANTHROPIC_API_KEY": simulator.api_key,
+            },
+            text=True,
+            timeout=4 * PATIENCE_SECONDS,
+        )
+    return said.strip()
+
+
+def test_async_views_under_wsgi_share_the_background_loop_and_pay_once(tmp_path):
+    began, again, *others = run_with_a_simulator("tests.host.passing_loops", tmp_path / "host.sqlite3").split("; ")
+
+    assert began == "warming cold"
+    assert again in ("warming in_flight", "warm already_warm")
+    assert others == ["warm", "hit"]
+
+
+def test_requests_that_the_sdk_and_a_framework_send_themselves_are_warm_and_settled(tmp_path):
+    assert run_with_a_simulator("tests.host.sent_by_others", tmp_path / "host.sqlite3") == "hit hit"

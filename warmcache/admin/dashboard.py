@@ -23,12 +23,12 @@ from warmcache.core.reasons import Reason
 from warmcache.core.upstreams import Upstream
 from warmcache.models import Dashboard, RollUp, WarmPolicy
 from warmcache.operator_policy import policy_in_force, read_row
-from warmcache.report.evidence import Evidence, read_evidence
-from warmcache.report.figures import Report, Skips, report_of, waits_by_warmth
-from warmcache.report.period import DEFAULT_PERIOD, seconds_of
-from warmcache.report.state import read_state
-from warmcache.report.totals import Totals
-from warmcache.report.waste import Waste, waste_of
+from warmcache.reports.evidence import Evidence, read_evidence
+from warmcache.reports.figures import Report, Skips, report_of, waits_by_warmth
+from warmcache.reports.period import DEFAULT_PERIOD, seconds_of
+from warmcache.reports.state import read_state
+from warmcache.reports.totals import Totals
+from warmcache.reports.waste import Waste, waste_of
 from warmcache.runtime.wiring import SystemClock
 from warmcache.upstream.prices import price_list
 

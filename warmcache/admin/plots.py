@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from warmcache.admin.words import dollars
 from warmcache.core.outcomes import Outcome, RequestWarmth
-from warmcache.report.figures import Moment, Report
+from warmcache.reports.figures import Moment, Report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from warmcache.core.moments import at
 from warmcache.core.outcomes import RequestStatus, RequestWarmth
 from warmcache.core.upstreams import Upstream
 from warmcache.models import RollUp
-from warmcache.report.period import seconds_of
+from warmcache.reports.period import seconds_of
 from warmcache.runtime.wiring import SystemClock
 
 HELP = "Exactly: a person's name, a conversation, a request id, a prefix hash, or the id of a row."

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
-from django.db import connection, connections
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 logger = logging.getLogger(__name__)
@@ -55,9 +55,9 @@ def begun_in_database_thread(function: Callable[P, T], *args: P.args, **kwargs: 
     return done
 
 
-def ping() -> None:
+def ping(alias: str = DEFAULT_DB_ALIAS) -> None:
     """Raises an error if the database does not answer."""
-    with connection.cursor() as cursor:
+    with connections[alias].cursor() as cursor:
         cursor.execute("SELECT 1")
 
 

@@ -15,11 +15,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
-from django.db import DEFAULT_DB_ALIAS, connection, models
+from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import query as queries
 from django.db.models.expressions import Expression
 from django.db.models.sql import InsertQuery, UpdateQuery
+
+from warmcache.databases import connection_of
 
 M = TypeVar("M", bound=models.Model)
 AnyQuerySet = models.QuerySet[Any]
@@ -64,38 +66,52 @@ class _Statement(ABC):
     be known."""
 
     def __init__(self, queryset: Callable[[], AnyQuerySet]) -> None:
-        self._queryset = queryset
-        self._by_vendor: dict[str, _Compiled] = {}
+        self._make = queryset
+        self._made: AnyQuerySet | None = None
+        self._by_database: dict[tuple[str, str], _Compiled] = {}
         _all.add(self)
 
     def compile(self) -> None:
-        self._compiled()
+        self._compiled(self._database())
 
-    def _compiled(self) -> _Compiled:
-        found = self._by_vendor.get(connection.vendor)
+    def _queryset(self) -> AnyQuerySet:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+    def _database(self) -> BaseDatabaseWrapper:
+        return connection_of(self._queryset().model)
+
+    def _compiled(self, database: BaseDatabaseWrapper) -> _Compiled:
+        key = (database.alias, database.vendor)
+        found = self._by_database.get(key)
         if found is None:
-            found = self._by_vendor[connection.vendor] = self._compile()
+            found = self._by_database[key] = self._compile(database)
         return found
 
     @abstractmethod
-    def _compile(self) -> _Compiled: ...
+    def _compile(self, database: BaseDatabaseWrapper) -> _Compiled: ...
 
 
 class Select(_Statement):
     def rows(self, **values: Any) -> list[Row]:
         """The selected columns, in order."""
-        compiled = self._compiled()
-        with connection.cursor() as cursor:
-            compiled.execute(cursor, values)
-            return [_converted(row, compiled.converters, cursor.db) for row in cursor.fetchall()]
+        return self._rows(self._database(), values)
 
     def objects(self, **values: Any) -> list[Any]:
         """The same as objects of the model, with what `select_related` names."""
-        make = self._compiled().make
-        return [make(row) for row in self.rows(**values)]
+        database = self._database()
+        make = self._compiled(database).make
+        return [make(row) for row in self._rows(database, values)]
 
-    def _compile(self) -> _Compiled:
-        compiler: Any = self._queryset().query.get_compiler(connection=connection)
+    def _rows(self, database: BaseDatabaseWrapper, values: Mapping[str, Any]) -> list[Row]:
+        compiled = self._compiled(database)
+        with database.cursor() as cursor:
+            compiled.execute(cursor, values)
+            return [_converted(row, compiled.converters, cursor.db) for row in cursor.fetchall()]
+
+    def _compile(self, database: BaseDatabaseWrapper) -> _Compiled:
+        compiler: Any = self._queryset().query.clone().get_compiler(connection=database)
         sql, parameters = compiler.as_sql()
         return _Compiled(
             sql=sql,
@@ -114,20 +130,22 @@ class Update(_Statement):
 
     def run(self, **values: Any) -> int:
         """Returns the number of rows that the condition found."""
-        with connection.cursor() as cursor:
-            self._compiled().execute(cursor, values)
+        database = self._database()
+        with database.cursor() as cursor:
+            self._compiled(database).execute(cursor, values)
             return int(cursor.rowcount)
 
     def run_all(self, many: Sequence[Mapping[str, Any]]) -> None:
         """Once for each of the values, in one round trip where the database can."""
-        compiled = self._compiled()
-        with connection.cursor() as cursor:
+        database = self._database()
+        compiled = self._compiled(database)
+        with database.cursor() as cursor:
             cursor.executemany(compiled.sql, [compiled.filled(values, cursor.db) for values in many])
 
-    def _compile(self) -> _Compiled:
+    def _compile(self, database: BaseDatabaseWrapper) -> _Compiled:
         query: Any = self._queryset().query.chain(UpdateQuery)
         query.add_update_values(self._changes())
-        sql, parameters = query.get_compiler(connection=connection).as_sql()
+        sql, parameters = query.get_compiler(connection=database).as_sql()
         return _Compiled(sql=sql, parameters=tuple(parameters))
 
 
@@ -136,39 +154,41 @@ class Insert:
 
     def __init__(self, model: type[models.Model]) -> None:
         self._model = model
-        self._parts: dict[str, tuple[str, str]] = {}
-        self._sql: dict[tuple[str, int], str] = {}
+        self._parts: dict[tuple[str, str], tuple[str, str]] = {}
+        self._sql: dict[tuple[str, str, int], str] = {}
         _all.add(self)
 
     def compile(self) -> None:
-        self._parts_for(connection.vendor)
+        self._parts_for(connection_of(self._model))
 
     def run(self, *objects: models.Model) -> None:
         fields: Sequence[Any] = self._model._meta.concrete_fields
-        key = (connection.vendor, len(objects))
+        database = connection_of(self._model)
+        key = (database.alias, database.vendor, len(objects))
         sql = self._sql.get(key)
         if sql is None:
-            head, row = self._parts_for(connection.vendor)
+            head, row = self._parts_for(database)
             # For several rows, Django would give PostgreSQL one array for each column.
             sql = self._sql[key] = head + ", ".join([row] * len(objects))
-        with connection.cursor() as cursor:
+        with database.cursor() as cursor:
             parameters = [
                 _prepared(field, field.pre_save(each, True), cursor.db) for each in objects for field in fields
             ]
             cursor.execute(sql, parameters)
         for each in objects:
             each._state.adding = False
-            each._state.db = DEFAULT_DB_ALIAS
+            each._state.db = database.alias
 
-    def _parts_for(self, vendor: str) -> tuple[str, str]:
+    def _parts_for(self, database: BaseDatabaseWrapper) -> tuple[str, str]:
         """The statement up to its values, and the values of one row."""
-        parts = self._parts.get(vendor)
+        key = (database.alias, database.vendor)
+        parts = self._parts.get(key)
         if parts is None:
             query: Any = InsertQuery(self._model)
             query.insert_values(self._model._meta.concrete_fields, [self._model()])
-            [(sql, _)] = query.get_compiler(connection=connection).as_sql()
+            [(sql, _)] = query.get_compiler(connection=database).as_sql()
             head, values, row = sql.rpartition(" VALUES ")
-            parts = self._parts[vendor] = (head + values, row)
+            parts = self._parts[key] = (head + values, row)
         return parts
 
 
@@ -183,13 +203,13 @@ def compile_all() -> None:
 
 def _maker(compiler: Any) -> Callable[[Row], Any]:
     """As `QuerySet` makes objects of rows."""
-    known = compiler.klass_info
+    known, alias = compiler.klass_info, compiler.connection.alias
     first, last = known["select_fields"][0], known["select_fields"][-1] + 1
     names = [expression.target.attname for expression, *_ in compiler.select[first:last]]
-    populators = cast(Any, queries).get_related_populators(known, compiler.select, DEFAULT_DB_ALIAS)
+    populators = cast(Any, queries).get_related_populators(known, compiler.select, alias)
 
     def make(row: Row) -> Any:
-        made = known["model"].from_db(DEFAULT_DB_ALIAS, names, row[first:last])
+        made = known["model"].from_db(alias, names, row[first:last])
         for populator in populators:
             populator.populate(row, made)
         return made
@@ -205,13 +225,14 @@ def objects_of(model: type[M], names: Sequence[str], rows: Sequence[Row]) -> lis
     fields: Sequence[Any] = model._meta.concrete_fields
     positions = [names.index(known.column) for known in fields]
     query: Any = InsertQuery(model)
-    compiler = query.get_compiler(connection=connection)
+    database = connection_of(model)
+    compiler = query.get_compiler(connection=database)
     converters = compiler.get_converters([known.get_col(model._meta.db_table) for known in fields])
     attributes = [known.attname for known in fields]
     found: list[tuple[M, Mapping[str, Any]]] = []
     for row in rows:
         columns = tuple(row[position] for position in positions)
-        made = model.from_db(DEFAULT_DB_ALIAS, attributes, _converted(columns, converters, compiler.connection))
+        made = model.from_db(database.alias, attributes, _converted(columns, converters, database))
         found.append((made, dict(zip(names, row, strict=True))))
     return found
 

@@ -7,6 +7,8 @@ Entries marked "assumed" are not documented for that exact model; they follow it
 
 from dataclasses import dataclass, replace
 
+from warmcache.core.model_names import known_names
+
 _NEW_TOKENISER = 2.5
 _OLD_TOKENISER = 3.4
 _LARGEST_DOCUMENTED_MINIMUM = 4096
@@ -176,6 +178,17 @@ _UNKNOWN = replace(
 )
 
 
+MAX_NAMES = 1000
+_FOUND: dict[str, ModelFacts] = {**KNOWN_MODELS, **_LOCAL_MODELS}
+"""What was looked up before: a name is parsed once."""
+
+
 def facts_for(model: str) -> ModelFacts:
     """The facts of `model`; for an undocumented id, cautious defaults with `known=False`."""
-    return KNOWN_MODELS.get(model) or _LOCAL_MODELS.get(model) or replace(_UNKNOWN, model=model)
+    found = _FOUND.get(model)
+    if found is None:
+        names = [name for name in known_names(model) if name in KNOWN_MODELS]
+        found = replace(KNOWN_MODELS[names[0]] if names else _UNKNOWN, model=model)
+        if len(_FOUND) < MAX_NAMES:
+            _FOUND[model] = found
+    return found

@@ -123,7 +123,9 @@ StreamEvent = (
 class Provider(Protocol):
     """The Messages API. Every failure is an `UpstreamError`."""
 
-    capabilities: Capabilities
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do, as far as is known now."""
 
     async def prewarm(self, request: Request) -> Answer:
         """Sends the request with `max_tokens: 0`, once; `PrewarmRefused` if that is what the endpoint refuses."""

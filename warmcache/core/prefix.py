@@ -17,9 +17,8 @@ A `PreparedPrompt` (`core/prompt/prepared.py`) keeps what was encoded and hashed
 what is new. `build_request` prepares and builds in one step.
 """
 
-from collections.abc import Sequence
-
 from warmcache.core.prompt.answers import answer_turn, is_tool_call, paused_turn, text_turn
+from warmcache.core.prompt.forms import refuse_unknown
 from warmcache.core.prompt.passages import TOKENS_PER_TURN, canonical_bytes
 from warmcache.core.prompt.prepared import (
     LOOK_BACK_POSITIONS,
@@ -31,9 +30,11 @@ from warmcache.core.prompt.prepared import (
 )
 from warmcache.core.prompt.values import (
     Breakpoint,
+    Content,
     Json,
     LastTurn,
     Layer,
+    Message,
     Position,
     Prefix,
     PrefixKey,
@@ -51,9 +52,11 @@ __all__ = [
     "TTL_SECONDS",
     "AnyPrompt",
     "Breakpoint",
+    "Content",
     "Json",
     "LastTurn",
     "Layer",
+    "Message",
     "Position",
     "Prefix",
     "PrefixKey",
@@ -71,11 +74,12 @@ __all__ = [
     "obstacle_to_prewarming",
     "paused_turn",
     "prepare",
+    "refuse_unknown",
     "text_turn",
 ]
 
 
-def build_request(prompt: Prompt, turn: Sequence[Json] | None, key: PrefixKey) -> Request:
+def build_request(prompt: Prompt, turn: LastTurn | None, key: PrefixKey) -> Request:
     """The request for `prompt` followed by the person's `turn` (API content blocks); None makes the warm-up.
 
     Both have the same body up to the last shared breakpoint. At most four blocks carry `cache_control`.

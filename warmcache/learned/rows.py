@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import transaction
 from django.db.models import Count, F, Q
 
 from warmcache.core.forecast.forecasts import Forecasts
 from warmcache.core.forecast.teaching import SILENCE_CHECKPOINTS, teach_silence
 from warmcache.core.moments import at
+from warmcache.databases import in_transaction_of
 from warmcache.models import LearnedEvidence, answered
 
 TELL_SILENCES_EVERY_SECONDS = 30.0
@@ -25,7 +25,7 @@ class _Silences:
     count: int
 
 
-@transaction.atomic
+@in_transaction_of(LearnedEvidence)
 def exchange(upstream: str, fresh: Mapping[str, Forecasts], *, now: float) -> dict[str, dict[str, Any]]:
     """Adds `fresh` (label -> evidence), and the silences that go on, to what is stored; returns everything stored for
     this upstream. The row of speeds is locked first, so processes take turns."""

@@ -13,13 +13,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from django.db import transaction
 from django.db.models import Min, Model, QuerySet, TextField
 from django.db.models.functions import Cast
 
 from warmcache.core.economics import RateSource
 from warmcache.core.moments import at
 from warmcache.core.tallies import COARSE, WORDS, Kind, Sheet, Tally
+from warmcache.databases import in_transaction_of
 from warmcache.ledger import rows as records
 from warmcache.ledger.tallied import tallied
 from warmcache.models import LostWrites, RollUp, RollUpState, SkipCount, UsageRecord, WarmUp
@@ -154,7 +154,7 @@ def _first_moment(after: datetime | None = None) -> datetime | None:
     return min((first for first in firsts if first is not None), default=None)
 
 
-@transaction.atomic
+@in_transaction_of(RollUp)
 def _store_hour(hour: datetime, tallies: Sequence[Tally], following: datetime) -> bool:
     """`following`: the next hour that has rows. False: another process has rolled up this hour."""
     state, _ = RollUpState.objects.select_for_update().get_or_create(pk=1, defaults={"rolled_until": hour})
@@ -178,7 +178,7 @@ def _roll_up_day(hour: datetime) -> None:
     RollUp.objects.filter(seconds=int(HOUR.total_seconds()), start__lt=day - HOURS_KEPT * DAY).delete()
 
 
-@transaction.atomic
+@in_transaction_of(RollUp)
 def _seal(day: datetime, tallies: Sequence[Tally]) -> None:
     """The last sums of a day: from now on its rows may be gone."""
     state = RollUpState.objects.select_for_update().get(pk=1)

@@ -7,9 +7,9 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
 from django.db.models import Count, F, Q, Sum
 
+from warmcache.background import database
 from warmcache.background.statements import Insert
 from warmcache.core.economics import Rates
 from warmcache.core.failures import Failure
@@ -22,10 +22,13 @@ from warmcache.core.prefix import Prefix
 from warmcache.core.reasons import Reason
 from warmcache.core.settlement import total_cost_usd
 from warmcache.core.usage import Usage
+from warmcache.databases import connection_of, in_transaction_of
 from warmcache.ledger import settlement as lines
 from warmcache.ledger.settleable import Place, Reading
 from warmcache.ledger.silences import Follower, Silence, end_silence
 from warmcache.models import LostWrites, SkipCount, UsageRecord, WarmUp
+
+_atomic = in_transaction_of(WarmUp)
 
 _MAX_PROVIDER_WORD = 80
 """The column's width: a longer id of the provider must not cost us the row."""
@@ -100,7 +103,7 @@ class Settlement:
     """Time since the previous request under the same label, whoever sent it; None for the first one and for a title."""
 
 
-@transaction.atomic
+@_atomic
 def insert_warm_up(facts: WarmUpFacts) -> None:
     """Inserts the row before the call ends, so that a request that races it, or a crash, leaves a trace. An existing
     row is left unchanged."""
@@ -118,7 +121,7 @@ def insert_warm_up(facts: WarmUpFacts) -> None:
     lines.open_lines(facts.id, facts.prefix, started_at)
 
 
-@transaction.atomic
+@_atomic
 def finish_warm_up(
     facts: WarmUpFacts,
     *,
@@ -139,7 +142,7 @@ def finish_warm_up(
     lines.bill_lines(facts.id, facts.prefix, usage, rates, at(facts.started_at + duration_ms / 1000))
 
 
-@transaction.atomic
+@_atomic
 def fail_warm_up(
     facts: WarmUpFacts,
     *,
@@ -160,6 +163,7 @@ def fail_warm_up(
         settled_at=at(now),
     )
     lines.end_lines(facts.id, outcome, at(now))
+    lines.tell_outcome(facts.id, outcome)
 
 
 def _update_warm_up(facts: WarmUpFacts, **columns: Any) -> None:
@@ -170,7 +174,7 @@ def _update_warm_up(facts: WarmUpFacts, **columns: Any) -> None:
         row.update(**columns)
 
 
-@transaction.atomic
+@_atomic
 def record_request(facts: RequestFacts, *, then: Callable[[Settlement], None] | None = None) -> Settlement:
     """Writes the request's row and settles the warm-ups that it did or did not use: three statements if it follows
     another request and there is nothing to settle. `then` is called in the same transaction."""
@@ -226,6 +230,11 @@ def settlement_without_row(facts: RequestFacts) -> Settlement:
     )
 
 
+def ping() -> None:
+    """Raises an error if the ledger's database does not answer."""
+    database.ping(connection_of(WarmUp).alias)
+
+
 def sweep(now: float) -> int:
     """Ends as `unused` the warm-ups that no request used in time; returns how many. Safe to call at any moment."""
     return lines.sweep(at(now))
@@ -252,14 +261,14 @@ def spent_since(subject: str, since: float, *, upstream: str, unknown_usd: Decim
     )
 
 
-@transaction.atomic
+@_atomic
 def add_lost_writes(minute: float, count: int) -> None:
     """Adds to the count of rows that could not be written; `minute` in epoch seconds."""
     row, _ = LostWrites.objects.get_or_create(minute=at(minute))
     LostWrites.objects.filter(pk=row.pk).update(count=F("count") + count)
 
 
-@transaction.atomic
+@_atomic
 def add_skip_counts(counts: Mapping[tuple[float, str, str, str], int]) -> None:
     """Adds to the counters; keys are (minute in epoch seconds, label, intent, reason)."""
     for (minute, label, intent, reason), count in counts.items():

@@ -6,12 +6,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
-
 from warmcache.background.statements import objects_of
 from warmcache.core.outcomes import Outcome
 from warmcache.core.settlement import MET
-from warmcache.ledger.own_sql import marks, moment
+from warmcache.databases import connection_of
+from warmcache.ledger.own_sql import marks, moment, parameter
 from warmcache.models import WarmUp, WarmUpLine
 
 MAX_SETTLED_AT_ONCE = 500
@@ -104,14 +103,15 @@ _BYPASSED = f"""
 
 
 def _lines(sql: str, values: Sequence[Any]) -> list[WarmUpLine]:
+    connection = connection_of(WarmUpLine)
     with connection.cursor() as cursor:
-        cursor.execute(sql, [cursor.db.ops.adapt_unknown_value(value) for value in values])
+        cursor.execute(sql, [parameter(value, connection) for value in values])
         names, rows = [column[0] for column in cursor.description], cursor.fetchall()
     found = []
     for line, of_warm_up in objects_of(WarmUpLine, names, rows):
         line.warm_up = WarmUp(
             id=line.warm_up_id,
-            started_at=moment(of_warm_up["warmed_at"]),
+            started_at=moment(of_warm_up["warmed_at"], connection),
             duration_ms=of_warm_up["duration_ms"],
             prefix_hash=of_warm_up["deepest_hash"],
         )

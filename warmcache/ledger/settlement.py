@@ -23,6 +23,7 @@ from warmcache.core.outcomes import Outcome
 from warmcache.core.prefix import Breakpoint, Prefix
 from warmcache.core.settlement import MET, Line, Span, credit_of, outcome_of, split_bill, summary
 from warmcache.core.usage import Usage
+from warmcache.databases import connection_of, in_transaction_of
 from warmcache.ledger.settleable import (
     CORRECTABLE,
     MAX_LINKS_TRIED,
@@ -34,6 +35,7 @@ from warmcache.ledger.settleable import (
     is_readable,
 )
 from warmcache.models import WarmUp, WarmUpLine
+from warmcache.signals import settled
 
 MAX_SWEPT_AT_ONCE = 1000
 
@@ -142,7 +144,7 @@ def sweep(now: datetime) -> int:
     )
 
 
-@transaction.atomic
+@in_transaction_of(WarmUp)
 def _sweep(warm_up_ids: set[UUID], now: datetime) -> int:
     """Sweeps under the lock: another process, or a request, may have settled the lines meanwhile."""
     warm_ups, lines = _locked(warm_up_ids)
@@ -237,11 +239,22 @@ def _sum_up(
         if outcome != warm_up.outcome and warm_up.outcome not in _ENDED:
             warm_up.outcome, warm_up.settled_at = outcome, now if outcome else None
             changed.add(warm_up_id)
+            tell_outcome(warm_up_id, outcome)
     for warm_up_id, milliseconds in (waited_ms or {}).items():
         if milliseconds:
             warm_ups[warm_up_id].waited_ms = milliseconds
             changed.add(warm_up_id)
     _save([warm_ups[warm_up_id] for warm_up_id in changed], "outcome", "settled_at", "waited_ms")
+
+
+def tell_outcome(warm_up_id: UUID, outcome: Outcome) -> None:
+    """Tells the host, once the outcome is committed. An outcome that is open again is no news."""
+    if outcome and settled.has_listeners(WarmUp):
+        transaction.on_commit(
+            lambda: settled.send_robust(WarmUp, warm_up_id=warm_up_id, outcome=outcome),
+            using=connection_of(WarmUp).alias,
+            robust=True,
+        )
 
 
 def _save(rows: Sequence[Model], *columns: str) -> None:

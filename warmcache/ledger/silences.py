@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from warmcache.core.outcomes import CONVERSING
-from warmcache.ledger.own_sql import marks, moment
+from warmcache.databases import connection_of
+from warmcache.ledger.own_sql import marks, moment, parameter
 from warmcache.models import UsageRecord
 
 
@@ -36,13 +37,16 @@ def end_silence(follower: Follower) -> tuple[Silence | None, float | None]:
 
     One statement if it follows one. After waiting for the row, PostgreSQL checks again that it is unfollowed.
     """
+    connection = connection_of(UsageRecord)
     with connection.cursor() as cursor:
-        cursor.execute(_END_SILENCE.format(hashes=marks(follower.hashes)), _parameters(follower))
+        cursor.execute(_END_SILENCE.format(hashes=marks(follower.hashes)), _parameters(follower, connection))
         row = cursor.fetchone()
     if row is None:
-        return None, _seconds_between(_last_arrival(follower), follower.started_at)
-    seconds = _seconds_between(row[0], follower.started_at) or 0.0
-    return Silence(seconds=seconds, asked_tool=bool(row[1])), _seconds_between(row[2], follower.started_at)
+        last = _last_arrival(follower)
+        return None, (follower.started_at - last).total_seconds() if last is not None else None
+    followed_at, asked_tool, last = row
+    silence = Silence(seconds=_seconds_since(followed_at, follower, connection), asked_tool=bool(asked_tool))
+    return silence, _seconds_since(last, follower, connection)
 
 
 _TABLE = UsageRecord._meta.db_table
@@ -58,8 +62,8 @@ RETURNING started_at, asked_tool, (SELECT MAX(started_at) FROM {_TABLE} WHERE {_
 """  # noqa: S608 - the values are parameters
 
 
-def _parameters(follower: Follower) -> list[Any]:
-    started_at = connection.ops.adapt_datetimefield_value(follower.started_at)
+def _parameters(follower: Follower, connection: BaseDatabaseWrapper) -> list[Any]:
+    started_at = parameter(follower.started_at, connection)
     of_label = [follower.upstream, follower.label, *CONVERSING, started_at]
     return [started_at, *of_label, follower.subject, *follower.hashes, *of_label]
 
@@ -70,5 +74,5 @@ def _last_arrival(follower: Follower) -> datetime | None:
     return earlier.values_list("started_at", flat=True).first()
 
 
-def _seconds_between(earlier: datetime | str | None, later: datetime) -> float | None:
-    return (later - moment(earlier)).total_seconds() if earlier is not None else None
+def _seconds_since(earlier: datetime | str, follower: Follower, connection: BaseDatabaseWrapper) -> float:
+    return (follower.started_at - moment(earlier, connection)).total_seconds()

@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 
 from django.db import IntegrityError, InterfaceError, OperationalError
 
-from warmcache.background.database import in_database_thread, ping
+from warmcache.background.database import in_database_thread
 from warmcache.core.errors import LedgerBehind, LedgerClosed
 from warmcache.core.guards import Spent
 from warmcache.core.intents import Intent
 from warmcache.core.ports import Clock
 from warmcache.core.reasons import Reason
 from warmcache.ledger import rows
+from warmcache.signals import skipped
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -121,6 +122,7 @@ class Ledger:
 
     def count_skip(self, *, label: str, intent: Intent, reason: Reason) -> None:
         """Counts in memory; the next `flush` writes the row."""
+        skipped.send_robust(Ledger, label=label, intent=intent, reason=reason)
         key = (_minute(self._clock.now()), label, intent, reason)
         if key in self._skips or len(self._skips) < MAX_SKIP_COUNTERS:
             self._skips[key] += 1
@@ -225,7 +227,7 @@ def _minute(now: float) -> float:
 
 async def _is_up() -> bool:
     try:
-        await in_database_thread(ping)
+        await in_database_thread(rows.ping)
     except Exception:
         return False
     return True

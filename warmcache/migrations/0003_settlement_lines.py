@@ -7,8 +7,9 @@ from django.db import migrations, models
 
 
 def move_layers_into_lines(apps: Any, schema_editor: Any) -> None:
-    warm_ups = apps.get_model("warmcache", "WarmUp").objects.filter(lines=None).exclude(layers=[])
-    lines = apps.get_model("warmcache", "WarmUpLine").objects
+    alias = schema_editor.connection.alias
+    warm_ups = apps.get_model("warmcache", "WarmUp").objects.using(alias).filter(lines=None).exclude(layers=[])
+    lines = apps.get_model("warmcache", "WarmUpLine").objects.using(alias)
     for warm_up in warm_ups.iterator(chunk_size=500):
         lines.bulk_create(_lines(apps.get_model("warmcache", "WarmUpLine"), warm_up))
 

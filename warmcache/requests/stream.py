@@ -19,7 +19,7 @@ from warmcache.core.errors import StreamBroken, UpstreamError
 from warmcache.core.origin import Origin
 from warmcache.core.outcomes import CONVERSING, Arm, Purpose, RequestStatus, RequestWarmth
 from warmcache.core.ports import BlockBegan, BlockDelta, StreamBegan, StreamEnded, StreamEvent
-from warmcache.core.prefix import AnyPrompt, LastTurn, PreparedPrompt, Request, Ttl
+from warmcache.core.prefix import AnyPrompt, Json, LastTurn, PreparedPrompt, Request, Ttl
 from warmcache.core.usage import Usage
 from warmcache.ledger.rows import RequestFacts, settlement_without_row
 from warmcache.requests.approach import Approach
@@ -32,6 +32,8 @@ from warmcache.runtime.state import Runtime
 from warmcache.upstream.earlier_answers import EarlierAnswer
 
 logger = logging.getLogger(__name__)
+
+NOT_OVER = "A response has its result once the `with` is left."
 
 
 class ResponseStream:
@@ -56,13 +58,16 @@ class ResponseStream:
         purpose: Purpose,
         origin: Origin,
         ending: Ending | None = None,
-        container: str | None = None,
+        members: Json | None = None,
+        timeout_seconds: float | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.id: UUID = uuid4()
-        self.result: Result | None = None
+        self._result: Result | None = None
         self._runtime = runtime
-        self._build: Callable[[Ttl | None], Request] = partial(_built, runtime, prompt, turn, origin.label, container)
+        self._build: Callable[[Ttl | None], Request] = partial(
+            _built, runtime, prompt, turn, origin.label, members or {}, timeout_seconds
+        )
         settings = prompt.settings if isinstance(prompt, PreparedPrompt) else prompt
         self._is_ttl_open = settings.conversation_ttl == "auto"
         self._request = self._build(None)
@@ -82,6 +87,18 @@ class ResponseStream:
         self._started_at = 0.0
         self._visit: Visit | None = None
         self._visit_ended_at: float | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is a `result`."""
+        return self._result is not None
+
+    @property
+    def result(self) -> Result:
+        """How it ended: known once the context is left. Raises `RuntimeError` before."""
+        if self._result is None:
+            raise RuntimeError(NOT_OVER)
+        return self._result
 
     async def expected_warmth(self) -> RequestWarmth:
         """What this request will probably find, known before the call: `hit`, `joined`, `raced`, `cold`, `held_out`.
@@ -110,6 +127,13 @@ class ResponseStream:
         async for events in self.batches():
             for event in events:
                 yield event
+
+    async def texts(self) -> AsyncIterator[str]:
+        """The text of the answer alone, as it arrives, instead of all events."""
+        async for events in self.batches():
+            for event in events:
+                if isinstance(event, BlockDelta) and event.kind == BlockKind.TEXT:
+                    yield event.text
 
     async def batches(self) -> AsyncIterator[Sequence[StreamEvent]]:
         """The events, one list for each read of the connection that completed some."""
@@ -255,7 +279,7 @@ class ResponseStream:
             is_ttl_open=self._is_ttl_open,
         )
         self._teach_history(facts)
-        self.result = await end_request(self._runtime, facts, result, self._ending) if self._started_at else result
+        self._result = await end_request(self._runtime, facts, result, self._ending) if self._started_at else result
 
     def _teach_history(self, facts: RequestFacts) -> None:
         if facts.usage is not None and facts.purpose in CONVERSING and facts.status is RequestStatus.COMPLETE:
@@ -298,18 +322,8 @@ class ResponseStream:
             followed_request=approach.joined is not None and approach.joined.warm_up_id is None,
             # A paused answer is continued by a program too, at once.
             asked_tool=heard.ended is not None and heard.ended.stop_reason in ("tool_use", "pause_turn"),
-            **self._visit_facts(),
+            **visit_facts(self._visit, self._visit_ended_at),
         )
-
-    def _visit_facts(self) -> dict[str, Any]:
-        visit, ended_at = self._visit, self._visit_ended_at
-        if visit is None or ended_at is None:
-            return {}
-        decision = {"decided": visit.decided, "numbers": visit.numbers}
-        if not visit.intent:
-            return decision
-        lead_ms = round(max(0.0, ended_at - visit.decided_at) * 1000)
-        return {**decision, "arm": visit.arm, "intent": visit.intent, "lead_ms": lead_ms}
 
     async def _tell_guards(self, found: Usage) -> None:
         """A request that the provider answered earns its subject a credit and shows which warm-ups were read."""
@@ -327,9 +341,27 @@ class ResponseStream:
 
 
 def _built(
-    runtime: Runtime, prompt: AnyPrompt, turn: LastTurn, label: str, container: str | None, ttl: Ttl | None
+    runtime: Runtime,
+    prompt: AnyPrompt,
+    turn: LastTurn,
+    label: str,
+    members: Json,
+    timeout_seconds: float | None,
+    ttl: Ttl | None,
 ) -> Request:
-    return replace(runtime.build(prompt, turn, label=label, conversation_ttl=ttl), container=container)
+    built = runtime.build(prompt, turn, label=label, conversation_ttl=ttl)
+    return replace(built, members=members, timeout_seconds=timeout_seconds)
+
+
+def visit_facts(visit: Visit | None, ended_at: float | None) -> dict[str, Any]:
+    """The visit that a request ended, as fields of `RequestFacts`."""
+    if visit is None or ended_at is None:
+        return {}
+    decision = {"decided": visit.decided, "numbers": visit.numbers}
+    if not visit.intent:
+        return decision
+    lead_ms = round(max(0.0, ended_at - visit.decided_at) * 1000)
+    return {**decision, "arm": visit.arm, "intent": visit.intent, "lead_ms": lead_ms}
 
 
 def _status(error: BaseException | None, *, has_ended: bool) -> RequestStatus:

@@ -38,6 +38,10 @@ def get_runtime() -> Runtime:
     return runtime
 
 
+def has_runtime(loop: asyncio.AbstractEventLoop) -> bool:
+    return loop in _by_loop
+
+
 def build_runtime(
     config: Config,
     *,
@@ -49,7 +53,7 @@ def build_runtime(
     clock = clock or SystemClock()
     return Runtime(
         config=config,
-        provider=provider or LateProvider(config, partial(_messages_provider, config)),
+        provider=provider or build_provider(config),
         store=store or build_store(config, clock=clock),
         clock=clock,
         ledger=Ledger(clock=clock),
@@ -58,6 +62,14 @@ def build_runtime(
         learning=Learning(upstream=config.upstream, is_on=config.learns),
         purse=import_string(config.purse)() if config.purse else None,
     )
+
+
+def build_provider(config: Config) -> Provider | LateProvider:
+    """The provider that the configuration names."""
+    if not config.provider:
+        return LateProvider(config, partial(_messages_provider, config))
+    provider: Provider = import_string(config.provider).from_config(config)
+    return provider
 
 
 def build_store(config: Config, *, clock: Clock) -> WarmthStore:
@@ -80,13 +92,13 @@ _home: tuple[int, asyncio.AbstractEventLoop] | None = None
 
 
 def adopt_loop() -> None:
-    """Declares that the running loop lives as long as this process, as a server's does: see `home_loop`."""
+    """Declares that the running loop lives as long as this process, as a server's does: see `runtime/home.py`."""
     global _home
     _home = (os.getpid(), asyncio.get_running_loop())
 
 
-def home_loop() -> asyncio.AbstractEventLoop | None:
-    """The loop on which this process's synchronous code finds its runtime; None if no loop was adopted."""
+def adopted_loop() -> asyncio.AbstractEventLoop | None:
+    """The loop that a server has declared its own in this process, if it still runs."""
     if _home is None or _home[0] != os.getpid() or not _home[1].is_running():
         return None
     return _home[1]

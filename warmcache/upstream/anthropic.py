@@ -1,7 +1,6 @@
 """The Messages API over HTTP: real, simulated or local, distinguished only by a `Capabilities` value.
 
-One client per event loop. The SDK's own retries are off: `requests/stream.py` owns retries and timeouts. Importing
-this module takes seconds (the SDK): see `upstream/late.py`.
+One client per event loop (`clients.py`). Importing this module takes seconds (the SDK): `late.py` does it in a thread.
 """
 
 import asyncio
@@ -10,11 +9,10 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import anthropic
 import httpx2
-from anthropic import AsyncAnthropic, AsyncStream, DefaultAioHttpClient
 from anthropic.types import Message, MessageTokensCount
 
 from warmcache.conf import Config
@@ -24,14 +22,12 @@ from warmcache.core.failures import Failure
 from warmcache.core.ports import Answer, StreamEvent
 from warmcache.core.prefix import Request
 from warmcache.upstream.api_errors import as_prewarm_refused, as_upstream_error, not_the_api, status_error, unsendable
+from warmcache.upstream.clients import Client
 from warmcache.upstream.event_stream import ErrorReported, EventStream, usage_of
 from warmcache.upstream.late import capabilities_of
 from warmcache.upstream.patience import Patience
 
 logger = logging.getLogger(__name__)
-
-KEEP_ALIVE_SECONDS = 120
-"""The SDK drops idle connections after 5 s: a person who types longer would pay a new TLS handshake on Enter."""
 
 DRAIN_SECONDS = 1.0
 """After the last event: how long the end of the body may take; later, the connection is closed instead of reused."""
@@ -43,19 +39,10 @@ class MessagesProvider:
     def __init__(self, config: Config) -> None:
         self.capabilities = capabilities_of(config)
         self._config = config
-        self._client = AsyncAnthropic(
-            api_key=config.api_key,
-            base_url=config.base_url,
-            max_retries=0,
-            open_telemetry=False,
-            # Every wait here has its own bound. A timeout of the client would set a timer for each read.
-            timeout=httpx2.Timeout(None, connect=config.connect_timeout_seconds),
-            http_client=DefaultAioHttpClient(
-                limits=httpx2.Limits(
-                    max_connections=1000, max_keepalive_connections=200, keepalive_expiry=KEEP_ALIVE_SECONDS
-                )
-            ),
-        )
+        self._client = Client(config)
+        if config.client and config.accepts_zero_max_tokens is None:
+            accepts = self._client.has_documented_prewarm
+            self.capabilities = replace(self.capabilities, accepts_zero_max_tokens=accepts)
 
     async def prewarm(self, request: Request) -> Answer:
         try:
@@ -78,16 +65,20 @@ class MessagesProvider:
     async def stream(
         self, request: Request, *, max_tokens: int, earlier_id: str | None = None
     ) -> AsyncIterator[AsyncIterator[Sequence[StreamEvent]]]:
+        config = self._config
+        seconds = config.total_timeout_seconds if request.timeout_seconds is None else request.timeout_seconds
+        deadline = _monotonic() + seconds
         try:
-            async with asyncio.timeout(self._config.first_event_timeout_seconds):
+            async with asyncio.timeout(min(seconds, config.first_event_timeout_seconds)):
                 response = await self._create(request, earlier_id, max_tokens=max_tokens, stream=True)
                 await _check_is_stream(response)
         except TimeoutError:
             raise UpstreamUnavailable(Failure.TIMED_OUT, "Claude did not begin to answer in time.") from None
         except Exception as error:
             raise as_upstream_error(error, has_begun=False) from error
+        body = self._client.body_of(response)
         try:
-            async with aclosing(_StreamReader(response, self._config).events()) as events:
+            async with aclosing(_StreamReader(response, body, config, deadline=deadline).events()) as events:
                 yield events
         finally:
             await response.aclose()
@@ -95,12 +86,7 @@ class MessagesProvider:
     async def count_tokens(self, request: Request) -> int:
         try:
             async with asyncio.timeout(self._config.warm_up_timeout_seconds):
-                counted = await self._client.post(
-                    "/v1/messages/count_tokens",
-                    content=request.encoded(),
-                    options={"headers": _beta_header(request)},
-                    cast_to=MessageTokensCount,
-                )
+                counted = await self._client.count(request)
             if not isinstance(counted, MessageTokensCount):
                 raise not_the_api()
             return counted.input_tokens
@@ -127,37 +113,31 @@ class MessagesProvider:
         return await self._call(request, **options)
 
     async def _call(self, request: Request, **options: Any) -> Any:
-        """Like `messages.create`, but with an encoded body and, for a streamed request, with the raw response."""
         if not request.is_sendable:
             raise unsendable()
-        is_stream = "stream" in options
-        return await self._client.post(
-            "/v1/messages",
-            content=request.encoded(**options),
-            options={"headers": _beta_header(request)},
-            cast_to=cast(type[Any], httpx2.Response if is_stream else Message),
-            stream=is_stream,
-            stream_cls=AsyncStream[Any],
-        )
+        return await self._client.post(request, **options)
 
 
 class _StreamReader:
     """Reads the body, applies the timeouts, and checks whether the stream really ended."""
 
-    def __init__(self, response: httpx2.Response, config: Config) -> None:
+    def __init__(
+        self, response: httpx2.Response, body: AsyncGenerator[bytes, None], config: Config, *, deadline: float
+    ) -> None:
         self._response = response
+        self._body = body
         self._config = config
         self._request_id = response.headers.get("request-id", "")
         self._stream = EventStream(request_id=self._request_id)
         self._patience = Patience()
-        self._deadline = _monotonic() + config.total_timeout_seconds
+        self._deadline = deadline
         self._silent_until = 0.0
         self._events_seen = -1
 
     async def events(self) -> AsyncGenerator[Sequence[StreamEvent], None]:
         stream = self._stream
         try:
-            async with aclosing(_body_of(self._response)) as body:
+            async with aclosing(self._body) as body:
                 while (chunk := await self._next(body)) is not None:
                     if events := stream.feed(chunk):
                         yield events
@@ -217,13 +197,6 @@ class _StreamReader:
         return self._config.thinking_timeout_seconds if is_silent_by_nature else self._config.idle_timeout_seconds
 
 
-def _body_of(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
-    """The decompressed body. An uncompressed one is read from its source: each layer in between costs time."""
-    if response.headers.get("content-encoding", "identity") != "identity":
-        return response.aiter_bytes()
-    return cast(AsyncGenerator[bytes, None], aiter(cast(httpx2.AsyncByteStream, response.stream)))
-
-
 async def _check_is_stream(response: httpx2.Response) -> None:
     """Raises for a success that holds a page, or an error that a gateway gave the status of a success."""
     content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -251,7 +224,3 @@ def _error_in(body: bytes) -> dict[str, Any] | None:
 
 def _monotonic() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _beta_header(request: Request) -> dict[str, str]:
-    return {"anthropic-beta": ",".join(request.betas)} if request.betas else {}

@@ -16,12 +16,14 @@ from warmcache.core.upstreams import Upstream
 
 def capabilities_of(config: Config) -> Capabilities:
     """What the endpoint is believed to support before it has refused anything."""
+    said = config.accepts_zero_max_tokens
     return Capabilities(
         upstream=config.upstream,
-        accepts_zero_max_tokens=config.accepts_zero_max_tokens,
+        # Of a client that is not made yet, nothing is known.
+        accepts_zero_max_tokens=not config.client if said is None else said,
         reports_cache_writes=config.upstream != Upstream.LOCAL,
-        accepts_diagnostics=config.upstream != Upstream.LOCAL,
-        counts_tokens=config.upstream != Upstream.LOCAL,
+        accepts_diagnostics=config.upstream != Upstream.LOCAL and not config.client,
+        counts_tokens=config.upstream != Upstream.LOCAL and not config.client,
     )
 
 
@@ -29,11 +31,18 @@ class LateProvider:
     """Calls `make` in a thread at once."""
 
     def __init__(self, config: Config, make: Callable[[], Provider]) -> None:
-        self.capabilities = capabilities_of(config)
+        self._configured = capabilities_of(config)
         self._made: Future[Provider] = Future()
         # Whoever waits and is cancelled gives up the own wait, and not everybody's provider.
         self._made.set_running_or_notify_cancel()
         threading.Thread(target=self._make, args=(make,), name="import of the SDK", daemon=True).start()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The provider's own, once it is made: a host's client may be of a cloud that lacks something."""
+        if self._made.done() and self._made.exception() is None:
+            return self._made.result().capabilities
+        return self._configured
 
     async def made(self) -> Provider:
         return await asyncio.wrap_future(self._made)

@@ -1,6 +1,7 @@
 """Token prices: the `genai-prices` data, which WARMCACHE["PRICES"] overrides per model."""
 
 import functools
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 
@@ -9,6 +10,7 @@ from genai_prices.types import TieredPrices
 
 from warmcache.conf import PRICE_CLASSES, WEB_SEARCH, Config, get_config
 from warmcache.core.economics import Rates, RateSource
+from warmcache.core.model_names import known_names
 from warmcache.core.upstreams import Upstream
 
 PER_MILLION = Decimal(1_000_000)
@@ -35,19 +37,32 @@ def _rates(config: Config, model: str, input_tokens: int) -> Rates | None:
         searches = Decimal(own[WEB_SEARCH]) / PER_THOUSAND if WEB_SEARCH in own else _listed_web_search(model)
         per_token = {name: Decimal(own[name]) / PER_MILLION for name in PRICE_CLASSES}
         return Rates(version="own", web_search=searches, **per_token)
-    tiers = _tier_starts(model)
-    if tiers is None:
+    listed = _listed(model)
+    if listed is None:
         return _FREE if config.upstream == Upstream.LOCAL else None
-    return _listed_rates(model, max((start for start in tiers if start < input_tokens), default=0))
+    return _listed_rates(listed.name, max((start for start in listed.tier_starts if start < input_tokens), default=0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Listed:
+    name: str
+    tier_starts: tuple[int, ...]
 
 
 @lru_cache(maxsize=256)
-def _tier_starts(model: str) -> tuple[int, ...] | None:
-    try:
-        found = calc_price(Usage(input_tokens=1), model_ref=model, provider_id="anthropic")
-    except LookupError:
-        return None
-    price = found.model_price.input_mtok
+def _listed(model: str) -> _Listed | None:
+    """The model in the list of prices, which may have it by another cloud's name."""
+    for name in known_names(model):
+        try:
+            found = calc_price(Usage(input_tokens=1), model_ref=name, provider_id="anthropic")
+        except LookupError:
+            continue
+        price = found.model_price.input_mtok
+        return _Listed(name=name, tier_starts=_starts_of(price))
+    return None
+
+
+def _starts_of(price: object) -> tuple[int, ...]:
     return tuple(tier.start for tier in price.tiers) if isinstance(price, TieredPrices) else ()
 
 

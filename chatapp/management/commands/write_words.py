@@ -1,11 +1,13 @@
-"""`manage.py write_words`: updates the page's words and the README's table from the closed sets in the code."""
+"""`manage.py write_words`: updates the page's words, the README's table and the page of settings from the code."""
 
 import argparse
 import json
 from collections.abc import Iterable
+from io import StringIO
 from typing import Any
 
 from django.conf import settings
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from chatapp.protocol.words import Measure, ReplyStatus
@@ -15,6 +17,7 @@ from warmcache.core.wording import Worded
 
 PAGE = "static/js/text/words.js"
 README = "README.md"
+SETTINGS = "warmcache/SETTINGS.md"
 BEGIN, END = "<!-- reasons: written by `python manage.py write_words` -->", "<!-- end of reasons -->"
 
 HEAD = """\
@@ -46,7 +49,13 @@ class Command(BaseCommand):
 def texts() -> dict[str, str]:
     """The text that each file should have, by its path from the top of the repository."""
     readme = (settings.BASE_DIR / README).read_text(encoding="utf-8")
-    return {PAGE: page_module(), README: _with_table(readme)}
+    return {PAGE: page_module(), README: _with_table(readme), SETTINGS: _printed("warmcache_settings")}
+
+
+def _printed(command: str) -> str:
+    printed = StringIO()
+    call_command(command, stdout=printed)
+    return printed.getvalue()
 
 
 def page_module() -> str:

@@ -40,7 +40,6 @@ async def send(prompt: Prompt) -> str:
     ) as response:
         async for _ in response:
             pass
-    assert response.result is not None
     return response.result.status
 
 

@@ -17,8 +17,8 @@ from warmcache.core.economics import Rates
 from warmcache.core.tallies import bucket_of
 from warmcache.ledger import rollups
 from warmcache.models import RollUp, RollUpState, UsageRecord, WarmUp, WarmUpLine
-from warmcache.report.evidence import read_evidence
-from warmcache.report.figures import Report, report_of
+from warmcache.reports.evidence import read_evidence
+from warmcache.reports.figures import Report, report_of
 from warmcache.upstream.prices import rates_for
 
 NOW = datetime(2027, 3, 14, 15, 9, 26, tzinfo=UTC)

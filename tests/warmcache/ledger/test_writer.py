@@ -226,7 +226,7 @@ async def struck(
     """A ledger whose database is down."""
     monkeypatch.setattr(rows, "sweep", lambda now: outage.strike())
     monkeypatch.setattr(ledgers, "FLUSH_PATIENCE_SECONDS", 0.01)
-    monkeypatch.setattr(ledgers, "ping", outage.strike)
+    monkeypatch.setattr(rows, "ping", outage.strike)
     ledger = Ledger(clock=clock, sleep=outage.sleep)
     writer = asyncio.create_task(ledger.write_forever())
     yield ledger
@@ -304,7 +304,7 @@ async def test_a_write_that_alone_fails_is_given_up_and_counted(clock: FakeClock
     ledger.post(broken)
     writer = asyncio.create_task(ledger.write_forever())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ledgers, "ping", outage.strike)
+        patch.setattr(rows, "ping", outage.strike)
         written = await ledger.perform(lambda: "the next")
     writer.cancel()
 
@@ -315,7 +315,7 @@ async def test_a_write_that_alone_fails_is_given_up_and_counted(clock: FakeClock
 async def test_a_row_that_was_written_although_its_answer_was_lost_is_no_error(
     clock: FakeClock, outage: Outage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledgers, "ping", outage.strike)
+    monkeypatch.setattr(rows, "ping", outage.strike)
     ledger = Ledger(clock=clock, sleep=outage.sleep)
     errors = [OperationalError("the answer was lost"), IntegrityError("it is there already")]
 

@@ -77,7 +77,6 @@ async def cost_of(prompt: Prompt, **options: Any) -> tuple[services.ResponseStre
 
 
 def warmth(response: services.ResponseStream) -> str:
-    assert response.result is not None
     return response.result.settlement.warmth
 
 
@@ -90,7 +89,6 @@ async def test_a_warm_follow_up_costs_one_look_up_before_its_call_and_three_stat
     response, counts = await cost_of(following(make_prompt(turns=1)))
 
     assert warmth(response) == "hit"
-    assert response.result is not None
     assert response.result.settlement.silence == Silence(seconds=10, asked_tool=False)
     assert response.result.settlement.arrival_seconds == 10
     assert (len(counts.statements), counts.hops, counts.new_connections) == (3, 1, 0), counts.statements
@@ -132,7 +130,6 @@ async def test_settling_a_warm_up_costs_four_statements_more(fake: FakeRuntime, 
 
     response, counts = await cost_of(prompt)
 
-    assert response.result is not None
     assert response.result.settlement.warm_up_id is not None
     assert len(counts.about("warmcache_warmup")) == 5, counts.statements
     assert (len(counts.statements), counts.hops, counts.new_connections) == (8, 1, 0)  # the first of its place
@@ -177,7 +174,7 @@ class TestHostsEnding:
 
         response, counts = await cost_of(make_prompt(turns=1), ending=writes(told))
 
-        assert response.result is not None and response.result.ending_was_run
+        assert response.result.ending_was_run
         assert [result.settlement for result in told] == [response.result.settlement]
         assert told[0].settlement.warm_up_id is not None
         assert (counts.hops, await skips()) == (1, 1)
@@ -201,7 +198,7 @@ class TestHostsEnding:
 
         response, _ = await cost_of(make_prompt(), ending=fail)
 
-        assert response.result is not None and not response.result.ending_was_run
+        assert not response.result.ending_was_run
         assert (await skips(), await in_database_thread(UsageRecord.objects.count)) == (0, 1)
         assert "a mistake of the host" in caplog.text
 
@@ -219,7 +216,7 @@ class TestHostsEnding:
         response, _ = await cost_of(make_prompt(), ending=end)
         await fake.runtime.ledger.drain()
 
-        assert response.result is not None and not response.result.ending_was_run
+        assert not response.result.ending_was_run
         assert (len(told), await in_database_thread(UsageRecord.objects.count)) == (1, 1)
 
     async def test_without_a_call_it_is_left_to_the_host(self, fake: FakeRuntime) -> None:
@@ -228,7 +225,7 @@ class TestHostsEnding:
         async with services.stream_response(make_prompt(), make_turn(), max_tokens=9, ending=writes(told)) as response:
             pass
 
-        assert response.result is not None and not response.result.ending_was_run
+        assert not response.result.ending_was_run
         assert told == []
 
 

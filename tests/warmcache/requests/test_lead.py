@@ -69,7 +69,6 @@ async def read(response: ResponseStream) -> ResponseStream:
 
 
 def warmth(response: ResponseStream) -> str:
-    assert response.result is not None
     return response.result.settlement.warmth
 
 
@@ -224,7 +223,6 @@ async def test_a_leader_that_stalls_holds_nobody_beyond_the_bound(clock: FakeClo
         async with asyncio.timeout(PATIENCE_SECONDS):
             response = await read(request(fake, make_prompt(turns=1)))
 
-        assert response.result is not None
         assert (response.result.status, warmth(response)) == ("complete", "cold")
         stalled.cancel()
         await asyncio.gather(stalled, return_exceptions=True)
@@ -286,7 +284,6 @@ async def test_a_request_that_meets_a_warm_up_in_a_queue_goes_at_once(clock: Fak
         async with asyncio.timeout(PATIENCE_SECONDS):
             response = await read(request(fake, queued))
 
-        assert response.result is not None
         assert response.result.status == "complete"
         fake.provider.release_warm_ups()
 
@@ -364,7 +361,6 @@ class TestLedger:
         response = await following
 
         assert waited
-        assert response.result is not None
         assert response.result.usage is not None
         assert response.result.usage.cache_read_tokens > response.result.usage.cache_write_tokens
         assert response.result.settlement.warmth == "hit"

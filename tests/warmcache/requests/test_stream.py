@@ -71,7 +71,6 @@ class TestReading:
 
         assert text_of(events) == "Hello there."
         assert isinstance(events[-1], StreamEnded)
-        assert response.result is not None
         assert (response.result.status, response.result.stop_reason) == ("complete", "end_turn")
         assert response.result.usage is not None
         assert response.result.usage.output_tokens == 2
@@ -88,7 +87,6 @@ class TestReading:
                 else:
                     clock.advance(0.25)
 
-        assert response.result is not None
         assert response.result.ttft_ms == 250
 
     async def test_a_clock_that_is_set_back_makes_no_time_negative(self, fake: FakeRuntime, clock: FakeClock) -> None:
@@ -97,7 +95,6 @@ class TestReading:
             async for _ in response:
                 clock.advance(-60)
 
-        assert response.result is not None
         assert (response.result.ttft_ms, response.result.status) == (0, "complete")
 
     async def test_leaving_early_closes_the_upstream_call_at_once(self, fake: FakeRuntime) -> None:
@@ -110,7 +107,6 @@ class TestReading:
             assert fake.provider.open_calls == 1
 
         assert fake.provider.open_calls == 0
-        assert response.result is not None
         assert response.result.status == "stopped"
         assert response.result.usage is not None
 
@@ -125,7 +121,6 @@ class TestReading:
             await reading
 
         assert fake.provider.open_calls == 0
-        assert response.result is not None
         assert response.result.status == "stopped"
 
     async def test_a_bug_of_the_reader_closes_the_call_and_is_raised(self, fake: FakeRuntime) -> None:
@@ -137,7 +132,6 @@ class TestReading:
                     raise ZeroDivisionError
 
         assert fake.provider.open_calls == 0
-        assert response.result is not None
         assert response.result.status == "failed"
 
     async def test_a_response_that_nobody_reads_sends_nothing(self, fake: FakeRuntime) -> None:
@@ -147,7 +141,6 @@ class TestReading:
             pass
 
         assert fake.provider.reply_count == 0
-        assert response.result is not None
         assert (response.result.status, response.result.usage) == ("stopped", None)
 
 
@@ -169,7 +162,6 @@ class TestRetry:
 
         assert error.code == "server_error"
         assert fake.provider.reply_count == 3
-        assert response.result is not None
         assert (response.result.status, response.result.usage) == ("failed", None)
 
     async def test_a_stream_that_breaks_before_its_first_block_is_tried_again(self, fake: FakeRuntime) -> None:
@@ -188,7 +180,6 @@ class TestRetry:
 
         assert error.code == "stream_cut"
         assert fake.provider.reply_count == 1
-        assert response.result is not None
         assert response.result.status == "interrupted"
         assert response.result.usage is not None
 
@@ -267,7 +258,6 @@ class TestJoining:
         fake.provider.release_warm_ups()
         await reading
 
-        assert response.result is not None
         assert response.result.settlement.warmth == "joined"
         assert response.result.usage is not None
         assert response.result.usage.cache_read_tokens >= 4000
@@ -279,7 +269,6 @@ class TestJoining:
 
         await read(response)
 
-        assert response.result is not None
         assert response.result.settlement.warmth == "raced"
         fake.provider.release_warm_ups()
         assert attempt.finished is not None
@@ -294,7 +283,6 @@ class TestJoining:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await read(response)
 
-            assert response.result is not None
             assert response.result.status == "complete"
             assert response.result.settlement.warmth == "raced"
             assert fake.provider.warm_up_count == 1
@@ -309,7 +297,6 @@ class TestJoining:
         next(iter(fake.runtime.tasks._tasks)).cancel()
         await reading
 
-        assert response.result is not None
         assert response.result.settlement.warmth == "cold"
 
     async def test_a_warm_up_that_only_renews_is_not_worth_a_wait(self, fake: FakeRuntime, clock: FakeClock) -> None:
@@ -322,7 +309,6 @@ class TestJoining:
         async with asyncio.timeout(PATIENCE_SECONDS):
             await read(response)
 
-        assert response.result is not None
         assert response.result.settlement.warmth == "hit"
 
     async def test_a_warm_up_of_the_shared_layer_alone_is_joined_by_a_conversation(
@@ -381,7 +367,6 @@ class TestWarmth:
 
         await read(response)
 
-        assert response.result is not None
         assert response.result.settlement.warmth == "cold"
 
     async def test_a_request_that_left_nothing_in_the_cache_is_not_believed_warm(self, fake: FakeRuntime) -> None:
@@ -415,7 +400,6 @@ class TestLedgerTrouble:
             patch.setattr("warmcache.requests.ending.RECORD_PATIENCE_SECONDS", 0.01)
             await read(response)
 
-        assert response.result is not None
         assert response.result.settlement.warmth == "cold"
         assert response.result.settlement.cost_usd is not None
 
@@ -443,7 +427,6 @@ async def test_a_break_before_the_first_text_of_a_block_is_tried_again_and_the_b
 
     assert fake.provider.reply_count == 2
     assert [type(event).__name__ for event in events].count("BlockBegan") == 1
-    assert response.result is not None
     assert response.result.status == "complete"
 
 
@@ -488,7 +471,7 @@ async def test_two_tries_are_billed_as_two_prompts_and_not_as_one_large_one(fake
     fake.runtime.rates = rates
     await read(response)
 
-    assert response.result is not None and response.result.usage is not None
+    assert response.result.usage is not None
     assert max(priced_for) < response.result.usage.total_input_tokens
 
 

@@ -35,7 +35,6 @@ class Host:
         said = Turn(role="assistant", blocks=({"type": "text", "text": "".join(answer)},))
         asked = Turn(role="user", blocks=make_turn())
         self.prompt = replace(self.prompt, history=(*self.prompt.history, asked, said))
-        assert response.result is not None
         services.schedule_refresh(PLACE, self.load, after=response.result, label=label, subject="user 1")
         return response
 
@@ -91,7 +90,7 @@ async def test_near_expiry_a_refresh_is_sent_where_people_come_back(fake: FakeRu
     assert call.usage is not None and call.usage.cache_read_tokens > 30_000
     fake.clock.advance(129)
     response = await host.reply()
-    assert response.result is not None and response.result.settlement.warmth == "hit"
+    assert response.result.settlement.warmth == "hit"
 
 
 async def test_it_is_repeated_while_the_plan_says_so(fake: FakeRuntime, host: Host) -> None:
@@ -163,7 +162,6 @@ async def test_a_request_that_begins_during_the_refresh_ends_the_series(fake: Fa
 
 async def test_a_request_cancels_the_refresh_of_a_place_whose_name_is_too_long(fake: FakeRuntime, host: Host) -> None:
     response, name = await host.reply(), "conversation " * 20
-    assert response.result is not None
     services.schedule_refresh(name, host.load, after=response.result)
     waiting = len(fake.runtime.timers)
 
@@ -247,7 +245,6 @@ async def test_a_reply_that_never_began_leaves_nothing_to_keep(fake: FakeRuntime
         async with services.stream_response(host.prompt, make_turn(), max_tokens=9, place=PLACE) as response:
             async for _ in response:
                 pass
-    assert response.result is not None
 
     services.schedule_refresh(PLACE, host.load, after=response.result)
 

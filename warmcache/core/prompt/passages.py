@@ -7,7 +7,8 @@ from typing import Any
 
 from warmcache.core.estimates import Size, block_size, known_tokens, sum_of
 from warmcache.core.prompt.answers import is_blank_text
-from warmcache.core.prompt.values import Json, LastTurn, Prompt, Turn
+from warmcache.core.prompt.forms import blocks_of, last_turn_of, tools_of, turn_of
+from warmcache.core.prompt.values import Json, LastTurn, Message, Prompt
 
 TOKENS_PER_TURN = 4
 
@@ -110,10 +111,12 @@ class PassageWriter:
         if opening == b",":
             self._pieces.append(b"],")
 
-    def add_turn(self, role: str, blocks: Iterable[Json], *, may_be_marked: bool = True) -> None:
+    def add_turn(self, message: Message, *, may_be_marked: bool = True) -> None:
         """Adds a turn, merging neighbours of one role as the API does (a stopped reply leaves two user turns)."""
+        turn = turn_of(message)
+        role = turn.role
         marked, asked = (self._marked_block, self._marked_piece), (self._asked_block, self._asked_piece)
-        for block in blocks:
+        for block in blocks_of(turn.blocks, where="a turn"):
             if role == self._role:
                 self._add(role, block, b",", tokens=0)
                 continue
@@ -168,8 +171,8 @@ def shared_passage(prompt: Prompt) -> Passage:
     }
     writer = PassageWriter(Passage())
     writer.add_piece(b'{"model":' + canonical_bytes(prompt.model) + b",")
-    writer.add_level("tools", prompt.tools)
-    writer.add_level("system", prompt.system)
+    writer.add_level("tools", tools_of(prompt.tools))
+    writer.add_level("system", blocks_of(prompt.system, where="system"))
     if prompt.thinking:
         writer.add_piece(b'"thinking":' + canonical_bytes(prompt.thinking) + b",")
     if output_config:
@@ -180,6 +183,8 @@ def shared_passage(prompt: Prompt) -> Passage:
         writer.add_piece(b'"tool_choice":' + canonical_bytes(prompt.tool_choice) + b",")
     if prompt.speed:
         writer.add_piece(b'"speed":' + canonical_bytes(prompt.speed) + b",")
+    for name, value in (prompt.extra_body or {}).items():
+        writer.add_piece(canonical_bytes(name) + b":" + canonical_bytes(value) + b",")
     writer.add_piece(b'"messages":[')
     return writer.finish()
 
@@ -187,8 +192,7 @@ def shared_passage(prompt: Prompt) -> Passage:
 def passage_after(before: Passage, last: LastTurn) -> Passage:
     """The last turn, or a part of it, as a continuation of `before`."""
     writer = PassageWriter(Passage(role=before.role))
-    turn = last if isinstance(last, Turn) else Turn(role="user", blocks=tuple(last))
-    writer.add_turn(turn.role, turn.blocks)
+    writer.add_turn(last_turn_of(last))
     return writer.finish()
 
 

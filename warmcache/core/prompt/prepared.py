@@ -2,18 +2,20 @@
 
 import hmac
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from warmcache.core.catalog import facts_for
 from warmcache.core.estimates import Size, known_tokens, prior_tokens, sum_of, tokens_of
+from warmcache.core.prompt.forms import check_settings
 from warmcache.core.prompt.passages import Passage, PassageWriter, canonical_bytes, passage_after, shared_passage
 from warmcache.core.prompt.values import (
     Breakpoint,
-    Json,
+    Content,
     LastTurn,
     Layer,
+    Message,
     Position,
     Prefix,
     PrefixKey,
@@ -108,13 +110,13 @@ class PreparedPrompt:
         signatures and encrypted results are valid only where this is the same as when it was given."""
         return self.shared.chain(_NO_SWITCHES, self._shared_chain).digest.hex()
 
-    def with_turns(self, *turns: Turn | None) -> "PreparedPrompt":
+    def with_turns(self, *turns: Message | None) -> "PreparedPrompt":
         """The prompt with these turns after its history, and without a draft: attachments are in the turn that sent
         them. None, an answer of which nothing can be sent, adds nothing. Encodes and hashes only what is new."""
         writer = PassageWriter(self.history.passage)
         for turn in turns:
             if turn is not None:
-                writer.add_turn(turn.role, turn.blocks)
+                writer.add_turn(turn)
         history = _Part(writer.finish())
         switches = _switches(history.passage)
         known = self.history.chains.get(switches)
@@ -134,11 +136,11 @@ class PreparedPrompt:
         if self.history.passage.blocks:
             raise ValueError("A salt stands before the history; this prompt has one.")
         writer = PassageWriter(Passage())
-        writer.add_turn("user", ({"type": "text", "text": salt},), may_be_marked=False)
+        writer.add_turn(Turn(role="user", blocks=salt), may_be_marked=False)
         history = writer.finish()
         return replace(self, history=_Part(history), draft=_Part(Passage(role=history.role)))
 
-    def with_draft(self, blocks: Sequence[Json]) -> "PreparedPrompt":
+    def with_draft(self, blocks: Content) -> "PreparedPrompt":
         """The prompt with these API content blocks as its complete draft."""
         draft = _Part(passage_after(self.history.passage, blocks))
         drafted = replace(self, draft=draft)
@@ -161,6 +163,7 @@ class PreparedPrompt:
             settings.effort,
             settings.speed,
             settings.output_format,
+            *([settings.extra_body] if settings.extra_body else []),
         ]
         tools = sum(block.level == "tools" for block in passage.blocks)
         chain = _Chain(digest=hmac.digest(self.key.secret, canonical_bytes(identity), "sha256"))
@@ -210,10 +213,12 @@ AnyPrompt = Prompt | PreparedPrompt
 
 
 def prepare(prompt: Prompt, key: PrefixKey) -> PreparedPrompt:
-    """Encodes `prompt`; digests are computed when they are first needed."""
+    """Encodes `prompt`; digests are computed when they are first needed. What cannot be sent, or may not be set, is
+    refused: `TypeError` or `ValueError`, in a sentence."""
+    check_settings(prompt)
     history = PassageWriter(Passage())
     for turn in prompt.history:
-        history.add_turn(turn.role, turn.blocks)
+        history.add_turn(turn)
     history_passage = history.finish()
     return PreparedPrompt(
         settings=replace(prompt, tools=(), system=(), history=(), draft=()),

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -11,6 +11,9 @@ from warmcache.core.reasons import Reason
 from warmcache.core.ttl import TtlChoice
 
 Json = Mapping[str, Any]
+
+Content = str | Sequence[Json]
+"""A text, or a list of API content blocks. Their own `cache_control` is left out: breakpoints are placed here."""
 
 
 class Layer(StrEnum):
@@ -22,29 +25,32 @@ class Layer(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """One message of the history: `role` is `user` or `assistant`, `blocks` are API content blocks."""
+    """One message of the history: `role` is `user` or `assistant`, `blocks` are a text or API content blocks."""
 
     role: Literal["user", "assistant"]
-    blocks: tuple[Json, ...]
+    blocks: Content
 
 
-LastTurn = Sequence[Json] | Turn
-"""What a request ends with: the person's content blocks, or the paused answer that is to be continued."""
+Message = Turn | Json
+"""A turn, or a message as the SDK's `messages` has it: {"role": ..., "content": ...}."""
+
+LastTurn = Content | Message
+"""What a request ends with: the person's content, or the paused answer that is to be continued."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
     """Everything that a conversation's next request contains before the person's own text.
 
-    `system` and `draft` are API content blocks, `tools` tool definitions, none of them with `cache_control`: the
-    breakpoints are placed here. Volatile things (date, user name) belong in the person's turn.
+    All of it may be written as the SDK takes it: `system` as a text or as blocks, `history` as its `messages`. Volatile
+    things (date, user name) belong in the person's turn.
     """
 
     model: str
-    system: tuple[Json, ...] = ()
-    tools: tuple[Json, ...] = ()
-    history: tuple[Turn, ...] = ()
-    draft: tuple[Json, ...] = ()
+    system: Content = ()
+    tools: Sequence[Json] = ()
+    history: Sequence[Message] = ()
+    draft: Content = ()
     shared_ttl: TtlChoice = "5m"
     """`auto` leaves the choice to what was learned. The default does not, so that a host pays twice the price of a
     write only where it says so; the chat's assistants say `auto`."""
@@ -56,6 +62,8 @@ class Prompt:
     tool_choice: Json | None = None
     speed: str | None = None
     betas: tuple[str, ...] = ()
+    extra_body: Json | None = None
+    """More members of the body, of warm-ups and requests alike. Any change counts as cold: who knows what they do?"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,16 +123,16 @@ class Request:
     pieces: tuple[bytes | memoryview, ...]
     betas: tuple[str, ...]
     prefix: Prefix
-    container: str | None = None
-    """The id of the provider's container in which a paused answer is continued."""
+    members: Json = field(default_factory=dict)
+    """Members of the body that are no part of the prefix, such as the container of a paused answer."""
+    timeout_seconds: float | None = None
+    """The limit for this one, where it is not the settings'."""
     is_sendable: bool = True
     """False if the text contains half of a surrogate pair: Python can hold it, JSON in UTF-8 cannot."""
 
     def encoded(self, **options: Any) -> bytes:
         """The body as it is sent, with these members added at its end."""
-        if self.container is not None:
-            options = {"container": self.container, **options}
-        added = b"".join(b"," + _member(name, value) for name, value in options.items())
+        added = b"".join(b"," + _member(name, value) for name, value in {**self.members, **options}.items())
         return b"".join((*self.pieces, added, b"}"))
 
     @property

@@ -8,10 +8,10 @@ from django.core.management.base import BaseCommand, CommandError
 
 from warmcache.conf import get_config
 from warmcache.operator_policy import policy_in_force, read_row
-from warmcache.report.evidence import read_evidence
-from warmcache.report.figures import report_of
-from warmcache.report.period import DEFAULT_PERIOD, seconds_of
-from warmcache.report.text import as_json, lines
+from warmcache.reports.evidence import read_evidence
+from warmcache.reports.figures import report_of
+from warmcache.reports.period import DEFAULT_PERIOD, seconds_of
+from warmcache.reports.text import as_json, lines
 from warmcache.runtime.wiring import SystemClock
 from warmcache.upstream.prices import price_list
 

@@ -1,12 +1,15 @@
 """Under ASGI."""
 
+import logging
 from collections.abc import AsyncIterator
 
 from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from helpdesk.prompts import handbook_prompt
-from warmcache import BlockDelta, Intent, prewarm_prefix, stream_response
+from warmcache import Intent, prewarm_prefix, stream_response
+
+logger = logging.getLogger(__name__)
 
 
 @csrf_exempt
@@ -19,14 +22,16 @@ async def typing(request: HttpRequest) -> JsonResponse:
 
 @csrf_exempt
 async def ask(request: HttpRequest) -> StreamingHttpResponse:
-    turn = ({"type": "text", "text": request.POST["question"]},)
-
     async def answer() -> AsyncIterator[str]:
         async with stream_response(
-            handbook_prompt(), turn, max_tokens=1024, label="helpdesk", subject=request.POST["visitor"]
+            handbook_prompt(),
+            request.POST["question"],
+            max_tokens=1024,
+            label="helpdesk",
+            subject=request.POST["visitor"],
         ) as response:
-            async for event in response:
-                if isinstance(event, BlockDelta) and event.kind == "text":
-                    yield event.text
+            async for text in response.texts():
+                yield text
+        logger.info("found: %s", response.result.settlement.warmth)
 
     return StreamingHttpResponse(answer(), content_type="text/plain")

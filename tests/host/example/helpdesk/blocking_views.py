@@ -6,7 +6,7 @@ from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from helpdesk.prompts import handbook_prompt
-from warmcache import BlockDelta, Intent
+from warmcache import Intent
 from warmcache.sync import prewarm_prefix, stream_response
 
 
@@ -18,14 +18,14 @@ def typing(request: HttpRequest) -> JsonResponse:
 
 @csrf_exempt
 def ask(request: HttpRequest) -> StreamingHttpResponse:
-    turn = ({"type": "text", "text": request.POST["question"]},)
-
     def answer() -> Iterator[str]:
         with stream_response(
-            handbook_prompt(), turn, max_tokens=1024, label="helpdesk", subject=request.POST["visitor"]
+            handbook_prompt(),
+            request.POST["question"],
+            max_tokens=1024,
+            label="helpdesk",
+            subject=request.POST["visitor"],
         ) as response:
-            for event in response:
-                if isinstance(event, BlockDelta) and event.kind == "text":
-                    yield event.text
+            yield from response.texts()
 
     return StreamingHttpResponse(answer(), content_type="text/plain")

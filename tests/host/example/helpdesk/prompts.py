@@ -10,4 +10,4 @@ HANDBOOK = "\n".join(
 
 
 def handbook_prompt() -> Prompt:
-    return Prompt(model="claude-sonnet-5-5", system=({"type": "text", "text": HANDBOOK},), history=())
+    return Prompt(model="claude-sonnet-5-5", system=HANDBOOK)

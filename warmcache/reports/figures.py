@@ -10,11 +10,11 @@ from warmcache.core.outcomes import Purpose
 from warmcache.core.settlement import BEST_FIRST
 from warmcache.core.statistics import Interval, median_interval, share_interval
 from warmcache.core.tallies import MILLIONTHS, Kind, Tally, Words, dollars, width_of
-from warmcache.report.evidence import Evidence
-from warmcache.report.experiments import ENOUGH, Experiment, experiments_of
-from warmcache.report.gains import Gain, gains_of
-from warmcache.report.grouping import Key, grouped, of_kind, sums_of, values
-from warmcache.report.totals import Totals, totals_of
+from warmcache.reports.evidence import Evidence
+from warmcache.reports.experiments import ENOUGH, Experiment, experiments_of
+from warmcache.reports.gains import Gain, gains_of
+from warmcache.reports.grouping import Key, grouped, of_kind, sums_of, values
+from warmcache.reports.totals import Totals, totals_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

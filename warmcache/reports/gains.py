@@ -11,8 +11,8 @@ from warmcache.core.outcomes import Arm
 from warmcache.core.statistics import Interval, ratio_of, sum_interval, sum_of
 from warmcache.core.tallies import READ, Kind, Tally, dollars
 from warmcache.core.wording import Worded, gettext_noop
-from warmcache.report.experiments import Experiment
-from warmcache.report.grouping import grouped, of_kind, sample_of, sums_of
+from warmcache.reports.experiments import Experiment
+from warmcache.reports.grouping import grouped, of_kind, sample_of, sums_of
 
 
 class Source(Worded):

@@ -10,8 +10,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from warmcache.models import LostWrites, SkipCount, UsageRecord, WarmUp, WarmUpLine
-from warmcache.report.evidence import read_evidence
-from warmcache.report.figures import report_of
+from warmcache.reports.evidence import read_evidence
+from warmcache.reports.figures import report_of
 from warmcache.upstream.prices import rates_for
 
 pytestmark = pytest.mark.django_db

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from warmcache.core.outcomes import CONVERSING, Purpose
 from warmcache.core.tallies import Kind, Tally, dollars
-from warmcache.report.grouping import grouped, of_kind, sums_of
+from warmcache.reports.grouping import grouped, of_kind, sums_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,10 +8,10 @@ from typing import Any
 
 from warmcache.core.statistics import Interval
 from warmcache.core.upstreams import Upstream
-from warmcache.report.experiments import ENOUGH, Experiment
-from warmcache.report.figures import Forecast, Report, Skips, Spending, Wait
-from warmcache.report.gains import Gain
-from warmcache.report.totals import Totals
+from warmcache.reports.experiments import ENOUGH, Experiment
+from warmcache.reports.figures import Forecast, Report, Skips, Spending, Wait
+from warmcache.reports.gains import Gain
+from warmcache.reports.totals import Totals
 
 NOT_ENOUGH = "not enough data"
 MAX_SKIPS_SHOWN = 20

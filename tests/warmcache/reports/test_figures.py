@@ -18,10 +18,10 @@ from warmcache.core.tallies import (
     of_skips,
     of_warm_up,
 )
-from warmcache.report.evidence import Evidence, Part
-from warmcache.report.experiments import ENOUGH
-from warmcache.report.figures import Report, report_of
-from warmcache.report.gains import Source, Verdict
+from warmcache.reports.evidence import Evidence, Part
+from warmcache.reports.experiments import ENOUGH
+from warmcache.reports.figures import Report, report_of
+from warmcache.reports.gains import Source, Verdict
 from warmcache.upstream.prices import rates_for
 
 NOW = datetime(2027, 1, 2, tzinfo=UTC)

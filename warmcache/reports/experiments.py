@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from warmcache.core.outcomes import Arm
 from warmcache.core.statistics import Interval, difference_of_means, ratio_of
 from warmcache.core.tallies import Tally, Words, dollars
-from warmcache.report.grouping import grouped, sample_of, sums_of
+from warmcache.reports.grouping import grouped, sample_of, sums_of
 
 ENOUGH = 30
 """The minimum number in each arm for a comparison."""

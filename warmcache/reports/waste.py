@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from warmcache.core.intents import Intent
 from warmcache.core.outcomes import Outcome
-from warmcache.report.figures import Spending
+from warmcache.reports.figures import Spending
 
 SMALL_SHARE = 0.1
 FEW = 10

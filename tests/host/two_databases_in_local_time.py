@@ -1,0 +1,6 @@
+"""Both at once."""
+
+from tests.host.two_databases import *  # noqa: F403
+
+USE_TZ = False
+TIME_ZONE = "Europe/Berlin"

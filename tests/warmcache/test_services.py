@@ -1,0 +1,52 @@
+"""What the public functions take, and what they refuse at the call."""
+
+from typing import Any
+
+import pytest
+
+from warmcache import services
+from warmcache.testing import FakeRuntime, fake_runtime, make_prompt, make_turn
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ({"intent": "typping"}, "'typping' is no intent. There are open, typing, attach"),
+        ({"subject": "ann\0"}, "`subject` has a character that no database stores"),
+        ({"label": "half \ud83d"}, "`label` has a character that no database stores"),
+        ({"place": 7}, "`place` is a text, not int"),
+    ],
+)
+async def test_words_that_no_row_could_hold_are_refused_at_the_call(
+    fake: FakeRuntime, words: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises((TypeError, ValueError), match=sentence):
+        await services.prewarm_prefix(make_prompt(), **{"intent": "typing", **words})
+
+    assert fake.provider.sent == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"purpose": "chatter"}, "'chatter' is no purpose. There are reply, title"),
+        ({"subject": "ann\0"}, "no database stores"),
+        ({"temperature": 0.2}, "`temperature` is not sent"),
+        ({"service_tier": "auto"}, "no argument 'service_tier'. What else the body is to hold"),
+    ],
+)
+async def test_a_request_that_could_not_be_recorded_or_sent_is_refused_at_the_call(
+    fake: FakeRuntime, arguments: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises((TypeError, ValueError), match=sentence):
+        services.stream_response(make_prompt(), make_turn(), max_tokens=10, **arguments)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_long_words_cost_no_row() -> None:
+    async with fake_runtime() as fake:
+        async with services.stream_response(make_prompt(), "Now?", max_tokens=10, label="l" * 200) as response:
+            assert [event async for event in response]
+        await services.flush()
+        assert fake.runtime.ledger.dropped_writes == 0
+    assert response.result.settlement.cost_usd is not None
