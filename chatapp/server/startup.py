@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -217,7 +217,9 @@ def leave() -> None:
 
 def get_ready_to_answer() -> None:
     """What the first message would otherwise wait for."""
-    compile_all()
+    # Without its database, a server has more to worry about than the first message.
+    with suppress(DatabaseError):
+        compile_all()
     for name in SLOW_IMPORTS:
         importlib.import_module(name)
     # The SDK alone is 130,000 objects that never end: the garbage collector would stop everything for a tenth of a

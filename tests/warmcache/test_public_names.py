@@ -101,6 +101,8 @@ INSIDE = {
     "warmcache.background.database": "one set of database threads per process: a second one doubles the connections",
     "warmcache.background.tasks": "one kind of owner for the tasks of both",
     "warmcache.background.statements": "statements that are compiled once, for each message of both",
+    "warmcache.admin": "the models' pages, to which the chat adds",
+    "warmcache.admin.host": "where the chat says what it knows of a conversation and a message",
     "warmcache.core.catalog": "what the demo's first warm-ups cost",
     "warmcache.upstream.prices": "what the demo's first warm-ups cost",
     "warmcache.core.reasons": "`TO_WARM`, which the command that writes words leaves out of the table",

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
-from django.db import models
+from django.db import models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import query as queries
 from django.db.models.expressions import Expression
@@ -72,7 +72,10 @@ class _Statement(ABC):
         _all.add(self)
 
     def compile(self) -> None:
-        self._compiled(self._database())
+        database = self._database()
+        # Django compiles no `FOR UPDATE` outside of a transaction.
+        with transaction.atomic(using=database.alias):
+            self._compiled(database)
 
     def _queryset(self) -> AnyQuerySet:
         if self._made is None:

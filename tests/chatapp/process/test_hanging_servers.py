@@ -1,7 +1,6 @@
 """The end of a real server while something that it depends on hangs: every socket still hears where to go."""
 
 import asyncio
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -84,9 +83,9 @@ async def test_everybody_is_told_and_the_process_ends_though_it_hangs(world: Wor
             elif hanging == "redis":
                 world.redis.freeze()
             signalled_at = time.monotonic()
-            os.kill(server.process.pid, signal.SIGTERM)
+            server.send_signal(signal.SIGTERM)
             ends = await asyncio.gather(*(tab.rest() for tab in [*idle, reader]))
-            await asyncio.to_thread(server.process.wait, PATIENCE_SECONDS)
+            await asyncio.to_thread(server.process.wait)
         took_seconds = time.monotonic() - signalled_at
 
     server.stop()

@@ -92,7 +92,7 @@ def test_every_import_of_a_module_can_be_found():
     found = [
         (module, name)
         for module in MODULES.rglob("*.js")
-        for name in re.findall(r"""(?:from|import)\s*\(?\s*["']([^"']+)["']""", module.read_text())
+        for name in re.findall(r"""(?<!["'])\b(?:from|import)\s*\(?\s*["']([^"']+)["']""", module.read_text())
     ]
 
     lost = [pair for pair in found if not (pair[1] in PACKAGES or (pair[0].parent / pair[1]).is_file())]

@@ -44,7 +44,7 @@ async def test_those_who_follow_get_the_leaders_bad_end_too(fake: FakeRuntime) -
     await fake.provider.warm_ups_in_flight()
     fake.provider.reports_nothing = True
 
-    fake.runtime.tasks._tasks.copy().pop().cancel()
+    next(iter(fake.runtime.tasks._tasks)).cancel()
     with pytest.raises(asyncio.CancelledError):
         await leader.finished()
 
