@@ -14,6 +14,7 @@ from warmcache.background.database import in_database_thread
 from warmcache.core import catalog
 from warmcache.core.prefix import Layer, build
 from warmcache.simulator import tokens
+from warmcache.simulator.tokenizers import RULE_OF_THUMB, counter
 
 FILE = "A report that two people have.\n" * 800
 
@@ -93,7 +94,8 @@ def test_a_salt_costs_a_dozen_tokens_by_the_simulator_s_count():
     text = prompts.SALT.format(salt=make_user("ann").cache_salt)
 
     counts = {
-        tokens.block_tokens({"type": "text", "text": text}, f.chars_per_token) for f in catalog.KNOWN_MODELS.values()
+        tokens.block_tokens({"type": "text", "text": text}, counter(RULE_OF_THUMB, facts.chars_per_token))
+        for facts in catalog.KNOWN_MODELS.values()
     }
 
     assert counts == {9, 12}

@@ -118,7 +118,7 @@ def test_while_a_reply_holds_the_drain_it_says_so_takes_no_new_socket_and_a_seco
     with open_socket(server) as reader, open_socket(server, "bob") as idle:
         ask(reader, "Will you ever end?")
         frames_until(reader, "message.created")
-        wait_until(lambda: len(server.simulator.requests()) > 0)
+        wait_until(lambda: any(request["fault"] for request in server.simulator.requests()))
 
         server.send_signal(signal.SIGTERM)
         idle_code = close_code_of(idle)
@@ -141,7 +141,7 @@ def test_a_drain_lets_replies_end_and_their_readers_hear_it_before_they_are_sent
     with open_socket(server) as reader:
         ask(reader, "Is there time for this?")
         frames_until(reader, "message.created")
-        wait_until(lambda: len(server.simulator.requests()) > 0)
+        wait_until(lambda: any(request["fault"] for request in server.simulator.requests()))
 
         server.send_signal(signal.SIGTERM)
         wait_until(lambda: status_of(server, "/readyz") == 503)

@@ -59,6 +59,7 @@ async def test_what_waits_behind_a_refusal_is_held_for_its_sender(open_tab, ann,
     simulator.fault(kind="stall", where="after_first_token", match="reply", after_tokens=8)
     await tab.say("Something that is refused", assistant_id=assistant.pk)
     started = await tab.until("reply.started")
+    await tab.until("reply.delta")
     with breath_held(simulator):
         await tab.say("And then?", conversation_id=started["conversation_id"])
         await tab.until("message.queued")
