@@ -140,7 +140,9 @@ async def _work(
     try:
         await work(told.set_result)
     except (FrameError, access.NotFound) as refusal:
-        told.set_result(refusal)
+        # What waited behind a message that is stored may be gone meanwhile, with its sender.
+        if not told.done():
+            told.set_result(refusal)
     except asyncio.CancelledError:
         told.cancel()
         raise

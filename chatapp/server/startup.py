@@ -220,6 +220,8 @@ def get_ready_to_answer() -> None:
     # Without its database, a server has more to worry about than the first message.
     with suppress(DatabaseError):
         compile_all()
+    # A process that ends during the imports leaves SQLite's file whole, without a journal beside it.
+    connections.close_all()
     for name in SLOW_IMPORTS:
         importlib.import_module(name)
     # The SDK alone is 130,000 objects that never end: the garbage collector would stop everything for a tenth of a

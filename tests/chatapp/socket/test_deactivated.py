@@ -15,7 +15,7 @@ from chatapp.protocol import MessageSend
 from chatapp.replies import actions, registry, takeover
 from chatapp.socket import session_watch
 from tests.chatapp.held_replies import begin_held_reply, reply_row, until_hung_up
-from tests.chatapp.sockets import in_time
+from tests.chatapp.sockets import eventually, in_time
 from tests.factories import make_conversation
 from tests.servers import PATIENCE_SECONDS
 from warmcache.background.database import in_database_thread
@@ -52,6 +52,10 @@ async def assert_stopped(reply_id: str) -> None:
     assert row.text
 
 
+async def only_one_is_left() -> bool:
+    return registry.count() == 1
+
+
 @pytest.mark.parametrize("end", [deactivate, deletions.ask], ids=lambda end: end.__name__)
 async def test_a_running_reply_is_stopped_at_once_and_its_text_is_kept(
     open_tab, ann, bob, assistant, simulator, only_events, long_lease, end: Callable[[User], None]
@@ -62,12 +66,13 @@ async def test_a_running_reply_is_stopped_at_once_and_its_text_is_kept(
     of_other = await begin_held_reply(other, simulator, assistant_id=assistant.pk)
     await tab.say("And then?", conversation_id=begun["conversation_id"])
     await tab.until("message.queued")
+    # Its task has looked for a running reply: a later look would be one for a person who is gone.
+    await tab.until("conversation.updated")
 
     await sync_to_async(end)(ann)
 
     assert await tab.until_closed() == 4401
-    while registry.count() > 1:
-        await other.read_all()
+    await eventually(only_one_is_left)
     assert (await reply_row(begun["reply_id"])).status == "stopped"
     assert (await reply_row(begun["reply_id"])).text
     assert (await in_database_thread(QueuedMessage.objects.get)).is_held

@@ -292,6 +292,7 @@ async def test_a_process_that_is_about_to_end_leaves_the_queue_to_the_one_that_t
     with breath_held(simulator):
         await tab.say("The second", conversation_id=started["conversation_id"])
         await tab.until("message.queued")
+        await queue_of(tab, 1)
     actions.leave_the_queue()
     await ended(tab, 1)
     await tab.read_all()
@@ -313,6 +314,7 @@ async def test_what_a_dead_process_left_in_the_queue_long_ago_is_not_sent_behind
     with breath_held(simulator):
         await tab.say("Left behind", conversation_id=started["conversation_id"])
         await tab.until("message.queued")
+        await queue_of(tab, 1)
     await ended(tab, 1)
     await tab.read_all()
 
@@ -332,6 +334,7 @@ async def test_a_message_behind_those_that_were_left_sends_them_first(open_tab, 
         with breath_held(simulator):
             await tab.say("Left behind", conversation_id=started["conversation_id"])
             await tab.until("message.queued")
+            await queue_of(tab, 1)
         await ended(tab, 1)
         await tab.read_all()
 
