@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from tests.chatapp.sockets import eventually
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import ChatServer
 from tests.servers.redis_server import RedisServer
@@ -32,6 +33,10 @@ def servers(two_servers, redis_server: RedisServer) -> tuple[ChatServer, ChatSer
     return two_servers
 
 
+async def has_stalled(server: ChatServer) -> bool:
+    return any(call["fault"] for call in calls(server))
+
+
 async def test_sockets_of_two_processes_that_type_at_once_warm_a_prompt_once(servers):
     servers[0].simulator.fault(**HELD)
     async with AsyncExitStack() as stack:
@@ -44,6 +49,7 @@ async def test_sockets_of_two_processes_that_type_at_once_warm_a_prompt_once(ser
 
         await asyncio.gather(*(tab.send("typing.started", chars=1) for tab in tabs))
         await asyncio.gather(*(tab.until("warmth", state="warming") for tab in tabs))
+        await eventually(lambda: has_stalled(servers[0]))
         servers[0].simulator.release()
         await asyncio.gather(*(tab.until("warmth", state="warm") for tab in tabs))
 
