@@ -3,8 +3,9 @@ PYTHON ?= python3
 PY := .venv/bin/python
 # Where others wait for the result, a test that failed runs again, and the summary names each that needed it.
 PYTEST := $(PY) -m pytest $(if $(CI),--reruns 2 -rR)
-# Tests of real servers mostly wait for them, so more run side by side than there are cores.
-SIDE_BY_SIDE := -n 4 --dist loadfile
+# Tests of real servers mostly wait for them, so more run side by side than there are cores, and they are begun first:
+# `tests/conftest.py` orders the files, not the number of their tests.
+SIDE_BY_SIDE := -n 4 --dist loadfile --no-loadscope-reorder
 # By our own Node: a machine may have none on its PATH.
 BIOME := .venv/bin/node node_modules/@biomejs/biome/bin/biome
 LINTED := chatapp warmcache tests deploy manage.py $(wildcard benchmarks)
@@ -53,7 +54,7 @@ bench: setup  ## milliseconds, printed
 
 soak: setup  ## the long tests, other people's clients against the simulator among them
 	$(PY) -m tests.clients
-	$(PYTEST) -m soak
+	$(PYTEST) -m soak -o faulthandler_timeout=0
 
 clean:  ## throw away what was installed or generated; the database and keys in var/ stay
 	rm -rf .venv node_modules staticfiles .mypy_cache .ruff_cache .import_linter_cache .hypothesis
