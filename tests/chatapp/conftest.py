@@ -40,6 +40,22 @@ PATIENCES = (
 )
 """The same of the chat."""
 
+BY_THE_CLOCK = (
+    "chatapp.process.housekeeping.LOOK_SECONDS",
+    "chatapp.quotas.common_places.BEAT_SECONDS",
+    "chatapp.quotas.policy.REFRESH_SECONDS",
+    "chatapp.replies.checkpoints.CHECKPOINT_SECONDS",
+    "chatapp.replies.redis_logs.CHECK_SECONDS",
+    "chatapp.replies.takeover.LOOK_SECONDS",
+    "chatapp.socket.channel_layer.CHECK_SECONDS",
+    "chatapp.socket.channel_layer.HEALTH_CHECK_SECONDS",
+    "chatapp.socket.session_watch.LOOK_SECONDS",
+    "warmcache.learned.rows.TELL_SILENCES_EVERY_SECONDS",
+    "warmcache.operator_policy.REFRESH_SECONDS",
+    "warmcache.runtime.state.HOUSEKEEPING_SECONDS",
+)
+"""Time between two looks of a process."""
+
 LONG_DOCUMENT = "".join(f"Paragraph {n} tells how the cache of prompts is kept warm, and why.\n\n" for n in range(400))
 """Well above every model's shortest prefix that can be cached."""
 
@@ -60,6 +76,13 @@ def nothing_is_ready() -> Iterator[None]:
     prepared_conversations.store.clear()
     post_limits.of_persons.clear()
     post_limits.of_addresses.clear()
+
+
+@pytest.fixture
+def nothing_by_the_clock(monkeypatch) -> None:
+    """For counts: on a slow machine, what a process does every few seconds falls into the middle of them."""
+    for name in BY_THE_CLOCK:
+        monkeypatch.setattr(name, 3600.0)
 
 
 @pytest.fixture

@@ -8,9 +8,7 @@ from redis.asyncio import Redis
 from chatapp.socket import buckets
 from chatapp.warming import typing
 from tests.servers.redis_server import RedisServer
-from warmcache import operator_policy
 from warmcache import services as warmcache
-from warmcache.runtime import state
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,15 +24,8 @@ async def commands_so_far(redis_server: RedisServer) -> Counter[str]:
     return Counter({name: calls for name, calls in ours.items() if name not in OF_A_NEW_CONNECTION})
 
 
-@pytest.fixture
-def housekeeping_rests(monkeypatch) -> None:
-    """What a process does every few seconds, whether or not anybody types, is not to be counted."""
-    monkeypatch.setattr(state, "HOUSEKEEPING_SECONDS", 3600.0)
-    monkeypatch.setattr(operator_policy, "REFRESH_SECONDS", 3600.0)
-
-
 async def test_a_typing_frame_on_a_live_prefix_costs_no_sql_and_one_redis_command(
-    open_tab, ann, assistant, simulator, queries, settings, monkeypatch, redis_server, housekeeping_rests
+    open_tab, ann, assistant, simulator, queries, settings, monkeypatch, redis_server, nothing_by_the_clock
 ):
     settings.WARMCACHE = {**settings.WARMCACHE, "REDIS_URL": redis_server.url}
     monkeypatch.setattr(buckets.TokenBucket, "take", lambda self: True)
