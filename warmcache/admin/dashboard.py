@@ -183,10 +183,11 @@ def _of(totals: list[Totals], upstream: str) -> Totals | None:
 
 
 def _cards(now: Totals, before: Totals | None) -> list[Card]:
+    others = f"{dollars(now.others_usd)} of it for titles and compactions" if now.others_usd else ""
     unpriced = f"{now.unpriced:,} of models without a known price are not in it" if now.unpriced else ""
     tokens = f"{now.read_tokens:,} of {now.prompt_tokens:,} prompt tokens"
     return [
-        _money("In all", now, before, "total_usd", unpriced),
+        _money("In all", now, before, "total_usd", "; ".join(filter(None, (others, unpriced)))),
         _money("Replies", now, before, "replies_usd", f"{now.replies:,} replies, {now.failed:,} failed"),
         _money("Warm-ups that were used", now, before, "used_usd", f"of {now.warm_ups:,} warm-ups"),
         _money("Warm-ups that were wasted", now, before, "wasted_usd", f"{dollars(now.waiting_usd)} not known yet"),
