@@ -27,6 +27,8 @@ PAGES = (
     "admin:warmcache_usagerecord_changelist",
     "admin:warmcache_skipcount_changelist",
     "admin:warmcache_lostwrites_changelist",
+    "admin:warmcache_learnedevidence_changelist",
+    "admin:warmcache_numbers",
 )
 
 
