@@ -116,7 +116,7 @@ def _told(preview: Preview, what: str, days: int, price: Decimal) -> Shown:
         requests=f"{preview.requests:,}",
         ways=tuple(_figures(way) for way in preview.ways) + ("-",) * (4 - len(preview.ways)),
         sentence=f"{sentence} {verdict}",
-        basis="silences as they were learned" if preview.is_learned else "too few were seen: an assumption",
+        basis="silences that were learned" if preview.is_learned else "an assumption: too few silences were seen",
     )
 
 

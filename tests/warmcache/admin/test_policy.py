@@ -149,7 +149,7 @@ class TestWhatTheKnobsDo:
 
         text = words(admin_client.get(reverse(ADD)).content.decode())
 
-        assert "cap per warm-up $0.2500, as in the settings US dollars No single warm-up may cost more" in text
+        assert "cap per warm-up $0.2500 , as in the settings (US dollars) No single warm-up may cost more" in text
         assert (
             "A warm-up cost $0.0425 on average. “it would cost more than the operator allows” kept 3 visits cold"
             in text
@@ -165,12 +165,12 @@ class TestWhatTheKnobsDo:
 
         text = words(admin_client.get(reverse(ADD)).content.decode())
 
-        assert "helpdesk claude-opus-5-5 shared layer, 4,000 tokens 40" in text
+        assert "helpdesk, claude-opus-5-5 shared layer, 4,000 tokens; 40 requests" in text
         assert re.search(
             r"With [\w ,]+ the last 7 days would have cost about \$\d\.\d+ (more|less) than with 1 h", text
         )
-        assert "helpdesk claude-opus-5-5 conversations, 5,000 tokens 40" in text
-        assert "too few were seen: an assumption" in text
+        assert "helpdesk, claude-opus-5-5 conversations, 5,000 tokens; 40 requests" in text
+        assert "an assumption: too few silences were seen" in text
 
     def test_a_model_without_a_price_has_none_and_the_page_opens(self, admin_client: Client) -> None:
         make_warm_up(model="claude-of-tomorrow", cost_usd=None, **HERE)
