@@ -35,12 +35,13 @@ def _server(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="package")
-def _population(_server: ChatServer) -> dict[str, Iterator[Any]]:
+def _population(_server: ChatServer) -> dict[str, Any]:
     program = ["-m", "tests.browser.population", str(PEOPLE), str(ASSISTANTS)]
     made = json.loads(output_of(program, environment=_server.environment()))
     return {
         "people": iter([LiveUser(**fields) for fields in made["people"]]),
         "assistants": iter(made["assistants"]),
+        "of_models": made["of_models"],
     }
 
 
@@ -62,8 +63,9 @@ def simulator(server: ChatServer) -> SimulatorControl:
 
 
 @pytest.fixture
-def new_person(_population: dict[str, Iterator[Any]]) -> Callable[[], LiveUser]:
-    return lambda: next(_population["people"])
+def new_person(_population: dict[str, Any]) -> Callable[[], LiveUser]:
+    people: Iterator[LiveUser] = _population["people"]
+    return lambda: next(people)
 
 
 @pytest.fixture
@@ -73,9 +75,17 @@ def person(new_person: Callable[[], LiveUser]) -> LiveUser:
 
 
 @pytest.fixture
-def cold_assistant(_population: dict[str, Iterator[Any]]) -> int:
+def cold_assistant(_population: dict[str, Any]) -> int:
     """The id of an assistant whose prompt nobody has sent yet, and which is worth caching."""
-    return next(_population["assistants"])
+    assistant: int = next(_population["assistants"])
+    return assistant
+
+
+@pytest.fixture
+def assistants_of_other_models(_population: dict[str, Any]) -> dict[str, int]:
+    """Model -> the id of a cold assistant: for one test."""
+    of_models: dict[str, int] = _population["of_models"]
+    return of_models
 
 
 @pytest.fixture

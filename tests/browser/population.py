@@ -7,6 +7,7 @@ import sys
 import django
 
 # Well above the smallest prefix that the model caches, well below anything that would slow a test down.
+OTHER_MODELS = ("claude-opus-5-5", "claude-fable-5-2")
 PROMPT = "You answer questions about the harbour of a small town, its ships and its weather. " * 120
 
 
@@ -17,6 +18,10 @@ def main() -> None:
     made = {
         "people": [make_person(number) for number in range(people)],
         "assistants": [make_assistant(number) for number in range(assistants)],
+        "of_models": {
+            model: make_assistant(assistants + number, model=model, thinking="adaptive")
+            for number, model in enumerate(OTHER_MODELS)
+        },
     }
     json.dump(made, sys.stdout)
 
@@ -39,15 +44,15 @@ def make_person(number: int) -> dict[str, object]:
     return {"id": user.pk, "username": user.username, "password": "", "session_key": session.session_key}
 
 
-def make_assistant(number: int) -> int:
+def make_assistant(number: int, *, model: str = "claude-sonnet-5-5", thinking: str = "between_tools") -> int:
     from chatapp.models import Assistant
 
     return Assistant.objects.create(
         name=f"Harbour {number}",
         slug=f"harbour-{number}",
         description="Knows the ships and the weather.",
-        model="claude-sonnet-5-5",
-        thinking="between_tools",
+        model=model,
+        thinking=thinking,
         effort="low",
         system_prompt=f"You are number {number} of the harbour's assistants. {PROMPT}",
     ).pk

@@ -3,22 +3,25 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.browser import axe
 from tests.browser.chat_page import QUESTION, ChatPage
 from tests.servers.chat_server import ROOT, ChatServer, LiveUser, SimulatorControl
+from warmcache.admin.words import dollars
 
 # Dollars for a million tokens: input, output, cache read, cache write of five minutes and of an hour.
 PRICES = {
     "claude-sonnet-5-5": ("2", "10", "0.1", "2.5", "4"),
     "claude-opus-5-5": ("4", "20", "0.2", "5", "8"),
-    "claude-haiku-4-5": ("1", "5", "0.1", "1.25", "2"),
+    "claude-fable-5-2": ("8", "40", "0.2", "10", "16"),
 }
 DASHBOARD = "warmcache/dashboard/?since=24h"
 
@@ -44,9 +47,34 @@ def report_of(server: ChatServer, label: str) -> dict[str, Any]:
     return found
 
 
-@pytest.fixture
-def traffic(open_chat: Callable[..., ChatPage], person: LiveUser, cold_assistant: int) -> ChatPage:
-    chat = open_chat(person, assistant=cold_assistant)
+COLUMNS = (
+    *(("input", "input_tokens"), ("output", "output_tokens")),
+    *(("read", "cache_read_input_tokens"), ("write", "cache_creation_input_tokens")),
+)
+METRICS_KINDS = {"read": "cache_read", "write": "cache_write"}
+
+
+def counters(page: Page, server: ChatServer) -> Counter[tuple[str, str]]:
+    """What `/metrics` has counted of replies: (model, kind of token, or `usd`) -> number."""
+    found: Counter[tuple[str, str]] = Counter()
+    for family in text_string_to_metric_families(page.request.get(f"{server.url}/metrics").text()):
+        for sample in family.samples:
+            if sample.name == "warmcache_reply_tokens_total":
+                found[sample.labels["model"], sample.labels["kind"]] = sample.value
+            if sample.name == "warmcache_reply_cost_usd_total":
+                found[sample.labels["model"], "usd"] = sample.value
+    return found
+
+
+def tokens_of(requests: list[dict[str, Any]]) -> dict[str, int]:
+    return {ours: sum(request["usage"][theirs] for request in requests) for ours, theirs in COLUMNS}
+
+
+def dollars_of_all(requests: list[dict[str, Any]]) -> Decimal:
+    return sum((dollars_of(request) for request in requests), Decimal(0))
+
+
+def talk(chat: ChatPage) -> ChatPage:
     chat.type(QUESTION)
     chat.wait_for_badge("warm")
     chat.box.press("Enter")
@@ -54,50 +82,94 @@ def traffic(open_chat: Callable[..., ChatPage], person: LiveUser, cold_assistant
     return chat
 
 
-def test_a_warm_up_and_its_reply_are_the_same_everywhere(
-    traffic: ChatPage,
+@pytest.fixture
+def traffic(open_chat: Callable[..., ChatPage], person: LiveUser, cold_assistant: int) -> ChatPage:
+    return talk(open_chat(person, assistant=cold_assistant))
+
+
+def test_warm_ups_and_replies_of_three_models_are_the_same_everywhere(
+    open_chat: Callable[..., ChatPage],
+    new_person: Callable[[], LiveUser],
     open_admin: Callable[[str], Page],
     server: ChatServer,
     simulator: SimulatorControl,
     cold_assistant: int,
+    assistants_of_other_models: dict[str, int],
 ) -> None:
-    ((label,),) = server.query("SELECT slug FROM chatapp_assistant WHERE id = ?", cold_assistant)
-    page = open_admin(f"{DASHBOARD}&label={label}")
-    expect(page.locator("#outcomes thead")).to_contain_text("hit")
+    page = open_admin("")
+    counted = counters(page, server)
+    assistants = {"claude-sonnet-5-5": cold_assistant, **assistants_of_other_models}
+    assert set(assistants) == set(PRICES)
+    for assistant in assistants.values():
+        talk(open_chat(new_person(), assistant=assistant, viewport={"width": 1280, "height": 800}))
 
-    report = report_of(server, label)
-
-    (totals,) = report["totals"]
     asked = [request for request in simulator.requests() if request["usage"]]
-    warmed = [request for request in asked if request["parsed"].get("max_tokens") == 0]
-    for name, requests in (("warm_up_tokens", warmed), ("reply_tokens", [r for r in asked if r not in warmed])):
-        for ours, theirs in (
-            *(("input", "input_tokens"), ("output", "output_tokens")),
-            *(("read", "cache_read_input_tokens"), ("write", "cache_creation_input_tokens")),
-        ):
-            assert totals[name][ours] == sum(request["usage"][theirs] for request in requests), (name, ours)
-    expected = sum((dollars_of(request) for request in asked), Decimal(0))
-    assert abs(Decimal(totals["total_usd"]) - expected) < Decimal("1e-6")
-    card = page.locator(".console__card", has_text="In all").locator(".console__amount")
-    expect(card).to_have_text(f"${expected:,.4f}" if expected >= Decimal("0.01") else f"${expected:,.6f}")
+    increases = counters(page, server) - counted
+    for model, assistant in assistants.items():
+        own = [request for request in asked if request["parsed"]["model"] == model]
+        warmed = [request for request in own if request["parsed"].get("max_tokens") == 0]
+        replies = [request for request in own if request not in warmed]
+        assert warmed
+        assert len(replies) == 1
+        ((label,),) = server.query("SELECT slug FROM chatapp_assistant WHERE id = ?", assistant)
+        page.goto(f"{server.url}/admin/{DASHBOARD}&label={label}")
+        expect(page.locator("#outcomes thead")).to_contain_text("hit")
 
-    page.get_by_role("link", name="All warm-ups").click()
-    expect(page.locator("#result_list tbody tr").first).to_contain_text("hit")
+        (totals,) = report_of(server, label)["totals"]
+
+        assert totals["warm_up_tokens"] == tokens_of(warmed)
+        assert totals["reply_tokens"] == tokens_of(replies)
+        expected = dollars_of_all(own)
+        assert abs(Decimal(totals["total_usd"]) - expected) < Decimal("1e-6")
+        card = page.locator(".console__card", has_text="In all").locator(".console__amount")
+        expect(card).to_have_text(dollars(expected))
+        for name, number in tokens_of(replies).items():
+            assert increases[model, METRICS_KINDS.get(name, name)] == number
+        assert abs(Decimal(increases[model, "usd"]) - dollars_of_all(replies)) < Decimal("1e-6")
+
+        page.goto(f"{server.url}/admin/warmcache/warmup/?label={label}")
+        newest = page.locator("#result_list tbody tr").first
+        expect(newest).to_contain_text("hit")
+        expect(page.locator("#warm-up-totals")).to_contain_text(f"for {dollars(dollars_of_all(warmed))}:")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_dashboard_breaks_no_rule_and_fits_a_phone(
-    traffic: ChatPage, open_admin: Callable[[str], Page], scheme: str
+PAGES = (
+    DASHBOARD,
+    "warmcache/dashboard/numbers/",
+    "warmcache/warmpolicy/",
+    "warmcache/learnedevidence/",
+    "warmcache/warmup/",
+    "warmcache/usagerecord/",
+)
+OURS = ("console", "warming-bar", "wait-bar", "knobs", "previews")
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
+def test_no_page_of_the_console_breaks_a_rule_and_each_fits_a_phone(
+    traffic: ChatPage,
+    open_admin: Callable[[str], Page],
+    server: ChatServer,
+    forgive: Callable[[str], None],
+    scheme: str,
+    width: int,
 ) -> None:
+    # Axe itself makes inline styles of what Django's style sheets import.
+    forgive("Applying inline style|Couldn't load preload assets")
     page = open_admin(DASHBOARD)
     page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    page.set_viewport_size({"width": width, "height": 900})
     expect(page.locator(".console__plot canvas")).to_have_count(3)
+    details = []
+    for kind in ("warmup", "usagerecord"):
+        page.goto(f"{server.url}/admin/warmcache/{kind}/")
+        details.append(page.locator("#result_list tbody th a").first.evaluate("link => link.pathname"))
 
-    for width in (1280, 360):
-        page.set_viewport_size({"width": width, "height": 900})
-        own = [line for line in axe.violations(page) if "console" in line or "warming-bar" in line]
-        assert own == []
-        assert page.evaluate("document.querySelector('#content').scrollWidth <= innerWidth")
+    for path in [*(f"/admin/{path}" for path in PAGES), *details]:
+        page.goto(server.url + path)
+        own = [line for line in axe.violations(page) if any(word in line for word in OURS)]
+        assert own == [], path
+        # Django's own lists scroll within themselves.
+        assert page.evaluate("document.querySelector('#content').scrollWidth <= innerWidth"), path
 
 
 def test_the_switch_is_one_press_away_without_a_mouse(open_admin: Callable[[str], Page]) -> None:

@@ -20,6 +20,9 @@ def bar(request: HttpRequest) -> dict[str, Any]:
         "is_on": policy_in_force(config, read_row()).is_enabled,
         "is_off_in_settings": not config.enabled,
         "may_switch": request.user.has_perm(MAY_SWITCH),
+        "may_see_policy": request.user.has_perm("warmcache.view_warmpolicy") or request.user.has_perm(MAY_SWITCH),
+        "may_see_ledger": request.user.has_perm("warmcache.view_warmup"),
+        "may_see_learned": request.user.has_perm("warmcache.view_learnedevidence"),
         "next": request.get_full_path(),
     }
 

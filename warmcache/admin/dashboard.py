@@ -14,6 +14,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from warmcache.admin.console import MAY_SWITCH, THE_ROW, ConsolePages, bar
+from warmcache.admin.numbers import MEANINGS, NOTES
 from warmcache.admin.plots import plots_of
 from warmcache.admin.words import dollars, interval, seconds, share
 from warmcache.conf import Config, get_config
@@ -76,10 +77,11 @@ class DashboardAdmin(ConsolePages):
         return self.has_view_permission(request)
 
     def get_urls(self) -> list[URLPattern]:
-        """The page itself, and the switch of every page."""
+        """The page itself, what its figures mean, and the switch of every page."""
         view = self.admin_site.admin_view
         return [
             path("", view(self.page), name="warmcache_dashboard_changelist"),
+            path("numbers/", view(self.numbers), name="warmcache_numbers"),
             path("switch/", view(require_POST(self.switch)), name="warmcache_switch"),
         ]
 
@@ -109,6 +111,20 @@ class DashboardAdmin(ConsolePages):
             **_figures(evidence, chosen, policy.value_of_second_usd),
         }
         return TemplateResponse(request, "admin/warmcache/dashboard.html", context)
+
+    def numbers(self, request: HttpRequest) -> HttpResponse:
+        """How to read the figures: the text of `docs/console.md`."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "How to read the numbers",
+            "opts": self.opts,
+            "warming": bar(request),
+            "meanings": MEANINGS,
+            "notes": NOTES,
+        }
+        return TemplateResponse(request, "admin/warmcache/numbers.html", context)
 
     def switch(self, request: HttpRequest) -> HttpResponse:
         """Switches all warming off, or on again; in force in every process within two seconds."""
@@ -183,10 +199,11 @@ def _of(totals: list[Totals], upstream: str) -> Totals | None:
 
 
 def _cards(now: Totals, before: Totals | None) -> list[Card]:
+    others = f"{dollars(now.others_usd)} of it for titles and compactions" if now.others_usd else ""
     unpriced = f"{now.unpriced:,} of models without a known price are not in it" if now.unpriced else ""
     tokens = f"{now.read_tokens:,} of {now.prompt_tokens:,} prompt tokens"
     return [
-        _money("In all", now, before, "total_usd", unpriced),
+        _money("In all", now, before, "total_usd", "; ".join(filter(None, (others, unpriced)))),
         _money("Replies", now, before, "replies_usd", f"{now.replies:,} replies, {now.failed:,} failed"),
         _money("Warm-ups that were used", now, before, "used_usd", f"of {now.warm_ups:,} warm-ups"),
         _money("Warm-ups that were wasted", now, before, "wasted_usd", f"{dollars(now.waiting_usd)} not known yet"),

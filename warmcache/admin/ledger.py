@@ -25,8 +25,10 @@ from warmcache.admin.search import (
     UpstreamFilter,
     WarmthFilter,
     exact_search,
+    in_period,
 )
 from warmcache.admin.words import dollars, moment, seconds, table
+from warmcache.core.outcomes import Purpose
 from warmcache.ledger import rows
 from warmcache.models import Intent, LostWrites, Outcome, SkipCount, UsageRecord, WarmUp, WarmUpLine
 from warmcache.runtime.wiring import SystemClock
@@ -308,7 +310,7 @@ def _message_of(row: UsageRecord) -> ShownMessage | None:
 
 
 def totals(changelist: ChangeList) -> dict[str, Any]:
-    """Totals of the filtered warm-ups, and of the real requests with the same label, model, upstream and day."""
+    """Totals of the filtered warm-ups, and of the replies with the same label, model, upstream and period."""
     used, unused = (Outcome.HIT, Outcome.JOINED), (Outcome.UNUSED, Outcome.EVICTED, Outcome.DIVERGED)
     found = changelist.queryset.order_by().aggregate(
         count=Count("pk"),
@@ -319,20 +321,22 @@ def totals(changelist: ChangeList) -> dict[str, Any]:
         broken=Count("pk", filter=Q(outcome__in=(Outcome.FAILED, Outcome.CANCELLED))),
         waiting=Count("pk", filter=Q(outcome=Outcome.PENDING)),
     )
-    requests = _requests_beside(changelist).count()
+    replies = 0 if changelist.query else _replies_beside(changelist).count()
     return {
         **found,
         "cost": dollars(found["cost_usd"] or Decimal(0)),
-        "requests": requests,
-        "per_request": f"{found['count'] / requests:.2f}" if requests else None,
+        "replies": replies,
+        "per_reply": f"{found['count'] / replies:.2f}" if replies else None,
     }
 
 
-def _requests_beside(changelist: ChangeList) -> QuerySet[UsageRecord]:
-    shared = {
-        name: value for name, value in changelist.get_filters_params().items() if name.split("__")[0] in SHARED_FILTERS
-    }
-    return UsageRecord.objects.filter(build_q_object_from_lookup_parameters(shared))
+def _replies_beside(changelist: ChangeList) -> QuerySet[UsageRecord]:
+    """Replies, as the dashboard counts them: nothing is warmed for a title."""
+    params = changelist.get_filters_params()
+    shared = {name: value for name, value in params.items() if name.split("__")[0] in SHARED_FILTERS}
+    replies = UsageRecord.objects.filter(build_q_object_from_lookup_parameters(shared), purpose=Purpose.REPLY)
+    since = params.get(PeriodFilter.parameter_name)
+    return in_period(replies, since[-1]) if since else replies
 
 
 def outcome_word(stored: str) -> str:

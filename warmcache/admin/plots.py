@@ -1,8 +1,9 @@
 """Figures over time: tables, from which the page's script draws its plots."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
 
 from warmcache.admin.words import dollars
 from warmcache.core.outcomes import Outcome, RequestWarmth
@@ -20,20 +21,22 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plot:
-    """`unit`: what stands before a number on the axis."""
+    """`unit`: what stands before a number on the axis. `step_seconds`: what one row covers."""
 
     name: str
     title: str
     unit: str
+    step_seconds: int
     series: tuple[str, ...]
     rows: tuple[Row, ...]
 
 
 def plots_of(report: Report, upstream: str, step: timedelta) -> list[Plot]:
     """None where nothing happened: a page without figures has no empty axes."""
-    moments = [moment for moment in report.timeline if moment.upstream == upstream]
+    moments = _without_gaps([moment for moment in report.timeline if moment.upstream == upstream], step)
     if not moments:
         return []
+    step_seconds = int(step.total_seconds())
     form = "%Y-%m-%d %H:%M" if step < timedelta(days=1) else "%Y-%m-%d"
     outcomes = _named(moments, lambda moment: moment.warm_ups, [str(outcome) or "waiting" for outcome in Outcome])
     warmths = _named(moments, lambda moment: moment.replies, [str(warmth) for warmth in RequestWarmth])
@@ -42,12 +45,14 @@ def plots_of(report: Report, upstream: str, step: timedelta) -> list[Plot]:
             name="dollars",
             title="Dollars over time",
             unit="$",
-            series=("replies", "warm-ups", "wasted"),
+            step_seconds=step_seconds,
+            series=("replies", "titles and compactions", "warm-ups", "of them wasted"),
             rows=_rows(
                 moments,
                 form,
                 lambda moment: tuple(
-                    (dollars(usd), float(usd)) for usd in (moment.replies_usd, moment.warm_ups_usd, moment.wasted_usd)
+                    (dollars(usd), float(usd))
+                    for usd in (moment.replies_usd, moment.others_usd, moment.warm_ups_usd, moment.wasted_usd)
                 ),
             ),
         ),
@@ -55,6 +60,7 @@ def plots_of(report: Report, upstream: str, step: timedelta) -> list[Plot]:
             name="outcomes",
             title="Warm-ups by outcome",
             unit="",
+            step_seconds=step_seconds,
             series=outcomes,
             rows=_rows(moments, form, lambda moment: _counts(moment.warm_ups, outcomes)),
         ),
@@ -62,10 +68,35 @@ def plots_of(report: Report, upstream: str, step: timedelta) -> list[Plot]:
             name="replies",
             title="Replies by what they found",
             unit="",
+            step_seconds=step_seconds,
             series=warmths,
             rows=_rows(moments, form, lambda moment: _counts(moment.replies, warmths)),
         ),
     ]
+
+
+def _without_gaps(moments: Sequence[Moment], step: timedelta) -> list[Moment]:
+    """An hour or a day in which nothing happened is zero: a line would be drawn across it."""
+    filled: list[Moment] = []
+    for moment in moments:
+        while filled and filled[-1].start + step < moment.start:
+            filled.append(_nothing(moment, filled[-1].start + step))
+        filled.append(moment)
+    return filled
+
+
+def _nothing(like: Moment, start: datetime) -> Moment:
+    zero = Decimal(0)
+    return replace(
+        like,
+        start=start,
+        warm_ups={},
+        replies={},
+        warm_ups_usd=zero,
+        wasted_usd=zero,
+        replies_usd=zero,
+        others_usd=zero,
+    )
 
 
 def _named(

@@ -3,20 +3,30 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from warmcache.admin.console import THE_ROW, ConsolePages
+from warmcache.admin.knobs import Lately, knobs_of, told_changes, warnings_of
+from warmcache.admin.previews import previews_of
 from warmcache.conf import Config, get_config
 from warmcache.core.intents import Intent
 from warmcache.models import WarmPolicy, choices_of
-from warmcache.operator_policy import read_row
+from warmcache.operator_policy import policy_in_force, read_row
+from warmcache.reports.evidence import read_evidence
+from warmcache.reports.figures import report_of
+from warmcache.runtime.wiring import SystemClock
+from warmcache.upstream.prices import price_list
 
 MONEY = ("value_of_second_usd", "max_cost_per_warm_up_usd", "user_daily_usd", "daily_usd")
 NUMBERS = ("user_daily_warm_ups", "daily_warm_ups")
+JUDGED_DAYS = 7
+MOST_CHANGES = 20
 
 
 class WarmPolicyForm(ModelForm):  # type: ignore[type-arg]
@@ -95,7 +105,7 @@ class WarmPolicyAdmin(ConsolePages):
             return HttpResponseRedirect(reverse("admin:warmcache_warmpolicy_change", args=[row.pk]))
         if self.has_add_permission(request):
             return HttpResponseRedirect(reverse("admin:warmcache_warmpolicy_add"))
-        return super().changelist_view(request, extra_context)
+        return super().changelist_view(request, {**(extra_context or {}), **facts()})
 
     def changeform_view(
         self,
@@ -104,14 +114,45 @@ class WarmPolicyAdmin(ConsolePages):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Removes the button that would lead to a second row, which cannot exist."""
+        """Without the button that would lead to a second row, which cannot exist; with what each knob does."""
         context = {**(extra_context or {}), "show_save_and_add_another": False}
+        if request.method == "GET" and self.has_view_or_change_permission(request):
+            context |= facts()
         return super().changeform_view(request, object_id, form_url, context)
 
     def save_model(self, request: HttpRequest, obj: WarmPolicy, form: Any, change: bool) -> None:
         if not change:
             obj.pk = THE_ROW
         super().save_model(request, obj, form, change)
+        for warning in warnings_of(policy_in_force(get_config(), obj)):
+            messages.warning(request, warning)
+
+    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
+        """Both values of each knob that changed: who reads it later wants to know what was in force."""
+        return told_changes(form.initial, form.cleaned_data)
+
+
+def facts() -> dict[str, Any]:
+    """What each knob means, did of late and could do, and who has changed which: for whoever may look."""
+    config, now = get_config(), SystemClock().now()
+    rates, row = price_list(config), read_row()
+    policy = policy_in_force(config, row)
+    evidence = read_evidence(now=now, period_seconds=JUDGED_DAYS * 86_400, rates=rates, is_patient=False)
+    lately = Lately(report=report_of(evidence), evidence=evidence, upstream=config.upstream, days=JUDGED_DAYS)
+    return {
+        "knobs": knobs_of(policy, row, config, lately),
+        "days": JUDGED_DAYS,
+        "warnings": warnings_of(policy),
+        "is_complete": evidence.is_complete,
+        "previews": previews_of(evidence, upstream=config.upstream, days=JUDGED_DAYS, policy=policy, rates=rates),
+        "price": policy.value_of_second_usd,
+        "changes": [(entry.action_time, entry.user.get_username(), entry.get_change_message()) for entry in _changes()],
+    }
+
+
+def _changes() -> list[LogEntry]:
+    of_policy = LogEntry.objects.filter(content_type=ContentType.objects.get_for_model(WarmPolicy))
+    return list(of_policy.select_related("user").order_by("-action_time")[:MOST_CHANGES])
 
 
 def _not_negative(value: Any) -> None:

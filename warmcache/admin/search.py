@@ -108,10 +108,13 @@ class PeriodFilter(SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         value = self.value()
-        if value is None:
-            return queryset
-        try:
-            length = timedelta(seconds=seconds_of(value))
-        except ValueError:
-            return queryset.none()
-        return queryset.filter(started_at__gte=at(SystemClock().now()) - length)
+        return queryset if value is None else in_period(queryset, value)
+
+
+def in_period(rows: QuerySet[Any], since: str) -> QuerySet[Any]:
+    """The rows of the last `since`, such as 7d; none if that is no period."""
+    try:
+        length = timedelta(seconds=seconds_of(since))
+    except ValueError:
+        return rows.none()
+    return rows.filter(started_at__gte=at(SystemClock().now()) - length)

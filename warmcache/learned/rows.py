@@ -1,6 +1,6 @@
 """Rows of learned evidence: processes add what they observed and read the sum. Synchronous."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -44,7 +44,14 @@ def exchange(upstream: str, fresh: Mapping[str, Forecasts], *, now: float) -> di
             teach_silence(known, told.checkpoint, asked_tool=told.asked_tool, count=told.count)
         row.evidence = known.to_dict()
         row.save()
-    return dict(LearnedEvidence.objects.filter(upstream=upstream).values_list("label", "evidence"))
+    return stored(upstream)
+
+
+def stored(upstream: str, labels: Collection[str] | None = None) -> dict[str, dict[str, Any]]:
+    """What all processes have learned of this upstream, by label; of some labels or of all."""
+    found = LearnedEvidence.objects.filter(upstream=upstream)
+    chosen = found if labels is None else found.filter(label__in=labels)
+    return dict(chosen.values_list("label", "evidence"))
 
 
 def _locked(upstream: str, label: str) -> LearnedEvidence:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from warmcache.core.outcomes import Purpose
+from warmcache.core.outcomes import CONVERSING, Purpose
 from warmcache.core.settlement import BEST_FIRST
 from warmcache.core.statistics import Interval, median_interval, share_interval
 from warmcache.core.tallies import MILLIONTHS, Kind, Tally, Words, dollars, width_of
@@ -88,6 +88,8 @@ class Moment:
     warm_ups_usd: Decimal
     wasted_usd: Decimal
     replies_usd: Decimal
+    """Replies and the requests that continue them, as in `Totals`."""
+    others_usd: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,7 +260,8 @@ def _timeline(evidence: Evidence) -> list[Moment]:
 def _moment(start: datetime, upstream: str, tallies: Sequence[Tally]) -> Moment:
     warm_ups, requests = of_kind(tallies, Kind.WARM_UP), of_kind(tallies, Kind.REQUEST)
     replies = [tally for tally in requests if tally.words.purpose == Purpose.REPLY]
-    spent = sums_of(warm_ups)
+    spent, asked = sums_of(warm_ups), sums_of(requests)["cost"]
+    conversing = sums_of(tally for tally in requests if tally.words.purpose in CONVERSING)["cost"]
     return Moment(
         start=start,
         upstream=upstream,
@@ -266,7 +269,8 @@ def _moment(start: datetime, upstream: str, tallies: Sequence[Tally]) -> Moment:
         replies=_counted(replies),
         warm_ups_usd=dollars(spent["cost"]),
         wasted_usd=dollars(spent["wasted"]),
-        replies_usd=dollars(sums_of(requests)["cost"]),
+        replies_usd=dollars(conversing),
+        others_usd=dollars(asked - conversing),
     )
 
 

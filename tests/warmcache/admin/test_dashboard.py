@@ -27,6 +27,8 @@ PAGES = (
     "admin:warmcache_usagerecord_changelist",
     "admin:warmcache_skipcount_changelist",
     "admin:warmcache_lostwrites_changelist",
+    "admin:warmcache_learnedevidence_changelist",
+    "admin:warmcache_numbers",
 )
 
 
@@ -174,3 +176,35 @@ def test_the_dashboard_is_for_those_who_may_see_the_rows(
     client.force_login(staff)
 
     assert client.get(reverse(DASHBOARD)).status_code == 403
+
+
+class TestPlots:
+    def test_dollars_over_time_add_up_to_the_cards(self, admin_client: Client) -> None:
+        make_usage(make_warm_up(outcome="hit"), cost_usd=Decimal("0.2"))
+        make_usage(purpose="title", cost_usd=Decimal("0.03"))
+        make_usage(purpose="tool_round", cost_usd=Decimal("0.01"))
+
+        html = dashboard(admin_client, since="24h")
+
+        text = words(html)
+        assert "Replies $0.2100 before" in text
+        assert "$0.0300 of it for titles and compactions" in text
+        assert table(html, "dollars").endswith("$0.2100 $0.0300 $0.0425 $0.0000")
+
+    def test_a_day_without_anything_is_zero_and_not_left_out(self, admin_client: Client) -> None:
+        for days in (0, 3):
+            make_usage(started_at=NOW - timedelta(days=days))
+
+        found = table(dashboard(admin_client), "replies")
+
+        assert re.findall(r"\d{4}-\d\d-\d\d (\d)", found) == ["1", "0", "0", "1"]
+
+
+def test_warm_ups_per_reply_are_those_of_the_period_and_no_title_counts(admin_client: Client) -> None:
+    make_usage(make_warm_up())
+    make_usage(purpose="title")
+    make_usage(started_at=NOW - timedelta(days=3))
+
+    assert "1.00 warm-ups per reply (1)." in words(page(admin_client, PAGES[1], since="24h"))
+    assert "0.50 warm-ups per reply (2)." in words(page(admin_client, PAGES[1]))
+    assert "per reply" not in words(page(admin_client, PAGES[1], q="req_1"))

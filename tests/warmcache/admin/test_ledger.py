@@ -136,7 +136,7 @@ def test_the_totals_say_what_it_cost_and_what_it_brought(admin_client: Client) -
 
     assert totals(page(admin_client, WARM_UPS)) == (
         "7 warm-ups for $0.7000: 3 used, 1 raced, 1 unused or evicted, 1 failed or cancelled, 1 waiting. "
-        "1.40 warm-ups per real request (5)."
+        "1.40 warm-ups per reply (5)."
     )
 
 
@@ -150,11 +150,11 @@ def test_the_totals_are_those_of_the_filtered_rows(admin_client: Client) -> None
     text = totals(page(admin_client, WARM_UPS, label="sales", outcome__exact="unused"))
 
     assert text.startswith("1 warm-up for $0.0000: 0 used")
-    assert text.endswith("0.50 warm-ups per real request (2).")
+    assert text.endswith("0.50 warm-ups per reply (2).")
 
 
 def test_without_a_request_there_is_no_ratio(admin_client: Client) -> None:
-    assert totals(page(admin_client, WARM_UPS)).endswith("No real request yet.")
+    assert totals(page(admin_client, WARM_UPS)).endswith("No reply yet.")
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,17 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
+from tests.warmcache.admin.test_ledger import NOW, make_usage, make_warm_up
 from warmcache.admin.policy import THE_ROW
-from warmcache.models import WarmPolicy
+from warmcache.models import SkipCount, WarmPolicy
 
 pytestmark = pytest.mark.django_db
 
 LIST = "admin:warmcache_warmpolicy_changelist"
 ADD = "admin:warmcache_warmpolicy_add"
 CHANGE = "admin:warmcache_warmpolicy_change"
+HERE = {"upstream": "simulator"}
+"""Who answers in the tests."""
 
 
 def save(client: Client, **fields: Any) -> str:
@@ -137,3 +140,85 @@ def test_whoever_may_only_look_only_looks(client: Client) -> None:
 
     assert client.get(reverse(LIST)).status_code == 200
     assert client.post(reverse(ADD), {"is_enabled": "on"}).status_code == 403
+
+
+class TestWhatTheKnobsDo:
+    def test_each_knob_has_a_unit_a_meaning_and_an_effect(self, admin_client: Client) -> None:
+        make_usage(make_warm_up(outcome="unused", **HERE), intent="typing", numbers={"saved_seconds": 2.0}, **HERE)
+        SkipCount.objects.create(minute=NOW, label="helpdesk", intent="typing", reason="over_cost_cap", count=3)
+
+        text = words(admin_client.get(reverse(ADD)).content.decode())
+
+        assert "cap per warm-up $0.2500 , as in the settings (US dollars) No single warm-up may cost more" in text
+        assert (
+            "A warm-up cost $0.0425 on average. “it would cost more than the operator allows” kept 3 visits cold"
+            in text
+        )
+        assert "With 0.05 about 0.1 visits would have been held out and 0.1 s given up" in text
+        assert "“typing”: 1 for $0.0425" in text
+        assert "Nobody has changed anything." in text
+
+    def test_the_shared_layer_has_a_preview(self, admin_client: Client) -> None:
+        make_warm_up(**HERE)
+        for _ in range(40):
+            make_usage(cache_read_tokens=9000, **HERE)
+
+        text = words(admin_client.get(reverse(ADD)).content.decode())
+
+        assert "helpdesk, claude-opus-5-5 shared layer, 4,000 tokens; 40 requests" in text
+        assert re.search(
+            r"With [\w ,]+ the last 7 days would have cost about \$\d\.\d+ (more|less) than with 1 h", text
+        )
+        assert "helpdesk, claude-opus-5-5 conversations, 5,000 tokens; 40 requests" in text
+        assert "an assumption: too few silences were seen" in text
+
+    def test_a_model_without_a_price_has_none_and_the_page_opens(self, admin_client: Client) -> None:
+        make_warm_up(model="claude-of-tomorrow", cost_usd=None, **HERE)
+        make_usage(model="claude-of-tomorrow", cost_usd=None, **HERE)
+
+        assert "there is nothing to tell it from" in words(admin_client.get(reverse(ADD)).content.decode())
+
+    def test_who_changed_what_is_told_with_both_values(self, admin_client: Client) -> None:
+        save(admin_client, daily_usd="20")
+        save(admin_client, daily_usd="30", holdout_share="0.05")
+
+        text = words(admin_client.get(reverse(LIST), follow=True).content.decode())
+
+        assert "admin hold-out share: as in the settings → 0.05; budget per day in all: 20.0000 → 30" in text
+        assert "admin budget per day in all: as in the settings → 20" in text
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"holdout_share": "1"}, "The hold-out share is 1: every visit is left cold"),
+        ({"holdout_share": "0.6"}, "leaves 60.0% of the visits cold"),
+        ({"value_of_second_usd": "0"}, "no warm-up is ever worth its cost"),
+        ({"value_of_second_usd": "50"}, "nearly everything is warmed"),
+        ({"max_cost_per_warm_up_usd": "60"}, "above the budget of a whole day"),
+        ({"user_daily_usd": "60"}, "The budget of one person is above the budget of all."),
+        ({"daily_warm_ups": "0"}, "No warm-up is allowed in a day"),
+    ],
+)
+def test_what_can_hardly_be_meant_is_stored_with_a_warning_that_stays(
+    admin_client: Client, fields: dict[str, Any], says: str
+) -> None:
+    assert save(admin_client, **fields) == ""
+
+    once, later = (words(admin_client.get(reverse(CHANGE, args=[THE_ROW])).content.decode()) for _ in range(2))
+    assert (once.count(says), later.count(says)) == (2, 1)
+
+
+def test_whoever_may_only_look_sees_what_the_knobs_do(client: Client) -> None:
+    user = get_user_model().objects.create_user(username="auditor", password="x", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_warmpolicy"))
+    client.force_login(user)
+
+    before = words(client.get(reverse(LIST)).content.decode())
+    WarmPolicy.objects.create(pk=THE_ROW, holdout_share=1.0)
+    after = client.get(reverse(LIST), follow=True).content.decode()
+
+    assert "What each knob does" in before
+    assert "Nothing is set here yet" in before
+    assert "every visit is left cold" in words(after)
+    assert 'name="_save"' not in after

@@ -23,7 +23,7 @@ function draw(UPlot, place) {
     stroke: style.getPropertyValue("--body-fg").trim(),
     grid: { stroke: style.getPropertyValue("--hairline-color").trim() },
   }
-  const { unit } = table.dataset
+  const { unit, step } = table.dataset
   const value = (_, number) => (number == null ? "-" : `${unit}${Number(number.toPrecision(6))}`)
   const series = names.map((label, index) => ({
     label,
@@ -31,13 +31,17 @@ function draw(UPlot, place) {
     stroke: COLOURS[index % COLOURS.length],
     dash: DASHES[Math.floor(index / 3) % DASHES.length],
     width: 2,
-    points: { show: data[0].length < 40 },
+    points: { show: data[0].length < 40, size: data[0].length < 3 ? 9 : 5 },
   }))
   const options = {
     width: place.clientWidth,
     height: HEIGHT,
     tzDate: (seconds) => UPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
-    scales: { y: { range: (_, low, high) => [Math.min(0, low), high || 1] } },
+    scales: {
+      // One point alone has no width: uPlot would take years for it.
+      x: { range: (_, low, high) => (low === high ? [low - step / 2, high + step / 2] : [low, high]) },
+      y: { range: (_, low, high) => [Math.min(0, low), high || 1] },
+    },
     series: [{ label: "UTC" }, ...series],
     axes: [axis, { ...axis, size: 70, values: (_, ticks) => ticks.map((tick) => `${unit}${tick}`) }],
   }
