@@ -29,6 +29,7 @@ from chatapp.models import (
     Attachment,
     Conversation,
     Document,
+    Erasure,
     LimitMet,
     Message,
     UsageAccount,
@@ -354,6 +355,18 @@ class LimitMetAdmin(ReadOnlyAdmin):
     @admin.display(description="whose limit", ordering="scope")
     def whose(self, met: LimitMet) -> str:
         return QuotaScope(met.scope).words
+
+
+@admin.register(Erasure)
+class ErasureAdmin(ReadOnlyAdmin):
+    """Whose data was erased, when, and how much it was; without a name."""
+
+    list_display = ("person", "asked_at", "finished_at", "conversations", "files", "ledger_rows")
+    search_fields = ("=person",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """It is the proof."""
+        return False
 
 
 @admin.register(UsageAccount)

@@ -490,3 +490,20 @@ class LimitMet(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} {self.day}"
+
+
+class Erasure(models.Model):
+    """That a person's data was erased, and how much it was: the log of erasures. It knows the person's number alone."""
+
+    person = models.PositiveBigIntegerField(unique=True, help_text="The number of the account, which is never reused.")
+    asked_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    conversations = models.PositiveIntegerField(default=0, help_text="Deleted with all messages.")
+    files = models.PositiveIntegerField(default=0, help_text="Deleted that were in no message.")
+    ledger_rows = models.PositiveIntegerField(default=0, help_text="They keep their cost and no longer name anybody.")
+
+    class Meta:
+        ordering = ("-asked_at",)
+
+    def __str__(self) -> str:
+        return f"erasure of user {self.person}"
