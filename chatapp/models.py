@@ -73,6 +73,9 @@ class Assistant(models.Model):
     shared_ttl = models.CharField(max_length=4, choices=TimeToLive, default=TimeToLive.AUTO)
     conversation_ttl = models.CharField(max_length=4, choices=TimeToLive, default=TimeToLive.AUTO)
     is_default = models.BooleanField(default=False)
+    retired_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="From then on only conversations that have it already go on."
+    )
     revision = models.PositiveBigIntegerField(
         default=0, db_default=0, editable=False, help_text="Grows with each edit of it or of its documents."
     )
@@ -468,6 +471,10 @@ class UsageAccount(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @staticmethod
+    def name_of(user_id: int) -> str:
+        return f"user:{user_id}"
 
 
 class LimitMet(models.Model):

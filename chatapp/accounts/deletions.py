@@ -21,7 +21,6 @@ from django.utils import timezone
 
 from chatapp.models import Attachment, Conversation, Erasure, Message, UsageAccount, User
 from chatapp.protocol.words import ReplyStatus
-from chatapp.quotas import accounts
 from warmcache.ledger.erasure import erase_some
 
 CONVERSATIONS_AT_ONCE = 20
@@ -88,7 +87,7 @@ def delete_some(user_id: int) -> Deleted:
         if rows := erase_some(subject_of(user_id)):
             _note(user_id, ledger_rows=rows)
             return Deleted(is_done=False)
-        UsageAccount.objects.filter(name=accounts.name_of(user_id)).delete()
+        UsageAccount.objects.filter(name=UsageAccount.name_of(user_id)).delete()
         person.delete()
         Erasure.objects.filter(person=user_id).update(finished_at=timezone.now())
         return Deleted(is_done=True)
