@@ -1,34 +1,25 @@
 """The operator's view of people, assistants and conversations. Lists show no text of a conversation."""
 
-import asyncio
 import time
-from collections.abc import Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
-from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
-from django.core.exceptions import ValidationError
 from django.db.models import Count, QuerySet
-from django.forms import BaseInlineFormSet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils.formats import date_format
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timezone import localtime
 
 from chatapp.accounts import deletions
-from chatapp.conversations import prompts
+from chatapp.assistants_admin import NoPatterns
 from chatapp.models import (
-    Assistant,
     Attachment,
     Conversation,
-    Document,
+    Erasure,
     LimitMet,
     Message,
     UsageAccount,
@@ -37,18 +28,9 @@ from chatapp.models import (
 )
 from chatapp.protocol.words import Measure, QuotaScope
 from chatapp.quotas import accounts
-from chatapp.warming import assistant_layers, returns
-from warmcache import Reason, WarmthState, bridge
-from warmcache import services as warmcache
+from chatapp.warming import returns
 from warmcache.admin import host as ledger_host
 from warmcache.admin.host import ShownMessage
-from warmcache.core.prefix import Prompt
-from warmcache.warmups.layer_report import lines_of, report_on
-from warmcache.words import reason_text
-
-MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
-MAX_DOCUMENTS_BYTES = 16 * 1024 * 1024
-"""Of one assistant. At worst, a form takes three times as many bytes, which the body's limit leaves room for."""
 
 
 class ChatHost:
@@ -83,13 +65,6 @@ ledger_host.register(ChatHost())
 admin.site.site_header = "Warmcache"
 admin.site.site_title = "Warmcache"
 admin.site.index_title = "Administration"
-
-
-class NoPatterns(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Refuses regular expressions in the address: one that the database cannot parse would be a server error."""
-
-    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
-        return not lookup.endswith("regex") and super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
 
 
 @admin.register(User)
@@ -133,118 +108,16 @@ class ReadOnlyAdmin(NoPatterns):
         return False
 
 
-class DocumentForm(forms.ModelForm):  # type: ignore[type-arg]
-    def clean_text(self) -> str:
-        text: str = self.cleaned_data["text"]
-        if (size_bytes := len(text.encode())) > MAX_DOCUMENT_BYTES:
-            raise ValidationError(f"This document holds {_megabytes(size_bytes)}, and may hold at most 4 MB.")
-        return text
+class TranscriptAdmin(ReadOnlyAdmin):
+    """Rows that hold what people wrote: whoever opens one is logged, in the history of the row and of the reader."""
 
-
-class DocumentForms(BaseInlineFormSet):  # type: ignore[type-arg]
-    """All documents of an assistant, with a limit for them together."""
-
-    def clean(self) -> None:
-        super().clean()
-        filled = [getattr(form, "cleaned_data", {}) for form in self.forms]
-        kept = [fields for fields in filled if not fields.get("DELETE")]
-        size_bytes = sum(len(str(fields.get("text", "")).encode()) for fields in kept)
-        if size_bytes > MAX_DOCUMENTS_BYTES:
-            raise ValidationError(
-                f"The documents hold {_megabytes(size_bytes)} together, and may hold at most 16 MB: "
-                "more than any model can read."
-            )
-
-
-def _megabytes(size_bytes: int) -> str:
-    return f"{size_bytes / 1024**2:.1f} MB"
-
-
-class DocumentInline(admin.StackedInline):  # type: ignore[type-arg]
-    model = Document
-    form = DocumentForm
-    formset = DocumentForms
-    extra = 0
-    classes = ("collapse",)
-    fields = ("title", "position", "text")
-
-
-@admin.register(Assistant)
-class AssistantAdmin(NoPatterns):
-    list_display = ("name", "model", "thinking", "shared_ttl", "document_count", "is_default", "updated_at")
-    list_filter = ("model", "is_default")
-    search_fields = ("name", "slug", "description", "model")
-    prepopulated_fields = {"slug": ("name",)}  # noqa: RUF012  Django's own way to declare it
-    inlines = (DocumentInline,)
-    actions = ("warm_now",)
-    readonly_fields = ("shared_layer",)
-    fieldsets = (
-        (None, {"fields": ("name", "slug", "description", "is_default")}),
-        ("What it is told", {"fields": ("system_prompt",)}),
-        ("Model", {"fields": ("model", "thinking", "effort", "max_output_tokens")}),
-        ("Prompt cache", {"fields": ("shared_ttl", "conversation_ttl", "shared_layer")}),
-        ("Tools and format", {"classes": ("collapse",), "fields": ("tools", "output_schema")}),
-    )
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Assistant]:
-        return super().get_queryset(request).annotate(documents_in_all=Count("documents"))
-
-    def save_model(self, request: HttpRequest, obj: Assistant, form: Any, change: bool) -> None:
-        """A new default takes the place of the old one."""
-        super().save_model(request, obj, form, change)
-        if obj.is_default:
-            Assistant.objects.exclude(pk=obj.pk).update(is_default=False)
-
-    @admin.display(description="documents", ordering="documents_in_all")
-    def document_count(self, assistant: Any) -> int:
-        return int(assistant.documents_in_all)
-
-    @admin.display(description="shared by everybody")
-    def shared_layer(self, assistant: Assistant) -> SafeString | str:
-        """How often its instructions and documents are used, and what holding them warm would cost."""
-        if not assistant.pk:
-            return "-"
-        report = report_on(assistant_layers.layer_of(assistant.pk, assistant.slug), time.time())
-        if report is None:
-            return "-"
-        holder = bridge.call(warmcache.holder_of, assistant.slug) if report.is_keeping_on else None
-        lines = format_html_join("", "<dt>{}</dt><dd>{}</dd>", lines_of(report, holder))
-        return format_html("<dl>{}</dl>", lines)
-
-    @admin.action(description="Warm now", permissions=["change"])
-    def warm_now(self, request: HttpRequest, queryset: QuerySet[Assistant]) -> None:
-        """Warms the shared layer, whether or not anybody types."""
-        assistants = list(queryset)
-        wanted = [(assistant.slug, prompts.prompt_for_new_chat(assistant)) for assistant in assistants]
-        for assistant, warmth in zip(
-            assistants, bridge.call(_warm_all, wanted, subject=f"user {request.user.pk}"), strict=True
-        ):
-            self.message_user(request, *_outcome(assistant, warmth))
-
-
-async def _warm_all(wanted: Sequence[tuple[str, Prompt]], *, subject: str) -> list[warmcache.Warmth]:
-    """Warms all at once, so that the page waits only as long as for one."""
-    warm_ups = (warmcache.warm_now(prompt, label=label, subject=subject) for label, prompt in wanted)
-    return await asyncio.gather(*warm_ups)
-
-
-def _outcome(assistant: Assistant, warmth: warmcache.Warmth) -> tuple[str, int]:
-    """The message for the operator and its level."""
-    match warmth.state:
-        case WarmthState.WARM | WarmthState.EXPIRING:
-            ends = "" if warmth.expires_at is None else f", until about {_time(warmth.expires_at)}"
-            done = "was warm already" if warmth.reason is Reason.ALREADY_WARM else "is warm"
-            return f"{assistant} {done}: about {warmth.prefix_tokens:,} tokens{ends}.", messages.SUCCESS
-        case WarmthState.WARMING:
-            return f"{assistant} is being warmed; the warm-ups tell how it ends.", messages.INFO
-        case WarmthState.FAILED:
-            return f"{assistant} could not be warmed: {reason_text(warmth.reason or '')}.", messages.ERROR
-        case _:
-            return f"{assistant} was not warmed: {reason_text(warmth.reason or '')}.", messages.WARNING
-
-
-def _time(epoch_seconds: float) -> str:
-    return date_format(localtime(datetime.fromtimestamp(epoch_seconds, tz=UTC)), "H:i:s")
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        if row is not None and self.has_view_permission(request, row):
+            self.log_change(request, row, "Read.")
+        return super().change_view(request, object_id, form_url, extra_context)
 
 
 @admin.register(Conversation)
@@ -258,13 +131,18 @@ class ConversationAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Conversation]:
         return super().get_queryset(request).annotate(messages_in_all=Count("messages"))
 
+    def get_fields(self, request: HttpRequest, obj: Conversation | None = None) -> Any:
+        """A title quotes the first message: only who may read messages sees it."""
+        fields = super().get_fields(request, obj)
+        return fields if request.user.has_perm("chatapp.view_message") else [name for name in fields if name != "title"]
+
     @admin.display(description="messages", ordering="messages_in_all")
     def message_count(self, conversation: Any) -> int:
         return int(conversation.messages_in_all)
 
 
 @admin.register(Message)
-class MessageAdmin(ReadOnlyAdmin):
+class MessageAdmin(TranscriptAdmin):
     list_display = (
         "id",
         "created_at",
@@ -295,7 +173,7 @@ class MessageAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Attachment)
-class AttachmentAdmin(ReadOnlyAdmin):
+class AttachmentAdmin(TranscriptAdmin):
     list_display = ("id", "user", "created_at", "size_bytes", "message")
     search_fields = ("id", "user__username")
     list_select_related = ("user", "message")
@@ -354,6 +232,18 @@ class LimitMetAdmin(ReadOnlyAdmin):
     @admin.display(description="whose limit", ordering="scope")
     def whose(self, met: LimitMet) -> str:
         return QuotaScope(met.scope).words
+
+
+@admin.register(Erasure)
+class ErasureAdmin(ReadOnlyAdmin):
+    """Whose data was erased, when, and how much it was; without a name."""
+
+    list_display = ("person", "asked_at", "finished_at", "conversations", "files", "ledger_rows")
+    search_fields = ("=person",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """It is the proof."""
+        return False
 
 
 @admin.register(UsageAccount)

@@ -73,6 +73,9 @@ class Assistant(models.Model):
     shared_ttl = models.CharField(max_length=4, choices=TimeToLive, default=TimeToLive.AUTO)
     conversation_ttl = models.CharField(max_length=4, choices=TimeToLive, default=TimeToLive.AUTO)
     is_default = models.BooleanField(default=False)
+    retired_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="From then on only conversations that have it already go on."
+    )
     revision = models.PositiveBigIntegerField(
         default=0, db_default=0, editable=False, help_text="Grows with each edit of it or of its documents."
     )
@@ -469,6 +472,10 @@ class UsageAccount(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @staticmethod
+    def name_of(user_id: int) -> str:
+        return f"user:{user_id}"
+
 
 class LimitMet(models.Model):
     """Who met a limit: one row per person, day and limit."""
@@ -490,3 +497,20 @@ class LimitMet(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} {self.day}"
+
+
+class Erasure(models.Model):
+    """That a person's data was erased, and how much it was: the log of erasures. It knows the person's number alone."""
+
+    person = models.PositiveBigIntegerField(unique=True, help_text="The number of the account, which is never reused.")
+    asked_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    conversations = models.PositiveIntegerField(default=0, help_text="Deleted with all messages.")
+    files = models.PositiveIntegerField(default=0, help_text="Deleted that were in no message.")
+    ledger_rows = models.PositiveIntegerField(default=0, help_text="They keep their cost and no longer name anybody.")
+
+    class Meta:
+        ordering = ("-asked_at",)
+
+    def __str__(self) -> str:
+        return f"erasure of user {self.person}"

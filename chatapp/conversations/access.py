@@ -95,8 +95,8 @@ def queued_for_user(user: User, message_id: UUID, *, to_write: bool = False) -> 
 
 
 def assistants_for(user: User) -> QuerySet[Assistant]:
-    """Every signed-in user may use every assistant; the default one comes first."""
-    return Assistant.objects.all()
+    """Every signed-in user may begin a chat with every assistant that is not retired; the default one comes first."""
+    return Assistant.objects.filter(retired_at=None)
 
 
 def assistant_for_user(user: User, assistant_id: int | None) -> Assistant:

@@ -67,11 +67,7 @@ class AttachmentRefused(Exception):
 
 def store(user: User, *, name: str, data: bytes) -> Attachment:
     """Raises `AttachmentRefused` if the file is unreadable, empty or too large."""
-    if len(data) > MAX_FILE_BYTES:
-        raise too_large()
-    text = storable(_pdf_text(data) if data[:1024].lstrip().startswith(b"%PDF-") else _plain_text(data))
-    if not text.strip():
-        raise AttachmentRefused(422, "There is no text in this file.")
+    text = text_of(data)
     if len(text) > MAX_CHARS:
         raise AttachmentRefused(413, f"This file holds more than {MAX_CHARS:,} characters of text.")
     size_bytes = len(text.encode())
@@ -83,6 +79,17 @@ def store(user: User, *, name: str, data: bytes) -> Attachment:
         if stored + size_bytes > settings.ATTACHMENT_QUOTA_BYTES:
             raise _quota_met(stored)
         return Attachment.objects.create(user=user, name=_safe_name(name), text=text, size_bytes=size_bytes)
+
+
+def text_of(data: bytes, *, max_chars: int = MAX_CHARS) -> str:
+    """A PDF's text is cut off at one character more than `max_chars`. Raises as `store`."""
+    if len(data) > MAX_FILE_BYTES:
+        raise too_large()
+    is_pdf = data[:1024].lstrip().startswith(b"%PDF-")
+    text = storable(_pdf_text(data, max_chars) if is_pdf else _plain_text(data))
+    if not text.strip():
+        raise AttachmentRefused(422, "There is no text in this file.")
+    return text
 
 
 def to_send(user: User, attachment_ids: Collection[UUID], *, edit_of: Message | None = None) -> list[Attachment]:
@@ -146,7 +153,7 @@ def _plain_text(data: bytes) -> str:
     return text.replace("\r\n", "\n")
 
 
-def _pdf_text(data: bytes) -> str:
+def _pdf_text(data: bytes, max_chars: int) -> str:
     """Read by a process of its own. What it prints goes to a file of bounded size and is decoded before the place is
     given back, so that the two memories together are bounded for each place."""
     if not _readers.acquire(timeout=PDF_PATIENCE_SECONDS):
@@ -155,17 +162,17 @@ def _pdf_text(data: bytes) -> str:
         with TemporaryFile() as given, TemporaryFile() as printed:
             given.write(data)
             given.seek(0)
-            _read_pdf(given, printed)
+            _read_pdf(given, printed, max_chars)
             printed.seek(0)
-            return printed.read(pdf_text.output_bytes(MAX_CHARS)).decode("utf-8", "replace")
+            return printed.read(pdf_text.output_bytes(max_chars)).decode("utf-8", "replace")
     finally:
         _readers.release()
 
 
-def _read_pdf(given: IO[bytes], printed: IO[bytes]) -> None:
+def _read_pdf(given: IO[bytes], printed: IO[bytes], max_chars: int) -> None:
     try:
         read = subprocess.run(  # noqa: S603  our own program, and the file goes in by stdin
-            [sys.executable, "-I", str(Path(pdf_text.__file__)), str(MAX_CHARS)],
+            [sys.executable, "-I", str(Path(pdf_text.__file__)), str(max_chars)],
             stdin=given,
             stdout=printed,
             stderr=subprocess.DEVNULL,

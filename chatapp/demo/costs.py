@@ -13,7 +13,9 @@ from warmcache.upstream.prices import rates_for
 
 def first_warm_ups() -> Iterator[str]:
     """One sentence per assistant that can be warmed; blocks on the database and on slow imports."""
-    for assistant in Assistant.objects.annotate(document_characters=Sum(Length("documents__text"))):
+    for assistant in Assistant.objects.filter(retired_at=None).annotate(
+        document_characters=Sum(Length("documents__text"))
+    ):
         facts = facts_for(assistant.model)
         characters = len(assistant.system_prompt) + (assistant.document_characters or 0)
         tokens = round(characters / facts.chars_per_token)

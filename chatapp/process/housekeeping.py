@@ -67,9 +67,11 @@ async def _in_steps(step: Callable[[], int]) -> None:
 
 
 async def sweep() -> None:
-    """Deletes files that were never sent, and gives old conversations the salt that they can have now."""
+    """Deletes files that were never sent, gives old conversations the salt that they can have now, and takes out of the
+    ledger what was written for people who are gone."""
     await in_database_thread(attachments.sweep)
     await in_database_thread(salts.salt_the_cold)
+    await in_database_thread(deletions.erase_what_came_late)
 
 
 async def _again(chore: Callable[[], Coroutine[Any, Any, None]], *, every_seconds: float) -> None:

@@ -60,7 +60,7 @@ _CHANGES = ", ".join(
 
 
 def name_of(user_id: int) -> str:
-    return f"user:{user_id}"
+    return UsageAccount.name_of(user_id)
 
 
 def name_of_group(group_id: int) -> str:

@@ -9,8 +9,8 @@ from warmcache.services import SharedLayer
 
 
 def listed() -> list[SharedLayer]:
-    """One layer per assistant; its documents and instructions are read only when needed."""
-    return [layer_of(pk, slug) for pk, slug in Assistant.objects.values_list("pk", "slug")]
+    """One layer per assistant that is not retired; its documents and instructions are read only when needed."""
+    return [layer_of(pk, slug) for pk, slug in Assistant.objects.filter(retired_at=None).values_list("pk", "slug")]
 
 
 def layer_of(assistant_id: int, slug: str) -> SharedLayer:

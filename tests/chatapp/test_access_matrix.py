@@ -18,6 +18,7 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLResolver, get_resolver
 
+from chatapp.accounts.roles import make_roles
 from chatapp.models import Assistant, Attachment, Conversation, Message, QueuedMessage, User
 from chatapp.protocol import frames
 from chatapp.socket.origin import is_allowed_origin
@@ -27,7 +28,10 @@ from warmcache.background.database import in_database_thread
 from warmcache.models import WarmPolicy
 
 PAGE = Path(__file__).parents[2] / "docs" / "access.md"
-PEOPLE = ("a stranger", "the owner", "another person", "staff who may view", "a superuser")
+ROLES = ("Operator", "Assistant editor", "Support")
+PEOPLE = ("a stranger", "the owner", "another person", "staff who may view", *ROLES, "a superuser")
+ASKERS = ("a stranger", "the owner", "another person", "staff who may view", "a superuser")
+"""Who sends frames: roles are rights in the admin, as those of the staff are."""
 MAY_VIEW = ("view_conversation", "view_warmpolicy", "view_user")
 # Their answers depend on the state of the process, not on who asks.
 PROBES = ("healthz", "readyz")
@@ -38,7 +42,11 @@ def people(db) -> dict[str, User | None]:
     staff = make_user("staff", is_staff=True)
     staff.user_permissions.set(Permission.objects.filter(codename__in=MAY_VIEW))
     root = make_user("root", is_staff=True, is_superuser=True)
-    return dict(zip(PEOPLE, (None, make_user("owner"), make_user("other"), staff, root), strict=True))
+    make_roles()
+    of_roles = [make_user(name.lower().replace(" ", "-"), is_staff=True) for name in ROLES]
+    for name, person in zip(ROLES, of_roles, strict=True):
+        person.groups.add(Group.objects.get(name=name))
+    return dict(zip(PEOPLE, (None, make_user("owner"), make_user("other"), staff, *of_roles, root), strict=True))
 
 
 def things_of(owner: User) -> dict[str, Any]:
@@ -238,7 +246,7 @@ async def test_every_frame(open_tab, simulator):
     await stranger.disconnect(refused.value.code)
 
     assert refused.value.code == 4401
-    check("frames", ("frame", *PEOPLE), rows)
+    check("frames", ("frame", *ASKERS), rows)
     assert all(row[2] == "taken" for row in rows)
 
 

@@ -16,7 +16,17 @@ from chatapp.quotas import accounts, refusals
 from chatapp.quotas.measures import Amount, units_of
 from tests.factories import make_assistant, make_conversation, make_message, make_user
 
-MODELS = ("assistant", "conversation", "message", "attachment", "user", "usagelimit", "usageaccount", "limitmet")
+MODELS = (
+    "assistant",
+    "conversation",
+    "message",
+    "attachment",
+    "user",
+    "usagelimit",
+    "usageaccount",
+    "limitmet",
+    "erasure",
+)
 SECRET = "a secret between two"
 
 

@@ -31,7 +31,7 @@ def test_the_pages_cost_the_same_however_many_chats_there_are(client, root, djan
     make_chats(ann, 300)
     url = reverse("admin:chatapp_user_delete", args=[ann.pk])
 
-    with django_assert_max_num_queries(20):
+    with django_assert_max_num_queries(30):
         page = client.get(url)
         answer = client.post(url, {"post": "yes"})
 

@@ -122,6 +122,11 @@ class Learning:
         deepest = prefix.deepest
         return not self._is_on or deepest is None or self._billed.knows(deepest.prefix_hash)
 
+    def is_counted(self, prefix: Prefix) -> bool:
+        """Whether the provider has counted or billed all of it."""
+        deepest = prefix.deepest
+        return deepest is not None and self._billed.knows(deepest.prefix_hash)
+
     def _saw_count(self, label: str, prefix: Prefix, tokens: int) -> None:
         deepest, priors = prefix.breakpoints[-1], prior_tokens(facts_for(prefix.model))
         if self._billed.knows(deepest.prefix_hash):

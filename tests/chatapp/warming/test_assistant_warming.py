@@ -1,6 +1,7 @@
 """What the operator can do about an assistant's shared layer: see what holding it would cost, and warm it by hand."""
 
 import asyncio
+import json
 import re
 import urllib.error
 import urllib.parse
@@ -138,6 +139,37 @@ def test_the_command_tells_the_same_of_every_assistant(assistant, settings):
     assert {"guide", "small-talk"} <= set(lines)
     assert "  forecast: none: it is too short to be cached" in lines
     assert lines[-1] == "Without REDIS_URL only the server itself knows what it holds."
+
+
+def test_the_page_shows_the_exact_prefix_and_what_it_costs(client, operator, assistant, provider):
+    address = reverse("admin:chatapp_assistant_prefix", args=[assistant.pk])
+
+    page = client.get(address)
+    raw = client.get(address, {"raw": ""})
+    warmed = client.post(address, follow=True)
+
+    report = page.context["report"]
+    assert page.status_code == 200
+    assert report.tokens > report.min_tokens
+    assert "estimated: the provider has not counted it" in page.content.decode()
+    assert report.cost_usd > report.saved_usd > 0
+    sent = json.loads(raw.content)
+    (request,) = [each for each in provider.sent if each.kind == "warm_up"]
+    assert {name: value for name, value in request.request.body.items() if name != "max_tokens"} == sent
+    assert "is warm" in str(next(iter(warmed.context["messages"])))
+
+
+def test_who_may_only_view_sees_the_prefix_and_warms_nothing(client, assistant, provider):
+    viewer = make_user("viewer", is_staff=True)
+    viewer.user_permissions.set(Permission.objects.filter(codename="view_assistant"))
+    client.force_login(viewer)
+    address = reverse("admin:chatapp_assistant_prefix", args=[assistant.pk])
+
+    page, refused = client.get(address), client.post(address)
+
+    assert (page.status_code, refused.status_code) == (200, 403)
+    assert "Warm now" not in page.content.decode()
+    assert not provider.sent
 
 
 def press_warm_now_over_http(server: ChatServer, slug: str) -> str:

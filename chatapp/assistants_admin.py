@@ -1,0 +1,283 @@
+"""The operator's pages of an assistant: what it is told, what that costs, and exactly what the model is sent."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import Count, QuerySet
+from django.forms import BaseInlineFormSet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
+
+from chatapp.conversations import attachments, prompts
+from chatapp.models import Assistant, Document
+from chatapp.warming import assistant_layers, assistant_lint
+from warmcache import Reason, WarmthState, bridge
+from warmcache import services as warmcache
+from warmcache.core.catalog import facts_for
+from warmcache.core.prefix import Prompt
+from warmcache.warmups.layer_report import lines_of, report_on
+from warmcache.warmups.prefix_report import prefix_report
+from warmcache.words import reason_text
+
+MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
+MAX_DOCUMENTS_BYTES = 16 * 1024 * 1024
+"""Of one assistant. At worst, a form takes three times as many bytes, which the body's limit leaves room for."""
+
+
+class NoPatterns(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Refuses regular expressions in the address: one that the database cannot parse would be a server error."""
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        return not lookup.endswith("regex") and super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
+
+
+class DocumentForm(forms.ModelForm):  # type: ignore[type-arg]
+    file = forms.FileField(
+        required=False, help_text="Text, Markdown or PDF: its text takes the place of what stands above."
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["text"].required = False
+
+    def clean(self) -> dict[str, Any]:
+        fields: dict[str, Any] = super().clean() or {}
+        given = fields.get("file")
+        try:
+            text: str = (
+                attachments.text_of(given.read(), max_chars=MAX_DOCUMENT_BYTES) if given else fields.get("text", "")
+            )
+        except attachments.AttachmentRefused as refused:
+            raise ValidationError({"file": refused.message}) from refused
+        if not text.strip():
+            raise ValidationError({"text": "A document needs a text, or a file with one."})
+        if (size_bytes := len(text.encode())) > MAX_DOCUMENT_BYTES:
+            words = f"This document holds {_megabytes(size_bytes)}, and may hold at most 4 MB."
+            raise ValidationError({"file" if given else "text": words})
+        self.instance.text = fields["text"] = text
+        return fields
+
+
+class DocumentForms(BaseInlineFormSet):  # type: ignore[type-arg]
+    """All documents of an assistant, with a limit for them together."""
+
+    def clean(self) -> None:
+        super().clean()
+        filled = [getattr(form, "cleaned_data", {}) for form in self.forms]
+        kept = [fields for fields in filled if not fields.get("DELETE")]
+        size_bytes = sum(len(str(fields.get("text", "")).encode()) for fields in kept)
+        if size_bytes > MAX_DOCUMENTS_BYTES:
+            raise ValidationError(
+                f"The documents hold {_megabytes(size_bytes)} together, and may hold at most 16 MB: "
+                "more than any model can read."
+            )
+
+
+def _megabytes(size_bytes: int) -> str:
+    return f"{size_bytes / 1024**2:.1f} MB"
+
+
+class DocumentInline(admin.StackedInline):  # type: ignore[type-arg]
+    model = Document
+    form = DocumentForm
+    formset = DocumentForms
+    extra = 0
+    classes = ("collapse",)
+    fields = ("title", "position", "text", "file")
+
+
+class AssistantForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Refuses what the API would refuse with every message. Of a model that is not known, everything is let through."""
+
+    def clean(self) -> dict[str, Any]:
+        fields: dict[str, Any] = super().clean() or {}
+        facts = facts_for(fields.get("model", ""))
+        for name, accepted in (("effort", facts.efforts), ("thinking", facts.thinking)):
+            chosen = fields.get(name)
+            if facts.known and chosen and chosen not in accepted:
+                allowed = ", ".join(str(label) for value, label in self.fields[name].choices if value in accepted)  # type: ignore[attr-defined]
+                self.add_error(name, f"{facts.model} takes {allowed or 'none'} here: leave it to the model's default.")
+        return fields
+
+
+class RetiredFilter(admin.SimpleListFilter):
+    title = "in use"
+    parameter_name = "retired"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("no", "offered to people"), ("yes", "retired")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Assistant]) -> QuerySet[Assistant]:
+        match self.value():
+            case "no":
+                return queryset.filter(retired_at=None)
+            case "yes":
+                return queryset.exclude(retired_at=None)
+            case _:
+                return queryset
+
+
+@admin.register(Assistant)
+class AssistantAdmin(NoPatterns):
+    list_display = ("name", "model", "thinking", "shared_ttl", "document_count", "is_default", "retired_at")
+    list_filter = (RetiredFilter, "model", "is_default")
+    form = AssistantForm
+    search_fields = ("name", "slug", "description", "model")
+    prepopulated_fields = {"slug": ("name",)}  # noqa: RUF012  Django's own way to declare it
+    inlines = (DocumentInline,)
+    actions = ("warm_now", "bring_back")
+    readonly_fields = ("prefix", "shared_layer", "retired_at")
+    fieldsets = (
+        (None, {"fields": ("name", "slug", "description", "is_default", "retired_at")}),
+        ("What it is told", {"fields": ("system_prompt",)}),
+        ("Model", {"fields": ("model", "thinking", "effort", "max_output_tokens")}),
+        ("Prompt cache", {"fields": ("shared_ttl", "conversation_ttl", "prefix", "shared_layer")}),
+        ("Tools and format", {"classes": ("collapse",), "fields": ("tools", "output_schema")}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Assistant]:
+        return super().get_queryset(request).annotate(documents_in_all=Count("documents"))
+
+    def save_model(self, request: HttpRequest, obj: Assistant, form: Any, change: bool) -> None:
+        """A new default takes the place of the old one."""
+        super().save_model(request, obj, form, change)
+        if obj.is_default:
+            Assistant.objects.exclude(pk=obj.pk).update(is_default=False)
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[str, int], set[str], list[Any]]:
+        """Counts, where Django's own would list titles of other people's chats."""
+        found = list(objs)
+        used = {each.pk for each in found if each.conversations.exists()}
+        words = [
+            f"{each}: is retired, because conversations use it" if each.pk in used else str(each) for each in found
+        ]
+        counts = {
+            "assistants": len(found) - len(used),
+            "documents": Document.objects.filter(assistant__in=found).exclude(assistant__in=used).count(),
+        }
+        missing = set() if self.has_delete_permission(request) else {"assistant"}
+        return words, counts, missing, []
+
+    def delete_model(self, request: HttpRequest, obj: Assistant) -> None:
+        """Retires it while conversations use it: they go on, and nobody begins another one."""
+        if obj.conversations.exists():
+            obj.retired_at, obj.is_default = obj.retired_at or timezone.now(), False
+            obj.save(update_fields=["retired_at", "is_default", "updated_at"])
+            self.message_user(request, f"{obj} is retired, because conversations use it.", messages.WARNING)
+        else:
+            obj.delete()
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Assistant]) -> None:
+        for assistant in queryset:
+            self.delete_model(request, assistant)
+
+    @admin.action(description="Bring back what is retired", permissions=["change"])
+    def bring_back(self, request: HttpRequest, queryset: QuerySet[Assistant]) -> None:
+        for assistant in queryset.exclude(retired_at=None):
+            assistant.retired_at = None
+            assistant.save(update_fields=["retired_at", "updated_at"])
+
+    def get_urls(self) -> list[URLPattern]:
+        page = self.admin_site.admin_view(self.prefix_page)
+        return [path("<int:object_id>/prefix/", page, name="chatapp_assistant_prefix"), *super().get_urls()]
+
+    @admin.display(description="what the model is sent")
+    def prefix(self, assistant: Assistant) -> SafeString | str:
+        if not assistant.pk:
+            return "-"
+        address = reverse("admin:chatapp_assistant_prefix", args=[assistant.pk])
+        return format_html(
+            '<a href="{}">The exact prefix, its tokens, what one warm-up costs, and warnings</a>', address
+        )
+
+    def prefix_page(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """GET shows it, GET with `raw` gives its bytes, POST warms it."""
+        assistant = self.get_object(request, str(object_id))
+        if assistant is None or not self.has_view_permission(request, assistant):
+            raise PermissionDenied
+        if request.method == "POST":
+            if not self.has_change_permission(request, assistant):
+                raise PermissionDenied
+            self.warm_now(request, Assistant.objects.filter(pk=object_id))
+            return HttpResponseRedirect(request.path)
+        prompt = prompts.prompt_for_new_chat(assistant)
+        report = bridge.call(prefix_report, prompt, label=assistant.slug)
+        if "raw" in request.GET:
+            return HttpResponse(report.body, content_type="application/json")
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"What the model is sent for {assistant}",
+            "opts": self.opts,
+            "assistant": assistant,
+            "report": report,
+            "obstacle": reason_text(report.obstacle or ""),
+            "findings": assistant_lint.findings_in(assistant),
+            "body": report.body.decode(),
+            "may_warm": self.has_change_permission(request, assistant),
+        }
+        return TemplateResponse(request, "admin/chatapp/assistant/prefix.html", context)
+
+    @admin.display(description="documents", ordering="documents_in_all")
+    def document_count(self, assistant: Any) -> int:
+        return int(assistant.documents_in_all)
+
+    @admin.display(description="shared by everybody")
+    def shared_layer(self, assistant: Assistant) -> SafeString | str:
+        """How often its instructions and documents are used, and what holding them warm would cost."""
+        if not assistant.pk:
+            return "-"
+        report = report_on(assistant_layers.layer_of(assistant.pk, assistant.slug), time.time())
+        if report is None:
+            return "-"
+        holder = bridge.call(warmcache.holder_of, assistant.slug) if report.is_keeping_on else None
+        lines = format_html_join("", "<dt>{}</dt><dd>{}</dd>", lines_of(report, holder))
+        return format_html("<dl>{}</dl>", lines)
+
+    @admin.action(description="Warm now", permissions=["change"])
+    def warm_now(self, request: HttpRequest, queryset: QuerySet[Assistant]) -> None:
+        """Warms the shared layer, whether or not anybody types."""
+        assistants = list(queryset)
+        wanted = [(assistant.slug, prompts.prompt_for_new_chat(assistant)) for assistant in assistants]
+        for assistant, warmth in zip(
+            assistants, bridge.call(_warm_all, wanted, subject=f"user {request.user.pk}"), strict=True
+        ):
+            self.message_user(request, *_outcome(assistant, warmth))
+
+
+async def _warm_all(wanted: Sequence[tuple[str, Prompt]], *, subject: str) -> list[warmcache.Warmth]:
+    """Warms all at once, so that the page waits only as long as for one."""
+    warm_ups = (warmcache.warm_now(prompt, label=label, subject=subject) for label, prompt in wanted)
+    return await asyncio.gather(*warm_ups)
+
+
+def _outcome(assistant: Assistant, warmth: warmcache.Warmth) -> tuple[str, int]:
+    """The message for the operator and its level."""
+    match warmth.state:
+        case WarmthState.WARM | WarmthState.EXPIRING:
+            ends = "" if warmth.expires_at is None else f", until about {_time(warmth.expires_at)}"
+            done = "was warm already" if warmth.reason is Reason.ALREADY_WARM else "is warm"
+            return f"{assistant} {done}: about {warmth.prefix_tokens:,} tokens{ends}.", messages.SUCCESS
+        case WarmthState.WARMING:
+            return f"{assistant} is being warmed; the warm-ups tell how it ends.", messages.INFO
+        case WarmthState.FAILED:
+            return f"{assistant} could not be warmed: {reason_text(warmth.reason or '')}.", messages.ERROR
+        case _:
+            return f"{assistant} was not warmed: {reason_text(warmth.reason or '')}.", messages.WARNING
+
+
+def _time(epoch_seconds: float) -> str:
+    return date_format(localtime(datetime.fromtimestamp(epoch_seconds, tz=UTC)), "H:i:s")

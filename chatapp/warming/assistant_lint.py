@@ -1,0 +1,87 @@
+"""Finds in an assistant's texts what silently breaks prompt caching: one changed byte makes everything behind it cold.
+
+A fixed date in a document is harmless, one that something writes anew each day is not; a page cannot know which it is,
+so this warns, with the line, and refuses nothing.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from chatapp.models import Assistant, User
+
+MAX_FINDINGS = 50
+MAX_EXCERPT_CHARS = 80
+MAX_NAMES = 500
+"""Words of the instructions that are looked up among the names of people."""
+
+_MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
+PATTERNS = (
+    ("a place where something is put in", re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\$\{\w+\}|<%.*?%>|\{[a-z_]+\}")),
+    ("a UUID", re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", re.IGNORECASE)),
+    ("a moment", re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d|\b\d\d?:\d\d:\d\d\b")),
+    ("a date", re.compile(rf"\b\d{{4}}-\d\d-\d\d\b|\b\d\d?[./]\d\d?[./]\d{{4}}\b|\b(?:{_MONTHS}) \d\d?, \d{{4}}\b")),
+    (
+        "talk of the present day",
+        re.compile(r"\b(?:today(?:'s date)? is|current (?:date|time)|right now it is)\b", re.I),
+    ),
+)
+_WORD = re.compile(r"[\w.@+-]{3,150}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """`where`: the instructions, a document's title, or the tools."""
+
+    where: str
+    line: int
+    what: str
+    excerpt: str
+
+
+def findings_in(assistant: Assistant) -> list[Finding]:
+    """At most `MAX_FINDINGS`, in the order of the prompt."""
+    return list(islice(_all(assistant), MAX_FINDINGS))
+
+
+def _all(assistant: Assistant) -> Iterator[Finding]:
+    documents = list(assistant.documents.all())
+    yield from _in_text("the instructions", assistant.system_prompt)
+    yield from _names_in(assistant.system_prompt)
+    for document in documents:
+        yield from _in_text(document.title, document.text)
+    yield from _doubtful_order([document.position for document in documents])
+
+
+def _in_text(where: str, text: str) -> Iterator[Finding]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        for what, pattern in PATTERNS:
+            found = pattern.search(line)
+            if found is not None:
+                yield Finding(where=where, line=number, what=what, excerpt=_excerpt(line, found.start()))
+                break
+
+
+def _names_in(text: str) -> Iterator[Finding]:
+    lines = text.splitlines()
+    words = dict.fromkeys(word for line in lines for word in _WORD.findall(line))
+    names = set(User.objects.filter(username__in=list(words)[:MAX_NAMES]).values_list("username", flat=True))
+    for number, line in enumerate(lines, start=1):
+        name = next((word for word in _WORD.findall(line) if word in names), None)
+        if name is not None:
+            excerpt = _excerpt(line, line.index(name))
+            yield Finding(where="the instructions", line=number, what="the name of a person", excerpt=excerpt)
+
+
+def _doubtful_order(positions: list[int]) -> Iterator[Finding]:
+    """Documents of one position follow each other as they were made: a copy of the site may have them otherwise."""
+    for index, (position, following) in enumerate(zip(positions, positions[1:], strict=False), start=2):
+        if position == following:
+            words = f"position {position} twice, so that their order is chance"
+            yield Finding(where="the documents", line=index, what="an order that may change", excerpt=words)
+
+
+def _excerpt(line: str, begin: int) -> str:
+    first = max(0, begin - MAX_EXCERPT_CHARS // 4)
+    return line[first : first + MAX_EXCERPT_CHARS].strip()

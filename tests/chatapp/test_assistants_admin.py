@@ -1,0 +1,83 @@
+"""An assistant in the admin: what it may be, documents from files, and retiring."""
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
+
+from chatapp.conversations import access
+from chatapp.models import Assistant, Conversation, User
+from tests.chatapp.test_admin import form_with
+from tests.factories import make_assistant, make_conversation, make_user
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def operator(client) -> User:
+    user = make_user("operator", is_staff=True, is_superuser=True)
+    client.force_login(user)
+    return user
+
+
+def change(assistant: Assistant) -> str:
+    return reverse("admin:chatapp_assistant_change", args=[assistant.pk])
+
+
+def test_an_effort_that_the_model_lacks_is_refused_in_words(client, operator):
+    assistant = make_assistant()
+    fields = {**form_with(assistant), "effort": "xhigh"}
+
+    refused = client.post(change(assistant), {**fields, "model": "claude-opus-4-5"})
+    taken = client.post(change(assistant), {**fields, "model": "claude-opus-5-5"})
+    unknown = client.post(change(assistant), {**fields, "model": "somebody's own"})
+
+    assert (refused.status_code, taken.status_code, unknown.status_code) == (200, 302, 302)
+    assert "claude-opus-4-5 takes low, medium, high here" in refused.content.decode()
+
+
+def test_a_document_comes_from_a_file(client, operator):
+    assistant = make_assistant()
+    fields = form_with(assistant, "")
+
+    client.post(change(assistant), {**fields, "documents-0-file": SimpleUploadedFile("a.md", b"# Read me\r\nNow")})
+
+    assert assistant.documents.get().text == "# Read me\nNow"
+
+
+def test_a_file_without_text_gets_an_error_in_its_form(client, operator):
+    assistant = make_assistant()
+    fields = form_with(assistant, "")
+
+    answer = client.post(change(assistant), {**fields, "documents-0-file": SimpleUploadedFile("a.bin", b"\0\1\2")})
+
+    assert answer.status_code == 200
+    assert "Only text, Markdown and PDF files" in answer.content.decode()
+    assert not assistant.documents.exists()
+
+
+def test_an_assistant_that_conversations_use_is_retired(client, operator):
+    used, unused = make_assistant(is_default=True), make_assistant()
+    conversation = make_conversation(make_user(), used, title="a secret title")
+    addresses = [reverse("admin:chatapp_assistant_delete", args=[each.pk]) for each in (used, unused)]
+
+    asked = client.get(addresses[0]).content.decode()
+    for address in addresses:
+        client.post(address, {"post": "yes"})
+
+    assert "is retired, because conversations use it" in asked
+    assert "secret" not in asked
+    assert [each.pk for each in Assistant.objects.all()] == [used.pk]
+    assert Assistant.objects.get().retired_at is not None
+    assert list(Conversation.objects.all()) == [conversation]
+    assert not access.assistants_for(operator).exists()
+
+
+def test_what_is_retired_can_be_brought_back(client, operator):
+    assistant = make_assistant()
+    make_conversation(operator, assistant)
+    client.post(reverse("admin:chatapp_assistant_delete", args=[assistant.pk]), {"post": "yes"})
+
+    fields = {"action": "bring_back", "_selected_action": [assistant.pk]}
+    client.post(reverse("admin:chatapp_assistant_changelist"), fields)
+
+    assert list(access.assistants_for(operator)) == [assistant]
