@@ -13,6 +13,7 @@ from django.core import mail
 from django.test import AsyncClient, Client
 from django.utils import timezone
 from django_otp.oath import totp
+from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from chatapp.accounts import deletions, invitations, open_sessions, second_factor
@@ -40,10 +41,9 @@ def is_signed_in(client: Client) -> bool:
     return client.get("/accounts/").status_code == 200
 
 
-def code_of(user: User, *, later: int = 0) -> str:
-    """What the app shows, or will show `later` steps from now: a code is taken once."""
-    device = TOTPDevice.objects.get(user=user)
-    return f"{totp(device.bin_key, t0=-30 * later):06}"
+def code_of(user: User) -> str:
+    """What the app shows."""
+    return f"{totp(TOTPDevice.objects.get(user=user).bin_key):06}"
 
 
 def turn_on(user: User, client: Client) -> list[str]:
@@ -226,7 +226,8 @@ class TestSecondFactor:
         assert client.post("/accounts/login/code/", {"code": "000000"}).status_code == 200
         assert not is_signed_in(client)
 
-        TOTPDevice.objects.update(throttling_failure_count=0)
+        for kind in (StaticDevice, TOTPDevice):
+            kind.objects.update(throttling_failure_count=0, throttling_failure_timestamp=None)
         done = client.post("/accounts/login/code/", {"code": codes[0]})
 
         assert (done.status_code, done["Location"]) == (302, "/accounts/email/")
