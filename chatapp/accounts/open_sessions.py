@@ -43,8 +43,10 @@ def note(user: User, session_key: str, *, user_agent: str, address: str | None) 
 
 
 def write(user: User, session_key: str, *, user_agent: str, address: str | None) -> None:
-    told = {"user": user, "device": words_for(user_agent), "address": address, "seen_at": timezone.now()}
-    OpenSession.objects.update_or_create(session_key=session_key, defaults=told)
+    """One statement, which two requests of a new session may run at once."""
+    row = OpenSession(session_key=session_key, user=user, device=words_for(user_agent), address=address)
+    changed = ("user", "device", "address", "seen_at")
+    OpenSession.objects.bulk_create([row], update_conflicts=True, unique_fields=("session_key",), update_fields=changed)
 
 
 def note_sockets(session_keys: Collection[str]) -> None:
