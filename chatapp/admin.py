@@ -2,7 +2,7 @@
 
 import time
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 from django.contrib import admin
@@ -14,12 +14,13 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from chatapp.accounts import deletions
+from chatapp.accounts import deletions, invitations, second_factor
 from chatapp.assistants_admin import NoPatterns
 from chatapp.models import (
     Attachment,
     Conversation,
     Erasure,
+    Invitation,
     LimitMet,
     Message,
     UsageAccount,
@@ -71,6 +72,19 @@ admin.site.index_title = "Administration"
 class PeopleAdmin(NoPatterns, UserAdmin):  # type: ignore[type-arg]
     """Django's own; but people are deleted in the background, since one may have thousands of conversations."""
 
+    actions = ("take_second_factor_away",)
+
+    @admin.action(description="Take the second factor away", permissions=["change"])
+    def take_second_factor_away(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """For somebody who has lost the app and the recovery codes."""
+        for person in queryset:
+            if person.is_superuser and not request.user.is_superuser:
+                self.message_user(request, f"{person} is a superuser: only another one may do that.", messages.ERROR)
+                continue
+            second_factor.remove(person)
+            self.log_change(request, person, "The second factor was taken away.")
+            self.message_user(request, f"{person} signs in with the password alone.", messages.SUCCESS)
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return super().get_queryset(request).filter(deletion_asked_at=None)
 
@@ -93,6 +107,25 @@ class PeopleAdmin(NoPatterns, UserAdmin):  # type: ignore[type-arg]
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         for person in queryset:
             deletions.ask(person)
+
+
+@admin.register(Invitation)
+class InvitationAdmin(NoPatterns):
+    """Its link is shown once, when it is made. To take one back, delete it."""
+
+    list_display = ("note", "created_by", "created_at", "expires_at", "used_at", "used_by")
+    list_select_related = ("created_by", "used_by")
+    fields = ("note",)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Invitation, form: Any, change: bool) -> None:
+        made, token = invitations.create(by=cast(User, request.user), note=obj.note)
+        obj.pk = made.pk
+        link = request.build_absolute_uri(reverse("invitation", args=[token]))
+        told = f"Send this link to one person: {link} It works once, for 7 days, and is not shown again."
+        self.message_user(request, told, messages.SUCCESS)
 
 
 class ReadOnlyAdmin(NoPatterns):

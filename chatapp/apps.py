@@ -1,9 +1,18 @@
 """The app's registration with Django."""
 
 from django.apps import AppConfig
+from django.contrib.admin import apps as admin
+
+
+class ChatAdminConfig(admin.AdminConfig):
+    """Django's admin, on a site of our own."""
+
+    default = False
+    default_site = "chatapp.pages.admin_site.ChatAdminSite"
 
 
 class ChatappConfig(AppConfig):
+    default = True
     name = "chatapp"
     verbose_name = "Chat"
 

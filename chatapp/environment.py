@@ -47,6 +47,14 @@ def origins_from_env(name: str) -> list[str]:
     return [_origin(name, text) for text in _items(name)]
 
 
+def path_from_env(name: str, *, default: str) -> str:
+    """A path of the site, without slashes around it."""
+    text = os.environ.get(name, "").strip().strip("/") or default
+    if not re.fullmatch(r"[\w-]+(/[\w-]+)*", text, re.ASCII):
+        raise ImproperlyConfigured(f"{name} is {text!r}: use letters, digits, - and _, with / between parts.")
+    return text
+
+
 def networks_from_env(name: str) -> list[str]:
     """Addresses and networks."""
     found = _items(name)

@@ -2,6 +2,7 @@
 
 import secrets
 import uuid
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -32,6 +33,21 @@ class User(AbstractUser):
         editable=False,
         help_text="Deactivated, and being deleted in the background with everything of theirs.",
     )
+
+    sessions_ended = models.PositiveIntegerField(
+        default=0, db_default=0, editable=False, help_text="How often the person has ended all sessions at once."
+    )
+
+    def get_session_auth_hash(self) -> str:
+        return self._with_sessions_ended(super().get_session_auth_hash())
+
+    def get_session_auth_fallback_hash(self) -> Iterator[str]:
+        return map(self._with_sessions_ended, super().get_session_auth_fallback_hash())
+
+    def _with_sessions_ended(self, of_password: str) -> str:
+        """What a session must hold to be alive, until its person ends all of them. Sessions are the server's own rows,
+        so the number needs no signature."""
+        return f"{of_password}:{self.sessions_ended}" if self.sessions_ended else of_password
 
 
 class TimeToLive(models.TextChoices):
@@ -389,6 +405,47 @@ class SignInLink(models.Model):
         if self.used_at:
             return "used"
         return "expired" if now > self.created_at + self.LIFETIME else "ready"
+
+
+class Invitation(models.Model):
+    """Lets one person register once. Staff make it in the admin, which shows its link once."""
+
+    LIFETIME = timedelta(days=7)
+
+    token_hash = models.CharField(max_length=64, unique=True, editable=False, help_text="SHA-256, as of sign-in links.")
+    note = models.CharField("for whom", max_length=100, blank=True, default="")
+    created_by = models.ForeignKey(
+        User, null=True, blank=True, editable=False, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(editable=False)
+    used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    used_by = models.ForeignKey(
+        User, null=True, blank=True, editable=False, on_delete=models.SET_NULL, related_name="+"
+    )
+
+    class Meta:
+        ordering = ("-created_at",)
+
+    def __str__(self) -> str:
+        return f"invitation {self.pk}"
+
+
+class OpenSession(models.Model):
+    """Where a person is signed in, for the person's own list. What it describes is the session with the same key."""
+
+    session_key = models.CharField(max_length=40, unique=True)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    device = models.CharField(max_length=80, help_text="Browser and system, in words.")
+    address = models.GenericIPAddressField(null=True, blank=True)
+    began_at = models.DateTimeField(default=timezone.now)
+    seen_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ("-seen_at",)
+
+    def __str__(self) -> str:
+        return f"session of {self.user_id}"
 
 
 class UsageLimit(models.Model):

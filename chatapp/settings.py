@@ -21,6 +21,7 @@ from chatapp.environment import (
     networks_from_env,
     number_from_env,
     origins_from_env,
+    path_from_env,
     redis_url_from_env,
     url_from_env,
 )
@@ -139,10 +140,26 @@ ALLOW_SIMULATOR = bool_from_env("ALLOW_SIMULATOR", default=False)
 LOCAL_MODEL_NOTE = ""
 """What pages say about a local model, beside that one answers."""
 
+# Accounts. Without `EMAIL_HOST` nobody is sent anything, and no page offers it.
+ADMIN_PATH = path_from_env("ADMIN_PATH", default="admin")
+OPEN_REGISTRATION = bool_from_env("OPEN_REGISTRATION", default=False)
+STAFF_SECOND_FACTOR = bool_from_env("STAFF_SECOND_FACTOR", default=False)
+# Conversations are deleted so many days after their last message; 0: they stay.
+KEEP_CHATS_DAYS = int(number_from_env("KEEP_CHATS_DAYS", default=0, least=0, most=36_500))
+EMAIL_HOST = os.environ.get("EMAIL_HOST", "").strip()
+EMAIL_USE_SSL = bool_from_env("EMAIL_USE_SSL", default=False)
+EMAIL_USE_TLS = bool_from_env("EMAIL_USE_TLS", default=not EMAIL_USE_SSL)
+EMAIL_PORT = int(number_from_env("EMAIL_PORT", default=465 if EMAIL_USE_SSL else 587, least=1, most=65535))
+EMAIL_HOST_USER = os.environ.get("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = os.environ.get("EMAIL_HOST_PASSWORD", "")
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = os.environ.get("DEFAULT_FROM_EMAIL", "").strip() or "warmcache@localhost"
+PASSWORD_RESET_TIMEOUT = 3600
+
 INSTALLED_APPS = [
     "chatapp",
     "warmcache",
-    "django.contrib.admin",
+    "chatapp.apps.ChatAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -150,6 +167,9 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "axes",
     "csp",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "servestatic",
 ]
 
@@ -161,6 +181,7 @@ MIDDLEWARE = [
     "chatapp.pages.middleware.HostMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "chatapp.pages.session_notes.SessionNotesMiddleware",
     "chatapp.pages.post_limits.PostLimitMiddleware",
     "chatapp.pages.middleware.BodyLimitMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -174,6 +195,8 @@ AUTH_USER_MODEL = "chatapp.User"
 LOGIN_URL = "/accounts/login/"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/accounts/login/"
+# The name that an authenticator app shows.
+OTP_TOTP_ISSUER = "Warmcache"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 APPEND_SLASH = True
 # `chatapp.W001` says the same once, and what to do.

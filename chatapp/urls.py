@@ -1,10 +1,12 @@
 """The HTTP paths of the site."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from chatapp.pages import views
+from chatapp.pages import accounts, views
+from chatapp.pages.sign_in import SecondStepView, SignInView
 
 urlpatterns = [
     path("", views.conversation_page, name="home"),
@@ -19,12 +21,29 @@ urlpatterns = [
     path("import/", views.import_archive, name="import_archive"),
     path("attachments/", views.upload_attachment, name="upload_attachment"),
     path("attachments/<uuid:attachment_id>/delete/", views.delete_attachment, name="delete_attachment"),
-    path("accounts/login/", views.SignInView.as_view(), name="login"),
+    path("accounts/", accounts.account, name="account"),
+    path("accounts/email/", accounts.change_email, name="change_email"),
+    path("accounts/password/", accounts.ChangePasswordView.as_view(), name="change_password"),
+    path("accounts/second-factor/", accounts.set_up_second_factor, name="second_factor"),
+    path("accounts/sessions/", accounts.sessions, name="sessions"),
+    path("accounts/sessions/end/", accounts.end_sessions, name="end_sessions"),
+    path("accounts/sessions/<int:number>/end/", accounts.end_session, name="end_session"),
+    path("accounts/export/", accounts.export, name="export_account"),
+    path("accounts/delete/", accounts.delete, name="delete_account"),
+    path("accounts/register/", accounts.register, name="register"),
+    path("accounts/invitations/<str:token>/", accounts.invitation, name="invitation"),
+    path("accounts/forgotten/", accounts.ForgottenPasswordView.as_view(), name="password_reset"),
+    path("accounts/forgotten/sent/", accounts.MailSentView.as_view(), name="password_reset_done"),
+    path(
+        "accounts/forgotten/<str:uidb64>/<str:token>/", accounts.FromMailView.as_view(), name="password_reset_confirm"
+    ),
+    path("accounts/login/", SignInView.as_view(), name="login"),
+    path("accounts/login/code/", SecondStepView.as_view(), name="second_step"),
     path("accounts/logout/", LogoutView.as_view(), name="logout"),
     path("sign-in/<str:token>/", views.sign_in_link, name="sign_in_link"),
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
     path("metrics", views.metrics, name="metrics"),
     path("favicon.ico", views.favicon, name="favicon"),
-    path("admin/", admin.site.urls),
+    path(f"{settings.ADMIN_PATH}/", admin.site.urls),
 ]

@@ -47,7 +47,7 @@ def _signed_in_among(session_keys: Sequence[str]) -> Iterator[str]:
     living = Session.objects.filter(session_key__in=session_keys, expire_date__gt=timezone.now())
     claims = {key: _claim_of(data) for key, data in living.values_list("session_key", "session_data")}
     user_ids = {user_id for user_id, _ in claims.values() if user_id is not None}
-    users = User.objects.filter(pk__in=user_ids, is_active=True).only("password").in_bulk()
+    users = User.objects.filter(pk__in=user_ids, is_active=True).only("password", "sessions_ended").in_bulk()
     hashes = {pk: [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()] for pk, user in users.items()}
     for key, (user_id, claimed) in claims.items():
         if any(constant_time_compare(claimed, right) for right in hashes.get(user_id or 0, ())):

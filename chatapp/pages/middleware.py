@@ -13,7 +13,7 @@ from servestatic.middleware import ServeStaticMiddleware
 
 from chatapp.conversations import attachments
 
-ADMIN_PREFIX = "/admin/"
+ADMIN_PREFIX = f"/{settings.ADMIN_PATH}/"
 PROBES = ("/healthz", "/readyz")
 UPLOAD_PATH = "/attachments/"
 # Size of what surrounds a file in a form.

@@ -6,9 +6,7 @@ from uuid import UUID
 
 import msgspec
 from django.conf import settings
-from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.views import LoginView
 from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.request import split_domain_port
@@ -22,11 +20,12 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from chatapp.accounts import sign_in_links
+from chatapp.accounts import second_factor, sign_in_links
 from chatapp.conversations import access, attachments, conversations, deletions, exports, imports, lists
 from chatapp.front_end import MATHS_STYLES
 from chatapp.models import Assistant, Conversation, User
 from chatapp.pages.forms import RenameForm
+from chatapp.pages.sign_in import sign_in
 from chatapp.process import metrics as prometheus
 from chatapp.process import upstream
 from chatapp.process.health import health
@@ -174,12 +173,6 @@ def delete_attachment(request: HttpRequest, attachment_id: UUID) -> HttpResponse
     return HttpResponse(status=204)
 
 
-class SignInView(LoginView):
-    """`/accounts/login/`. The answer to a wrong name and to a wrong password is the same."""
-
-    redirect_authenticated_user = True
-
-
 def too_many_sign_ins(request: HttpRequest, credentials: dict[str, Any] | None) -> HttpResponse:
     """The answer to every sign-in, also with the right password, while too many have failed."""
     minutes = round(settings.AXES_COOLOFF_TIME.total_seconds() / 60)
@@ -196,8 +189,7 @@ def sign_in_link(request: HttpRequest, token: str) -> HttpResponse:
         raise Http404
     now = timezone.now()
     if request.method == "POST" and (user := sign_in_links.consume(token, now=now)):
-        login(request, user, backend="django.contrib.auth.backends.ModelBackend")
-        return redirect("home")
+        return sign_in(request, user, backend="django.contrib.auth.backends.ModelBackend", then=reverse("home"))
     link = sign_in_links.find(token)
     state = link.state(now) if link else "unknown"
     context = {"username": link.user.get_username() if link else "", "state": state}
@@ -255,7 +247,8 @@ def _may_read_metrics(request: HttpRequest) -> bool:
     if scheme.lower() == "bearer" and settings.METRICS_TOKEN:
         return constant_time_compare(token.strip(), settings.METRICS_TOKEN)
     user = request.user
-    return user.is_active and user.is_staff and user.has_perm("warmcache.view_warmup")
+    may_view = user.is_active and user.is_staff and user.has_perm("warmcache.view_warmup")
+    return may_view and not second_factor.is_missing(request)
 
 
 def _conversation_or_404(user: User, conversation_id: UUID) -> Conversation:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from chatapp import events
-from chatapp.accounts import deletions
-from chatapp.conversations import attachments, salts, search_index
+from chatapp.accounts import deletions, open_sessions
+from chatapp.conversations import attachments, retention, salts, search_index
 from chatapp.conversations import deletions as conversation_deletions
+from chatapp.process import open_sockets
 from warmcache.background.database import in_database_thread
 from warmcache.background.tasks import TaskOwner
 
@@ -67,11 +68,22 @@ async def _in_steps(step: Callable[[], int]) -> None:
 
 
 async def sweep() -> None:
-    """Deletes files that were never sent, gives old conversations the salt that they can have now, and takes out of the
-    ledger what was written for people who are gone."""
+    """Deletes what is kept no longer, gives old conversations their salt, takes out of the ledger what was written for
+    people who are gone, and notes which sessions are in use."""
     await in_database_thread(attachments.sweep)
     await in_database_thread(salts.salt_the_cold)
     await in_database_thread(deletions.erase_what_came_late)
+    await in_database_thread(open_sessions.sweep)
+    await in_database_thread(open_sessions.note_sockets, [socket.session_key for socket in open_sockets.listed()])
+    await expire_conversations()
+
+
+async def expire_conversations() -> None:
+    """Deletes what the operator keeps no longer, also from open pages."""
+    while expired := await in_database_thread(retention.expire_some):
+        for user_id, conversation_id in expired:
+            await events.announce_deletion(user_id, conversation_id)
+        await asyncio.sleep(BREATH_SECONDS)
 
 
 async def _again(chore: Callable[[], Coroutine[Any, Any, None]], *, every_seconds: float) -> None:

@@ -6,6 +6,9 @@ from weakref import WeakSet
 
 class OpenSocket(Protocol):
     @property
+    def session_key(self) -> str: ...
+
+    @property
     def is_working(self) -> bool:
         """Whether work that its user asked for is in progress."""
 

@@ -13,7 +13,7 @@ from chatapp.protocol import FrameError
 from chatapp.protocol.views import QuotaView
 from chatapp.protocol.words import ErrorCode, Measure, QuotaScope
 from chatapp.quotas import accounts, refusals
-from chatapp.quotas.measures import Allowance, Amount, Standing, first_over, nearly_over, units_of
+from chatapp.quotas.measures import Allowance, Amount, Standing, all_limits, first_over, nearly_over, units_of
 from chatapp.quotas.policy import Policy, watch
 
 GROUP_PREFIX = accounts.name_of_group(0).removesuffix("0")
@@ -65,10 +65,19 @@ def settle(reservation: Reservation, billed_usd: Decimal | None) -> None:
 def nearly_met(user_id: int, *, now: float | None = None) -> Sequence[QuotaView]:
     """A person's limits of which little is left, for a page that connects. One statement, two where groups matter."""
     now = time.time() if now is None else now
+    return tuple(nearly_over(*_own(user_id), now=now))
+
+
+def what_is_left(user_id: int) -> Sequence[QuotaView]:
+    """All limits of a person, for the page about the account."""
+    return tuple(all_limits(*_own(user_id), now=time.time()))
+
+
+def _own(user_id: int) -> tuple[Standing, Allowance]:
     policy = watch.current()
     groups = accounts.groups_of(user_id, policy.limited_groups) if policy.limited_groups else ()
     standing = accounts.read([accounts.name_of(user_id)]).get(accounts.name_of(user_id), Standing())
-    return tuple(nearly_over(standing, policy.for_person(user_id, groups), now=now))
+    return standing, policy.for_person(user_id, groups)
 
 
 def sentence(quota: QuotaView) -> str:

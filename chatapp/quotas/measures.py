@@ -144,6 +144,15 @@ def nearly_over(standing: Standing, allowance: Allowance, *, now: float) -> Iter
             yield _view(measure, QuotaScope.PERSON, limit=limit, left=left, until=standing.until(measure, now))
 
 
+def all_limits(standing: Standing, allowance: Allowance, *, now: float) -> Iterator[QuotaView]:
+    """Each limit of a person, with what is left."""
+    for measure in Measure:
+        limit = allowance.of(measure)
+        if limit is not None:
+            left = max(Decimal(0), limit - standing.used(measure, now))
+            yield _view(measure, QuotaScope.PERSON, limit=limit, left=left, until=standing.until(measure, now))
+
+
 def units_of(usd: Decimal) -> int:
     """The amount in whole units, rounded up."""
     return int((usd * MONEY_UNITS).to_integral_value(rounding=ROUND_CEILING))

@@ -98,6 +98,7 @@ def named(path: str, things: Mapping[str, Any]) -> str:
         "uuid:conversation_id": things["conversation"].pk,
         "uuid:attachment_id": things["attachment"].pk,
         "str:token": "unknown",
+        "str:uidb64": "unknown",
         "path:content_type_id": 1,
     }
     filled = re.sub(r"<([^>]+)>", lambda match: str(values.get(match[1], object_id)), path)

@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SECRET_KEY = "a key for tests, the same in every process"
 # What a test must not inherit from the shell that starts it.
 FOREIGN = (
+    "ADMIN_PATH",
     "ALLOWED_HOSTS",
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_BASE_URL",
@@ -28,10 +29,14 @@ FOREIGN = (
     "DATABASE_URL",
     "DEBUG",
     "DEFAULT_LIMITS",
+    "EMAIL_HOST",
+    "KEEP_CHATS_DAYS",
     "LOG_LEVEL",
+    "OPEN_REGISTRATION",
     "PORT",
     "REDIS_URL",
     "SOCKETS_PER_PERSON",
+    "STAFF_SECOND_FACTOR",
     "TRUSTED_PROXIES",
 )
 UNLIMITED = {"DEFAULT_LIMITS": "0", "SOCKETS_PER_PERSON": "1000000", "CONNECTIONS_PER_ADDRESS": "1000000"}

@@ -1,0 +1,66 @@
+"""The forms of a person's own account."""
+
+import threading
+from typing import Any
+
+from django import forms
+from django.contrib.auth.forms import PasswordChangeForm, PasswordResetForm, SetPasswordForm, UserCreationForm
+
+from chatapp.models import User
+
+
+class Styled:
+    """Gives every field the class of the chat's own forms."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():  # type: ignore[attr-defined]
+            field.widget.attrs.setdefault("class", "field__input")
+
+
+class RegistrationForm(Styled, UserCreationForm):  # type: ignore[type-arg]
+    email = forms.EmailField(
+        label="E-mail address",
+        required=False,
+        help_text="For a new password, if you forget yours. You may leave it out.",
+    )
+
+    class Meta:
+        model = User
+        fields = ("username", "email")
+
+
+class NewPasswordForm(Styled, PasswordChangeForm):
+    """The old password is asked for."""
+
+
+class ForgottenPasswordForm(Styled, SetPasswordForm):  # type: ignore[type-arg]
+    """Behind the link of a mail."""
+
+
+class AskForMailForm(Styled, PasswordResetForm):
+    """Mails are sent beside the answer, which takes as long for an address that nobody has."""
+
+    def send_mail(self, *args: Any, **kwargs: Any) -> None:
+        threading.Thread(target=super().send_mail, args=args, kwargs=kwargs, name="mail", daemon=True).start()
+
+
+class PasswordForm(Styled, forms.Form):
+    """Asks for the password before something that cannot be undone."""
+
+    password = forms.CharField(
+        required=False, strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "current-password"})
+    )
+
+
+class EmailForm(PasswordForm):
+    email = forms.EmailField(label="E-mail address", required=False, max_length=254)
+    field_order = ("email", "password")
+
+
+class SetUpCodeForm(Styled, forms.Form):
+    code = forms.CharField(
+        label="The six digits that the app shows",
+        max_length=12,
+        widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "one-time-code"}),
+    )

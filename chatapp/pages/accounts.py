@@ -1,0 +1,261 @@
+"""The pages of a person's own account."""
+
+from typing import Any, cast
+
+from django import forms
+from django.conf import settings
+from django.contrib.auth import authenticate, login, logout, update_session_auth_hash
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import (
+    PasswordChangeView,
+    PasswordResetConfirmView,
+    PasswordResetDoneView,
+    PasswordResetView,
+)
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse_lazy
+from django.utils import timezone
+from django.utils.http import content_disposition_header
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from chatapp.accounts import deletions, invitations, open_sessions, second_factor
+from chatapp.conversations import own_data
+from chatapp.models import User
+from chatapp.pages.account_forms import (
+    AskForMailForm,
+    EmailForm,
+    ForgottenPasswordForm,
+    NewPasswordForm,
+    PasswordForm,
+    RegistrationForm,
+    SetUpCodeForm,
+)
+from chatapp.pages.session_notes import told_by
+from chatapp.quotas import charges
+
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+SECRETS = sensitive_post_parameters()
+
+
+@never_cache
+@login_required
+@require_GET
+def account(request: HttpRequest) -> HttpResponse:
+    """Everything about an account, with the ways to change it."""
+    user = signed_in(request)
+    context = {
+        "has_second_factor": second_factor.is_on(user),
+        "keep_days": settings.KEEP_CHATS_DAYS,
+        "limits": charges.what_is_left(user.pk),
+    }
+    return render(request, "account/account.html", context)
+
+
+@SECRETS
+@never_cache
+@login_required
+@require_http_methods(["GET", "POST"])
+def change_email(request: HttpRequest) -> HttpResponse:
+    user = signed_in(request)
+    form = EmailForm(request.POST or None, initial={"email": user.email})
+    if request.method == "POST" and form.is_valid() and _is_confirmed(request, form):
+        user.email = form.cleaned_data["email"]
+        user.save(update_fields=["email"])
+        return redirect("account")
+    return _form(request, form, "Your e-mail address", "Save")
+
+
+@never_cache
+@login_required
+@require_GET
+def sessions(request: HttpRequest) -> HttpResponse:
+    """Where the person is signed in."""
+    user, key = signed_in(request), request.session.session_key or ""
+    open_sessions.write(user, key, **told_by(request))
+    listed = open_sessions.of(user)
+    return render(request, "account/sessions.html", {"sessions": listed, "own_key": key})
+
+
+@login_required
+@require_POST
+def end_session(request: HttpRequest, number: int) -> HttpResponse:
+    if not open_sessions.end(signed_in(request), number):
+        raise Http404
+    return redirect("sessions")
+
+
+@login_required
+@require_POST
+def end_sessions(request: HttpRequest) -> HttpResponse:
+    """Ends all sessions but this one, with their sockets."""
+    user = signed_in(request)
+    open_sessions.end_all(user)
+    update_session_auth_hash(request, user)
+    return redirect("sessions")
+
+
+@login_required
+@require_POST
+async def export(request: HttpRequest) -> StreamingHttpResponse:
+    """All of a person's conversations and files, as a ZIP archive that is made while it is sent."""
+    user = cast(User, await request.auser())
+    response = StreamingHttpResponse(own_data.archive_of(user), content_type="application/zip")
+    response.headers["Content-Disposition"] = content_disposition_header(True, "warmcache.zip") or ""
+    return response
+
+
+@SECRETS
+@never_cache
+@login_required
+@require_http_methods(["GET", "POST"])
+def delete(request: HttpRequest) -> HttpResponse:
+    """Deletes the person with everything of theirs."""
+    user = signed_in(request)
+    form = PasswordForm(request.POST or None)
+    if request.method == "POST" and form.is_valid() and _is_confirmed(request, form):
+        if _is_last_superuser(user):
+            form.add_error(None, "You are the only superuser: nobody could look after this site any more.")
+        else:
+            deletions.ask(user)
+            logout(request)
+            return render(request, "account/deleted.html")
+    return _form(
+        request,
+        form,
+        "Delete your account",
+        "Delete everything",
+        told="Your conversations, files and sessions are deleted. This cannot be undone; you may want to download your "
+        "data first.",
+        is_danger=True,
+    )
+
+
+@SECRETS
+@never_cache
+@require_http_methods(["GET", "POST"])
+def register(request: HttpRequest) -> HttpResponse:
+    """Where the operator lets everybody register."""
+    if not settings.OPEN_REGISTRATION:
+        raise Http404
+    return _register(request, None)
+
+
+@SECRETS
+@never_cache
+@require_http_methods(["GET", "POST"])
+def invitation(request: HttpRequest, token: str) -> HttpResponse:
+    """The link of an invitation: looking at it uses nothing up."""
+    if not invitations.is_open(token, now=timezone.now()):
+        return render(request, "registration/invitation_over.html", status=410)
+    return _register(request, token)
+
+
+def _register(request: HttpRequest, token: str | None) -> HttpResponse:
+    if request.user.is_authenticated:
+        return redirect("home")
+    form = RegistrationForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        person = form.save(commit=False)
+        if token is None:
+            person.save()
+        elif not invitations.accept(token, person, now=timezone.now()):
+            return render(request, "registration/invitation_over.html", status=410)
+        login(request, person, backend=BACKEND)
+        return redirect("home")
+    return _form(request, form, "Create your account", "Create account")
+
+
+@SECRETS
+@never_cache
+@login_required
+@require_http_methods(["GET", "POST"])
+def set_up_second_factor(request: HttpRequest) -> HttpResponse:
+    """Turns the second factor on, after a code of the app; and off, after a code too."""
+    user = signed_in(request)
+    form = SetUpCodeForm(request.POST or None)
+    is_on = second_factor.is_on(user)
+    if request.method == "POST" and form.is_valid():
+        code = form.cleaned_data["code"]
+        if is_on and second_factor.is_right(user, code):
+            second_factor.remove(user)
+            request.session.pop(second_factor.SESSION_KEY, None)
+            return redirect("account")
+        codes = None if is_on else second_factor.confirm(user, code)
+        if codes:
+            # Whoever knew the password alone is out.
+            open_sessions.end_all(user)
+            update_session_auth_hash(request, user)
+            request.session[second_factor.SESSION_KEY] = True
+            return render(request, "account/recovery_codes.html", {"codes": codes})
+        form.add_error("code", "This code is not right, or too many were wrong: wait a moment, and take a new one.")
+    context: dict[str, Any] = {"form": form, "is_on": is_on, "is_required": second_factor.is_missing(request)}
+    if not is_on:
+        device = second_factor.begin(user)
+        context |= {"secret": second_factor.secret_of(device), "picture": second_factor.picture_of(device)}
+    return render(request, "account/second_factor.html", context)
+
+
+class ChangePasswordView(PasswordChangeView):
+    """Ends every other session, as each of them holds a hash of the password."""
+
+    form_class = NewPasswordForm
+    template_name = "account/form.html"
+    success_url = reverse_lazy("account")
+    extra_context = {"title": "A new password", "button": "Save", "told": "Every other session of yours ends."}  # noqa: RUF012
+
+
+class _OnlyWithMail:
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        if not settings.EMAIL_HOST:
+            raise Http404
+        return super().dispatch(request, *args, **kwargs)  # type: ignore[misc]
+
+
+class ForgottenPasswordView(_OnlyWithMail, PasswordResetView):
+    """The answer is the same whether or not somebody has the address."""
+
+    form_class = AskForMailForm
+    template_name = "account/form.html"
+    email_template_name = "registration/password_mail.txt"
+    subject_template_name = "registration/password_mail_subject.txt"
+    extra_context = {"title": "Forgotten your password?", "button": "Send me a link"}  # noqa: RUF012
+
+
+class MailSentView(_OnlyWithMail, PasswordResetDoneView):
+    template_name = "registration/mail_sent.html"
+
+
+class FromMailView(_OnlyWithMail, PasswordResetConfirmView):
+    form_class = ForgottenPasswordForm
+    template_name = "registration/from_mail.html"
+    success_url = reverse_lazy("login")
+
+
+def signed_in(request: HttpRequest) -> User:
+    return cast(User, request.user)
+
+
+def _form(
+    request: HttpRequest, form: forms.BaseForm, title: str, button: str, *, told: str = "", is_danger: bool = False
+) -> HttpResponse:
+    context = {"form": form, "title": title, "button": button, "told": told, "is_danger": is_danger}
+    return render(request, "account/form.html", context)
+
+
+def _is_confirmed(request: HttpRequest, form: PasswordForm) -> bool:
+    """Whether the password is right. Counts as a sign-in, so that nobody guesses on in a session that they took. Who
+    has none, because another service signs them in, needs none."""
+    user = signed_in(request)
+    password = form.cleaned_data["password"]
+    if not user.has_usable_password() or authenticate(request, username=user.username, password=password):
+        return True
+    form.add_error("password", "This is not your password, or too many wrong ones were tried.")
+    return False
+
+
+def _is_last_superuser(user: User) -> bool:
+    others = User.objects.filter(is_superuser=True, is_active=True).exclude(pk=user.pk)
+    return user.is_superuser and not others.exists()
