@@ -18,6 +18,7 @@ urlpatterns = [
     path("c/<uuid:conversation_id>/export.json", views.export_json, name="export_json"),
     path("import/", views.import_archive, name="import_archive"),
     path("attachments/", views.upload_attachment, name="upload_attachment"),
+    path("attachments/<uuid:attachment_id>/", views.picture, name="picture"),
     path("attachments/<uuid:attachment_id>/delete/", views.delete_attachment, name="delete_attachment"),
     path("accounts/login/", views.SignInView.as_view(), name="login"),
     path("accounts/logout/", LogoutView.as_view(), name="logout"),
