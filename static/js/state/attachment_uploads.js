@@ -66,7 +66,11 @@ export class AttachmentUploads {
 
   /** Empties the draft; returns the files that the server has, as `[{ id, name }]`, with the size of pictures. */
   take(scope) {
-    const taken = this.#ready(scope).map(({ id, name, width, height }) => ({ id, name, ...(width > 0 && { width, height }) }))
+    const taken = this.#ready(scope).map(({ id, name, width, height }) => ({
+      id,
+      name,
+      ...(width > 0 && { width, height }),
+    }))
     this.#set(scope, [])
     return taken
   }
@@ -91,10 +95,7 @@ export class AttachmentUploads {
     const refusal = this.#refusal(scope, file)
     const state = refusal === null ? "uploading" : "failed"
     const bytes = textBytesOf(file)
-    this.#set(scope, [
-      ...this.entries(scope),
-      { key, name: file.name, bytes, state, id: null, message: refusal },
-    ])
+    this.#set(scope, [...this.entries(scope), { key, name: file.name, bytes, state, id: null, message: refusal }])
     if (refusal !== null) return
     const answer = await this.#requests.upload(file)
     const place = this.#placeOf(key)
@@ -184,7 +185,8 @@ export class AttachmentUploads {
 const NEW = "new"
 
 // What is sent of a PDF or of a picture has nothing to do with its size.
-const isConverted = ({ name, type = "" }) => type === "application/pdf" || name.endsWith(".pdf") || type.startsWith("image/")
+const isConverted = ({ name, type = "" }) =>
+  type === "application/pdf" || name.endsWith(".pdf") || type.startsWith("image/")
 const textBytesOf = (file) => (isConverted(file) ? 0 : file.size)
 
 const nameOf = ({ conversationId }) => conversationId ?? NEW

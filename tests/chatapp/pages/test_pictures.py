@@ -10,12 +10,13 @@ from django.test import Client
 from django.utils import timezone
 from PIL import Image
 
-import warmcache
 from chatapp.conversations import attached_texts, exports, image_reader, prepared_conversations, prompts
 from chatapp.conversations.acks import attached_images, attached_names
 from chatapp.models import Attachment, User
 from tests.factories import make_assistant, make_conversation, make_message, make_user
 from tests.pictures import claims_many_pixels, picture_file
+from warmcache.core.prefix import build
+from warmcache.testing import KEY
 
 URL = "/attachments/"
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -169,7 +170,7 @@ def test_a_picture_in_the_draft_makes_the_conversation_cold_and_leaves_the_share
     make_message(conversation, parent=question, role="assistant", content=[{"type": "text", "text": "Hello, Ann."}])
     ready = prepared_conversations.of(conversation)
     hashes = {
-        name: {each.layer: each.prefix_hash for each in warmcache.outline(prompt, label="x").breakpoints}
+        name: {each.layer: each.prefix_hash for each in build(prompt.with_key(KEY), None).prefix.breakpoints}
         for name, prompt in {
             "without": ready.prompt,
             "text": ready.with_draft(prompts.attachment_blocks([attached(client, b"notes")])),
