@@ -274,7 +274,7 @@ def test_an_edit_counts_the_files_that_it_keeps(ann, monkeypatch):
     two = make_message(conversation, content=prompts.message_content("Why?", [first, second]))
 
     assert attachments.to_send(ann, [], edit_of=one) == []
-    with pytest.raises(FrameError, match="of text together"):
+    with pytest.raises(FrameError, match="of text and pictures together"):
         attachments.to_send(ann, [third.pk], edit_of=one)
     with pytest.raises(FrameError, match="At most 2 files"):
         attachments.to_send(ann, [third.pk], edit_of=two)
