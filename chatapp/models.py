@@ -354,7 +354,7 @@ class QueuedMessage(models.Model):
 
 
 class Attachment(models.Model):
-    """Text that a person attaches to a message; `message` is set once it is sent."""
+    """A text or a picture that a person attaches to a message; `message` is set once it is sent."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="attachments")
@@ -364,7 +364,13 @@ class Attachment(models.Model):
     )
     name = models.CharField(max_length=200)
     text = models.TextField()
-    size_bytes = models.PositiveBigIntegerField(default=0, db_default=0, help_text="Of the text, in UTF-8.")
+    size_bytes = models.PositiveBigIntegerField(
+        default=0, db_default=0, help_text="Of the text, in UTF-8, or of the picture as it is sent."
+    )
+    media_type = models.CharField(max_length=20, blank=True, default="", db_default="", help_text="Of a picture.")
+    picture = models.BinaryField(null=True, help_text="As the model reads it: small, upright, pixels only.")
+    width = models.PositiveIntegerField(default=0, db_default=0)
+    height = models.PositiveIntegerField(default=0, db_default=0)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

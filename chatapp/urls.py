@@ -20,6 +20,7 @@ urlpatterns = [
     path("c/<uuid:conversation_id>/export.json", views.export_json, name="export_json"),
     path("import/", views.import_archive, name="import_archive"),
     path("attachments/", views.upload_attachment, name="upload_attachment"),
+    path("attachments/<uuid:attachment_id>/", views.picture, name="picture"),
     path("attachments/<uuid:attachment_id>/delete/", views.delete_attachment, name="delete_attachment"),
     path("accounts/", accounts.account, name="account"),
     path("accounts/email/", accounts.change_email, name="change_email"),

@@ -108,6 +108,16 @@ def assistant_for_user(user: User, assistant_id: int | None) -> Assistant:
     return assistant
 
 
+def picture_for_user(user: User, attachment_id: UUID) -> Attachment:
+    """A picture that the user attached, sent or not; none of a conversation that the user has deleted."""
+    pictures = Attachment.objects.filter(pk=attachment_id, user=user).exclude(media_type="")
+    kept = pictures.filter(message__conversation__deleted_at=None, queued__conversation__deleted_at=None)
+    found = kept.defer("text").first()
+    if found is None:
+        raise NotFound("attachment")
+    return found
+
+
 def unsent_attachments(user: User, attachment_ids: Collection[UUID]) -> list[Attachment]:
     """In the order asked for; all must belong to the user, and none may be sent or queued yet."""
     if not attachment_ids:

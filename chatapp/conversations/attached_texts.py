@@ -1,9 +1,10 @@
-"""The texts of attached files, put in where a stored message only names them. Called in a database thread.
+"""The texts and pictures of attached files, put in where a stored message only names them. Called in a database thread.
 
-A file's text is stored once, in its own row: an edit of a message with files, or a page that shows it, copies nothing.
+A file is stored once, in its own row: an edit of a message with files, or a page that shows it, copies nothing.
 Messages from before that hold the texts themselves and stay as they are.
 """
 
+import base64
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from chatapp.models import Attachment
 from warmcache.core.prefix import Json
 
 REFERENCE = "attachment"
-"""The `type` of a document's source that is a reference; the API knows none of this name."""
+"""The `type` of a source that is a reference; the API knows none of this name."""
 
 DELETED = "(The file {name} was attached here and is deleted.)"
 
@@ -19,18 +20,24 @@ DELETED = "(The file {name} was attached here and is deleted.)"
 def reference_to(attachment: Attachment) -> Json:
     """The block of a stored message."""
     source = {"type": REFERENCE, "id": str(attachment.pk)}
+    if attachment.media_type:
+        sized = {**source, "width": attachment.width, "height": attachment.height}
+        return {"type": "image", "title": attachment.name, "source": sized}
     return {"type": "document", "title": attachment.name, "source": source}
 
 
 def document(attachment: Attachment) -> Json:
-    """The block of a request."""
+    """The block of a request. A picture's has no name there: the API knows none."""
+    if attachment.media_type:
+        data = base64.b64encode(attachment.picture or b"").decode("ascii")
+        return {"type": "image", "source": {"type": "base64", "media_type": attachment.media_type, "data": data}}
     source = {"type": "text", "media_type": "text/plain", "data": attachment.text}
     return {"type": "document", "title": attachment.name, "source": source}
 
 
 def ids_in(content: Iterable[Json]) -> list[UUID]:
     """The files that a stored message names."""
-    sources = (block.get("source") for block in content if block.get("type") == "document")
+    sources = (block.get("source") for block in content if block.get("type") in ("document", "image"))
     return [UUID(source["id"]) for source in sources if isinstance(source, Mapping) and source["type"] == REFERENCE]
 
 

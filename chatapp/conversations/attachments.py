@@ -1,4 +1,4 @@
-"""Files that a person attaches: converted to text and kept until they are sent or withdrawn. Synchronous, for views.
+"""Files that a person attaches: read as text or as a picture and kept until they are sent or withdrawn. Synchronous.
 
 The bytes of a file decide its type; its name and declared type come from the sender and prove nothing.
 """
@@ -8,11 +8,11 @@ import subprocess
 import sys
 import threading
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from pathlib import Path, PurePath
 from tempfile import TemporaryFile
-from typing import IO
+from types import ModuleType
 from uuid import UUID
 
 from django.conf import settings
@@ -20,7 +20,7 @@ from django.db import transaction
 from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
-from chatapp.conversations import access, attached_texts, pdf_text
+from chatapp.conversations import access, attached_texts, image_reader, pdf_text
 from chatapp.conversations.storable import storable
 from chatapp.models import Attachment, Message, User
 from chatapp.protocol import MAX_ATTACHMENTS, FrameError
@@ -31,7 +31,7 @@ MAX_CHARS = 400_000
 """About a hundred thousand tokens: a longer text is a library, not a document to ask about."""
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
-"""The text of all files of one message: about a million tokens, which is as much as any model reads."""
+"""The text and the pictures of one message: as text about a million tokens, which is as much as any model reads."""
 
 UNSENT_LIFETIME = timedelta(days=1)
 """An unsent file is deleted after this time."""
@@ -42,10 +42,13 @@ MAX_WAITING = 50
 
 PDF_SECONDS = 30.0
 PDF_READERS = 2
-"""Reader processes at once; if all are busy, the upload is refused after a moment."""
+"""Reader processes at once, of PDF files and of pictures; if all are busy, the upload is refused after a moment."""
 
 PDF_PATIENCE_SECONDS = 10.0
-ACCEPTED = ".txt,.md,.markdown,.csv,.tsv,.json,.yaml,.yml,.toml,.xml,.html,.css,.js,.ts,.py,.log,text/*,application/pdf"
+ACCEPTED = (
+    ".txt,.md,.markdown,.csv,.tsv,.json,.yaml,.yml,.toml,.xml,.html,.css,.js,.ts,.py,.log,text/*,application/pdf,"
+    "image/png,image/jpeg,image/webp,image/gif"
+)
 """What a browser's file dialog offers. Other files are accepted too if they are text."""
 
 _BYTE_ORDER_MARKS = {
@@ -53,6 +56,7 @@ _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+_PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")
 _readers = threading.BoundedSemaphore(PDF_READERS)
 
 
@@ -67,18 +71,28 @@ class AttachmentRefused(Exception):
 
 def store(user: User, *, name: str, data: bytes) -> Attachment:
     """Raises `AttachmentRefused` if the file is unreadable, empty or too large."""
+    if len(data) > MAX_FILE_BYTES:
+        raise too_large()
+    if _is_picture(data):
+        return _kept(user, _picture(data), name=name)
     text = text_of(data)
     if len(text) > MAX_CHARS:
         raise AttachmentRefused(413, f"This file holds more than {MAX_CHARS:,} characters of text.")
-    size_bytes = len(text.encode())
+    return _kept(user, Attachment(text=text, size_bytes=len(text.encode())), name=name)
+
+
+def _kept(user: User, attachment: Attachment, *, name: str) -> Attachment:
+    attachment.user = user
+    attachment.name = _safe_name(name)
     with transaction.atomic():
         # One upload of a person at a time: of many at once, none may overlook the others.
         User.objects.select_for_update(no_key=True).get(pk=user.pk)
         _forget_oldest(user)
         stored = _sum_of_bytes(Attachment.objects.filter(user=user))
-        if stored + size_bytes > settings.ATTACHMENT_QUOTA_BYTES:
+        if stored + attachment.size_bytes > settings.ATTACHMENT_QUOTA_BYTES:
             raise _quota_met(stored)
-        return Attachment.objects.create(user=user, name=_safe_name(name), text=text, size_bytes=size_bytes)
+        attachment.save(force_insert=True)
+    return attachment
 
 
 def text_of(data: bytes, *, max_chars: int = MAX_CHARS) -> str:
@@ -106,7 +120,8 @@ def to_send(user: User, attachment_ids: Collection[UUID], *, edit_of: Message | 
     size_bytes = sum(each.size_bytes for each in attachments)
     size_bytes += _sum_of_bytes(Attachment.objects.filter(pk__in=kept_ids)) if kept_ids and attachments else 0
     if size_bytes > MAX_MESSAGE_BYTES:
-        words = f"The files of one message may hold at most {MAX_MESSAGE_BYTES // 1024**2} MB of text together."
+        most = f"at most {MAX_MESSAGE_BYTES // 1024**2} MB of text and pictures together"
+        words = f"The files of one message may hold {most}."
         raise FrameError(ErrorCode.MESSAGE_TOO_LARGE, words)
     return attachments
 
@@ -149,42 +164,63 @@ def _plain_text(data: bytes) -> str:
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        raise AttachmentRefused(415, "Only text, Markdown and PDF files can be attached.")
+        raise AttachmentRefused(
+            415, "Only text, Markdown, PDF files and pictures (PNG, JPEG, WebP, GIF) can be attached."
+        )
     return text.replace("\r\n", "\n")
 
 
+def _is_picture(data: bytes) -> bool:
+    return data.startswith(_PICTURES) or (data.startswith(b"RIFF") and data[8:12] == b"WEBP")
+
+
 def _pdf_text(data: bytes, max_chars: int) -> str:
-    """Read by a process of its own. What it prints goes to a file of bounded size and is decoded before the place is
-    given back, so that the two memories together are bounded for each place."""
+    words = {pdf_text.ENCRYPTED: "This PDF is protected by a password."}
+    most_bytes = pdf_text.output_bytes(max_chars)
+    printed = _printed_by(pdf_text, str(max_chars), data=data, most_bytes=most_bytes, called="PDF", words=words)
+    return printed.decode("utf-8", "replace")
+
+
+def _picture(data: bytes) -> Attachment:
+    """A picture as the model reads it, not saved yet."""
+    most = f"A picture may have at most {image_reader.MAX_PIXELS // 1_000_000} million pixels."
+    words = {image_reader.TOO_MANY_PIXELS: most}
+    most_bytes = image_reader.OUTPUT_BYTES
+    printed = _printed_by(image_reader, data=data, most_bytes=most_bytes, called="picture", words=words)
+    head, _, picture = printed.partition(b"\n")
+    media_type, width, height = head.decode().split()
+    return Attachment(
+        picture=picture, media_type=media_type, width=int(width), height=int(height), size_bytes=len(picture)
+    )
+
+
+def _printed_by(
+    program: ModuleType, *arguments: str, data: bytes, most_bytes: int, called: str, words: Mapping[int, str]
+) -> bytes:
+    """What a reader makes of the file, in a process of its own. What it prints goes to a file of bounded size and is
+    read before the place is given back, so that the two memories together are bounded for each place."""
     if not _readers.acquire(timeout=PDF_PATIENCE_SECONDS):
         raise AttachmentRefused(503, "Too many files are being read just now. Try again in a moment.")
     try:
         with TemporaryFile() as given, TemporaryFile() as printed:
             given.write(data)
             given.seek(0)
-            _read_pdf(given, printed, max_chars)
+            read = subprocess.run(  # noqa: S603  our own program, and the file goes in by stdin
+                [sys.executable, "-I", str(Path(str(program.__file__))), *arguments],
+                stdin=given,
+                stdout=printed,
+                stderr=subprocess.DEVNULL,
+                timeout=PDF_SECONDS,
+                env={},
+            )
+            if read.returncode != 0:
+                raise AttachmentRefused(422, words.get(read.returncode, f"This {called} cannot be read."))
             printed.seek(0)
-            return printed.read(pdf_text.output_bytes(max_chars)).decode("utf-8", "replace")
+            return printed.read(most_bytes)
+    except subprocess.TimeoutExpired:
+        raise AttachmentRefused(422, f"This {called} takes too long to read.") from None
     finally:
         _readers.release()
-
-
-def _read_pdf(given: IO[bytes], printed: IO[bytes], max_chars: int) -> None:
-    try:
-        read = subprocess.run(  # noqa: S603  our own program, and the file goes in by stdin
-            [sys.executable, "-I", str(Path(pdf_text.__file__)), str(max_chars)],
-            stdin=given,
-            stdout=printed,
-            stderr=subprocess.DEVNULL,
-            timeout=PDF_SECONDS,
-            env={},
-        )
-    except subprocess.TimeoutExpired:
-        raise AttachmentRefused(422, "This PDF takes too long to read.") from None
-    if read.returncode == pdf_text.ENCRYPTED:
-        raise AttachmentRefused(422, "This PDF is protected by a password.")
-    if read.returncode != 0:
-        raise AttachmentRefused(422, "This PDF cannot be read.")
 
 
 def _safe_name(name: str) -> str:

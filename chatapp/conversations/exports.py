@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from chatapp.conversations.acks import attached_names
+from chatapp.conversations.acks import attached_images, attached_names
 from chatapp.conversations.branches import MessageTree, tree_of
 from chatapp.models import Conversation, Message
 
@@ -58,7 +58,7 @@ def _markdown_parts(conversation: Conversation, tree: MessageTree) -> Iterator[s
     for message in tree.branch_through(conversation.branch_id):
         is_reply = message.role == Message.Role.ASSISTANT
         yield f"## {conversation.assistant.name if is_reply else 'You'}"
-        if not is_reply and (names := attached_names(message)):
+        if not is_reply and (names := _names(message)):
             yield "Attached: " + ", ".join(names)
         if message.text.strip():
             yield message.text.strip()
@@ -74,7 +74,7 @@ def _message(message: Message, tree: MessageTree, *, is_shown: bool) -> dict[str
         "created_at": message.created_at,
         "status": message.status,
         "model": message.model or None,
-        "attachments": [] if is_reply else attached_names(message),
+        "attachments": [] if is_reply else _names(message),
         "is_shown": is_shown,
     }
 
@@ -83,3 +83,7 @@ def _file_name(conversation: Conversation) -> str:
     """Of letters and digits of any script: a title may hold what a file's name may not."""
     words = "".join(each if each.isalnum() else " " for each in conversation.title).split()
     return "-".join(words)[:60] or UNTITLED
+
+
+def _names(message: Message) -> list[str]:
+    return [*attached_names(message), *(image.name for image in attached_images(message))]

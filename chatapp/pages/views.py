@@ -145,7 +145,8 @@ def import_archive(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_POST
 def upload_attachment(request: HttpRequest) -> HttpResponse:
-    """Multipart field `file`; answers 201 with `id`, `name`, `chars`, `bytes`, or an error with a `message` to show."""
+    """Multipart field `file`; answers 201 with `id`, `name`, `chars`, `bytes`, `width` and `height`, or an error with a
+    `message` to show."""
     try:
         file = request.FILES.get("file")
         if file is None:
@@ -158,8 +159,28 @@ def upload_attachment(request: HttpRequest) -> HttpResponse:
         "name": attachment.name,
         "chars": len(attachment.text),
         "bytes": attachment.size_bytes,
+        "width": attachment.width,
+        "height": attachment.height,
     }
     return JsonResponse(found, status=201)
+
+
+@login_required
+@require_GET
+def picture(request: HttpRequest, attachment_id: UUID) -> HttpResponse:
+    """A picture of the person's own. Nobody else may get it from a cache, and nothing in it can act as a page."""
+    try:
+        found = access.picture_for_user(_signed_in(request), attachment_id)
+    except access.NotFound:
+        raise Http404 from None
+    headers = {
+        "Cache-Control": "private, no-store",
+        "Content-Disposition": content_disposition_header(as_attachment=False, filename=found.name) or "inline",
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return HttpResponse(bytes(found.picture or b""), content_type=found.media_type, headers=headers)
 
 
 @login_required

@@ -21,6 +21,7 @@ from chatapp.protocol.views import (
     Cursor,
     ErrorView,
     HitView,
+    ImageView,
     MessageView,
     QuotaView,
     ReplyView,
@@ -259,6 +260,7 @@ class MessageCreated(ServerFrame, frozen=True, kw_only=True, tag="message.create
     parent_id: UUID | None
     text: str
     attachments: list[str]
+    images: list[ImageView] = []
     created_at: datetime
 
 

@@ -67,10 +67,21 @@ class QuotaView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AttachmentView(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that goes with a message."""
+    """A file that goes with a message. Only a picture has a size in pixels; a text's is 0."""
 
     id: UUID
     name: str
+    width: int = 0
+    height: int = 0
+
+
+class ImageView(msgspec.Struct, frozen=True, kw_only=True):
+    """A picture in a person's message: its place is `/attachments/<id>/`, its name what a reader is told of it."""
+
+    id: UUID
+    name: str
+    width: int
+    height: int
 
 
 class QueuedView(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,6 +147,7 @@ class MessageView(msgspec.Struct, frozen=True, kw_only=True):
     siblings: list[UUID]
     text: str
     attachments: list[str]
+    images: list[ImageView] = []
     blocks: list[BlockView]
     status: ReplyStatus
     client_message_id: UUID | None

@@ -124,7 +124,9 @@ def message_withdrawn(queued: QueuedMessage, attachments: Sequence[Attachment] =
         message_id=queued.message_id,
         conversation_id=queued.conversation_id,
         text=queued.text,
-        attachments=[AttachmentView(id=each.pk, name=each.name) for each in attachments],
+        attachments=[
+            AttachmentView(id=each.pk, name=each.name, width=each.width, height=each.height) for each in attachments
+        ],
     )
 
 

@@ -12,7 +12,7 @@ from django.db.models import Case, F, Func, IntegerField, TextField, When
 from django.db.models.functions import Cast
 
 from chatapp.conversations import access
-from chatapp.conversations.acks import attached_names
+from chatapp.conversations.acks import attached_images, attached_names
 from chatapp.conversations.branches import MessageTree, outline_of
 from chatapp.models import Conversation, Message, User
 from chatapp.protocol import FrameError, HistoryLoad, HistoryPage
@@ -78,6 +78,7 @@ def message_view(message: Message, siblings: Sequence[UUID]) -> MessageView:
         siblings=list(siblings),
         text=message.text,
         attachments=[] if is_reply else attached_names(message),
+        images=[] if is_reply else attached_images(message),
         blocks=block_views(message.content) if is_reply else [],
         status=ReplyStatus(message.status),
         client_message_id=message.client_message_id,

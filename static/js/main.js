@@ -22,6 +22,7 @@ import { ReadMarks } from "./state/read_marks.js"
 import { RenderScheduler } from "./state/render_scheduler.js"
 import { ScrollKeeper } from "./state/scroll_keeper.js"
 import { SearchBox } from "./state/search_box.js"
+import { wipeStored } from "./state/sign_out_wipe.js"
 import { StoredValues } from "./state/stored_values.js"
 import { TtftMeter } from "./state/ttft_meter.js"
 import { TypingTracker } from "./state/typing_tracker.js"
@@ -371,6 +372,12 @@ byId("new-chat").addEventListener("click", (event) => {
 })
 const resizes = new ResizeObserver(() => keeper.resized())
 for (const element of [byId("messages"), byId("queue"), pane]) resizes.observe(element)
+byId("sign-out").addEventListener("submit", () =>
+  wipeStored(
+    () => localStorage,
+    () => sessionStorage,
+  ),
+)
 addEventListener("online", () => socket.wake())
 addEventListener("pageshow", () => socket.wake())
 document.addEventListener("visibilitychange", () => {

@@ -1,5 +1,6 @@
 """Files that go with a message: chosen, dropped or pasted, shown as chips, read ahead while the question is typed."""
 
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,16 @@ from tests.servers.chat_server import SimulatorControl, messages_of
 BARGES = b"# Ships\n\n" + b"The barge Anna lies at pier 4.\n" * 900
 NOTES = {"name": "notes.md", "mimeType": "text/markdown", "buffer": BARGES}
 PICTURE = {"name": "ship.png", "mimeType": "image/png", "buffer": b"\x89PNG\r\n\x1a\n\0\0\0\0"}
-REFUSED = "status of 415"
+REFUSED = "status of 422"
+
+
+def drawing() -> bytes:
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.effect_mandelbrot((900, 600), (-2, -1.2, 0.8, 1.2), 80).save(file, "PNG")
+    return file.getvalue()
+
 
 DROP = """([zone, name, text]) => {
   const data = new DataTransfer()
@@ -51,7 +61,7 @@ def test_a_file_that_is_not_taken_says_why_and_can_be_removed_by_keyboard(
 ) -> None:
     attach(chat, PICTURE)
     chip = chat.page.get_by_test_id("attachment")
-    expect(chip).to_contain_text("Only text, Markdown and PDF files can be attached.")
+    expect(chip).to_contain_text("This picture cannot be read.")
     expect(chat.send_button).to_be_disabled()
 
     chip.get_by_role("button", name="Remove ship.png").press("Enter")
@@ -85,3 +95,28 @@ def test_chips_break_no_rule_of_accessibility(chat: ChatPage, scheme: str, forgi
     # The next test counts the calls: none of this one may come late.
     chat.wait_for_badge("warm")
     forgive(REFUSED)
+
+
+def test_a_picture_is_read_ahead_shown_in_the_message_and_is_there_again_after_a_reload(
+    chat: ChatPage, simulator: SimulatorControl
+) -> None:
+    attach(chat, NOTES, {"name": "anna.png", "mimeType": "image/png", "buffer": drawing()})
+    expect(chat.page.get_by_test_id("attachment").nth(1)).to_have_attribute("data-state", "ready")
+    expect(chat.page.get_by_test_id("attachment").nth(0)).to_have_attribute("data-state", "ready")
+    expect(chat.page.get_by_test_id("attachment").locator("img:visible")).to_have_count(1)
+    chat.wait_for_badge("warm")
+
+    chat.ask("What is this?")
+    chat.wait_for_status("complete")
+
+    for _ in range(2):
+        picture = chat.questions.last.get_by_test_id("picture")
+        expect(picture).to_have_attribute("alt", "anna.png")
+        expect(picture).to_have_js_property("complete", True)
+        expect(picture).to_have_js_property("naturalWidth", 900)
+        expect(chat.questions.last.get_by_role("list", name="Attached")).to_contain_text("notes.md")
+        assert axe.violations(chat.page) == []
+        chat.reload()
+    reply = next(call for call in simulator.requests() if call["path"] == "/v1/messages" and not call["is_warm_up"])
+    assert [block["type"] for block in messages_of(reply)[-1]["content"]] == ["document", "image", "text"]
+    assert reply["usage"]["cache_read_input_tokens"] > 0

@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import Any
 
 from warmcache.core.catalog import ModelFacts
+from warmcache.core.pictures import USUAL_TOKENS, picture_tokens
 
 
 class Kind(IntEnum):
@@ -30,7 +31,7 @@ class Kind(IntEnum):
     FOREIGN = 5
     """Every other character beyond ASCII."""
     IMAGES = 6
-    """Pictures of ordinary size; the real count depends on their pixels, never on their bytes."""
+    """Pictures whose pixels are not known: of the others the tokens are."""
     PDF_PAGES = 7
     """Pages that the model reads as text and as a picture."""
     TOKENS = 8
@@ -47,7 +48,6 @@ NO_SIZE: Size = (0,) * len(Kind)
 _ROUNDING = 1e-6
 """A whole number of tokens stays one, whatever the last digit of a product is."""
 
-IMAGE_TOKENS = 1500
 PDF_PAGE_TOKENS = 2500
 
 _TOKENS_OF_A_LETTER: dict[Kind, float] = {
@@ -71,7 +71,7 @@ def prior_tokens(facts: ModelFacts) -> tuple[float, ...]:
     """Tokens per unit of each kind for this model, before anything was billed."""
     letter = 1 / facts.chars_per_token
     texts = (letter * _TOKENS_OF_A_LETTER[kind] for kind in TEXT_KINDS)
-    return (*texts, float(IMAGE_TOKENS), float(PDF_PAGE_TOKENS), 1.0)
+    return (*texts, float(USUAL_TOKENS), float(PDF_PAGE_TOKENS), 1.0)
 
 
 def tokens_of(size: Size, tokens_per_unit: Sequence[float]) -> int:
@@ -109,7 +109,8 @@ def block_size(block: Mapping[str, Any]) -> Size:
         case "text":
             return text_size(str(block.get("text", "")))
         case "image":
-            return _units(Kind.IMAGES, 1)
+            tokens = picture_tokens(block)
+            return _units(Kind.IMAGES, 1) if tokens is None else known_tokens(tokens)
         case "document":
             return _document_size(block)
         case "thinking":

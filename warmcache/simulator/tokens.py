@@ -6,14 +6,13 @@ import json
 import math
 from typing import Any
 
+from warmcache.core.pictures import USUAL_TOKENS, picture_tokens
 from warmcache.simulator.tokenizers import CountText
 
 REQUEST_TOKENS = 3
 """Scaffolding after the last block: the opening of the answer."""
 TURN_TOKENS = 4
 """Scaffolding in front of each turn."""
-IMAGE_TOKENS = 1500
-"""One picture of ordinary size; the real count depends on its pixels."""
 PDF_PAGE_TOKENS = 2500
 """One PDF page, read as text and as a picture."""
 
@@ -34,7 +33,8 @@ def block_tokens(block: dict[str, Any], count: CountText) -> int:
     if kind == "text":
         return count(block["text"])
     if kind == "image":
-        return IMAGE_TOKENS
+        tokens = picture_tokens(block)
+        return USUAL_TOKENS if tokens is None else tokens
     if kind == "document":
         return _document_tokens(block, count)
     if kind == "tool_result":

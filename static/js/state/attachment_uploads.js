@@ -1,7 +1,8 @@
 /**
  * The files of each draft: being uploaded, uploaded, or refused. Those that the server has are kept over a reload, as
- * long as the server keeps them. An entry is `{ key, name, bytes, state, id, message }`; `state` is `uploading`, `ready` or `failed`.
- * `bytes` is the size of its text as far as it is known: a PDF's only once the server has read it.
+ * long as the server keeps them. An entry is `{ key, name, bytes, width, height, state, id, message }`; `state` is
+ * `uploading`, `ready` or `failed`. Only a picture has `width` and `height`.
+ * `bytes` is what it takes of a message as far as that is known: a PDF's or picture's only once the server has read it.
  */
 export class AttachmentUploads {
   #requests
@@ -18,7 +19,7 @@ export class AttachmentUploads {
   #nextKey = 1
 
   /**
-   * `requests` has `upload(file)`, which returns `{ id, name, bytes }` or `{ message }`, and `remove(id)`.
+   * `requests` has `upload(file)`, which returns `{ id, name, bytes }`, with a picture's size, or `{ message }`, and `remove(id)`.
    * `onChange(scope)` reports new states, `onReady(scope, entry)` a file that the server has now. `values` are
    * `DraftValues`; the server keeps an unsent file for `keptMs`.
    */
@@ -63,9 +64,13 @@ export class AttachmentUploads {
     if (entry.id !== null) this.#requests.remove(entry.id)
   }
 
-  /** Empties the draft; returns the files that the server has, as `[{ id, name }]`. */
+  /** Empties the draft; returns the files that the server has, as `[{ id, name }]`, with the size of pictures. */
   take(scope) {
-    const taken = this.#ready(scope).map(({ id, name }) => ({ id, name }))
+    const taken = this.#ready(scope).map(({ id, name, width, height }) => ({
+      id,
+      name,
+      ...(width > 0 && { width, height }),
+    }))
     this.#set(scope, [])
     return taken
   }
@@ -73,7 +78,7 @@ export class AttachmentUploads {
   /** Puts back files that were taken and not sent. */
   putBack(scope, attachments) {
     const back = { bytes: 0, state: "ready", message: null, readyAtMs: this.#clock() }
-    const entries = attachments.map(({ id, name }) => ({ ...back, key: this.#key(), name, id }))
+    const entries = attachments.map((each) => ({ ...back, ...each, key: this.#key() }))
     this.#set(scope, [...entries, ...this.entries(scope)])
   }
 
@@ -107,9 +112,9 @@ export class AttachmentUploads {
     }
   }
 
-  #answered(scope, key, { id = null, name, bytes, message = null }) {
-    const change =
-      id === null ? { state: "failed", message } : { state: "ready", id, name, bytes, readyAtMs: this.#clock() }
+  #answered(scope, key, { message = null, ...file }) {
+    const { id = null } = file
+    const change = id === null ? { state: "failed", message } : { ...file, state: "ready", readyAtMs: this.#clock() }
     const entries = this.entries(scope).map((each) => (each.key === key ? { ...each, ...change } : each))
     this.#set(scope, entries)
     if (id !== null)
@@ -128,7 +133,7 @@ export class AttachmentUploads {
   }
 
   #tooMuch() {
-    return `The files of one message may hold at most ${Math.floor(this.#maxTotalBytes / 2 ** 20)} MB of text together.`
+    return `The files of one message may hold at most ${Math.floor(this.#maxTotalBytes / 2 ** 20)} MB of text and pictures together.`
   }
 
   #total(scope, exceptKey = null) {
@@ -179,7 +184,9 @@ export class AttachmentUploads {
 
 const NEW = "new"
 
-// The text of a PDF has nothing to do with its size.
-const textBytesOf = ({ name, type, size }) => (type === "application/pdf" || name.endsWith(".pdf") ? 0 : size)
+// What is sent of a PDF or of a picture has nothing to do with its size.
+const isConverted = ({ name, type = "" }) =>
+  type === "application/pdf" || name.endsWith(".pdf") || type.startsWith("image/")
+const textBytesOf = (file) => (isConverted(file) ? 0 : file.size)
 
 const nameOf = ({ conversationId }) => conversationId ?? NEW

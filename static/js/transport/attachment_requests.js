@@ -13,15 +13,15 @@ export class AttachmentRequests {
     this.#fetch = fetch
   }
 
-  /** Returns `{ id, name, bytes }`, or `{ message }` for the person. */
+  /** Returns `{ id, name, bytes }`, of a picture also its `width` and `height`, or `{ message }` for the person. */
   async upload(file) {
     const form = new FormData()
     form.append("file", file)
     const response = await this.#post(this.#url, form)
     const isJson = response?.headers.get("Content-Type")?.startsWith("application/json") ?? false
     if (!isJson) return { message: NO_ANSWER }
-    const { id, name, bytes, message } = await response.json()
-    return response.ok ? { id, name, bytes } : { message: message ?? NO_ANSWER }
+    const { id, name, bytes, width, height, message } = await response.json()
+    return response.ok ? { id, name, bytes, ...(width > 0 && { width, height }) } : { message: message ?? NO_ANSWER }
   }
 
   /** A failure does not matter: the server deletes unsent files some time later anyway. */

@@ -1,3 +1,4 @@
+import { showPicture } from "./attached_files.js"
 import { fromTemplate, part, setText, show } from "./dom.js"
 
 const STATES = { uploading: "Reading…", ready: "", failed: "" }
@@ -34,11 +35,14 @@ export class AttachmentTray {
     if (focused >= 0) this.#focusNear(focused)
   }
 
-  #chip({ key, name, state, message }) {
+  #chip({ key, name, state, message, ...file }) {
     const chip = fromTemplate("attachment-template")
     chip.dataset.state = state
     setText(part(chip, "name"), name)
     setText(part(chip, "state"), message ?? STATES[state])
+    const image = part(chip, "image")
+    show(image, file.width > 0)
+    if (file.width > 0) showPicture(image, { ...file, name: "" })
     const remove = part(chip, "remove")
     remove.ariaLabel = `Remove ${name}`
     remove.addEventListener("click", () => this.#onRemove(key))

@@ -14,7 +14,7 @@ export class MessageEditor {
   #limits
 
   /**
-   * `files` are the names of the message's files, which every version has. `onSend(text, pressedAt)`; `onTyped(text)`;
+   * `files` are those of the message, which every version has. `onSend(text, pressedAt)`; `onTyped(text)`;
    * `onLeave()` when the person changes their mind; `isTouch()` and `limits` as for the composer.
    */
   constructor({ text, files, onSend, onTyped, onLeave, isTouch, limits }) {

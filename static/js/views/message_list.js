@@ -1,3 +1,4 @@
+import { filesOf, filesToSend } from "./attached_files.js"
 import { arrange, fromTemplate, part } from "./dom.js"
 import { ReplyView } from "./reply_view.js"
 import { UserMessageView } from "./user_message_view.js"
@@ -70,20 +71,21 @@ export class MessageList {
   /** A message that is being sent (an outbox entry), or whose delivery state changed. */
   showWaiting(entry) {
     const known = this.#waiting(entry.clientMessageId)
-    const files = (entry.attachments ?? []).map(({ name }) => name)
+    const files = filesToSend(entry.attachments)
     const view = known ?? this.#addUser({ ...entry, files })
     view.waiting(entry)
     if (known === undefined) this.#standInFor(entry, view)
   }
 
   /** Takes a `message.created`; returns `known`, `shown`, or `lost` if the message before it is not on this page. */
-  messageCreated({ client_message_id, message_id, parent_id, text, attachments }) {
+  messageCreated({ client_message_id, message_id, parent_id, text, attachments, images }) {
+    const files = filesOf({ attachments, images })
     if (this.#users.some(({ messageId }) => messageId === message_id)) return "known"
     const parent = parent_id === null ? null : this.element(parent_id)
     if (parent_id !== null && parent === null) return "lost"
-    const news = { clientMessageId: client_message_id, text, files: attachments }
+    const news = { clientMessageId: client_message_id, text, files }
     const view = this.#waiting(client_message_id) ?? this.#addUser(news)
-    view.attached(attachments)
+    view.attached(files)
     this.#hidden.delete(client_message_id)
     view.sent(message_id, [...this.#giveWay(parent, view.element), message_id])
     view.element.after(...this.#repliesTo(message_id))
@@ -194,7 +196,8 @@ export class MessageList {
   }
 
   #userFrom(message) {
-    const { client_message_id: clientMessageId, text, attachments: files } = message
+    const { client_message_id: clientMessageId, text } = message
+    const files = filesOf(message)
     const view = new UserMessageView({ ...this.#options, clientMessageId, text, files })
     view.sent(message.id, message.siblings)
     this.#users.push(view)

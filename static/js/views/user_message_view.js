@@ -15,7 +15,7 @@ export class UserMessageView {
   #versions
 
   /**
-   * `files` are the names of the attached files. `onRetry` and `onEdit` get the `client_message_id` of an unsent
+   * `files` are as for `fileList`. `onRetry` and `onEdit` get the `client_message_id` of an unsent
    * message; `onRevising(messageId, text)` the text of a sent one while it is edited, empty if that is given up;
    * `onRevise(messageId, text, pressedAt)` its new text; `onSelect(messageId, step)` another version of it. `drafts`
    * keep another version that is being written; `isTouch()` and `limits` as for the composer.
@@ -44,7 +44,7 @@ export class UserMessageView {
     part(this.element, "revise").addEventListener("click", () => this.edit())
   }
 
-  /** The names of its files, from the sender or the server. */
+  /** Its files, from the sender or the server. */
   attached(files) {
     this.#files = files
     fileList(part(this.element, "files"), files)

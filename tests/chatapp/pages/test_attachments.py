@@ -87,7 +87,14 @@ def test_a_text_file_is_taken_with_its_name(client, ann):
 
     stored = Attachment.objects.get()
     assert answer.status_code == 201
-    assert answer.json() == {"id": str(stored.pk), "name": "notes.md", "chars": 13, "bytes": 14}
+    assert answer.json() == {
+        "id": str(stored.pk),
+        "name": "notes.md",
+        "chars": 13,
+        "bytes": 14,
+        "width": 0,
+        "height": 0,
+    }
     assert (stored.user, stored.text, stored.message) == (ann, "# Notes\nÄpfel", None)
 
 
@@ -108,9 +115,13 @@ def test_the_pages_of_a_pdf_become_text_whatever_it_is_called(client, ann):
 @pytest.mark.parametrize(
     ("data", "status", "message"),
     [
-        (b"\x89PNG\r\n\x1a\n\0\0", 415, "Only text, Markdown and PDF files can be attached."),
-        (b"text with a \0 in it", 415, "Only text, Markdown and PDF files can be attached."),
-        (b"\xff\xfe\x00", 415, "Only text, Markdown and PDF files can be attached."),
+        (b"\x89PNG\r\n\x1a\n\0\0", 422, "This picture cannot be read."),
+        (
+            b"text with a \0 in it",
+            415,
+            "Only text, Markdown, PDF files and pictures (PNG, JPEG, WebP, GIF) can be attached.",
+        ),
+        (b"\xff\xfe\x00", 415, "Only text, Markdown, PDF files and pictures (PNG, JPEG, WebP, GIF) can be attached."),
         (b" \n\t", 422, "There is no text in this file."),
         (b"%PDF-1.7 and then nothing of one", 422, "This PDF cannot be read."),
     ],
@@ -249,7 +260,7 @@ def test_files_that_are_too_much_for_one_message_are_refused_with_it(ann, monkey
     files = [attachments.store(ann, name=f"{n}", data=b"12345") for n in range(3)]
 
     assert len(attachments.to_send(ann, [each.pk for each in files[:2]])) == 2
-    with pytest.raises(FrameError, match="at most 0 MB of text together") as refused:
+    with pytest.raises(FrameError, match="at most 0 MB of text and pictures together") as refused:
         attachments.to_send(ann, [each.pk for each in files])
     assert refused.value.code == "message_too_large"
 
@@ -263,7 +274,7 @@ def test_an_edit_counts_the_files_that_it_keeps(ann, monkeypatch):
     two = make_message(conversation, content=prompts.message_content("Why?", [first, second]))
 
     assert attachments.to_send(ann, [], edit_of=one) == []
-    with pytest.raises(FrameError, match="of text together"):
+    with pytest.raises(FrameError, match="of text and pictures together"):
         attachments.to_send(ann, [third.pk], edit_of=one)
     with pytest.raises(FrameError, match="At most 2 files"):
         attachments.to_send(ann, [third.pk], edit_of=two)

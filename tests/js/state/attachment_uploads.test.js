@@ -138,7 +138,10 @@ test("files that hold too much together are refused before the upload, whatever 
     ["second.md", "failed"],
     ["third.md", "uploading"],
   ])
-  assert.equal(uploads.entries(SCOPE)[1].message, "The files of one message may hold at most 1 MB of text together.")
+  assert.equal(
+    uploads.entries(SCOPE)[1].message,
+    "The files of one message may hold at most 1 MB of text and pictures together.",
+  )
   assert.equal(asked.length, 2)
 })
 
