@@ -23,7 +23,7 @@ from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 
 from chatapp.accounts import deletions
-from chatapp.conversations import prompts
+from chatapp.conversations import places, prompts
 from chatapp.models import (
     Assistant,
     Attachment,
@@ -37,7 +37,7 @@ from chatapp.models import (
 )
 from chatapp.protocol.words import Measure, QuotaScope
 from chatapp.quotas import accounts
-from chatapp.warming import assistant_layers, returns
+from chatapp.warming import assistant_layers
 from warmcache import Reason, WarmthState, bridge
 from warmcache import services as warmcache
 from warmcache.admin import host as ledger_host
@@ -64,7 +64,7 @@ class ChatHost:
         return User.objects.filter(pk=int(number)).values_list("username", flat=True).first()
 
     def message_of(self, place: str, request_id: str) -> ShownMessage | None:
-        conversation_id = returns.conversation_of(place)
+        conversation_id = places.conversation_of(place)
         if conversation_id is None:
             return None
         columns = ("pk", "ttft_ms", "browser_ttft_ms")

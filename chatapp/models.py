@@ -143,6 +143,12 @@ class Conversation(models.Model):
         null=True, blank=True, help_text="When its owner last saw all of it. Empty: older than these marks."
     )
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    is_temporary = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="Neither listed nor found, and deleted when it is left or idle: see `conversations/temporary.py`.",
+    )
 
     class Meta:
         ordering = ("-updated_at",)
@@ -153,6 +159,7 @@ class Conversation(models.Model):
                 fields=("user", "-pinned_at"), condition=~models.Q(pinned_at=None), name="conversation_pinned"
             ),
             models.Index(fields=("deleted_at",), condition=~models.Q(deleted_at=None), name="conversation_deleted"),
+            models.Index(fields=("updated_at",), condition=models.Q(is_temporary=True), name="conversation_temporary"),
         )
 
     def __str__(self) -> str:

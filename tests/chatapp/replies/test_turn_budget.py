@@ -9,12 +9,11 @@ from uuid import uuid4
 
 import pytest
 
-from chatapp.conversations import access, prepared_conversations
+from chatapp.conversations import access, places, prepared_conversations
 from chatapp.models import Conversation, Message
 from chatapp.quotas import common_places
 from chatapp.quotas import policy as limits
 from chatapp.socket import session_watch
-from chatapp.warming import returns
 from tests.chatapp.sockets import Tab, eventually
 from tests.counting import Counts, counted
 from warmcache import operator_policy
@@ -122,7 +121,7 @@ def warm_up_before(conversation_id: str) -> None:
         label=ready.label,
         subject=f"user {ready.user_id}",
         upstream=get_config().upstream,
-        place=returns.place_of(ready.conversation_id),
+        place=places.place_of(ready.conversation_id),
     )
     facts = WarmUpFacts(
         id=uuid4(),
