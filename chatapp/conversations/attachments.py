@@ -15,12 +15,11 @@ from tempfile import TemporaryFile
 from typing import IO
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
-from chatapp.conversations import access, attached_texts, pdf_text
+from chatapp.conversations import access, attached_texts, pdf_text, stored_bytes
 from chatapp.conversations.storable import storable
 from chatapp.models import Attachment, Message, User
 from chatapp.protocol import MAX_ATTACHMENTS, FrameError
@@ -74,15 +73,19 @@ def store(user: User, *, name: str, data: bytes) -> Attachment:
         raise AttachmentRefused(422, "There is no text in this file.")
     if len(text) > MAX_CHARS:
         raise AttachmentRefused(413, f"This file holds more than {MAX_CHARS:,} characters of text.")
+    try:
+        return _store(user, _safe_name(name), text)
+    except stored_bytes.QuotaMet as met:
+        raise AttachmentRefused(413, met.words) from None
+
+
+def _store(user: User, name: str, text: str) -> Attachment:
     size_bytes = len(text.encode())
     with transaction.atomic():
-        # One upload of a person at a time: of many at once, none may overlook the others.
-        User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        stored_bytes.take_turn(user)
         _forget_oldest(user)
-        stored = _sum_of_bytes(Attachment.objects.filter(user=user))
-        if stored + size_bytes > settings.ATTACHMENT_QUOTA_BYTES:
-            raise _quota_met(stored)
-        return Attachment.objects.create(user=user, name=_safe_name(name), text=text, size_bytes=size_bytes)
+        stored_bytes.check_room(user, size_bytes)
+        return Attachment.objects.create(user=user, name=name, text=text, size_bytes=size_bytes)
 
 
 def to_send(user: User, attachment_ids: Collection[UUID], *, edit_of: Message | None = None) -> list[Attachment]:
@@ -123,12 +126,6 @@ def take_back(user: User, attachment_id: UUID) -> None:
 
 def too_large() -> AttachmentRefused:
     return AttachmentRefused(413, f"A file may have at most {MAX_FILE_BYTES // 1024**2} MB.")
-
-
-def _quota_met(stored_bytes: int) -> AttachmentRefused:
-    used, quota = stored_bytes / 1024**2, settings.ATTACHMENT_QUOTA_BYTES // 1024**2
-    words = f"Your files take {used:.1f} of {quota} MB. Delete conversations whose files you no longer need."
-    return AttachmentRefused(413, words)
 
 
 def _sum_of_bytes(attachments: QuerySet[Attachment]) -> int:
