@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 
 from chatapp.accounts import deletions, invitations, second_factor
 from chatapp.assistants_admin import NoPatterns
+from chatapp.conversations import places
 from chatapp.models import (
     Attachment,
     Conversation,
@@ -29,7 +30,6 @@ from chatapp.models import (
 )
 from chatapp.protocol.words import Measure, QuotaScope
 from chatapp.quotas import accounts
-from chatapp.warming import returns
 from warmcache.admin import host as ledger_host
 from warmcache.admin.host import ShownMessage
 
@@ -47,7 +47,7 @@ class ChatHost:
         return User.objects.filter(pk=int(number)).values_list("username", flat=True).first()
 
     def message_of(self, place: str, request_id: str) -> ShownMessage | None:
-        conversation_id = returns.conversation_of(place)
+        conversation_id = places.conversation_of(place)
         if conversation_id is None:
             return None
         columns = ("pk", "ttft_ms", "browser_ttft_ms")

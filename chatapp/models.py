@@ -162,6 +162,18 @@ class Conversation(models.Model):
         null=True, blank=True, help_text="When its owner last saw all of it. Empty: older than these marks."
     )
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    imported_bytes = models.PositiveBigIntegerField(
+        default=0,
+        db_default=0,
+        editable=False,
+        help_text="Of the texts that came from an archive, in UTF-8: they count in its owner's stored bytes.",
+    )
+    is_temporary = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="Neither listed nor found, and deleted when it is left or idle: see `conversations/temporary.py`.",
+    )
 
     class Meta:
         ordering = ("-updated_at",)
@@ -172,6 +184,13 @@ class Conversation(models.Model):
                 fields=("user", "-pinned_at"), condition=~models.Q(pinned_at=None), name="conversation_pinned"
             ),
             models.Index(fields=("deleted_at",), condition=~models.Q(deleted_at=None), name="conversation_deleted"),
+            models.Index(fields=("updated_at",), condition=models.Q(is_temporary=True), name="conversation_temporary"),
+            # The sum of a person's imports is read from this index alone.
+            models.Index(
+                fields=("user", "imported_bytes"),
+                condition=models.Q(imported_bytes__gt=0),
+                name="conversation_imported",
+            ),
         )
 
     def __str__(self) -> str:

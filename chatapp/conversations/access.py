@@ -25,6 +25,11 @@ def conversations_of(user: User) -> QuerySet[Conversation]:
     return with_assistant().filter(user=user)
 
 
+def listed_conversations_of(user: User) -> QuerySet[Conversation]:
+    """As `conversations_of`, without those that no list and no search may show."""
+    return conversations_of(user).filter(is_temporary=False)
+
+
 def with_assistant() -> QuerySet[Conversation]:
     """All conversations, for code that does not act for a user. One that is deleted does not exist any more, although
     its row stays for a moment."""

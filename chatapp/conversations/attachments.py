@@ -15,12 +15,11 @@ from tempfile import TemporaryFile
 from types import ModuleType
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
-from chatapp.conversations import access, attached_texts, image_reader, pdf_text
+from chatapp.conversations import access, attached_texts, image_reader, pdf_text, stored_bytes
 from chatapp.conversations.storable import storable
 from chatapp.models import Attachment, Message, User
 from chatapp.protocol import MAX_ATTACHMENTS, FrameError
@@ -84,13 +83,17 @@ def store(user: User, *, name: str, data: bytes) -> Attachment:
 def _kept(user: User, attachment: Attachment, *, name: str) -> Attachment:
     attachment.user = user
     attachment.name = _safe_name(name)
+    try:
+        return _saved(user, attachment)
+    except stored_bytes.QuotaMet as met:
+        raise AttachmentRefused(413, met.words) from None
+
+
+def _saved(user: User, attachment: Attachment) -> Attachment:
     with transaction.atomic():
-        # One upload of a person at a time: of many at once, none may overlook the others.
-        User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        stored_bytes.take_turn(user)
         _forget_oldest(user)
-        stored = _sum_of_bytes(Attachment.objects.filter(user=user))
-        if stored + attachment.size_bytes > settings.ATTACHMENT_QUOTA_BYTES:
-            raise _quota_met(stored)
+        stored_bytes.check_room(user, attachment.size_bytes)
         attachment.save(force_insert=True)
     return attachment
 
@@ -145,12 +148,6 @@ def take_back(user: User, attachment_id: UUID) -> None:
 
 def too_large() -> AttachmentRefused:
     return AttachmentRefused(413, f"A file may have at most {MAX_FILE_BYTES // 1024**2} MB.")
-
-
-def _quota_met(stored_bytes: int) -> AttachmentRefused:
-    used, quota = stored_bytes / 1024**2, settings.ATTACHMENT_QUOTA_BYTES // 1024**2
-    words = f"Your files take {used:.1f} of {quota} MB. Delete conversations whose files you no longer need."
-    return AttachmentRefused(413, words)
 
 
 def _sum_of_bytes(attachments: QuerySet[Attachment]) -> int:

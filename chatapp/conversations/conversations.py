@@ -20,12 +20,16 @@ from chatapp.protocol.views import AssistantView, ConversationView, QueuedView
 from chatapp.protocol.words import ReplyStatus
 from warmcache.background.statements import Select, Slot, Update
 
+TEMPORARY_TITLE = "Temporary chat"
+"""A temporary conversation gets no other, so that nothing of its text is anywhere else."""
 
-def create(user: User, assistant: Assistant, *, first_text: str) -> Conversation:
+
+def create(user: User, assistant: Assistant, *, first_text: str, is_temporary: bool = False) -> Conversation:
     return Conversation.objects.create(
         user=user,
         assistant=assistant,
-        title=title_from(first_text),
+        title=TEMPORARY_TITLE if is_temporary else title_from(first_text),
+        is_temporary=is_temporary,
         cache_salt=user.cache_salt,
         read_at=timezone.now(),
     )
@@ -138,7 +142,7 @@ def has_news(conversation: Conversation, ended_at: datetime | None) -> bool:
 MARKS = ("is_running", "ended_at")
 _OWN_COLUMNS = (
     *("id", "user_id", "version", "title", "assistant_id", "created_at", "updated_at", "branch_id"),
-    *("pinned_at", "archived_at", "read_at"),
+    *("pinned_at", "archived_at", "read_at", "is_temporary"),
     *MARKS,
 )
 _NEWS = Select(
@@ -192,6 +196,7 @@ def conversation_view(
         queue=list(queue),
         pinned=conversation.pinned_at is not None,
         archived=conversation.archived_at is not None,
+        temporary=conversation.is_temporary,
         running=is_running,
         unread=is_unread,
     )

@@ -1,14 +1,17 @@
-"""Deletes conversations, with a moment for Undo: hidden at once from everybody, and soon deleted with all messages."""
+"""Deletes conversations, with a moment for Undo: hidden at once from everybody, and soon deleted with all messages.
+
+A temporary one has no such moment, and the ledger keeps no word of which conversation it was."""
 
 from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
 from asgiref.sync import async_to_sync
+from django.db.models import Q
 from django.utils import timezone
 
 from chatapp import events
-from chatapp.conversations import access, conversations, prepared_conversations
+from chatapp.conversations import access, conversations, places, prepared_conversations
 from chatapp.models import Conversation, User
 from chatapp.protocol.limits import TIMINGS
 from chatapp.protocol.words import ReplyStatus
@@ -33,7 +36,8 @@ def delete(conversation: Conversation) -> None:
 
 def restore(user: User, conversation_id: UUID) -> None:
     """Undoes a deletion; raises `access.NotFound` once it is too late. Synchronous: for views."""
-    if not Conversation.objects.filter(pk=conversation_id, user=user).update(deleted_at=None):
+    undone = Conversation.objects.filter(pk=conversation_id, user=user, is_temporary=False).update(deleted_at=None)
+    if not undone:
         raise access.NotFound("conversation")
     news = conversations.news_of(conversation_id)
     if news is not None:
@@ -42,11 +46,15 @@ def restore(user: User, conversation_id: UUID) -> None:
 
 def purge_some() -> bool:
     """One step of what cannot be undone any more. Returns whether there may be more. Called in a database thread."""
-    late = Conversation.objects.filter(deleted_at__lt=timezone.now() - UNDO - LATENESS).order_by("deleted_at")
-    ids = list(late.values_list("pk", flat=True)[:CONVERSATIONS_AT_ONCE])
+    now = timezone.now()
+    # Those that nobody can bring back wait for the last words of the reply that ran, which the ledger writes too.
+    is_late = Q(deleted_at__lt=now - UNDO - LATENESS) | Q(is_temporary=True, deleted_at__lt=now - LATENESS)
+    late = Conversation.objects.filter(is_late).order_by("deleted_at")
+    found = list(late.values_list("pk", "is_temporary")[:CONVERSATIONS_AT_ONCE])
+    places.forget([pk for pk, is_temporary in found if is_temporary])
     # Again with the condition: some may have been restored since.
-    late.order_by().filter(pk__in=ids).delete()
-    return len(ids) == CONVERSATIONS_AT_ONCE
+    late.order_by().filter(pk__in=[pk for pk, _ in found]).delete()
+    return len(found) == CONVERSATIONS_AT_ONCE
 
 
 async def _tell(user_id: int, conversation_id: UUID, owners: Sequence[tuple[str, UUID]]) -> None:

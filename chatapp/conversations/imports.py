@@ -17,7 +17,7 @@ import msgspec
 from django.db import transaction
 from django.utils import timezone
 
-from chatapp.conversations import access, archive_reader
+from chatapp.conversations import access, archive_reader, stored_bytes
 from chatapp.conversations.first_words import title_from
 from chatapp.conversations.storable import storable
 from chatapp.models import Assistant, Conversation, Message, TitledBy, User
@@ -71,6 +71,7 @@ def store(user: User, data: bytes) -> int:
     if user.conversations.count() + len(archived) > MAX_CONVERSATIONS:
         raise ImportRefused(413, f"A person may have at most {MAX_CONVERSATIONS:,} conversations.")
     # The oldest first: the search shows what was stored last first.
+    _check_room(user, sum(map(_bytes_of, archived)))
     waiting = iter(sorted(archived, key=lambda each: each.updated_at or 0))
     while some := list(islice(waiting, CONVERSATIONS_AT_ONCE)):
         _store(user, assistant, some)
@@ -106,9 +107,24 @@ def _store(user: User, assistant: Assistant, archived: Sequence[_Archived]) -> N
     now = timezone.now()
     made = [(_conversation(user, assistant, each, now), each) for each in archived]
     with transaction.atomic():
+        # Again: another import may have come between.
+        _check_room(user, sum(conversation.imported_bytes for conversation, _ in made))
         Conversation.objects.bulk_create(conversation for conversation, _ in made)
         messages = [message for conversation, each in made for message in _messages(conversation, each)]
         Message.objects.bulk_create(messages, batch_size=100)
+
+
+def _check_room(user: User, more_bytes: int) -> None:
+    try:
+        with transaction.atomic():
+            stored_bytes.take_turn(user)
+            stored_bytes.check_room(user, more_bytes)
+    except stored_bytes.QuotaMet as met:
+        raise ImportRefused(413, met.words) from None
+
+
+def _bytes_of(archived: _Archived) -> int:
+    return sum(len(said.text.encode("utf-8", "replace")) for said in archived.messages)
 
 
 def _conversation(user: User, assistant: Assistant, archived: _Archived, now: datetime) -> Conversation:
@@ -123,6 +139,7 @@ def _conversation(user: User, assistant: Assistant, archived: _Archived, now: da
         cache_salt=user.cache_salt,
         updated_at=now if newest is None else min(now, datetime.fromtimestamp(newest, UTC)),
         read_at=now,
+        imported_bytes=_bytes_of(archived),
     )
 
 

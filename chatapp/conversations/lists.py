@@ -27,7 +27,7 @@ def first_page(user: User) -> ConversationsPage:
 
 def page(user: User, frame: ConversationsLoad) -> ConversationsPage:
     """Raises `FrameError` for a place that is none."""
-    shelved = _on(access.conversations_of(user), frame.shelf)
+    shelved = _on(access.listed_conversations_of(user), frame.shelf)
     older = shelved if frame.before is None else shelved.filter(_before(frame.before))
     found = list(with_marks(older.order_by("-updated_at", "-pk"))[: PAGE_CONVERSATIONS + 1])
     listed = found[:PAGE_CONVERSATIONS]
@@ -55,7 +55,7 @@ def _on(conversations: QuerySet[Conversation], shelf: Shelf) -> QuerySet[Convers
 def _pinned(user: User, frame: ConversationsLoad) -> list[ConversationView]:
     if frame.shelf != "list" or frame.before is not None:
         return []
-    pinned = access.conversations_of(user).exclude(pinned_at=None)
+    pinned = access.listed_conversations_of(user).exclude(pinned_at=None)
     return [listed_view(each) for each in with_marks(pinned.order_by("-pinned_at"))]
 
 

@@ -96,7 +96,7 @@ def _on_one_line(piece: str) -> str:
 
 
 def _titles(user: User, asked: str) -> list[ConversationView]:
-    found = access.conversations_of(user)
+    found = access.listed_conversations_of(user)
     for word in asked.split():
         found = found.filter(title__icontains=word)
     return [listed_view(each) for each in with_marks(found)[:PAGE_TITLES]]

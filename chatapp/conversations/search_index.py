@@ -84,20 +84,27 @@ _SQLITE = """
 def _waiting() -> Any:
     """Without a reply that is being written: its text is not complete."""
     found = Message.objects.filter(is_indexed=False).exclude(status=ReplyStatus.STREAMING)
-    return found.order_by("created_at").select_related("conversation").only("text", "conversation__user_id")
+    return (
+        found.order_by("created_at")
+        .select_related("conversation")
+        .only("text", "conversation__user_id", "conversation__is_temporary")
+    )
 
 
-def _terms(message: Message) -> list[str]:
+def _terms(message: Message) -> list[str] | None:
+    """None for a message that the search must not find."""
+    if message.conversation.is_temporary:
+        return None
     return [owner_term(message.conversation.user_id), *terms_of(message.text)]
 
 
-def _write(terms: dict[Any, list[str]]) -> None:
+def _write(terms: dict[Any, list[str] | None]) -> None:
     with transaction.atomic():
         # Two processes may have found the same messages. The second one leaves them to the first.
         ours = Message.objects.select_for_update(skip_locked=True, of=("self",)).filter(pk__in=terms, is_indexed=False)
         ids = list(ours.order_by("created_at").values_list("pk", flat=True))
         SearchEntry.objects.filter(message__in=ids).delete()
-        _insert([(message_id, terms[message_id]) for message_id in ids])
+        _insert([(message_id, found) for message_id in ids if (found := terms[message_id]) is not None])
         Message.objects.filter(pk__in=ids).update(is_indexed=True)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from chatapp import events
 from chatapp.accounts import deletions, open_sessions
-from chatapp.conversations import attachments, retention, salts, search_index
+from chatapp.conversations import attachments, retention, salts, search_index, temporary
 from chatapp.conversations import deletions as conversation_deletions
 from chatapp.process import open_sockets
 from warmcache.background.database import in_database_thread
@@ -50,7 +50,9 @@ async def delete_people() -> None:
 
 
 async def purge_conversations() -> None:
-    """Deletes for good what can no longer be brought back."""
+    """Hides temporary conversations that are idle, and deletes for good what can no longer be brought back."""
+    for left in await in_database_thread(temporary.leave_idle):
+        await events.announce_deletion(left.user_id, left.conversation_id)
     await _in_steps(conversation_deletions.purge_some)
 
 

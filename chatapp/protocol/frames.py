@@ -102,6 +102,7 @@ class MessageSend(ClientFrame, frozen=True, kw_only=True, tag="message.send"):
     parent_id: UUID | None = None
     edit_of: UUID | None = None
     attachment_ids: AttachmentIds = []
+    temporary: bool = False
 
 
 class QueueWithdraw(ClientFrame, frozen=True, kw_only=True, tag="queue.withdraw"):

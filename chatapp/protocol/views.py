@@ -109,6 +109,7 @@ class ConversationView(msgspec.Struct, frozen=True, kw_only=True):
     queue: list[QueuedView] = []
     pinned: bool = False
     archived: bool = False
+    temporary: bool = False
     running: bool = False
     unread: bool = False
     deleted: bool = False

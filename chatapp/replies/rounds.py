@@ -9,9 +9,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from chatapp.conversations import prompts
+from chatapp.conversations import places, prompts
 from chatapp.replies.sent_messages import Sent
-from chatapp.warming import returns
 from warmcache import Purpose
 from warmcache import services as warmcache
 from warmcache.core.prefix import AnyPrompt, LastTurn, paused_turn
@@ -84,7 +83,7 @@ class Rounds:
             max_tokens=sent.conversation.assistant.max_output_tokens,
             label=sent.before.label,
             subject=f"user {sent.conversation.user_id}",
-            place=returns.place_of(sent.reply.conversation_id),
+            place=places.place_of(sent.reply.conversation_id),
             ending=self._end,
             **options,
         )

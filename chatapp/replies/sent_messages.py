@@ -198,7 +198,8 @@ def _store_first(user: User, frame: MessageSend) -> _Stored:
         # It belongs to another conversation, since this one has no messages yet.
         raise access.NotFound("message")
     # A message without text has files: `protocol.decode` ensures that.
-    conversation = conversations.create(user, assistant, first_text=frame.text.strip() or attachments[0].name)
+    first_text = frame.text.strip() or attachments[0].name
+    conversation = conversations.create(user, assistant, first_text=first_text, is_temporary=frame.temporary)
     stored = _store(conversation, _message_of(user, frame), attachments, _Position(), None)
     return replace(stored, nearly_met=_charge(user.pk, stored.reply, messages=1, ref=str(frame.client_message_id)))
 

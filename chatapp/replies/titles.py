@@ -54,7 +54,7 @@ def _is_due(sent: Sent, ended: Ended) -> bool:
     is_first = sent.message.parent_id is None and sent.message.edit_of_id is None and not sent.is_version
     is_whole = ended.finished.status is ReplyStatus.COMPLETE and not ended.consequence.leaves_question_out
     has_words = bool(sent.message.text.strip())
-    is_unnamed = sent.conversation.titled_by == TitledBy.FIRST_WORDS
+    is_unnamed = sent.conversation.titled_by == TitledBy.FIRST_WORDS and not sent.conversation.is_temporary
     return bool(settings.TITLE_MODEL) and is_first and is_whole and has_words and is_unnamed
 
 

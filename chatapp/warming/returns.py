@@ -4,21 +4,9 @@ import functools
 from uuid import UUID
 
 from chatapp.conversations import access, prepared_conversations
+from chatapp.conversations.places import place_of
 from warmcache import services as warmcache
 from warmcache.core.prefix import PreparedPrompt
-
-
-def place_of(conversation_id: UUID) -> str:
-    """The key of the place where a person comes back: a new request there cancels a planned refresh."""
-    return f"conversation {conversation_id}"
-
-
-def conversation_of(place: str) -> UUID | None:
-    """The conversation of a place; None if the place is none of ours."""
-    try:
-        return UUID(place.removeprefix("conversation "))
-    except ValueError:
-        return None
 
 
 def expect(conversation_id: UUID, result: warmcache.Result, *, user_id: int, label: str) -> None:

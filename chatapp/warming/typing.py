@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from uuid import UUID
 
-from chatapp.conversations import access, attached_texts, prepared_conversations, prompts
+from chatapp.conversations import access, attached_texts, places, prepared_conversations, prompts
 from chatapp.conversations.attachments import to_send
 from chatapp.conversations.branches import tree_of
 from chatapp.conversations.prepared_conversations import PreparedConversation
 from chatapp.models import Conversation, Message, User
-from chatapp.warming import assistant_edits, returns
+from chatapp.warming import assistant_edits
 from chatapp.warming.shared_reads import SharedReads
 from warmcache import Intent
 from warmcache import services as warmcache
@@ -109,7 +109,7 @@ class TypingWatch:
                 return skipped
         edits = assistant_edits.count()
         loaded = await self._loaded(draft)
-        place = returns.place_of(draft.conversation_id) if draft.conversation_id else ""
+        place = places.place_of(draft.conversation_id) if draft.conversation_id else ""
         attempt = await warmcache.prewarm_prefix(
             loaded.prompt, intent=intent, label=loaded.label, subject=subject, place=place, chars=chars
         )

@@ -8,6 +8,7 @@ import { MessageFinder } from "./page/message_finder.js"
 import { MessageWriting } from "./page/message_writing.js"
 import { Navigation } from "./page/navigation.js"
 import { ServerFrames } from "./page/server_frames.js"
+import { TemporaryChat } from "./page/temporary_chat.js"
 import { afterPaint, monotonicNow, browserTimers as timers, wallNow } from "./page/timing.js"
 import { unsentValues } from "./page/unsent_values.js"
 import { AttachmentUploads } from "./state/attachment_uploads.js"
@@ -120,8 +121,16 @@ const warmth = new WarmthClock({
   onChange: (now) => badge.show(now),
 })
 const navigation = new Navigation({ urls: config.urls, onArrive: (id) => switcher.arriveAt(scopeFor(id)) })
+const requests = new ConversationRequests({ base: config.urls.conversation, csrfToken: config.csrf_token, fetch })
+const temporaryChat = new TemporaryChat({
+  welcome: byId("welcome"),
+  line: byId("temporary-line"),
+  requests,
+  notices,
+  onEnd: () => switcher.goToNewChat(),
+})
 const menuActions = new ConversationActions({
-  requests: new ConversationRequests({ base: config.urls.conversation, csrfToken: config.csrf_token, fetch }),
+  requests,
   notices,
   undo: new UndoNotice({ root: byId("undo"), timers, shownMs: config.timings.undo_ms }),
   maxPinned: config.limits.pinned_conversations,
@@ -277,6 +286,7 @@ const view = new ConversationView({
   earlier,
   uploads,
   tray,
+  temporaryChat,
   titleChars: config.limits.title_chars,
   onFirstState: () => (document.documentElement.dataset.ready = "true"),
 })
@@ -321,11 +331,22 @@ const switcher = new ConversationSwitcher({
   navigation,
   readMarks,
   finder,
+  temporaryChat,
   newChat: scopeFor(null),
 })
 const ofMessages = { session, meter, view, list, composer, keeper, notices }
 const actions = new MessageActions(ofMessages)
-const writing = new MessageWriting({ ...ofMessages, socket, outbox, drafts, typing, editing, uploads, announcer })
+const writing = new MessageWriting({
+  ...ofMessages,
+  socket,
+  outbox,
+  drafts,
+  typing,
+  editing,
+  uploads,
+  announcer,
+  temporaryChat,
+})
 const server = new ServerFrames({
   session,
   outbox,
@@ -347,6 +368,7 @@ const server = new ServerFrames({
   notices,
   connectionNotice,
   switcher,
+  temporaryChat,
   signIn: () => location.assign(`${config.urls.sign_in ?? "/accounts/login/"}?next=${location.pathname}`),
 })
 

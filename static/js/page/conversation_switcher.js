@@ -4,7 +4,7 @@ export class ConversationSwitcher {
 
   /**
    * `parts`: `session`, `typing`, `editing`, `warmth`, `view`, `drawer`, `notices`, `navigation`, `readMarks`, `finder`,
-   * and `newChat`, the scope of one.
+   * `temporaryChat`, and `newChat`, the scope of one.
    */
   constructor(parts) {
     this.#parts = parts
@@ -22,8 +22,9 @@ export class ConversationSwitcher {
 
   /** Shows `scope`; the address is right already. */
   arriveAt(scope) {
-    const { view, drawer, notices, readMarks, finder } = this.#parts
+    const { view, drawer, notices, readMarks, finder, temporaryChat } = this.#parts
     notices.clear()
+    temporaryChat.left(scope.conversationId)
     finder.left(scope.conversationId)
     readMarks.shown(scope.conversationId)
     this.#open(scope)

@@ -9,7 +9,7 @@ export class MessageWriting {
 
   /**
    * `parts`: `session`, `socket`, `outbox`, `drafts`, `typing`, `editing`, `meter`, `view`, `list`, `composer`, `keeper`,
-   * `notices`, `uploads`, `announcer`.
+   * `notices`, `uploads`, `announcer`, `temporaryChat`.
    */
   constructor(parts) {
     this.#parts = parts
@@ -57,8 +57,9 @@ export class MessageWriting {
 
   /** Takes a text from the composer; from now on it cannot be lost. */
   send(text, pressedAt) {
-    const { session, drafts, typing, keeper, uploads } = this.#parts
-    this.#add({ text, attachments: uploads.take(session.scope) }, pressedAt)
+    const { session, drafts, typing, keeper, uploads, temporaryChat } = this.#parts
+    const temporary = session.scope.conversationId === null && temporaryChat.isWanted
+    this.#add({ text, attachments: uploads.take(session.scope), temporary }, pressedAt)
     drafts.save(session.scope, "")
     typing.forget()
     keeper.jumpToEnd()

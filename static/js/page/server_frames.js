@@ -21,7 +21,7 @@ export class ServerFrames {
   /**
    * `parts`: `session`, `outbox`, `drafts`, `typing`, `editing`, `acks`, `warmth`, `quotas`, `earlier`, `view`,
    * `composer`, `sidebar`, `conversations`, `search`, `readMarks`, `finder`, `header`, `notices`, `connectionNotice`,
-   * `switcher`, and `signIn()`.
+   * `switcher`, `temporaryChat`, and `signIn()`.
    */
   constructor(parts) {
     this.#parts = parts
@@ -105,10 +105,11 @@ export class ServerFrames {
   }
 
   #conversationUpdated(conversation) {
-    const { sidebar, session, header, drafts, switcher } = this.#parts
+    const { sidebar, session, header, drafts, switcher, temporaryChat } = this.#parts
     const isOpen = conversation.id === session.scope.conversationId
     sidebar.update(conversation)
     if (conversation.deleted) drafts.save({ conversationId: conversation.id }, "")
+    if (conversation.deleted) temporaryChat.deleted(conversation.id)
     if (isOpen && conversation.deleted) switcher.goToNewChat()
     else if (isOpen) header.showTitle(conversation.title)
   }

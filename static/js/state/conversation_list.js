@@ -72,7 +72,7 @@ export class ConversationList {
   /** What is shown now, as `{ heading, conversations }` in order. */
   groups() {
     const shown = [...this.#known.values()].filter(
-      ({ archived }) => (archived === true) === (this.#shelf === "archive"),
+      ({ archived, temporary }) => temporary !== true && (archived === true) === (this.#shelf === "archive"),
     )
     const groups = new Map()
     for (const conversation of shown.sort(byPlace)) {

@@ -6,8 +6,9 @@ const STALE_AFTER_MS = 10 * 60_000
 /**
  * Messages being sent: kept until the server says that the row is committed, and sent again after a reconnect with the
  * same `client_message_id`, an idempotency key that makes a resend harmless.
- * An entry is `{ clientMessageId, scope, text, editOf, attachments, createdAtMs, state, reason }`; `state` is `sending`
- * or `failed`, `editOf` the message that it is another version of, or null, `attachments` are `[{ id, name }]`.
+ * An entry is `{ clientMessageId, scope, text, editOf, attachments, temporary, createdAtMs, state, reason }`; `state` is
+ * `sending` or `failed`, `editOf` the message that it is another version of, or null, `attachments` are `[{ id, name }]`,
+ * `temporary` says that it begins a temporary chat.
  */
 export class Outbox {
   #entries = new Map()
@@ -32,9 +33,9 @@ export class Outbox {
     this.#restore()
   }
 
-  add({ scope, text, editOf = null, attachments = [] }) {
+  add({ scope, text, editOf = null, attachments = [], temporary = false }) {
     const clientMessageId = this.#uuid()
-    const message = { clientMessageId, scope, text, editOf, attachments }
+    const message = { clientMessageId, scope, text, editOf, attachments, temporary }
     const entry = { ...message, createdAtMs: this.#clock(), state: "sending", reason: null }
     this.#entries.set(clientMessageId, entry)
     this.#values.set(clientMessageId, entry)

@@ -40,13 +40,14 @@ export const typingStarted = (scope, chars, attachmentIds = [], editOf = null) =
 export const typingStopped = (scope) => ({ type: "typing.stopped", ...scopeFields(scope) })
 
 /** `editOf`: the message that this one is another version of, or null; `attachments`: `[{ id, name }]`. */
-export const messageSend = ({ clientMessageId, scope, text, editOf = null, attachments = [] }) => ({
+export const messageSend = ({ clientMessageId, scope, text, editOf = null, attachments = [], temporary = false }) => ({
   type: "message.send",
   client_message_id: clientMessageId,
   ...scopeFields(scope),
   text,
   edit_of: editOf,
   attachment_ids: attachments.map(({ id }) => id),
+  ...(temporary ? { temporary } : {}),
 })
 
 export const queueWithdraw = (messageId) => ({ type: "queue.withdraw", message_id: messageId })

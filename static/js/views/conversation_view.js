@@ -1,6 +1,8 @@
 import { earlierText, firstWords } from "../text/conversation_words.js"
 import { endingOf } from "./message_list.js"
 
+const TEMPORARY = "Temporary chat"
+
 /**
  * The open conversation in the page: shows what `ConversationSession` reports, through the views that own the parts.
  * Names and order of its methods follow that class's list. What grows is followed by the window's `ResizeObserver`, when
@@ -16,7 +18,7 @@ export class ConversationView {
 
   /**
    * `parts`: `list`, `queue`, `elsewhere`, `header`, `picker`, `composer`, `keeper`, `announcer`, `meter`, `sidebar`,
-   * `navigation`, `outbox`, `drafts`, `earlier`, `uploads`, `tray` and `onFirstState()`.
+   * `navigation`, `outbox`, `drafts`, `earlier`, `uploads`, `tray`, `temporaryChat` and `onFirstState()`.
    */
   constructor(parts) {
     this.#parts = parts
@@ -43,7 +45,7 @@ export class ConversationView {
 
   /** Returns whether the reply `keepReplyId` is known here and continues. */
   stateShown(frame, { keepReplyId }) {
-    const { list, queue, header, sidebar, picker, keeper, outbox, earlier, onFirstState } = this.#parts
+    const { list, queue, header, sidebar, picker, keeper, outbox, earlier, temporaryChat, onFirstState } = this.#parts
     const conversationId = frame.conversation?.id ?? null
     const isFirst = !this.#isStateShown
     this.#isStateShown = true
@@ -52,6 +54,7 @@ export class ConversationView {
     queue.show(frame.conversation?.queue ?? [])
     header.showAssistant(frame.assistant)
     if (frame.conversation !== null) sidebar.update(frame.conversation)
+    temporaryChat.shown(frame.conversation)
     sidebar.markCurrent(conversationId)
     header.showTitle(frame.conversation?.title ?? "")
     for (const entry of outbox.entriesFor({ conversationId })) list.showWaiting(entry)
@@ -95,14 +98,16 @@ export class ConversationView {
   }
 
   /** The first message of a new chat is committed: the conversation exists and has an address. */
-  conversationBegan(conversationId, { scope, text, attachments }) {
-    const { sidebar, navigation, drafts, composer, header, uploads, titleChars } = this.#parts
+  conversationBegan(conversationId, { scope, text, attachments, temporary = false }) {
+    const { sidebar, navigation, drafts, composer, header, uploads, temporaryChat, titleChars } = this.#parts
     const now = new Date().toISOString()
     this.#conversationId = conversationId
     if (!sidebar.has(conversationId)) {
-      const title = firstWords(text.trim() || (attachments?.[0]?.name ?? ""), titleChars)
-      sidebar.update({ id: conversationId, title, assistant_id: scope.assistantId, created_at: now, updated_at: now })
+      const title = temporary ? TEMPORARY : firstWords(text.trim() || (attachments?.[0]?.name ?? ""), titleChars)
+      const times = { created_at: now, updated_at: now }
+      sidebar.update({ id: conversationId, title, assistant_id: scope.assistantId, temporary, ...times })
     }
+    temporaryChat.began(conversationId, { temporary })
     sidebar.markCurrent(conversationId)
     header.showTitle(sidebar.title(conversationId))
     navigation.go(conversationId)

@@ -8,8 +8,18 @@ from typing import Any
 
 import pytest
 
-from chatapp.conversations import archive_reader, exports, imports, lists, prepared_conversations, search, search_index
-from chatapp.models import Conversation, TitledBy, User
+from chatapp.conversations import (
+    archive_reader,
+    attachments,
+    exports,
+    imports,
+    lists,
+    prepared_conversations,
+    search,
+    search_index,
+    stored_bytes,
+)
+from chatapp.models import Conversation, Message, TitledBy, User
 from chatapp.protocol import SearchAsk
 from tests.factories import make_assistant, make_conversation, make_message, make_talk, make_user
 
@@ -172,3 +182,26 @@ def test_text_that_no_database_takes_is_cleaned(ann):
     imports.store(ann, encoded([odd]))
 
     assert [text for _, text in said("?")] == ["a\ufffdb?"]
+
+
+def test_an_import_counts_in_the_bytes_that_a_person_may_store(ann, settings):
+    data = encoded([CLAUDE])
+    imports.store(ann, data)
+    stored = stored_bytes.stored_bytes(ann)
+
+    assert stored == sum(len(text.encode()) for text in Message.objects.values_list("text", flat=True)) > 0
+    settings.ATTACHMENT_QUOTA_BYTES = 2 * stored - 1
+    with pytest.raises(imports.ImportRefused, match="Your files and imports hold"):
+        imports.store(ann, data)
+    with pytest.raises(attachments.AttachmentRefused, match="Your files and imports hold"):
+        attachments.store(ann, name="a.txt", data=b"x" * stored)
+    assert Conversation.objects.count() == 1
+
+
+def test_a_deleted_import_makes_room(ann, settings):
+    imports.store(ann, encoded([CLAUDE]))
+    settings.ATTACHMENT_QUOTA_BYTES = stored_bytes.stored_bytes(ann)
+
+    Conversation.objects.all().delete()
+
+    assert imports.store(ann, encoded([CLAUDE])) == 1

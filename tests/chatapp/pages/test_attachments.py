@@ -239,7 +239,7 @@ def test_a_person_s_files_together_have_a_quota_that_says_what_is_used(client, a
     answers = [upload(client, large), upload(client, large), upload(client, large), upload(client, b"small")]
 
     assert [answer.status_code for answer in answers] == [201, 201, 413, 201]
-    words = "Your files take 1.9 of 2 MB. Delete conversations whose files you no longer need."
+    words = "Your files and imports hold 1.9 of 2 MB. Delete a conversation with files, or an import."
     assert answers[2].json() == {"message": words}
     assert sum(Attachment.objects.filter(user=ann).values_list("size_bytes", flat=True)) <= 2 * 1024**2
 

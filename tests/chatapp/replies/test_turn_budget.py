@@ -9,9 +9,8 @@ from uuid import uuid4
 
 import pytest
 
-from chatapp.conversations import access, prepared_conversations
+from chatapp.conversations import access, places, prepared_conversations
 from chatapp.models import Conversation, Message
-from chatapp.warming import returns
 from tests.chatapp.sockets import Tab, eventually
 from tests.counting import Counts, counted
 from warmcache import services as warmcache
@@ -119,7 +118,7 @@ def warm_up_before(conversation_id: str) -> None:
         label=ready.label,
         subject=f"user {ready.user_id}",
         upstream=get_config().upstream,
-        place=returns.place_of(ready.conversation_id),
+        place=places.place_of(ready.conversation_id),
     )
     facts = WarmUpFacts(
         id=uuid4(),

@@ -81,3 +81,14 @@ test("a deleted conversation is gone, a restored one is back", () => {
   list.update(listed("a", 1))
   assert.deepEqual(shown(list), [["Today", "a"]])
 })
+
+test("a temporary conversation is on no shelf, but has its title", () => {
+  const { list } = make({ conversations: [listed("a", 1)] })
+
+  list.update(listed("secret", 0, { temporary: true }))
+
+  assert.deepEqual(shown(list), [["Today", "a"]])
+  assert.equal(list.get("secret").title, "secret")
+  list.turnTo("archive")
+  assert.deepEqual(shown(list), [])
+})

@@ -1,0 +1,39 @@
+"""What one person has stored, beside what was written here: files and imported conversations. Together
+they have one limit, and each that is deleted makes room."""
+
+from django.conf import settings
+from django.db.models import QuerySet, Sum
+
+from chatapp.models import Attachment, Conversation, User
+
+
+class QuotaMet(Exception):
+    """There is no room. `words` are for the person."""
+
+    def __init__(self, stored_bytes: int) -> None:
+        used, quota = stored_bytes / 1024**2, settings.ATTACHMENT_QUOTA_BYTES // 1024**2
+        told = f"Your files and imports hold {used:.1f} of {quota} MB."
+        self.words = f"{told} Delete a conversation with files, or an import."
+        super().__init__(self.words)
+
+
+def take_turn(user: User) -> None:
+    """Locks the person's row, in the transaction that stores: of many uploads and imports at once, none may overlook
+    the others."""
+    User.objects.select_for_update(no_key=True).get(pk=user.pk)
+
+
+def check_room(user: User, more_bytes: int) -> None:
+    """Raises `QuotaMet`. Call it in one's turn."""
+    stored = stored_bytes(user)
+    if stored + more_bytes > settings.ATTACHMENT_QUOTA_BYTES:
+        raise QuotaMet(stored)
+
+
+def stored_bytes(user: User) -> int:
+    imported = Conversation.objects.filter(user=user, imported_bytes__gt=0).order_by()
+    return _sum(Attachment.objects.filter(user=user).order_by(), "size_bytes") + _sum(imported, "imported_bytes")
+
+
+def _sum(rows: QuerySet[Attachment] | QuerySet[Conversation], column: str) -> int:
+    return int(rows.aggregate(in_all=Sum(column))["in_all"] or 0)
