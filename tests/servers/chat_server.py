@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SECRET_KEY = "a key for tests, the same in every process"
 # What a test must not inherit from the shell that starts it.
 FOREIGN = (
+    "ACCESS_LOG",
     "ALLOWED_HOSTS",
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_BASE_URL",
@@ -28,6 +29,7 @@ FOREIGN = (
     "DATABASE_URL",
     "DEBUG",
     "DEFAULT_LIMITS",
+    "LOG_FORMAT",
     "LOG_LEVEL",
     "PORT",
     "REDIS_URL",
