@@ -19,10 +19,12 @@ class ChatappConfig(AppConfig):
     def ready(self) -> None:
         from chatapp import checks  # noqa: F401  registers itself
         from chatapp.accounts import session_ends, sign_in_limits
+        from chatapp.process import warm_metrics
         from chatapp.warming import assistant_edits, assistant_layers
         from warmcache.services import register_shared_layers
 
         session_ends.watch()
         sign_in_limits.watch()
         assistant_edits.watch()
+        warm_metrics.watch()
         register_shared_layers(assistant_layers.listed)

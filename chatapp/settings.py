@@ -114,6 +114,13 @@ def log_level_from_env() -> str:
     return level
 
 
+def log_format_from_env() -> str:
+    name = os.environ.get("LOG_FORMAT", "").strip().lower() or "plain"
+    if name not in ("plain", "json"):
+        raise ImproperlyConfigured(f"LOG_FORMAT is {name!r}: use plain or json.")
+    return name
+
+
 DEBUG = bool_from_env("DEBUG", default=False)
 SECRET_KEY_FROM_ENV = bool(os.environ.get("SECRET_KEY"))
 SECRET_KEY = os.environ.get("SECRET_KEY") or local_secret_key()
@@ -174,6 +181,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "chatapp.pages.access_log.access_log",
     "django.middleware.security.SecurityMiddleware",
     "chatapp.pages.middleware.StaticFilesMiddleware",
     "chatapp.pages.middleware.ContentSecurityMiddleware",
@@ -388,6 +396,9 @@ def without_traceback(record: logging.LogRecord) -> bool:
 
 # What the log may hold: chatapp/process/log_privacy.py. A record that cannot be formatted must not print its arguments.
 logging.raiseExceptions = False
+LOG_FORMAT = log_format_from_env()
+# A line for each request and each socket, whatever LOG_LEVEL says.
+ACCESS_LOG = bool_from_env("ACCESS_LOG", default=False)
 DEFAULT_EXCEPTION_REPORTER_FILTER = "chatapp.process.log_privacy.NoContentReports"
 LOGGING = {
     "version": 1,
@@ -397,22 +408,24 @@ LOGGING = {
             "()": "chatapp.process.log_privacy.NoContentFormatter",
             "format": "{asctime} {levelname} {name} {message}",
             "style": "{",
-        }
+        },
+        "json": {"()": "chatapp.process.log_format.JsonFormatter"},
     },
     "filters": {
         "no_content": {"()": "chatapp.process.log_privacy.NoContent"},
         "brief": {"()": "django.utils.log.CallbackFilter", "callback": without_traceback},
     },
     "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["no_content"]},
+        "stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["no_content"]},
         "stderr_brief": {
             "class": "logging.StreamHandler",
-            "formatter": "plain",
+            "formatter": LOG_FORMAT,
             "filters": ["no_content", "brief"],
         },
     },
     "root": {"handlers": ["stderr"], "level": log_level_from_env()},
     "loggers": {
+        "chatapp.access": {"level": "INFO"},
         # We say the same in plain words.
         "axes": {"level": "ERROR"},
         "django": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},

@@ -225,9 +225,11 @@ async def healthz(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Whether the process can serve: 200, or 503 with the reason as one word."""
+    """Whether the process can serve: 200, or 503 with the reason as one word. What it can do without is told, too."""
     trouble = health.trouble()
-    return HttpResponse(f"{trouble or 'ok'}\n", content_type="text/plain", status=503 if trouble else 200)
+    lacks = "" if trouble else health.lacks()
+    told = trouble or (f"ok without {lacks}" if lacks else "ok")
+    return HttpResponse(f"{told}\n", content_type="text/plain", status=503 if trouble else 200)
 
 
 @never_cache

@@ -7,6 +7,7 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from chatapp import front_end
+from warmcache.stores import health as redis_health
 
 
 class Child(Protocol):
@@ -40,6 +41,11 @@ class Health:
             return None if self._can_query() else "migrations"
         except DatabaseError:
             return "database"
+
+    def lacks(self) -> str | None:
+        """What is missing and does not keep this process from serving. Without Redis nothing is warmed and events reach
+        only this process, but people chat. Were it unready for that, all would be, and the site down."""
+        return "redis" if redis_health.is_lost() else None
 
     def _can_show_pages(self) -> bool:
         self._has_pages = self._has_pages or not front_end.missing_files()

@@ -9,7 +9,7 @@ from chatapp import events
 from chatapp.accounts import deletions, open_sessions
 from chatapp.conversations import attachments, retention, salts, search_index, temporary
 from chatapp.conversations import deletions as conversation_deletions
-from chatapp.process import open_sockets
+from chatapp.process import loop_watch, open_sockets
 from warmcache.background.database import in_database_thread
 from warmcache.background.tasks import TaskOwner
 
@@ -30,6 +30,7 @@ def begin() -> None:
     _tasks.spawn(_again(delete_people, every_seconds=LOOK_SECONDS), name="deletions")
     _tasks.spawn(_again(purge_conversations, every_seconds=LOOK_SECONDS), name="deleted conversations")
     _tasks.spawn(_again(index_messages, every_seconds=INDEX_SECONDS), name="search")
+    _tasks.spawn(loop_watch.watch_forever(), name="loop lag")
     _tasks.spawn(_again(sweep, every_seconds=SWEEP_SECONDS), name="sweep")
 
 

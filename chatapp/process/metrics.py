@@ -1,27 +1,21 @@
-"""`/metrics`: the process (or all processes on one port), its replies, and the last day of the ledger."""
+"""`/metrics`: the process (or all processes on one port), its replies and warm-ups, and the operator's policy."""
 
-from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable
 
 from django.db import DatabaseError
-from django.db.models import Count, Sum
-from django.utils import timezone
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Metric, generate_latest
-from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from chatapp.conversations import prepared_conversations
-from chatapp.process import open_sockets
+from chatapp.process import loop_watch, open_sockets, warm_metrics
 from chatapp.process.health import health
 from chatapp.quotas import refusals
 from chatapp.replies import metrics, registry
-from warmcache.models import LostWrites, SkipCount, WarmUp
+from warmcache.reports.vital_signs import policy_and_budget_left, vital_signs
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-
-LEDGER_WINDOW = timedelta(days=1)
-"""Bounded, so that a scrape costs the same however long the ledger is."""
 
 
 class ThisProcess(Collector):
@@ -41,55 +35,60 @@ class ThisProcess(Collector):
         yield sizes
         yield GaugeMetricFamily("warmcache_processes", "Server processes.", 1)
         yield GaugeMetricFamily("warmcache_draining", "Server processes that end.", int(health.draining.is_set()))
+        signs = vital_signs()
+        yield GaugeMetricFamily(
+            "warmcache_redis_lost", "Server processes that Redis does not answer.", signs.is_redis_lost
+        )
+        yield GaugeMetricFamily(
+            "warmcache_warming_paused", "Server processes whose warming pauses for the provider.", signs.is_paused
+        )
+        yield GaugeMetricFamily("warmcache_waiting_writes", "Writes of the ledger that wait.", signs.waiting_writes)
+        yield CounterMetricFamily("warmcache_lost_writes", "Rows that could not be written.", signs.lost_writes)
+        threads = GaugeMetricFamily("warmcache_database_threads", "Threads for the database.", labels=["state"])
+        threads.add_metric(["busy"], signs.threads.busy)
+        threads.add_metric(["free"], signs.threads.most - signs.threads.busy)
+        yield threads
+        yield GaugeMetricFamily("warmcache_database_waiting_calls", "Calls that wait for one.", signs.threads.waiting)
 
 
-class Ledger(Collector):
-    """The last day of the shared ledger. Every process reports the same values: take the maximum, not the sum."""
+class Operator(Collector):
+    """What all processes share, read from the database. Every process reports the same: asked once, not summed."""
 
     def collect(self) -> Iterable[Metric]:
-        """Gauges. If the database does not answer, only these are missing, and `warmcache_ledger_up` says so."""
+        """Gauges. If the database does not answer, only these are missing, and `warmcache_database_up` says so."""
         try:
-            families = list(self._read())
+            policy, left_usd = policy_and_budget_left()
         except DatabaseError:
-            families = []
-        yield GaugeMetricFamily("warmcache_ledger_up", "1 if the ledger could be read.", int(bool(families)))
-        yield from families
-
-    def _read(self) -> Iterator[Metric]:
-        since = timezone.now() - LEDGER_WINDOW
-        yield from self._warm_ups(since)
-        skipped = GaugeMetricFamily(
-            "warmcache_skips_last_day", "Warm-ups that were considered and not sent.", labels=["intent", "reason"]
-        )
-        rows = SkipCount.objects.filter(minute__gte=since).order_by().values_list("intent", "reason")
-        for intent, reason, count in rows.annotate(Sum("count")):
-            skipped.add_metric([intent, reason], count)
-        yield skipped
-        lost = LostWrites.objects.filter(minute__gte=since).aggregate(lost=Sum("count"))["lost"]
-        yield GaugeMetricFamily("warmcache_lost_writes_last_day", "Rows that could not be written.", lost or 0)
-
-    def _warm_ups(self, since: datetime) -> Iterator[Metric]:
-        labels = ["intent", "outcome"]
-        sent = GaugeMetricFamily("warmcache_warm_ups_last_day", "Warm-ups that were sent.", labels=labels)
-        cost = GaugeMetricFamily("warmcache_warm_up_cost_usd_last_day", "What they cost, US dollars.", labels=labels)
-        rows = WarmUp.objects.filter(started_at__gte=since).order_by().values_list("intent", "outcome")
-        for intent, outcome, count, dollars in rows.annotate(Count("pk"), Sum("cost_usd")):
-            sent.add_metric([intent, outcome or "waiting"], count)
-            cost.add_metric([intent, outcome or "waiting"], float(dollars or 0))
-        yield sent
-        yield cost
+            yield GaugeMetricFamily("warmcache_database_up", "1 if the database answered this scrape.", 0)
+            return
+        yield GaugeMetricFamily("warmcache_database_up", "1 if the database answered this scrape.", 1)
+        for name, meaning, value in (
+            ("warming_enabled", "1 unless warming is off, in the settings or in the admin.", policy.is_enabled),
+            ("daily_budget_usd", "What warm-ups may cost in a UTC day.", policy.daily_usd),
+            ("daily_budget_left_usd", "What is left of it today.", left_usd),
+            ("max_warm_up_cost_usd", "The cap of one warm-up.", policy.max_cost_per_warm_up_usd),
+            ("value_of_second_usd", "The operator's price of one saved second.", policy.value_of_second_usd),
+            ("holdout_share", "Part of the visits that is not warmed, by lot.", policy.holdout_share),
+        ):
+            yield GaugeMetricFamily(f"warmcache_policy_{name}", meaning, float(value))
 
 
 _now = CollectorRegistry(auto_describe=False)
 _now.register(ThisProcess())
 ProcessCollector(registry=_now)
-_ledger = CollectorRegistry(auto_describe=False)
-_ledger.register(Ledger())
+_operator = CollectorRegistry(auto_describe=False)
+_operator.register(Operator())
+_parts = (_now, metrics.registry, warm_metrics.registry, loop_watch.registry, refusals.registry)
+
+
+def registries() -> tuple[CollectorRegistry, ...]:
+    """All that a process registers, for tests of what reads `/metrics`."""
+    return (*_parts, _operator)
 
 
 def of_this_process() -> bytes:
     """The metrics that this process has in memory, in the text format."""
-    return generate_latest(_now) + generate_latest(metrics.registry) + generate_latest(refusals.registry)
+    return b"".join(generate_latest(part) for part in _parts)
 
 
 _of_all: Callable[[], bytes] = of_this_process
@@ -104,4 +103,4 @@ def sum_over_processes(of_all: Callable[[], bytes]) -> None:
 def exposition() -> bytes:
     """All metrics, in the text format. Blocks on the database, and on the other processes if there are any; raises
     `TimeoutError` if they do not answer."""
-    return _of_all() + generate_latest(_ledger)
+    return _of_all() + generate_latest(_operator)

@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 from uuid import UUID
 
+from chatapp import log_context
 from chatapp.conversations import containers, prepared_conversations, prompts, reply_states
 from chatapp.conversations.reply_states import MAY_TELL, Cause, Written
 from chatapp.protocol import ReplyFinished
@@ -17,6 +19,7 @@ from chatapp.replies.log import ReplyHead, ReplyLog, new_epoch
 from chatapp.replies.patient_writes import patiently
 from chatapp.replies.rounds import Rounds
 from chatapp.replies.sent_messages import Sent
+from chatapp.replies.timeline import Timeline
 from chatapp.replies.writer import ReplyWriter
 from chatapp.warming import returns
 from warmcache import RequestWarmth
@@ -47,6 +50,7 @@ class ReplyRun:
             )
         )
         self._sent = sent
+        self._received_at, self._committed_at = received_at, time.monotonic()
         self._claim = rows.claim_of(reply)
         self._writer = ReplyWriter(self.log, received_at=received_at, shared_hash=sent.before.prompt.shared_hash)
         self._checkpoints = Checkpoints(self._claim, self._writer, on_lost=partial(self.stop, Cause.LOST))
@@ -68,6 +72,7 @@ class ReplyRun:
     async def run(self) -> Ended:
         """Never raises because of the provider. Always ends the log with `reply.finished`, or abandons it if the row
         has another end already; does so before it lets itself be cancelled, too."""
+        log_context.bind(conversation=self.conversation_id, reply=self.reply_id, person=self.user_id)
         try:
             await self._read()
         finally:
@@ -140,13 +145,27 @@ class ReplyRun:
             ended = await self._stored(result)
         await self._checkpoints.close()
         if ended.written in MAY_TELL or ended.written is None:
-            metrics.saw_reply(ended.finished, model=self.log.head.model)
             self.log.append(ended.finished)
+            self._measure(ended, result)
         else:
             self.log.abandon()
         if ended.written is Written.DONE:
             self._get_ready(ended, result)
         return ended
+
+    def _measure(self, ended: Ended, result: warmcache.Result | None) -> None:
+        timeline = Timeline.of(
+            received_at=self._received_at,
+            committed_at=self._committed_at,
+            ttft_ms=ended.finished.ttft_ms,
+            results=[*self._rounds.results, result],
+        )
+        metrics.saw_reply(
+            ended.finished,
+            assistant=self._sent.before.label,
+            model=self.log.head.model,
+            own_seconds=timeline.own_seconds,
+        )
 
     def _store_with_ledger(self, result: warmcache.Result) -> None:
         self._ended = self._store(result)

@@ -15,7 +15,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.db import IntegrityError
 
-from chatapp import protocol
+from chatapp import log_context, protocol
 from chatapp.accounts import sessions
 from chatapp.conversations import access
 from chatapp.events import SignOutEvent
@@ -39,6 +39,9 @@ from warmcache.background.tasks import TaskOwner
 from warmcache.conf import get_config
 
 logger = logging.getLogger(__name__)
+access_logger = logging.getLogger("chatapp.access")
+
+SOCKET_ROUTE = "/ws/chat/"
 
 PONG_SECONDS = 1.0
 """A `pong` waits for the work before its `ping` at most this long: a slow database must not look like a dead server."""
@@ -79,6 +82,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
         self.is_gone = False
         self.session_key = ""
         self.place = ""
+        self.opened_at = 0.0
         self.buckets = SocketBuckets(time.monotonic)
         self.window = SendWindow(time.monotonic)
         self.direct: DirectWay | None = None
@@ -166,6 +170,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
             self.lane.put(job)
 
     async def connect(self) -> None:
+        log_context.bind(request=log_context.new_request_id())
         self.session_key = sessions.session_key_in(self.scope["headers"]) or ""
         try:
             user, quota = await in_database_thread(_who, self.session_key)
@@ -179,12 +184,16 @@ class SignedInSocket(AsyncWebsocketConsumer):
             await self.close(protocol.CLOSE_SIGNED_OUT)
             return
         self.user = user
+        log_context.bind(person=user.pk)
         place = of_person(user.pk)
         if not await places.admits(place, settings.SOCKETS_PER_PERSON):
             await self.close(protocol.CLOSE_TOO_MANY)
             return
         self.place = place
         open_sockets.add(self)
+        self.opened_at = time.monotonic()
+        if settings.ACCESS_LOG:
+            access_logger.info("A socket is open", extra={"fields": {"route": SOCKET_ROUTE}})
         await self.begin()
         self.is_ready = True
         self.direct = direct_way(self.scope)
@@ -220,6 +229,10 @@ class SignedInSocket(AsyncWebsocketConsumer):
 
     async def disconnect(self, code: int) -> None:
         open_sockets.discard(self)
+        if settings.ACCESS_LOG and self.place:
+            seconds = round(time.monotonic() - self.opened_at, 1)
+            fields = {"route": SOCKET_ROUTE, "code": code, "seconds": seconds}
+            access_logger.info("A socket is closed: %s", code, extra={"fields": fields})
         self.give_place_back()
         self.is_gone = True
         if self.direct is not None:

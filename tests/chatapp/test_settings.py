@@ -97,6 +97,7 @@ def test_processes_that_start_at_once_agree_on_one_key(tmp_path):
         ("DATABASE_URL", "nonsense"),
         ("DEBUG", "maybe"),
         ("LOG_LEVEL", "loud"),
+        ("LOG_FORMAT", "xml"),
         ("REDIS_URL", "localhost"),
         ("ANTHROPIC_BASE_URL", "ftp://localhost/"),
     ],

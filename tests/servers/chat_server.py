@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SECRET_KEY = "a key for tests, the same in every process"
 # What a test must not inherit from the shell that starts it.
 FOREIGN = (
+    "ACCESS_LOG",
     "ADMIN_PATH",
     "ALLOWED_HOSTS",
     "ANTHROPIC_API_KEY",
@@ -31,6 +32,7 @@ FOREIGN = (
     "DEFAULT_LIMITS",
     "EMAIL_HOST",
     "KEEP_CHATS_DAYS",
+    "LOG_FORMAT",
     "LOG_LEVEL",
     "OPEN_REGISTRATION",
     "PORT",

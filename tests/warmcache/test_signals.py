@@ -1,12 +1,13 @@
 """What a host is told for its own metrics."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from warmcache import services
-from warmcache.signals import settled, skipped
+from warmcache.signals import billed, settled, skipped
 from warmcache.testing import fake_runtime, make_prompt
 
 Told = list[tuple[str, str]]
@@ -16,17 +17,24 @@ Told = list[tuple[str, str]]
 def told() -> Iterator[Told]:
     found: Told = []
 
-    def hear_settled(outcome: str, **_: Any) -> None:
+    def hear_settled(outcome: str, label: str, intent: str, **_: Any) -> None:
+        assert (label, intent) == ("host", "typing")
         found.append(("settled", str(outcome)))
         raise ZeroDivisionError("a receiver's own error")
 
     def hear_skipped(reason: str, **_: Any) -> None:
         found.append(("skipped", str(reason)))
 
+    def hear_billed(label: str, intent: str, cost_usd: Decimal | None, **_: Any) -> None:
+        assert cost_usd is not None and cost_usd > 0
+        found.append(("billed", f"{label} {intent}"))
+
     settled.connect(hear_settled)
+    billed.connect(hear_billed)
     skipped.connect(hear_skipped)
     yield found
     settled.disconnect(hear_settled)
+    billed.disconnect(hear_billed)
     skipped.disconnect(hear_skipped)
 
 
@@ -41,4 +49,4 @@ async def test_a_host_hears_of_skips_and_of_each_outcome_and_its_errors_cost_not
         assert fake.runtime.ledger.dropped_writes == 0
 
     assert answer.result.settlement.warmth == "hit"
-    assert told == [("skipped", "already_warm"), ("settled", "hit")]
+    assert told == [("billed", "host typing"), ("skipped", "already_warm"), ("settled", "hit")]

@@ -120,6 +120,15 @@ class _KeptConnections:
                 kept.close()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadLoad:
+    """How many database threads work, how many there may be, and how many calls wait for one."""
+
+    busy: int
+    most: int
+    waiting: int
+
+
 @dataclass(eq=False, slots=True)
 class _Worker:
     inbox: SimpleQueue[_Call | None] = field(default_factory=SimpleQueue)
@@ -151,6 +160,11 @@ class DatabaseThreads:
                 self._waiting.append(call)
                 return
         worker.inbox.put(call)
+
+    def load(self) -> ThreadLoad:
+        with self._lock:
+            busy = len(self._workers) - len(self._resting)
+            return ThreadLoad(busy=busy, most=most_threads(), waiting=len(self._waiting))
 
     def close(self) -> None:
         """Finishes waiting calls, then ends the threads, which close their connections."""
@@ -222,6 +236,11 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
+
+
+def thread_load() -> ThreadLoad:
+    """Of this process, now."""
+    return _threads.load()
 
 
 def close_database_threads() -> None:

@@ -163,7 +163,7 @@ def fail_warm_up(
         settled_at=at(now),
     )
     lines.end_lines(facts.id, outcome, at(now))
-    lines.tell_outcome(facts.id, outcome)
+    lines.tell_outcome(facts.id, outcome, label=facts.origin.label, intent=facts.intent)
 
 
 def _update_warm_up(facts: WarmUpFacts, **columns: Any) -> None:

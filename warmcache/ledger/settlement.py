@@ -239,7 +239,7 @@ def _sum_up(
         if outcome != warm_up.outcome and warm_up.outcome not in _ENDED:
             warm_up.outcome, warm_up.settled_at = outcome, now if outcome else None
             changed.add(warm_up_id)
-            tell_outcome(warm_up_id, outcome)
+            tell_outcome(warm_up_id, outcome, label=warm_up.label, intent=warm_up.intent)
     for warm_up_id, milliseconds in (waited_ms or {}).items():
         if milliseconds:
             warm_ups[warm_up_id].waited_ms = milliseconds
@@ -247,11 +247,11 @@ def _sum_up(
     _save([warm_ups[warm_up_id] for warm_up_id in changed], "outcome", "settled_at", "waited_ms")
 
 
-def tell_outcome(warm_up_id: UUID, outcome: Outcome) -> None:
+def tell_outcome(warm_up_id: UUID, outcome: Outcome, *, label: str, intent: str) -> None:
     """Tells the host, once the outcome is committed. An outcome that is open again is no news."""
     if outcome and settled.has_listeners(WarmUp):
         transaction.on_commit(
-            lambda: settled.send_robust(WarmUp, warm_up_id=warm_up_id, outcome=outcome),
+            lambda: settled.send_robust(WarmUp, warm_up_id=warm_up_id, outcome=outcome, label=label, intent=intent),
             using=connection_of(WarmUp).alias,
             robust=True,
         )

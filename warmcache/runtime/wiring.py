@@ -42,6 +42,11 @@ def has_runtime(loop: asyncio.AbstractEventLoop) -> bool:
     return loop in _by_loop
 
 
+def runtime_of(loop: asyncio.AbstractEventLoop) -> Runtime | None:
+    """The runtime of another thread's loop, to look at; None if it has none yet."""
+    return _by_loop.get(loop)
+
+
 def build_runtime(
     config: Config,
     *,

@@ -1,6 +1,30 @@
-"""Whether Redis answers, asked from synchronous code."""
+"""Whether Redis answers: asked from synchronous code, or as the commands of this process have shown."""
+
+import weakref
+from typing import Protocol
 
 PATIENCE_SECONDS = 1.0
+
+
+class Link(Protocol):
+    """A connection to Redis that notices when it is lost."""
+
+    @property
+    def is_lost(self) -> bool: ...
+
+
+_links: weakref.WeakSet[Link] = weakref.WeakSet()
+
+
+def watch(link: Link) -> None:
+    """From now on `is_lost` tells of this link."""
+    _links.add(link)
+
+
+def is_lost() -> bool:
+    """Whether Redis did not answer a command of this process and is not back yet. Asks nobody, so that a probe does not
+    hang where Redis does."""
+    return any(link.is_lost for link in list(_links))
 
 
 def answers(redis_url: str) -> bool:

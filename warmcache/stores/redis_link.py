@@ -15,6 +15,7 @@ from redis.exceptions import NoScriptError, RedisError
 from redis.retry import Retry
 
 from warmcache.core.errors import StoreUnavailable
+from warmcache.stores import health
 from warmcache.stores.redis_failover import let_go, write_probe
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,12 @@ class RedisLink:
         self._clients = [self.redis]
         self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
         self._probing: asyncio.Task[None] | None = None
+        health.watch(self)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether Redis did not answer and has not been seen again since."""
+        return self._probing is not None
 
     def lets_go_of(self, client: Redis) -> None:
         """The connections of this client are given up together with ours."""
@@ -100,6 +107,7 @@ class RedisLink:
         if self._probing is not None:
             self._probing.cancel()
             await asyncio.gather(self._probing, return_exceptions=True)
+            self._probing = None
         await self.redis.connection_pool.aclose()
 
     def _refuse_while_gone(self) -> None:

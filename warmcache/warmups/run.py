@@ -24,6 +24,7 @@ from warmcache.core.usage import Usage
 from warmcache.ledger import rows
 from warmcache.runtime.pauses import pause_for_real_traffic
 from warmcache.runtime.state import Runtime
+from warmcache.signals import billed
 
 logger = logging.getLogger(__name__)
 
@@ -164,8 +165,10 @@ class WarmUpRun:
                 response_id=answer.response_id,
             )
         )
+        cost_usd = request_cost_usd(answer.usage, rates) if rates else None
+        billed.send_robust(WarmUpRun, warm_up_id=self._id, label=label, intent=self._intent, cost_usd=cost_usd)
         # Behind the row: what was billed is known, whatever becomes of the store or of this task.
-        await self._settle(answer.usage, request_cost_usd(answer.usage, rates) if rates else None)
+        await self._settle(answer.usage, cost_usd)
         if not left_entries(answer.usage, runtime.provider.capabilities):
             self._record_failure(Outcome.FAILED, Reason.NOT_CACHEABLE, answer.request_id)
             await self._remember_as_uncacheable(deepest.prefix_hash)

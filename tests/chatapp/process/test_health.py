@@ -6,6 +6,7 @@ import pytest
 from django.db import DatabaseError, connection
 
 from chatapp.process.health import Health, health
+from warmcache.stores import health as redis_health
 
 
 class FakeChild:
@@ -99,3 +100,16 @@ def test_not_ready_while_draining_but_alive(client):
 
     assert client.get("/readyz").content == b"draining\n"
     assert client.get("/healthz").status_code == 200
+
+
+@pytest.mark.django_db
+def test_without_redis_it_serves_and_says_what_is_missing(client):
+    class Lost:
+        is_lost = True
+
+    link = Lost()
+    redis_health.watch(link)
+
+    response = client.get("/readyz")
+
+    assert (response.status_code, response.content) == (200, b"ok without redis\n")

@@ -152,7 +152,13 @@ async def test_what_a_person_writes_is_in_nothing_that_an_operator_reads(
     start_chat_server: Callable[..., ChatServer], tmp_path
 ):
     server = start_chat_server(
-        environment={"LOG_LEVEL": "DEBUG", "ANTHROPIC_LOG": "debug", "METRICS_TOKEN": "metrics-token"}
+        environment={
+            "LOG_LEVEL": "DEBUG",
+            "LOG_FORMAT": "json",
+            "ACCESS_LOG": "1",
+            "ANTHROPIC_LOG": "debug",
+            "METRICS_TOKEN": "metrics-token",
+        }
     )
     status, _ = asked(server, "POST", "/attachments/", **{f"{CANARY}.txt": f"A file of {CANARY}".encode()})
     assert status == 201
@@ -173,6 +179,7 @@ async def test_what_a_person_writes_is_in_nothing_that_an_operator_reads(
     assert asked(server, "POST", path, fields={"title": CANARY})[0] == 204
     asked(server, "POST", "/accounts/login/", fields={"username": "ann", "password": CANARY})
     asked(server, "GET", f"/c/{uuid4()}/?q={CANARY}")
+    asked(server, "GET", f"/{CANARY}/")
     pages = [
         asked(server, "GET", "/metrics")[1],
         asked(server, "POST", f"/attachments/?{CANARY}", fields={"file": CANARY})[1],
@@ -189,3 +196,6 @@ async def test_what_a_person_writes_is_in_nothing_that_an_operator_reads(
     assert len(logged) == 1
     assert CANARY not in str(logged)
     assert CANARY not in server.log
+    assert server.users["ann"].session_key not in server.log
+    assert '"route": "/attachments/"' in server.log
+    assert '"route": "/ws/chat/"' in server.log
