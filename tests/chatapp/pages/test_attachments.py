@@ -68,7 +68,7 @@ def test_a_pdf_that_swells_takes_no_more_of_the_server_than_a_long_text(ann, mon
     monkeypatch.setattr(attachments, "PDF_SECONDS", PATIENCE_SECONDS)
     read: list[int] = []
     decode = attachments._pdf_text
-    monkeypatch.setattr(attachments, "_pdf_text", lambda data: read.append(len(text := decode(data))) or text)
+    monkeypatch.setattr(attachments, "_pdf_text", lambda *a: read.append(len(text := decode(*a))) or text)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     with pytest.raises(attachments.AttachmentRefused, match=r"more than 400,000 characters|cannot be read"):
