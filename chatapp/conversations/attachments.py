@@ -68,13 +68,16 @@ class AttachmentRefused(Exception):
         self.message = message
 
 
+TAKEN = "text, Markdown, PDF files and pictures (PNG, JPEG, WebP, GIF)"
+
+
 def store(user: User, *, name: str, data: bytes) -> Attachment:
     """Raises `AttachmentRefused` if the file is unreadable, empty or too large."""
     if len(data) > MAX_FILE_BYTES:
         raise too_large()
     if _is_picture(data):
         return _kept(user, _picture(data), name=name)
-    text = text_of(data)
+    text = text_of(data, taken=TAKEN)
     if len(text) > MAX_CHARS:
         raise AttachmentRefused(413, f"This file holds more than {MAX_CHARS:,} characters of text.")
     return _kept(user, Attachment(text=text, size_bytes=len(text.encode())), name=name)
@@ -98,12 +101,12 @@ def _saved(user: User, attachment: Attachment) -> Attachment:
     return attachment
 
 
-def text_of(data: bytes, *, max_chars: int = MAX_CHARS) -> str:
-    """A PDF's text is cut off at one character more than `max_chars`. Raises as `store`."""
+def text_of(data: bytes, *, max_chars: int = MAX_CHARS, taken: str = "text, Markdown and PDF files") -> str:
+    """A PDF's text is cut off at one character more than `max_chars`; `taken` says what may come. Raises as `store`."""
     if len(data) > MAX_FILE_BYTES:
         raise too_large()
     is_pdf = data[:1024].lstrip().startswith(b"%PDF-")
-    text = storable(_pdf_text(data, max_chars) if is_pdf else _plain_text(data))
+    text = storable(_pdf_text(data, max_chars) if is_pdf else _plain_text(data, taken))
     if not text.strip():
         raise AttachmentRefused(422, "There is no text in this file.")
     return text
@@ -154,16 +157,14 @@ def _sum_of_bytes(attachments: QuerySet[Attachment]) -> int:
     return int(attachments.aggregate(in_all=Sum("size_bytes"))["in_all"] or 0)
 
 
-def _plain_text(data: bytes) -> str:
+def _plain_text(data: bytes, taken: str) -> str:
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS.items() if data.startswith(mark)), "utf-8")
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        raise AttachmentRefused(
-            415, "Only text, Markdown, PDF files and pictures (PNG, JPEG, WebP, GIF) can be attached."
-        )
+        raise AttachmentRefused(415, f"Only {taken} can be attached.")
     return text.replace("\r\n", "\n")
 
 

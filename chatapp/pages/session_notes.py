@@ -21,12 +21,12 @@ class SessionNotesMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self._get_response(request)
-        # Reading the session would make an answer that is the same for all one for each.
-        if request.session.accessed and request.user.is_authenticated and request.session.session_key:
-            try:
+        try:
+            # Reading the session would make an answer that is the same for all one for each.
+            if request.session.accessed and request.user.is_authenticated and request.session.session_key:
                 open_sessions.note(request.user, request.session.session_key, **told_by(request))
-            except DatabaseError as error:
-                logger.warning("A session could not be noted in its person's list: %s", error)
+        except DatabaseError as error:
+            logger.warning("A session could not be noted in its person's list: %s", error)
         return response
 
 

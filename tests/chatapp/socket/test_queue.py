@@ -262,7 +262,9 @@ async def test_an_attachment_of_a_waiting_message_is_taken_and_given_back(open_t
     await tab.say("Once more", **place)
 
     assert taken["code"] == "not_found"
-    assert withdrawn["attachments"] == [{"id": str(each.pk), "name": each.name} for each in (items, note)]
+    assert withdrawn["attachments"] == [
+        {"id": str(each.pk), "name": each.name, "width": 0, "height": 0} for each in (items, note)
+    ]
     assert (await tab.until("message.queued"))["text"] == "Once more"
 
 

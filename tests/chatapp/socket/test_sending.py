@@ -19,6 +19,7 @@ FIELDS_OF_AN_ACK = {
     "type",
     "attachments",
     "client_message_id",
+    "images",
     "message_id",
     "conversation_id",
     "parent_id",
