@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 
+from warmcache.admin.addresses import without_nul
 from warmcache.conf import get_config
 from warmcache.operator_policy import policy_in_force, read_row
 
@@ -31,6 +32,7 @@ class ConsolePages(admin.ModelAdmin):  # type: ignore[type-arg]
     """Lists and details with the bar above them."""
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        request.GET = without_nul(request.GET)  # type: ignore[assignment]
         return super().changelist_view(request, {**(extra_context or {}), "warming": bar(request)})
 
     def changeform_view(

@@ -13,6 +13,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
+from warmcache.admin.addresses import without_nul
 from warmcache.admin.console import MAY_SWITCH, THE_ROW, ConsolePages, bar
 from warmcache.admin.numbers import MEANINGS, NOTES
 from warmcache.admin.plots import plots_of
@@ -87,6 +88,7 @@ class DashboardAdmin(ConsolePages):
 
     def page(self, request: HttpRequest) -> HttpResponse:
         """Reads the roll-ups of the period, and the newest rows."""
+        request.GET = without_nul(request.GET)  # type: ignore[assignment]
         if not self.has_view_permission(request):
             raise PermissionDenied
         now, config = SystemClock().now(), get_config()
