@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any, TypeVar
@@ -12,10 +13,12 @@ from django.conf import settings
 from django.db import connection
 
 from tests.browsers import Chromium, chromium_executable
-from tests.servers import MissingServerError
+from tests.servers import PATIENCE_SECONDS, MissingServerError
 from tests.servers.chat_server import ChatServer
 from tests.servers.postgres_server import PostgresServer, create_database
 from tests.servers.redis_server import RedisServer
+from warmcache import sync
+from warmcache.background.database import thread_load
 
 # Threads that a test leaves behind may hold connections, and PostgreSQL cannot drop a database in use.
 END_OTHER_CONNECTIONS = """
@@ -80,6 +83,20 @@ def uses_database(item: pytest.Item) -> bool:
     return bool(item.get_closest_marker("django_db")) or bool(
         DATABASE_FIXTURES & set(getattr(item, "fixturenames", ()))
     )
+
+
+@pytest.fixture(autouse=True)
+def no_write_outlives_its_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Ends what a test has left running in threads before its database is emptied: a row that is written afterwards
+    would stay for every test that follows."""
+    if "_django_db_helper" in request.fixturenames:
+        request.getfixturevalue("_django_db_helper")  # what is set up first is torn down last
+    yield
+    sync.close()
+    until = time.monotonic() + PATIENCE_SECONDS
+    while (load := thread_load()).busy or load.waiting:
+        assert time.monotonic() < until, "A call to the database does not end."
+        time.sleep(0.01)
 
 
 @pytest.fixture(scope="session")
