@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         Prompt,
         Turn,
         answer_turn,
+        exchange_turns,
         paused_turn,
         text_turn,
     )
@@ -140,6 +141,7 @@ __all__ = [
     "close",
     "consider_prefix",
     "count_soon",
+    "exchange_turns",
     "flush",
     "holder_of",
     "outline",

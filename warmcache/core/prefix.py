@@ -17,7 +17,7 @@ A `PreparedPrompt` (`core/prompt/prepared.py`) keeps what was encoded and hashed
 what is new. `build_request` prepares and builds in one step.
 """
 
-from warmcache.core.prompt.answers import answer_turn, is_tool_call, paused_turn, text_turn
+from warmcache.core.prompt.answers import answer_turn, exchange_turns, is_tool_call, paused_turn, text_turn
 from warmcache.core.prompt.forms import refuse_unknown
 from warmcache.core.prompt.passages import TOKENS_PER_TURN, canonical_bytes
 from warmcache.core.prompt.prepared import (
@@ -70,6 +70,7 @@ __all__ = [
     "build",
     "build_request",
     "canonical_bytes",
+    "exchange_turns",
     "is_tool_call",
     "obstacle_to_prewarming",
     "paused_turn",

@@ -11,7 +11,18 @@ from typing_extensions import is_typeddict
 from tests.sdk_shapes import members_of, type_of
 from warmcache.core.answers import AnswerContent, parsed_input
 from warmcache.core.ports import BlockBegan, BlockDelta, BlockExtended, BlockSigned, StreamEnded
-from warmcache.core.prefix import Json, PrefixKey, Prompt, Turn, answer_turn, build, paused_turn, prepare, text_turn
+from warmcache.core.prefix import (
+    Json,
+    PrefixKey,
+    Prompt,
+    Turn,
+    answer_turn,
+    build,
+    exchange_turns,
+    paused_turn,
+    prepare,
+    text_turn,
+)
 from warmcache.core.prompt.answers import REFUSED_MEMBERS
 from warmcache.core.prompt.passages import MARKABLE
 from warmcache.core.usage import Usage
@@ -25,6 +36,7 @@ FOUND: Json = {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "c
 TOOL: Json = {"type": "tool_use", "id": "toolu_1", "name": "look_up", "input": {}}
 HOLOGRAM: Json = {"type": "hologram", "beam": None}
 BLANK: Json = {"type": "text", "text": "\n\n"}
+RESULT: Json = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "42"}
 
 
 def text(value: str) -> Json:
@@ -57,6 +69,42 @@ def test_an_answer_goes_back_whole_but_for_what_the_api_would_refuse(content: li
 
     assert (list(turn.blocks) if turn else []) == sent
     assert turn is None or turn.role == "assistant"
+
+
+def said(*blocks: Json) -> Turn:
+    return Turn(role="assistant", blocks=blocks)
+
+
+def told(*blocks: Json) -> Turn:
+    return Turn(role="user", blocks=blocks)
+
+
+@pytest.mark.parametrize(
+    ("exchange", "sent"),
+    [
+        ([said(THOUGHT, TOOL), told(RESULT), said(THOUGHT, text("42."))], None),
+        ([said(TOOL), told(RESULT)], None),
+        # The provider's own call waits for the host's: its result comes with the answer after that.
+        ([said(CALL, TOOL), told(RESULT), said(FOUND, text("So."))], None),
+        ([said(text("I look."), TOOL)], [said(text("I look."))]),
+        # A lost result takes its call along, and thinking after that is not valid any more.
+        ([said(TOOL), said(THOUGHT, text("42."))], [said(text("42."))]),
+        ([said({**TOOL, "input": None}), told(RESULT), said(text("Torn."))], [said(text("Torn."))]),
+        ([said(CALL, TOOL), told(RESULT)], [said(TOOL), told(RESULT)]),
+        # The same id once more: this call has no result.
+        ([said(TOOL), told(RESULT), said(text("Again."), TOOL)], [said(TOOL), told(RESULT), said(text("Again."))]),
+        ([], []),
+    ],
+)
+def test_an_exchange_with_the_hosts_tools_goes_back_turn_by_turn(exchange: list[Turn], sent: list[Turn] | None) -> None:
+    assert list(exchange_turns(exchange)) == (exchange if sent is None else sent)
+
+
+def test_an_open_exchange_keeps_what_still_waits() -> None:
+    for exchange in ([said(CALL, TOOL), told(RESULT)], [said(TOOL), told(RESULT), said(text("I look."), CALL)]):
+        assert list(exchange_turns(exchange, is_open=True)) == exchange
+    torn = [said(text("I look."), {**TOOL, "input": None}), told(RESULT)]
+    assert exchange_turns(torn, is_open=True) == (said(text("I look.")),)
 
 
 def test_a_host_that_runs_tools_sends_their_calls_with_the_results() -> None:

@@ -13,8 +13,9 @@ Everything else goes back as it came, blocks of unknown types too.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
+from warmcache.core.prompt.forms import blocks_of
 from warmcache.core.prompt.values import Json, Turn
 
 REFUSED_MEMBERS: Mapping[str, frozenset[str]] = {
@@ -36,21 +37,30 @@ def answer_turn(content: Sequence[Json], *, paired_elsewhere: Collection[str] = 
     `paired_elsewhere` are the ids of tool calls whose other half is in a neighbouring turn: calls whose results the
     next turn brings, and results of calls in an earlier turn.
     """
-    sent: list[Json] = []
-    paired, is_whole, follows_text = {*_paired_in(content), *paired_elsewhere}, True, False
-    for block in content:
-        if is_blank_text(block):
-            if follows_text:
-                sent[-1] = {**sent[-1], "text": sent[-1]["text"] + block["text"]}
+    return _turn(_Sending().of(content, paired={*_paired_in(content), *paired_elsewhere}))
+
+
+def exchange_turns(exchange: Sequence[Turn], *, is_open: bool = False) -> tuple[Turn, ...]:
+    """An answer that called the host's tools, with their results, as turns: what the model said and the results (role
+    `user`), by turns. The same is left out as of one answer; a call and its result count as a pair across them.
+
+    `is_open`: the exchange is to be continued, so that what still waits in its last answer is kept.
+    """
+    contents = [blocks_of(turn.blocks, where="a turn") for turn in exchange]
+    sending = _Sending()
+    turns: list[Turn | None] = []
+    for place, (turn, content) in enumerate(zip(exchange, contents, strict=True)):
+        before = [block for earlier in contents[:place] for block in earlier]
+        after = [block for later in contents[place + 1 :] for block in later]
+        waits = is_open and not any(later.role == "assistant" for later in exchange[place + 1 :])
+        if waits and turn.role == "assistant" and not after:
+            turns.append(paused_turn(content))
             continue
-        may_go = _may_go(block, paired) and (is_whole or block.get("type") not in THINKING)
-        is_whole = is_whole and may_go
-        if may_go:
-            sent.append(_accepted(block))
-        follows_text = may_go and block.get("type") == "text"
-    while sent and sent[-1].get("type") in THINKING:
-        sent.pop()
-    return _turn(sent)
+        called = {str(block["id"]) for block in content if is_tool_call(block)}
+        paired = called if waits else _paired_in([*content, *after])
+        sent = sending.of(content, paired=paired | (_paired_in([*before, *content]) - called))
+        turns.append(_turn(sent, role=turn.role))
+    return tuple(turn for turn in turns if turn is not None)
 
 
 def paused_turn(content: Sequence[Json]) -> Turn | None:
@@ -73,6 +83,31 @@ def is_tool_call(block: Json) -> bool:
 
 def is_blank_text(block: Json) -> bool:
     return block.get("type") == "text" and not str(block.get("text", "")).strip()
+
+
+class _Sending:
+    """What of several answers in a row can be sent: what is left out of one decides about thinking in the next."""
+
+    def __init__(self) -> None:
+        self._is_whole = True
+
+    def of(self, content: Iterable[Json], *, paired: Collection[str]) -> list[Json]:
+        """`paired`: the ids of calls that have their results, and of results that have their calls."""
+        sent: list[Json] = []
+        follows_text = False
+        for block in content:
+            if is_blank_text(block):
+                if follows_text:
+                    sent[-1] = {**sent[-1], "text": sent[-1]["text"] + block["text"]}
+                continue
+            may_go = _may_go(block, paired) and (self._is_whole or block.get("type") not in THINKING)
+            self._is_whole = self._is_whole and may_go
+            if may_go:
+                sent.append(_accepted(block))
+            follows_text = may_go and block.get("type") == "text"
+        while sent and sent[-1].get("type") in THINKING:
+            sent.pop()
+        return sent
 
 
 def _paired_in(content: Iterable[Json]) -> set[str]:
@@ -115,5 +150,5 @@ def _without_refused(value: Any) -> Any:
     return value
 
 
-def _turn(blocks: Sequence[Json]) -> Turn | None:
-    return Turn(role="assistant", blocks=tuple(blocks)) if blocks else None
+def _turn(blocks: Sequence[Json], *, role: Literal["user", "assistant"] = "assistant") -> Turn | None:
+    return Turn(role=role, blocks=tuple(blocks)) if blocks else None
