@@ -16,6 +16,7 @@ from warmcache.simulator.structured import example_of
 from warmcache.simulator.thinking import signature_for
 from warmcache.simulator.titles import asks_for_title, title_of
 from warmcache.simulator.tokens import canonical_json, text_tokens
+from warmcache.simulator.tool_calls import quoted_results, wanted_calls
 
 _QUOTED_CHARS = 800
 _MAX_QUOTES = 3
@@ -36,6 +37,7 @@ _NO_DOCUMENTS = (
     "This is a simulated reply: no model was asked, and this prompt has no documents to quote. Your message "
     "({words} words) arrived and was counted as {tokens} tokens of input. With an API key, Claude itself answers here."
 )
+_TOOLS_ANSWERED = "This is a simulated reply: no model was asked. It called the tools that your message names."
 _SUMMARY = (
     "The person asks about {topic}. I look for the passages of the documents that share the most telling words with "
     "that, and quote the best of them."
@@ -123,11 +125,16 @@ class ReplyWriter:
         tool = _forced_tool(body)
         if tool is not None:
             # A forced call comes at once: no text and no thinking stand before it.
-            return Reply(blocks=(_call(tool, question, facts, tool_use_id),), stop_reason="tool_use")
+            return Reply(blocks=(_example_call(tool, question, facts, tool_use_id),), stop_reason="tool_use")
+        calls = wanted_calls(body, question)
         schema = ((body.get("output_config") or {}).get("format") or {}).get("schema")
         if asks_for_title(body):
             return Reply(blocks=(text_block(title_of(question), facts),))
-        if schema is not None:
+        if calls:
+            blocks = [
+                _call(call.tool, call.input, facts, f"{tool_use_id}{number or ''}") for number, call in enumerate(calls)
+            ]
+        elif schema is not None:
             blocks = [text_block(json.dumps(example_of(schema, question), ensure_ascii=False), facts)]
         else:
             texts = self._answer(body, question, input_tokens)
@@ -135,9 +142,12 @@ class ReplyWriter:
         thinking = self._thinking(body, facts, question, bound_to)
         if thinking is not None:
             blocks.insert(0, thinking)
-        return Reply(blocks=tuple(blocks))
+        return Reply(blocks=tuple(blocks), stop_reason="tool_use" if calls else "end_turn")
 
     def _answer(self, body: dict[str, Any], question: str, input_tokens: int) -> list[tuple[str, list[dict[str, Any]]]]:
+        results = quoted_results(body)
+        if results:
+            return [("\n\n".join([_TOOLS_ANSWERED, *results]), [])]
         documents = documents_of(body)
         if not documents:
             return [(_NO_DOCUMENTS.format(words=len(question.split()), tokens=f"{input_tokens:,}"), [])]
@@ -207,8 +217,12 @@ def _forced_tool(body: dict[str, Any]) -> dict[str, Any] | None:
     return next((tool for tool in tools if choice["type"] == "any" or tool["name"] == choice["name"]), None)
 
 
-def _call(tool: dict[str, Any], question: str, facts: ModelFacts, tool_use_id: str) -> ReplyBlock:
-    text = canonical_json(example_of(tool["input_schema"], question))
+def _example_call(tool: dict[str, Any], question: str, facts: ModelFacts, tool_use_id: str) -> ReplyBlock:
+    return _call(tool, example_of(tool["input_schema"], question), facts, tool_use_id)
+
+
+def _call(tool: dict[str, Any], given: Any, facts: ModelFacts, tool_use_id: str) -> ReplyBlock:
+    text = canonical_json(given)
     return ReplyBlock(
         kind="tool_use",
         text=text,
