@@ -20,13 +20,14 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 
-from chatapp.conversations import attachments, prompts
-from chatapp.models import Assistant, Document
+from chatapp.conversations import attachments, output_schemas, prompts, toolbox
+from chatapp.models import Assistant, Document, OwnTool
 from chatapp.warming import assistant_layers, assistant_lint
 from warmcache import Reason, WarmthState, bridge
 from warmcache import services as warmcache
 from warmcache.core.catalog import facts_for
 from warmcache.core.prefix import Prompt
+from warmcache.upstream.prices import rates_for
 from warmcache.warmups.layer_report import lines_of, report_on
 from warmcache.warmups.prefix_report import prefix_report
 from warmcache.words import reason_text
@@ -101,6 +102,38 @@ class DocumentInline(admin.StackedInline):  # type: ignore[type-arg]
 class AssistantForm(forms.ModelForm):  # type: ignore[type-arg]
     """Refuses what the API would refuse with every message. Of a model that is not known, everything is let through."""
 
+    own_tools = forms.MultipleChoiceField(
+        choices=OwnTool.choices,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        label=Assistant._meta.get_field("own_tools").verbose_name.capitalize(),
+        help_text=Assistant._meta.get_field("own_tools").help_text,
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        rates = rates_for(self.instance.model, 1) if self.instance.model else None
+        searches = self.fields.get("max_web_searches")
+        if rates is not None and searches is not None:
+            searches.help_text = (
+                f"{searches.help_text} One costs ${rates.web_search:f}, beside the tokens of its results."
+            )
+
+    def clean_tools(self) -> Any:
+        tools = self.cleaned_data["tools"] or []
+        if problem := toolbox.problem_of_tools(tools):
+            raise ValidationError(problem)
+        return tools
+
+    def clean_max_web_searches(self) -> int:
+        return self.cleaned_data["max_web_searches"] or 0
+
+    def clean_output_schema(self) -> Any:
+        schema = self.cleaned_data["output_schema"] or None
+        if schema is not None and (problem := output_schemas.problem_of_schema(schema)):
+            raise ValidationError(problem)
+        return schema
+
     def clean(self) -> dict[str, Any]:
         fields: dict[str, Any] = super().clean() or {}
         facts = facts_for(fields.get("model", ""))
@@ -144,7 +177,10 @@ class AssistantAdmin(NoPatterns):
         ("What it is told", {"fields": ("system_prompt",)}),
         ("Model", {"fields": ("model", "thinking", "effort", "max_output_tokens")}),
         ("Prompt cache", {"fields": ("shared_ttl", "conversation_ttl", "prefix", "shared_layer")}),
-        ("Tools and format", {"classes": ("collapse",), "fields": ("tools", "output_schema")}),
+        (
+            "Tools and format",
+            {"classes": ("collapse",), "fields": ("own_tools", "max_web_searches", "tools", "output_schema")},
+        ),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Assistant]:

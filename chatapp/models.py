@@ -8,7 +8,7 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractUser, Group
 from django.core.exceptions import ValidationError
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
 
@@ -56,6 +56,14 @@ class TimeToLive(models.TextChoices):
     ONE_HOUR = "1h", "1 hour"
 
 
+class OwnTool(models.TextChoices):
+    """Tools that this chat runs itself when a model calls them: `replies/tools`. The value is the tool's name."""
+
+    SEARCH_DOCUMENTS = "search_documents", "search in its documents (by words, not by meaning)"
+    CALCULATOR = "calculator", "a calculator (50 digits)"
+    CURRENT_DATE = "current_date", "the date and the time (of the server's clock)"
+
+
 class Assistant(models.Model):
     """A model with its instructions. `name`, `slug`, `model` and `system_prompt` suffice to create one."""
 
@@ -83,8 +91,27 @@ class Assistant(models.Model):
     effort = models.CharField(max_length=10, blank=True, default="", choices=Effort)
     max_output_tokens = models.PositiveIntegerField(default=4096)
     tools = models.JSONField(blank=True, default=list, help_text="Tool definitions as the Messages API takes them.")
+    own_tools = models.JSONField(
+        blank=True,
+        default=list,
+        db_default=[],
+        verbose_name="tools of this chat",
+        help_text="Run here when the model calls them. A call is shown in the reply with its result, and each request "
+        "that it takes is billed.",
+    )
+    max_web_searches = models.PositiveSmallIntegerField(
+        blank=True,
+        default=0,
+        db_default=0,
+        validators=[MaxValueValidator(20)],
+        verbose_name="searches on the web",
+        help_text="How many the provider may run for one request; 0 switches them off. Each is billed.",
+    )
     output_schema = models.JSONField(
-        blank=True, null=True, help_text="JSON schema of the reply. The API refuses to pre-warm with one."
+        blank=True,
+        null=True,
+        help_text="JSON schema of the answer, an object. The model gives its answer to a tool with this schema, and "
+        "the page shows it as a table.",
     )
     shared_ttl = models.CharField(max_length=4, choices=TimeToLive, default=TimeToLive.AUTO)
     conversation_ttl = models.CharField(max_length=4, choices=TimeToLive, default=TimeToLive.AUTO)
@@ -236,6 +263,7 @@ class Message(models.Model):
     cache_read_tokens = models.PositiveIntegerField(null=True, blank=True)
     cache_write_tokens = models.PositiveIntegerField(null=True, blank=True)
     output_tokens = models.PositiveIntegerField(null=True, blank=True)
+    web_searches = models.PositiveIntegerField(null=True, blank=True, help_text="That the provider ran for it.")
     cost_usd = models.DecimalField(max_digits=14, decimal_places=8, null=True, blank=True)
     warmth = models.CharField(max_length=10, blank=True, default="")
     warm_up_id = models.UUIDField(null=True, blank=True)

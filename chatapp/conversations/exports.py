@@ -3,12 +3,14 @@
 Without thinking, tool data and costs, and with the names of attached files only. Called by views.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from chatapp.conversations import toolbox
 from chatapp.conversations.acks import attached_images, attached_names
 from chatapp.conversations.branches import MessageTree, tree_of
 from chatapp.models import Conversation, Message
@@ -60,8 +62,8 @@ def _markdown_parts(conversation: Conversation, tree: MessageTree) -> Iterator[s
         yield f"## {conversation.assistant.name if is_reply else 'You'}"
         if not is_reply and (names := _names(message)):
             yield "Attached: " + ", ".join(names)
-        if message.text.strip():
-            yield message.text.strip()
+        if text := _text_of(message).strip():
+            yield text
 
 
 def _message(message: Message, tree: MessageTree, *, is_shown: bool) -> dict[str, Any]:
@@ -70,13 +72,22 @@ def _message(message: Message, tree: MessageTree, *, is_shown: bool) -> dict[str
         "id": message.pk,
         "parent_id": tree.parent_of(message.pk),
         "role": message.role,
-        "text": message.text,
+        "text": _text_of(message),
         "created_at": message.created_at,
         "status": message.status,
         "model": message.model or None,
         "attachments": [] if is_reply else _names(message),
         "is_shown": is_shown,
     }
+
+
+def _text_of(message: Message) -> str:
+    """With the structured answer of a reply, as code."""
+    answer = toolbox.answer_in(message.content) if message.role == Message.Role.ASSISTANT else None
+    if answer is None:
+        return message.text
+    code = f"```json\n{json.dumps(answer, indent=2, ensure_ascii=False)}\n```"
+    return f"{message.text.strip()}\n\n{code}".strip()
 
 
 def _file_name(conversation: Conversation) -> str:

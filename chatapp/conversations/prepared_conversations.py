@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from chatapp.conversations import containers, prompts
+from chatapp.conversations import containers, prompts, toolbox
 from chatapp.conversations.branches import tree_of
 from chatapp.conversations.containers import Container
+from chatapp.conversations.toolbox import NO_TOOLS, Toolbox
 from chatapp.models import Assistant, Conversation, Message
 from warmcache.core.prefix import Json, Prefix, PreparedPrompt, Turn
 from warmcache.services import prepare_prompt
@@ -55,6 +56,8 @@ class PreparedConversation:
     label: str
     container: Container | None = None
     """Where its tools ran last. It is no part of the prompt, and of what is cached."""
+    toolbox: Toolbox = NO_TOOLS
+    """Who answers the calls of its assistant's tools."""
     outline: Prefix | None = None
     """Computed at the first request, then shared by all sockets that show the conversation in this process."""
 
@@ -79,7 +82,16 @@ class PreparedConversation:
             prompt=self.prompt.with_turns(*turns),
             label=self.label,
             container=container or self.container,
+            toolbox=self.toolbox,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What all conversations of an assistant have in common."""
+
+    prompt: PreparedPrompt
+    toolbox: Toolbox
 
 
 class PreparedConversations:
@@ -89,7 +101,7 @@ class PreparedConversations:
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._by_id: OrderedDict[UUID, PreparedConversation] = OrderedDict()
-        self._shared: OrderedDict[int, tuple[int, datetime, PreparedPrompt]] = OrderedDict()
+        self._shared: OrderedDict[int, tuple[int, datetime, Shared]] = OrderedDict()
         self._bytes = 0
         self._shared_bytes = 0
 
@@ -133,8 +145,8 @@ class PreparedConversations:
             while self._bytes > self._max_bytes:
                 self._drop(next(iter(self._by_id)))
 
-    def shared(self, assistant: Assistant) -> PreparedPrompt | None:
-        """The prompt with which all conversations of this assistant begin."""
+    def shared(self, assistant: Assistant) -> Shared | None:
+        """That with which all conversations of this assistant begin."""
         with self._lock:
             found = self._shared.get(assistant.pk)
             if found is None or found[:2] != (assistant.revision, assistant.updated_at):
@@ -142,11 +154,11 @@ class PreparedConversations:
             self._shared.move_to_end(assistant.pk)
             return found[2]
 
-    def put_shared(self, assistant: Assistant, prompt: PreparedPrompt) -> None:
+    def put_shared(self, assistant: Assistant, shared: Shared) -> None:
         with self._lock:
             self._drop_shared(assistant.pk)
-            self._shared[assistant.pk] = (assistant.revision, assistant.updated_at, prompt)
-            self._shared_bytes += OBJECT_BYTES + prompt.shared_size_bytes
+            self._shared[assistant.pk] = (assistant.revision, assistant.updated_at, shared)
+            self._shared_bytes += OBJECT_BYTES + shared.prompt.shared_size_bytes
             while self._shared_bytes > self._max_bytes:
                 self._drop_shared(next(iter(self._shared)))
 
@@ -173,7 +185,7 @@ class PreparedConversations:
 
     def _drop_shared(self, assistant_id: int) -> None:
         if (found := self._shared.pop(assistant_id, None)) is not None:
-            self._shared_bytes -= OBJECT_BYTES + found[2].shared_size_bytes
+            self._shared_bytes -= OBJECT_BYTES + found[2].prompt.shared_size_bytes
 
 
 store = PreparedConversations()
@@ -218,23 +230,29 @@ def before(conversation: Conversation, message_id: UUID | None) -> PreparedConve
 
 def shared_prompt(assistant: Assistant) -> PreparedPrompt:
     """What the first message of a chat with this assistant follows."""
+    return shared_of(assistant).prompt
+
+
+def shared_of(assistant: Assistant) -> Shared:
     ready = store.shared(assistant)
     if ready is None:
         whole = Assistant.objects.prefetch_related("documents").get(pk=assistant.pk)
-        ready = prepare_prompt(prompts.prompt_for_new_chat(whole))
+        ready = Shared(prompt=prepare_prompt(prompts.prompt_for_new_chat(whole)), toolbox=toolbox.of(whole))
         store.put_shared(whole, ready)
     return ready
 
 
 def _prepared(conversation: Conversation, path: Sequence[Message]) -> PreparedConversation:
-    shared = prompts.salted(shared_prompt(conversation.assistant), conversation.cache_salt)
-    history = prompts.turns_of(path, shared_hash=shared.shared_hash)
+    shared = shared_of(conversation.assistant)
+    salted = prompts.salted(shared.prompt, conversation.cache_salt)
+    history = prompts.turns_of(path, shared_hash=salted.shared_hash)
     return PreparedConversation(
         conversation_id=conversation.pk,
         user_id=conversation.user_id,
         mark=mark_of(conversation),
         tip_id=path[-1].pk if path else None,
-        prompt=shared.with_turns(*history) if history else shared,
+        prompt=salted.with_turns(*history) if history else salted,
         label=conversation.assistant.slug,
-        container=containers.of_history(path, shared_hash=shared.shared_hash),
+        container=containers.of_history(path, shared_hash=salted.shared_hash),
+        toolbox=shared.toolbox,
     )

@@ -5,13 +5,14 @@ A prompt must hold nothing volatile (time, user name, place): one changed byte m
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import chain, groupby
 
-from chatapp.conversations import attached_texts, reply_states
+from chatapp.conversations import attached_texts, reply_states, toolbox
 from chatapp.conversations.storable import storable_json
 from chatapp.models import Assistant, Attachment, Message
 from chatapp.protocol.words import ReplyStatus
 from warmcache.core.answers import parsed_input
-from warmcache.core.prefix import Json, PreparedPrompt, Prompt, Turn, answer_turn, text_turn
+from warmcache.core.prefix import Json, PreparedPrompt, Prompt, Turn, exchange_turns, text_turn
 
 MIN_THINKING_BUDGET_TOKENS = 1024
 SALT = "<salt>{salt}</salt>"
@@ -23,13 +24,12 @@ def prompt_for_new_chat(assistant: Assistant, attachments: Sequence[Attachment] 
     return Prompt(
         model=assistant.model,
         system=tuple(_system_blocks(assistant)),
-        tools=tuple(assistant.tools),
+        tools=tuple(toolbox.definitions(assistant)),
         draft=attachment_blocks(attachments),
         shared_ttl=assistant.shared_ttl,  # type: ignore[arg-type]
         conversation_ttl=assistant.conversation_ttl,  # type: ignore[arg-type]
         thinking=_thinking(assistant),
         effort=assistant.effort or None,
-        output_format={"type": "json_schema", "schema": assistant.output_schema} if assistant.output_schema else None,
     )
 
 
@@ -50,12 +50,12 @@ def turns_of(messages: Iterable[Message], *, shared_hash: str) -> tuple[Turn, ..
     said, whole_from = _said(messages)
     contents = attached_texts.put_in([message.content for message in said])
     turns = (
-        asked(content)
+        (asked(content),)
         if message.role == Message.Role.USER
         else answered(content, is_whole=place >= whole_from and message.shared_hash == shared_hash)
         for place, (message, content) in enumerate(zip(said, contents, strict=True))
     )
-    return tuple(turn for turn in turns if turn is not None)
+    return tuple(turn for turn in chain.from_iterable(turns) if turn is not None)
 
 
 def _said(messages: Iterable[Message]) -> tuple[list[Message], int]:
@@ -78,9 +78,27 @@ def asked(content: Sequence[Json]) -> Turn | None:
     return Turn(role="user", blocks=tuple(content)) if content else None
 
 
-def answered(content: Sequence[Json], *, is_whole: bool) -> Turn | None:
-    """An ended reply as a turn, from the blocks in its row: with all that the API takes back, or only its text."""
-    return answer_turn(api_content(content)) if is_whole else text_turn(content)
+def answered(content: Sequence[Json], *, is_whole: bool) -> tuple[Turn, ...]:
+    """An ended reply as turns, from the blocks in its row: with all that the API takes back, or only its text."""
+    if is_whole:
+        return exchange(content)
+    turn = text_turn(content)
+    return () if turn is None else (turn,)
+
+
+def exchange(content: Sequence[Json], *, is_open: bool = False) -> tuple[Turn, ...]:
+    """The turns of a reply: what the model said and, between that, what it was told (results of tools, notes).
+    `is_open`: it is to be continued."""
+    spoken = (block for block in api_content(content) if block.get("type") != toolbox.ANSWER)
+    turns = (
+        Turn(role="user" if is_told else "assistant", blocks=tuple(_as_sent(block) for block in blocks))
+        for is_told, blocks in groupby(spoken, key=lambda block: block.get("type") in (toolbox.RESULT, toolbox.NOTE))
+    )
+    return exchange_turns(tuple(turns), is_open=is_open)
+
+
+def _as_sent(block: Json) -> Json:
+    return {"type": "text", "text": block["text"]} if block.get("type") == toolbox.NOTE else block
 
 
 def api_content(stored: Sequence[Json]) -> list[Json]:
@@ -126,6 +144,8 @@ def _system_blocks(assistant: Assistant) -> Iterable[Json]:
         yield {"type": "text", "text": assistant.system_prompt}
     for document in assistant.documents.all():
         yield {"type": "text", "text": CACHED_DOCUMENT.format(title=document.title, text=document.text)}
+    if assistant.output_schema:
+        yield {"type": "text", "text": toolbox.ANSWER_INSTRUCTION}
 
 
 def _thinking(assistant: Assistant) -> Json | None:

@@ -21,13 +21,14 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     after_seq: Count
 
 
-class UsageView(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens of one real request, as the provider billed them."""
+class UsageView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Tokens of one reply's requests, as the provider billed them, and its searches on the web."""
 
     input_tokens: int
     cache_read_tokens: int
     cache_write_tokens: int
     output_tokens: int
+    web_searches: int = 0
 
 
 class ErrorView(msgspec.Struct, frozen=True, kw_only=True):

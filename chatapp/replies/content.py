@@ -55,9 +55,19 @@ class ReplyContent:
         return self._rounds[-1].message
 
     @property
+    def stop_reason(self) -> str | None:
+        """Of the last round; None until it has ended."""
+        return self.message.get("stop_reason")
+
+    @property
+    def first_of_round(self) -> int:
+        """The number of the first block of the last round."""
+        return self._firsts[-1]
+
+    @property
     def is_paused(self) -> bool:
         """Whether the provider has paused the answer and would go on with it."""
-        return self.message.get("stop_reason") == "pause_turn"
+        return self.stop_reason == "pause_turn"
 
     @property
     def container_id(self) -> str | None:
@@ -79,6 +89,10 @@ class ReplyContent:
         if event.kind == BlockKind.OTHER:
             self.bytes_received += len(msgspec.json.encode(storable_json(event.block)))
         return number
+
+    def begin_own(self, block: Mapping[str, Any]) -> int:
+        """As `begin`, for a block that the chat adds itself: the API has no index for it."""
+        return self.begin(BlockBegan(index=-1 - len(self._places), kind=BlockKind.OTHER, name="", block=block))
 
     def add(self, event: BlockSigned | BlockExtended | OtherEvent | StreamEnded) -> None:
         """Takes everything else but text, which the log keeps."""

@@ -78,6 +78,7 @@ def finished_frame(
             cache_read_tokens=usage.cache_read_tokens,
             cache_write_tokens=usage.cache_write_tokens,
             output_tokens=usage.output_tokens,
+            web_searches=usage.web_searches,
         ),
         warmth=settlement.warmth if settlement else RequestWarmth.COLD,
         ttft_ms=ttft_ms,

@@ -1,7 +1,10 @@
-"""The requests of one reply: the first one, and one more each time the provider pauses the answer (`pause_turn`).
+"""The requests of one reply: the first one, and one more each time the provider pauses the answer (`pause_turn`), or
+the answer calls a tool of this chat.
 
-A paused answer goes back as it came, and the provider continues it: the reply goes on, its blocks are counted on, and
-the ledger has one row per request. How often is bounded, because a turn may pause for ever.
+What was said goes back as it came, with the results of tools, and is continued: the reply goes on, its blocks are
+counted on, and the ledger has one row per request. How often is bounded, because a turn may pause for ever. The
+question and what was said since are the history of such a request, and the results are its turn: so it reads what the
+request before it wrote to the cache.
 """
 
 import logging
@@ -13,7 +16,7 @@ from chatapp.conversations import places, prompts
 from chatapp.replies.sent_messages import Sent
 from warmcache import Purpose
 from warmcache import services as warmcache
-from warmcache.core.prefix import AnyPrompt, LastTurn, paused_turn
+from warmcache.core.prefix import AnyPrompt, LastTurn
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +37,9 @@ class Rounds:
         self._response: warmcache.ResponseStream | None = None
 
     @property
-    def may_go_on(self) -> bool:
-        return self._begun < MAX_ROUNDS
+    def left(self) -> int:
+        """How many more requests there may be."""
+        return MAX_ROUNDS - self._begun
 
     def begin(self) -> warmcache.ResponseStream:
         """The request that the message asks for."""
@@ -47,14 +51,14 @@ class Rounds:
     def go_on(self, content: list[dict[str, Any]], *, container_id: str | None) -> warmcache.ResponseStream | None:
         """The request that continues the answer. `content` is all of the reply as its row has it. None if nothing was
         said that could be continued."""
-        paused = paused_turn(prompts.api_content(content))
-        if paused is None:
+        turns = prompts.exchange(content, is_open=True)
+        if not turns:
             return None
-        prompt = self._sent.before.prompt.with_turns(prompts.asked(self._sent.content))
-        return self._request(prompt, paused, purpose=Purpose.TOOL_ROUND, container=container_id)
+        prompt = self._sent.before.prompt.with_turns(prompts.asked(self._sent.content), *turns[:-1])
+        return self._request(prompt, turns[-1], purpose=Purpose.TOOL_ROUND, container=container_id)
 
-    async def leave_paused(self) -> None:
-        """Closes the connection of an answer that paused and writes its row, without the end of the reply."""
+    async def leave_unfinished(self) -> None:
+        """Closes the connection of an answer that goes on and writes its row, without the end of the reply."""
         self._goes_on = True
         await self.leave(None)
         self._goes_on = False

@@ -245,6 +245,7 @@ def finished_columns(finished: ReplyFinished, *, request_id: str, now: datetime)
         "cache_read_tokens": usage.cache_read_tokens if usage else None,
         "cache_write_tokens": usage.cache_write_tokens if usage else None,
         "output_tokens": usage.output_tokens if usage else None,
+        "web_searches": usage.web_searches if usage else None,
         "cost_usd": finished.cost_usd,
         "warmth": finished.warmth,
         "warm_up_id": finished.warm_up_id,
@@ -287,6 +288,7 @@ def usage_view(reply: Message) -> UsageView | None:
         cache_read_tokens=reply.cache_read_tokens or 0,
         cache_write_tokens=reply.cache_write_tokens or 0,
         output_tokens=reply.output_tokens or 0,
+        web_searches=reply.web_searches or 0,
     )
 
 

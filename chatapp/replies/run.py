@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from chatapp import log_context
@@ -20,12 +21,14 @@ from chatapp.replies.patient_writes import patiently
 from chatapp.replies.rounds import Rounds
 from chatapp.replies.sent_messages import Sent
 from chatapp.replies.timeline import Timeline
+from chatapp.replies.tools.loop import ToolLoop
 from chatapp.replies.writer import ReplyWriter
 from chatapp.warming import returns
 from warmcache import RequestWarmth
 from warmcache import services as warmcache
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 LAST_WRITE_SECONDS = 2.0
 """Time to write the end of a reply whose process cannot wait any longer."""
@@ -55,6 +58,7 @@ class ReplyRun:
         self._writer = ReplyWriter(self.log, received_at=received_at, shared_hash=sent.before.prompt.shared_hash)
         self._checkpoints = Checkpoints(self._claim, self._writer, on_lost=partial(self.stop, Cause.LOST))
         self._rounds = Rounds(sent, ending=self._store_with_ledger)
+        self._loop = ToolLoop(sent.before.toolbox)
         self._failure: BaseException | None = None
         self._stopped_for: Cause | None = None
         self._cut: asyncio.Timeout | None = None
@@ -89,14 +93,51 @@ class ReplyRun:
     async def _read(self) -> None:
         """Returns when the answer is complete, or its failure is in `_failure`."""
         await self._read_round(self._begin)
-        while self._failure is None and self._writer.content.is_paused and self._rounds.may_go_on:
-            try:
-                await self._rounds.leave_paused()
-            except asyncio.CancelledError as cancelled:
-                self._failure = cancelled
-                return
+        while self._failure is None and await self._is_to_go_on():
             if not await self._read_round(self._go_on):
                 return
+
+    async def _is_to_go_on(self) -> bool:
+        """Whether another request continues the answer; runs the tools that it calls. False too if that has failed."""
+        content = self._writer.content
+        try:
+            if content.is_paused and self._rounds.left:
+                await self._rounds.leave_unfinished()
+                return True
+            return self._loop.concerns(content.stop_reason) and await self._answer_calls()
+        except asyncio.CancelledError as cancelled:
+            self._failure = cancelled
+        except Exception as failure:
+            self._failure = failure
+        return False
+
+    async def _answer_calls(self) -> bool:
+        said = prompts.api_content(self._writer.content_columns()["content"][self._writer.content.first_of_round :])
+        step = await self._until_stopped(self._loop.after(said, has_room=self._rounds.left > 0))
+        self._add(step.added)
+        if step.goes_on:
+            # The request is over before the tools run, which may take a while.
+            await self._rounds.leave_unfinished()
+            self._add(await self._until_stopped(self._loop.run(step.calls, is_last=self._rounds.left == 1)))
+        return step.goes_on
+
+    def _add(self, blocks: Sequence[Mapping[str, Any]]) -> None:
+        for block in blocks:
+            self._writer.add(block)
+        self._checkpoints.note()
+
+    async def _until_stopped(self, work: Coroutine[Any, Any, T]) -> T:
+        """Cancelled as soon as the reply is to stop."""
+        cut = asyncio.timeout(0 if self._stopped_for is not None else None)
+        try:
+            async with cut as self._cut:
+                return await work
+        except TimeoutError:
+            if cut.expired():
+                raise asyncio.CancelledError from None
+            raise
+        finally:
+            self._cut = None
 
     async def _read_round(self, request: Callable[[], Awaitable[warmcache.ResponseStream | None]]) -> bool:
         """Reads the provider's stream to its end. False if there is no such request."""
@@ -207,7 +248,7 @@ class ReplyRun:
         if ended.consequence.leaves_question_out:
             return
         sent = self._sent
-        turns = (prompts.asked(sent.content), prompts.answered(ended.content, is_whole=True))
+        turns = (prompts.asked(sent.content), *prompts.answered(ended.content, is_whole=True))
         prepared_conversations.store.put(
             sent.before.grown(
                 turns,
@@ -218,4 +259,6 @@ class ReplyRun:
         )
         if result is not None and self._failure is None:
             user_id = sent.conversation.user_id
-            returns.expect(self.conversation_id, result, user_id=user_id, label=sent.before.label)
+            # A structured answer ends with a call, but it is the person who comes next.
+            rested = replace(result, stop_reason="end_turn") if result.stop_reason == "tool_use" else result
+            returns.expect(self.conversation_id, rested, user_id=user_id, label=sent.before.label)

@@ -1,7 +1,7 @@
 """Writes the provider's events into a reply's log as numbered frames, at once unless the event loop lags."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from chatapp.conversations.storable import storable
@@ -81,6 +81,12 @@ class ReplyWriter:
         """The answer goes on in a further request."""
         self.close()
         self._content.begin_round()
+
+    def add(self, block: Mapping[str, Any]) -> None:
+        """Adds a whole block of the chat's own behind the answer: the result of a tool, a note."""
+        self.close()
+        self._append_block(self._content.begin_own(block), BlockKind.OTHER, "", is_start=True)
+        self.close()
 
     @property
     def bytes_received(self) -> int:

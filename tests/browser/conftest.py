@@ -42,6 +42,7 @@ def _population(_server: ChatServer) -> dict[str, Any]:
         "people": iter([LiveUser(**fields) for fields in made["people"]]),
         "assistants": iter(made["assistants"]),
         "of_models": made["of_models"],
+        "of_tools": made["of_tools"],
     }
 
 
@@ -86,6 +87,13 @@ def assistants_of_other_models(_population: dict[str, Any]) -> dict[str, int]:
     """Model -> the id of a cold assistant: for one test."""
     of_models: dict[str, int] = _population["of_models"]
     return of_models
+
+
+@pytest.fixture
+def assistants_with_tools(_population: dict[str, Any]) -> dict[str, int]:
+    """`own` and `structured` -> the id of an assistant with the chat's tools, the second with a schema."""
+    of_tools: dict[str, int] = _population["of_tools"]
+    return of_tools
 
 
 @pytest.fixture

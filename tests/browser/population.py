@@ -3,12 +3,27 @@
 import json
 import os
 import sys
+from typing import Any
 
 import django
 
 # Well above the smallest prefix that the model caches, well below anything that would slow a test down.
 OTHER_MODELS = ("claude-opus-5-5", "claude-fable-5-2")
 PROMPT = "You answer questions about the harbour of a small town, its ships and its weather. " * 120
+
+OWN_TOOLS = ["calculator", "current_date"]
+DAY = {
+    "type": "object",
+    "properties": {"day": {"type": "string"}, "degrees": {"type": "integer"}},
+    "required": ["day", "degrees"],
+    "additionalProperties": False,
+}
+WEATHER = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}, "days": {"type": "array", "items": DAY}},
+    "required": ["city", "days"],
+    "additionalProperties": False,
+}
 
 
 def main() -> None:
@@ -21,6 +36,12 @@ def main() -> None:
         "of_models": {
             model: make_assistant(assistants + number, model=model, thinking="adaptive")
             for number, model in enumerate(OTHER_MODELS)
+        },
+        "of_tools": {
+            "own": make_assistant(assistants + len(OTHER_MODELS), own_tools=OWN_TOOLS),
+            "structured": make_assistant(
+                assistants + len(OTHER_MODELS) + 1, own_tools=OWN_TOOLS, output_schema=WEATHER
+            ),
         },
     }
     json.dump(made, sys.stdout)
@@ -44,7 +65,9 @@ def make_person(number: int) -> dict[str, object]:
     return {"id": user.pk, "username": user.username, "password": "", "session_key": session.session_key}
 
 
-def make_assistant(number: int, *, model: str = "claude-sonnet-5-5", thinking: str = "between_tools") -> int:
+def make_assistant(
+    number: int, *, model: str = "claude-sonnet-5-5", thinking: str = "between_tools", **fields: Any
+) -> int:
     from chatapp.models import Assistant
 
     return Assistant.objects.create(
@@ -55,6 +78,7 @@ def make_assistant(number: int, *, model: str = "claude-sonnet-5-5", thinking: s
         thinking=thinking,
         effort="low",
         system_prompt=f"You are number {number} of the harbour's assistants. {PROMPT}",
+        **fields,
     ).pk
 
 

@@ -90,7 +90,7 @@ def test_a_copied_answer_is_one_text_with_its_sources(chat: ChatPage, simulator:
 @pytest.mark.parametrize(
     ("blocks", "stop_reason", "words"),
     [
-        ([text("One moment."), {"type": "tool_use", "name": "look_up", "input": {"q": 1}}], "tool_use", "cannot run"),
+        ([text("One moment."), {"type": "tool_use", "name": "look_up", "input": {"q": 1}}], "tool_use", "did not run"),
         ([text("So far."), CALL], "pause_turn", "paused"),
     ],
     ids=("a tool that nobody runs", "paused for too long"),

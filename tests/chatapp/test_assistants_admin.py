@@ -81,3 +81,55 @@ def test_what_is_retired_can_be_brought_back(client, operator):
     client.post(reverse("admin:chatapp_assistant_changelist"), fields)
 
     assert list(access.assistants_for(operator)) == [assistant]
+
+
+def test_tools_are_chosen_and_a_search_on_the_web_has_its_price(client, operator):
+    assistant = make_assistant()
+
+    page = client.get(change(assistant)).content.decode()
+    client.post(
+        change(assistant),
+        {**form_with(assistant), "own_tools": ["calculator", "current_date"], "max_web_searches": "3"},
+    )
+
+    assistant.refresh_from_db()
+    assert (assistant.own_tools, assistant.max_web_searches) == (["calculator", "current_date"], 3)
+    assert "One costs $0.01, beside the tokens of its results." in page
+    prefix = client.get(reverse("admin:chatapp_assistant_prefix", args=[assistant.pk]) + "?raw").json()
+    assert [tool["name"] for tool in prefix["tools"]] == ["calculator", "current_date", "web_search"]
+    client.post(change(assistant), form_with(assistant))
+    assistant.refresh_from_db()
+    assert (assistant.own_tools, assistant.max_web_searches) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"own_tools": ["launch"]}, "launch is not one of the available choices"),
+        ({"max_web_searches": "21"}, "less than or equal to 20"),
+        ({"tools": '{"name": "a"}'}, "Tools are a list of definitions"),
+        ({"tools": '[{"name": "calculator"}]'}, "is a tool that this page has a switch for"),
+        ({"tools": '[{"name": "a"}, {"name": "a"}]'}, "Two tools have the name"),
+        ({"output_schema": '{"type": "array"}'}, "The answer must be an object"),
+        ({"output_schema": '{"type": "object"}'}, "an object needs"),
+    ],
+)
+def test_tools_and_schemas_that_would_be_refused_get_a_sentence(client, operator, fields, words):
+    assistant = make_assistant()
+
+    refused = client.post(change(assistant), {**form_with(assistant), **fields})
+
+    assert refused.status_code == 200
+    assert words in refused.content.decode()
+
+
+def test_an_assistant_with_a_schema_is_saved(client, operator):
+    assistant = make_assistant()
+    schema = '{"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": false}'
+
+    saved = client.post(change(assistant), {**form_with(assistant), "output_schema": schema})
+
+    assert saved.status_code == 302
+    prefix = client.get(reverse("admin:chatapp_assistant_prefix", args=[assistant.pk]) + "?raw").json()
+    assert (prefix["tools"][0]["name"], prefix["tools"][0]["strict"]) == ("structured_answer", True)
+    assert "output_config" not in prefix

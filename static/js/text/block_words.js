@@ -3,6 +3,7 @@
 /** What stands over a folded block; `tookMs` is null where nobody has measured it. */
 export function blockTitle({ kind, name, isFinished, tookMs }) {
   if (kind === "thinking") return isFinished ? `Thought${durationText(tookMs)}` : "Thinking…"
+  if (kind === "note") return "What the chat told the model"
   if (kind !== "tool_input") return kind
   const title = isFinished ? "Called a tool" : "Calling a tool…"
   return name ? `${title} (${name})` : title

@@ -8,7 +8,7 @@ const STOP_REASONS = {
     "The conversation has filled the model's context window, so the reply may be incomplete. " +
     "Start a new chat, or edit an earlier message to go on from there.",
   pause_turn: "The model paused before it was done. Ask it to go on, and it will.",
-  tool_use: "The model asked for a tool that this chat cannot run, so the reply ends here.",
+  tool_use: "The model asked for a tool that this chat did not run, so the reply ends here.",
 }
 
 const REFUSED = "The model declined to answer."
@@ -37,6 +37,7 @@ export function replyFacts({ ttftMs, isFelt, usage, costUsd, warmth }) {
   if (ttftMs !== null) facts.push(ttftFact(ttftMs, isFelt))
   if (usage !== null) facts.push(usageFact(usage))
   if (costUsd !== null) facts.push(costFact(costUsd))
+  if (usage?.web_searches > 0) facts.push(searchesFact(usage.web_searches))
   // If no text came and nothing was billed, the warmth has no meaning.
   if (facts.length > 0 && REPLY_WARMTH[warmth]) facts.push(warmthFact(warmth))
   return facts
@@ -60,6 +61,12 @@ const costFact = (costUsd) => ({
   short: null,
   name: "Cost",
   long: `$${costUsd.replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "")} for this reply.`,
+})
+
+const searchesFact = (count) => ({
+  short: null,
+  name: "Searches on the web",
+  long: `${tokens(count)}, each of them billed: they are in the cost.`,
 })
 
 function usageFact(usage) {

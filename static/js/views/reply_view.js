@@ -1,6 +1,8 @@
+import { ANSWER_TOOL } from "../text/answer_layout.js"
 import { resultText } from "../text/block_words.js"
 import { endingText, factsLine, mayEditQuestion, mayTryAgain, replyFacts } from "../text/reply_words.js"
 import { Sources, sourceLines } from "../text/sources.js"
+import { AnswerView } from "./answer_view.js"
 import { copiesOnClick } from "./clipboard.js"
 import { fromTemplate, part, setText, show } from "./dom.js"
 import { MarkdownView } from "./markdown_view.js"
@@ -68,15 +70,16 @@ export class ReplyView {
   }
 
   get text() {
-    const prose = [...this.#views].filter((view) => view instanceof MarkdownView)
-    const texts = prose.map((view) => view.source)
+    const told = [...this.#views].filter((view) => view instanceof MarkdownView || view instanceof AnswerView)
+    const texts = told.map((view) => view.source)
     return texts.filter((text) => text.trim() !== "").join("\n\n")
   }
 
   /** The answer's text without its code, for reading aloud. */
   get spokenText() {
     const blocks = this.#body.querySelectorAll(".prose > :not(.code)")
-    return Array.from(blocks, spokenTextOf).join(" ")
+    const answers = this.#answers.map((view) => view.spokenText)
+    return [...Array.from(blocks, spokenTextOf), ...answers].join(" ")
   }
 
   /** `streaming` until the reply has ended. */
@@ -118,6 +121,7 @@ export class ReplyView {
     if (frame.state !== "stop") return view.began?.()
     this.#blockEnded(frame)
     this.#scheduler.request(view)
+    this.#noteWords()
   }
 
   /** `{ status, stopReason, stopDetails, error, usage, warmth, ttftMs, costUsd }` of the ended reply. */
@@ -143,13 +147,18 @@ export class ReplyView {
     return new Set(this.#blocks.values())
   }
 
+  get #answers() {
+    return [...this.#views].filter((view) => view instanceof AnswerView)
+  }
+
   #sourcesAsText() {
     const lines = sourceLines(this.#sources.all)
     return lines.length > 0 ? [lines.join("\n")] : []
   }
 
   #viewFor({ block, kind, name }) {
-    if (!this.#blocks.has(block)) this.#blocks.set(block, this.#goesOn(kind) ? this.#lastView : this.#newView(kind))
+    if (!this.#blocks.has(block))
+      this.#blocks.set(block, this.#goesOn(kind) ? this.#lastView : this.#newView(kind, name))
     const view = this.#blocks.get(block)
     if (name) view.named?.(name)
     return view
@@ -159,17 +168,37 @@ export class ReplyView {
     return kind === "text" && this.#lastView instanceof MarkdownView
   }
 
-  #newView(kind) {
+  #newView(kind, name) {
+    return this.#begin(this.#viewOf(kind, name))
+  }
+
+  #viewOf(kind, name) {
+    if (kind === "text") return new MarkdownView(this.#drawing)
+    return kind === "tool_input" && name === ANSWER_TOOL ? new AnswerView() : new PlainBlockView(kind, this.#drawing)
+  }
+
+  #begin(view) {
     this.#lastView?.finish()
-    this.#lastView = kind === "text" ? new MarkdownView(this.#drawing) : new PlainBlockView(kind, this.#drawing)
-    this.#body.append(this.#lastView.element)
-    return this.#lastView
+    this.#lastView = view
+    this.#body.append(view.element)
+    return view
+  }
+
+  // What the chat itself has added, which is known only at its end: an answer found in the text, or a note.
+  #ownEnded(block, data) {
+    if (data?.type !== "chat.answer" && data?.type !== "chat.note") return
+    const isAnswer = data.type === "chat.answer" && !data.is_cut
+    const view = this.#begin(isAnswer ? new AnswerView() : new PlainBlockView("note", this.#drawing))
+    this.#blocks.set(block, view)
+    view.append(isAnswer ? JSON.stringify(data.answer) : (data.text ?? ""))
+    view.finish()
   }
 
   // A text is finished when something else follows it: the next text block goes on with it.
   #blockEnded({ block, kind, data }) {
     const view = this.#blocks.get(block)
-    if (data?.tool_use_id) this.#calls.get(data.tool_use_id)?.answered(resultText(data))
+    if (data?.tool_use_id) this.#calls.get(data.tool_use_id)?.answered(resultText(data), data)
+    if (kind === "other") this.#ownEnded(block, data)
     if (kind === "tool_input" && data?.id) this.#calls.set(data.id, view)
     if (kind !== "text") return view.finish()
     view.cite(this.#sources.cite(data?.citations))
@@ -182,7 +211,8 @@ export class ReplyView {
   }
 
   #showEnding() {
-    const text = endingText(this.#ending)
+    const hasAnswer = this.#answers.some((view) => view.source !== "")
+    const text = endingText(hasAnswer ? { ...this.#ending, stopReason: null } : this.#ending)
     const notice = part(this.element, "ending")
     setText(part(this.element, "ending-text"), text ?? "")
     show(notice, text !== null)

@@ -60,3 +60,22 @@ def test_a_conversation_of_others_or_a_deleted_one_cannot_be_had(client, ann, na
 
     assert client.get(f"/c/{foreign.pk}/{name}").status_code == 404
     assert Client().get(f"/c/{foreign.pk}/{name}").status_code == 302
+
+
+def test_a_structured_answer_is_in_the_file_as_code(client, ann):
+    conversation = make_conversation(ann, make_assistant(name="Guide"))
+    question = make_message(conversation, "How warm?")
+    call = {"type": "tool_use", "name": "structured_answer"}
+    content = [
+        {**call, "id": "toolu_1", "input_json": '{"degrees": "warm"}'},
+        {"type": "tool_result", "tool_use_id": "toolu_1", "content": [], "is_error": True},
+        {**call, "id": "toolu_2", "input_json": '{"degrees": 20}'},
+        {"type": "tool_result", "tool_use_id": "toolu_2", "content": []},
+    ]
+    make_message(conversation, "", role="assistant", parent=question, content=content)
+
+    text = client.get(f"/c/{conversation.pk}/export.md").content.decode()
+    told = client.get(f"/c/{conversation.pk}/export.json").json()
+
+    assert text.endswith('## Guide\n\n```json\n{\n  "degrees": 20\n}\n```\n')
+    assert told["messages"][1]["text"] == '```json\n{\n  "degrees": 20\n}\n```'

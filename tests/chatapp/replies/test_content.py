@@ -101,9 +101,39 @@ def test_a_block_that_no_checkpoint_has_keeps_its_place_and_what_the_page_was_to
 def test_what_only_the_page_was_told_does_not_go_back_to_the_provider():
     kept = api_blocks_of(block_views(STORED), stored=STORED[:1])
 
-    assert prompts.answered(kept, is_whole=True) == Turn(
-        role="assistant", blocks=(STORED[0], {"type": "text", "text": "It is 60."})
+    assert prompts.answered(kept, is_whole=True) == (
+        Turn(role="assistant", blocks=(STORED[0], {"type": "text", "text": "It is 60."})),
     )
+
+
+CALL_OF_OURS = {"type": "tool_use", "id": "toolu_1", "name": "calculator", "input_json": '{"expression": "6 * 7"}'}
+RESULT_OF_OURS = {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": "42"}]}
+NOTE = {"type": "chat.note", "text": "No more."}
+ANSWER = {"type": "chat.answer", "answer": {"a": 1}}
+
+
+def test_results_and_notes_stand_in_the_persons_place_and_a_found_answer_is_not_sent():
+    said = {"type": "text", "text": "It is 42."}
+
+    turns = prompts.answered([CALL_OF_OURS, RESULT_OF_OURS, NOTE, said, ANSWER], is_whole=True)
+
+    called = {"type": "tool_use", "id": "toolu_1", "name": "calculator", "input": {"expression": "6 * 7"}}
+    assert turns == (
+        Turn(role="assistant", blocks=(called,)),
+        Turn(role="user", blocks=(RESULT_OF_OURS, {"type": "text", "text": "No more."})),
+        Turn(role="assistant", blocks=(said,)),
+    )
+    assert prompts.answered([CALL_OF_OURS, RESULT_OF_OURS, NOTE, said], is_whole=False) == turns[2:]
+
+
+def test_a_call_whose_result_died_with_its_process_is_not_sent():
+    thought = {"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}
+    said = {"type": "text", "text": "It is 42."}
+    whole = [CALL_OF_OURS, RESULT_OF_OURS, thought, said]
+
+    kept = api_blocks_of(block_views(whole), stored=whole[:1])
+
+    assert prompts.answered(kept, is_whole=True) == (Turn(role="assistant", blocks=(said,)),)
 
 
 def test_a_block_that_had_just_begun_when_its_process_died_is_lost():

@@ -18,6 +18,10 @@ test("a call tells its tool", () => {
   assert.equal(blockTitle(block({ kind: "tool_input", name: "web_search" })), "Called a tool (web_search)")
 })
 
+test("what the chat told the model has a title of its own", () => {
+  assert.equal(blockTitle(block({ kind: "note" })), "What the chat told the model")
+})
+
 test("an input is laid out if it is whole", () => {
   assert.equal(inputText('{"query":"ships"}'), '{\n  "query": "ships"\n}')
   assert.equal(inputText('{"query":"sh'), '{"query":"sh')

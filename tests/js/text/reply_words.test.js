@@ -37,6 +37,16 @@ test("the whole cost is told without empty digits", () => {
   assert.deepEqual(longs, ["$0.022815 for this reply.", "$1 for this reply.", "$3 for this reply."])
 })
 
+test("searches on the web are told with the cost that they are in", () => {
+  const facts = replyFacts({ ttftMs: null, usage: { ...USAGE, web_searches: 2 }, costUsd: "0.02", warmth: null })
+
+  assert.deepEqual(
+    facts.map(({ name }) => name),
+    ["Tokens", "Cost", "Searches on the web"],
+  )
+  assert.match(facts[2].long, /^2, each of them billed/)
+})
+
 test("what is not known is left out", () => {
   assert.deepEqual(replyFacts({ ttftMs: null, usage: null, costUsd: null, warmth: null }), [])
   assert.deepEqual(replyFacts({ ttftMs: null, usage: null, costUsd: null, warmth: "cold" }), [])

@@ -1,0 +1,1 @@
+"""The tools that this chat runs when a model calls them."""
