@@ -116,7 +116,7 @@ class AssistantForm(forms.ModelForm):  # type: ignore[type-arg]
         searches = self.fields.get("max_web_searches")
         if rates is not None and searches is not None:
             searches.help_text = (
-                f"{searches.help_text} One costs ${rates.web_search:f}, beside the tokens of its results."
+                f"{searches.help_text} One costs ${rates.web_search.normalize():f}, beside the tokens of its results."
             )
 
     def clean_tools(self) -> Any:

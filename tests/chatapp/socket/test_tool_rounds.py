@@ -8,6 +8,7 @@ import pytest
 
 from chatapp.conversations import prepared_conversations
 from chatapp.models import Document, Message
+from chatapp.replies import registry
 from chatapp.replies.rounds import MAX_ROUNDS
 from chatapp.replies.tools import document_search
 from chatapp.replies.tools.loop import ASK_AGAIN, LAST_REQUEST
@@ -221,9 +222,11 @@ async def test_an_answer_that_never_stops_calling_is_told_of_its_last_request(op
     assert (await ask(tab, conversation_id=conversation_id))["status"] == "complete"
 
 
-async def test_stop_while_a_tool_runs_keeps_what_was_said_and_the_conversation_goes_on(
-    open_tab, ann, helper, simulator, monkeypatch
+@pytest.mark.parametrize("status", ["stopped", "interrupted"])
+async def test_an_end_while_a_tool_runs_keeps_what_was_said_and_the_conversation_goes_on(
+    open_tab, ann, helper, simulator, monkeypatch, status: str
 ):
+    """Because its person stops it, or because the process ends."""
     may_end = Event()
 
     def search(*_: Any) -> list[Any]:
@@ -236,13 +239,16 @@ async def test_stop_while_a_tool_runs_keeps_what_was_said_and_the_conversation_g
     await tab.say("Look.", assistant_id=helper.pk)
     called = await tab.until("reply.block", block=1, state="stop")
 
-    await tab.send("reply.stop", reply_id=called["reply_id"])
+    if status == "stopped":
+        await tab.send("reply.stop", reply_id=called["reply_id"])
+    else:
+        await registry.interrupt_all()
     finished = await tab.until("reply.finished")
     may_end.set()
     await warmcache.flush()
 
     row = await row_of(finished)
-    assert (finished["status"], row.status, row.text) == ("stopped", "stopped", "I look.")
+    assert (finished["status"], row.status, row.text) == (status, status, "I look.")
     records = await in_database_thread(lambda: list(UsageRecord.objects.all()))
     assert [record.status for record in records] == ["complete"]
     assert Decimal(finished["cost_usd"]) == records[0].cost_usd > 0
