@@ -87,7 +87,7 @@ def change_instructions(request: HttpRequest) -> HttpResponse:
         form,
         "Standing instructions",
         "Save",
-        told="Every assistant gets them at the beginning of each conversation of yours, and nobody else sees them. "
+        told="Every assistant gets them at the beginning of each conversation of yours. No shared link shows them. "
         "After a change, the next message in each conversation reads everything anew.",
     )
 

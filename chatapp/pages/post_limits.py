@@ -66,19 +66,23 @@ class PostLimitMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.method in FREE:
             return self._get_response(request)
-        names = [(of_addresses, _address_of(request))]
-        if request.user.is_authenticated:
-            names.insert(0, (of_persons, of_person(request.user.pk)))
-        return refusal(request, names) or self._get_response(request)
+        return refusal(request) or self._get_response(request)
+
+
+def refusal(request: HttpRequest) -> HttpResponse | None:
+    """Of a form, and of a question that costs as much to answer; None if there is something in each bucket."""
+    names = [(of_addresses, _address_of(request))]
+    if request.user.is_authenticated:
+        names.insert(0, (of_persons, of_person(request.user.pk)))
+    return _refusal(request, names)
 
 
 def refusal_of_reader(request: HttpRequest) -> HttpResponse | None:
     """For pages that anybody may read without signing in: who asks for many of them guesses addresses."""
-    return refusal(request, [(of_readers, f"reader {_address_of(request)}")])
+    return _refusal(request, [(of_readers, f"reader {_address_of(request)}")])
 
 
-def refusal(request: HttpRequest, names: Sequence[tuple[Buckets, str]]) -> HttpResponse | None:
-    """The answer to one request too many; None if there is something in each bucket."""
+def _refusal(request: HttpRequest, names: Sequence[tuple[Buckets, str]]) -> HttpResponse | None:
     seconds = _wait_seconds(names)
     return _refused(request, math.ceil(seconds)) if seconds else None
 

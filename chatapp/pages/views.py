@@ -25,6 +25,7 @@ from chatapp.accounts import second_factor, sign_in_links
 from chatapp.conversations import access, attachments, conversations, deletions, exports, imports, lists, shared_links
 from chatapp.front_end import MATHS_STYLES
 from chatapp.models import Assistant, Conversation, User
+from chatapp.pages import post_limits
 from chatapp.pages.forms import AssistantForm, RenameForm
 from chatapp.pages.sign_in import sign_in
 from chatapp.process import metrics as prometheus
@@ -127,6 +128,9 @@ def change_assistant(request: HttpRequest, conversation_id: UUID) -> HttpRespons
     assistant_id = form.cleaned_data["assistant_id"]
     try:
         if request.method == "GET":
+            # Everything is hashed for it: it counts like a form.
+            if too_many := post_limits.refusal(request):
+                return too_many
             conversation.assistant = access.assistant_for_user(user, assistant_id)
             reading = estimates.reading_anew(conversation)
             return JsonResponse({"tokens": reading.tokens, "usd": _dollars(reading.usd)})

@@ -5,6 +5,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from chatapp.conversations import access
+from chatapp.conversations.conversations import assistant_view
 from chatapp.models import Assistant, Conversation, User
 from tests.chatapp.test_admin import form_with
 from tests.factories import make_assistant, make_conversation, make_user
@@ -81,3 +82,17 @@ def test_what_is_retired_can_be_brought_back(client, operator):
     client.post(reverse("admin:chatapp_assistant_changelist"), fields)
 
     assert list(access.assistants_for(operator)) == [assistant]
+
+
+def test_suggestions_are_few_and_short(client, operator):
+    assistant = make_assistant()
+    fields = form_with(assistant)
+
+    long = client.post(change(assistant), {**fields, "suggestions": "x" * 201})
+    many = client.post(change(assistant), {**fields, "suggestions": "a\n" * 7})
+    taken = client.post(change(assistant), {**fields, "suggestions": " What is a ship? \r\n\r\nWhy?"})
+
+    assert (long.status_code, many.status_code, taken.status_code) == (200, 200, 302)
+    assistant.refresh_from_db()
+    assert assistant.suggestions == "What is a ship?\nWhy?"
+    assert assistant_view(assistant).suggestions == ["What is a ship?", "Why?"]

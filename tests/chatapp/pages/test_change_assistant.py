@@ -8,8 +8,11 @@ from django.utils import timezone
 
 from chatapp.conversations import prepared_conversations
 from chatapp.models import Assistant, Conversation, User
+from chatapp.pages import post_limits
+from chatapp.pages.post_limits import Buckets
 from tests.factories import make_assistant, make_conversation, make_message, make_talk, make_user
 from warmcache.core.prefix import build
+from warmcache.testing import FakeClock
 from warmcache.upstream.prices import rates_for
 
 pytestmark = pytest.mark.django_db
@@ -70,6 +73,14 @@ def test_what_the_next_message_would_read_is_told_before(client, conversation, o
     assert abs(Decimal(told["usd"]) - told["tokens"] * rates.cache_write_5m) < Decimal("0.0001")
     conversation.refresh_from_db()
     assert conversation.assistant.name == "Guide", "asking changes nothing"
+
+
+def test_questions_are_counted_like_forms(client, conversation, other, monkeypatch):
+    monkeypatch.setattr(post_limits, "of_persons", Buckets(capacity=2, per_second=1, clock=FakeClock().now))
+
+    asked = [client.get(f"/c/{conversation.pk}/assistant/", {"assistant_id": other.pk}) for _ in range(3)]
+
+    assert [each.status_code for each in asked] == [200, 200, 429]
 
 
 def test_a_model_without_a_known_price_has_none(client, conversation):
