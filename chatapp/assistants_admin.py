@@ -99,6 +99,9 @@ class DocumentInline(admin.StackedInline):  # type: ignore[type-arg]
     fields = ("title", "position", "text", "file")
 
 
+MAX_SUGGESTIONS, MAX_SUGGESTION_CHARS = 6, 200
+
+
 class AssistantForm(forms.ModelForm):  # type: ignore[type-arg]
     """Refuses what the API would refuse with every message. Of a model that is not known, everything is let through."""
 
@@ -133,6 +136,12 @@ class AssistantForm(forms.ModelForm):  # type: ignore[type-arg]
         if schema is not None and (problem := output_schemas.problem_of_schema(schema)):
             raise ValidationError(problem)
         return schema
+
+    def clean_suggestions(self) -> str:
+        lines = [line for line in map(str.strip, self.cleaned_data["suggestions"].splitlines()) if line]
+        if len(lines) > MAX_SUGGESTIONS or any(len(line) > MAX_SUGGESTION_CHARS for line in lines):
+            raise ValidationError(f"At most {MAX_SUGGESTIONS} lines, of {MAX_SUGGESTION_CHARS} characters each.")
+        return "\n".join(lines)
 
     def clean(self) -> dict[str, Any]:
         fields: dict[str, Any] = super().clean() or {}
@@ -173,7 +182,7 @@ class AssistantAdmin(NoPatterns):
     actions = ("warm_now", "bring_back")
     readonly_fields = ("prefix", "shared_layer", "retired_at")
     fieldsets = (
-        (None, {"fields": ("name", "slug", "description", "is_default", "retired_at")}),
+        (None, {"fields": ("name", "slug", "description", "suggestions", "is_default", "retired_at")}),
         ("What it is told", {"fields": ("system_prompt",)}),
         ("Model", {"fields": ("model", "thinking", "effort", "max_output_tokens")}),
         ("Prompt cache", {"fields": ("shared_ttl", "conversation_ttl", "prefix", "shared_layer")}),

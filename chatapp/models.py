@@ -38,6 +38,14 @@ class User(AbstractUser):
         default=0, db_default=0, editable=False, help_text="How often the person has ended all sessions at once."
     )
 
+    instructions = models.TextField(
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="What the person wants in each conversation: see `conversations/standing_instructions.py`.",
+    )
+
     def get_session_auth_hash(self) -> str:
         return self._with_sessions_ended(super().get_session_auth_hash())
 
@@ -115,6 +123,9 @@ class Assistant(models.Model):
     )
     shared_ttl = models.CharField(max_length=4, choices=TimeToLive, default=TimeToLive.AUTO)
     conversation_ttl = models.CharField(max_length=4, choices=TimeToLive, default=TimeToLive.AUTO)
+    suggestions = models.TextField(
+        blank=True, default="", db_default="", help_text="To begin with: one in a line, shown in an empty chat."
+    )
     is_default = models.BooleanField(default=False)
     retired_at = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="From then on only conversations that have it already go on."
@@ -253,6 +264,13 @@ class Message(models.Model):
 
     # The following fields are only for replies.
     model = models.CharField(max_length=80, blank=True, default="")
+    assistant_name = models.CharField(
+        max_length=80,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Of the assistant that wrote it: its conversation may go on with another. Empty: older than this.",
+    )
     finished_at = models.DateTimeField(null=True, blank=True)
     stop_reason = models.CharField(max_length=40, blank=True, default="")
     stop_details = models.JSONField(null=True, blank=True, help_text="What the provider says about a refusal.")
@@ -333,6 +351,24 @@ class Message(models.Model):
 def note_change(conversation_id: uuid.UUID) -> None:
     """Increments the version, so that processes that have the conversation prepared read it again."""
     Conversation.objects.filter(pk=conversation_id).update(version=models.F("version") + 1)
+
+
+class SharedLink(models.Model):
+    """Lets everybody who knows its address read a branch of a conversation up to `tip`, as it was when it was shared:
+    what stands before a message never changes. Only `conversations/shared_links.py` finds it."""
+
+    token_hash = models.CharField(max_length=64, unique=True, help_text="SHA-256; the token is only in the link.")
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="shared_links")
+    tip = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="+")
+    title = models.CharField(max_length=120, blank=True, default="", help_text="The conversation's, at that time.")
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        ordering = ("-created_at", "-pk")
+
+    def __str__(self) -> str:
+        return f"shared link {self.pk}"
 
 
 class SearchEntry(models.Model):

@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from chatapp.pages import accounts, views
+from chatapp.pages import accounts, shared_links, views
 from chatapp.pages.sign_in import SecondStepView, SignInView
 
 urlpatterns = [
@@ -16,14 +16,19 @@ urlpatterns = [
     path("c/<uuid:conversation_id>/restore/", views.restore_conversation, name="restore_conversation"),
     path("c/<uuid:conversation_id>/pin/", views.pin_conversation, name="pin_conversation"),
     path("c/<uuid:conversation_id>/archive/", views.archive_conversation, name="archive_conversation"),
+    path("c/<uuid:conversation_id>/assistant/", views.change_assistant, name="change_assistant"),
+    path("c/<uuid:conversation_id>/share/", shared_links.share, name="share_conversation"),
     path("c/<uuid:conversation_id>/export.md", views.export_markdown, name="export_markdown"),
     path("c/<uuid:conversation_id>/export.json", views.export_json, name="export_json"),
+    path("shared/<str:token>/", shared_links.shared, name="shared"),
     path("import/", views.import_archive, name="import_archive"),
     path("attachments/", views.upload_attachment, name="upload_attachment"),
     path("attachments/<uuid:attachment_id>/", views.picture, name="picture"),
     path("attachments/<uuid:attachment_id>/delete/", views.delete_attachment, name="delete_attachment"),
     path("accounts/", accounts.account, name="account"),
     path("accounts/email/", accounts.change_email, name="change_email"),
+    path("accounts/instructions/", accounts.change_instructions, name="change_instructions"),
+    path("accounts/links/<int:link_id>/revoke/", shared_links.revoke, name="revoke_link"),
     path("accounts/password/", accounts.ChangePasswordView.as_view(), name="change_password"),
     path("accounts/second-factor/", accounts.set_up_second_factor, name="second_factor"),
     path("accounts/sessions/", accounts.sessions, name="sessions"),

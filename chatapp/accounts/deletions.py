@@ -42,10 +42,11 @@ def ask(person: User) -> None:
     name = person.username
     with transaction.atomic():
         person.username = f"deleted-{uuid4().hex}"
-        person.first_name = person.last_name = person.email = ""
+        person.first_name = person.last_name = person.email = person.instructions = ""
         person.is_active = False
         person.deletion_asked_at = timezone.now()
-        person.save(update_fields=["username", "first_name", "last_name", "email", "is_active", "deletion_asked_at"])
+        named = ("username", "first_name", "last_name", "email", "instructions")
+        person.save(update_fields=[*named, "is_active", "deletion_asked_at"])
         Erasure.objects.get_or_create(person=person.pk)
         _forget_name(person, name)
 

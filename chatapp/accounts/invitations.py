@@ -7,8 +7,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from chatapp.accounts.tokens import hash_of
 from chatapp.models import Invitation, User
+from chatapp.tokens import hash_of
 
 
 def create(*, by: User | None, note: str = "") -> tuple[Invitation, str]:

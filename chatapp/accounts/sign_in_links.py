@@ -5,8 +5,8 @@ from datetime import datetime
 
 from django.utils import timezone
 
-from chatapp.accounts.tokens import hash_of
 from chatapp.models import SignInLink, User
+from chatapp.tokens import hash_of
 
 
 def create(user: User) -> str:

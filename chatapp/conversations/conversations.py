@@ -7,11 +7,13 @@ from datetime import datetime
 from uuid import UUID
 
 from asgiref.sync import async_to_sync
+from django.db import transaction
 from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 from msgspec.structs import replace
 
 from chatapp import events, protocol
+from chatapp.conversations import access
 from chatapp.conversations.first_words import title_from
 from chatapp.conversations.waiting import VIEW_COLUMNS, view_of
 from chatapp.models import Assistant, Conversation, Message, TitledBy, User
@@ -97,6 +99,22 @@ def archive(conversation: Conversation, *, is_archived: bool) -> None:
     conversation.pinned_at = None
     conversation.save(update_fields=["pinned_at", "archived_at"])
     _tell_now(conversation.pk)
+
+
+def go_on_with(user: User, conversation_id: UUID, assistant_id: int) -> bool:
+    """Another assistant answers from now on, and reads everything anew. False: a reply is being written. Raises
+    `access.NotFound`. Synchronous: for views."""
+    assistant = access.assistant_for_user(user, assistant_id)
+    with transaction.atomic():
+        # The same lock as for a message: what is sent at the same moment goes to one of the two, whole.
+        conversation = access.conversation_for_user(user, conversation_id, to_write=True)
+        if conversation.messages.filter(status=ReplyStatus.STREAMING).exists():
+            return False
+        # So is the version: without a change there is nothing to read anew.
+        own = Conversation.objects.filter(pk=conversation_id).exclude(assistant=assistant)
+        own.update(assistant=assistant, version=F("version") + 1)
+    _tell_now(conversation_id)
+    return True
 
 
 def note_read(user: User, conversation_id: UUID) -> News | None:
@@ -215,4 +233,5 @@ def assistant_view(assistant: Assistant) -> AssistantView:
         slug=assistant.slug,
         model=assistant.model,
         description=assistant.description,
+        suggestions=[line for line in map(str.strip, assistant.suggestions.splitlines()) if line],
     )

@@ -59,7 +59,7 @@ def _markdown_parts(conversation: Conversation, tree: MessageTree) -> Iterator[s
     yield f"{conversation.assistant.name}, {conversation.created_at:%Y-%m-%d}"
     for message in tree.branch_through(conversation.branch_id):
         is_reply = message.role == Message.Role.ASSISTANT
-        yield f"## {conversation.assistant.name if is_reply else 'You'}"
+        yield f"## {(message.assistant_name or conversation.assistant.name) if is_reply else 'You'}"
         if not is_reply and (names := _names(message)):
             yield "Attached: " + ", ".join(names)
         if text := _text_of(message).strip():
@@ -76,6 +76,7 @@ def _message(message: Message, tree: MessageTree, *, is_shown: bool) -> dict[str
         "created_at": message.created_at,
         "status": message.status,
         "model": message.model or None,
+        "assistant": message.assistant_name or None,
         "attachments": [] if is_reply else _names(message),
         "is_shown": is_shown,
     }

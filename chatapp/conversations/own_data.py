@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 from django.utils import timezone
 
-from chatapp.conversations import exports
+from chatapp.conversations import exports, shared_links
 from chatapp.models import Attachment, Conversation, User
 from warmcache.background.database import in_database_thread
 
-README = """account.json          who you are here
+README = """account.json          who you are here, your standing instructions, the links that you have shared
 conversations/*.json  each conversation with all its versions; this chat can import them
 files/*               the text of the files that you attached
 """
@@ -70,6 +70,11 @@ def _about(user: User) -> dict[str, Any]:
         "joined_at": user.date_joined,
         "last_sign_in_at": user.last_login,
         "exported_at": timezone.now(),
+        "standing_instructions": user.instructions,
+        "shared_links": [
+            {"title": each.title, "shared_at": each.created_at, "expires_at": each.expires_at}
+            for each in shared_links.of(user)
+        ],
     }
 
 

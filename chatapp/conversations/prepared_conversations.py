@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from chatapp.conversations import containers, prompts, toolbox
+from chatapp.conversations import containers, prompts, standing_instructions, toolbox
 from chatapp.conversations.branches import tree_of
 from chatapp.conversations.containers import Container
 from chatapp.conversations.toolbox import NO_TOOLS, Toolbox
@@ -53,6 +53,8 @@ class PreparedConversation:
     mark: Mark
     tip_id: UUID | None
     prompt: PreparedPrompt
+    history_hash: str
+    """Of what stands before its history: see `prompts.history_hash`."""
     label: str
     container: Container | None = None
     """Where its tools ran last. It is no part of the prompt, and of what is cached."""
@@ -80,6 +82,7 @@ class PreparedConversation:
             mark=mark,
             tip_id=tip_id,
             prompt=self.prompt.with_turns(*turns),
+            history_hash=self.history_hash,
             label=self.label,
             container=container or self.container,
             toolbox=self.toolbox,
@@ -242,17 +245,26 @@ def shared_of(assistant: Assistant) -> Shared:
     return ready
 
 
+def opening(assistant: Assistant, *, cache_salt: str, instructions: str) -> PreparedPrompt:
+    """What the first message of a person's chat with this assistant follows."""
+    return prompts.personal(shared_prompt(assistant), cache_salt=cache_salt, instructions=instructions)
+
+
 def _prepared(conversation: Conversation, path: Sequence[Message]) -> PreparedConversation:
-    shared = shared_of(conversation.assistant)
-    salted = prompts.salted(shared.prompt, conversation.cache_salt)
-    history = prompts.turns_of(path, shared_hash=salted.shared_hash)
+    # Read after the mark: if they change in between, the mark is the older one, and everything is read again.
+    mark = mark_of(conversation)
+    instructions = standing_instructions.of(conversation.user_id)
+    before = opening(conversation.assistant, cache_salt=conversation.cache_salt, instructions=instructions)
+    history_hash = prompts.history_hash(before, instructions)
+    history = prompts.turns_of(path, shared_hash=history_hash)
     return PreparedConversation(
         conversation_id=conversation.pk,
         user_id=conversation.user_id,
-        mark=mark_of(conversation),
+        mark=mark,
         tip_id=path[-1].pk if path else None,
-        prompt=salted.with_turns(*history) if history else salted,
+        prompt=before.with_turns(*history) if history else before,
+        history_hash=history_hash,
         label=conversation.assistant.slug,
-        container=containers.of_history(path, shared_hash=salted.shared_hash),
-        toolbox=shared.toolbox,
+        container=containers.of_history(path, shared_hash=history_hash),
+        toolbox=shared_of(conversation.assistant).toolbox,
     )

@@ -4,6 +4,7 @@ returns the blocks; `warmcache` places the breakpoints, and `prepared_conversati
 A prompt must hold nothing volatile (time, user name, place): one changed byte makes everything behind it cold.
 """
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from itertools import chain, groupby
 
@@ -16,6 +17,7 @@ from warmcache.core.prefix import Json, PreparedPrompt, Prompt, Turn, exchange_t
 
 MIN_THINKING_BUDGET_TOKENS = 1024
 SALT = "<salt>{salt}</salt>"
+INSTRUCTIONS = "<standing_instructions>\n{text}\n</standing_instructions>"
 CACHED_DOCUMENT = '<document title="{title}">\n{text}\n</document>'
 
 
@@ -33,10 +35,24 @@ def prompt_for_new_chat(assistant: Assistant, attachments: Sequence[Attachment] 
     )
 
 
-def salted(prompt: PreparedPrompt, cache_salt: str) -> PreparedPrompt:
-    """What a person's messages follow: the assistant's prompt, then the person's salt. Conversations that are older
-    than salts have none while they are warm."""
-    return prompt.with_salt(SALT.format(salt=cache_salt)) if cache_salt else prompt
+def personal(prompt: PreparedPrompt, *, cache_salt: str, instructions: str) -> PreparedPrompt:
+    """What a person's messages follow: the assistant's prompt, then the person's salt, then what the person wants in
+    each conversation. Conversations that are older than salts have none while they are warm."""
+    parts = (SALT.format(salt=cache_salt) if cache_salt else "", stated(instructions))
+    opening = "\n".join(part for part in parts if part)
+    return prompt.with_salt(opening) if opening else prompt
+
+
+def stated(instructions: str) -> str:
+    return INSTRUCTIONS.format(text=instructions) if instructions else ""
+
+
+def history_hash(prompt: PreparedPrompt, instructions: str) -> str:
+    """Of everything that stands before a history and can change: where it is another one, a new version of the history
+    begins. A salt never changes."""
+    if not instructions:
+        return prompt.shared_hash
+    return hashlib.sha256(f"{prompt.shared_hash}\n{instructions}".encode()).hexdigest()
 
 
 def turns_of(messages: Iterable[Message], *, shared_hash: str) -> tuple[Turn, ...]:
@@ -44,8 +60,8 @@ def turns_of(messages: Iterable[Message], *, shared_hash: str) -> tuple[Turn, ..
     refused turn with its question: the provider would refuse what follows it, too.
 
     A reply goes back whole only within one version of the history: where it followed the same `shared_hash` (with
-    another model or API key, edited instructions or tools, the provider would refuse its signatures) and no later turn
-    was left out. Of earlier versions only the text is sent.
+    another model or API key, edited instructions or tools, the provider would refuse its signatures; see
+    `history_hash`) and no later turn was left out. Of earlier versions only the text is sent.
     """
     said, whole_from = _said(messages)
     contents = attached_texts.put_in([message.content for message in said])

@@ -1,10 +1,22 @@
 """What one person has stored, beside what was written here: files and imported conversations. Together
 they have one limit, and each that is deleted makes room."""
 
+from typing import Any
+
 from django.conf import settings
-from django.db.models import QuerySet, Sum
+from django.db.models import Func, IntegerField, QuerySet, Sum
 
 from chatapp.models import Attachment, Conversation, User
+
+
+class ByteLength(Func):
+    """The length of a text in UTF-8 bytes."""
+
+    function = "OCTET_LENGTH"
+    output_field = IntegerField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        return self.as_sql(compiler, connection, template="LENGTH(CAST(%(expressions)s AS BLOB))", **extra)
 
 
 class QuotaMet(Exception):

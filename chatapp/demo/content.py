@@ -37,6 +37,11 @@ ASSISTANTS = (
         fields={
             "name": "Python reference",
             "description": "Has read the Python language reference: about 60,000 tokens, worth keeping warm.",
+            "suggestions": (
+                "What is the difference between yield and yield from?\n"
+                "How does a with statement find its exit method?\n"
+                "When are the default values of parameters evaluated?"
+            ),
             "model": "claude-sonnet-5-5",
             "thinking": "between_tools",
             "effort": "low",
@@ -52,6 +57,7 @@ ASSISTANTS = (
         fields={
             "name": "Warmcache guide",
             "description": "Explains this very program from its own documentation.",
+            "suggestions": "How does a warm-up decide whether it pays?\nWhat happens when I press Enter?",
             "model": "claude-sonnet-5-5",
             "thinking": "between_tools",
             "effort": "low",

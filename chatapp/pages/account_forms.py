@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 from django.contrib.auth.forms import PasswordChangeForm, PasswordResetForm, SetPasswordForm, UserCreationForm
 
+from chatapp.conversations.standing_instructions import MAX_CHARS
 from chatapp.models import User
 
 
@@ -56,6 +57,24 @@ class PasswordForm(Styled, forms.Form):
 class EmailForm(PasswordForm):
     email = forms.EmailField(label="E-mail address", required=False, max_length=254)
     field_order = ("email", "password")
+
+
+class LinesField(forms.CharField):
+    """Counts the end of a line as the browser does, which sends two characters for it."""
+
+    def to_python(self, value: Any) -> str | None:
+        return super().to_python(value.replace("\r\n", "\n") if isinstance(value, str) else value)
+
+
+class InstructionsForm(Styled, forms.Form):
+    instructions = LinesField(
+        label="For every conversation",
+        required=False,
+        max_length=MAX_CHARS,
+        widget=forms.Textarea(attrs={"rows": 10, "dir": "auto"}),
+        help_text=f"At most {MAX_CHARS:,} characters. For example: what you do, in which language you want answers, "
+        "how long they should be.",
+    )
 
 
 class SetUpCodeForm(Styled, forms.Form):

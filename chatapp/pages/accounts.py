@@ -22,12 +22,13 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from chatapp.accounts import deletions, invitations, open_sessions, second_factor
-from chatapp.conversations import own_data
+from chatapp.conversations import own_data, shared_links, standing_instructions
 from chatapp.models import User
 from chatapp.pages.account_forms import (
     AskForMailForm,
     EmailForm,
     ForgottenPasswordForm,
+    InstructionsForm,
     NewPasswordForm,
     PasswordForm,
     RegistrationForm,
@@ -35,6 +36,7 @@ from chatapp.pages.account_forms import (
 )
 from chatapp.pages.session_notes import told_by
 from chatapp.quotas import charges
+from chatapp.warming import assistant_edits
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 SECRETS = sensitive_post_parameters()
@@ -50,6 +52,7 @@ def account(request: HttpRequest) -> HttpResponse:
         "has_second_factor": second_factor.is_on(user),
         "keep_days": settings.KEEP_CHATS_DAYS,
         "limits": charges.what_is_left(user.pk),
+        "links": shared_links.of(user),
     }
     return render(request, "account/account.html", context)
 
@@ -66,6 +69,27 @@ def change_email(request: HttpRequest) -> HttpResponse:
         user.save(update_fields=["email"])
         return redirect("account")
     return _form(request, form, "Your e-mail address", "Save")
+
+
+@never_cache
+@login_required
+@require_http_methods(["GET", "POST"])
+def change_instructions(request: HttpRequest) -> HttpResponse:
+    """What the person wants in each conversation."""
+    user = signed_in(request)
+    form = InstructionsForm(request.POST or None, initial={"instructions": user.instructions})
+    if request.method == "POST" and form.is_valid():
+        if standing_instructions.change(user, form.cleaned_data["instructions"]):
+            assistant_edits.add_one()
+        return redirect("account")
+    return _form(
+        request,
+        form,
+        "Standing instructions",
+        "Save",
+        told="Every assistant gets them at the beginning of each conversation of yours. No shared link shows them. "
+        "After a change, the next message in each conversation reads everything anew.",
+    )
 
 
 @never_cache

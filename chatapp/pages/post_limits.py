@@ -1,4 +1,5 @@
-"""How many forms and uploads one person and one address may send: beyond that, 429.
+"""How many forms and uploads one person and one address may send, and how many shared pages one address may read:
+beyond that, 429.
 
 A person's own bucket comes first, so that one person behind an address with many does not use up what is theirs. This
 process's buckets decide first, then those over all processes, where there is Redis: one round trip per form.
@@ -7,7 +8,7 @@ process's buckets decide first, then those over all processes, where there is Re
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
@@ -53,6 +54,7 @@ class Buckets:
 
 of_persons = Buckets(capacity=LIMITS["post_burst"], per_second=LIMITS["posts_per_second"])
 of_addresses = Buckets(capacity=LIMITS["address_post_burst"], per_second=LIMITS["address_posts_per_second"])
+of_readers = Buckets(capacity=LIMITS["shared_page_burst"], per_second=LIMITS["shared_pages_per_second"])
 
 
 class PostLimitMiddleware:
@@ -64,14 +66,32 @@ class PostLimitMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.method in FREE:
             return self._get_response(request)
-        seconds = _wait_seconds(request)
-        return _refusal(request, math.ceil(seconds)) if seconds else self._get_response(request)
+        return refusal(request) or self._get_response(request)
 
 
-def _wait_seconds(request: HttpRequest) -> float:
-    names = [(of_addresses, of_address(counted_as(request.META.get("REMOTE_ADDR", ""))))]
+def refusal(request: HttpRequest) -> HttpResponse | None:
+    """Of a form, and of a question that costs as much to answer; None if there is something in each bucket."""
+    names = [(of_addresses, _address_of(request))]
     if request.user.is_authenticated:
         names.insert(0, (of_persons, of_person(request.user.pk)))
+    return _refusal(request, names)
+
+
+def refusal_of_reader(request: HttpRequest) -> HttpResponse | None:
+    """For pages that anybody may read without signing in: who asks for many of them guesses addresses."""
+    return _refusal(request, [(of_readers, f"reader {_address_of(request)}")])
+
+
+def _refusal(request: HttpRequest, names: Sequence[tuple[Buckets, str]]) -> HttpResponse | None:
+    seconds = _wait_seconds(names)
+    return _refused(request, math.ceil(seconds)) if seconds else None
+
+
+def _address_of(request: HttpRequest) -> str:
+    return of_address(counted_as(request.META.get("REMOTE_ADDR", "")))
+
+
+def _wait_seconds(names: Sequence[tuple[Buckets, str]]) -> float:
     for buckets, name in names:
         if seconds := buckets.wait_seconds(name):
             return seconds
@@ -81,7 +101,7 @@ def _wait_seconds(request: HttpRequest) -> float:
     return async_to_sync(common_buckets.wait_seconds)(common)
 
 
-def _refusal(request: HttpRequest, seconds: int) -> HttpResponse:
+def _refused(request: HttpRequest, seconds: int) -> HttpResponse:
     if "text/html" in request.headers.get("Accept", ""):
         response = render(request, "429.html", {"seconds": seconds}, status=429)
     else:

@@ -1,6 +1,7 @@
 """Pages and plain HTTP endpoints."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, cast
 from uuid import UUID
 
@@ -21,16 +22,18 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from chatapp.accounts import second_factor, sign_in_links
-from chatapp.conversations import access, attachments, conversations, deletions, exports, imports, lists
+from chatapp.conversations import access, attachments, conversations, deletions, exports, imports, lists, shared_links
 from chatapp.front_end import MATHS_STYLES
 from chatapp.models import Assistant, Conversation, User
-from chatapp.pages.forms import RenameForm
+from chatapp.pages import post_limits
+from chatapp.pages.forms import AssistantForm, RenameForm
 from chatapp.pages.sign_in import sign_in
 from chatapp.process import metrics as prometheus
 from chatapp.process import upstream
 from chatapp.process.health import health
 from chatapp.protocol import MAX_ATTACHMENTS, ConversationsPage
 from chatapp.protocol.limits import LIMITS, TIMINGS
+from chatapp.replies import estimates
 
 SOCKET_PATH = "/ws/chat/"
 
@@ -53,6 +56,8 @@ def conversation_page(request: HttpRequest, conversation_id: UUID | None = None)
         "conversation": conversation,
         "conversations": listed.conversations,
         "config": _page_config(request, assistants, listed, conversation, assistant),
+        "share_days": shared_links.DAYS,
+        "share_default_days": shared_links.DEFAULT_DAYS,
     }
     return render(request, "chat/conversation.html", context)
 
@@ -107,6 +112,33 @@ def archive_conversation(request: HttpRequest, conversation_id: UUID) -> HttpRes
     conversation = _conversation_or_404(_signed_in(request), conversation_id)
     conversations.archive(conversation, is_archived=not request.POST.get("off"))
     return HttpResponse(status=204)
+
+
+@never_cache
+@login_required
+@require_http_methods(["GET", "POST"])
+def change_assistant(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
+    """Another assistant from here on: GET with `assistant_id` tells the estimated `tokens` that the next message would
+    read anew, and their price `usd` or null; POST does it and answers 204, or 409 with a `message` to show."""
+    user = _signed_in(request)
+    conversation = _conversation_or_404(user, conversation_id)
+    form = AssistantForm(request.GET if request.method == "GET" else request.POST)
+    if not form.is_valid():
+        return JsonResponse({"message": "Say which assistant."}, status=400)
+    assistant_id = form.cleaned_data["assistant_id"]
+    try:
+        if request.method == "GET":
+            # Everything is hashed for it: it counts like a form.
+            if too_many := post_limits.refusal(request):
+                return too_many
+            conversation.assistant = access.assistant_for_user(user, assistant_id)
+            reading = estimates.reading_anew(conversation)
+            return JsonResponse({"tokens": reading.tokens, "usd": _dollars(reading.usd)})
+        if conversations.go_on_with(user, conversation_id, assistant_id):
+            return HttpResponse(status=204)
+    except access.NotFound:
+        raise Http404 from None
+    return JsonResponse({"message": "A reply is being written here. Stop it, or wait for its end."}, status=409)
 
 
 @never_cache
@@ -272,6 +304,10 @@ def _may_read_metrics(request: HttpRequest) -> bool:
     user = request.user
     may_view = user.is_active and user.is_staff and user.has_perm("warmcache.view_warmup")
     return may_view and not second_factor.is_missing(request)
+
+
+def _dollars(usd: Decimal | None) -> str | None:
+    return None if usd is None else format(usd.quantize(Decimal("0.0001")), "f")
 
 
 def _conversation_or_404(user: User, conversation_id: UUID) -> Conversation:

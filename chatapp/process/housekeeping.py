@@ -7,7 +7,7 @@ from typing import Any
 
 from chatapp import events
 from chatapp.accounts import deletions, open_sessions
-from chatapp.conversations import attachments, retention, salts, search_index, temporary
+from chatapp.conversations import attachments, retention, salts, search_index, shared_links, temporary
 from chatapp.conversations import deletions as conversation_deletions
 from chatapp.process import loop_watch, open_sockets
 from warmcache.background.database import in_database_thread
@@ -74,6 +74,7 @@ async def sweep() -> None:
     """Deletes what is kept no longer, gives old conversations their salt, takes out of the ledger what was written for
     people who are gone, and notes which sessions are in use."""
     await in_database_thread(attachments.sweep)
+    await in_database_thread(shared_links.forget_expired)
     await in_database_thread(salts.salt_the_cold)
     await in_database_thread(deletions.erase_what_came_late)
     await in_database_thread(open_sessions.sweep)

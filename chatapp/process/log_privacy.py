@@ -18,7 +18,7 @@ from django.views.debug import SafeExceptionReporterFilter
 
 OURS = ("chatapp", "warmcache")
 MAX_FOREIGN_CHARS = 300
-SIGN_IN_PATH = re.compile(r"(/sign-in/)[^/\s]+")
+TOKEN_PATH = re.compile(r"(/(?:sign-in|shared|accounts/invitations)/)[^/\s]+")
 WITHHELD = "(its words are withheld: they may quote what people wrote)"
 
 WITHOUT_VALUES = (
@@ -56,7 +56,7 @@ class NoContent(logging.Filter):
         if not is_ours:
             # Further lines are representations of tasks and arguments.
             message = message.partition("\n")[0][:MAX_FOREIGN_CHARS]
-        record.msg, record.args = SIGN_IN_PATH.sub(r"\1...", message), None
+        record.msg, record.args = TOKEN_PATH.sub(r"\1...", message), None
         return True
 
 

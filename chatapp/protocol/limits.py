@@ -37,6 +37,9 @@ LIMITS = {
     "posts_per_second": 1,
     "address_post_burst": 600,
     "address_posts_per_second": 10,
+    # Pages behind shared links, for one address.
+    "shared_page_burst": 60,
+    "shared_pages_per_second": 1,
     "command_burst": 100,
     "commands_per_second": 5,
     "typing_burst": 5,
@@ -51,6 +54,9 @@ LIMITS = {
     "title_chars": 60,
     "query_chars": MAX_QUERY_CHARS,
     "pinned_conversations": 50,
+    "shared_links": 50,
+    # A longer text that is pasted becomes a file.
+    "paste_chars": 10_000,
 }
 
 WINDOW_BYTES = LIMITS["window_bytes"]

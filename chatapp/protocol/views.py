@@ -135,6 +135,8 @@ class AssistantView(msgspec.Struct, frozen=True, kw_only=True):
     slug: str
     model: str
     description: str
+    suggestions: list[str] = []
+    """To begin with: each is a message that a person may want to send first."""
 
 
 class MessageView(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,6 +157,8 @@ class MessageView(msgspec.Struct, frozen=True, kw_only=True):
     client_message_id: UUID | None
     created_at: datetime
     model: str | None
+    assistant: str | None = None
+    """The name of the assistant that wrote the reply; null of an older one, which its conversation's wrote."""
     stop_reason: str | None
     stop_details: dict[str, Any] | None = None
     error: ErrorView | None

@@ -3,13 +3,14 @@ assistant allows. The end of the reply corrects it. Called in a database thread.
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from chatapp.conversations import prepared_conversations
+from chatapp.conversations import branches, prepared_conversations
 from chatapp.conversations.prepared_conversations import PreparedConversation
 from chatapp.models import Conversation, Message
 from warmcache.core.catalog import facts_for
-from warmcache.core.prefix import Json
+from warmcache.core.prefix import Json, build
 from warmcache.upstream.prices import rates_for
 
 
@@ -25,6 +26,7 @@ def usd_of_reply(conversation: Conversation, question: Sequence[Json], ready: Pr
         characters += ready.prompt.shared_size_bytes + ready.prompt.size_bytes
     else:
         characters += prepared_conversations.shared_prompt(assistant).shared_size_bytes
+        characters += len(conversation.user.instructions) if conversation._state.adding else 0
         tokens += 0 if conversation._state.adding else _tokens_so_far(conversation)
     tokens += round(characters / facts.chars_per_token)
     rates = rates_for(assistant.model, tokens)
@@ -32,6 +34,26 @@ def usd_of_reply(conversation: Conversation, question: Sequence[Json], ready: Pr
         return Decimal(0)
     cost = tokens * max(rates.input, rates.cache_write_5m) + assistant.max_output_tokens * rates.output
     return cost.quantize(Decimal("0.00000001"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What the next message of a conversation would read. `usd` is None for a model without a known price."""
+
+    tokens: int
+    usd: Decimal | None
+
+
+def reading_anew(conversation: Conversation) -> Reading:
+    """Everything before the next message, with nothing of it in the cache: written there by that message."""
+    tip = branches.end_of(conversation.pk, through=conversation.branch_id)
+    prompt = prepared_conversations.before(conversation, tip).prompt
+    # The prices differ, the tokens do not: which TTL is chosen is known only when the message is sent.
+    settings = replace(prompt.settings, shared_ttl="5m", conversation_ttl="5m")
+    tokens = build(replace(prompt, settings=settings), None).prefix.prefix_tokens
+    rates = rates_for(conversation.assistant.model, tokens)
+    usd = None if rates is None else tokens * max(rates.input, rates.cache_write_5m)
+    return Reading(tokens=tokens, usd=usd)
 
 
 def _tokens_so_far(conversation: Conversation) -> int:

@@ -71,6 +71,7 @@ def new(
         role=Message.Role.ASSISTANT,
         status=STREAMING,
         model=conversation.assistant.model,
+        assistant_name=conversation.assistant.name,
         # Rows are read in order of creation, and a clock may give the same time twice.
         created_at=max(now, question.created_at + timedelta(microseconds=1)),
         owner=owner,

@@ -55,7 +55,7 @@ class ReplyRun:
         self._sent = sent
         self._received_at, self._committed_at = received_at, time.monotonic()
         self._claim = rows.claim_of(reply)
-        self._writer = ReplyWriter(self.log, received_at=received_at, shared_hash=sent.before.prompt.shared_hash)
+        self._writer = ReplyWriter(self.log, received_at=received_at, shared_hash=sent.before.history_hash)
         self._checkpoints = Checkpoints(self._claim, self._writer, on_lost=partial(self.stop, Cause.LOST))
         self._rounds = Rounds(sent, ending=self._store_with_ledger)
         self._loop = ToolLoop(sent.before.toolbox)

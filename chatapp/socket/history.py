@@ -5,15 +5,15 @@ The structure of a branch is read without content. Content is read only for the 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
-from django.db.models import Case, F, Func, IntegerField, TextField, When
+from django.db.models import Case, F, IntegerField, TextField, When
 from django.db.models.functions import Cast
 
 from chatapp.conversations import access
 from chatapp.conversations.acks import attached_images, attached_names
 from chatapp.conversations.branches import MessageTree, outline_of
+from chatapp.conversations.stored_bytes import ByteLength
 from chatapp.models import Conversation, Message, User
 from chatapp.protocol import FrameError, HistoryLoad, HistoryPage
 from chatapp.protocol.views import MessageView
@@ -84,6 +84,7 @@ def message_view(message: Message, siblings: Sequence[UUID]) -> MessageView:
         client_message_id=message.client_message_id,
         created_at=message.created_at,
         model=message.model or None,
+        assistant=message.assistant_name or None,
         stop_reason=message.stop_reason or None,
         stop_details=message.stop_details,
         error=reply_rows.error_view(message),
@@ -93,16 +94,6 @@ def message_view(message: Message, siblings: Sequence[UUID]) -> MessageView:
         cost_usd=None if message.cost_usd is None else format(message.cost_usd, "f"),
         warm_up_id=message.warm_up_id,
     )
-
-
-class ByteLength(Func):
-    """The length of a text in UTF-8 bytes."""
-
-    function = "OCTET_LENGTH"
-    output_field = IntegerField()
-
-    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
-        return self.as_sql(compiler, connection, template="LENGTH(CAST(%(expressions)s AS BLOB))", **extra)
 
 
 def _anchor_of(frame: HistoryLoad) -> UUID:

@@ -34,11 +34,12 @@ def _note(instance: Assistant | Document, **_: Any) -> None:
     assistant_id = instance.assistant_id if isinstance(instance, Document) else instance.pk
     Assistant.objects.filter(pk=assistant_id).update(revision=F("revision") + 1)
     # Whatever is read before the commit is still the old text.
-    transaction.on_commit(_add_one)
+    transaction.on_commit(add_one)
     transaction.on_commit(functools.partial(_have_counted, assistant_id))
 
 
-def _add_one() -> None:
+def add_one() -> None:
+    """What sockets of this process have outlined is looked at anew, also for a person's standing instructions."""
     global _count
     _count += 1
 

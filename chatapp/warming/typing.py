@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from uuid import UUID
 
-from chatapp.conversations import access, attached_texts, places, prepared_conversations, prompts
+from chatapp.conversations import (
+    access,
+    attached_texts,
+    places,
+    prepared_conversations,
+    prompts,
+    standing_instructions,
+)
 from chatapp.conversations.attachments import to_send
 from chatapp.conversations.branches import tree_of
 from chatapp.conversations.prepared_conversations import PreparedConversation
@@ -156,8 +163,10 @@ def _load(user: User, draft: Draft) -> _Loaded:
     blocks = prompts.attachment_blocks(to_send(user, draft.attachment_ids))
     if draft.conversation_id is None:
         assistant = access.assistant_for_user(user, draft.assistant_id)
-        shared = prompts.salted(prepared_conversations.shared_prompt(assistant), user.cache_salt)
-        return _Loaded(prompt=shared.with_draft(blocks) if blocks else shared, label=assistant.slug)
+        before = prepared_conversations.opening(
+            assistant, cache_salt=user.cache_salt, instructions=standing_instructions.of(user.pk)
+        )
+        return _Loaded(prompt=before.with_draft(blocks) if blocks else before, label=assistant.slug)
     conversation = access.conversation_for_user(user, draft.conversation_id)
     if draft.edit_of is not None:
         return _before_edited(conversation, access.question_in(conversation, draft.edit_of), blocks)

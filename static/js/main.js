@@ -3,6 +3,7 @@
 import { config, scopeFor } from "./config.js"
 import { ConversationActions } from "./page/conversation_actions.js"
 import { ConversationSwitcher } from "./page/conversation_switcher.js"
+import { Keyboard } from "./page/keyboard.js"
 import { MessageActions } from "./page/message_actions.js"
 import { MessageFinder } from "./page/message_finder.js"
 import { MessageWriting } from "./page/message_writing.js"
@@ -16,7 +17,6 @@ import { ConversationList } from "./state/conversation_list.js"
 import { ConversationSession } from "./state/conversation_session.js"
 import { Drafts } from "./state/drafts.js"
 import { EarlierMessages } from "./state/earlier_messages.js"
-import { meansPrint } from "./state/key_presses.js"
 import { Outbox } from "./state/outbox.js"
 import { QuotaClock } from "./state/quota_clock.js"
 import { ReadMarks } from "./state/read_marks.js"
@@ -37,6 +37,7 @@ import { ImportRequests } from "./transport/import_requests.js"
 import { replySeen } from "./transport/protocol.js"
 import { ChatSocket } from "./transport/socket.js"
 import { Announcer } from "./views/announcer.js"
+import { AssistantDialog } from "./views/assistant_dialog.js"
 import { AssistantPicker } from "./views/assistant_picker.js"
 import { AttachmentTray } from "./views/attachment_tray.js"
 import { CodeHighlighter } from "./views/code_highlighter.js"
@@ -55,8 +56,10 @@ import { MessageList } from "./views/message_list.js"
 import { Notices } from "./views/notices.js"
 import { QueueView } from "./views/queue_view.js"
 import { SearchPanel } from "./views/search_panel.js"
+import { ShareDialog } from "./views/share_dialog.js"
 import { isPlainClick, Sidebar } from "./views/sidebar.js"
 import { ignoreSecondPresses } from "./views/single_presses.js"
+import { SuggestionList } from "./views/suggestion_list.js"
 import { UndoNotice } from "./views/undo_notice.js"
 import { WarmthBadge } from "./views/warmth_badge.js"
 
@@ -135,7 +138,15 @@ const menuActions = new ConversationActions({
   undo: new UndoNotice({ root: byId("undo"), timers, shownMs: config.timings.undo_ms }),
   maxPinned: config.limits.pinned_conversations,
 })
-const picker = new AssistantPicker({ root: byId("welcome"), onChosen: (id) => switcher.chooseAssistant(id) })
+const picker = new AssistantPicker({
+  root: byId("welcome"),
+  suggestions: new SuggestionList({
+    root: byId("suggestions"),
+    assistants: config.assistants,
+    onChosen: (text) => composer.write(text),
+  }),
+  onChosen: (id) => switcher.chooseAssistant(id),
+})
 const pane = byId("messages-pane")
 const keeper = new ScrollKeeper({
   pane,
@@ -163,6 +174,7 @@ const list = new MessageList({
   clock: monotonicNow,
   scheduler: new RenderScheduler({ requestFrame: (draw) => requestAnimationFrame(draw), now: monotonicNow }),
   onTryAgain: (replyId, pressedAt) => actions.tryAgain(replyId, pressedAt),
+  onGoOn: (pressedAt) => writing.goOn(pressedAt),
   onRetry: (clientMessageId) => writing.retry(clientMessageId),
   onEdit: (clientMessageId) => writing.takeBack(clientMessageId),
   onRevising: (messageId, text) => writing.revising(messageId, text),
@@ -183,6 +195,7 @@ const composer = new Composer({
   onSend: (text, pressedAt) => writing.send(text, pressedAt),
   onTyped: (text) => writing.typed(text),
   onStop: () => session.stop(),
+  onEditLast: () => list.editLast(),
   isTouch,
 })
 const quotas = new QuotaClock({ clock: wallNow, timers, onChange: (text) => composer.quota(text) })
@@ -200,8 +213,19 @@ const uploads = new AttachmentUploads({
 const tray = new AttachmentTray({
   form: byId("composer"),
   dropZone: byId("main"),
+  pasteChars: config.limits.paste_chars,
   onFiles: (files) => uploads.add(session.scope, files),
   onRemove: (key) => uploads.remove(session.scope, key),
+})
+const shareDialog = new ShareDialog({
+  dialog: byId("share-dialog"),
+  share: (id, days) => requests.share(id, days),
+})
+const assistantDialog = new AssistantDialog({
+  dialog: byId("assistant-dialog"),
+  assistants: config.assistants,
+  estimate: (id, assistantId) => requests.readingAnew(id, assistantId),
+  change: (id, assistantId) => requests.changeAssistant(id, assistantId),
 })
 const menu = new ConversationMenu({
   menu: byId("conversation-menu"),
@@ -210,6 +234,8 @@ const menu = new ConversationMenu({
   onPin: (conversation) => menuActions.pin(conversation),
   onArchive: (conversation) => menuActions.archive(conversation),
   onDelete: (conversation) => menuActions.delete(conversation),
+  onShare: (conversation) => shareDialog.open(conversation),
+  onAssistant: (conversation) => assistantDialog.open(conversation),
 })
 const conversations = new ConversationList({
   conversations: config.conversations,
@@ -381,10 +407,18 @@ byId("jump-to-latest").addEventListener("click", () => {
 })
 part(byId("elsewhere"), "go").addEventListener("click", () => actions.showRunning())
 byId("print").addEventListener("click", () => whole.fetch())
-addEventListener("keydown", (event) => {
-  if (!meansPrint(event)) return
-  event.preventDefault()
-  whole.fetch()
+const showShortcuts = () => byId("shortcuts-dialog").showModal()
+byId("show-shortcuts").addEventListener("click", showShortcuts)
+new Keyboard({
+  target: document,
+  isOver: () => document.querySelector("dialog[open], :popover-open") !== null,
+  onPrint: () => whole.fetch(),
+  onSearch: () => {
+    drawer.open()
+    searchPanel.focus()
+  },
+  onShortcuts: showShortcuts,
+  onStop: () => session.stop(),
 })
 byId("new-chat").addEventListener("click", (event) => {
   if (!isPlainClick(event)) return
@@ -405,12 +439,6 @@ addEventListener("pageshow", () => socket.wake())
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible") socket.wake()
   readMarks.visibilityChanged()
-})
-document.addEventListener("keydown", (event) => {
-  if (event.key.toLowerCase() !== "k" || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.altKey) return
-  event.preventDefault()
-  drawer.open()
-  searchPanel.focus()
 })
 
 view.opening(session.scope)

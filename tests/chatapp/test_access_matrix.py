@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_args
 from uuid import uuid4
@@ -17,9 +18,10 @@ from django.contrib.auth.models import Group, Permission
 from django.db import transaction
 from django.test import Client
 from django.urls import URLResolver, get_resolver
+from django.utils import timezone
 
 from chatapp.accounts.roles import make_roles
-from chatapp.models import Assistant, Attachment, Conversation, Message, QueuedMessage, User
+from chatapp.models import Assistant, Attachment, Conversation, Message, QueuedMessage, SharedLink, User
 from chatapp.pages import post_limits
 from chatapp.protocol import frames
 from chatapp.socket.origin import is_allowed_origin
@@ -65,6 +67,9 @@ def things_of(owner: User) -> dict[str, Any]:
         "reply": reply,
         "attachment": attachment,
         "queued": queued,
+        "link": SharedLink.objects.create(
+            token_hash=uuid4().hex, conversation=conversation, tip=reply, expires_at=timezone.now() + timedelta(days=1)
+        ),
     }
 
 
@@ -99,6 +104,7 @@ def named(path: str, things: Mapping[str, Any]) -> str:
     values = {
         "uuid:conversation_id": things["conversation"].pk,
         "uuid:attachment_id": things["attachment"].pk,
+        "int:link_id": things["link"].pk,
         "str:token": "unknown",
         "str:uidb64": "unknown",
         "path:content_type_id": 1,

@@ -5,6 +5,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from chatapp.conversations import access
+from chatapp.conversations.conversations import assistant_view
 from chatapp.models import Assistant, Conversation, User
 from tests.chatapp.test_admin import form_with
 from tests.factories import make_assistant, make_conversation, make_user
@@ -133,3 +134,17 @@ def test_an_assistant_with_a_schema_is_saved(client, operator):
     prefix = client.get(reverse("admin:chatapp_assistant_prefix", args=[assistant.pk]) + "?raw").json()
     assert (prefix["tools"][0]["name"], prefix["tools"][0]["strict"]) == ("structured_answer", True)
     assert "output_config" not in prefix
+
+
+def test_suggestions_are_few_and_short(client, operator):
+    assistant = make_assistant()
+    fields = form_with(assistant)
+
+    long = client.post(change(assistant), {**fields, "suggestions": "x" * 201})
+    many = client.post(change(assistant), {**fields, "suggestions": "a\n" * 7})
+    taken = client.post(change(assistant), {**fields, "suggestions": " What is a ship? \r\n\r\nWhy?"})
+
+    assert (long.status_code, many.status_code, taken.status_code) == (200, 200, 302)
+    assistant.refresh_from_db()
+    assert assistant.suggestions == "What is a ship?\nWhy?"
+    assert assistant_view(assistant).suggestions == ["What is a ship?", "Why?"]

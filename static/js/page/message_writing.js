@@ -1,3 +1,4 @@
+import { GO_ON } from "../text/reply_words.js"
 import { typingStarted, typingStopped } from "../transport/protocol.js"
 
 export const CLOSED = "The connection is closed."
@@ -64,6 +65,13 @@ export class MessageWriting {
     typing.forget()
     keeper.jumpToEnd()
     return true
+  }
+
+  /** Asks for the rest of an answer that reached its length limit. The draft stays. */
+  goOn(pressedAt) {
+    this.#add({ text: GO_ON }, pressedAt)
+    this.#parts.keeper.jumpToEnd()
+    this.#parts.composer.rest()
   }
 
   /** Sends an edited message, as another version beside the first. */

@@ -34,6 +34,7 @@ export class ConversationSession {
   #refusals = 0
   #withdrawing = new Map()
   #branch = null
+  #assistantId = null
   #handlers = {
     "conversation.state": (frame) => this.#state(frame),
     "conversation.updated": (frame) => this.#updated(frame.conversation),
@@ -77,6 +78,7 @@ export class ConversationSession {
   /** Shows another conversation, or a new chat. */
   open(scope) {
     this.#scope = scope
+    this.#assistantId = null
     this.#run(null)
     this.#ask()
   }
@@ -91,8 +93,10 @@ export class ConversationSession {
     this.#handlers[frame.type]?.(frame)
   }
 
+  /** Returns whether a reply runs. */
   stop() {
     if (this.#buffer !== null) this.#send(replyStop(this.#buffer.replyId))
+    return this.#buffer !== null
   }
 
   regenerate(replyId) {
@@ -142,6 +146,7 @@ export class ConversationSession {
     this.#isOpening = false
     this.#refusals = 0
     this.#branch = frame.conversation?.branch ?? null
+    this.#assistantId = frame.assistant.id
     for (const message of frame.messages) this.#outbox.acknowledge(message.client_message_id)
     const isContinued = this.#continues(frame)
     if (!isContinued) this.#run(frame.reply === null ? null : StreamBuffer.fromSnapshot(frame.reply))
@@ -153,9 +158,11 @@ export class ConversationSession {
   }
 
   // Another device may have changed the branch, and the frame that said so may be lost.
-  #updated({ id, branch, queue, deleted }) {
+  #updated({ id, branch, queue, deleted, assistant_id: assistantId }) {
     if (id !== this.#scope.conversationId || deleted) return
     this.#view.queueChanged(queue)
+    // Another one answers from here on: its name and model are in the state.
+    if (this.#assistantId !== null && assistantId !== this.#assistantId && !this.#isOpening) return this.#ask()
     const isOnItsWay = this.#isOpening || this.#outbox.isSendingTo(this.#scope)
     // The message that names the branch may be further up than the loaded messages.
     const isShown = branch === null || branch === this.#branch || this.#view.shows(branch)

@@ -13,3 +13,22 @@ export function meansSend(event, { isTouch }) {
 /** Whether the browser would print. */
 export const meansPrint = ({ key, ctrlKey, metaKey, shiftKey, altKey }) =>
   (ctrlKey || metaKey) && !shiftKey && !altKey && key.toLowerCase() === "p"
+
+/** Whether the browser would search in the page, or in its address bar. */
+export const meansSearch = ({ key, ctrlKey, metaKey, shiftKey, altKey }) =>
+  (ctrlKey || metaKey) && !shiftKey && !altKey && key.toLowerCase() === "k"
+
+/** Whether this key, in an empty message box, goes to the message before. */
+export const meansEditLast = (event) => event.key === "ArrowUp" && !hasModifier(event) && !isComposing(event)
+
+/** Whether this key stops what is going on. */
+export const meansStop = (event) => event.key === "Escape" && !hasModifier(event) && !isComposing(event)
+
+/** Whether this key asks for the list of keys. A question mark is also a letter: `isInText` says where it is typed. */
+export function meansShortcuts(event, { isInText }) {
+  if (isComposing(event) || event.altKey) return false
+  const isCommand = event.ctrlKey || event.metaKey
+  return isCommand ? event.key === "/" : event.key === "?" && !isInText
+}
+
+const hasModifier = ({ ctrlKey, metaKey, shiftKey, altKey }) => ctrlKey || metaKey || shiftKey || altKey

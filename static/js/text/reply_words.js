@@ -112,3 +112,11 @@ export const mayEditQuestion = (ending) => isRefused(ending) || ANOTHER_MESSAGE_
 
 /** Whether trying again makes sense: not if the server says that it would end the same way. */
 export const mayTryAgain = ({ status, error }) => status !== "complete" && (error === null || error.retryable)
+
+/** Whether the model would say more if it is asked to. */
+export const mayGoOn = ({ status, stopReason }) => status === "complete" && MORE_TO_SAY.has(stopReason)
+
+const MORE_TO_SAY = new Set(["max_tokens", "pause_turn"])
+
+/** What the person then says. */
+export const GO_ON = "Continue where you stopped."

@@ -3,10 +3,16 @@ import { part, show } from "./dom.js"
 /** Chooses the assistant of a new chat. The choices are in the page already. */
 export class AssistantPicker {
   #root
+  #suggestions
 
-  constructor({ root, onChosen }) {
+  /** `suggestions` is a `SuggestionList`. */
+  constructor({ root, suggestions, onChosen }) {
     this.#root = root
-    part(root, "choices").addEventListener("change", ({ target }) => onChosen(Number(target.value)))
+    this.#suggestions = suggestions
+    part(root, "choices").addEventListener("change", ({ target }) => {
+      suggestions.showFor(Number(target.value))
+      onChosen(Number(target.value))
+    })
   }
 
   show(isShown) {
@@ -14,6 +20,7 @@ export class AssistantPicker {
   }
 
   choose(assistantId) {
+    this.#suggestions.showFor(assistantId)
     for (const radio of this.#root.querySelectorAll("input[type=radio]")) {
       radio.checked = Number(radio.value) === assistantId
     }

@@ -9,8 +9,11 @@ export class AttachmentTray {
   #button
   #onRemove
 
-  /** `form` is the composer's, `dropZone` takes files from outside; `onFiles(files)`, `onRemove(key)`. */
-  constructor({ form, dropZone, onFiles, onRemove }) {
+  /**
+   * `form` is the composer's, `dropZone` takes files from outside; `onFiles(files)`, `onRemove(key)`. A text of more than
+   * `pasteChars` that is pasted becomes a file.
+   */
+  constructor({ form, dropZone, pasteChars, onFiles, onRemove }) {
     this.#list = part(form, "attachments")
     this.#button = part(form, "attach")
     this.#onRemove = onRemove
@@ -21,9 +24,10 @@ export class AttachmentTray {
       input.value = "" // so that the same file can be chosen again
     })
     form.addEventListener("paste", (event) => {
-      if (event.clipboardData.files.length === 0) return
+      const files = pastedFiles(event.clipboardData, pasteChars)
+      if (files.length === 0) return
       event.preventDefault()
-      onFiles([...event.clipboardData.files])
+      onFiles(files)
     })
     this.#takeDrops(dropZone, onFiles)
   }
@@ -74,4 +78,10 @@ export class AttachmentTray {
       onFiles([...event.dataTransfer.files])
     })
   }
+}
+
+function pastedFiles(pasted, pasteChars) {
+  if (pasted.files.length > 0) return [...pasted.files]
+  const text = pasted.getData("text/plain")
+  return text.length > pasteChars ? [new File([text], "Pasted text.txt", { type: "text/plain" })] : []
 }

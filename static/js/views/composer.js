@@ -1,4 +1,4 @@
-import { meansSend } from "../state/key_presses.js"
+import { meansEditLast, meansSend } from "../state/key_presses.js"
 import { charsTooMany, tooManyText } from "../text/text_limit.js"
 import { part, setText, show } from "./dom.js"
 
@@ -16,6 +16,7 @@ export class Composer {
   #stop
   #onSend
   #onTyped
+  #onEditLast
   #isTouch
   #isRunning = false
   #isBlocked = false
@@ -25,15 +26,17 @@ export class Composer {
 
   /**
    * `onSend(text, pressedAt)` returns whether the text was taken; `onTyped(text)` is called for the person's own
-   * changes, not for text that the page inserts; `onStop()`; `isTouch()`: whether the keyboard is one on the screen.
+   * changes, not for text that the page inserts; `onStop()`; `onEditLast()` returns whether there is a message to edit;
+   * `isTouch()`: whether the keyboard is one on the screen.
    */
-  constructor({ form, onSend, onTyped, onStop, isTouch }) {
+  constructor({ form, onSend, onTyped, onStop, onEditLast, isTouch }) {
     this.#form = form
     this.#input = part(form, "input")
     this.#send = part(form, "send")
     this.#stop = part(form, "stop")
     this.#onSend = onSend
     this.#onTyped = onTyped
+    this.#onEditLast = onEditLast
     this.#isTouch = isTouch
     this.#input.addEventListener("input", () => this.#changed())
     this.#input.addEventListener("keydown", (event) => this.#keyPressed(event))
@@ -54,6 +57,13 @@ export class Composer {
     this.#grow()
     this.#show()
     if (this.#input.value !== text) this.#changed()
+  }
+
+  /** Adds a text that the person chose, to be read and changed before it is sent. */
+  write(text) {
+    this.#input.value = [this.text, text].filter((part) => part !== "").join("\n")
+    this.#changed()
+    this.focus()
   }
 
   /** The `limits` of `ready`. */
@@ -103,6 +113,7 @@ export class Composer {
   }
 
   #keyPressed(event) {
+    if (meansEditLast(event) && this.text === "" && this.#onEditLast()) return event.preventDefault()
     if (!meansSend(event, { isTouch: this.#isTouch() })) return
     event.preventDefault()
     this.#trySend(event.timeStamp)

@@ -10,14 +10,19 @@ export class ConversationMenu {
   #conversation = null
   #opener = null
 
-  /** `urlOf(id)`; `onRename(id, title)`; `onPin(conversation)`, `onArchive(conversation)`, `onDelete(conversation)`. */
-  constructor({ menu, urlOf, onRename, onPin, onArchive, onDelete }) {
+  /**
+   * `urlOf(id)`; `onRename(id, title)`; `onPin(conversation)`, `onArchive(conversation)`, `onDelete(conversation)`,
+   * `onShare(conversation)`, `onAssistant(conversation)`.
+   */
+  constructor({ menu, urlOf, onRename, onPin, onArchive, onDelete, onShare, onAssistant }) {
     this.#menu = menu
     this.#urlOf = urlOf
     this.#renameDialog = byId("rename-dialog")
     part(menu, "rename").addEventListener("click", () => this.#askTitle())
     part(menu, "pin").addEventListener("click", () => this.#do(onPin))
     part(menu, "archive").addEventListener("click", () => this.#do(onArchive))
+    part(menu, "share").addEventListener("click", () => this.#do(onShare))
+    part(menu, "assistant").addEventListener("click", () => this.#do(onAssistant))
     for (const link of ["markdown", "json"]) {
       part(menu, link).addEventListener("click", () => this.#do(() => {}))
     }

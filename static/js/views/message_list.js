@@ -14,7 +14,7 @@ export class MessageList {
   #hidden = new Map()
 
   /**
-   * `options`: `highlighter`, `typesetter`, `clock`, `scheduler`, `onTryAgain`, `onRetry`, `onEdit`, `onRevise`, `onSelect`, `drafts`,
+   * `options`: `highlighter`, `typesetter`, `clock`, `scheduler`, `onTryAgain`, `onGoOn`, `onRetry`, `onEdit`, `onRevise`, `onSelect`, `drafts`,
    * `limits` and `isTouch()`, handed to the messages' views.
    */
   constructor({ root, ...options }) {
@@ -137,6 +137,14 @@ export class MessageList {
     return view.focusVersion(step)
   }
 
+  /** Opens the editor of the person's last message; returns whether there is one. */
+  editLast() {
+    const sent = this.#root.querySelectorAll(":scope > .message--user[data-message-id]:not([hidden])")
+    const view = this.#users.find(({ element }) => element === sent[sent.length - 1])
+    view?.edit()
+    return view !== undefined
+  }
+
   /** While a reply is written here, nobody can ask for another. */
   running(isRunning) {
     this.#root.dataset.running = String(isRunning)
@@ -205,19 +213,19 @@ export class MessageList {
   }
 
   #replyFrom(message) {
-    const view = this.#newReply(message.id, message.parent_id)
+    const view = this.#newReply(message.id, message.parent_id, message.assistant ?? this.#assistantName)
     view.started(message)
     view.showBlocks(message.blocks.length > 0 ? message.blocks : [proseBlock(message.text)])
     if (message.status !== "streaming") view.ended(endingOf(message))
     return view
   }
 
-  #newReply(replyId, parentId) {
+  #newReply(replyId, parentId, assistantName = this.#assistantName) {
     const view = new ReplyView({
       ...this.#options,
       replyId,
       parentId,
-      assistantName: this.#assistantName,
+      assistantName,
       onEditQuestion: (messageId) => this.#users.find((user) => user.messageId === messageId)?.edit(),
     })
     this.#replies.set(replyId, view)

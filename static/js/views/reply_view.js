@@ -1,6 +1,6 @@
 import { ANSWER_TOOL } from "../text/answer_layout.js"
 import { resultText } from "../text/block_words.js"
-import { endingText, factsLine, mayEditQuestion, mayTryAgain, replyFacts } from "../text/reply_words.js"
+import { endingText, factsLine, mayEditQuestion, mayGoOn, mayTryAgain, replyFacts } from "../text/reply_words.js"
 import { Sources, sourceLines } from "../text/sources.js"
 import { AnswerView } from "./answer_view.js"
 import { copiesOnClick } from "./clipboard.js"
@@ -29,10 +29,20 @@ export class ReplyView {
   #versions
 
   /**
-   * `onTryAgain(replyId, pressedAt)`, `onSelect(replyId, step)`, `onEditQuestion(parentId)`; `scheduler` is the page's
-   * `RenderScheduler`; `highlighter`, `typesetter` and `clock` are for its blocks.
+   * `onTryAgain(replyId, pressedAt)`, `onSelect(replyId, step)`, `onEditQuestion(parentId)`, `onGoOn(pressedAt)`;
+   * `scheduler` is the page's `RenderScheduler`; `highlighter`, `typesetter` and `clock` are for its blocks.
    */
-  constructor({ replyId, parentId, assistantName, scheduler, onTryAgain, onSelect, onEditQuestion, ...drawing }) {
+  constructor({
+    replyId,
+    parentId,
+    assistantName,
+    scheduler,
+    onTryAgain,
+    onSelect,
+    onEditQuestion,
+    onGoOn,
+    ...drawing
+  }) {
     this.replyId = replyId
     this.parentId = parentId
     this.element = fromTemplate("reply-template")
@@ -47,6 +57,7 @@ export class ReplyView {
     setText(part(this.element, "author"), assistantName)
     copiesOnClick(part(this.element, "copy"), () => [this.text, ...this.#sourcesAsText()].join("\n\n"))
     part(this.element, "edit-question").addEventListener("click", () => onEditQuestion(parentId))
+    part(this.element, "go-on").addEventListener("click", (event) => onGoOn(event.timeStamp))
     for (const name of ["again", "regenerate"]) {
       part(this.element, name).addEventListener("click", (event) => onTryAgain(replyId, event.timeStamp))
     }
@@ -217,6 +228,7 @@ export class ReplyView {
     setText(part(this.element, "ending-text"), text ?? "")
     show(notice, text !== null)
     show(part(this.element, "again"), mayTryAgain(this.#ending))
+    show(part(this.element, "go-on"), mayGoOn(this.#ending))
     show(part(this.element, "edit-question"), mayEditQuestion(this.#ending))
     show(part(this.element, "regenerate"), this.#ending.status === "complete")
     show(part(this.element, "actions"), this.#hasWords)

@@ -34,6 +34,7 @@ def prepared(**fields) -> PreparedConversation:
         "mark": MARK,
         "tip_id": uuid4(),
         "prompt": EMPTY,
+        "history_hash": "",
         "label": "guide",
     }
     return PreparedConversation(**{**defaults, **fields})

@@ -17,7 +17,7 @@ from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from chatapp.accounts import deletions, invitations, open_sessions, second_factor
-from chatapp.models import Attachment, Conversation, Invitation, OpenSession, User
+from chatapp.models import Attachment, Conversation, Invitation, Message, OpenSession, SharedLink, User
 from tests.factories import make_conversation, make_message, make_user
 from warmcache.background.database import in_database_thread
 
@@ -310,10 +310,13 @@ class TestOwnData:
     @pytest.mark.django_db(transaction=True)
     async def test_the_archive_holds_everything_of_one_s_own_and_nothing_else(self):
         def begin() -> User:
-            ann = make_user("ann", email="ann@example.org")
+            ann = make_user("ann", email="ann@example.org", instructions="Be brief.")
             for owner, title in ((ann, "Ships: a/b"), (make_user(), "Foreign")):
                 make_message(make_conversation(owner, title=title), f"A question about {title}", sender=owner)
                 Attachment.objects.create(user=owner, name=f"../{title}.txt", text=title, size_bytes=4)
+            said = Message.objects.get(conversation__user=ann)
+            ends = timezone.now() + timedelta(days=1)
+            SharedLink.objects.create(conversation=said.conversation, tip=said, token_hash="secret", expires_at=ends)
             make_conversation(ann, title="Gone", deleted_at=timezone.now())
             return ann
 
@@ -330,7 +333,9 @@ class TestOwnData:
         assert answer.headers["Content-Disposition"] == 'attachment; filename="warmcache.zip"'
         assert [name.partition("/")[0] for name in names] == ["README.txt", "account.json", "conversations", "files"]
         assert not [name for name in names if ".." in name or name.startswith("/")]
-        assert json.loads(archive.read("account.json"))["email"] == "ann@example.org"
+        account = json.loads(archive.read("account.json"))
+        assert (account["email"], account["standing_instructions"]) == ("ann@example.org", "Be brief.")
+        assert [sorted(link) for link in account["shared_links"]] == [["expires_at", "shared_at", "title"]]
         assert json.loads(archive.read(names[2]))["messages"][0]["text"] == "A question about Ships: a/b"
         assert archive.read(names[3]) == b"Ships: a/b"
 

@@ -276,7 +276,7 @@ test("without a connection a hole is asked for again once there is one", () => {
 const OTHER = "44444444-4444-4444-8444-444444444444"
 const updated = (fields = {}) => ({
   type: "conversation.updated",
-  conversation: { id: CONVERSATION, branch: null, queue: [], deleted: false, ...fields },
+  conversation: { id: CONVERSATION, branch: null, queue: [], deleted: false, assistant_id: ASSISTANT.id, ...fields },
 })
 
 test("a branch that is not shown here is asked for, once", () => {
@@ -299,9 +299,26 @@ test("a branch named by a message above the page is shown already", () => {
   session.connected()
   session.take(state({ conversation, messages: [{ id: "m99", client_message_id: null }] }))
 
-  session.take({ type: "conversation.updated", conversation: { ...conversation, queue: [] } })
+  session.take({
+    type: "conversation.updated",
+    conversation: { ...conversation, queue: [], assistant_id: ASSISTANT.id },
+  })
 
   assert.equal(sent.length, 1)
+})
+
+test("another assistant is asked for, once its name is not the one that is shown", () => {
+  const { session, sent } = makeSession()
+  session.take(state())
+
+  session.take(updated())
+  session.take(updated({ assistant_id: 2 }))
+  session.take(updated({ assistant_id: 2 }))
+
+  assert.deepEqual(
+    sent.map(({ type }) => type),
+    ["conversation.open"],
+  )
 })
 
 test("a branch that another device goes back to is asked for", () => {
@@ -311,7 +328,10 @@ test("a branch that another device goes back to is asked for", () => {
   session.take(state({ conversation, messages: [{ id: "m99", client_message_id: null }] }))
   session.take({ type: "message.created", conversation_id: CONVERSATION, message_id: "m100", parent_id: "m99" })
 
-  session.take({ type: "conversation.updated", conversation: { ...conversation, queue: [] } })
+  session.take({
+    type: "conversation.updated",
+    conversation: { ...conversation, queue: [], assistant_id: ASSISTANT.id },
+  })
 
   assert.deepEqual(
     sent.map(({ type }) => type),

@@ -1,7 +1,15 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 
-import { isComposing, meansPrint, meansSend } from "../../../static/js/state/key_presses.js"
+import {
+  isComposing,
+  meansEditLast,
+  meansPrint,
+  meansSearch,
+  meansSend,
+  meansShortcuts,
+  meansStop,
+} from "../../../static/js/state/key_presses.js"
 
 const press = (fields) => ({ key: "Enter", keyCode: 13, isComposing: false, ...fields })
 const DESK = { isTouch: false }
@@ -37,4 +45,29 @@ test("only the browser's own keys print", () => {
   assert.equal(meansPrint(press({ key: "p", metaKey: true })), true)
   assert.ok(!meansPrint(press({ key: "p" })))
   assert.equal(meansPrint(press({ key: "p", ctrlKey: true, shiftKey: true })), false)
+})
+
+test("Ctrl or Command with K searches", () => {
+  assert.equal(meansSearch(press({ key: "k", ctrlKey: true })), true)
+  assert.equal(meansSearch(press({ key: "K", metaKey: true })), true)
+  assert.equal(meansSearch(press({ key: "k", ctrlKey: true, altKey: true })), false)
+  assert.ok(!meansSearch(press({ key: "k" })))
+})
+
+test("the arrow and Escape mean something by themselves, and nothing while a word is composed", () => {
+  assert.equal(meansEditLast(press({ key: "ArrowUp", keyCode: 38 })), true)
+  assert.equal(meansEditLast(press({ key: "ArrowUp", keyCode: 38, shiftKey: true })), false)
+  assert.equal(meansEditLast(press({ key: "ArrowUp", keyCode: 229 })), false)
+  assert.equal(meansStop(press({ key: "Escape", keyCode: 27 })), true)
+  assert.equal(meansStop(press({ key: "Escape", keyCode: 27, ctrlKey: true })), false)
+  assert.equal(meansStop(press({ key: "Escape", isComposing: true })), false)
+})
+
+test("a question mark asks for the keys where it is no letter, Ctrl and the slash everywhere", () => {
+  const question = press({ key: "?", keyCode: 191, shiftKey: true })
+
+  assert.equal(meansShortcuts(question, { isInText: false }), true)
+  assert.equal(meansShortcuts(question, { isInText: true }), false)
+  assert.equal(meansShortcuts(press({ key: "/", keyCode: 191, ctrlKey: true }), { isInText: true }), true)
+  assert.equal(meansShortcuts(press({ key: "/", keyCode: 191 }), { isInText: false }), false)
 })

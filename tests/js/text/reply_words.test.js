@@ -1,7 +1,14 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 
-import { endingText, factsLine, mayEditQuestion, mayTryAgain, replyFacts } from "../../../static/js/text/reply_words.js"
+import {
+  endingText,
+  factsLine,
+  mayEditQuestion,
+  mayGoOn,
+  mayTryAgain,
+  replyFacts,
+} from "../../../static/js/text/reply_words.js"
 
 const USAGE = { input_tokens: 45, cache_read_tokens: 60123, cache_write_tokens: 120, output_tokens: 312 }
 const REFUSED = { code: "bad_key", message: "The key is not accepted.", retryable: false }
@@ -104,4 +111,11 @@ test("trying again is offered where it can help", () => {
   assert.equal(mayTryAgain({ status: "failed", error: BUSY }), true)
   assert.equal(mayTryAgain({ status: "failed", error: REFUSED }), false)
   assert.equal(mayTryAgain({ status: "complete", error: null }), false)
+})
+
+test("more is offered where the model has more to say", () => {
+  assert.equal(mayGoOn({ status: "complete", stopReason: "max_tokens" }), true)
+  assert.equal(mayGoOn({ status: "complete", stopReason: "pause_turn" }), true)
+  assert.equal(mayGoOn({ status: "complete", stopReason: "end_turn" }), false)
+  assert.equal(mayGoOn({ status: "stopped", stopReason: null }), false)
 })

@@ -33,3 +33,29 @@ test("a server that refuses, or is not there, has not done it", async () => {
   assert.equal(await requestsOver(new FakeFetch({ ok: false })).delete(CONVERSATION), false)
   assert.equal(await requestsOver(new FakeFetch(new TypeError("no network"))).rename(CONVERSATION, "x"), false)
 })
+
+test("a link is asked for with its days, and the answer has it or says why not", async () => {
+  const server = new FakeFetch({ ok: true, body: { url: "https://chat.example/shared/abc/" } })
+  const refusing = new FakeFetch({ ok: false, body: { message: "There is nothing to share here yet." } })
+
+  const made = await requestsOver(server).share(CONVERSATION, 30)
+  const refused = await requestsOver(refusing).share(CONVERSATION, 30)
+  const lost = await requestsOver(new FakeFetch(new TypeError("no network"))).share(CONVERSATION, 30)
+
+  assert.equal(made.url, "https://chat.example/shared/abc/")
+  assert.equal(server.calls[0].url, `/c/${CONVERSATION}/share/`)
+  assert.equal(server.calls[0].options.body.get("days"), "30")
+  assert.deepEqual(refused, { message: "There is nothing to share here yet." })
+  assert.match(lost.message, /Try again/)
+})
+
+test("another assistant is asked about first, and then chosen", async () => {
+  const server = new FakeFetch({ ok: true, body: { tokens: 5, usd: "0.01" } })
+
+  const told = await requestsOver(server).readingAnew(CONVERSATION, 7)
+  await requestsOver(server).changeAssistant(CONVERSATION, 7)
+
+  assert.deepEqual(told, { tokens: 5, usd: "0.01" })
+  assert.equal(server.calls[0].url, `/c/${CONVERSATION}/assistant/?assistant_id=7`)
+  assert.equal(server.calls[1].options.body.get("assistant_id"), "7")
+})
