@@ -62,7 +62,7 @@ def _markdown_parts(conversation: Conversation, tree: MessageTree) -> Iterator[s
         yield f"## {(message.assistant_name or conversation.assistant.name) if is_reply else 'You'}"
         if not is_reply and (names := _names(message)):
             yield "Attached: " + ", ".join(names)
-        if text := _text_of(message).strip():
+        if text := text_of(message).strip():
             yield text
 
 
@@ -72,7 +72,7 @@ def _message(message: Message, tree: MessageTree, *, is_shown: bool) -> dict[str
         "id": message.pk,
         "parent_id": tree.parent_of(message.pk),
         "role": message.role,
-        "text": _text_of(message),
+        "text": text_of(message),
         "created_at": message.created_at,
         "status": message.status,
         "model": message.model or None,
@@ -82,7 +82,7 @@ def _message(message: Message, tree: MessageTree, *, is_shown: bool) -> dict[str
     }
 
 
-def _text_of(message: Message) -> str:
+def text_of(message: Message) -> str:
     """With the structured answer of a reply, as code."""
     answer = toolbox.answer_in(message.content) if message.role == Message.Role.ASSISTANT else None
     if answer is None:

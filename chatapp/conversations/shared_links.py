@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from chatapp.conversations import access
 from chatapp.conversations.branches import outline_of
+from chatapp.conversations.exports import text_of
 from chatapp.conversations.stored_bytes import ByteLength
 from chatapp.models import Conversation, Message, SharedLink, User
 from chatapp.protocol.limits import LIMITS
@@ -87,7 +88,7 @@ def read(token: str) -> SharedPage | None:
     if link is None:
         return None
     path = outline_of(link.conversation_id).path_to(link.tip_id)
-    columns = ("pk", "role", "text", "status", "assistant_name")
+    columns = ("pk", "role", "text", "content", "status", "assistant_name")
     rows = Message.objects.filter(conversation=link.conversation_id).only(*columns).in_bulk([each.pk for each in path])
     assistant = link.conversation.assistant.name
     messages = [_said(rows[each.pk], assistant) for each in path if each.pk in rows and _is_told(rows[each.pk])]
@@ -120,4 +121,5 @@ def _is_told(message: Message) -> bool:
 
 def _said(message: Message, assistant: str) -> Said:
     is_reply = message.role == Message.Role.ASSISTANT
-    return Said(is_reply=is_reply, author=message.assistant_name or assistant if is_reply else "", text=message.text)
+    author = message.assistant_name or assistant if is_reply else ""
+    return Said(is_reply=is_reply, author=author, text=text_of(message))
