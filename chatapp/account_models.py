@@ -66,3 +66,22 @@ class OpenSession(models.Model):
 
     def __str__(self) -> str:
         return f"session of {self.user_id}"
+
+
+class Identity(models.Model):
+    """Whom a person is at the OpenID Connect provider. Only who has shown to be both gets one."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="identities")
+    issuer = models.CharField(max_length=255)
+    subject = models.CharField(max_length=255, help_text="The provider's own name for the person, which never changes.")
+    linked_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name_plural = "identities"
+        constraints = (
+            models.UniqueConstraint(fields=("issuer", "subject"), name="identity_is_one_person"),
+            models.UniqueConstraint(fields=("user", "issuer"), name="person_has_one_identity"),
+        )
+
+    def __str__(self) -> str:
+        return f"identity of user {self.user_id}"

@@ -180,6 +180,19 @@ def check_upstream(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
     ]
 
 
+@register(Tags.security)
+def check_oidc(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    if bool(settings.OIDC_ISSUER) == bool(settings.OIDC_CLIENT_ID):
+        return []
+    return [
+        Error(
+            "Of OIDC_ISSUER and OIDC_CLIENT_ID only one is set.",
+            hint="Set both, or neither; OIDC_CLIENT_SECRET too, unless the provider gave none.",
+            id="chatapp.E009",
+        )
+    ]
+
+
 @register(Tags.security, deploy=True)
 def check_deployment(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     found: list[CheckMessage] = []

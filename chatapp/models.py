@@ -9,9 +9,14 @@ from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.utils import timezone
 
-from chatapp.account_models import Invitation, OpenSession, SignInLink  # noqa: F401  found here too
+from chatapp.account_models import Identity as Identity
+from chatapp.account_models import Invitation as Invitation
+from chatapp.account_models import OpenSession as OpenSession
+from chatapp.account_models import SignInLink as SignInLink
 from chatapp.protocol.words import ReplyStatus
-from chatapp.quota_models import LimitMet, UsageAccount, UsageLimit  # noqa: F401
+from chatapp.quota_models import LimitMet as LimitMet
+from chatapp.quota_models import UsageAccount as UsageAccount
+from chatapp.quota_models import UsageLimit as UsageLimit
 from warmcache.models import choices_of
 
 

@@ -25,6 +25,8 @@ MAX_BUCKETS = 20_000
 """The least recently used one is forgotten first."""
 
 FREE = ("GET", "HEAD", "OPTIONS", "TRACE")
+COUNTED = ("/accounts/oidc/back/",)
+"""What counts although it is read: we ask the OpenID Connect provider for each."""
 
 
 class Buckets:
@@ -62,7 +64,7 @@ class PostLimitMiddleware:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.method in FREE:
+        if request.method in FREE and request.path_info not in COUNTED:
             return self._get_response(request)
         seconds = _wait_seconds(request)
         return _refusal(request, math.ceil(seconds)) if seconds else self._get_response(request)
