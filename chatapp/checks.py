@@ -182,12 +182,13 @@ def check_upstream(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
 
 @register(Tags.security)
 def check_oidc(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    if bool(settings.OIDC_ISSUER) == bool(settings.OIDC_CLIENT_ID):
+    needed = {settings.OIDC_ISSUER, settings.OIDC_CLIENT_ID, settings.OIDC_CLIENT_SECRET}
+    if "" not in needed or needed == {""}:
         return []
     return [
         Error(
-            "Of OIDC_ISSUER and OIDC_CLIENT_ID only one is set.",
-            hint="Set both, or neither; OIDC_CLIENT_SECRET too, unless the provider gave none.",
+            "Only a part of OIDC_ISSUER, OIDC_CLIENT_ID and OIDC_CLIENT_SECRET is set.",
+            hint="Set all three, or none of them.",
             id="chatapp.E009",
         )
     ]

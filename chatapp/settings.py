@@ -404,6 +404,9 @@ logging.raiseExceptions = False
 LOG_FORMAT = word_from_env("LOG_FORMAT", words=("plain", "json"))
 # A line for each request and each socket, whatever LOG_LEVEL says.
 ACCESS_LOG = bool_from_env("ACCESS_LOG", default=False)
+# Traces of replies go there, by chatapp/replies/traces.py; the exporter reads its other variables by itself.
+OTEL_EXPORTER_OTLP_ENDPOINT = url_from_env("OTEL_EXPORTER_OTLP_ENDPOINT", schemes=("http", "https"))
+OTEL_SERVICE_NAME = os.environ.get("OTEL_SERVICE_NAME", "").strip() or "warmcache"
 DEFAULT_EXCEPTION_REPORTER_FILTER = "chatapp.process.log_privacy.NoContentReports"
 LOGGING = {
     "version": 1,

@@ -165,12 +165,11 @@ def _made(issuer: str, client_id: str, client_secret: str, hour: int) -> Any:
     return OAuth().register(
         name="oidc",
         client_id=client_id,
-        client_secret=client_secret or None,
+        client_secret=client_secret,
         server_metadata_url=f"{issuer.rstrip('/')}/.well-known/openid-configuration",
         client_kwargs={
             "scope": SCOPE,
             "code_challenge_method": "S256",
             "default_timeout": TIMEOUT_SECONDS,
-            **({} if client_secret else {"token_endpoint_auth_method": "none"}),
         },
     )
