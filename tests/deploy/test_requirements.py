@@ -17,7 +17,16 @@ def requirements(name: str) -> list[Requirement]:
     return [Requirement(line) for line in lines if line and not line.startswith(("#", "-r"))]
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", TRACES, "deploy/requirements-node.txt"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "requirements.txt",
+        "requirements-dev.txt",
+        TRACES,
+        "deploy/requirements-node.txt",
+        "deploy/requirements-audit.txt",
+    ],
+)
 def test_every_version_is_exact(name):
     assert [str(each) for each in requirements(name) if not re.fullmatch(r"==[\w.]+", str(each.specifier))] == []
 
