@@ -43,6 +43,10 @@ class ForgottenPasswordForm(Styled, SetPasswordForm):  # type: ignore[type-arg]
 class AskForMailForm(Styled, PasswordResetForm):
     """Mails are sent beside the answer, which takes as long for an address that nobody has."""
 
+    email = forms.EmailField(
+        label="E-mail address", max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "email"})
+    )
+
     def send_mail(self, *args: Any, **kwargs: Any) -> None:
         threading.Thread(target=super().send_mail, args=args, kwargs=kwargs, name="mail", daemon=True).start()
 
