@@ -11,7 +11,7 @@ BIOME := .venv/bin/node node_modules/@biomejs/biome/bin/biome
 LINTED := chatapp warmcache tests deploy manage.py $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: setup run run-local serve test check lint format bench soak clean help
+.PHONY: setup run run-local serve test check lint format bench soak audit clean help
 
 setup:  ## install everything, development tools included
 	@$(PYTHON) deploy/install.py --dev
@@ -55,6 +55,9 @@ bench: setup  ## milliseconds, printed
 soak: setup  ## the long tests, other people's clients against the simulator among them
 	$(PY) -m tests.clients
 	$(PYTEST) -m soak -o faulthandler_timeout=0
+
+audit:  ## known holes in the pinned packages, where somebody can be asked; not part of `make test`
+	@$(PYTHON) deploy/audit.py
 
 clean:  ## throw away what was installed or generated; the database and keys in var/ stay
 	rm -rf .venv node_modules staticfiles .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -68,6 +68,11 @@ admin.site.site_title = "Warmcache"
 admin.site.index_title = "Administration"
 
 
+def _is_beyond(request: HttpRequest, person: User | None) -> bool:
+    """Of a superuser, only another one may change anything."""
+    return person is not None and person.is_superuser and not request.user.is_superuser
+
+
 @admin.register(User)
 class PeopleAdmin(NoPatterns, UserAdmin):  # type: ignore[type-arg]
     """Django's own; but people are deleted in the background, since one may have thousands of conversations."""
@@ -78,12 +83,24 @@ class PeopleAdmin(NoPatterns, UserAdmin):  # type: ignore[type-arg]
     def take_second_factor_away(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """For somebody who has lost the app and the recovery codes."""
         for person in queryset:
-            if person.is_superuser and not request.user.is_superuser:
+            if _is_beyond(request, person):
                 self.message_user(request, f"{person} is a superuser: only another one may do that.", messages.ERROR)
                 continue
             second_factor.remove(person)
             self.log_change(request, person, "The second factor was taken away.")
             self.message_user(request, f"{person} signs in with the password alone.", messages.SUCCESS)
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Asked for a new password, too."""
+        return super().has_change_permission(request, obj) and not _is_beyond(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and not _is_beyond(request, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Who may change people gives nobody, not even themselves, rights that they lack."""
+        rights = () if request.user.is_superuser else ("is_superuser", "groups", "user_permissions")
+        return (*super().get_readonly_fields(request, obj), *rights)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return super().get_queryset(request).filter(deletion_asked_at=None)
@@ -98,7 +115,7 @@ class PeopleAdmin(NoPatterns, UserAdmin):  # type: ignore[type-arg]
             "conversations": Conversation.objects.filter(user__in=people).count(),
             "attachments": Attachment.objects.filter(user__in=people).count(),
         }
-        missing = set() if self.has_delete_permission(request) else {"user"}
+        missing = set() if all(self.has_delete_permission(request, person) for person in people) else {"user"}
         return [str(person) for person in people], counts, missing, []
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:

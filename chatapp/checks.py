@@ -180,6 +180,20 @@ def check_upstream(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
     ]
 
 
+@register(Tags.security)
+def check_oidc(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    needed = {settings.OIDC_ISSUER, settings.OIDC_CLIENT_ID, settings.OIDC_CLIENT_SECRET}
+    if "" not in needed or needed == {""}:
+        return []
+    return [
+        Error(
+            "Only a part of OIDC_ISSUER, OIDC_CLIENT_ID and OIDC_CLIENT_SECRET is set.",
+            hint="Set all three, or none of them.",
+            id="chatapp.E009",
+        )
+    ]
+
+
 @register(Tags.security, deploy=True)
 def check_deployment(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     found: list[CheckMessage] = []

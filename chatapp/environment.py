@@ -37,6 +37,23 @@ def number_from_env(name: str, *, default: float, least: float, most: float) -> 
     return number
 
 
+def word_from_env(name: str, *, words: tuple[str, ...]) -> str:
+    """One of a few words; the first is the default."""
+    word = os.environ.get(name, "").strip().lower() or words[0]
+    if word not in words:
+        raise ImproperlyConfigured(f"{name} is {word!r}: use {', '.join(words[:-1])} or {words[-1]}.")
+    return word
+
+
+def issuer_from_env(name: str) -> str:
+    """The address of an OpenID Connect provider; empty if unset. Whoever is between us and it could sign anybody in."""
+    url = url_from_env(name, schemes=("https", "http"))
+    parts = urlsplit(url)
+    if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+        raise ImproperlyConfigured(f"{name} has to begin with https://.")
+    return url
+
+
 def hosts_from_env(name: str, *, default: list[str]) -> list[str]:
     """Host names as Django wants them: an address with a scheme or a port gives its host."""
     return [_host(name, text) for text in _items(name)] or default

@@ -3,16 +3,21 @@
 import secrets
 import uuid
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
-from django.contrib.auth.models import AbstractUser, Group
-from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator
+from django.contrib.auth.models import AbstractUser
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.utils import timezone
 
+from chatapp.account_models import Identity as Identity
+from chatapp.account_models import Invitation as Invitation
+from chatapp.account_models import OpenSession as OpenSession
+from chatapp.account_models import SignInLink as SignInLink
 from chatapp.protocol.words import ReplyStatus
+from chatapp.quota_models import LimitMet as LimitMet
+from chatapp.quota_models import UsageAccount as UsageAccount
+from chatapp.quota_models import UsageLimit as UsageLimit
 from warmcache.models import choices_of
 
 
@@ -475,174 +480,6 @@ class Attachment(models.Model):
         if message is not None:
             note_change(message.conversation_id)
         return deleted
-
-
-class SignInLink(models.Model):
-    """A one-time way in for the person who started the demo on this machine."""
-
-    LIFETIME = timedelta(hours=12)
-
-    token_hash = models.CharField(max_length=64, unique=True, help_text="SHA-256; the token is only in the link.")
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
-    created_at = models.DateTimeField(default=timezone.now)
-    used_at = models.DateTimeField(null=True, blank=True)
-
-    def __str__(self) -> str:
-        return f"sign-in link of {self.user}"
-
-    def state(self, now: Any) -> str:
-        if self.used_at:
-            return "used"
-        return "expired" if now > self.created_at + self.LIFETIME else "ready"
-
-
-class Invitation(models.Model):
-    """Lets one person register once. Staff make it in the admin, which shows its link once."""
-
-    LIFETIME = timedelta(days=7)
-
-    token_hash = models.CharField(max_length=64, unique=True, editable=False, help_text="SHA-256, as of sign-in links.")
-    note = models.CharField("for whom", max_length=100, blank=True, default="")
-    created_by = models.ForeignKey(
-        User, null=True, blank=True, editable=False, on_delete=models.SET_NULL, related_name="+"
-    )
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-    expires_at = models.DateTimeField(editable=False)
-    used_at = models.DateTimeField(null=True, blank=True, editable=False)
-    used_by = models.ForeignKey(
-        User, null=True, blank=True, editable=False, on_delete=models.SET_NULL, related_name="+"
-    )
-
-    class Meta:
-        ordering = ("-created_at",)
-
-    def __str__(self) -> str:
-        return f"invitation {self.pk}"
-
-
-class OpenSession(models.Model):
-    """Where a person is signed in, for the person's own list. What it describes is the session with the same key."""
-
-    session_key = models.CharField(max_length=40, unique=True)
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
-    device = models.CharField(max_length=80, help_text="Browser and system, in words.")
-    address = models.GenericIPAddressField(null=True, blank=True)
-    began_at = models.DateTimeField(default=timezone.now)
-    seen_at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        ordering = ("-seen_at",)
-
-    def __str__(self) -> str:
-        return f"session of {self.user_id}"
-
-
-class UsageLimit(models.Model):
-    """The operator's limits, in force in every process within two seconds. An empty field leaves the next more general
-    limit in force: for one person those of the person's groups, then those for each person, then the settings."""
-
-    class AppliesTo(models.TextChoices):
-        EACH_PERSON = "each_person", "each person"
-        EACH_MEMBER = "each_member", "each member of a group"
-        ONE_PERSON = "one_person", "one person"
-        GROUP_TOGETHER = "group_together", "a group together"
-        ALL_TOGETHER = "all_together", "everybody together"
-
-    applies_to = models.CharField(max_length=20, choices=AppliesTo)
-    user = models.ForeignKey(
-        User, null=True, blank=True, on_delete=models.CASCADE, related_name="+", help_text="For one person."
-    )
-    group = models.ForeignKey(
-        Group,
-        null=True,
-        blank=True,
-        on_delete=models.CASCADE,
-        related_name="+",
-        help_text="For a group. Who is in several gets the highest of its members' limits.",
-    )
-    messages_per_minute = models.PositiveIntegerField(null=True, blank=True)
-    messages_per_day = models.PositiveIntegerField(null=True, blank=True, help_text="A day is a UTC day.")
-    running_replies = models.PositiveIntegerField("running replies at once", null=True, blank=True)
-    usd_per_day = models.DecimalField(
-        "dollars a day",
-        max_digits=10,
-        decimal_places=2,
-        null=True,
-        blank=True,
-        validators=(MinValueValidator(0),),
-        help_text="Replies and warm-ups. A message sets its highest possible cost aside until its cost is known.",
-    )
-    usd_per_month = models.DecimalField(
-        "dollars a month", max_digits=10, decimal_places=2, null=True, blank=True, validators=(MinValueValidator(0),)
-    )
-    updated_at = models.DateTimeField(auto_now=True)
-
-    class Meta:
-        ordering = ("applies_to", "pk")
-
-    def __str__(self) -> str:
-        return " ".join(str(part) for part in (self.get_applies_to_display(), self.user or self.group) if part)
-
-    def clean(self) -> None:
-        wanted = {
-            self.AppliesTo.ONE_PERSON: "user",
-            self.AppliesTo.EACH_MEMBER: "group",
-            self.AppliesTo.GROUP_TOGETHER: "group",
-        }.get(self.applies_to)  # type: ignore[call-overload]
-        for name in ("user", "group"):
-            if (getattr(self, name) is None) == (name == wanted):
-                words = f"Say which {name}." if name == wanted else f"Leave it empty: this is for no one {name}."
-                raise ValidationError({name: words})
-        same = UsageLimit.objects.filter(applies_to=self.applies_to, user=self.user, group=self.group)
-        if same.exclude(pk=self.pk).exists():
-            raise ValidationError("There are limits for this already: change those.")
-
-
-class UsageAccount(models.Model):
-    """What one person, one group or everybody has used. Written only by `chatapp.quotas.accounts`, in one statement."""
-
-    name = models.CharField(max_length=40, primary_key=True, help_text="all, user:<id> or group:<id>.")
-    minute_began_at = models.FloatField(help_text="Epoch seconds.")
-    minute_messages = models.IntegerField()
-    day = models.IntegerField(help_text="Since 1970, UTC.")
-    day_messages = models.IntegerField()
-    day_units = models.BigIntegerField(help_text="Money, in units of 0.00000001 US dollars.")
-    month = models.IntegerField(help_text="Since the year 0, UTC.")
-    month_units = models.BigIntegerField()
-    running = models.IntegerField(help_text="Replies that are being written.")
-    changed_at = models.FloatField(help_text="Epoch seconds.")
-
-    class Meta:
-        ordering = ("-changed_at",)
-
-    def __str__(self) -> str:
-        return self.name
-
-    @staticmethod
-    def name_of(user_id: int) -> str:
-        return f"user:{user_id}"
-
-
-class LimitMet(models.Model):
-    """Who met a limit: one row per person, day and limit."""
-
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
-    day = models.DateField()
-    measure = models.CharField(max_length=24)
-    scope = models.CharField(max_length=10)
-    limit = models.CharField(max_length=20, help_text="As it was the last time.")
-    count = models.PositiveIntegerField(default=0)
-    last_at = models.DateTimeField()
-
-    class Meta:
-        ordering = ("-last_at",)
-        verbose_name_plural = "limits met"
-        constraints = (
-            models.UniqueConstraint(fields=("user", "day", "measure", "scope"), name="limit_met_is_one_row"),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.user} {self.day}"
 
 
 class Erasure(models.Model):

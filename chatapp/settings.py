@@ -18,12 +18,14 @@ from django.core.exceptions import ImproperlyConfigured
 from chatapp.environment import (
     bool_from_env,
     hosts_from_env,
+    issuer_from_env,
     networks_from_env,
     number_from_env,
     origins_from_env,
     path_from_env,
     redis_url_from_env,
     url_from_env,
+    word_from_env,
 )
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -114,13 +116,6 @@ def log_level_from_env() -> str:
     return level
 
 
-def log_format_from_env() -> str:
-    name = os.environ.get("LOG_FORMAT", "").strip().lower() or "plain"
-    if name not in ("plain", "json"):
-        raise ImproperlyConfigured(f"LOG_FORMAT is {name!r}: use plain or json.")
-    return name
-
-
 DEBUG = bool_from_env("DEBUG", default=False)
 SECRET_KEY_FROM_ENV = bool(os.environ.get("SECRET_KEY"))
 SECRET_KEY = os.environ.get("SECRET_KEY") or local_secret_key()
@@ -162,6 +157,16 @@ EMAIL_HOST_PASSWORD = os.environ.get("EMAIL_HOST_PASSWORD", "")
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = os.environ.get("DEFAULT_FROM_EMAIL", "").strip() or "warmcache@localhost"
 PASSWORD_RESET_TIMEOUT = 3600
+
+# Sign-in with OpenID Connect, beside name and password: chatapp/accounts/oidc.py. Without an issuer there is none.
+OIDC_ISSUER = issuer_from_env("OIDC_ISSUER")
+OIDC_CLIENT_ID = os.environ.get("OIDC_CLIENT_ID", "").strip()
+OIDC_CLIENT_SECRET = os.environ.get("OIDC_CLIENT_SECRET", "").strip()
+OIDC_NAME = os.environ.get("OIDC_NAME", "").strip() or "single sign-on"
+# Whomever the provider knows may register, also where OPEN_REGISTRATION is off.
+OIDC_REGISTRATION = bool_from_env("OIDC_REGISTRATION", default=False)
+# Whose account an address that the provider has verified opens by itself.
+OIDC_LINK_BY_MAIL = word_from_env("OIDC_LINK_BY_MAIL", words=("off", "people", "staff"))
 
 INSTALLED_APPS = [
     "chatapp",
@@ -396,9 +401,12 @@ def without_traceback(record: logging.LogRecord) -> bool:
 
 # What the log may hold: chatapp/process/log_privacy.py. A record that cannot be formatted must not print its arguments.
 logging.raiseExceptions = False
-LOG_FORMAT = log_format_from_env()
+LOG_FORMAT = word_from_env("LOG_FORMAT", words=("plain", "json"))
 # A line for each request and each socket, whatever LOG_LEVEL says.
 ACCESS_LOG = bool_from_env("ACCESS_LOG", default=False)
+# Traces of replies go there, by chatapp/replies/traces.py; the exporter reads its other variables by itself.
+OTEL_EXPORTER_OTLP_ENDPOINT = url_from_env("OTEL_EXPORTER_OTLP_ENDPOINT", schemes=("http", "https"))
+OTEL_SERVICE_NAME = os.environ.get("OTEL_SERVICE_NAME", "").strip() or "warmcache"
 DEFAULT_EXCEPTION_REPORTER_FILTER = "chatapp.process.log_privacy.NoContentReports"
 LOGGING = {
     "version": 1,

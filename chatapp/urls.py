@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from chatapp.pages import accounts, shared_links, views
+from chatapp.pages import accounts, oidc, shared_links, views
 from chatapp.pages.sign_in import SecondStepView, SignInView
 
 urlpatterns = [
@@ -45,6 +45,10 @@ urlpatterns = [
     ),
     path("accounts/login/", SignInView.as_view(), name="login"),
     path("accounts/login/code/", SecondStepView.as_view(), name="second_step"),
+    path("accounts/oidc/", oidc.begin, name="oidc"),
+    path("accounts/oidc/back/", oidc.back, name="oidc_back"),
+    path("accounts/oidc/connect/", oidc.connect, name="oidc_connect"),
+    path("accounts/oidc/disconnect/", oidc.disconnect, name="oidc_disconnect"),
     path("accounts/logout/", LogoutView.as_view(), name="logout"),
     path("sign-in/<str:token>/", views.sign_in_link, name="sign_in_link"),
     path("healthz", views.healthz, name="healthz"),

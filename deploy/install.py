@@ -24,6 +24,7 @@ LOG = os.path.join(ROOT, "var", "install.log")
 
 MIN_PYTHON = (3, 11)
 MIN_NODE_MAJOR = 20
+TRACES = os.path.join("deploy", "requirements-traces.txt")
 PIP = [VENV_PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
 NETWORK_SIGNS = (
     "name resolution",
@@ -141,7 +142,7 @@ def ensure_venv():
 def ensure_python_packages(dev):
     """Installs `requirements.txt`, with `dev` also the tools; an environment made for `dev` serves both."""
     runtime = digest("requirements.txt")
-    wanted = digest("requirements.txt", "requirements-dev.txt") if dev else runtime
+    wanted = digest("requirements.txt", "requirements-dev.txt", TRACES) if dev else runtime
     stamp = os.path.join(VENV, "stamp-packages")
     if wanted in read(stamp).split():
         return

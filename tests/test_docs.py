@@ -13,6 +13,7 @@ PAGES = [
     "docs/performance.md",
     "docs/access.md",
     "docs/deploy.md",
+    "docs/security-checklist.md",
     "warmcache/simulator/README.md",
     "CONTRIBUTING.md",
 ]

@@ -19,7 +19,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from chatapp.models import Attachment, Conversation, Erasure, Message, UsageAccount, User
+from chatapp.models import Attachment, Conversation, Erasure, Identity, Message, UsageAccount, User
 from chatapp.protocol.words import ReplyStatus
 from warmcache.ledger.erasure import erase_some
 
@@ -48,6 +48,7 @@ def ask(person: User) -> None:
         named = ("username", "first_name", "last_name", "email", "instructions")
         person.save(update_fields=[*named, "is_active", "deletion_asked_at"])
         Erasure.objects.get_or_create(person=person.pk)
+        Identity.objects.filter(user=person).delete()
         _forget_name(person, name)
 
 

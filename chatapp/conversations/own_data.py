@@ -67,6 +67,7 @@ def _about(user: User) -> dict[str, Any]:
     return {
         "username": user.username,
         "email": user.email,
+        "identities": list(user.identities.values("issuer", "subject", "linked_at")),
         "joined_at": user.date_joined,
         "last_sign_in_at": user.last_login,
         "exported_at": timezone.now(),

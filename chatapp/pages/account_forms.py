@@ -1,10 +1,12 @@
 """The forms of a person's own account."""
 
 import threading
-from typing import Any
+from typing import Any, cast
 
 from django import forms
+from django.contrib.auth import authenticate
 from django.contrib.auth.forms import PasswordChangeForm, PasswordResetForm, SetPasswordForm, UserCreationForm
+from django.http import HttpRequest
 
 from chatapp.conversations.standing_instructions import MAX_CHARS
 from chatapp.models import User
@@ -42,16 +44,33 @@ class ForgottenPasswordForm(Styled, SetPasswordForm):  # type: ignore[type-arg]
 class AskForMailForm(Styled, PasswordResetForm):
     """Mails are sent beside the answer, which takes as long for an address that nobody has."""
 
+    email = forms.EmailField(
+        label="E-mail address", max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "email"})
+    )
+
     def send_mail(self, *args: Any, **kwargs: Any) -> None:
         threading.Thread(target=super().send_mail, args=args, kwargs=kwargs, name="mail", daemon=True).start()
 
 
 class PasswordForm(Styled, forms.Form):
-    """Asks for the password before something that cannot be undone."""
+    """Asks for the password before something that matters. A wrong one counts as a failed sign-in, so that nobody
+    guesses on in a session that they took. Who has none, because another service signs them in, needs none."""
 
     password = forms.CharField(
         required=False, strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "current-password"})
     )
+
+    def __init__(self, request: HttpRequest, **options: Any) -> None:
+        self.request = request
+        super().__init__(request.POST or None, **options)
+        if not cast(User, request.user).has_usable_password():
+            del self.fields["password"]
+
+    def clean_password(self) -> str:
+        password: str = self.cleaned_data["password"]
+        if authenticate(self.request, username=self.request.user.get_username(), password=password) is None:
+            raise forms.ValidationError("This is not your password, or too many wrong ones were tried.")
+        return password
 
 
 class EmailForm(PasswordForm):
@@ -75,6 +94,14 @@ class InstructionsForm(Styled, forms.Form):
         help_text=f"At most {MAX_CHARS:,} characters. For example: what you do, in which language you want answers, "
         "how long they should be.",
     )
+
+
+class DeletionForm(PasswordForm):
+    def clean(self) -> None:
+        person = cast(User, self.request.user)
+        others = User.objects.filter(is_superuser=True, is_active=True).exclude(pk=person.pk)
+        if person.is_superuser and not others.exists():
+            raise forms.ValidationError("You are the only superuser: nobody could look after this site any more.")
 
 
 class SetUpCodeForm(Styled, forms.Form):

@@ -1,10 +1,11 @@
 """The pages of a person's own account."""
 
+from collections.abc import Callable
 from typing import Any, cast
 
 from django import forms
 from django.conf import settings
-from django.contrib.auth import authenticate, login, logout, update_session_auth_hash
+from django.contrib.auth import login, logout, update_session_auth_hash
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import (
     PasswordChangeView,
@@ -21,25 +22,30 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from chatapp.accounts import deletions, invitations, open_sessions, second_factor
+from chatapp.accounts import deletions, identities, invitations, open_sessions, second_factor
 from chatapp.conversations import own_data, shared_links, standing_instructions
 from chatapp.models import User
 from chatapp.pages.account_forms import (
     AskForMailForm,
+    DeletionForm,
     EmailForm,
     ForgottenPasswordForm,
     InstructionsForm,
     NewPasswordForm,
-    PasswordForm,
     RegistrationForm,
     SetUpCodeForm,
 )
 from chatapp.pages.session_notes import told_by
+from chatapp.pages.sign_in import BACKEND, oidc_offer
 from chatapp.quotas import charges
 from chatapp.warming import assistant_edits
 
-BACKEND = "django.contrib.auth.backends.ModelBackend"
-SECRETS = sensitive_post_parameters()
+Page = Callable[..., HttpResponse]
+
+
+def form_page(view: Page) -> Page:
+    """A page with a form that asks for secrets."""
+    return sensitive_post_parameters()(never_cache(require_http_methods(["GET", "POST"])(view)))
 
 
 @never_cache
@@ -53,18 +59,18 @@ def account(request: HttpRequest) -> HttpResponse:
         "keep_days": settings.KEEP_CHATS_DAYS,
         "limits": charges.what_is_left(user.pk),
         "links": shared_links.of(user),
+        "oidc_name": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
+        "is_connected": identities.is_connected(user),
     }
     return render(request, "account/account.html", context)
 
 
-@SECRETS
-@never_cache
+@form_page
 @login_required
-@require_http_methods(["GET", "POST"])
 def change_email(request: HttpRequest) -> HttpResponse:
     user = signed_in(request)
-    form = EmailForm(request.POST or None, initial={"email": user.email})
-    if request.method == "POST" and form.is_valid() and _is_confirmed(request, form):
+    form = EmailForm(request, initial={"email": user.email})
+    if form.is_valid():
         user.email = form.cleaned_data["email"]
         user.save(update_fields=["email"])
         return redirect("account")
@@ -131,21 +137,16 @@ async def export(request: HttpRequest) -> StreamingHttpResponse:
     return response
 
 
-@SECRETS
-@never_cache
+@form_page
 @login_required
-@require_http_methods(["GET", "POST"])
 def delete(request: HttpRequest) -> HttpResponse:
     """Deletes the person with everything of theirs."""
     user = signed_in(request)
-    form = PasswordForm(request.POST or None)
-    if request.method == "POST" and form.is_valid() and _is_confirmed(request, form):
-        if _is_last_superuser(user):
-            form.add_error(None, "You are the only superuser: nobody could look after this site any more.")
-        else:
-            deletions.ask(user)
-            logout(request)
-            return render(request, "account/deleted.html")
+    form = DeletionForm(request)
+    if form.is_valid():
+        deletions.ask(user)
+        logout(request)
+        return render(request, "account/deleted.html")
     return _form(
         request,
         form,
@@ -157,9 +158,7 @@ def delete(request: HttpRequest) -> HttpResponse:
     )
 
 
-@SECRETS
-@never_cache
-@require_http_methods(["GET", "POST"])
+@form_page
 def register(request: HttpRequest) -> HttpResponse:
     """Where the operator lets everybody register."""
     if not settings.OPEN_REGISTRATION:
@@ -167,9 +166,7 @@ def register(request: HttpRequest) -> HttpResponse:
     return _register(request, None)
 
 
-@SECRETS
-@never_cache
-@require_http_methods(["GET", "POST"])
+@form_page
 def invitation(request: HttpRequest, token: str) -> HttpResponse:
     """The link of an invitation: looking at it uses nothing up."""
     if not invitations.is_open(token, now=timezone.now()):
@@ -181,7 +178,7 @@ def _register(request: HttpRequest, token: str | None) -> HttpResponse:
     if request.user.is_authenticated:
         return redirect("home")
     form = RegistrationForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    if form.is_valid():
         person = form.save(commit=False)
         if token is None:
             person.save()
@@ -189,19 +186,18 @@ def _register(request: HttpRequest, token: str | None) -> HttpResponse:
             return render(request, "registration/invitation_over.html", status=410)
         login(request, person, backend=BACKEND)
         return redirect("home")
-    return _form(request, form, "Create your account", "Create account")
+    offer = oidc_offer("Register", invitation=token or "")
+    return _form(request, form, "Create your account", "Create account", **offer)
 
 
-@SECRETS
-@never_cache
+@form_page
 @login_required
-@require_http_methods(["GET", "POST"])
 def set_up_second_factor(request: HttpRequest) -> HttpResponse:
     """Turns the second factor on, after a code of the app; and off, after a code too."""
     user = signed_in(request)
     form = SetUpCodeForm(request.POST or None)
     is_on = second_factor.is_on(user)
-    if request.method == "POST" and form.is_valid():
+    if form.is_valid():
         code = form.cleaned_data["code"]
         if is_on and second_factor.is_right(user, code):
             second_factor.remove(user)
@@ -262,24 +258,5 @@ def signed_in(request: HttpRequest) -> User:
     return cast(User, request.user)
 
 
-def _form(
-    request: HttpRequest, form: forms.BaseForm, title: str, button: str, *, told: str = "", is_danger: bool = False
-) -> HttpResponse:
-    context = {"form": form, "title": title, "button": button, "told": told, "is_danger": is_danger}
-    return render(request, "account/form.html", context)
-
-
-def _is_confirmed(request: HttpRequest, form: PasswordForm) -> bool:
-    """Whether the password is right. Counts as a sign-in, so that nobody guesses on in a session that they took. Who
-    has none, because another service signs them in, needs none."""
-    user = signed_in(request)
-    password = form.cleaned_data["password"]
-    if not user.has_usable_password() or authenticate(request, username=user.username, password=password):
-        return True
-    form.add_error("password", "This is not your password, or too many wrong ones were tried.")
-    return False
-
-
-def _is_last_superuser(user: User) -> bool:
-    others = User.objects.filter(is_superuser=True, is_active=True).exclude(pk=user.pk)
-    return user.is_superuser and not others.exists()
+def _form(request: HttpRequest, form: forms.BaseForm, title: str, button: str, **more: Any) -> HttpResponse:
+    return render(request, "account/form.html", {"form": form, "title": title, "button": button, **more})

@@ -26,6 +26,8 @@ MAX_BUCKETS = 20_000
 """The least recently used one is forgotten first."""
 
 FREE = ("GET", "HEAD", "OPTIONS", "TRACE")
+COUNTED = ("/accounts/oidc/back/",)
+"""What counts although it is read: we ask the OpenID Connect provider for each."""
 
 
 class Buckets:
@@ -64,7 +66,7 @@ class PostLimitMiddleware:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.method in FREE:
+        if request.method in FREE and request.path_info not in COUNTED:
             return self._get_response(request)
         return refusal(request) or self._get_response(request)
 

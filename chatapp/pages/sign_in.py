@@ -9,6 +9,7 @@ from django.contrib.auth import HASH_SESSION_KEY, login
 from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.crypto import constant_time_compare
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
@@ -17,6 +18,8 @@ from django.views.generic import FormView
 from chatapp.accounts import second_factor
 from chatapp.models import User
 
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+"""Of those who have shown who they are without a password."""
 PENDING = "signing_in"
 """In a session of nobody: who has given the right password, and has yet to show a code."""
 PENDING_SECONDS = 300.0
@@ -38,6 +41,14 @@ def sign_in(request: HttpRequest, user: User, *, backend: str, then: str) -> Htt
     return redirect("second_step")
 
 
+def oidc_offer(words: str, **query: str) -> dict[str, Any]:
+    """What a page needs for the button that leads to the OpenID Connect provider."""
+    if not settings.OIDC_ISSUER:
+        return {}
+    address = reverse("oidc", query={name: value for name, value in query.items() if value})
+    return {"oidc": {"address": address, "words": f"{words} with {settings.OIDC_NAME}"}}
+
+
 class TwoStepLoginView(LoginView):
     def form_valid(self, form: Any) -> HttpResponse:
         user = form.get_user()
@@ -51,7 +62,7 @@ class SignInView(TwoStepLoginView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         offered = {"mail": settings.EMAIL_HOST, "registration": settings.OPEN_REGISTRATION}
-        return super().get_context_data(**kwargs) | offered
+        return super().get_context_data(**kwargs) | offered | oidc_offer("Sign in", next=self.get_redirect_url())
 
 
 class CodeForm(forms.Form):

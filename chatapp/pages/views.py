@@ -27,7 +27,7 @@ from chatapp.front_end import MATHS_STYLES
 from chatapp.models import Assistant, Conversation, User
 from chatapp.pages import post_limits
 from chatapp.pages.forms import AssistantForm, RenameForm
-from chatapp.pages.sign_in import sign_in
+from chatapp.pages.sign_in import BACKEND, sign_in
 from chatapp.process import metrics as prometheus
 from chatapp.process import upstream
 from chatapp.process.health import health
@@ -242,7 +242,7 @@ def sign_in_link(request: HttpRequest, token: str) -> HttpResponse:
         raise Http404
     now = timezone.now()
     if request.method == "POST" and (user := sign_in_links.consume(token, now=now)):
-        return sign_in(request, user, backend="django.contrib.auth.backends.ModelBackend", then=reverse("home"))
+        return sign_in(request, user, backend=BACKEND, then=reverse("home"))
     link = sign_in_links.find(token)
     state = link.state(now) if link else "unknown"
     context = {"username": link.user.get_username() if link else "", "state": state}

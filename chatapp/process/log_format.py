@@ -1,7 +1,9 @@
 """The log as one JSON object a line, for machines: when, what, and the ids of `chatapp.log_context`.
 
-The standard library does it: the records come from Django and libraries all the same, and what they may say is decided
-by `log_privacy`, which is a filter and a formatter of the standard library.
+By the standard library, not structlog: most records come from Django, Daphne and other libraries, and are of the
+standard library whoever writes ours. What any record may say has to be decided in one place for all of them, in
+`log_privacy`, a filter and a formatter of handlers; a second way in would have to be kept as tight as that one. The ids
+that structlog would bind are `log_context`, and the JSON is a dozen lines.
 """
 
 import json

@@ -26,7 +26,7 @@ from chatapp.process import housekeeping, open_sockets
 from chatapp.process.open_sockets import OpenSocket
 from chatapp.protocol import CLOSE_RESTARTING
 from chatapp.quotas import common, common_places
-from chatapp.replies import actions, registry
+from chatapp.replies import actions, registry, traces
 from warmcache import services as warmcache
 
 logger = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ def _close_everything() -> tuple[Step, ...]:
             name="the ledger is flushed",
             seconds=2.0,
             run=flush_ledger,
-            lost="counters of skipped warm-ups, and rows not yet written",
+            lost="counters of skipped warm-ups, rows and traces not yet sent",
         ),
         Step(
             name="connections are closed",
@@ -197,7 +197,8 @@ async def close_sockets(seconds: float) -> None:
 
 
 async def flush_ledger(seconds: float) -> None:
-    await warmcache.close(patience_seconds=seconds * FLUSH_SHARE)
+    patience_seconds = seconds * FLUSH_SHARE
+    await asyncio.gather(warmcache.close(patience_seconds=patience_seconds), traces.flush(patience_seconds))
 
 
 async def close_connections(seconds: float) -> None:

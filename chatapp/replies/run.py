@@ -13,7 +13,7 @@ from chatapp import log_context
 from chatapp.conversations import containers, prepared_conversations, prompts, reply_states
 from chatapp.conversations.reply_states import MAY_TELL, Cause, Written
 from chatapp.protocol import ReplyFinished
-from chatapp.replies import ends, metrics, rows
+from chatapp.replies import ends, metrics, rows, traces
 from chatapp.replies.checkpoints import Checkpoints
 from chatapp.replies.ends import Ended
 from chatapp.replies.log import ReplyHead, ReplyLog, new_epoch
@@ -207,6 +207,7 @@ class ReplyRun:
             model=self.log.head.model,
             own_seconds=timeline.own_seconds,
         )
+        traces.saw_reply(ended.finished, timeline, assistant=self._sent.before.label, model=self.log.head.model)
 
     def _store_with_ledger(self, result: warmcache.Result) -> None:
         self._ended = self._store(result)

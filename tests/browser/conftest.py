@@ -16,9 +16,21 @@ from tests.browser.held_replies import HoldReply, hold_reply
 from tests.browsers import TIMEOUT_MS, Chromium, Contexts
 from tests.servers.chat_server import ROOT, ChatServer, LiveUser, SimulatorControl, clean_environment
 from tests.servers.fork_server import output_of
+from tests.servers.oidc_provider import OidcProvider
 
 PEOPLE = 120
 ASSISTANTS = 12
+PROVIDER = OidcProvider()
+"""It runs only in the test that needs it."""
+ACCOUNTS = {
+    "OPEN_REGISTRATION": "1",
+    "EMAIL_HOST": "mail.invalid",
+    "OIDC_ISSUER": PROVIDER.issuer,
+    "OIDC_CLIENT_ID": "chat",
+    "OIDC_CLIENT_SECRET": "secret",
+    "OIDC_NAME": "Example Id",
+}
+"""All that the pages of accounts can offer."""
 
 expect.set_options(timeout=TIMEOUT_MS)
 
@@ -29,7 +41,7 @@ def _server(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFa
     collected = {"STATIC_ROOT": str(tmp_path_factory.mktemp("static"))}
     command = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"]
     subprocess.run(command, cwd=ROOT, env=clean_environment(**collected), check=True)
-    environment = {**collected, "DJANGO_SETTINGS_MODULE": patient_settings.__name__}
+    environment = {**collected, **ACCOUNTS, "DJANGO_SETTINGS_MODULE": patient_settings.__name__}
     with ChatServer(database_url=new_database(), users=("ann", "root"), environment=environment) as server:
         yield server
 
@@ -56,6 +68,12 @@ def server(_server: ChatServer) -> Iterator[ChatServer]:
     _server.simulator.reset()
     yield _server
     _server.simulator.release()
+
+
+@pytest.fixture
+def provider() -> Iterator[OidcProvider]:
+    with PROVIDER:
+        yield PROVIDER
 
 
 @pytest.fixture

@@ -128,3 +128,30 @@ def test_a_socket_of_redis_is_a_path(monkeypatch):
     monkeypatch.setenv("REDIS_URL", "unix:///run/redis.sock?db=1")
 
     assert readers.redis_url_from_env("REDIS_URL") == "unix:///run/redis.sock?db=1"
+
+
+@pytest.mark.parametrize("text", ["https://id.example.org/realms/a", "http://127.0.0.1:9400", "http://localhost", ""])
+def test_an_issuer_is_reached_by_https_or_on_this_machine(monkeypatch, text):
+    monkeypatch.setenv("ISSUER", text)
+
+    assert readers.issuer_from_env("ISSUER") == text
+
+
+@pytest.mark.parametrize("text", ["http://id.example.org", "http://localhost.example.org", "id.example.org"])
+def test_an_issuer_that_somebody_between_could_play_is_refused(monkeypatch, text):
+    monkeypatch.setenv("ISSUER", text)
+
+    with pytest.raises(ImproperlyConfigured, match="ISSUER"):
+        readers.issuer_from_env("ISSUER")
+
+
+def test_one_of_a_few_words_is_read_and_another_is_refused(monkeypatch):
+    words = ("off", "people", "staff")
+    assert readers.word_from_env("WORD", words=words) == "off"
+
+    monkeypatch.setenv("WORD", "Staff")
+    assert readers.word_from_env("WORD", words=words) == "staff"
+
+    monkeypatch.setenv("WORD", "everybody")
+    with pytest.raises(ImproperlyConfigured, match="WORD is 'everybody': use off, people or staff"):
+        readers.word_from_env("WORD", words=words)

@@ -109,6 +109,17 @@ def test_every_variable_is_one_that_the_readme_describes() -> None:
     assert set(COMPOSE["x-chat"]["environment"]) <= settings_in_the_readme()
 
 
+def test_everybody_logs_for_machines_with_a_line_for_each_request() -> None:
+    unit = (DEPLOY / "warmcache.service").read_text()
+    (container,) = kubernetes("Deployment")["spec"]["template"]["spec"]["containers"]
+    wanted = {"LOG_FORMAT": "json", "ACCESS_LOG": "1"}
+
+    # What the operator's own file says comes after it and counts.
+    assert re.search(r"^Environment=LOG_FORMAT=json ACCESS_LOG=1\nEnvironmentFile=", unit, re.MULTILINE)
+    assert {each["name"]: each["value"] for each in container["env"]} == wanted
+    assert wanted.items() <= COMPOSE["x-chat"]["environment"].items()
+
+
 def test_everybody_gives_the_drain_its_time() -> None:
     promised = 30
     unit = (DEPLOY / "warmcache.service").read_text()

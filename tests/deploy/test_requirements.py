@@ -9,6 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
+TRACES = "deploy/requirements-traces.txt"
 
 
 def requirements(name: str) -> list[Requirement]:
@@ -16,14 +17,23 @@ def requirements(name: str) -> list[Requirement]:
     return [Requirement(line) for line in lines if line and not line.startswith(("#", "-r"))]
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "deploy/requirements-node.txt"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "requirements.txt",
+        "requirements-dev.txt",
+        TRACES,
+        "deploy/requirements-node.txt",
+        "deploy/requirements-audit.txt",
+    ],
+)
 def test_every_version_is_exact(name):
     assert [str(each) for each in requirements(name) if not re.fullmatch(r"==[\w.]+", str(each.specifier))] == []
 
 
 def test_what_is_pinned_is_what_is_installed():
     installed = {canonicalize_name(each.metadata["Name"]): each.version for each in distributions()}
-    wanted = [*requirements("requirements.txt"), *requirements("requirements-dev.txt")]
+    wanted = [*requirements("requirements.txt"), *requirements("requirements-dev.txt"), *requirements(TRACES)]
 
     differing = {
         each.name: installed.get(canonicalize_name(each.name))
@@ -35,10 +45,15 @@ def test_what_is_pinned_is_what_is_installed():
     assert differing == {}
 
 
-def test_the_list_is_whole():
+@pytest.mark.parametrize("names", [["requirements.txt"], ["requirements.txt", TRACES]])
+def test_the_list_is_whole(names):
     """Whatever a listed package needs is listed too, so that nothing floats."""
-    listed = {canonicalize_name(each.name) for each in requirements("requirements.txt")}
-    extras = {"anthropic": {"aiohttp"}, "psycopg": {"binary", "pool"}}
+    listed = {canonicalize_name(each.name) for name in names for each in requirements(name)}
+    extras = {
+        "anthropic": {"aiohttp"},
+        "psycopg": {"binary", "pool"},
+        "opentelemetry-exporter-http-transport": {"requests"},
+    }
 
     needed = {
         canonicalize_name(need.name)

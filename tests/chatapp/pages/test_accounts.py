@@ -9,6 +9,7 @@ import zipfile
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.core import mail
 from django.test import AsyncClient, Client
 from django.utils import timezone
@@ -296,14 +297,33 @@ class TestSecondFactor:
 
         assert not second_factor.is_on(ann)
 
-    def test_an_operator_takes_a_lost_one_away_but_only_a_superuser_that_of_another(self, ann):
+    @pytest.mark.parametrize(
+        ("asker_is_superuser", "owner_is_superuser", "is_taken"),
+        [(False, False, True), (False, True, False), (True, True, True)],
+    )
+    def test_staff_take_a_lost_one_away_but_only_a_superuser_that_of_another(
+        self, ann, asker_is_superuser, owner_is_superuser, is_taken
+    ):
         turn_on(ann, browser_of(ann))
-        root = browser_of(make_user("root", is_staff=True, is_superuser=True))
+        User.objects.filter(pk=ann.pk).update(is_superuser=owner_is_superuser)
+        asker = make_user("asker", is_staff=True, is_superuser=asker_is_superuser)
+        asker.user_permissions.set(Permission.objects.filter(codename__in=("view_user", "change_user")))
         fields = {"action": "take_second_factor_away", "_selected_action": [ann.pk]}
 
-        root.post("/admin/chatapp/user/", fields)
+        told = browser_of(asker).post("/admin/chatapp/user/", fields, follow=True).content.decode()
 
-        assert not second_factor.is_on(ann)
+        assert second_factor.is_on(ann) == (not is_taken)
+        assert ("only another one may do that" in told) == (not is_taken)
+
+    def test_who_may_only_look_takes_nothing_away(self, ann):
+        turn_on(ann, browser_of(ann))
+        asker = make_user("asker", is_staff=True)
+        asker.user_permissions.set(Permission.objects.filter(codename="view_user"))
+        fields = {"action": "take_second_factor_away", "_selected_action": [ann.pk]}
+
+        browser_of(asker).post("/admin/chatapp/user/", fields)
+
+        assert second_factor.is_on(ann)
 
 
 class TestOwnData:
