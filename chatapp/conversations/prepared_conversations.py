@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from chatapp.conversations import containers, prompts
+from chatapp.conversations import containers, prompts, summaries
 from chatapp.conversations.branches import tree_of
 from chatapp.conversations.containers import Container
 from chatapp.models import Assistant, Conversation, Message
@@ -228,7 +228,8 @@ def shared_prompt(assistant: Assistant) -> PreparedPrompt:
 
 def _prepared(conversation: Conversation, path: Sequence[Message]) -> PreparedConversation:
     shared = prompts.salted(shared_prompt(conversation.assistant), conversation.cache_salt)
-    history = prompts.turns_of(path, shared_hash=shared.shared_hash)
+    summary = summaries.in_use(conversation.pk, [message.pk for message in path])
+    history = prompts.turns_of(path, shared_hash=shared.shared_hash, summary=summary)
     return PreparedConversation(
         conversation_id=conversation.pk,
         user_id=conversation.user_id,

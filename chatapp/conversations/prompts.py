@@ -6,9 +6,9 @@ A prompt must hold nothing volatile (time, user name, place): one changed byte m
 
 from collections.abc import Iterable, Sequence
 
-from chatapp.conversations import attached_texts, reply_states
+from chatapp.conversations import attached_texts, reply_states, summaries
 from chatapp.conversations.storable import storable_json
-from chatapp.models import Assistant, Attachment, Message
+from chatapp.models import Assistant, Attachment, Message, Summary
 from chatapp.protocol.words import ReplyStatus
 from warmcache.core.answers import parsed_input
 from warmcache.core.prefix import Json, PreparedPrompt, Prompt, Turn, answer_turn, text_turn
@@ -39,15 +39,32 @@ def salted(prompt: PreparedPrompt, cache_salt: str) -> PreparedPrompt:
     return prompt.with_salt(SALT.format(salt=cache_salt)) if cache_salt else prompt
 
 
-def turns_of(messages: Iterable[Message], *, shared_hash: str) -> tuple[Turn, ...]:
+def turns_of(messages: Sequence[Message], *, shared_hash: str, summary: Summary | None = None) -> tuple[Turn, ...]:
     """Messages in order, as the history of a prompt. A reply that is still being written is left out, and so is a
-    refused turn with its question: the provider would refuse what follows it, too.
+    refused turn with its question: the provider would refuse what follows it, too. A `summary` that is in use on this
+    path stands for what it summarises.
 
     A reply goes back whole only within one version of the history: where it followed the same `shared_hash` (with
-    another model or API key, edited instructions or tools, the provider would refuse its signatures) and no later turn
-    was left out. Of earlier versions only the text is sent.
+    another model or API key, edited instructions or tools, the provider would refuse its signatures), no later turn
+    was left out, and no summary has come into use since. Of earlier versions only the text is sent.
     """
+    if summary is not None:
+        return _turns_after(summary, messages, shared_hash)
     said, whole_from = _said(messages)
+    return _turns(said, whole_from, shared_hash)
+
+
+def _turns_after(summary: Summary, messages: Sequence[Message], shared_hash: str) -> tuple[Turn, ...]:
+    ids = [message.pk for message in messages]
+    ends = ids.index(summary.through_id) + 1
+    said, whole_from = _said(messages[ends:])
+    # Whether a signature holds depends on what stood before it.
+    before_use = set(ids[: ids.index(summary.used_from_id) + 1])
+    whole_from = max(whole_from, sum(message.pk in before_use for message in said))
+    return (summaries.turn_for(summary, messages[:ends]), *_turns(said, whole_from, shared_hash))
+
+
+def _turns(said: Sequence[Message], whole_from: int, shared_hash: str) -> tuple[Turn, ...]:
     contents = attached_texts.put_in([message.content for message in said])
     turns = (
         asked(content)
