@@ -9,6 +9,7 @@ import django
 
 from benchmarks import (
     commit,
+    compression,
     console,
     find,
     first_token,
@@ -54,6 +55,7 @@ def _tokens() -> None:
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "commit": commit.run,
+    "compression": compression.run,
     "console": console.run,
     "decision": _decision,
     "find": find.run,

@@ -332,7 +332,9 @@ class Summary(models.Model):
     )
     text = models.TextField(blank=True, default="")
     model = models.CharField(max_length=80, blank=True, default="")
-    replaces_tokens = models.PositiveIntegerField(default=0, help_text="Of the history when it was written, without files.")
+    replaces_tokens = models.PositiveIntegerField(
+        default=0, help_text="Of the history when it was written, without files."
+    )
     cost_usd = models.DecimalField(max_digits=14, decimal_places=8, null=True, blank=True)
     began_at = models.DateTimeField(default=timezone.now)
     written_at = models.DateTimeField(null=True, blank=True)

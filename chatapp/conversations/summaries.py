@@ -11,12 +11,14 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
 from chatapp.conversations import attached_texts
-from chatapp.models import Conversation, Message, Summary
+from chatapp.models import Assistant, Conversation, Message, Summary
 from chatapp.protocol.views import SummaryView
+from warmcache.core.catalog import facts_for
 from warmcache.core.prefix import Json, Turn
 
 TAIL_MESSAGES = 8
@@ -32,6 +34,18 @@ FRAME = (
     "<summary_of_earlier_conversation>\n{text}\n</summary_of_earlier_conversation>\n"
     "The part of our conversation before this point was replaced by the summary above. Go on from here."
 )
+
+
+def threshold_of(assistant: Assistant) -> int:
+    """In tokens; 0: never. Never so much that the model could not read it."""
+    wanted = assistant.summarise_above_tokens
+    tokens: int = settings.SUMMARISE_ABOVE_TOKENS if wanted is None else wanted
+    return min(tokens, facts_for(assistant.model).context_tokens // 2)
+
+
+def writer_of(assistant: Assistant) -> str:
+    """The model that writes summaries for this assistant."""
+    return str(settings.SUMMARY_MODEL or assistant.model)
 
 
 def in_use(conversation_id: UUID, path: Sequence[UUID]) -> Summary | None:

@@ -6,36 +6,73 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('chatapp', '0015_temporary_chats'),
+        ("chatapp", "0015_temporary_chats"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='assistant',
-            name='summarise_above_tokens',
-            field=models.PositiveIntegerField(blank=True, help_text='A longer history is summarised for the assistant. Empty: as the settings say; 0: never.', null=True),
+            model_name="assistant",
+            name="summarise_above_tokens",
+            field=models.PositiveIntegerField(
+                blank=True,
+                help_text="A longer history is summarised for the assistant. Empty: as the settings say; 0: never.",
+                null=True,
+            ),
         ),
         migrations.CreateModel(
-            name='Summary',
+            name="Summary",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('text', models.TextField(blank=True, default='')),
-                ('model', models.CharField(blank=True, default='', max_length=80)),
-                ('replaces_tokens', models.PositiveIntegerField(default=0, help_text='Of the history when it was written, without files.')),
-                ('cost_usd', models.DecimalField(blank=True, decimal_places=8, max_digits=14, null=True)),
-                ('began_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('written_at', models.DateTimeField(blank=True, null=True)),
-                ('failed_at', models.DateTimeField(blank=True, null=True)),
-                ('conversation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='summaries', to='chatapp.conversation')),
-                ('through', models.ForeignKey(help_text='The last reply that it summarises.', on_delete=django.db.models.deletion.CASCADE, related_name='+', to='chatapp.message')),
-                ('used_from', models.ForeignKey(blank=True, help_text='The reply after which it is sent in place of what it summarises.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='chatapp.message')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("text", models.TextField(blank=True, default="")),
+                ("model", models.CharField(blank=True, default="", max_length=80)),
+                (
+                    "replaces_tokens",
+                    models.PositiveIntegerField(
+                        default=0, help_text="Of the history when it was written, without files."
+                    ),
+                ),
+                ("cost_usd", models.DecimalField(blank=True, decimal_places=8, max_digits=14, null=True)),
+                ("began_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("written_at", models.DateTimeField(blank=True, null=True)),
+                ("failed_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "conversation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="summaries", to="chatapp.conversation"
+                    ),
+                ),
+                (
+                    "through",
+                    models.ForeignKey(
+                        help_text="The last reply that it summarises.",
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="chatapp.message",
+                    ),
+                ),
+                (
+                    "used_from",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="The reply after which it is sent in place of what it summarises.",
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="chatapp.message",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'summaries',
-                'ordering': ('-began_at',),
-                'constraints': [models.UniqueConstraint(condition=models.Q(('failed_at', None), ('text', '')), fields=('conversation',), name='summary_is_written_once_at_a_time')],
+                "verbose_name_plural": "summaries",
+                "ordering": ("-began_at",),
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("failed_at", None), ("text", "")),
+                        fields=("conversation",),
+                        name="summary_is_written_once_at_a_time",
+                    )
+                ],
             },
         ),
     ]

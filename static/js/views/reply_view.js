@@ -67,6 +67,12 @@ export class ReplyView {
     return this.#versions.focus(step)
   }
 
+  /** What the assistant gets in place of everything up to here: `{ text }`, or null. */
+  summarised(summary) {
+    show(part(this.element, "summarised"), summary !== null)
+    setText(part(this.element, "summary"), summary?.text ?? "")
+  }
+
   get text() {
     const prose = [...this.#views].filter((view) => view instanceof MarkdownView)
     const texts = prose.map((view) => view.source)

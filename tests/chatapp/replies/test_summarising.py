@@ -178,7 +178,9 @@ async def test_one_that_would_not_pay_is_not_written(open_tab, ann, talker, simu
 
 async def test_files_alone_are_no_reason(open_tab, ann, talker, simulator):
     file = await in_database_thread(
-        lambda: Attachment.objects.create(user=ann, name="long.txt", text=LONG_TEXT * 40, size_bytes=len(LONG_TEXT) * 40)
+        lambda: Attachment.objects.create(
+            user=ann, name="long.txt", text=LONG_TEXT * 40, size_bytes=len(LONG_TEXT) * 40
+        )
     )
     tab = await open_tab(ann)
     await tab.say("What is this?", assistant_id=talker.pk, attachment_ids=[str(file.pk)])
