@@ -59,7 +59,8 @@ def _turns_after(summary: Summary, messages: Sequence[Message], shared_hash: str
     ends = ids.index(summary.through_id) + 1
     said, whole_from = _said(messages[ends:])
     # Whether a signature holds depends on what stood before it.
-    before_use = set(ids[: ids.index(summary.used_from_id) + 1])
+    used_from = summary.used_from_id
+    before_use = set(ids if used_from is None else ids[: ids.index(used_from) + 1])
     whole_from = max(whole_from, sum(message.pk in before_use for message in said))
     return (summaries.turn_for(summary, messages[:ends]), *_turns(said, whole_from, shared_hash))
 

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from chatapp.conversations import attached_texts
 from chatapp.models import Assistant, Conversation, Message, Summary
@@ -57,6 +57,12 @@ def in_use(conversation_id: UUID, path: Sequence[UUID]) -> Summary | None:
     found = used.values_list("pk", "used_from", "through")
     on_path = [(place[through], pk) for pk, used_from, through in found if used_from in place and through in place]
     return Summary.objects.filter(pk=max(on_path)[1]).first() if on_path else None
+
+
+def marked(messages: QuerySet[Message]) -> QuerySet[Message]:
+    """Each with `ends_a_summary`: whether it is the last one of a summary that is in use on some path."""
+    used = Summary.objects.filter(through=OuterRef("pk")).exclude(used_from=None)
+    return messages.annotate(ends_a_summary=Exists(used))
 
 
 def waiting_on(conversation_id: UUID, path: Sequence[UUID]) -> Summary | None:

@@ -162,10 +162,11 @@ def _sizes_of(message_ids: Sequence[UUID]) -> dict[UUID, int]:
 def _part(
     conversation: Conversation, branch: Sequence[UUID], tree: MessageTree, *, start: int, end: int
 ) -> HistoryPart:
-    rows = Message.objects.in_bulk(branch[start:end])
+    rows: dict[UUID, Any] = summaries.marked(Message.objects.all()).in_bulk(branch[start:end])
     # Messages deleted since the outline was read are left out.
     shown = [rows[message_id] for message_id in branch[start:end] if message_id in rows]
-    summary = summaries.in_use(conversation.pk, branch)
+    is_marked = any(row.ends_a_summary for row in rows.values())
+    summary = summaries.in_use(conversation.pk, branch) if is_marked else None
     return HistoryPart(
         messages=[message_view(row, tree.siblings(row.pk), summary=summary) for row in shown],
         rows=rows,
