@@ -76,11 +76,7 @@ def begin(sent: Sent, ended: Ended) -> None:
     is_whole = ended.finished.status is ReplyStatus.COMPLETE and not ended.consequence.leaves_question_out
     if not threshold or not is_whole or ready is None or ready.tip_id != sent.reply.pk:
         return
-    if ready.prompt.size_bytes <= threshold * MIN_BYTES_PER_TOKEN:
-        return
-    if ready.outline is None:
-        ready.outline = warmcache.outline(ready.prompt, label=ready.label)
-    if _history_tokens(ready.outline) > threshold:
+    if ready.prompt.size_bytes > threshold * MIN_BYTES_PER_TOKEN:
         registry.tasks.spawn(_shorten(ready, threshold), name=f"summary in {sent.conversation.pk}")
 
 
@@ -90,6 +86,10 @@ def _history_tokens(prefix: Prefix) -> int:
 
 
 async def _shorten(ready: PreparedConversation, threshold: int) -> None:
+    if ready.outline is None:
+        ready.outline = warmcache.outline(ready.prompt, label=ready.label)
+    if _history_tokens(ready.outline) <= threshold:
+        return
     try:
         found = await in_database_thread(_look, ready)
         if found is None:
