@@ -9,11 +9,13 @@ import django
 
 from benchmarks import (
     commit,
+    compression,
     console,
     find,
     first_token,
     join,
     local_model,
+    pdf,
     press,
     races,
     replay,
@@ -54,6 +56,7 @@ def _tokens() -> None:
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "commit": commit.run,
+    "compression": compression.run,
     "console": console.run,
     "decision": _decision,
     "find": find.run,
@@ -61,6 +64,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "hostile": _hostile,
     "join": join.run,
     "local-model": local_model.run,
+    "pdf": pdf.run,
     "press": press.run,
     "races": races.run,
     "replay": replay.run,

@@ -24,6 +24,7 @@ from chatapp.models import (
     Invitation,
     LimitMet,
     Message,
+    Summary,
     UsageAccount,
     UsageLimit,
     User,
@@ -227,6 +228,23 @@ class AttachmentAdmin(TranscriptAdmin):
     list_display = ("id", "user", "created_at", "size_bytes", "message")
     search_fields = ("id", "user__username")
     list_select_related = ("user", "message")
+
+
+@admin.register(Summary)
+class SummaryAdmin(TranscriptAdmin):
+    list_display = (
+        "id",
+        "conversation_id",
+        "model",
+        "replaces_tokens",
+        "cost_usd",
+        "began_at",
+        "written_at",
+        "failed_at",
+    )
+    list_filter = ("model", "began_at")
+    search_fields = ("conversation__id", "conversation__user__username")
+    date_hierarchy = "began_at"
 
 
 @admin.register(UsageLimit)

@@ -20,7 +20,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 
-from chatapp.conversations import attachments, output_schemas, prompts, toolbox
+from chatapp.conversations import attachments, history_report, output_schemas, prompts, toolbox
 from chatapp.models import Assistant, Document, OwnTool
 from chatapp.warming import assistant_layers, assistant_lint
 from warmcache import Reason, WarmthState, bridge
@@ -180,12 +180,13 @@ class AssistantAdmin(NoPatterns):
     prepopulated_fields = {"slug": ("name",)}  # noqa: RUF012  Django's own way to declare it
     inlines = (DocumentInline,)
     actions = ("warm_now", "bring_back")
-    readonly_fields = ("prefix", "shared_layer", "retired_at")
+    readonly_fields = ("prefix", "shared_layer", "long_histories", "retired_at")
     fieldsets = (
         (None, {"fields": ("name", "slug", "description", "suggestions", "is_default", "retired_at")}),
         ("What it is told", {"fields": ("system_prompt",)}),
         ("Model", {"fields": ("model", "thinking", "effort", "max_output_tokens")}),
         ("Prompt cache", {"fields": ("shared_ttl", "conversation_ttl", "prefix", "shared_layer")}),
+        ("Long conversations", {"fields": ("summarise_above_tokens", "long_histories")}),
         (
             "Tools and format",
             {"classes": ("collapse",), "fields": ("own_tools", "max_web_searches", "tools", "output_schema")},
@@ -200,6 +201,18 @@ class AssistantAdmin(NoPatterns):
         super().save_model(request, obj, form, change)
         if obj.is_default:
             Assistant.objects.exclude(pk=obj.pk).update(is_default=False)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Says so where its own texts are more than its model reads: then no message would be answered."""
+        super().save_related(request, form, formsets, change)
+        assistant: Assistant = form.instance
+        facts = facts_for(assistant.model)
+        texts = [assistant.system_prompt, *assistant.documents.values_list("text", flat=True)]
+        tokens = round(sum(map(len, texts)) / facts.chars_per_token)
+        if tokens > facts.context_tokens:
+            words = f"{assistant} holds about {tokens:,} tokens, and {facts.model or assistant.model} reads at most "
+            remedy = f"{facts.context_tokens:,}: shorten its documents, or no message will be answered."
+            self.message_user(request, words + remedy, messages.ERROR)
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
@@ -291,6 +304,15 @@ class AssistantAdmin(NoPatterns):
         holder = bridge.call(warmcache.holder_of, assistant.slug) if report.is_keeping_on else None
         lines = format_html_join("", "<dt>{}</dt><dd>{}</dd>", lines_of(report, holder))
         return format_html("<dl>{}</dl>", lines)
+
+    @admin.display(description="what a history costs")
+    def long_histories(self, assistant: Assistant) -> SafeString | str:
+        """With each turn, and what summaries of it do."""
+        if not assistant.pk:
+            return "-"
+        return format_html(
+            "<dl>{}</dl>", format_html_join("", "<dt>{}</dt><dd>{}</dd>", history_report.lines_of(assistant))
+        )
 
     @admin.action(description="Warm now", permissions=["change"])
     def warm_now(self, request: HttpRequest, queryset: QuerySet[Assistant]) -> None:

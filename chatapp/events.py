@@ -34,6 +34,8 @@ class ConversationEvent(TypedDict):
     is_written: bool
     begun: NotRequired[Begun | None]
     """Not in the events of earlier releases, which may run beside this one."""
+    also: NotRequired[str]
+    """One more frame, for sockets that have the conversation open; earlier releases leave it unread."""
 
 
 class DeletionEvent(TypedDict):
@@ -81,6 +83,7 @@ async def announce_conversation(
     version: int,
     is_written: bool,
     begun: Begun | None = None,
+    also: str = "",
 ) -> None:
     """The title, branch, queue or time has changed: every socket of the owner shows it in the list. Those that have the
     conversation open also show what has begun in it."""
@@ -92,6 +95,7 @@ async def announce_conversation(
         "version": version,
         "is_written": is_written,
         "begun": begun,
+        "also": also,
     }
     await _tell(user_group(user_id), dict(event))
 

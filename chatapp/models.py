@@ -132,6 +132,11 @@ class Assistant(models.Model):
         blank=True, default="", db_default="", help_text="To begin with: one in a line, shown in an empty chat."
     )
     is_default = models.BooleanField(default=False)
+    summarise_above_tokens = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="A longer history is summarised for the assistant. Empty: as the settings say; 0: never.",
+    )
     retired_at = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="From then on only conversations that have it already go on."
     )
@@ -344,6 +349,8 @@ class Message(models.Model):
         """For imports and manual edits. Services write many columns at once and increment the version themselves."""
         self.is_indexed = False
         super().save(*args, **kwargs)
+        # What was said differently now is in the later ones.
+        Summary.objects.filter(conversation=self.conversation_id, through__created_at__gte=self.created_at).delete()
         note_change(self.conversation_id)
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
@@ -374,6 +381,48 @@ class SharedLink(models.Model):
 
     def __str__(self) -> str:
         return f"shared link {self.pk}"
+
+
+class Summary(models.Model):
+    """What stands for the earlier part of a conversation in the assistant's prompt: see `conversations/summaries.py`.
+    The messages themselves stay. Without a text it is being written, or could not be."""
+
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="summaries")
+    through = models.ForeignKey(
+        Message, on_delete=models.CASCADE, related_name="+", help_text="The last reply that it summarises."
+    )
+    used_from = models.ForeignKey(
+        Message,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="The reply after which it is sent in place of what it summarises.",
+    )
+    text = models.TextField(blank=True, default="")
+    model = models.CharField(max_length=80, blank=True, default="")
+    replaces_tokens = models.PositiveIntegerField(
+        default=0, help_text="Of the history when it was written, without files."
+    )
+    cost_usd = models.DecimalField(max_digits=14, decimal_places=8, null=True, blank=True)
+    began_at = models.DateTimeField(default=timezone.now)
+    written_at = models.DateTimeField(null=True, blank=True)
+    failed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-began_at",)
+        verbose_name_plural = "summaries"
+        constraints = (
+            models.UniqueConstraint(
+                fields=("conversation",),
+                condition=models.Q(text="", failed_at=None),
+                name="summary_is_written_once_at_a_time",
+            ),
+        )
+
+    def __str__(self) -> str:
+        """Without its text, which tells what people wrote: Django's admin logs this name."""
+        return f"summary {self.pk}"
 
 
 class SearchEntry(models.Model):

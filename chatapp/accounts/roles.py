@@ -11,7 +11,7 @@ from django.db.models import Q
 
 LEDGER = ("warmup", "usagerecord", "skipcount", "lostwrites", "learnedevidence")
 QUOTAS = ("limitmet", "usageaccount")
-UNREAD = ("message", "attachment", "queuedmessage", "searchentry")
+UNREAD = ("message", "attachment", "queuedmessage", "searchentry", "summary")
 
 
 def _may(action: str, *models: str, app: str) -> tuple[str, ...]:

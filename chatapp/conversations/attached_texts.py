@@ -5,7 +5,7 @@ Messages from before that hold the texts themselves and stay as they are.
 """
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from uuid import UUID
 
 from chatapp.models import Attachment
@@ -39,6 +39,12 @@ def ids_in(content: Iterable[Json]) -> list[UUID]:
     """The files that a stored message names."""
     sources = (block.get("source") for block in content if block.get("type") in ("document", "image"))
     return [UUID(source["id"]) for source in sources if isinstance(source, Mapping) and source["type"] == REFERENCE]
+
+
+def sizes_of(attachment_ids: Collection[UUID]) -> dict[UUID, tuple[bool, int]]:
+    """Whether each is a picture, and its bytes, without reading it."""
+    found = Attachment.objects.filter(pk__in=attachment_ids).values_list("pk", "media_type", "size_bytes")
+    return {pk: (bool(media_type), size_bytes) for pk, media_type, size_bytes in found}
 
 
 def put_in(contents: Sequence[Sequence[Json]], *, known: Iterable[Attachment] = ()) -> list[list[Json]]:

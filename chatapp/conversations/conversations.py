@@ -183,8 +183,9 @@ def news_after_message(conversation: Conversation, waiting: Sequence[QueuedView]
     )
 
 
-async def tell(news: News, *, begun: events.Begun | None = None) -> None:
-    """Notifies every socket of the owner, of a turn that has begun too."""
+async def tell(news: News, *, begun: events.Begun | None = None, also: str = "") -> None:
+    """Notifies every socket of the owner, of a turn that has begun too. `also`: one more frame for those that have the
+    conversation open."""
     whole = protocol.encode(protocol.ConversationUpdated(conversation=news.view))
     light = whole
     if news.view.queue:
@@ -197,6 +198,7 @@ async def tell(news: News, *, begun: events.Begun | None = None) -> None:
         version=news.version,
         is_written=news.is_written,
         begun=begun,
+        also=also,
     )
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from chatapp.conversations import containers, prompts, standing_instructions, toolbox
+from chatapp.conversations import containers, prompts, standing_instructions, summaries, toolbox
 from chatapp.conversations.branches import tree_of
 from chatapp.conversations.containers import Container
 from chatapp.conversations.toolbox import NO_TOOLS, Toolbox
@@ -256,7 +256,8 @@ def _prepared(conversation: Conversation, path: Sequence[Message]) -> PreparedCo
     instructions = standing_instructions.of(conversation.user_id)
     before = opening(conversation.assistant, cache_salt=conversation.cache_salt, instructions=instructions)
     history_hash = prompts.history_hash(before, instructions)
-    history = prompts.turns_of(path, shared_hash=history_hash)
+    summary = summaries.in_use(conversation.pk, [message.pk for message in path])
+    history = prompts.turns_of(path, shared_hash=history_hash, summary=summary)
     return PreparedConversation(
         conversation_id=conversation.pk,
         user_id=conversation.user_id,

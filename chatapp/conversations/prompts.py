@@ -8,9 +8,9 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from itertools import chain, groupby
 
-from chatapp.conversations import attached_texts, reply_states, toolbox
+from chatapp.conversations import attached_texts, reply_states, summaries, toolbox
 from chatapp.conversations.storable import storable_json
-from chatapp.models import Assistant, Attachment, Message
+from chatapp.models import Assistant, Attachment, Message, Summary
 from chatapp.protocol.words import ReplyStatus
 from warmcache.core.answers import parsed_input
 from warmcache.core.prefix import Json, PreparedPrompt, Prompt, Turn, exchange_turns, text_turn
@@ -55,15 +55,34 @@ def history_hash(prompt: PreparedPrompt, instructions: str) -> str:
     return hashlib.sha256(f"{prompt.shared_hash}\n{instructions}".encode()).hexdigest()
 
 
-def turns_of(messages: Iterable[Message], *, shared_hash: str) -> tuple[Turn, ...]:
+def turns_of(messages: Sequence[Message], *, shared_hash: str, summary: Summary | None = None) -> tuple[Turn, ...]:
     """Messages in order, as the history of a prompt. A reply that is still being written is left out, and so is a
-    refused turn with its question: the provider would refuse what follows it, too.
+    refused turn with its question: the provider would refuse what follows it, too. A `summary` that is in use on this
+    path stands for what it summarises.
 
     A reply goes back whole only within one version of the history: where it followed the same `shared_hash` (with
     another model or API key, edited instructions or tools, the provider would refuse its signatures; see
-    `history_hash`) and no later turn was left out. Of earlier versions only the text is sent.
+    `history_hash`), no later turn was left out, and no summary has come into use since. Of earlier versions only the
+    text is sent.
     """
+    if summary is not None:
+        return _turns_after(summary, messages, shared_hash)
     said, whole_from = _said(messages)
+    return _turns(said, whole_from, shared_hash)
+
+
+def _turns_after(summary: Summary, messages: Sequence[Message], shared_hash: str) -> tuple[Turn, ...]:
+    ids = [message.pk for message in messages]
+    ends = ids.index(summary.through_id) + 1
+    said, whole_from = _said(messages[ends:])
+    # Whether a signature holds depends on what stood before it.
+    used_from = summary.used_from_id
+    before_use = set(ids if used_from is None else ids[: ids.index(used_from) + 1])
+    whole_from = max(whole_from, sum(message.pk in before_use for message in said))
+    return (summaries.turn_for(summary, messages[:ends]), *_turns(said, whole_from, shared_hash))
+
+
+def _turns(said: Sequence[Message], whole_from: int, shared_hash: str) -> tuple[Turn, ...]:
     contents = attached_texts.put_in([message.content for message in said])
     turns = (
         (asked(content),)

@@ -25,6 +25,7 @@ from chatapp.protocol.views import (
     MessageView,
     QuotaView,
     ReplyView,
+    SummaryView,
     UsageView,
 )
 from chatapp.protocol.words import ErrorCode, ReplyStatus
@@ -241,6 +242,13 @@ class FramePart(ServerFrame, frozen=True, kw_only=True, tag="frame.part"):
 
 class ConversationUpdated(ServerFrame, frozen=True, kw_only=True, tag="conversation.updated"):
     conversation: ConversationView
+
+
+class ConversationSummarised(ServerFrame, frozen=True, kw_only=True, tag="conversation.summarised"):
+    """From now on, the earlier part of the shown branch is summarised for the assistant."""
+
+    conversation_id: UUID
+    summary: SummaryView
 
 
 class Warmth(ServerFrame, frozen=True, kw_only=True, tag="warmth"):

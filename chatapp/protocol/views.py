@@ -139,6 +139,14 @@ class AssistantView(msgspec.Struct, frozen=True, kw_only=True):
     """To begin with: each is a message that a person may want to send first."""
 
 
+class SummaryView(msgspec.Struct, frozen=True, kw_only=True):
+    """What the assistant gets in place of everything up to and with the reply `message_id`."""
+
+    message_id: UUID
+    text: str
+    created_at: datetime
+
+
 class MessageView(msgspec.Struct, frozen=True, kw_only=True):
     """A stored message. The reply's own fields are null on a person's message.
 
@@ -167,6 +175,8 @@ class MessageView(msgspec.Struct, frozen=True, kw_only=True):
     ttft_ms: int | None
     cost_usd: str | None
     warm_up_id: UUID | None
+    summary: SummaryView | None = None
+    """On the last reply that is summarised for the assistant on this branch."""
 
 
 class ReplyView(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from chatapp.conversations import access, branches, conversations
 from chatapp.conversations.acks import message_created
 from chatapp.models import Conversation, Message, QueuedMessage, User
 from chatapp.protocol import FrameError, MessageSend, MessageWithdrawn
-from chatapp.replies import pending, registry, sent_messages, titles
+from chatapp.replies import pending, registry, sent_messages, summarising, titles
 from chatapp.replies.patient_writes import DATABASE_TROUBLE, briefly, briefly_from
 from chatapp.replies.run import ReplyRun
 from chatapp.replies.sent_messages import Sent, Taken
@@ -173,6 +173,8 @@ async def _answer(sent: Sent | None, *, received_at: float, origin: str = "") ->
         elif following is None and ended.news is not None:
             await conversations.tell(ended.news)
         titles.begin(sent, ended)
+        if following is None:
+            summarising.begin(sent, ended)
         sent, received_at, origin = following, time.monotonic(), ""
 
 

@@ -191,6 +191,8 @@ class ChatConsumer(SignedInSocket):
         if begun and begun["frame"] and begun["origin"] != self.channel_name:
             await self.send_text(begun["frame"])
         await self.send_text(event["frame"] if is_open else event["light_frame"])
+        if is_open and event.get("also"):
+            await self.send_text(event["also"])
         if begun:
             await self.read_reply(conversation_id, UUID(begun["reply_id"]))
         # While a reply is written, its own request warms the prefix, and reading the whole prompt would delay it.

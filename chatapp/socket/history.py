@@ -5,16 +5,17 @@ The structure of a branch is read without content. Content is read only for the 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Case, F, IntegerField, TextField, When
 from django.db.models.functions import Cast
 
-from chatapp.conversations import access
+from chatapp.conversations import access, summaries
 from chatapp.conversations.acks import attached_images, attached_names
 from chatapp.conversations.branches import MessageTree, outline_of
 from chatapp.conversations.stored_bytes import ByteLength
-from chatapp.models import Conversation, Message, User
+from chatapp.models import Conversation, Message, Summary, User
 from chatapp.protocol import FrameError, HistoryLoad, HistoryPage
 from chatapp.protocol.views import MessageView
 from chatapp.protocol.words import ErrorCode, ReplyStatus
@@ -42,7 +43,7 @@ class HistoryPart:
 def newest(conversation: Conversation, tree: MessageTree) -> HistoryPart:
     """The end of the shown branch. Called in a database thread."""
     branch = _ids(tree.branch_through(conversation.branch_id))
-    return _part(branch, tree, start=len(branch) - _reach_back(branch), end=len(branch))
+    return _part(conversation, branch, tree, start=len(branch) - _reach_back(branch), end=len(branch))
 
 
 def load(user: User, frame: HistoryLoad) -> HistoryPage:
@@ -55,7 +56,7 @@ def load(user: User, frame: HistoryLoad) -> HistoryPage:
     anchor_id = _anchor_of(frame)
     branch, is_shown = _branch_with(anchor_id, conversation, tree)
     start, end = _reach(frame, branch, position=branch.index(anchor_id))
-    part = _part(branch, tree, start=start, end=end)
+    part = _part(conversation, branch, tree, start=start, end=end)
     return HistoryPage(
         conversation_id=conversation.pk,
         before=frame.before,
@@ -68,8 +69,9 @@ def load(user: User, frame: HistoryLoad) -> HistoryPage:
     )
 
 
-def message_view(message: Message, siblings: Sequence[UUID]) -> MessageView:
-    """A stored message as the page shows it; `siblings` are all its versions."""
+def message_view(message: Message, siblings: Sequence[UUID], *, summary: Summary | None = None) -> MessageView:
+    """A stored message as the page shows it; `siblings` are all its versions. `summary`: the one in use on the branch,
+    which is shown after the last message that it summarises."""
     is_reply = message.role == Message.Role.ASSISTANT
     return MessageView(
         id=message.pk,
@@ -93,6 +95,7 @@ def message_view(message: Message, siblings: Sequence[UUID]) -> MessageView:
         ttft_ms=message.browser_ttft_ms or message.ttft_ms,
         cost_usd=None if message.cost_usd is None else format(message.cost_usd, "f"),
         warm_up_id=message.warm_up_id,
+        summary=summaries.view_of(summary) if summary is not None and summary.through_id == message.pk else None,
     )
 
 
@@ -148,12 +151,16 @@ def _sizes_of(message_ids: Sequence[UUID]) -> dict[UUID, int]:
     return dict(found.values_list("pk", F("size_bytes")))
 
 
-def _part(branch: Sequence[UUID], tree: MessageTree, *, start: int, end: int) -> HistoryPart:
-    rows = Message.objects.in_bulk(branch[start:end])
+def _part(
+    conversation: Conversation, branch: Sequence[UUID], tree: MessageTree, *, start: int, end: int
+) -> HistoryPart:
+    rows: dict[UUID, Any] = summaries.marked(Message.objects.all()).in_bulk(branch[start:end])
     # Messages deleted since the outline was read are left out.
     shown = [rows[message_id] for message_id in branch[start:end] if message_id in rows]
+    is_marked = any(row.ends_a_summary for row in rows.values())
+    summary = summaries.in_use(conversation.pk, branch) if is_marked else None
     return HistoryPart(
-        messages=[message_view(row, tree.siblings(row.pk)) for row in shown],
+        messages=[message_view(row, tree.siblings(row.pk), summary=summary) for row in shown],
         rows=rows,
         earlier=start,
         later=len(branch) - end,

@@ -312,6 +312,7 @@ const view = new ConversationView({
   earlier,
   uploads,
   tray,
+  badge,
   temporaryChat,
   titleChars: config.limits.title_chars,
   onFirstState: () => (document.documentElement.dataset.ready = "true"),

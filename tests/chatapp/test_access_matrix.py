@@ -21,7 +21,7 @@ from django.urls import URLResolver, get_resolver
 from django.utils import timezone
 
 from chatapp.accounts.roles import make_roles
-from chatapp.models import Assistant, Attachment, Conversation, Message, QueuedMessage, SharedLink, User
+from chatapp.models import Assistant, Attachment, Conversation, Message, QueuedMessage, SharedLink, Summary, User
 from chatapp.pages import post_limits
 from chatapp.protocol import frames
 from chatapp.socket.origin import is_allowed_origin
@@ -61,7 +61,9 @@ def things_of(owner: User) -> dict[str, Any]:
     queued = QueuedMessage.objects.create(
         conversation=conversation, sender=owner, client_message_id=uuid4(), text="Later", is_held=True
     )
+    summary = Summary.objects.create(conversation=conversation, through=reply, text="In short.")
     return {
+        "summary": summary,
         "conversation": conversation,
         "question": question,
         "reply": reply,
@@ -96,6 +98,7 @@ def named(path: str, things: Mapping[str, Any]) -> str:
         "conversation": things["conversation"].pk,
         "message": things["question"].pk,
         "attachment": things["attachment"].pk,
+        "summary": things["summary"].pk,
         "group": things["group"].pk,
         "warmpolicy": 1,
     }

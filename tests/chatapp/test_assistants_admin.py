@@ -3,12 +3,13 @@
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
+from django.utils import timezone
 
 from chatapp.conversations import access
 from chatapp.conversations.conversations import assistant_view
-from chatapp.models import Assistant, Conversation, User
+from chatapp.models import Assistant, Conversation, Summary, User
 from tests.chatapp.test_admin import form_with
-from tests.factories import make_assistant, make_conversation, make_user
+from tests.factories import make_assistant, make_conversation, make_talk, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -54,6 +55,29 @@ def test_a_file_without_text_gets_an_error_in_its_form(client, operator):
     assert answer.status_code == 200
     assert "Only text, Markdown and PDF files" in answer.content.decode()
     assert not assistant.documents.exists()
+
+
+def test_documents_that_its_model_cannot_read_are_told_at_once(client, operator):
+    assistant = make_assistant(model="claude-haiku-4-5")
+
+    told = client.post(change(assistant), form_with(assistant, "word " * 200_000), follow=True).content.decode()
+
+    assert "reads at most 200,000: shorten its documents" in told
+
+
+def test_it_tells_what_a_long_history_costs_and_what_summaries_did(client, operator):
+    assistant = make_assistant(model="claude-sonnet-5-5", summarise_above_tokens=40_000)
+    conversation = make_conversation(make_user(), assistant)
+    [_, reply] = make_talk(conversation, ["One", "Two"])
+    Summary.objects.create(
+        conversation=conversation, through=reply, text="x", written_at=timezone.now(), cost_usd="0.02"
+    )
+
+    page = client.get(change(assistant)).content.decode()
+
+    assert "40,000 tokens of history without files, by the same model, from its warm cache" in page
+    assert "$0.0040 from a warm cache, $0.1000 after a pause" in page
+    assert "1 for $0.0200, 0 of them in use" in page
 
 
 def test_an_assistant_that_conversations_use_is_retired(client, operator):

@@ -13,6 +13,7 @@ from warmcache.simulator.passages import Library, Passage, documents_of
 from warmcache.simulator.prompt import as_blocks, effort_of, thinking_mode
 from warmcache.simulator.quotes import citable_documents, cited_texts
 from warmcache.simulator.structured import example_of
+from warmcache.simulator.summaries import asks_for_summary, summary_of
 from warmcache.simulator.thinking import signature_for
 from warmcache.simulator.titles import asks_for_title, title_of
 from warmcache.simulator.tokens import canonical_json, text_tokens
@@ -145,6 +146,8 @@ class ReplyWriter:
         return Reply(blocks=tuple(blocks), stop_reason="tool_use" if calls else "end_turn")
 
     def _answer(self, body: dict[str, Any], question: str, input_tokens: int) -> list[tuple[str, list[dict[str, Any]]]]:
+        if asks_for_summary(question):
+            return [(summary_of(body), [])]
         results = quoted_results(body)
         if results:
             return [("\n\n".join([_TOOLS_ANSWERED, *results]), [])]

@@ -21,7 +21,15 @@ from warmcache.core.errors import StreamBroken, UpstreamError, UpstreamUnavailab
 from warmcache.core.failures import Failure
 from warmcache.core.ports import Answer, StreamEvent
 from warmcache.core.prefix import Request
-from warmcache.upstream.api_errors import as_prewarm_refused, as_upstream_error, not_the_api, status_error, unsendable
+from warmcache.upstream.api_errors import (
+    MAX_BODY_BYTES,
+    as_prewarm_refused,
+    as_upstream_error,
+    not_the_api,
+    status_error,
+    too_many_bytes,
+    unsendable,
+)
 from warmcache.upstream.clients import Client
 from warmcache.upstream.event_stream import ErrorReported, EventStream, usage_of
 from warmcache.upstream.late import capabilities_of
@@ -115,6 +123,8 @@ class MessagesProvider:
     async def _call(self, request: Request, **options: Any) -> Any:
         if not request.is_sendable:
             raise unsendable()
+        if request.size_bytes > MAX_BODY_BYTES:
+            raise too_many_bytes(request.size_bytes)
         return await self._client.post(request, **options)
 
 

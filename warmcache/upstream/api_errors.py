@@ -61,6 +61,10 @@ def as_upstream_error(error: Exception, *, has_begun: bool, request_id: str = ""
     raise error
 
 
+MAX_BODY_BYTES = 32 * 1024 * 1024
+"""Of a request, as the API documents it."""
+
+
 def as_prewarm_refused(error: Exception, told: UpstreamError) -> PrewarmRefused | None:
     """`told` as the refusal of every warm-up, if `max_tokens: 0` is what a gateway refuses; else None.
 
@@ -76,6 +80,16 @@ def as_prewarm_refused(error: Exception, told: UpstreamError) -> PrewarmRefused 
 
 def unsendable() -> UpstreamRefused:
     return UpstreamRefused(Failure.REQUEST_REFUSED, "The text has a character that cannot be sent.")
+
+
+def too_many_bytes(size_bytes: int) -> UpstreamRefused:
+    """For a body that the API would refuse unread."""
+    megabytes = f"{size_bytes / 1024**2:.0f} MB"
+    return UpstreamRefused(
+        Failure.PROMPT_TOO_LARGE,
+        f"This message and what comes before it take {megabytes}, most of it pictures, and Claude takes at most "
+        f"{MAX_BODY_BYTES // 1024**2} MB. Start a new chat, or edit an earlier message to go on from there.",
+    )
 
 
 def not_the_api(*, request_id: str = "") -> UpstreamUnavailable:
@@ -162,8 +176,8 @@ _NO_CREDIT = (Failure.SPEND_LIMIT, "The account of the API key has no credit lef
 _BILLING_PROBLEM = (Failure.SPEND_LIMIT, "The API key has a billing problem. The operator has to look at it.")
 _TOO_LARGE = (
     Failure.PROMPT_TOO_LARGE,
-    "The conversation has become too large for this model. "
-    "Start a new chat, or edit an earlier message to go on from there.",
+    "This is more than this model can read. Remove a file, start a new chat, or edit an earlier message to go on from "
+    "there. If it happens in a new chat without files, the assistant's own documents are too long for its model.",
 )
 _NO_ROOM_TO_REPLY = (
     Failure.PROMPT_TOO_LARGE,

@@ -9,6 +9,7 @@ export class ServerFrames {
     ready: (frame) => this.#connected(frame),
     "conversation.state": () => this.#stateShown(),
     "conversation.updated": (frame) => this.#conversationUpdated(frame.conversation),
+    "conversation.summarised": (frame) => this.#summarised(frame),
     "history.page": (frame) => this.#historyPage(frame),
     "conversations.page": (frame) => this.#parts.sidebar.takePage(frame),
     "search.results": (frame) => this.#parts.search.take(frame),
@@ -70,6 +71,11 @@ export class ServerFrames {
   #replyFinished(frame) {
     const { view, readMarks, session } = this.#parts
     if (view.shows(frame.reply_id)) readMarks.replyEnded(session.scope.conversationId)
+  }
+
+  #summarised(frame) {
+    const { view, session } = this.#parts
+    if (isAbout(frame, session.scope)) view.summarised(frame.summary)
   }
 
   #historyPage(frame) {

@@ -21,11 +21,14 @@ export function nextChangeMs(leftMs) {
   return Math.max(1000, Math.min((leftMs + MINUTE_MS / 2) % MINUTE_MS || MINUTE_MS, leftMs - SECONDS_SHOWN_BELOW_MS))
 }
 
+// Where files are attached, they are what is read.
+const WITH_FILES = { cold: "Will read the documents when you send", warming: "Reading the documents" }
+
 /**
  * `{ label, detail }` for a warmth `{ state, reason, prefixTokens, leftMs }`, where `leftMs` may be null: what is seen at
- * a glance, and what is told on demand.
+ * a glance, and what is told on demand. `hasFiles`: whether files are attached to the draft.
  */
-export function describeWarmth({ state, reason, prefixTokens, leftMs }) {
+export function describeWarmth({ state, reason, prefixTokens, leftMs }, { hasFiles = false } = {}) {
   const isTimed = (state === "warm" || state === "expiring") && leftMs !== null
   const isExplained = (state === "skipped" || state === "failed") && reason !== null
   const told = [
@@ -33,6 +36,11 @@ export function describeWarmth({ state, reason, prefixTokens, leftMs }) {
     isExplained && `Why: ${reasonText(reason)}.`,
     prefixTokens > 0 && `About ${prefixTokens.toLocaleString("en")} tokens come before your text.`,
   ]
-  const label = (WARMTH_LABELS[state] ?? state) + (isTimed ? `, ${timeLeftText(leftMs)} left` : "")
+  const label = labelOf(state, hasFiles) + (isTimed ? `, ${timeLeftText(leftMs)} left` : "")
   return { label, detail: told.filter(Boolean).join(" ") }
+}
+
+function labelOf(state, hasFiles) {
+  const label = WARMTH_LABELS[state] ?? state
+  return (hasFiles && WITH_FILES[label === WARMTH_LABELS.cold ? "cold" : state]) || label
 }

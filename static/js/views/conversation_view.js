@@ -18,7 +18,7 @@ export class ConversationView {
 
   /**
    * `parts`: `list`, `queue`, `elsewhere`, `header`, `picker`, `composer`, `keeper`, `announcer`, `meter`, `sidebar`,
-   * `navigation`, `outbox`, `drafts`, `earlier`, `uploads`, `tray`, `temporaryChat` and `onFirstState()`.
+   * `navigation`, `outbox`, `drafts`, `earlier`, `uploads`, `tray`, `badge`, `temporaryChat` and `onFirstState()`.
    */
   constructor(parts) {
     this.#parts = parts
@@ -81,10 +81,16 @@ export class ConversationView {
     if (this.#chosen !== null) this.#showChosen()
   }
 
+  /** From now on, the assistant gets a summary in place of what came before. */
+  summarised(summary) {
+    this.#parts.list.summarised(summary)
+  }
+
   /** The files of the draft. */
   showAttachments(scope) {
-    const { uploads, tray, composer } = this.#parts
+    const { uploads, tray, badge, composer } = this.#parts
     tray.show(uploads.entries(scope))
+    badge.attached(uploads.ids(scope).length)
     composer.attached({ count: uploads.ids(scope).length, isBusy: uploads.isBusy(scope) })
   }
 

@@ -68,6 +68,11 @@ export class MessageList {
     this.#root.prepend(...messages.map((message) => this.#elementFor(message)))
   }
 
+  /** The mark of what is summarised for the assistant: after one reply, if that is on this page. */
+  summarised(summary) {
+    for (const view of this.#replies.values()) view.summarised(view.replyId === summary.message_id ? summary : null)
+  }
+
   /** A message that is being sent (an outbox entry), or whose delivery state changed. */
   showWaiting(entry) {
     const known = this.#waiting(entry.clientMessageId)
@@ -194,6 +199,7 @@ export class MessageList {
     if (message.role === "user") return (this.#sentBefore(message) ?? this.#userFrom(message)).element
     const view = this.reply(message.id) ?? this.#replyFrom(message)
     view.versions(message.siblings)
+    view.summarised(message.summary ?? null)
     return view.element
   }
 

@@ -80,6 +80,12 @@ export class ReplyView {
     return this.#versions.focus(step)
   }
 
+  /** What the assistant gets in place of everything up to here: `{ text }`, or null. */
+  summarised(summary) {
+    show(part(this.element, "summarised"), summary !== null)
+    setText(part(this.element, "summary"), summary?.text ?? "")
+  }
+
   get text() {
     const told = [...this.#views].filter((view) => view instanceof MarkdownView || view instanceof AnswerView)
     const texts = told.map((view) => view.source)

@@ -5,6 +5,8 @@ import { part, setText, show } from "./dom.js"
 export class WarmthBadge {
   #root
   #button
+  #warmth = null
+  #hasFiles = false
 
   constructor({ root }) {
     this.#root = root
@@ -14,8 +16,15 @@ export class WarmthBadge {
     root.addEventListener("focusout", ({ relatedTarget }) => root.contains(relatedTarget) || this.#open(false))
   }
 
+  /** How many files are attached to the draft. */
+  attached(count) {
+    this.#hasFiles = count > 0
+    if (this.#warmth !== null) this.show(this.#warmth)
+  }
+
   show(warmth) {
-    const { label, detail } = describeWarmth(warmth)
+    this.#warmth = warmth
+    const { label, detail } = describeWarmth(warmth, { hasFiles: this.#hasFiles })
     const { dataset } = this.#button
     dataset.state = warmth.state
     dataset.reason = warmth.reason ?? ""

@@ -45,6 +45,15 @@ test("what was skipped says on demand why, in plain words", () => {
   assert.match(detail, /Why: too short to be cached\./)
 })
 
+test("with files attached, it tells of them until they are read", () => {
+  const labelOf = (changes) => describeWarmth(warmth(changes), { hasFiles: true }).label
+
+  assert.equal(labelOf({ state: "cold" }), "Will read the documents when you send")
+  assert.equal(labelOf({ state: "skipped", reason: "over_cost_cap" }), "Will read the documents when you send")
+  assert.equal(labelOf({ state: "warming" }), "Reading the documents")
+  assert.equal(labelOf({ state: "warm" }), "Ready")
+})
+
 test("a reason that this page does not know is shown as it is written", () => {
   assert.equal(reasonText("moon_in_wrong_phase"), "moon in wrong phase")
 })

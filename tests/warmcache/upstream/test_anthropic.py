@@ -6,6 +6,7 @@ import itertools
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from warmcache.core.prefix import Request, build_request
 from warmcache.core.usage import Usage
 from warmcache.testing import KEY, make_prompt, make_turn
 from warmcache.upstream.anthropic import MessagesProvider, usage_of
+from warmcache.upstream.api_errors import MAX_BODY_BYTES
 
 WARM_UP = build_request(make_prompt(), None, KEY)
 REQUEST = build_request(make_prompt(), make_turn(), KEY)
@@ -70,6 +72,15 @@ async def failure_of(work: Any) -> UpstreamError:
 
 def kinds(events: list[StreamEvent]) -> list[str]:
     return [type(event).__name__ for event in events]
+
+
+async def test_a_body_that_the_api_would_refuse_unread_is_not_sent(side: Simulated) -> None:
+    request = replace(REQUEST, pieces=(*REQUEST.pieces, bytes(MAX_BODY_BYTES)))
+
+    for work in (side.provider.prewarm(request), read(side.provider, request)):
+        failure = await failure_of(work)
+        assert failure.code == "prompt_too_large"
+        assert "32 MB, most of it pictures" in failure.message
 
 
 class TestAnswers:

@@ -130,6 +130,11 @@ class Request:
     is_sendable: bool = True
     """False if the text contains half of a surrogate pair: Python can hold it, JSON in UTF-8 cannot."""
 
+    @property
+    def size_bytes(self) -> int:
+        """Of the body, without the few members that the call adds."""
+        return sum(map(len, self.pieces))
+
     def encoded(self, **options: Any) -> bytes:
         """The body as it is sent, with these members added at its end."""
         added = b"".join(b"," + _member(name, value) for name, value in {**self.members, **options}.items())
