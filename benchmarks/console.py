@@ -1,7 +1,8 @@
 """What the operator's pages take on a large ledger: 1,000,000 rows of 90 days, in SQLite and in PostgreSQL.
 
 The pages are asked for as an operator would, through Django's own test client; each is told in milliseconds on the
-clock and of the processor, the database's included, beside the statements it needed. `CONSOLE_ROWS` sets another number of rows.
+clock and of the processor, the database's included, beside the statements it needed. `CONSOLE_ROWS` sets another number
+of rows.
 """
 
 import os

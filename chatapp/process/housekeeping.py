@@ -9,7 +9,7 @@ from chatapp import events
 from chatapp.accounts import deletions, open_sessions
 from chatapp.conversations import attachments, retention, salts, search_index, temporary
 from chatapp.conversations import deletions as conversation_deletions
-from chatapp.process import loop_watch, open_sockets
+from chatapp.process import alerts, loop_watch, open_sockets
 from warmcache.background.database import in_database_thread
 from warmcache.background.tasks import TaskOwner
 
@@ -19,6 +19,7 @@ LOOK_SECONDS = 10.0
 INDEX_SECONDS = 2.0
 """How soon the search finds a message. A look that finds nothing to do reads an index that is empty."""
 SWEEP_SECONDS = 600.0
+ALERT_SECONDS = 60.0
 BREATH_SECONDS = 0.05
 """Between two steps of a deletion, for the writes of others."""
 
@@ -32,6 +33,8 @@ def begin() -> None:
     _tasks.spawn(_again(index_messages, every_seconds=INDEX_SECONDS), name="search")
     _tasks.spawn(loop_watch.watch_forever(), name="loop lag")
     _tasks.spawn(_again(sweep, every_seconds=SWEEP_SECONDS), name="sweep")
+    if alerts.is_wanted():
+        _tasks.spawn(_again(alerts.look, every_seconds=ALERT_SECONDS), name="alerts")
 
 
 async def close() -> None:
