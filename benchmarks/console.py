@@ -20,8 +20,12 @@ from tests.servers.postgres_server import PostgresServer
 
 ROWS = int(os.environ.get("CONSOLE_ROWS", "1000000"))
 DAYS = 90
+WARM_UPS = "warmcache_warmup"
 LABELS, PEOPLE = 12, 2000
 BATCH = 5000
+DRAWN = 20_000
+"""So many rows are drawn; the others are copies of them in the database, shifted in time."""
+SHIFT_MINUTES = 26
 TIMES = 5
 BOUNDS_MS = {"sqlite": 1000, "postgresql": 300}
 
@@ -53,6 +57,7 @@ def main() -> None:
     call_command("migrate", verbosity=0)
     began = time.perf_counter()
     _fill()
+    _multiply()
     filled = time.perf_counter()
     _roll_up()
     if connection.vendor == "postgresql":
@@ -77,9 +82,9 @@ def _fill() -> None:
     from warmcache.models import UsageRecord, WarmUp, WarmUpLine
 
     draw, now = Random(1), datetime.now(tz=UTC)  # noqa: S311 - a repeatable draw
-    for start in range(0, ROWS, BATCH * 3):
+    for start in range(0, min(ROWS, DRAWN), BATCH * 3):
         warm_ups, lines, requests = [], [], []
-        for number in range(start, min(start + BATCH * 3, ROWS), 3):
+        for number in range(start, min(start + BATCH * 3, ROWS, DRAWN), 3):
             at = now - timedelta(seconds=draw.uniform(0, DAYS * 86_400))
             common = {
                 "label": f"assistant-{draw.randrange(LABELS)}",
@@ -116,6 +121,44 @@ def _fill() -> None:
         with transaction.atomic():
             for model, rows in ((WarmUp, warm_ups), (WarmUpLine, lines), (UsageRecord, requests)):
                 model.objects.bulk_create(rows, batch_size=500)  # type: ignore[attr-defined]
+
+
+def _multiply() -> None:
+    from django.db import connection
+
+    from warmcache.models import UsageRecord, WarmUp, WarmUpLine
+
+    for number in range(1, max(1, ROWS // DRAWN)):
+        with connection.cursor() as cursor:
+            for model in (WarmUp, WarmUpLine, UsageRecord):
+                cursor.execute(_copying(model, number, connection.vendor))
+
+
+def _copying(model: Any, number: int, vendor: str) -> str:
+    minutes = number * SHIFT_MINUTES
+    is_sqlite, is_line = vendor == "sqlite", hasattr(model, "warm_up_id") and not hasattr(model, "ttft_ms")
+
+    def value(field: Any) -> str:
+        name = field.column
+        if name in ("id", "warm_up_id") and field.get_internal_type() in ("UUIDField", "ForeignKey"):
+            begin = name if is_sqlite else f"replace({name}::text, '-', '')"
+            # Of another version than what was drawn, so that no copy has the id of a drawn row.
+            copy = f"substr({begin}, 1, 12) || '5' || substr({begin}, 14, 17) || '{number:02x}'"
+            return copy if is_sqlite else f"({copy})::uuid"
+        if name in ("started_at", "settled_at"):
+            if is_sqlite:
+                return f"strftime('%Y-%m-%d %H:%M:%f', {name}, '-{minutes} minutes')"
+            return f"{name} - interval '{minutes} minutes'"
+        return f"{name} || '-{number}'" if name == "request_id" and not is_line else name
+
+    fields = [field for field in model._meta.concrete_fields if field.get_internal_type() != "BigAutoField"]
+    columns, values = ", ".join(field.column for field in fields), ", ".join(map(value, fields))
+    table = model._meta.db_table
+    # What was drawn has no dash in its request id.
+    drawn = "request_id NOT LIKE '%-%'"
+    if is_line:
+        drawn = f"warm_up_id IN (SELECT id FROM {WARM_UPS} WHERE {drawn})"  # noqa: S608
+    return f"INSERT INTO {table} ({columns}) SELECT {values} FROM {table} WHERE {drawn}"  # noqa: S608 - our own words
 
 
 def _roll_up() -> None:

@@ -1,6 +1,7 @@
 """The admin's site: signs in as the chat does, with the second factor, and leaves out what others would register."""
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from django.contrib.admin import AdminSite
@@ -13,6 +14,7 @@ from django.urls import reverse
 
 from chatapp.accounts import second_factor
 from chatapp.pages.sign_in import TwoStepLoginView
+from warmcache.addresses import without_nul
 
 HIDDEN_APPS = ("otp_totp", "otp_static")
 """They hold secrets. A lost second factor is taken away in the list of users."""
@@ -25,6 +27,17 @@ class ChatAdminSite(AdminSite):
         )
         shown = [model for model in models if model._meta.app_label not in HIDDEN_APPS]
         super().register(shown, admin_class, **options)
+
+    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:
+        """PostgreSQL refuses a NUL in what a list is asked for, whoever registered the list."""
+        guarded = super().admin_view(view, cacheable)
+
+        @functools.wraps(guarded)
+        def cleaned(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            request.GET = without_nul(request.GET)  # type: ignore[assignment]
+            return guarded(request, *args, **kwargs)
+
+        return cleaned
 
     def has_permission(self, request: HttpRequest) -> bool:
         return super().has_permission(request) and not second_factor.is_missing(request)

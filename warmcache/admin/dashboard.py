@@ -14,7 +14,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-from warmcache.admin.addresses import without_nul
+from warmcache.addresses import without_nul
 from warmcache.admin.console import MAY_SWITCH, THE_ROW, ConsolePages, bar
 from warmcache.admin.exports import KINDS, figures_as, streamed
 from warmcache.admin.numbers import MEANINGS, NOTES

@@ -17,8 +17,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import slugify
 
+from warmcache.addresses import without_nul
 from warmcache.admin import host, stories
-from warmcache.admin.addresses import without_nul
 from warmcache.admin.console import ConsolePages
 from warmcache.admin.exports import KINDS, rows_as, streamed
 from warmcache.admin.host import ShownMessage
@@ -99,7 +99,7 @@ class LedgerAdmin(ConsolePages):
             return HttpResponseRedirect(reverse(f"admin:warmcache_{self.opts.model_name}_changelist"))
         now = SystemClock().now()
         rows.sweep(now)
-        name = f"{slugify(self.opts.verbose_name_plural)}-{at(now):%Y-%m-%d}"
+        name = f"{slugify(str(self.opts.verbose_name_plural))}-{at(now):%Y-%m-%d}"
         return streamed(request, rows_as(kind, found, by=self.moment_column), kind=kind, name=name)
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
@@ -182,7 +182,7 @@ class WarmUpAdmin(RequestAdmin):
         ("What happened", {"fields": ("story",)}),
         (
             "How it ended",
-            {"fields": ("outcome_word", "error_code", "settled_at", "waited", "expires", "requests_table")},
+            {"fields": ("outcome_word", "error_code", "settled", "waited", "expires", "requests_table")},
         ),
         ("What was warmed, layer by layer", {"fields": ("prefix", "lines_table", "prefix_hash")}),
         ("What was weighed", {"fields": ("weighed",)}),
@@ -217,6 +217,10 @@ class WarmUpAdmin(RequestAdmin):
     @admin.display(description="outcome", ordering="outcome")
     def outcome_word(self, row: WarmUp) -> str:
         return outcome_word(row.outcome)
+
+    @admin.display(description="settled", ordering="settled_at")
+    def settled(self, row: WarmUp) -> str:
+        return moment(row.settled_at) if row.settled_at else "-"
 
     @admin.display(description="expires", ordering="estimated_expires_at")
     def expires(self, row: WarmUp) -> str:

@@ -50,7 +50,7 @@ def _slow(now: datetime) -> str:
     if count <= ENOUGH_REPLIES:
         return ""
     slower = count - int(SLOW_SHARE * count) - 1
-    wait_ms: int = replies.order_by("-ttft_ms").values_list("ttft_ms", flat=True)[slower]
+    wait_ms = replies.order_by("-ttft_ms").values_list("ttft_ms", flat=True)[slower] or 0
     if wait_ms <= SLOW_SECONDS * 1000:
         return ""
     return f"Of {count:,} replies in 15 minutes, one in twenty began after {wait_ms / 1000:.1f} s or more."
