@@ -2,19 +2,22 @@
 
 import functools
 from collections.abc import Callable, Iterable
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from django.contrib.admin import AdminSite
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 
 from chatapp.accounts import second_factor
 from chatapp.pages.sign_in import TwoStepLoginView
 from warmcache.addresses import without_nul
+
+View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
 HIDDEN_APPS = ("otp_totp", "otp_static")
 """They hold secrets. A lost second factor is taken away in the list of users."""
@@ -28,7 +31,7 @@ class ChatAdminSite(AdminSite):
         shown = [model for model in models if model._meta.app_label not in HIDDEN_APPS]
         super().register(shown, admin_class, **options)
 
-    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:
+    def admin_view(self, view: View, cacheable: bool = False) -> View:
         """PostgreSQL refuses a NUL in what a list is asked for, whoever registered the list."""
         guarded = super().admin_view(view, cacheable)
 
@@ -37,7 +40,7 @@ class ChatAdminSite(AdminSite):
             request.GET = without_nul(request.GET)  # type: ignore[assignment]
             return guarded(request, *args, **kwargs)
 
-        return cleaned
+        return cast(View, cleaned)
 
     def has_permission(self, request: HttpRequest) -> bool:
         return super().has_permission(request) and not second_factor.is_missing(request)

@@ -181,16 +181,3 @@ def test_the_switch_is_one_press_away_without_a_mouse(open_admin: Callable[[str]
     page.get_by_role("button", name="Switch warming on").press("Enter")
 
     expect(page.locator(".success")).to_contain_text("Warming is switched on")
-
-
-def test_a_chart_tells_its_figures_without_a_mouse(open_admin: Callable[[str], Page]) -> None:
-    page = open_admin(DASHBOARD)
-    expect(page.locator(".console__plot canvas")).to_have_count(3)
-    plot = page.locator(".console__plot").first
-    figure = plot.locator(".u-value").nth(1)
-    expect(figure).not_to_contain_text("$")
-
-    plot.focus()
-    page.keyboard.press("End")
-
-    expect(figure).to_contain_text("$")
