@@ -27,6 +27,8 @@ CONSOLE = {
     "requests": "usagerecord/",
 }
 FOR_README = ("dashboard",)
+ASSISTANT = {"prefix": "{}/prefix/", "assistant": "{}/change/"}
+"""Pages of an assistant, which the README does not show either."""
 
 
 def main() -> None:
@@ -38,7 +40,8 @@ def main() -> None:
         command = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"]
         subprocess.run(command, cwd=ROOT, env=clean_environment(**collected), check=True)
         url = f"sqlite:///{Path(scratch) / 'db.sqlite3'}"
-        with ChatServer(database_url=url, profile="sonnet", users=("ann", "root"), environment=collected) as server:
+        told = {**collected, "WARMCACHE_LEARNS": "1"}
+        with ChatServer(database_url=url, profile="sonnet", users=("ann", "root"), environment=told) as server:
             _fill_in_a_process(server)
             with Chromium(chromium_executable()) as chromium, chromium.contexts() as contexts:
                 _chat(server, contexts, folder)
@@ -77,6 +80,9 @@ def _console(server: ChatServer, contexts: Any, folder: Path, *, is_all: bool) -
                 page.goto(f"{server.url}/admin/warmcache/{path}")
                 page.wait_for_load_state("networkidle")
                 page.screenshot(path=folder / f"{name}{ending}.png", full_page=is_all)
+        for name, path in ASSISTANT.items() if is_all else ():
+            page.goto(f"{server.url}/admin/chatapp/assistant/{path.format(server.assistants['python-reference'])}")
+            page.screenshot(path=folder / f"{name}{ending}.png")
         for name in ("log", "requests") if is_all else ():
             page.goto(f"{server.url}/admin/warmcache/{CONSOLE[name]}")
             page.goto(server.url + page.locator("#result_list tbody th a").first.evaluate("link => link.pathname"))

@@ -214,6 +214,10 @@ class MessageAdmin(TranscriptAdmin):
     show_full_result_count = False
     readonly_fields = ("in_the_ledger",)
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
+        """The list shows no text: reading a hundred of them would be for nothing."""
+        return super().get_queryset(request).defer("content", "text")
+
     @admin.display(description="in the ledger")
     def in_the_ledger(self, message: Message) -> SafeString | str:
         """The request that wrote it, and what that cost."""
@@ -225,9 +229,23 @@ class MessageAdmin(TranscriptAdmin):
 
 @admin.register(Attachment)
 class AttachmentAdmin(TranscriptAdmin):
-    list_display = ("id", "user", "created_at", "size_bytes", "message")
+    list_display = ("id", "user", "created_at", "size_bytes", "in_message")
     search_fields = ("id", "user__username")
-    list_select_related = ("user", "message")
+    list_select_related = ("user",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Attachment]:
+        """Neither pictures nor texts are in the list, and no page here shows a picture."""
+        return super().get_queryset(request).defer("picture", "text")
+
+    @admin.display(description="message")
+    def in_message(self, attachment: Attachment) -> SafeString | str:
+        if attachment.message_id is None:
+            return "-"
+        return format_html(
+            '<a href="{}">{}</a>',
+            reverse("admin:chatapp_message_change", args=[attachment.message_id]),
+            attachment.message_id,
+        )
 
 
 @admin.register(Summary)

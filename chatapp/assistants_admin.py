@@ -145,6 +145,9 @@ class AssistantForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean(self) -> dict[str, Any]:
         fields: dict[str, Any] = super().clean() or {}
+        for name in ("tools", "output_schema"):
+            if name in fields and _has_nul(fields[name]):
+                self.add_error(name, "A text in it holds a NUL character, which no database keeps.")
         facts = facts_for(fields.get("model", ""))
         for name, accepted in (("effort", facts.efforts), ("thinking", facts.thinking)):
             chosen = fields.get(name)
@@ -152,6 +155,17 @@ class AssistantForm(forms.ModelForm):  # type: ignore[type-arg]
                 allowed = ", ".join(str(label) for value, label in self.fields[name].choices if value in accepted)  # type: ignore[attr-defined]
                 self.add_error(name, f"{facts.model} takes {allowed or 'none'} here: leave it to the model's default.")
         return fields
+
+
+def _has_nul(value: Any) -> bool:
+    match value:
+        case str():
+            return "\0" in value
+        case dict():
+            return any(_has_nul(each) for item in value.items() for each in item)
+        case list():
+            return any(map(_has_nul, value))
+    return False
 
 
 class RetiredFilter(admin.SimpleListFilter):

@@ -127,6 +127,19 @@ def _check_sqlite(options: dict[str, Any]) -> list[CheckMessage]:
 
 
 @register
+def check_mail_to_admins(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    if not settings.ADMINS or settings.EMAIL_HOST:
+        return []
+    return [
+        Warning(
+            "ADMINS names people whom nothing can be sent to.",
+            hint="Set EMAIL_HOST, and what belongs to it.",
+            id="chatapp.W008",
+        )
+    ]
+
+
+@register
 def check_channel_layer(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Reports combinations that work in a test and fail in production."""
     layer = settings.CHANNEL_LAYERS["default"]

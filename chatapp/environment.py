@@ -6,6 +6,7 @@ never shows the password in a URL.
 
 import os
 import re
+from email.utils import parseaddr
 from ipaddress import IPv6Address, ip_network
 from urllib.parse import quote, urlsplit
 
@@ -114,6 +115,15 @@ def redis_url_from_env(name: str) -> str:
             f"{name} is to name a host and the number of a database: write redis://:password@host:6379/0."
         )
     return url
+
+
+def mail_addresses_from_env(name: str) -> list[tuple[str, str]]:
+    """Names and addresses, as Django's `ADMINS`: `ann@example.org, Bob <bob@example.org>`."""
+    found = [(text, *parseaddr(text)) for text in _items(name)]
+    for text, _, address in found:
+        if not re.fullmatch(r"[^@\s]+@[^@\s]+", address):
+            raise ImproperlyConfigured(f"{name}: {text!r} is no mail address.")
+    return [(person, address) for _, person, address in found]
 
 
 def _items(name: str) -> list[str]:

@@ -5,6 +5,7 @@ carries a frame, each socket sends that text on unchanged: it is encoded once, a
 """
 
 import logging
+from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
 from uuid import UUID, uuid4
 
@@ -60,6 +61,14 @@ class StopEvent(TypedDict):
     reply_id: str
 
 
+class ErasureEvent(TypedDict):
+    """`type` is `person.erased`: nothing of this person, and of these conversations, is kept in memory."""
+
+    type: str
+    user_id: int
+    conversation_ids: list[str]
+
+
 PROCESSES = "processes"
 """Every process that writes replies."""
 
@@ -111,6 +120,16 @@ async def announce_sign_out(user_id: int) -> None:
     """Sockets of this user check their session again; processes drop what they had prepared for the user."""
     event: SignOutEvent = {"type": "session.ended", "user_id": user_id, "number": uuid4().hex}
     await _tell(user_group(user_id), dict(event))
+    await _tell(PROCESSES, dict(event))
+
+
+async def announce_erasure(user_id: int, conversation_ids: Sequence[UUID] = ()) -> None:
+    """Every process drops what it has in memory of an erased person."""
+    event: ErasureEvent = {
+        "type": "person.erased",
+        "user_id": user_id,
+        "conversation_ids": [str(each) for each in conversation_ids],
+    }
     await _tell(PROCESSES, dict(event))
 
 

@@ -546,3 +546,18 @@ class Erasure(models.Model):
 
     def __str__(self) -> str:
         return f"erasure of user {self.person}"
+
+
+class AlertState(models.Model):
+    """Since when a condition holds of which the operators are told by mail, and when they were told last."""
+
+    name = models.CharField(max_length=40, primary_key=True)
+    since = models.DateTimeField()
+    seen_at = models.DateTimeField(help_text="When a process last saw it.")
+    mailed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.name

@@ -19,6 +19,7 @@ from chatapp.environment import (
     bool_from_env,
     hosts_from_env,
     issuer_from_env,
+    mail_addresses_from_env,
     networks_from_env,
     number_from_env,
     origins_from_env,
@@ -160,6 +161,10 @@ EMAIL_HOST_USER = os.environ.get("EMAIL_HOST_USER", "")
 EMAIL_HOST_PASSWORD = os.environ.get("EMAIL_HOST_PASSWORD", "")
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = os.environ.get("DEFAULT_FROM_EMAIL", "").strip() or "warmcache@localhost"
+SERVER_EMAIL = DEFAULT_FROM_EMAIL
+EMAIL_SUBJECT_PREFIX = "[Warmcache] "
+# Who is told by mail of what `deploy/alerts.yaml` warns of. Nothing else is sent there: no errors, no content.
+ADMINS = mail_addresses_from_env("ADMINS")
 PASSWORD_RESET_TIMEOUT = 3600
 
 # Sign-in with OpenID Connect, beside name and password: chatapp/accounts/oidc.py. Without an issuer there is none.

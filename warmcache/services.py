@@ -54,6 +54,7 @@ __all__ = [
     "consider_prefix",
     "count_soon",
     "flush",
+    "forget",
     "holder_of",
     "outline",
     "prepare_prompt",
@@ -344,6 +345,20 @@ async def holder_of(label: str) -> str | None:
 def cancel_refresh(place: str) -> None:
     """Cancels the refresh of a place to which nobody will come back."""
     _in_runtime(lambda runtime: refresh.cancel(runtime, word_of("place", place)))
+
+
+@_lasting
+async def forget(subject: str, *, places: Sequence[str] = ()) -> None:
+    """Drops what this process remembers of a subject and of these places, and the subject's credit and budgets in the
+    store. Call it in every process once the subject is gone; the ledger is `ledger.erasure`'s."""
+    runtime = runtimes.get_runtime()
+    words = [word_of("place", place) for place in places]
+    for place in words:
+        refresh.cancel(runtime, place)
+    runtime.learning.forget_places(words)
+    name = word_of("subject", subject)
+    runtime.visits.forget(name)
+    await runtime.guards.forget(name)
 
 
 @_lasting

@@ -33,6 +33,7 @@ __all__ = [
     "count_soon",
     "finished",
     "flush",
+    "forget",
     "holder_of",
     "outline",
     "prepare_prompt",
@@ -105,6 +106,7 @@ outline = _in_loop(services.outline)
 body_of = _in_loop(services.body_of)
 report = _blocking(services.report)
 flush = _blocking(services.flush)
+forget = _blocking(services.forget)
 warm_now = _blocking(services.warm_now)
 schedule_refresh = _in_loop(services.schedule_refresh)
 cancel_refresh = _in_loop(services.cancel_refresh)

@@ -4,8 +4,9 @@ A request only asks for it: the person is signed out everywhere, and the name is
 does the rest, or `manage.py erase_person` at once; if several processes try, one holds the person's row and the others
 leave it alone. The ledger keeps its sums, and an `Erasure` says what was done, without a name.
 
-In memory and in Redis there are only texts and digests that expire by themselves: a reply's frames a quarter of an hour
-after its end, a visit after five minutes, what warm-ups a person has earned after three days.
+Every process is told to drop what it has in memory, and the frames of replies are deleted in Redis: `forget_person` in
+`replies/registry.py`. A process that missed it does so at its next sweep. What is left lapses: keyed digests of layers
+that a request was expected to read, buckets that refill within minutes.
 """
 
 from dataclasses import dataclass
@@ -25,16 +26,22 @@ from warmcache.ledger.erasure import erase_some
 
 CONVERSATIONS_AT_ONCE = 20
 ATTACHMENTS_AT_ONCE = 100
+FRAMES_FROM = timedelta(hours=3)
+"""Frames stay for a quarter of an hour after a reply's end, and no reply runs for hours."""
+
 LATE = timedelta(hours=3)
 """How long the ledger is looked at again: longer than any request runs, and than a database is away as a rule."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deleted:
-    """What one step has deleted. `stopped`: replies that were being written, with the process that writes each."""
+    """What one step has deleted. `stopped`: replies that were being written, with the process that writes each.
+    `replies`: those whose frames may still be in Redis."""
 
     is_done: bool
     stopped: tuple[tuple[str, UUID], ...] = ()
+    conversations: tuple[UUID, ...] = ()
+    replies: tuple[UUID, ...] = ()
 
 
 def ask(person: User) -> None:
@@ -80,7 +87,7 @@ def delete_some(user_id: int) -> Deleted:
         conversations = person.conversations.order_by().values_list("pk", flat=True)
         if ids := list(conversations[:CONVERSATIONS_AT_ONCE]):
             _note(user_id, conversations=len(ids))
-            return Deleted(is_done=False, stopped=_delete_conversations(ids))
+            return _delete_conversations(ids)
         attachments = Attachment.objects.filter(user=person).order_by().values_list("pk", flat=True)
         if ids := list(attachments[:ATTACHMENTS_AT_ONCE]):
             Attachment.objects.filter(pk__in=ids).delete()
@@ -95,12 +102,15 @@ def delete_some(user_id: int) -> Deleted:
         return Deleted(is_done=True)
 
 
-def erase_what_came_late() -> None:
-    """What a stopped reply was billed is written after its person is gone. Called in a database thread."""
+def erase_what_came_late() -> list[int]:
+    """What a stopped reply was billed is written after its person is gone. Returns who was erased lately. Called in a
+    database thread."""
     recent = Erasure.objects.filter(finished_at__gt=timezone.now() - LATE)
-    for user_id in list(recent.values_list("person", flat=True)):
+    people = list(recent.values_list("person", flat=True))
+    for user_id in people:
         while rows := erase_some(subject_of(user_id)):
             _note(user_id, ledger_rows=rows)
+    return people
 
 
 def _note(user_id: int, **counts: int) -> None:
@@ -108,8 +118,15 @@ def _note(user_id: int, **counts: int) -> None:
     Erasure.objects.filter(person=user_id).update(**{name: F(name) + count for name, count in counts.items()})
 
 
-def _delete_conversations(ids: list[UUID]) -> tuple[tuple[str, UUID], ...]:
-    written = Message.objects.filter(conversation__in=ids, status=ReplyStatus.STREAMING).exclude(owner="")
-    stopped = tuple(written.values_list("owner", "pk"))
+def _delete_conversations(ids: list[UUID]) -> Deleted:
+    messages = Message.objects.filter(conversation__in=ids).order_by()
+    written = messages.filter(status=ReplyStatus.STREAMING).exclude(owner="")
+    recent = messages.filter(role=Message.Role.ASSISTANT, created_at__gt=timezone.now() - FRAMES_FROM)
+    deleted = Deleted(
+        is_done=False,
+        stopped=tuple(written.values_list("owner", "pk")),
+        conversations=tuple(ids),
+        replies=tuple(recent.values_list("pk", flat=True)),
+    )
     Conversation.objects.filter(pk__in=ids).delete()
-    return stopped
+    return deleted

@@ -1,18 +1,23 @@
 """The admin's site: signs in as the chat does, with the second factor, and leaves out what others would register."""
 
-from collections.abc import Iterable
-from typing import Any, cast
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, cast
 
 from django.contrib.admin import AdminSite
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 
 from chatapp.accounts import second_factor
 from chatapp.pages.sign_in import TwoStepLoginView
+from warmcache.addresses import without_nul
+
+View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
 HIDDEN_APPS = ("otp_totp", "otp_static")
 """They hold secrets. A lost second factor is taken away in the list of users."""
@@ -25,6 +30,17 @@ class ChatAdminSite(AdminSite):
         )
         shown = [model for model in models if model._meta.app_label not in HIDDEN_APPS]
         super().register(shown, admin_class, **options)
+
+    def admin_view(self, view: View, cacheable: bool = False) -> View:
+        """PostgreSQL refuses a NUL in what a list is asked for, whoever registered the list."""
+        guarded = super().admin_view(view, cacheable)
+
+        @functools.wraps(guarded)
+        def cleaned(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            request.GET = without_nul(request.GET)  # type: ignore[assignment]
+            return guarded(request, *args, **kwargs)
+
+        return cast(View, cleaned)
 
     def has_permission(self, request: HttpRequest) -> bool:
         return super().has_permission(request) and not second_factor.is_missing(request)

@@ -9,7 +9,8 @@ from chatapp import events
 from chatapp.accounts import deletions, open_sessions
 from chatapp.conversations import attachments, retention, salts, search_index, shared_links, temporary
 from chatapp.conversations import deletions as conversation_deletions
-from chatapp.process import loop_watch, open_sockets
+from chatapp.process import alerts, loop_watch, open_sockets
+from chatapp.replies import registry
 from warmcache.background.database import in_database_thread
 from warmcache.background.tasks import TaskOwner
 
@@ -19,6 +20,7 @@ LOOK_SECONDS = 10.0
 INDEX_SECONDS = 2.0
 """How soon the search finds a message. A look that finds nothing to do reads an index that is empty."""
 SWEEP_SECONDS = 600.0
+ALERT_SECONDS = 60.0
 BREATH_SECONDS = 0.05
 """Between two steps of a deletion, for the writes of others."""
 
@@ -32,6 +34,8 @@ def begin() -> None:
     _tasks.spawn(_again(index_messages, every_seconds=INDEX_SECONDS), name="search")
     _tasks.spawn(loop_watch.watch_forever(), name="loop lag")
     _tasks.spawn(_again(sweep, every_seconds=SWEEP_SECONDS), name="sweep")
+    if alerts.is_wanted():
+        _tasks.spawn(_again(alerts.look, every_seconds=ALERT_SECONDS), name="alerts")
 
 
 async def close() -> None:
@@ -43,11 +47,21 @@ async def delete_people() -> None:
     for user_id in await in_database_thread(deletions.asked):
         while True:
             deleted = await in_database_thread(deletions.delete_some, user_id)
-            for owner, reply_id in deleted.stopped:
-                await events.announce_stop(owner, reply_id)
+            await tell_of_deletion(user_id, deleted)
             if deleted.is_done:
                 break
             await asyncio.sleep(BREATH_SECONDS)
+
+
+async def tell_of_deletion(user_id: int, deleted: deletions.Deleted) -> None:
+    """After each step: replies stop, and what other processes and Redis hold of it goes."""
+    for owner, reply_id in deleted.stopped:
+        await events.announce_stop(owner, reply_id)
+    if deleted.conversations or deleted.is_done:
+        await registry.forget_person(user_id, deleted.conversations)
+        await events.announce_erasure(user_id, deleted.conversations)
+    if deleted.replies:
+        await registry.logs().erase(deleted.replies)
 
 
 async def purge_conversations() -> None:
@@ -76,7 +90,8 @@ async def sweep() -> None:
     await in_database_thread(attachments.sweep)
     await in_database_thread(shared_links.forget_expired)
     await in_database_thread(salts.salt_the_cold)
-    await in_database_thread(deletions.erase_what_came_late)
+    for user_id in await in_database_thread(deletions.erase_what_came_late):
+        await registry.forget_person(user_id)
     await in_database_thread(open_sessions.sweep)
     await in_database_thread(open_sessions.note_sockets, [socket.session_key for socket in open_sockets.listed()])
     await expire_conversations()

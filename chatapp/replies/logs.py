@@ -16,6 +16,8 @@ MAX_ENDED_BYTES = 32 * 1024 * 1024
 KEPT_SECONDS = 15 * 60
 """After this time a reader finds only the stored text."""
 
+MAX_ERASED = 1000
+
 IDLE_SECONDS = 10.0
 """A replica without a reader is kept up to date for this long."""
 
@@ -41,6 +43,12 @@ class ReplyLogs(Protocol):
 
     def stand_in(self, head: ReplyHead, snapshot: Snapshot) -> ReplyLog:
         """A log for readers of a reply whose own log is unreachable: it has the stored text, and later an end."""
+
+    def forget(self, user_id: int) -> None:
+        """Drops the logs of a person who is erased; one that is still written goes with its end."""
+
+    async def erase(self, reply_ids: Sequence[UUID]) -> None:
+        """Deletes the shared copies of these logs at once, whoever wrote them."""
 
     def followed(self) -> Sequence[ReplyLog]:
         """Unfinished logs of other processes' replies that have a reader here, or had one a moment ago."""
@@ -79,6 +87,12 @@ class Replicas:
                 self.drop(log.reply_id)
         return [log for log in self._logs.values() if not log.is_finished and not log.is_abandoned]
 
+    def forget(self, user_id: int) -> None:
+        """Readers of a dropped log hear that it has no end here."""
+        for log in [log for log in self._logs.values() if log.head.user_id == user_id]:
+            log.abandon()
+            self.drop(log.reply_id)
+
     def drop(self, reply_id: UUID) -> None:
         self._logs.pop(reply_id, None)
         self._wanted_at.pop(reply_id, None)
@@ -102,6 +116,8 @@ class MemoryReplyLogs:
         self._ended_at: OrderedDict[UUID, float] = OrderedDict()
         self._ended_bytes = 0
         self._stand_ins = Replicas(monotonic)
+        self._erased: OrderedDict[int, None] = OrderedDict()
+        """People whose logs are kept no longer than they grow; their numbers are never given again."""
 
     def publish(self, log: ReplyLog) -> None:
         self._own[log.reply_id] = self._growing[log.reply_id] = log
@@ -135,6 +151,21 @@ class MemoryReplyLogs:
             log.jump(snapshot)
         return log
 
+    def forget(self, user_id: int) -> None:
+        self._erased[user_id] = None
+        while len(self._erased) > MAX_ERASED:
+            self._erased.popitem(last=False)
+        self._stand_ins.forget(user_id)
+        self.prune()
+        for reply_id in [each for each in self._ended_at if self._own[each].head.user_id == user_id]:
+            self._drop(reply_id)
+
+    def is_erased(self, user_id: int) -> bool:
+        return user_id in self._erased
+
+    async def erase(self, reply_ids: Sequence[UUID]) -> None:
+        """Nothing is shared."""
+
     def followed(self) -> Sequence[ReplyLog]:
         return self._stand_ins.growing()
 
@@ -145,13 +176,19 @@ class MemoryReplyLogs:
             del self._growing[log.reply_id]
             self._ended_at[log.reply_id] = now
             self._ended_bytes += log.held_bytes
+            if self.is_erased(log.head.user_id):
+                self._drop(log.reply_id)
         while self._ended_at:
             reply_id, ended_at = next(iter(self._ended_at.items()))
             is_within = len(self._ended_at) <= MAX_ENDED_LOGS and self._ended_bytes <= MAX_ENDED_BYTES
             if is_within and now - ended_at <= KEPT_SECONDS:
                 return
-            self._ended_bytes -= self._own.pop(reply_id).held_bytes
-            del self._ended_at[reply_id]
+            self._drop(reply_id)
+
+    def _drop(self, reply_id: UUID) -> None:
+        """Of an ended one."""
+        self._ended_bytes -= self._own.pop(reply_id).held_bytes
+        del self._ended_at[reply_id]
 
     async def aclose(self) -> None:
         """There is nothing to close; drops the logs."""

@@ -7,7 +7,7 @@ what it must drop from memory: deleted conversations, and people who have signed
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -26,10 +26,11 @@ PAUSE_SECONDS = 1.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hearers:
     """`on_stop` gets the id of each reply that somebody asks this owner to stop; `on_sign_out` the id of each person
-    some session of whom has ended."""
+    some session of whom has ended; `on_erasure` the id of a person who is erased, and conversations that are."""
 
     on_stop: Callable[[UUID], object]
     on_sign_out: Callable[[int], object]
+    on_erasure: Callable[[int, Sequence[UUID]], object]
 
 
 async def listen_forever(owner: str, hearers: Hearers) -> None:
@@ -61,6 +62,8 @@ def take(event: dict[str, Any], hearers: Hearers) -> None:
         case "session.ended":
             prepared_conversations.store.evict_user(event["user_id"])
             hearers.on_sign_out(event["user_id"])
+        case "person.erased":
+            hearers.on_erasure(event["user_id"], [UUID(each) for each in event["conversation_ids"]])
         case "news.missed":
             # Deletions during the outage are unknown.
             prepared_conversations.store.clear()

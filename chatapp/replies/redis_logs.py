@@ -48,6 +48,7 @@ CHECK_SECONDS = 5.0
 COMMAND_SECONDS = 2.0
 MAX_CONNECTIONS = 8
 MAX_ENTRIES_PER_READ = 1_000
+MAX_KEYS_PER_DELETION = 500
 
 FAILURES = (RedisError, OSError)
 
@@ -143,6 +144,18 @@ class RedisReplyLogs:
                 self._stand_ins.add(head.reply_id)
         return log
 
+    def forget(self, user_id: int) -> None:
+        self._memory.forget(user_id)
+        self._replicas.forget(user_id)
+
+    async def erase(self, reply_ids: Sequence[UUID]) -> None:
+        try:
+            for start in range(0, len(reply_ids), MAX_KEYS_PER_DELETION):
+                await self._redis.unlink(*map(self._key, reply_ids[start : start + MAX_KEYS_PER_DELETION]))
+        except FAILURES as error:
+            await let_go(error, self._redis)
+            logger.warning("Erased replies stay in Redis until they lapse: %s", error)
+
     def followed(self) -> Sequence[ReplyLog]:
         return self._replicas.growing()
 
@@ -204,8 +217,11 @@ class RedisReplyLogs:
                 del answers[:count]
                 if not mirror.is_settled:
                     self._has_news.set()
-        for reply_id in [reply_id for reply_id, mirror in self._mirrors.items() if mirror.is_done()]:
+        done = [reply_id for reply_id, mirror in self._mirrors.items() if mirror.is_done()]
+        erased = [reply_id for reply_id in done if self._memory.is_erased(self._mirrors[reply_id].user_id)]
+        for reply_id in done:
             del self._mirrors[reply_id]
+        await self.erase(erased)
 
     async def _ask_how_far(self, mirrors: Iterable[StreamMirror]) -> None:
         for mirror in mirrors:

@@ -42,6 +42,7 @@ class StreamMirror:
 
     def __init__(self, log: ReplyLog, key: str, max_held_bytes: int, monotonic: Callable[[], float]) -> None:
         self.key = key
+        self.user_id = log.head.user_id
         self.is_unsure = False
         """True after a failure: some of what was sent may have arrived."""
         self.is_settled = True

@@ -3,7 +3,7 @@
 It also gives access to the logs of all replies, in any process.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
 from django.conf import settings
@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from chatapp import events
 from chatapp.conversations import prepared_conversations
+from chatapp.conversations.places import place_of
 from chatapp.conversations.reply_states import STREAMING, Cause
 from chatapp.models import Message
 from chatapp.quotas.policy import watch as limits
@@ -21,6 +22,7 @@ from chatapp.replies.process_events import Hearers
 from chatapp.replies.redis_logs import RedisReplyLogs
 from chatapp.replies.run import ReplyRun
 from chatapp.replies.takeover import ReplyWatch
+from warmcache import services as warmcache
 from warmcache.background.database import in_database_thread
 from warmcache.background.tasks import TaskOwner
 
@@ -53,7 +55,10 @@ async def begin(*, after_end: Callable[[Message], Awaitable[None]]) -> None:
         if any(run.user_id == user_id for run in _runs.values()):
             watch.look_soon()
 
-    hearers = Hearers(on_stop=stop_here, on_sign_out=look_if_concerned)
+    def forget_soon(user_id: int, conversation_ids: Sequence[UUID]) -> None:
+        _housekeepers.spawn(forget_person(user_id, conversation_ids), name="erasure")
+
+    hearers = Hearers(on_stop=stop_here, on_sign_out=look_if_concerned, on_erasure=forget_soon)
     _housekeepers.spawn(process_events.listen_forever(rows.PROCESS, hearers), name="events")
 
 
@@ -76,6 +81,16 @@ def count() -> int:
 def is_writing_in(conversation_id: UUID) -> bool:
     """Whether this process is writing a reply in this conversation."""
     return any(run.conversation_id == conversation_id for run in _runs.values())
+
+
+async def forget_person(user_id: int, conversation_ids: Sequence[UUID] = ()) -> None:
+    """Drops what this process has in memory of an erased person: frames of replies, prepared conversations, visits,
+    planned refreshes; and from the store what the person had earned."""
+    logs().forget(user_id)
+    prepared_conversations.store.evict_user(user_id)
+    for conversation_id in conversation_ids:
+        prepared_conversations.store.evict(conversation_id)
+    await warmcache.forget(f"user {user_id}", places=[place_of(each) for each in conversation_ids])
 
 
 async def stop(reply: Message) -> None:

@@ -4,10 +4,12 @@ A fixed date in a document is harmless, one that something writes anew each day 
 so this warns, with the line, and refuses nothing.
 """
 
+import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
 from chatapp.models import Assistant, User
 
@@ -32,7 +34,7 @@ _WORD = re.compile(r"[\w.@+-]{3,150}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """`where`: the instructions, a document's title, or the tools."""
+    """`where`: the instructions, a document's title, or the tools, whose `line` is which of them."""
 
     where: str
     line: int
@@ -52,6 +54,7 @@ def _all(assistant: Assistant) -> Iterator[Finding]:
     for document in documents:
         yield from _in_text(document.title, document.text)
     yield from _doubtful_order([document.position for document in documents])
+    yield from _in_tools(assistant.tools if isinstance(assistant.tools, list) else [])
 
 
 def _in_text(where: str, text: str) -> Iterator[Finding]:
@@ -61,6 +64,20 @@ def _in_text(where: str, text: str) -> Iterator[Finding]:
             if found is not None:
                 yield Finding(where=where, line=number, what=what, excerpt=_excerpt(line, found.start()))
                 break
+
+
+def _in_tools(tools: list[Any]) -> Iterator[Finding]:
+    """Tools are the beginning of the prompt. Their order is safe as it stands here; a program that writes them from a
+    set, or from modules as it finds them, may write another one tomorrow. `line`: which tool."""
+    names = [str(tool.get("name", "")) if isinstance(tool, dict) else "" for tool in tools]
+    for number, (tool, name) in enumerate(zip(tools, names, strict=True), start=1):
+        for found in _in_text(f"the tool {name}".strip(), json.dumps(tool, indent=1, ensure_ascii=False)):
+            yield replace(found, line=number)
+    for number, (name, following) in enumerate(zip(names, names[1:], strict=False), start=2):
+        if following and following < name:
+            words = f"{following} after {name}: if a program writes the tools, let it sort them by name"
+            yield Finding(where="the tools", line=number, what="an order that may change", excerpt=words)
+            return
 
 
 def _names_in(text: str) -> Iterator[Finding]:

@@ -41,6 +41,7 @@ PATIENCES = (
 """The same of the chat."""
 
 BY_THE_CLOCK = (
+    "chatapp.process.housekeeping.ALERT_SECONDS",
     "chatapp.process.housekeeping.LOOK_SECONDS",
     "chatapp.quotas.common_places.BEAT_SECONDS",
     "chatapp.quotas.policy.REFRESH_SECONDS",

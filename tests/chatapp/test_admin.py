@@ -65,6 +65,39 @@ def test_a_pattern_in_the_address_is_refused_before_the_database_sees_it(client,
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("path", [*(f"chatapp/{model}" for model in MODELS), "auth/group", "axes/accessattempt"])
+def test_a_nul_in_the_address_is_no_error(client, conversation, path):
+    for query in ("q=%00", "q=a%00b", "id=%00", "p=%00", "o=%00", "created_at__gte=%00", "model=%00", "user=%00"):
+        answer = client.get(f"/admin/{path}/?{query}", follow=True)
+        assert answer.status_code in (200, 400), query
+    assert client.get("/admin/chatapp/user/%00/change/", follow=True).status_code == 200
+    fields = {"app_label": "chatapp", "model_name": "usagelimit", "field_name": "user", "term": "op\0erator"}
+    assert client.get("/admin/autocomplete/", fields).json()["results"][0]["text"] == "operator"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", ["tools", "output_schema"])
+def test_a_nul_in_a_form_is_told_in_the_form(client, operator, name):
+    assistant = make_assistant()
+    fields = {**form_with(assistant), name: '[{"name": "a\\u0000b"}]'}
+
+    answer = client.post(reverse("admin:chatapp_assistant_change", args=[assistant.pk]), fields)
+
+    assert answer.status_code == 200
+    assert "holds a NUL character" in answer.content.decode()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("model", "columns"), [("attachment", ("picture", "text")), ("message", ("content", "text"))])
+def test_a_list_reads_no_picture_and_no_text(client, conversation, django_assert_max_num_queries, model, columns):
+    with django_assert_max_num_queries(20) as queries:
+        client.get(reverse(f"admin:chatapp_{model}_changelist"))
+
+    read = [query["sql"] for query in queries if query["sql"].startswith("SELECT")]
+    assert not [sql for sql in read if any(f'"chatapp_{model}"."{column}"' in sql for column in columns)]
+
+
+@pytest.mark.django_db
 def test_the_newest_message_comes_first(client, conversation):
     newest = make_message(conversation, "the last one")
     Message.objects.filter(pk=newest.pk).update(created_at=timezone.now() + timedelta(hours=1))

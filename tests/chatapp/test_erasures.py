@@ -2,6 +2,7 @@
 
 import time
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 from axes.models import AccessAttempt
@@ -13,11 +14,18 @@ from django.urls import reverse
 from django.utils import timezone
 
 from chatapp.accounts import deletions
+from chatapp.conversations import prepared_conversations
 from chatapp.models import Attachment, Erasure, UsageAccount, User
+from chatapp.process import housekeeping
 from chatapp.quotas import accounts
 from chatapp.quotas.measures import Amount
+from chatapp.replies import registry
+from tests.chatapp.sockets import eventually
 from tests.factories import make_conversation, make_message, make_user
+from warmcache.background.database import in_database_thread
+from warmcache.core.intents import Sign
 from warmcache.models import UsageRecord
+from warmcache.runtime.wiring import get_runtime
 
 pytestmark = pytest.mark.django_db
 
@@ -96,3 +104,47 @@ def test_what_a_stopped_reply_cost_is_erased_when_it_is_written_later():
 
     assert not UsageRecord.objects.filter(subject=f"user {ann.pk}").exists()
     assert Erasure.objects.get(person=ann.pk).ledger_rows == 2
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_nothing_of_a_person_stays_in_memory(open_tab, ann, assistant, simulator):
+    """Frames, the prepared conversation, visits, what was learned of the place, and what was earned."""
+    tab = await open_tab(ann)
+    await tab.send("typing.started", assistant_id=assistant.pk, conversation_id=None, chars=3, attachment_ids=[])
+    await tab.until("warmth", state="warm")
+    await tab.say("Who am I?", assistant_id=assistant.pk)
+    finished = await tab.until("reply.finished")
+    reply_id = UUID(finished["reply_id"])
+    runtime, subject = get_runtime(), deletions.subject_of(ann.pk)
+    runtime.visits.note(subject, "k", label="a", sign=Sign("typing"), now=runtime.clock.now())
+    assert await registry.logs().find(reply_id) is not None
+
+    await in_database_thread(deletions.ask, ann)
+    assert await tab.until_closed() == 4401
+    await housekeeping.delete_people()
+
+    async def is_gone() -> bool:
+        return await registry.logs().find(reply_id) is None and runtime.visits.meet(subject, ["k"], 0) is None
+
+    await eventually(is_gone)
+    held = runtime.store.make_allowances()
+    own = runtime.guards._subject(subject)
+    assert not any(own in name for part in (held._sums, held._trusts, held._stops) for name in part)
+    assert not [key for key in runtime.learning._places._last if key[1] != ""]
+    assert not [each for each in prepared_conversations.store._by_id.values() if each.user_id == ann.pk]
+    assert await in_database_thread(rows_that_say, "Who am I?") == []
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_process_that_missed_the_news_forgets_at_its_next_sweep():
+    ann = await in_database_thread(make_user, "ann")
+    await in_database_thread(deletions.ask, ann)
+    while not (await in_database_thread(deletions.delete_some, ann.pk)).is_done:
+        pass
+    runtime = get_runtime()
+    subject = deletions.subject_of(ann.pk)
+    runtime.visits.note(subject, "k", label="a", sign=Sign("typing"), now=runtime.clock.now())
+
+    await housekeeping.sweep()
+
+    assert runtime.visits.meet(subject, ["k"], 0) is None

@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 
-from warmcache.admin.addresses import without_nul
+from warmcache.addresses import without_nul
 from warmcache.conf import get_config
 from warmcache.operator_policy import policy_in_force, read_row
 

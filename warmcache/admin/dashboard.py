@@ -8,18 +8,21 @@ from urllib.parse import urlencode
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-from warmcache.admin.addresses import without_nul
+from warmcache.addresses import without_nul
 from warmcache.admin.console import MAY_SWITCH, THE_ROW, ConsolePages, bar
+from warmcache.admin.exports import KINDS, figures_as, streamed
 from warmcache.admin.numbers import MEANINGS, NOTES
 from warmcache.admin.plots import plots_of
 from warmcache.admin.words import dollars, interval, seconds, share
 from warmcache.conf import Config, get_config
 from warmcache.core.intents import Intent
+from warmcache.core.moments import at
 from warmcache.core.outcomes import RequestWarmth
 from warmcache.core.reasons import Reason
 from warmcache.core.upstreams import Upstream
@@ -29,6 +32,7 @@ from warmcache.reports.evidence import Evidence, read_evidence
 from warmcache.reports.figures import Report, Skips, report_of, waits_by_warmth
 from warmcache.reports.period import DEFAULT_PERIOD, seconds_of
 from warmcache.reports.state import read_state
+from warmcache.reports.text import as_json
 from warmcache.reports.totals import Totals
 from warmcache.reports.waste import Waste, waste_of
 from warmcache.runtime.wiring import SystemClock
@@ -82,6 +86,7 @@ class DashboardAdmin(ConsolePages):
         view = self.admin_site.admin_view
         return [
             path("", view(self.page), name="warmcache_dashboard_changelist"),
+            *(path(f"export.{kind}", view(self.export), {"kind": kind}, f"warmcache_figures_{kind}") for kind in KINDS),
             path("numbers/", view(self.numbers), name="warmcache_numbers"),
             path("switch/", view(require_POST(self.switch)), name="warmcache_switch"),
         ]
@@ -94,13 +99,7 @@ class DashboardAdmin(ConsolePages):
         now, config = SystemClock().now(), get_config()
         policy = policy_in_force(config, read_row())
         chosen = _chosen(request, config)
-        evidence = read_evidence(
-            now=now,
-            period_seconds=seconds_of(chosen.since),
-            label=chosen.label,
-            rates=price_list(config),
-            is_patient=False,
-        )
+        evidence = _evidence(chosen, now, config)
         context = {
             **self.admin_site.each_context(request),
             "title": "Dashboard",
@@ -113,6 +112,18 @@ class DashboardAdmin(ConsolePages):
             **_figures(evidence, chosen, policy.value_of_second_usd),
         }
         return TemplateResponse(request, "admin/warmcache/dashboard.html", context)
+
+    def export(self, request: HttpRequest, kind: str) -> HttpResponseBase:
+        """The figures of the page as a file, of every upstream: what `warmcache_report --json` prints."""
+        request.GET = without_nul(request.GET)  # type: ignore[assignment]
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        now, config = SystemClock().now(), get_config()
+        chosen = _chosen(request, config)
+        price = policy_in_force(config, read_row()).value_of_second_usd
+        figures = as_json(report_of(_evidence(chosen, now, config)), price_of_second_usd=price)
+        name = f"warming-{chosen.since}-{at(now):%Y-%m-%d}"
+        return streamed(request, figures_as(kind, figures), kind=kind, name=name)
 
     def numbers(self, request: HttpRequest) -> HttpResponse:
         """How to read the figures: the text of `docs/console.md`."""
@@ -160,10 +171,21 @@ def _chosen(request: HttpRequest, config: Config) -> Chosen:
     )
 
 
+def _evidence(chosen: Chosen, now: float, config: Config) -> Evidence:
+    return read_evidence(
+        now=now,
+        period_seconds=seconds_of(chosen.since),
+        label=chosen.label,
+        rates=price_list(config),
+        is_patient=False,
+    )
+
+
 def _choices(chosen: Chosen) -> dict[str, Any]:
     labels = RollUp.objects.exclude(label="").order_by("label").values_list("label", flat=True).distinct()
     return {
         "chosen": chosen,
+        "exports": {kind: reverse(f"admin:warmcache_figures_{kind}") for kind in KINDS},
         "periods": PERIODS if chosen.since in PERIODS else {**PERIODS, chosen.since: chosen.since},
         "labels": sorted({*labels, *([chosen.label] if chosen.label else [])}),
         "upstreams": {str(upstream): upstream.words for upstream in Upstream},

@@ -3,18 +3,24 @@
 from decimal import Decimal
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import build_q_object_from_lookup_parameters
 from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Model, Q, QuerySet, Sum
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import slugify
 
+from warmcache.addresses import without_nul
 from warmcache.admin import host, stories
 from warmcache.admin.console import ConsolePages
+from warmcache.admin.exports import KINDS, rows_as, streamed
 from warmcache.admin.host import ShownMessage
 from warmcache.admin.search import (
     HELP,
@@ -28,6 +34,7 @@ from warmcache.admin.search import (
     in_period,
 )
 from warmcache.admin.words import dollars, moment, seconds, table
+from warmcache.core.moments import at
 from warmcache.core.outcomes import Purpose
 from warmcache.ledger import rows
 from warmcache.models import Intent, LostWrites, Outcome, SkipCount, UsageRecord, WarmUp, WarmUpLine
@@ -52,12 +59,48 @@ DECIDED_OTHERWISE: dict[str, str] = {
 """The intents of `WEIGHED_ELSEWHERE`: their net value may be negative here although the warm-up was right."""
 
 
+class FilteredRows(ChangeList):
+    """The rows that a list's filters and its search leave, without counting them."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        self.result_list = self.queryset.none()
+        self.result_count = self.full_result_count = 0
+
+
 class LedgerAdmin(ConsolePages):
     """Rows that people can read but never write."""
 
     actions = None
     list_per_page = 50
     show_full_result_count = False
+    moment_column = "started_at"
+
+    def get_urls(self) -> list[URLPattern]:
+        """The list as a file: the same rows for the same filters."""
+        view, name = self.admin_site.admin_view(self.export), f"warmcache_{self.opts.model_name}_export"
+        return [
+            *(path(f"export.{kind}", view, {"kind": kind}, f"{name}_{kind}") for kind in KINDS),
+            *super().get_urls(),
+        ]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        found = request.resolver_match
+        return FilteredRows if found and "kind" in found.kwargs else super().get_changelist(request, **kwargs)
+
+    def export(self, request: HttpRequest, kind: str) -> HttpResponseBase:
+        """All rows that the list shows under these filters, on all of its pages."""
+        request.GET = without_nul(request.GET)  # type: ignore[assignment]
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        try:
+            found = self.get_changelist_instance(request).queryset
+        except IncorrectLookupParameters:
+            messages.error(request, "This is no filter of this list: nothing was exported.")
+            return HttpResponseRedirect(reverse(f"admin:warmcache_{self.opts.model_name}_changelist"))
+        now = SystemClock().now()
+        rows.sweep(now)
+        name = f"{slugify(str(self.opts.verbose_name_plural))}-{at(now):%Y-%m-%d}"
+        return streamed(request, rows_as(kind, found, by=self.moment_column), kind=kind, name=name)
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         """Refuses patterns in the address: one that the database cannot read would be our error."""
@@ -75,7 +118,7 @@ class LedgerAdmin(ConsolePages):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Settles expired lines first, so that no row waits for a request that can no longer come."""
         rows.sweep(SystemClock().now())
-        return super().changelist_view(request, extra_context)
+        return super().changelist_view(request, {**(extra_context or {}), "exports": list(KINDS)})
 
 
 class RequestAdmin(LedgerAdmin):
@@ -139,7 +182,7 @@ class WarmUpAdmin(RequestAdmin):
         ("What happened", {"fields": ("story",)}),
         (
             "How it ended",
-            {"fields": ("outcome_word", "error_code", "settled_at", "waited", "expires", "requests_table")},
+            {"fields": ("outcome_word", "error_code", "settled", "waited", "expires", "requests_table")},
         ),
         ("What was warmed, layer by layer", {"fields": ("prefix", "lines_table", "prefix_hash")}),
         ("What was weighed", {"fields": ("weighed",)}),
@@ -174,6 +217,10 @@ class WarmUpAdmin(RequestAdmin):
     @admin.display(description="outcome", ordering="outcome")
     def outcome_word(self, row: WarmUp) -> str:
         return outcome_word(row.outcome)
+
+    @admin.display(description="settled", ordering="settled_at")
+    def settled(self, row: WarmUp) -> str:
+        return moment(row.settled_at) if row.settled_at else "-"
 
     @admin.display(description="expires", ordering="estimated_expires_at")
     def expires(self, row: WarmUp) -> str:
@@ -290,6 +337,7 @@ class UsageRecordAdmin(RequestAdmin):
 
 @admin.register(SkipCount)
 class SkipCountAdmin(LedgerAdmin):
+    moment_column = "minute"
     list_display = ("minute", "label", "intent", "reason", "count")
     list_filter = ("reason", "intent", "label", "minute")
     search_fields = ("label", "reason")
@@ -299,6 +347,7 @@ class SkipCountAdmin(LedgerAdmin):
 
 @admin.register(LostWrites)
 class LostWritesAdmin(LedgerAdmin):
+    moment_column = "minute"
     list_display = ("minute", "count")
     date_hierarchy = "minute"
     fields = ("minute", "count")

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from warmcache.admin.host import ShownMessage
-from warmcache.admin.words import moment, seconds
+from warmcache.admin.words import dollars, moment, seconds
 from warmcache.core.reasons import TO_WARM, Reason
 from warmcache.models import Outcome, UsageRecord, WarmUp
 
@@ -50,17 +51,17 @@ def _weighed(numbers: dict[str, Any]) -> Iterator[str]:
     needed = "no chance would have been enough" if need is None else f"{need:.0%} was needed"
     yield f"A message was expected with a chance of {numbers['send_chance']:.0%}; {needed}."
     yield (
-        f"It was to save {numbers.get('saved_seconds', 0):g} s at ${_money(numbers, 'value_of_second_usd')} a second,"
-        f" ${_money(numbers, 'benefit_usd')} in all, and to cost ${_money(numbers, 'cost_usd')}:"
-        f" net ${_money(numbers, 'net_usd')}."
+        f"It was to save {numbers.get('saved_seconds', 0):g} s at {_money(numbers, 'value_of_second_usd')} a second,"
+        f" {_money(numbers, 'benefit_usd')} in all, and to cost {_money(numbers, 'cost_usd')}:"
+        f" net {_money(numbers, 'net_usd')}."
     )
     if numbers.get("cap_usd") is not None:
-        yield f"The cap for one warm-up was ${_money(numbers, 'cap_usd')}."
+        yield f"The cap for one warm-up was {_money(numbers, 'cap_usd')}."
 
 
 def _money(numbers: dict[str, Any], name: str) -> str:
     value = numbers.get(name)
-    return "?" if value is None else str(value)
+    return "$?" if value is None else dollars(Decimal(str(value)))
 
 
 def _call(row: WarmUp) -> str:

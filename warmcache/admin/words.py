@@ -1,6 +1,6 @@
 """How figures are written on the operator's pages."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -13,7 +13,10 @@ from django.utils.timezone import localtime
 from warmcache.core.statistics import Interval
 
 CENT = Decimal("0.01")
-TABLE = "<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>"
+TABLE = (
+    '<div class="console__scroll" tabindex="0" role="region" aria-label="{}">'
+    "<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>"
+)
 
 
 def moment(at: datetime) -> str:
@@ -45,11 +48,11 @@ def interval(found: Interval | None, write: Any) -> str:
     return f"{write(found.value)} (95 %: {write(found.low)} to {write(found.high)})"
 
 
-def table(headings: Iterable[str], lines: Iterable[tuple[Any, ...]]) -> SafeString:
+def table(headings: Sequence[str], lines: Iterable[tuple[Any, ...]]) -> SafeString:
     """A small table; every cell is escaped unless it is marked safe."""
     head = format_html_join("", "<th>{}</th>", ((heading,) for heading in headings))
     body = format_html_join("", "<tr>{}</tr>", ((_cells(line),) for line in lines))
-    return format_html(TABLE, head, body)
+    return format_html(TABLE, f"Table: {headings[0]}, {headings[1]} and more", head, body)
 
 
 def _cells(line: tuple[Any, ...]) -> SafeString:

@@ -251,6 +251,19 @@ class Guards:
                 [Strike(account=e.label_account, terms=LABEL_TERMS) for e in missed if e.is_deepest]
             )
 
+    async def forget(self, subject: str) -> None:
+        """Deletes what a subject has earned and spent. Of layers that it warmed only expectations stay: keyed digests,
+        until they lapse."""
+        own = self._subject(subject)
+        if not own:
+            return
+        day = int(self._clock.now() // DAY_SECONDS)
+        sums = [f"{own}:{each}:{what}" for each in (day - 1, day) for what in ("count", "money")]
+        try:
+            await self._allowances.forget([own, *sums])
+        except StoreUnavailable:
+            logger.warning("The store is down: what a subject had earned is forgotten when it lapses")
+
     async def pause_upstream(self, seconds: float) -> None:
         """Stops warming at this provider in all processes; then one process probes (half-open circuit breaker)."""
         with contextlib.suppress(StoreUnavailable):

@@ -139,6 +139,11 @@ class Visits:
             else:
                 self._by_key.move_to_end(key)
 
+    def forget(self, subject: str) -> None:
+        """Drops the visits of a subject; nothing is learned from them."""
+        for key in [key for key in self._by_key if key[0] == subject]:
+            del self._by_key[key]
+
     def _end(self, visit: Visit, now: float, *, sent: bool) -> None:
         """Trains the forecasts: with a send every live sign was right; expired signs were wrong and are dropped."""
         for sign, seen_at in list(visit.signs.items()):

@@ -193,6 +193,9 @@ class Allowances(Protocol):
     async def take_missed(self) -> Sequence[Expectation]:
         """Some of the expectations that no request met in time. Each is returned once."""
 
+    async def forget(self, accounts: Sequence[str]) -> None:
+        """Deletes what is counted and trusted under these names, and the store's stops under them."""
+
 
 class Purse(Protocol):
     """The host's own limits on money, in which warm-ups count too. Both methods are called in a database thread."""

@@ -5,7 +5,7 @@ observations at once; every few seconds it adds them to the database and loads w
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 from warmcache.core.catalog import facts_for
@@ -80,6 +80,10 @@ class Learning:
                     keeps_prompt=followed.keeps_prompt,
                     keeps_reply=followed.keeps_reply,
                 )
+
+    def forget_places(self, places: Collection[str]) -> None:
+        """Their next requests teach nothing of history."""
+        self._places.forget(places)
 
     def saw_arrival(self, label: str, seconds: float) -> None:
         """Records a request, `seconds` after the one before it, whoever sent them."""

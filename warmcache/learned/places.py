@@ -1,6 +1,7 @@
 """What becomes of a prompt in the next request of the same place: the last request of each place, in this process."""
 
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from warmcache.core.prefix import Prefix
@@ -47,6 +48,10 @@ class Places:
         while len(self._last) > MAX_PLACES:
             self._last.popitem(last=False)
         return _followed(before, prefix) if before is not None else None
+
+    def forget(self, places: Collection[str]) -> None:
+        for key in [key for key in self._last if key[1] in places]:
+            del self._last[key]
 
 
 def _followed(before: Spoken, prefix: Prefix) -> Followed:

@@ -84,6 +84,11 @@ class MemoryAllowances:
         found = [expectation for expectation in self._expected.values() if expectation.missed_at <= now]
         return self._taken(found[:MAX_MISSED_AT_ONCE])
 
+    async def forget(self, accounts: Sequence[str]) -> None:
+        for account in accounts:
+            for entries in (self._sums, self._trusts, self._stops):
+                entries.pop(account, None)
+
     def _refusal(self, claim: Claim, now: float) -> Refusal | None:
         if isinstance(claim, Charge):
             is_over = self._sum(claim.account, now)[0] + claim.amount > claim.limit

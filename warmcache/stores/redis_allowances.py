@@ -228,6 +228,12 @@ class RedisAllowances:
             taken = await self._take_missed(keys=[self._missed_key], args=arguments)
         return [_read(text) for text in taken]
 
+    async def forget(self, accounts: Sequence[str]) -> None:
+        keys = [self._link.key(kind, account) for account in accounts for kind in ("sum", "trust", "stop")]
+        if keys:
+            async with self._link.command():
+                await self._link.redis.delete(*keys)
+
     def _settling(self, changes: Sequence[Change]) -> ScriptCall:
         accounts = [self._account_key(change) for change in changes]
         stops = [self._link.key("stop", change.account) for change in changes]

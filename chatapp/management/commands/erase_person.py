@@ -1,6 +1,7 @@
 """`manage.py erase_person NAME`: erases all of one person now, as a deletion in the admin does in the background."""
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -9,6 +10,9 @@ from django.core.management.base import BaseCommand, CommandError
 from chatapp import events
 from chatapp.accounts import deletions
 from chatapp.models import Erasure, User
+from chatapp.process import housekeeping
+from chatapp.replies import registry
+from warmcache import services as warmcache
 
 
 class Command(BaseCommand):
@@ -26,12 +30,10 @@ class Command(BaseCommand):
             raise CommandError("There is no person with this name.")
         user_id = person.pk
         deletions.ask(person)
-        is_done = False
-        while not is_done:
-            step = deletions.delete_some(user_id)
-            is_done = step.is_done
-            for owner, reply_id in step.stopped:
-                async_to_sync(events.announce_stop)(owner, reply_id)
+        steps = [deletions.delete_some(user_id)]
+        while not steps[-1].is_done:
+            steps.append(deletions.delete_some(user_id))
+        async_to_sync(_tell)(user_id, steps)
         done = Erasure.objects.get(person=user_id)
         if done.finished_at is None:
             self.stdout.write("Another process erases the rest of it now.")
@@ -40,3 +42,12 @@ class Command(BaseCommand):
             f"Erased user {user_id}: {done.conversations:,} conversations, {done.files:,} unsent files; "
             f"{done.ledger_rows:,} rows of the ledger no longer say for whom they were."
         )
+
+
+async def _tell(user_id: int, steps: Sequence[deletions.Deleted]) -> None:
+    """Without Redis a running server hears nothing of it, and drops what it has in memory at its next sweep."""
+    for step in steps:
+        await housekeeping.tell_of_deletion(user_id, step)
+    await registry.close()
+    await warmcache.close()
+    await events.close()

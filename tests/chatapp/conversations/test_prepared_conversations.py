@@ -110,7 +110,7 @@ def test_deletion_and_sign_out_are_heard_in_every_process(monkeypatch):
     for each in (gone, mine, other):
         store.put(each)
 
-    nobody = process_events.Hearers(on_stop=lambda _: None, on_sign_out=lambda _: None)
+    nobody = process_events.Hearers(on_stop=lambda _: None, on_sign_out=lambda _: None, on_erasure=lambda *_: None)
     process_events.take({"type": "conversation.deleted", "conversation_id": str(gone.conversation_id)}, nobody)
     process_events.take({"type": "session.ended", "user_id": 2}, nobody)
 

@@ -169,3 +169,24 @@ class ReplyLogsContract:
         assert same is stand_in
         assert stand_in.snapshot() == log.snapshot()
         assert stand_in in reader.followed()
+
+    async def test_logs_of_an_erased_person_are_found_nowhere(self, owner: ReplyLogs, reader: ReplyLogs) -> None:
+        """One had ended, one ends later, and one is somebody else's."""
+        ended, growing, other = new_log(), new_log(), new_log(user_id=8)
+        for log in (ended, growing, other):
+            owner.publish(log)
+            write(log, 3)
+        ended.append(finished(ended))
+        for log in (ended, growing, other):
+            await found(reader, log, seq=log.seq)
+
+        for logs in (owner, reader):
+            logs.forget(ended.head.user_id)
+        await owner.erase([ended.reply_id])
+        growing.append(finished(growing))
+
+        async def is_gone() -> bool:
+            return not any([await logs.find(log.reply_id) for log in (ended, growing) for logs in (owner, reader)])
+
+        await eventually(is_gone)
+        assert await reader.find(other.reply_id) is not None

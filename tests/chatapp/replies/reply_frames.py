@@ -9,7 +9,7 @@ from chatapp.replies.log import LogFrame, ReplyHead, ReplyLog, new_epoch
 KINDS = ("thinking", "text", "tool_input")
 
 
-def new_log(reply_id: UUID | None = None, **options: Any) -> ReplyLog:
+def new_log(reply_id: UUID | None = None, *, user_id: int = 1, **options: Any) -> ReplyLog:
     """An empty one whose warmth is known."""
     log = ReplyLog(
         ReplyHead(
@@ -17,7 +17,7 @@ def new_log(reply_id: UUID | None = None, **options: Any) -> ReplyLog:
             epoch=new_epoch(),
             parent_id=uuid4(),
             conversation_id=uuid4(),
-            user_id=1,
+            user_id=user_id,
             model="claude-sonnet-5-5",
         ),
         **options,

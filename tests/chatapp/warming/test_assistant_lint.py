@@ -41,3 +41,20 @@ def test_documents_are_looked_at_and_so_is_their_order():
 
 def test_plain_instructions_are_clean():
     assert findings_in(make_assistant(system_prompt="You help.\nAnswer in 3 to 4 lines.", documents=("A: b.",))) == []
+
+
+def test_tools_are_looked_at_and_so_is_their_order():
+    tools = [
+        {"name": "search", "description": "Find.\nToday is 2026-11-29."},
+        {"name": "add", "input_schema": {"type": "object", "properties": {}}},
+        {"type": "web_search_20250305"},
+    ]
+
+    found = findings_in(make_assistant(tools=tools))
+    none = findings_in(make_assistant(tools=[{"name": "add"}, {"name": "search"}]))
+
+    assert [(each.where, each.line, each.what) for each in found] == [
+        ("the tool search", 1, "a date"),
+        ("the tools", 2, "an order that may change"),
+    ]
+    assert none == []

@@ -133,7 +133,7 @@ def test_a_warm_up_tells_its_story_in_order(admin_client: Client) -> None:
     parts = (
         "It was decided to warm (partly_cold): a part of it was cold.",
         "A message was expected with a chance of 80%; 35% was needed.",
-        "It was to save 1.5 s at $0.05 a second, $0.06 in all, and to cost $0.52: net $-0.46.",
+        "It was to save 1.5 s at $0.0500 a second, $0.0600 in all, and to cost $0.5200: net -$0.4600.",
         "The call to claude-opus-5-5 took 1.23 s, request req_1.",
         "It was billed $0.042525: 8,345 tokens written, 4,000 read, 0 neither.",
         "evicted: same bytes, in time, nothing read.",
@@ -154,7 +154,7 @@ def test_a_cold_reply_says_why_its_visit_was_not_warmed(admin_client: Client) ->
 
     assert "It was decided not to warm (over_cost_cap): it would cost more than the operator allows." in why
     assert "and to cost $0.52" in why
-    assert "The cap for one warm-up was $0.25." in why
+    assert "The cap for one warm-up was $0.2500." in why
     assert "Nothing announced this request" in nothing
 
 

@@ -230,3 +230,15 @@ def test_every_sign_is_taught_exactly_once(events: list[tuple[str, int]]) -> Non
 
     assert len(lessons.taken) == counted
     assert all(0 <= lead < SIGN_LIFETIME_SECONDS for _, _, lead in lessons.taken)
+
+
+def test_the_visits_of_a_forgotten_subject_are_gone_and_teach_nothing() -> None:
+    visits, lessons = visits_and_lessons()
+    note(visits, "typing", 100, subject="ann")
+    note(visits, "typing", 100, subject="bob")
+
+    visits.forget("ann")
+
+    assert visits.meet("ann", ["p"], 110) is None
+    assert visits.meet("bob", ["p"], 110) is not None
+    assert lessons.taken == [("typing", True, 10)]

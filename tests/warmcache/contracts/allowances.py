@@ -273,3 +273,14 @@ class AllowancesContract:
         clock.advance(901)
 
         assert list(await allowances.take_missed()) == []
+
+    async def test_what_is_forgotten_is_as_new_and_nothing_else_is(self, allowances: Allowances) -> None:
+        for account in ("a", "b"):
+            await allowances.reserve([charge(10, account), draw(account), draw(account)])
+
+        await allowances.forget(["a", "never seen"])
+        await allowances.forget([])
+
+        assert await allowances.reserve([charge(10, "a"), draw("a"), draw("a")]) is None
+        assert await allowances.reserve([charge(1, "b")]) is not None
+        assert await allowances.reserve([draw("b")]) is not None

@@ -46,7 +46,31 @@ function draw(UPlot, place) {
     axes: [axis, { ...axis, size: 70, values: (_, ticks) => ticks.map((tick) => `${unit}${tick}`) }],
   }
   place.replaceChildren()
-  return new UPlot(options, data, place)
+  const plot = new UPlot(options, data, place)
+  place.tabIndex = 0
+  place.onkeydown = (event) => {
+    const index = nextIndex(event.key, plot.cursor.idx, data[0].length - 1)
+    if (index == null) return
+    event.preventDefault()
+    plot.setCursor({ left: plot.valToPos(data[0][index], "x"), top: 0 })
+  }
+  return plot
+}
+
+/** The point that a key leads to, so that the legend tells its figures without a mouse too. */
+function nextIndex(key, index, last) {
+  switch (key) {
+    case "ArrowRight":
+      return index == null ? 0 : Math.min(last, index + 1)
+    case "ArrowLeft":
+      return index == null ? last : Math.max(0, index - 1)
+    case "Home":
+      return 0
+    case "End":
+      return last
+    default:
+      return null
+  }
 }
 
 async function main() {
