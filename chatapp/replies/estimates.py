@@ -1,15 +1,14 @@
 """What a reply may cost, set aside before it begins: its whole prompt written to the cache, and a reply as long as the
 assistant allows. The end of the reply corrects it. Called in a database thread."""
 
-import json
 from collections.abc import Sequence
 from decimal import Decimal
 
 from chatapp.conversations import prepared_conversations
 from chatapp.conversations.prepared_conversations import PreparedConversation
 from chatapp.models import Conversation, Message
-from warmcache.core.catalog import facts_for
 from warmcache.core.prefix import Json
+from warmcache.services import expected_tokens
 from warmcache.upstream.prices import rates_for
 
 
@@ -19,14 +18,11 @@ def usd_of_reply(conversation: Conversation, question: Sequence[Json], ready: Pr
     `question`: its blocks, with the texts of its files. `ready`: what it follows, if this process has it prepared.
     """
     assistant = conversation.assistant
-    facts = facts_for(assistant.model)
-    tokens, characters = 0, len(json.dumps(question, ensure_ascii=False))
-    if ready is not None:
-        characters += ready.prompt.shared_size_bytes + ready.prompt.size_bytes
-    else:
-        characters += prepared_conversations.shared_prompt(assistant).shared_size_bytes
-        tokens += 0 if conversation._state.adding else _tokens_so_far(conversation)
-    tokens += round(characters / facts.chars_per_token)
+    prompt = prepared_conversations.shared_prompt(assistant) if ready is None else ready.prompt
+    tokens = expected_tokens(prompt, question, label=assistant.slug)
+    if ready is None and not conversation._state.adding:
+        so_far = _tokens_so_far(conversation)  # of a whole prompt
+        tokens += max(0, so_far - expected_tokens(prompt, label=assistant.slug))
     rates = rates_for(assistant.model, tokens)
     if rates is None:
         return Decimal(0)

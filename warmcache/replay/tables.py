@@ -65,8 +65,8 @@ def verdicts(blocks: Sequence[Block]) -> Iterator[str]:
     yield ""
     yield (
         f"Target: ours reaches {_OTHER_TARGET:.0%} of the net value of {INFORMED}, the same rule with rates known"
-        f" beforehand (no upper bound: it may be beaten), on coding sessions {_TARGETS[CLAUDE_CODE]:.0%}; and no simpler"
-        " policy has surely a higher one. Last, how far the best of these is behind."
+        f" beforehand (no upper bound: it may be beaten), on coding sessions {_TARGETS[CLAUDE_CODE]:.0%}; and no"
+        " simpler policy has surely a higher one. Last, how far the best of these is behind."
     )
     for block in blocks:
         for value in sorted({row.value_of_second_usd for row in block.rows}):
