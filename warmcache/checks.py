@@ -4,6 +4,7 @@ warmcache.E001  an entry cannot be read
 warmcache.E002  the store cannot be imported, or is not a store
 warmcache.E004  the provider or the client cannot be imported, or is none
 warmcache.E003  the host's routers put the ledger into several databases
+warmcache.E005  the ledger is in a database that cannot run its statements
 warmcache.W001  the Claude API is used without a key
 warmcache.W002  the key would be sent unencrypted
 warmcache.W003  the cost cap forbids every warm-up
@@ -17,7 +18,7 @@ from urllib.parse import urlsplit
 
 from django.apps import AppConfig, apps
 from django.core.checks import CheckMessage, Error, Warning, register
-from django.db import router
+from django.db import connections, router
 from django.utils.module_loading import import_string
 
 from warmcache.conf import MEMORY_STORE, Config, get_config
@@ -26,6 +27,7 @@ from warmcache.core.ports import WarmthStore
 from warmcache.core.upstreams import Upstream
 
 PROVIDER_METHODS = ("from_config", "prewarm", "stream", "aclose")
+DATABASES = ("sqlite", "postgresql")
 STORE_METHODS = ("from_config", *(name for name in vars(WarmthStore) if not name.startswith("_")))
 
 
@@ -64,7 +66,7 @@ def check_routers(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> l
     """One transaction writes rows of several models, so they must be in one database."""
     aliases = sorted({router.db_for_write(model) for model in apps.get_app_config("warmcache").get_models()})
     if len(aliases) == 1:
-        return []
+        return list(_database_problems(aliases[0]))
     return [
         Error(
             f"DATABASE_ROUTERS put the models of warmcache into several databases: {', '.join(aliases)}.",
@@ -72,6 +74,17 @@ def check_routers(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> l
             id="warmcache.E003",
         )
     ]
+
+
+def _database_problems(alias: str) -> Iterable[CheckMessage]:
+    vendor = connections[alias].vendor
+    if vendor not in DATABASES:
+        yield Error(
+            f"warmcache cannot keep its ledger in {connections[alias].display_name}: it settles a request with one"
+            " UPDATE ... RETURNING, which MySQL, MariaDB and Oracle do not have in this form.",
+            hint="Give the app label 'warmcache' a PostgreSQL or SQLite database of its own by DATABASE_ROUTERS.",
+            id="warmcache.E005",
+        )
 
 
 def _key_problems(config: Config) -> Iterable[CheckMessage]:

@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 from django.db import models
 from django.db.models import Q
 from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy as _
 
 from warmcache.core.intents import Intent
 from warmcache.core.outcomes import CONVERSING, Arm, Outcome, Purpose, RequestStatus
@@ -35,7 +35,7 @@ __all__ = [
 
 def choices_of(kind: Iterable[Worded]) -> list[tuple[str, str | Promise]]:
     """Choices for a field of a model or form: the words are translated when they are shown."""
-    return [(str(member), gettext_lazy(member.words)) for member in kind]
+    return [(str(member), _(member.words)) for member in kind]
 
 
 class LedgerRow(models.Model):
@@ -50,9 +50,9 @@ class LedgerRow(models.Model):
 class TokenCounts(LedgerRow):
     """What the provider billed for one request, and its cost at the prices of that day."""
 
-    input_tokens = models.PositiveIntegerField(default=0, help_text="Neither read from the cache nor written to it.")
+    input_tokens = models.PositiveIntegerField(default=0, help_text=_("Neither read from the cache nor written to it."))
     cache_read_tokens = models.PositiveIntegerField(default=0)
-    cache_write_tokens = models.PositiveIntegerField(default=0, help_text="With either TTL.")
+    cache_write_tokens = models.PositiveIntegerField(default=0, help_text=_("With either TTL."))
     cache_write_1h_tokens = models.PositiveIntegerField(default=0)
     output_tokens = models.PositiveIntegerField(default=0)
     cost_usd = models.DecimalField(
@@ -60,9 +60,9 @@ class TokenCounts(LedgerRow):
         decimal_places=8,
         null=True,
         blank=True,
-        help_text="Empty where the model has no known price.",
+        help_text=_("Empty where the model has no known price."),
     )
-    price_version = models.CharField(max_length=40, blank=True, default="", help_text="Where the prices come from.")
+    price_version = models.CharField(max_length=40, blank=True, default="", help_text=_("Where the prices come from."))
 
     class Meta:
         abstract = True
@@ -72,16 +72,20 @@ class RequestRecord(TokenCounts):
     """What a warm-up and a real request have in common."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    label = models.CharField(max_length=80, blank=True, default="", db_index=True, help_text="The host's own name.")
-    subject = models.CharField(max_length=80, blank=True, default="", help_text="Whom the host did it for.")
+    label = models.CharField(max_length=80, blank=True, default="", db_index=True, help_text=_("The host's own name."))
+    subject = models.CharField(max_length=80, blank=True, default="", help_text=_("Whom the host did it for."))
     model = models.CharField(max_length=80)
-    upstream = models.CharField(max_length=20, help_text="anthropic, simulator or local.")
+    upstream = models.CharField(max_length=20, help_text=_("anthropic, simulator or local."))
     prefix_hash = models.CharField(max_length=64, blank=True, default="", db_index=True)
-    prefix_tokens = models.PositiveIntegerField(default=0, help_text="Estimated before the call.")
+    prefix_tokens = models.PositiveIntegerField(default=0, help_text=_("Estimated before the call."))
     started_at = MomentField(db_index=True)
     duration_ms = models.PositiveIntegerField(default=0)
     place = models.CharField(
-        max_length=80, blank=True, default="", db_index=True, help_text="Which conversation, in the host's own words."
+        max_length=80,
+        blank=True,
+        default="",
+        db_index=True,
+        help_text=_("Which conversation, in the host's own words."),
     )
     request_id = models.CharField(max_length=80, blank=True, default="")
     error_code = models.CharField(max_length=40, blank=True, default="")
@@ -94,9 +98,11 @@ class WarmUp(RequestRecord):
     """One pre-warm that was sent to the provider."""
 
     intent = models.CharField(max_length=20, choices=choices_of(Intent))
-    reason = models.CharField(max_length=40, help_text="Why the policy said yes.")
+    reason = models.CharField(max_length=40, help_text=_("Why the policy said yes."))
     numbers = models.JSONField(
-        default=dict, blank=True, help_text="What the policy weighed: chances, seconds, dollars, as it believed them."
+        default=dict,
+        blank=True,
+        help_text=_("What the policy weighed: chances, seconds, dollars, as it believed them."),
     )
     estimated_expires_at = MomentField(null=True, blank=True)
     outcome = models.CharField(
@@ -105,15 +111,17 @@ class WarmUp(RequestRecord):
         default=Outcome.PENDING,
         blank=True,
         db_index=True,
-        help_text="The best of the lines that it wrote; where it only renewed, that of the deepest.",
+        help_text=_("The best of the lines that it wrote; where it only renewed, that of the deepest."),
     )
     settled_at = MomentField(null=True, blank=True)
-    waited_ms = models.PositiveIntegerField(default=0, help_text="How long the request that joined it waited.")
-    response_id = models.CharField(max_length=80, blank=True, default="", help_text="The provider's id of the answer.")
+    waited_ms = models.PositiveIntegerField(default=0, help_text=_("How long the request that joined it waited."))
+    response_id = models.CharField(
+        max_length=80, blank=True, default="", help_text=_("The provider's id of the answer.")
+    )
 
     class Meta:
         ordering = ("-started_at",)
-        verbose_name = "warm-up"
+        verbose_name = _("warm-up")
         indexes = (
             models.Index(
                 fields=("estimated_expires_at",), name="warm_up_waiting", condition=Q(outcome=Outcome.PENDING)
@@ -133,17 +141,17 @@ class WarmUpLine(LedgerRow):
     """
 
     warm_up = models.ForeignKey(WarmUp, on_delete=models.CASCADE, related_name="lines")
-    position = models.PositiveSmallIntegerField(help_text="Counted from the beginning of the prompt.")
-    layer = models.CharField(max_length=20, help_text="shared, conversation or draft.")
+    position = models.PositiveSmallIntegerField(help_text=_("Counted from the beginning of the prompt."))
+    layer = models.CharField(max_length=20, help_text=_("shared, conversation or draft."))
     prefix_hash = models.CharField(max_length=64, db_index=True)
     prefix_tokens = models.PositiveIntegerField(
-        default=0, help_text="Up to its end: estimated before the call, as billed after it."
+        default=0, help_text=_("Up to its end: estimated before the call, as billed after it.")
     )
     ttl_seconds = models.PositiveIntegerField()
-    written_tokens = models.PositiveIntegerField(default=0, help_text="As billed; 0 where it was only renewed.")
-    read_tokens = models.PositiveIntegerField(default=0, help_text="Of this layer alone, as billed.")
+    written_tokens = models.PositiveIntegerField(default=0, help_text=_("As billed; 0 where it was only renewed."))
+    read_tokens = models.PositiveIntegerField(default=0, help_text=_("Of this layer alone, as billed."))
     cost_usd = models.DecimalField(
-        max_digits=14, decimal_places=8, null=True, blank=True, help_text="Its part of the warm-up's cost."
+        max_digits=14, decimal_places=8, null=True, blank=True, help_text=_("Its part of the warm-up's cost.")
     )
     estimated_expires_at = MomentField(null=True, blank=True)
     outcome = models.CharField(
@@ -155,12 +163,12 @@ class WarmUpLine(LedgerRow):
     )
     """The real request that settled this line."""
     credited_tokens = models.PositiveIntegerField(
-        default=0, help_text="What that request really read of it; never more than was written."
+        default=0, help_text=_("What that request really read of it; never more than was written.")
     )
 
     class Meta:
         ordering = ("warm_up", "position")
-        verbose_name = "settlement line"
+        verbose_name = _("settlement line")
         constraints = (models.UniqueConstraint(fields=("warm_up", "position"), name="one_line_per_layer"),)
         indexes = (
             models.Index(fields=("estimated_expires_at",), name="line_waiting", condition=Q(outcome=Outcome.PENDING)),
@@ -174,55 +182,63 @@ class UsageRecord(RequestRecord):
     """One real request."""
 
     purpose = models.CharField(max_length=20, choices=choices_of(Purpose), default=Purpose.REPLY)
-    status = models.CharField(max_length=20, help_text="complete, stopped, interrupted or failed.")
-    warmth = models.CharField(max_length=10, help_text="hit, joined, raced, cold or held_out.")
+    status = models.CharField(max_length=20, help_text=_("complete, stopped, interrupted or failed."))
+    warmth = models.CharField(max_length=10, help_text=_("hit, joined, raced, cold or held_out."))
     warm_up = models.ForeignKey(
         WarmUp, null=True, blank=True, on_delete=models.SET_NULL, related_name="requests", db_constraint=False
     )
-    ttft_ms = models.PositiveIntegerField(null=True, blank=True, help_text="From the call's start, a join included.")
+    ttft_ms = models.PositiveIntegerField(null=True, blank=True, help_text=_("From the call's start, a join included."))
     waited_ms = models.PositiveIntegerField(
-        default=0, help_text="For a warm-up in flight; part of the first-token time."
+        default=0, help_text=_("For a warm-up in flight; part of the first-token time.")
     )
     answered_ms = models.PositiveIntegerField(
-        null=True, blank=True, help_text="From the call's start to the provider's answer, which begins the stream."
+        null=True, blank=True, help_text=_("From the call's start to the provider's answer, which begins the stream.")
     )
     first_token_ms = models.PositiveIntegerField(
-        null=True, blank=True, help_text="From the call's start to the first token, shown or only thought."
+        null=True, blank=True, help_text=_("From the call's start to the first token, shown or only thought.")
     )
     arm = models.CharField(
         max_length=10,
         choices=choices_of(Arm),
         default=Arm.NONE,
         blank=True,
-        help_text="By lot, where the policy said warm.",
+        help_text=_("By lot, where the policy said warm."),
     )
-    intent = models.CharField(max_length=20, blank=True, default="", help_text="At which the policy said warm.")
-    lead_ms = models.PositiveIntegerField(null=True, blank=True, help_text="From that intent to the request.")
+    intent = models.CharField(max_length=20, blank=True, default="", help_text=_("At which the policy said warm."))
+    lead_ms = models.PositiveIntegerField(null=True, blank=True, help_text=_("From that intent to the request."))
     numbers = models.JSONField(
-        default=dict, blank=True, help_text="What the policy had weighed then, to be compared with what came."
+        default=dict, blank=True, help_text=_("What the policy had weighed then, to be compared with what came.")
     )
     decided = models.CharField(
-        max_length=40, blank=True, default="", db_default="", help_text="Why the visit was warmed, or last not warmed."
+        max_length=40,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("Why the visit was warmed, or last not warmed."),
     )
-    response_id = models.CharField(max_length=80, blank=True, default="", help_text="The provider's id of the answer.")
+    response_id = models.CharField(
+        max_length=80, blank=True, default="", help_text=_("The provider's id of the answer.")
+    )
     web_searches = models.PositiveIntegerField(
-        default=0, db_default=0, help_text="Run by the provider and billed for each one; their price is in the cost."
+        default=0, db_default=0, help_text=_("Run by the provider and billed for each one; their price is in the cost.")
     )
-    web_fetches = models.PositiveIntegerField(default=0, db_default=0, help_text="Run by the provider.")
-    asked_tool = models.BooleanField(default=False, help_text="It ended with the request to run a tool.")
+    web_fetches = models.PositiveIntegerField(default=0, db_default=0, help_text=_("Run by the provider."))
+    asked_tool = models.BooleanField(default=False, help_text=_("It ended with the request to run a tool."))
     followed_at = MomentField(
-        null=True, blank=True, help_text="When the next request of the same place started: how long people stay silent."
+        null=True,
+        blank=True,
+        help_text=_("When the next request of the same place started: how long people stay silent."),
     )
     miss_reason = models.CharField(
         max_length=40,
         blank=True,
         default="",
-        help_text="Why a prefix that was warm was not read, as the provider says.",
+        help_text=_("Why a prefix that was warm was not read, as the provider says."),
     )
 
     class Meta:
         ordering = ("-started_at",)
-        verbose_name = "real request"
+        verbose_name = _("real request")
         indexes = (
             models.Index(fields=("subject", "started_at"), name="request_of_subject"),
             models.Index(fields=("request_id",), name="request_by_request_id"),
@@ -264,7 +280,7 @@ class Dashboard(WarmUp):
     class Meta:
         proxy = True
         default_permissions = ()
-        verbose_name = verbose_name_plural = "dashboard"
+        verbose_name = verbose_name_plural = _("dashboard")
 
 
 class LostWrites(LedgerRow):
@@ -275,7 +291,7 @@ class LostWrites(LedgerRow):
 
     class Meta:
         ordering = ("-minute",)
-        verbose_name_plural = "lost writes"
+        verbose_name_plural = _("lost writes")
 
     def __str__(self) -> str:
         return f"{self.count} lost"
@@ -288,20 +304,22 @@ class RollUp(LedgerRow):
     """
 
     start = MomentField()
-    seconds = models.PositiveIntegerField(help_text="3600 or 86400.")
-    kind = models.CharField(max_length=10, help_text="warm_up, request, skip or lost.")
+    seconds = models.PositiveIntegerField(help_text=_("3600 or 86400."))
+    kind = models.CharField(max_length=10, help_text=_("warm_up, request, skip or lost."))
     upstream = models.CharField(max_length=20, blank=True, default="")
     label = models.CharField(max_length=80, blank=True, default="")
     model = models.CharField(max_length=80, blank=True, default="")
     intent = models.CharField(max_length=20, blank=True, default="")
-    outcome = models.CharField(max_length=40, blank=True, default="", help_text="Or warmth, or the reason of a skip.")
+    outcome = models.CharField(
+        max_length=40, blank=True, default="", help_text=_("Or warmth, or the reason of a skip.")
+    )
     purpose = models.CharField(max_length=20, blank=True, default="")
     arm = models.CharField(max_length=10, blank=True, default="")
     is_coarse = models.BooleanField(
-        default=False, help_text="Over all labels, models, intents and arms: for what is told over time."
+        default=False, help_text=_("Over all labels, models, intents and arms: for what is told over time.")
     )
     sums = models.JSONField(default=dict)
-    waits = models.JSONField(default=dict, help_text="Milliseconds to the first text -> how many replies.")
+    waits = models.JSONField(default=dict, help_text=_("Milliseconds to the first text -> how many replies."))
 
     class Meta:
         ordering = ("start",)
@@ -341,19 +359,19 @@ class LearnedEvidence(LedgerRow):
 
     SPEED = "*"
 
-    upstream = models.CharField(max_length=20, help_text="What a simulator teaches is not believed of the real API.")
+    upstream = models.CharField(max_length=20, help_text=_("What a simulator teaches is not believed of the real API."))
     label = models.CharField(max_length=80, blank=True, default="")
     evidence = models.JSONField(default=dict)
     silence_counted_until = MomentField(
         null=True,
         blank=True,
-        help_text="On the row of speeds: until when silences are in the evidence of all labels.",
+        help_text=_("On the row of speeds: until when silences are in the evidence of all labels."),
     )
     updated_at = MomentField(auto_now=True)
 
     class Meta:
         ordering = ("upstream", "label")
-        verbose_name_plural = "learned evidence"
+        verbose_name_plural = _("learned evidence")
         constraints = (models.UniqueConstraint(fields=("upstream", "label"), name="evidence_is_one_row"),)
 
     def __str__(self) -> str:
@@ -363,40 +381,43 @@ class LearnedEvidence(LedgerRow):
 class WarmPolicy(LedgerRow):
     """The operator's settings: one row, in force in every process within two seconds. Empty field: as in WARMCACHE."""
 
-    is_enabled = models.BooleanField("warming is on", default=True, help_text="The kill switch.")
+    is_enabled = models.BooleanField(_("warming is on"), default=True, help_text=_("The kill switch."))
     value_of_second_usd = models.DecimalField(
-        "price of a saved second",
+        _("price of a saved second"),
         max_digits=8,
         decimal_places=4,
         null=True,
         blank=True,
-        help_text="US dollars. What one second less of waiting is worth to you.",
+        help_text=_("US dollars. What one second less of waiting is worth to you."),
     )
     max_cost_per_warm_up_usd = models.DecimalField(
-        "cap per warm-up", max_digits=8, decimal_places=4, null=True, blank=True, help_text="US dollars."
+        _("cap per warm-up"), max_digits=8, decimal_places=4, null=True, blank=True, help_text=_("US dollars.")
     )
     holdout_share = models.FloatField(
-        "hold-out share", null=True, blank=True, help_text="0 to 1: part of the visits that are not warmed, by lot."
+        _("hold-out share"),
+        null=True,
+        blank=True,
+        help_text=_("0 to 1: part of the visits that are not warmed, by lot."),
     )
     intents = models.JSONField(
-        "intents that warm", null=True, blank=True, help_text='As a list, such as ["typing", "attach"].'
+        _("intents that warm"), null=True, blank=True, help_text=_('As a list, such as ["typing", "attach"].')
     )
     user_daily_usd = models.DecimalField(
-        "budget per user and day", max_digits=10, decimal_places=4, null=True, blank=True, help_text="US dollars."
+        _("budget per user and day"), max_digits=10, decimal_places=4, null=True, blank=True, help_text=_("US dollars.")
     )
-    user_daily_warm_ups = models.PositiveIntegerField("warm-ups per user and day", null=True, blank=True)
+    user_daily_warm_ups = models.PositiveIntegerField(_("warm-ups per user and day"), null=True, blank=True)
     daily_usd = models.DecimalField(
-        "budget per day in all", max_digits=10, decimal_places=4, null=True, blank=True, help_text="US dollars."
+        _("budget per day in all"), max_digits=10, decimal_places=4, null=True, blank=True, help_text=_("US dollars.")
     )
-    daily_warm_ups = models.PositiveIntegerField("warm-ups per day in all", null=True, blank=True)
+    daily_warm_ups = models.PositiveIntegerField(_("warm-ups per day in all"), null=True, blank=True)
     keeps_shared_layers = models.BooleanField(
-        "keep shared layers warm", default=False, help_text="Where the forecast says that it pays."
+        _("keep shared layers warm"), default=False, help_text=_("Where the forecast says that it pays.")
     )
     updated_at = MomentField(auto_now=True)
 
     class Meta:
-        verbose_name = "warm policy"
-        verbose_name_plural = "warm policy"
+        verbose_name = _("warm policy")
+        verbose_name_plural = _("warm policy")
 
     def __str__(self) -> str:
         return "Warm policy"

@@ -21,11 +21,13 @@ from warmcache.core import prefix as prefixes
 from warmcache.core.answers import AnswerContent
 from warmcache.core.decide import Action, Decision
 from warmcache.core.errors import StoreUnavailable
+from warmcache.core.estimates import NO_SIZE, block_size, sum_of
 from warmcache.core.host_words import member_of, word_of
 from warmcache.core.intents import Intent
 from warmcache.core.origin import Origin
 from warmcache.core.outcomes import Purpose
 from warmcache.core.prefix import AnyPrompt, Json, LastTurn, Prefix, PreparedPrompt, Prompt, refuse_unknown
+from warmcache.learned.forecasts import Learning
 from warmcache.operator_policy import policy_in_force, read_row
 from warmcache.requests.ending import Ending, Result
 from warmcache.requests.relay import RelayedResponse
@@ -53,6 +55,7 @@ __all__ = [
     "close",
     "consider_prefix",
     "count_soon",
+    "expected_tokens",
     "flush",
     "forget",
     "holder_of",
@@ -102,6 +105,19 @@ def outline(prompt: AnyPrompt, *, label: str = "") -> Prefix:
     if is_passing():
         return briefly_at_home(lambda: outline(prompt, label=label))
     return runtimes.get_runtime().build(prompt, None, label=word_of("label", label)).prefix
+
+
+def expected_tokens(prompt: AnyPrompt, blocks: Sequence[Json] = (), *, label: str = "") -> int:
+    """How many tokens `prompt`, followed by these content blocks, is expected to take: what was billed, and of the rest
+    what bills of this label let expect. Callable from any thread; in one without an event loop it knows what the
+    server's own has learned, or else what is published."""
+    more = sum_of(NO_SIZE, *map(block_size, blocks))
+    runtime = runtimes.runtime_in_reach()
+    if runtime is not None:
+        return runtime.expected_tokens(prompt, more, label=label)
+    prepared = prompt if isinstance(prompt, PreparedPrompt) else prepare_prompt(prompt)
+    nothing_learned = Learning(upstream="", is_on=False)
+    return nothing_learned.expected_tokens(label, prepared.settings.model, prepared.last_positions, more)
 
 
 @_lasting

@@ -31,6 +31,7 @@ __all__ = [
     "close",
     "consider_prefix",
     "count_soon",
+    "expected_tokens",
     "finished",
     "flush",
     "forget",
@@ -113,6 +114,7 @@ cancel_refresh = _in_loop(services.cancel_refresh)
 register_shared_layers = services.register_shared_layers
 prepare_prompt = services.prepare_prompt
 count_soon = services.count_soon
+expected_tokens = services.expected_tokens
 holder_of = _blocking(services.holder_of)
 start = _blocking(services.start)
 

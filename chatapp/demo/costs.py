@@ -3,23 +3,18 @@
 from collections.abc import Iterator
 from decimal import Decimal
 
-from django.db.models import Sum
-from django.db.models.functions import Length
-
+from chatapp.conversations.prepared_conversations import shared_prompt
 from chatapp.models import Assistant, TimeToLive
 from warmcache.core.catalog import facts_for
+from warmcache.services import expected_tokens
 from warmcache.upstream.prices import rates_for
 
 
 def first_warm_ups() -> Iterator[str]:
     """One sentence per assistant that can be warmed; blocks on the database and on slow imports."""
-    for assistant in Assistant.objects.filter(retired_at=None).annotate(
-        document_characters=Sum(Length("documents__text"))
-    ):
-        facts = facts_for(assistant.model)
-        characters = len(assistant.system_prompt) + (assistant.document_characters or 0)
-        tokens = round(characters / facts.chars_per_token)
-        if tokens < facts.min_prefix_tokens:
+    for assistant in Assistant.objects.filter(retired_at=None):
+        tokens = expected_tokens(shared_prompt(assistant), label=assistant.slug)
+        if tokens < facts_for(assistant.model).min_prefix_tokens:
             continue
         yield f"First warm-up of {assistant.name}: about {tokens:,} tokens, {_price(assistant, tokens)}."
 

@@ -1,7 +1,6 @@
 """What a reply may cost, set aside before it begins: its whole prompt written to the cache, and a reply as long as the
 assistant allows. The end of the reply corrects it. Called in a database thread."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -9,8 +8,8 @@ from decimal import Decimal
 from chatapp.conversations import branches, prepared_conversations
 from chatapp.conversations.prepared_conversations import PreparedConversation
 from chatapp.models import Conversation, Message
-from warmcache.core.catalog import facts_for
-from warmcache.core.prefix import Json, build
+from warmcache.core.prefix import Json, PreparedPrompt, build
+from warmcache.services import expected_tokens
 from warmcache.upstream.prices import rates_for
 
 
@@ -20,15 +19,11 @@ def usd_of_reply(conversation: Conversation, question: Sequence[Json], ready: Pr
     `question`: its blocks, with the texts of its files. `ready`: what it follows, if this process has it prepared.
     """
     assistant = conversation.assistant
-    facts = facts_for(assistant.model)
-    tokens, characters = 0, len(json.dumps(question, ensure_ascii=False))
-    if ready is not None:
-        characters += ready.prompt.shared_size_bytes + ready.prompt.size_bytes
-    else:
-        characters += prepared_conversations.shared_prompt(assistant).shared_size_bytes
-        characters += len(conversation.user.instructions) if conversation._state.adding else 0
-        tokens += 0 if conversation._state.adding else _tokens_so_far(conversation)
-    tokens += round(characters / facts.chars_per_token)
+    before = _opening(conversation) if ready is None else ready.prompt
+    tokens = expected_tokens(before, question, label=assistant.slug)
+    if ready is None and not conversation._state.adding:
+        so_far = _tokens_so_far(conversation)  # of a whole prompt
+        tokens += max(0, so_far - expected_tokens(before, label=assistant.slug))
     rates = rates_for(assistant.model, tokens)
     if rates is None:
         return Decimal(0)
@@ -54,6 +49,11 @@ def reading_anew(conversation: Conversation) -> Reading:
     rates = rates_for(conversation.assistant.model, tokens)
     usd = None if rates is None else tokens * max(rates.input, rates.cache_write_5m)
     return Reading(tokens=tokens, usd=usd)
+
+
+def _opening(conversation: Conversation) -> PreparedPrompt:
+    instructions = conversation.user.instructions if conversation._state.adding else ""
+    return prepared_conversations.opening(conversation.assistant, cache_salt="", instructions=instructions)
 
 
 def _tokens_so_far(conversation: Conversation) -> int:

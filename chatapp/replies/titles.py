@@ -27,7 +27,6 @@ from warmcache import BlockKind, Prompt, Purpose, Upstream, UpstreamError
 from warmcache import services as warmcache
 from warmcache.background.database import in_database_thread
 from warmcache.conf import get_config
-from warmcache.core.catalog import facts_for
 from warmcache.core.ports import BlockDelta
 from warmcache.upstream.prices import rates_for
 
@@ -84,12 +83,10 @@ async def _name(sent: Sent, content: Sequence[Mapping[str, Any]]) -> None:
 
 async def _ask(user_id: int, model: str, material: str) -> tuple[str, Decimal | None]:
     """What the model answers, and what that costs. Without a `place`: it is no sign of what happens there."""
-    prompt = Prompt(model=model, system=({"type": "text", "text": INSTRUCTIONS},))
-    turn = ({"type": "text", "text": material},)
     said: list[str] = []
     subject = f"user {user_id}"
     async with warmcache.stream_response(
-        prompt, turn, max_tokens=MAX_TOKENS, purpose=Purpose.TITLE, label=LABEL, subject=subject
+        _prompt(model), _turn(material), max_tokens=MAX_TOKENS, purpose=Purpose.TITLE, label=LABEL, subject=subject
     ) as response:
         async for event in response:
             if isinstance(event, BlockDelta) and event.kind == BlockKind.TEXT:
@@ -97,6 +94,14 @@ async def _ask(user_id: int, model: str, material: str) -> tuple[str, Decimal | 
     result = response.result
     is_answer = result is not None and result.stop_reason == "end_turn"
     return "".join(said) if is_answer else "", result.settlement.cost_usd if result is not None else None
+
+
+def _prompt(model: str) -> Prompt:
+    return Prompt(model=model, system=({"type": "text", "text": INSTRUCTIONS},))
+
+
+def _turn(material: str) -> tuple[dict[str, str]]:
+    return ({"type": "text", "text": material},)
 
 
 def plain(answer: str) -> str:
@@ -117,8 +122,7 @@ def _material(question: str, content: Sequence[Mapping[str, Any]]) -> str:
 
 def _reserve(user_id: int, model: str, material: str) -> Reservation | None:
     """None if a limit is reached: a title is not worth a message."""
-    facts = facts_for(model)
-    tokens = round(len(INSTRUCTIONS + material) / facts.chars_per_token)
+    tokens = warmcache.expected_tokens(_prompt(model), _turn(material), label=LABEL)
     rates = rates_for(model, tokens)
     usd = Decimal(0) if rates is None else tokens * rates.input + MAX_TOKENS * rates.output
     with transaction.atomic():

@@ -20,6 +20,9 @@ from chatapp.front_end import PACKAGES
 register = template.Library()
 
 MODULES_FOLDER = "js/"
+SHARED_MODULES = ("warmcache/typing.js",)
+"""Of `warmcache`, imported by their names."""
+
 # The characters by which JSON could end a script element or begin a comment in it.
 SCRIPT_ESCAPES = {ord("<"): "\\u003C", ord(">"): "\\u003E", ord("&"): "\\u0026"}
 
@@ -48,6 +51,7 @@ def _storage_state() -> tuple[str, str]:
 @lru_cache(maxsize=4)
 def _map_json(base_url: str, manifest_hash: str) -> SafeString:
     imports = {name: static(path) for name, path in PACKAGES.items()}
+    imports |= {name: static(name) for name in SHARED_MODULES}
     for name in _module_names(base_url, manifest_hash):
         imports[base_url + name] = static(name)
     # Our own file names, with everything escaped that could end the script element.
@@ -57,5 +61,5 @@ def _map_json(base_url: str, manifest_hash: str) -> SafeString:
 @lru_cache(maxsize=4)
 def _module_names(base_url: str, manifest_hash: str) -> tuple[str, ...]:
     hashed: dict[str, Any] = getattr(staticfiles_storage, "hashed_files", {}) if manifest_hash else {}
-    modules = (name for name in hashed if name.startswith(MODULES_FOLDER) and name.endswith(".js"))
+    modules = (name for name in hashed if name.startswith((MODULES_FOLDER, *SHARED_MODULES)) and name.endswith(".js"))
     return tuple(sorted(name for name in modules if static(name) != base_url + name))

@@ -1,5 +1,6 @@
 // Wiring only: creates the parts, connects them, and starts. What a part does is in its own file.
 
+import { TypingTracker } from "warmcache/typing.js"
 import { config, scopeFor } from "./config.js"
 import { ConversationActions } from "./page/conversation_actions.js"
 import { ConversationSwitcher } from "./page/conversation_switcher.js"
@@ -26,7 +27,6 @@ import { SearchBox } from "./state/search_box.js"
 import { wipeStored } from "./state/sign_out_wipe.js"
 import { StoredValues } from "./state/stored_values.js"
 import { TtftMeter } from "./state/ttft_meter.js"
-import { TypingTracker } from "./state/typing_tracker.js"
 import { newUuid } from "./state/uuid.js"
 import { WarmthClock } from "./state/warmth_clock.js"
 import { WholeConversation } from "./state/whole_conversation.js"

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connections
 
 from warmcache import checks
 from warmcache.models import LostWrites
@@ -38,6 +39,16 @@ def test_without_time_zones_the_admins_own_days_are_local(local_time: None) -> N
 class Split:
     def db_for_write(self, model: Any, **hints: Any) -> str:
         return "policies" if model.__name__ == "WarmPolicy" else "default"
+
+
+def test_a_database_that_cannot_run_the_ledgers_statements_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(connections["default"]), "vendor", "mysql")
+    monkeypatch.setattr(type(connections["default"]), "display_name", "MySQL")
+
+    [problem] = checks.check_routers()
+
+    assert problem.id == "warmcache.E005"
+    assert "cannot keep its ledger in MySQL" in problem.msg
 
 
 def test_a_router_that_splits_the_ledger_is_found(settings: Any) -> None:

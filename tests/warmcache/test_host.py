@@ -185,7 +185,7 @@ print(warmcache.__file__)
     assert Path(said.strip()).is_relative_to(python.parents[1])
 
 
-PACKED = ("*.py", "*.html", "*.css", "*.js", "py.typed")
+PACKED = ("*.po", "*.mo", "*.py", "*.html", "*.css", "*.js", "py.typed")
 
 
 def test_the_wheel_holds_every_module_template_and_migration(wheel, tmp_path):
@@ -197,7 +197,7 @@ def test_the_wheel_holds_every_module_template_and_migration(wheel, tmp_path):
 
     packed = {path.relative_to(tmp_path / "warmcache") for path in (tmp_path / "warmcache").rglob("*.*")}
     assert wanted == packed
-    assert {path.suffix for path in packed} <= {".py", ".html", ".css", ".js", ".typed"}
+    assert {path.suffix for path in packed} <= {".po", ".mo", ".py", ".html", ".css", ".js", ".typed"}
 
 
 def test_an_editable_install_is_the_folder_itself(tmp_path):

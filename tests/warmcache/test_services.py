@@ -1,11 +1,14 @@
 """What the public functions take, and what they refuse at the call."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from warmcache import services
-from warmcache.testing import FakeRuntime, fake_runtime, make_prompt, make_turn
+from warmcache.core.usage import Usage
+from warmcache.runtime import wiring as runtimes
+from warmcache.testing import FakeRuntime, fake_runtime, make_prefix, make_prompt, make_turn
 
 
 @pytest.mark.parametrize(
@@ -50,3 +53,22 @@ async def test_long_words_cost_no_row() -> None:
         await services.flush()
         assert fake.runtime.ledger.dropped_writes == 0
     assert response.result.settlement.cost_usd is not None
+
+
+async def test_what_was_billed_is_expected_on_the_loop_and_in_every_other_thread() -> None:
+    async with fake_runtime(learns=True):
+        runtimes.adopt_loop()
+        prompt, blocks = make_prompt(), make_turn("And the day after?")
+        priors = services.expected_tokens(prompt, label="desk")
+        learning, prefix = runtimes.get_runtime().learning, services.outline(prompt, label="desk")
+
+        learning.saw_bill("desk", prefix, Usage(cache_write_tokens=priors - 500))
+        here = services.expected_tokens(prompt, blocks, label="desk")
+        there = await asyncio.to_thread(services.expected_tokens, prompt, blocks, label="desk")
+
+    assert here == there
+    assert priors - 500 < here < priors - 450
+
+
+def test_without_a_server_what_is_published_is_expected() -> None:
+    assert services.expected_tokens(make_prompt()) == make_prefix().prefix_tokens

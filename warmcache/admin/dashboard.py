@@ -12,6 +12,7 @@ from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from warmcache.addresses import without_nul
@@ -102,7 +103,7 @@ class DashboardAdmin(ConsolePages):
         evidence = _evidence(chosen, now, config)
         context = {
             **self.admin_site.each_context(request),
-            "title": "Dashboard",
+            "title": gettext("Dashboard"),
             "opts": self.opts,
             "warming": bar(request),
             "state": read_state(now, config, policy),
@@ -131,7 +132,7 @@ class DashboardAdmin(ConsolePages):
             raise PermissionDenied
         context = {
             **self.admin_site.each_context(request),
-            "title": "How to read the numbers",
+            "title": gettext("How to read the numbers"),
             "opts": self.opts,
             "warming": bar(request),
             "meanings": MEANINGS,

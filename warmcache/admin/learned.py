@@ -9,6 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.translation import gettext
 
 from warmcache.admin.console import ConsolePages, bar
 from warmcache.admin.previews import forecasts_of
@@ -69,7 +70,7 @@ class LearnedAdmin(ConsolePages):
         habits, speed = forecasts_of(known.get(label)), forecasts_of(known.get(LearnedEvidence.SPEED))
         context = {
             **self.admin_site.each_context(request),
-            "title": "What was learned",
+            "title": gettext("What was learned"),
             "opts": self.opts,
             "warming": bar(request),
             "learns": get_config().learns,

@@ -16,6 +16,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import slugify
+from django.utils.translation import gettext_lazy as _
 
 from warmcache.addresses import without_nul
 from warmcache.admin import host, stories
@@ -47,8 +48,8 @@ MOST_ADDED_UP = 20_000
 """A list with more rows has no totals: the dashboard has them, from roll-ups."""
 
 LINE_HEADINGS = (
-    *("layer", "tokens up to its end", "lives", "written", "read", "cost", "ended as", "credited"),
-    "settled by",
+    *(_("layer"), _("tokens up to its end"), _("lives"), _("written"), _("read"), _("cost"), _("ended as")),
+    *(_("credited"), _("settled by")),
 )
 
 DECIDED_OTHERWISE: dict[str, str] = {
@@ -132,40 +133,40 @@ class RequestAdmin(LedgerAdmin):
     ) -> tuple[QuerySet[Any], bool]:
         return exact_search(queryset, search_term), False
 
-    @admin.display(description="whom", ordering="subject")
+    @admin.display(description=_("whom"), ordering="subject")
     def whom(self, row: WarmUp | UsageRecord) -> str:
         """The person's name, where the host knows it."""
         known = host.registered()
         return (known.name_of(row.subject) if known and row.subject else None) or row.subject or "-"
 
-    @admin.display(description="when", ordering="started_at")
+    @admin.display(description=_("when"), ordering="started_at")
     def when(self, row: WarmUp | UsageRecord) -> str:
         return moment(row.started_at)
 
-    @admin.display(description="prefix", ordering="prefix_tokens")
+    @admin.display(description=_("prefix"), ordering="prefix_tokens")
     def prefix(self, row: WarmUp | UsageRecord) -> str:
         return f"{row.prefix_tokens:,}"
 
-    @admin.display(description="read", ordering="cache_read_tokens")
+    @admin.display(description=_("read"), ordering="cache_read_tokens")
     def read(self, row: WarmUp | UsageRecord) -> str:
         return f"{row.cache_read_tokens:,}"
 
-    @admin.display(description="written", ordering="cache_write_tokens")
+    @admin.display(description=_("written"), ordering="cache_write_tokens")
     def written(self, row: WarmUp | UsageRecord) -> str:
         return f"{row.cache_write_tokens:,}"
 
-    @admin.display(description="cost", ordering="cost_usd")
+    @admin.display(description=_("cost"), ordering="cost_usd")
     def cost(self, row: WarmUp | UsageRecord) -> str:
         return dollars(row.cost_usd)
 
-    @admin.display(description="as the policy believed it")
+    @admin.display(description=_("as the policy believed it"))
     def weighed(self, row: WarmUp | UsageRecord) -> SafeString | str:
         cells = [
             (name.replace("_", " "), "-" if value is None else value) for name, value in sorted(row.numbers.items())
         ]
         return table(("number", "value"), cells) if cells else "nothing was weighed"
 
-    @admin.display(description="duration", ordering="duration_ms")
+    @admin.display(description=_("duration"), ordering="duration_ms")
     def duration(self, row: WarmUp | UsageRecord) -> str:
         return seconds(row.duration_ms)
 
@@ -179,15 +180,15 @@ class WarmUpAdmin(RequestAdmin):
     list_filter = ("outcome", "intent", LabelFilter, ModelFilter, UpstreamFilter, PeriodFilter)
     fieldsets = (
         (None, {"fields": ("when", "intent", "reason", "label", "whom", "place", "model", "upstream")}),
-        ("What happened", {"fields": ("story",)}),
+        (_("What happened"), {"fields": ("story",)}),
         (
-            "How it ended",
+            _("How it ended"),
             {"fields": ("outcome_word", "error_code", "settled", "waited", "expires", "requests_table")},
         ),
-        ("What was warmed, layer by layer", {"fields": ("prefix", "lines_table", "prefix_hash")}),
-        ("What was weighed", {"fields": ("weighed",)}),
+        (_("What was warmed, layer by layer"), {"fields": ("prefix", "lines_table", "prefix_hash")}),
+        (_("What was weighed"), {"fields": ("weighed",)}),
         (
-            "What it cost",
+            _("What it cost"),
             {
                 "fields": (
                     "cost",
@@ -200,37 +201,37 @@ class WarmUpAdmin(RequestAdmin):
                 )
             },
         ),
-        ("At the provider", {"fields": ("request_id", "response_id")}),
+        (_("At the provider"), {"fields": ("request_id", "response_id")}),
     )
 
-    @admin.display(description="as the policy believed it")
+    @admin.display(description=_("as the policy believed it"))
     def weighed(self, row: WarmUp | UsageRecord) -> SafeString | str:
         numbers, otherwise = super().weighed(row), DECIDED_OTHERWISE.get(row.intent)
         if otherwise is None or not row.numbers:
             return numbers
         return format_html("{}<p>These did not decide: this warm-up was {}.</p>", numbers, otherwise)
 
-    @admin.display(description="in order")
+    @admin.display(description=_("in order"))
     def story(self, row: WarmUp) -> SafeString:
         return stories.story_of(row, list(row.requests.order_by("started_at")[:3]))
 
-    @admin.display(description="outcome", ordering="outcome")
+    @admin.display(description=_("outcome"), ordering="outcome")
     def outcome_word(self, row: WarmUp) -> str:
         return outcome_word(row.outcome)
 
-    @admin.display(description="settled", ordering="settled_at")
+    @admin.display(description=_("settled"), ordering="settled_at")
     def settled(self, row: WarmUp) -> str:
         return moment(row.settled_at) if row.settled_at else "-"
 
-    @admin.display(description="expires", ordering="estimated_expires_at")
+    @admin.display(description=_("expires"), ordering="estimated_expires_at")
     def expires(self, row: WarmUp) -> str:
         return moment(row.estimated_expires_at) if row.estimated_expires_at else "-"
 
-    @admin.display(description="held a request up for")
+    @admin.display(description=_("held a request up for"))
     def waited(self, row: WarmUp) -> str:
         return seconds(row.waited_ms) if row.waited_ms else "-"
 
-    @admin.display(description="lines")
+    @admin.display(description=_("lines"))
     def lines_table(self, row: WarmUp) -> SafeString:
         cells = [
             (
@@ -248,7 +249,7 @@ class WarmUpAdmin(RequestAdmin):
         ]
         return table(LINE_HEADINGS, cells)
 
-    @admin.display(description="requests that met it")
+    @admin.display(description=_("requests that met it"))
     def requests_table(self, row: WarmUp) -> SafeString | str:
         found = list(row.requests.order_by("started_at")[: MAX_SHOWN_REQUESTS + 1])
         if not found:
@@ -287,11 +288,11 @@ class UsageRecordAdmin(RequestAdmin):
     list_filter = ("purpose", LabelFilter, ModelFilter, UpstreamFilter, WarmthFilter, StatusFilter, PeriodFilter)
     fieldsets = (
         (None, {"fields": ("when", "purpose", "label", "whom", "place", "message", "model", "upstream")}),
-        ("Why it was, or was not, warmed", {"fields": ("why",)}),
-        ("Why it took that long", {"fields": ("wait",)}),
-        ("How it ended", {"fields": ("status", "error_code", "warmth", "met", "ttft", "waited", "duration")}),
+        (_("Why it was, or was not, warmed"), {"fields": ("why",)}),
+        (_("Why it took that long"), {"fields": ("wait",)}),
+        (_("How it ended"), {"fields": ("status", "error_code", "warmth", "met", "ttft", "waited", "duration")}),
         (
-            "What it cost",
+            _("What it cost"),
             {
                 "fields": (
                     *("cost", "price_version", "prefix", "input_tokens", "read", "written"),
@@ -299,36 +300,36 @@ class UsageRecordAdmin(RequestAdmin):
                 )
             },
         ),
-        ("In the experiment", {"fields": ("arm", "intent", "lead", "weighed")}),
-        ("At the provider", {"fields": ("request_id", "response_id", "miss_reason", "prefix_hash")}),
+        (_("In the experiment"), {"fields": ("arm", "intent", "lead", "weighed")}),
+        (_("At the provider"), {"fields": ("request_id", "response_id", "miss_reason", "prefix_hash")}),
     )
 
-    @admin.display(description="the visit's last decision")
+    @admin.display(description=_("the visit's last decision"))
     def why(self, row: UsageRecord) -> str:
         return stories.why_of(row)
 
-    @admin.display(description="until the first text")
+    @admin.display(description=_("until the first text"))
     def wait(self, row: UsageRecord) -> SafeString | str:
         return stories.bar_of(stories.legs_of(row, _message_of(row)))
 
-    @admin.display(description="message")
+    @admin.display(description=_("message"))
     def message(self, row: UsageRecord) -> SafeString | str:
         found = _message_of(row)
         return "-" if found is None else format_html('<a href="{}">shown</a>', found.url)
 
-    @admin.display(description="held up for a warm-up")
+    @admin.display(description=_("held up for a warm-up"))
     def waited(self, row: UsageRecord) -> str:
         return seconds(row.waited_ms) if row.waited_ms else "-"
 
-    @admin.display(description="came after that intent by")
+    @admin.display(description=_("came after that intent by"))
     def lead(self, row: UsageRecord) -> str:
         return seconds(row.lead_ms)
 
-    @admin.display(description="first text after", ordering="ttft_ms")
+    @admin.display(description=_("first text after"), ordering="ttft_ms")
     def ttft(self, row: UsageRecord) -> str:
         return seconds(row.ttft_ms)
 
-    @admin.display(description="warm-up")
+    @admin.display(description=_("warm-up"))
     def met(self, row: UsageRecord) -> SafeString | str:
         if row.warm_up_id is None:
             return "-"

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.contrib.admin import SimpleListFilter
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from warmcache.admin import host
 from warmcache.core.moments import at
@@ -64,17 +65,17 @@ class WordFilter(SimpleListFilter):
 
 
 class LabelFilter(WordFilter):
-    title = "assistant"
+    title = _("assistant")
     parameter_name = "label"
 
 
 class ModelFilter(WordFilter):
-    title = "model"
+    title = _("model")
     parameter_name = "model"
 
 
 class UpstreamFilter(WordFilter):
-    title = "answered by"
+    title = _("answered by")
     parameter_name = "upstream"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -82,7 +83,7 @@ class UpstreamFilter(WordFilter):
 
 
 class WarmthFilter(WordFilter):
-    title = "found it"
+    title = _("found it")
     parameter_name = "warmth"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -90,7 +91,7 @@ class WarmthFilter(WordFilter):
 
 
 class StatusFilter(WordFilter):
-    title = "ended"
+    title = _("ended")
     parameter_name = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -98,7 +99,7 @@ class StatusFilter(WordFilter):
 
 
 class PeriodFilter(SimpleListFilter):
-    title = "period"
+    title = _("period")
     parameter_name = "since"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.utils.formats import date_format
+from django.utils.functional import Promise
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
@@ -48,7 +49,7 @@ def interval(found: Interval | None, write: Any) -> str:
     return f"{write(found.value)} (95 %: {write(found.low)} to {write(found.high)})"
 
 
-def table(headings: Sequence[str], lines: Iterable[tuple[Any, ...]]) -> SafeString:
+def table(headings: Sequence[str | Promise], lines: Iterable[tuple[Any, ...]]) -> SafeString:
     """A small table; every cell is escaped unless it is marked safe."""
     head = format_html_join("", "<th>{}</th>", ((heading,) for heading in headings))
     body = format_html_join("", "<tr>{}</tr>", ((_cells(line),) for line in lines))

@@ -1,7 +1,7 @@
 """Estimates of prefixes corrected by bills: what a prefix was billed is exact for it, and for what grows from it."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from warmcache.core.estimates import NO_SIZE, Size, tokens_of
@@ -28,12 +28,15 @@ class BilledPrefixes:
 
     def known_before(self, prefix: Prefix) -> tuple[Size, int]:
         """The size and the tokens of the longest known part of a prefix that is shorter than all of it."""
-        deepest = prefix.deepest
-        for position in reversed(_positions(prefix)):
-            if deepest is not None and position.prefix_hash != deepest.prefix_hash:
-                tokens = self._tokens.get(position.prefix_hash)
-                if tokens is not None:
-                    return position.size, tokens
+        deepest, positions = prefix.deepest, reversed(_positions(prefix))
+        return self.known_of(at for at in positions if deepest is not None and at.prefix_hash != deepest.prefix_hash)
+
+    def known_of(self, positions: Iterable[Position]) -> tuple[Size, int]:
+        """The size and the tokens of the first of these positions that is known."""
+        for position in positions:
+            tokens = self._tokens.get(position.prefix_hash)
+            if tokens is not None:
+                return position.size, tokens
         return NO_SIZE, 0
 
     def sized(self, prefix: Prefix, tokens_per_unit: tuple[float, ...]) -> Prefix:

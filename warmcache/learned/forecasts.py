@@ -5,16 +5,16 @@ observations at once; every few seconds it adds them to the database and loads w
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
 from warmcache.core.catalog import facts_for
-from warmcache.core.estimates import prior_tokens
+from warmcache.core.estimates import NO_SIZE, Size, prior_tokens, sum_of, tokens_of
 from warmcache.core.forecast.forecasts import Forecasts
 from warmcache.core.forecast.sizes import is_plausible, tokens_per_unit
 from warmcache.core.forecast.teaching import teach_arrival, teach_history, teach_request, teach_return
 from warmcache.core.intents import Sign
-from warmcache.core.prefix import Prefix
+from warmcache.core.prefix import Position, Prefix
 from warmcache.core.usage import Usage
 from warmcache.learned import rows
 from warmcache.learned.bills import BilledPrefixes
@@ -101,14 +101,26 @@ class Learning:
 
     def sized(self, label: str, prefix: Prefix) -> Prefix:
         """`prefix` with its tokens as they were billed or, where they were not, as bills of this label let expect."""
-        priors = prior_tokens(facts_for(prefix.model))
         if not self._is_on:
             return prefix
-        shared = self._speed.size(prefix.model).coefficients()
+        return self._billed.sized(prefix, self._tokens_per_unit(label, prefix.model))
+
+    def expected_tokens(self, label: str, model: str, positions: Sequence[Position], more: Size) -> int:
+        """Of a prompt with these last positions, nearest first, and of what follows it. Callable from any thread."""
+        whole = positions[0].size if positions else NO_SIZE
+        size, tokens = self._billed.known_of(positions) if self._is_on else (NO_SIZE, 0)
+        unknown = tuple(map(int.__sub__, sum_of(whole, more), size))
+        return tokens + tokens_of(unknown, self._tokens_per_unit(label, model))
+
+    def _tokens_per_unit(self, label: str, model: str) -> tuple[float, ...]:
+        priors = prior_tokens(facts_for(model))
+        if not self._is_on:
+            return priors
+        shared = self._speed.size(model).coefficients()
         known = self._known.get(label)
-        if known is not None and prefix.model in known.sizes:
-            shared = known.size(prefix.model).coefficients(shared, is_label=True)
-        return self._billed.sized(prefix, tokens_per_unit(priors, shared))
+        if known is not None and model in known.sizes:
+            shared = known.size(model).coefficients(shared, is_label=True)
+        return tokens_per_unit(priors, shared)
 
     def saw_bill(self, label: str, prefix: Prefix, usage: Usage) -> None:
         """Records what a call was billed for all of `prefix`: what it read and what it wrote."""

@@ -1,8 +1,9 @@
-"""What can be had without foresight: our rule, which knows beforehand how often and when people come back.
+"""Our rule, which knows beforehand how often and when people come back.
 
 Its silences are told apart by the size of the prompt, the one thing of a conversation that says something of them, and
 come from a pass over other traffic of the same label. The gap from here to the oracle is foresight, which nobody has;
-the gap to `ours` is what had to be learned.
+the gap to `ours` is what had to be learned. It is no upper bound: rates of other traffic may be worth less than
+learning on the spot.
 """
 
 import copy

@@ -1,6 +1,6 @@
 """The study: all policies on one source, for one model and latency profile, as rows of the table."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
@@ -11,6 +11,7 @@ from warmcache.core.economics import Rates, RateSource
 from warmcache.core.statistics import Bootstrap, Interval, interval, percentile
 from warmcache.core.ttl import LONG_TTL_SECONDS, SHORT_TTL_SECONDS
 from warmcache.replay.driver import Replay
+from warmcache.replay.first_hours import first_hours
 from warmcache.replay.informed import Informed
 from warmcache.replay.learned import Ours
 from warmcache.replay.oracle import Planner, best_of
@@ -23,7 +24,7 @@ from warmcache.replay.traces import Trace, TracedConversation, read_trace
 BASELINE = "never"
 OURS = "ours"
 INFORMED = "informed"
-"""What can be had without foresight: see `replay/informed.py`."""
+"""Our rule with rates known beforehand: see `replay/informed.py`."""
 ORACLE = "oracle"
 MEASURABLE_SECONDS = 60.0
 """If all policies together can save less than this, a comparison of seconds is meaningless."""
@@ -40,6 +41,8 @@ class Cell:
     habits: Habits = Habits()
     every: int = 1
     """Take only every n-th conversation."""
+    first_hours: bool = False
+    """Play only the first hours of new labels: see `replay/first_hours.py`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +59,9 @@ class Row:
     net_usd: Interval
     share_of_oracle: float | None
     share_of_informed: float | None
-    """Of the best net value that is to be had without foresight."""
+    """Of the net value of our rule with rates known beforehand, which is no upper bound."""
+    behind_ours_usd: Interval | None
+    """How much more `ours` gains, over the same resampled conversations."""
     warm_ups: int
     sends: int
     """Sends by a person."""
@@ -123,6 +128,7 @@ class Study:
         seed = cell.habits.seed
         trace = _read(directory, cell.source, cell.system_tokens, seed)
         self._trace = _thinned(trace, cell.every)
+        self._labels = first_hours(self._trace) if cell.first_hours else (self._trace,)
         self._lesson = self._trace
         if teach is not None:
             self._lesson = _thinned(_read(teach, cell.source, cell.system_tokens, seed), cell.every)
@@ -135,36 +141,45 @@ class Study:
         """Runs every policy over every conversation."""
         runs = self._runs()
         baseline = next(run for run in runs if run.policy == BASELINE)
-        bootstrap = Bootstrap(len(self._trace.conversations), seed=self._cell.habits.seed)
+        bootstrap = Bootstrap(self._conversations, seed=self._cell.habits.seed)
         rows = []
         for value in self._values:
             rows += _rows(self._candidates(runs, value), baseline, value, bootstrap)
         return Block(
             name=self._trace.name,
             cell=self._cell,
-            conversations=len(self._trace.conversations),
-            requests=self._trace.requests,
+            conversations=self._conversations,
+            requests=sum(label.requests for label in self._labels),
             rows=tuple(row for row in rows if row.policy in self._policies),
         )
+
+    @property
+    def _conversations(self) -> int:
+        return sum(len(label.conversations) for label in self._labels)
 
     def _runs(self) -> list[_Run]:
         fixed = [name for name in self._policies if name not in (OURS, INFORMED, ORACLE, BASELINE)]
         runs = [_Run(name, None, []) for name in (BASELINE, *fixed)]
-        players: list[tuple[_Run, Policy, Ours | None]] = [(run, fixed_policy(run.policy), None) for run in runs]
-        for value in self._values:
-            if OURS in self._policies:
-                ours = self._ours(value)
-                players.append((_Run(OURS, value, []), ours, ours))
-            if INFORMED in self._policies:
-                informed = self._informed(value)
-                players.append((_Run(INFORMED, value, []), informed, informed))
+        learning = [name for name in (OURS, INFORMED) if name in self._policies]
+        runs += [_Run(name, value, []) for value in self._values for name in learning]
+        informed = {value: self._informed(value) for value in self._values if INFORMED in self._policies}
         planned = self._planned_runs()
-        for scene in self._scenes(self._trace):
-            for run, policy, learner in players:
-                run.outcomes.extend(self._play(scene, policy, learner))
-            for run, shared_ttl in planned:
-                self._play_plan(scene, run, shared_ttl)
-        return [run for run, _, _ in players] + [run for run, _ in planned]
+        people = People(self._trace, self._cell.habits)
+        for label in self._labels:
+            players = [(run, *self._player(run, informed)) for run in runs]
+            for scene in self._scenes(label, people):
+                for run, policy, learner in players:
+                    run.outcomes.extend(self._play(scene, policy, learner))
+                for run, shared_ttl in planned:
+                    self._play_plan(scene, run, shared_ttl)
+        return runs + [run for run, _ in planned]
+
+    def _player(self, run: _Run, informed: Mapping[float, Ours]) -> tuple[Policy, Ours | None]:
+        """Of a new label `ours` knows nothing; `informed` is what was taught beforehand."""
+        if run.value is None:
+            return fixed_policy(run.policy), None
+        learner = informed[run.value] if run.policy == INFORMED else self._ours(run.value)
+        return learner, learner
 
     def _ours(self, value: float, kind: type[Ours] = Ours) -> Ours:
         return kind(
@@ -177,7 +192,7 @@ class Study:
     def _informed(self, value: float) -> Ours:
         """Our policy after one complete pass over what it learns from."""
         informed = self._ours(value, Informed)
-        for scene in self._scenes(self._lesson):
+        for scene in self._scenes(self._lesson, People(self._lesson, self._cell.habits)):
             self._play(scene, informed, informed)
         return informed
 
@@ -210,9 +225,8 @@ class Study:
         ).policy()
         run.outcomes.extend(self._play(scene, plan))
 
-    def _scenes(self, trace: Trace) -> Iterator[Scene]:
+    def _scenes(self, trace: Trace, people: People) -> Iterator[Scene]:
         """One scene if conversations share a clock; otherwise one per conversation, made when it is needed."""
-        people = People(trace, self._cell.habits)
         groups: Sequence[Sequence[TracedConversation]] = [[one] for one in trace.conversations]
         if trace.has_common_clock:
             groups = [trace.conversations]
@@ -262,20 +276,31 @@ def _thinned(trace: Trace, every: int) -> Trace:
 
 
 def _rows(runs: Sequence[_Run], baseline: _Run, value: float, bootstrap: Bootstrap) -> list[Row]:
-    rows = [_row(run, baseline, value, bootstrap) for run in runs]
-    nets = {row.policy: row.net_usd.value for row in rows}
+    pairs = [_row(run, baseline, value, bootstrap) for run in runs]
+    nets = {row.policy: (row.net_usd.value, sums) for row, sums in pairs}
     return [
         replace(
             row,
             share_of_oracle=_share(row.net_usd.value, nets.get(ORACLE)),
             share_of_informed=_share(row.net_usd.value, nets.get(INFORMED)),
+            behind_ours_usd=_behind((row.net_usd.value, sums), nets.get(OURS)),
         )
-        for row in rows
+        for row, sums in pairs
     ]
 
 
-def _share(net_usd: float, of_usd: float | None) -> float | None:
-    return net_usd / of_usd if of_usd is not None and of_usd > 0 else None
+_Net = tuple[float, list[float]]
+"""Net dollars, and in each resample."""
+
+
+def _behind(net: _Net, ours: _Net | None) -> Interval | None:
+    if ours is None:
+        return None
+    return interval(ours[0] - net[0], [more - less for more, less in zip(ours[1], net[1], strict=True)])
+
+
+def _share(net_usd: float, of: _Net | None) -> float | None:
+    return net_usd / of[0] if of is not None and of[0] > 0 else None
 
 
 def _gains(run: _Run, baseline: _Run, bootstrap: Bootstrap) -> _Gains:
@@ -285,7 +310,7 @@ def _gains(run: _Run, baseline: _Run, bootstrap: Bootstrap) -> _Gains:
     return saved, extra, bootstrap.sums(saved), bootstrap.sums(extra)
 
 
-def _row(run: _Run, baseline: _Run, value: float, bootstrap: Bootstrap) -> Row:
+def _row(run: _Run, baseline: _Run, value: float, bootstrap: Bootstrap) -> tuple[Row, list[float]]:
     gains = run.gains or _gains(run, baseline, bootstrap)
     if run.value is None:
         run.gains = gains
@@ -294,7 +319,7 @@ def _row(run: _Run, baseline: _Run, value: float, bootstrap: Bootstrap) -> Row:
     waits = [wait for outcome in run.outcomes for wait in outcome.waits]
     spent = sum(float(outcome.warm_up_dollars) for outcome in run.outcomes)
     wasted = sum(float(outcome.wasted_dollars) for outcome in run.outcomes)
-    return Row(
+    row = Row(
         policy=run.policy,
         value_of_second_usd=value,
         ttft_p50=percentile(waits, 0.5),
@@ -305,9 +330,11 @@ def _row(run: _Run, baseline: _Run, value: float, bootstrap: Bootstrap) -> Row:
         net_usd=interval(value * sum(saved) - sum(extra), net_sums),
         share_of_oracle=None,
         share_of_informed=None,
+        behind_ours_usd=None,
         warm_ups=sum(outcome.warm_ups for outcome in run.outcomes),
         sends=len(waits),
         wasted_usd=wasted,
         wasted_share=wasted / spent if spent else 0.0,
         joins=sum(outcome.joins for outcome in run.outcomes),
     )
+    return row, net_sums

@@ -17,6 +17,7 @@ from warmcache.cache.leases import LeaseKeeper
 from warmcache.cache.visits import Visits
 from warmcache.conf import Config
 from warmcache.core.economics import RateSource
+from warmcache.core.estimates import Size
 from warmcache.core.lifetimes import with_lifetimes
 from warmcache.core.ports import Clock, Provider, Purse, WarmthStore
 from warmcache.core.prefix import AnyPrompt, LastTurn, Prefix, PreparedPrompt, Request, Ttl, build, prepare
@@ -88,16 +89,23 @@ class Runtime:
     ) -> Request:
         """The request for `prompt` and its last `turn`, or the warm-up (None), with its tokens as bills let expect
         them and a concrete TTL for `auto`: for the conversation `conversation_ttl`, or five minutes."""
-        key = self.config.prefix_key
-        prepared = prompt if isinstance(prompt, PreparedPrompt) else prepare(prompt, key)
-        if prepared.key != key:
-            prepared = prepared.with_key(key)
+        prepared = self._prepared(prompt)
         settings = prepared.settings
         if conversation_ttl is not None and settings.conversation_ttl == "auto":
             settings = replace(settings, conversation_ttl=conversation_ttl)
         settings = with_lifetimes(settings, self.learning.forecasts(label), self.rates)
         request = build(replace(prepared, settings=settings), turn)
         return replace(request, prefix=self.learning.sized(label, request.prefix))
+
+    def expected_tokens(self, prompt: AnyPrompt, more: Size, *, label: str) -> int:
+        """How many tokens a prompt and what follows it are expected to take. Callable from any thread."""
+        prepared = self._prepared(prompt)
+        return self.learning.expected_tokens(label, prepared.settings.model, prepared.last_positions, more)
+
+    def _prepared(self, prompt: AnyPrompt) -> PreparedPrompt:
+        key = self.config.prefix_key
+        prepared = prompt if isinstance(prompt, PreparedPrompt) else prepare(prompt, key)
+        return prepared if prepared.key == key else prepared.with_key(key)
 
     async def connected(self) -> Provider:
         """The provider, as soon as it can be called."""

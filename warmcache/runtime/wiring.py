@@ -47,6 +47,15 @@ def runtime_of(loop: asyncio.AbstractEventLoop) -> Runtime | None:
     return _by_loop.get(loop)
 
 
+def runtime_in_reach() -> Runtime | None:
+    """That of the running loop; in a thread without one, that of the server's loop. None before its first call."""
+    try:
+        loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+    except RuntimeError:
+        loop = adopted_loop()
+    return _by_loop.get(loop) if loop is not None else None
+
+
 def build_runtime(
     config: Config,
     *,

@@ -13,7 +13,7 @@ from django.test import override_settings
 from chatapp.templatetags import importmap
 
 MODULES = Path(__file__).resolve().parents[3] / "static" / "js"
-PACKAGES = {"dompurify", "highlight.js", "katex", "markdown-it"}
+PACKAGES = {"dompurify", "highlight.js", "katex", "markdown-it", "warmcache/typing.js"}
 MANIFEST_STORAGE = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
 
 
@@ -28,8 +28,9 @@ def imports(html: str) -> dict[str, str]:
 
 @pytest.fixture
 def hashed(tmp_path, settings):
-    """Static files as after `collectstatic`: three modules, the packages, and a manifest that names them."""
-    names = ["js/main.js", "js/transport/socket.js", "css/base.css", *importmap.PACKAGES.values()]
+    """Static files as after `collectstatic`: the modules, the packages, and a manifest that names them."""
+    names = ["js/main.js", "js/transport/socket.js", "css/base.css", "warmcache/typing.js", "warmcache/console.js"]
+    names += importmap.PACKAGES.values()
     paths = {name: re.sub(r"(\.\w+)$", r".0a1b2c\1", name) for name in names}
     manifest = {"version": "1.1", "paths": paths, "hash": tmp_path.name}
     (tmp_path / "staticfiles.json").write_text(json.dumps(manifest))
@@ -55,6 +56,7 @@ def test_each_module_leads_to_its_hashed_name(hashed):
 
     assert found["/static/js/main.js"] == "/static/js/main.0a1b2c.js"
     assert found["/static/js/transport/socket.js"] == "/static/js/transport/socket.0a1b2c.js"
+    assert found["warmcache/typing.js"] == "/static/warmcache/typing.0a1b2c.js"
     assert found["dompurify"] == "/static/npm/dompurify/purify.es.0a1b2c.mjs"
     assert not [name for name in found if name.endswith(".css")]
 
@@ -65,6 +67,7 @@ def test_hashed_modules_are_fetched_all_at_once(hashed):
     assert html.splitlines() == [
         '<link rel="modulepreload" href="/static/js/main.0a1b2c.js">',
         '<link rel="modulepreload" href="/static/js/transport/socket.0a1b2c.js">',
+        '<link rel="modulepreload" href="/static/warmcache/typing.0a1b2c.js">',
     ]
 
 

@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 
 from benchmarks import tokens
+from warmcache.core.estimates import NO_SIZE, text_size
 from warmcache.core.forecast.forecasts import Forecasts
-from warmcache.core.prefix import Prefix, Turn
+from warmcache.core.prefix import Prefix, Turn, prepare
 from warmcache.core.usage import Usage
 from warmcache.learned import bills
 from warmcache.learned.forecasts import Learning
-from warmcache.testing import make_prefix, make_prompt
+from warmcache.testing import KEY, make_prefix, make_prompt
 
 ENOUGH = 0.05
 
@@ -54,6 +55,25 @@ class TestOnePrefix:
 
         assert sized.breakpoints[0].prefix_tokens == 3456
         assert 3456 + 20 < sized.prefix_tokens < 3456 + 50
+
+    def test_what_is_expected_of_a_prompt_is_its_bill_and_of_what_follows_what_bills_let_expect(self) -> None:
+        learning, prompt = Learning(upstream="simulator"), make_prompt(system_tokens=5000)
+        prepared = prepare(prompt, KEY)
+        before = learning.expected_tokens("desk", prompt.model, prepared.last_positions, NO_SIZE)
+        bill(learning, make_prefix(prompt), 3456)
+
+        after = learning.expected_tokens("desk", prompt.model, prepared.last_positions, NO_SIZE)
+        grown = learning.expected_tokens("desk", prompt.model, prepared.last_positions, text_size("And then? " * 10))
+
+        assert (before, after) == (make_prefix(prompt).prefix_tokens, 3456)
+        assert 3456 + 15 < grown < 3456 + 50
+
+    def test_where_nothing_is_learned_the_published_ratios_are_expected(self) -> None:
+        learning, prompt = Learning(upstream="simulator", is_on=False), make_prompt(system_tokens=5000)
+        bill(learning, make_prefix(prompt), 3456)
+        positions = prepare(prompt, KEY).last_positions
+
+        assert learning.expected_tokens("desk", prompt.model, positions, NO_SIZE) == make_prefix(prompt).prefix_tokens
 
     def test_a_part_before_what_was_billed_is_stretched_to_fit(self) -> None:
         learning = Learning(upstream="simulator")

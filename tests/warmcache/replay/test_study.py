@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 from tests.warmcache.replay.traffic import MODEL, rates, write
 from warmcache.core.statistics import Bootstrap, interval, percentile
 from warmcache.replay.charts import chart
+from warmcache.replay.first_hours import first_hours
 from warmcache.replay.informed import Informed
 from warmcache.replay.people import Habits
 from warmcache.replay.study import Block, Cell, Study
@@ -117,6 +118,48 @@ def test_informed_is_taught_in_the_folder_that_is_named(traces, tmp_path_factory
 
     with pytest.raises(TraceMissing, match=elsewhere.name):
         Study(traces, cell, policies=("never", "informed"), values=(0.01,), rates=rates, teach=elsewhere)
+
+
+def test_in_its_first_hour_each_session_is_a_label_of_its_own(traces):
+    whole, first = study(traces), study(traces, first_hours=True)
+
+    labels = first_hours(read_trace(traces, CLAUDE_CODE))
+    assert [len(label.conversations) for label in labels] == [1] * 8
+    assert {label.conversations[0].silent_until for label in labels} == {3600.0}
+    assert (first.conversations, first.requests) == (whole.conversations, whole.requests)
+    assert first.row("ours", 0.01) != whole.row("ours", 0.01)
+    assert "first hours of new labels" in "\n".join(table([first]))
+
+
+def test_traffic_with_a_clock_is_cut_into_hours_with_what_begins_in_them(tmp_path):
+    known = {"trigger": "user", "output_tokens": 100, "input_tokens": 5_000, "static_prefix_tokens": 4_000}
+    known |= {"shared_prefix_tokens": 4_000, "obs_end_s": 9_000}
+    rows = [
+        known | {"conversation_id": "a", "t_s": 100, "arrival_s": 0},
+        known | {"conversation_id": "a", "t_s": 4_000, "arrival_s": 3_900},
+        known | {"conversation_id": "b", "t_s": 3_500, "arrival_s": 0},
+        known | {"conversation_id": "c", "t_s": 7_300, "arrival_s": 0},
+    ]
+    write(tmp_path / f"{MOONCAKE}.csv.gz", rows)
+
+    labels = first_hours(read_trace(tmp_path, MOONCAKE))
+
+    assert [[talk.conversation_id for talk in label.conversations] for label in labels] == [["a", "b"], ["c"]]
+    assert [len(talk.requests) for talk in labels[0].conversations] == [1, 1]
+    assert [talk.silent_until for label in labels for talk in label.conversations] == [3_600, 3_600, 10_800]
+
+
+def test_the_verdict_says_how_far_the_best_simpler_policy_is_behind(traces):
+    block = study(traces)
+
+    told = list(verdicts([block]))[-1]
+
+    rivals = [block.row(name, 0.05) for name in ("never", "always-on-typing", "on-open", "keepalive-3", "1h")]
+    closest, ours = max(rivals, key=lambda row: row.net_usd.value), block.row("ours", 0.05)
+    behind = closest.behind_ours_usd
+    assert behind.value == pytest.approx(ours.net_usd.value - closest.net_usd.value)
+    assert behind.low <= behind.value <= behind.high
+    assert f"{closest.policy} ${behind.value:.2f} [" in told
 
 
 def test_informed_tells_silences_apart_by_the_size_of_the_prompt():

@@ -76,10 +76,11 @@ class SizeForecast:
 
     def coefficients(self, around: Sequence[float] = _PRIOR_MEANS, *, is_label: bool = False) -> tuple[float, ...]:
         """The factor for all text, each kind's deviation from it, and the factors of the other kinds."""
-        if self._fitted is None or self._fitted_around is not around:
-            self._fitted = self._fit(around, _LABEL_SHARE if is_label else 1.0)
+        fitted = self._fitted  # another thread may begin anew meanwhile
+        if fitted is None or self._fitted_around is not around:
+            fitted = self._fitted = self._fit(around, _LABEL_SHARE if is_label else 1.0)
             self._fitted_at, self._fitted_around = self._bills, around
-        return self._fitted
+        return fitted
 
     def _fit(self, around: Sequence[float], share: float) -> tuple[float, ...]:
         if not self._bills:

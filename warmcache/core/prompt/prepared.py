@@ -105,6 +105,13 @@ class PreparedPrompt:
         return self.shared.passage.size_bytes
 
     @property
+    def last_positions(self) -> tuple[Position, ...]:
+        """The ends of its last blocks, nearest first: what a bill may have been for. Hashes what was not hashed yet,
+        once; empty for a prompt without content."""
+        switches = _switches(self.history.passage, self.draft.passage)
+        return tuple(reversed(self.draft.chain(switches, self._draft_chain).recent))
+
+    @property
     def shared_hash(self) -> str:
         """A digest of the shared layer and of all that decides how a provider reads it, whatever follows. An answer's
         signatures and encrypted results are valid only where this is the same as when it was given."""

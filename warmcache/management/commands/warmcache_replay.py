@@ -70,6 +70,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--sources", nargs="+", metavar="NAME", help="tables in the folder, without .csv.gz (default: all)"
         )
+        parser.add_argument(
+            "--first-hours",
+            action="store_true",
+            help=f"play only first hours of labels that {OURS} knows nothing of: each hour, or session, is one",
+        )
         parser.add_argument("--models", nargs="+", default=list(MODELS))
         parser.add_argument(
             "--profiles",
@@ -173,6 +178,7 @@ def _main_jobs(options: dict[str, Any]) -> Iterator[Job]:
                     model=model,
                     profile=profile,
                     habits=Habits(seed=options["seed"], abandonment=abandonment),
+                    first_hours=options["first_hours"],
                 ),
                 policies=tuple(options["policies"]),
                 values=tuple(options["value_of_second"]),
@@ -196,6 +202,7 @@ def _sweep_jobs(options: dict[str, Any]) -> Iterator[Job]:
                     profile=options["profiles"][0],
                     habits=habits,
                     every=SWEEP_EVERY.get(source, 1),
+                    first_hours=options["first_hours"],
                 ),
                 policies=(BASELINE, OURS, ORACLE),
                 values=(SWEEP_VALUE,),

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 
-import { TypingTracker } from "../../../static/js/state/typing_tracker.js"
+import { reportTyping, TypingTracker } from "../../../warmcache/static/warmcache/typing.js"
 import { FakeTime, TIMINGS } from "../fakes.js"
 
 function makeTracker({ isConnected = true } = {}) {
@@ -120,4 +120,62 @@ test("without a draft a new connection hears nothing", () => {
   tracker.connected(TIMINGS)
 
   assert.deepEqual(told, [])
+})
+
+function makeForm({ token = "from the form" } = {}) {
+  const form = new EventTarget()
+  form.elements = { namedItem: (name) => (name === "csrfmiddlewaretoken" && token ? { value: token } : null) }
+  const field = Object.assign(new EventTarget(), { form, value: "" })
+  const write = (text) => {
+    field.value = text
+    field.dispatchEvent(new Event("input"))
+  }
+  return { form, field, write }
+}
+
+test("a host's field is reported at its first key, with the token of its form and the host's own values", () => {
+  const { timers } = new FakeTime()
+  const { field, write } = makeForm()
+  const posted = []
+  reportTyping(field, "/typing/", { timers, values: () => ({ ticket: 7 }), post: (...call) => posted.push(call) })
+
+  write("H")
+  write("He")
+
+  assert.deepEqual(posted, [["/typing/", { ticket: 7, chars: 1, csrfmiddlewaretoken: "from the form" }]])
+})
+
+test("after the form was sent a new draft is reported at its first key, and nothing once the host has ended it", () => {
+  const { timers } = new FakeTime()
+  const { form, field, write } = makeForm()
+  const posted = []
+  const end = reportTyping(field, "/typing/", { timers, post: (_, values) => posted.push(values.chars) })
+
+  write("Hello")
+  form.dispatchEvent(new Event("submit"))
+  write("A")
+  end()
+  write("Again")
+
+  assert.deepEqual(posted, [5, 1])
+})
+
+test("without a token in the form it is the cookie's, and the report is a beacon", (t) => {
+  const { timers } = new FakeTime()
+  const { field, write } = makeForm({ token: null })
+  const sent = []
+  const page = {
+    document: { cookie: "theme=dark; csrftoken=abc" },
+    navigator: { sendBeacon: (url, body) => sent.push(`${url} ${body}`) },
+  }
+  const before = Object.keys(page).map((name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)])
+  for (const name in page) Object.defineProperty(globalThis, name, { value: page[name], configurable: true })
+  t.after(() => {
+    for (const [name, was] of before) was ? Object.defineProperty(globalThis, name, was) : delete globalThis[name]
+  })
+  reportTyping(field, "/typing/", { timers })
+
+  write("H")
+
+  assert.deepEqual(sent, ["/typing/ chars=1&csrfmiddlewaretoken=abc"])
 })
