@@ -11,7 +11,7 @@ from django.db import connection
 from chatapp import front_end
 from warmcache.background.database import DATABASE_THREADS
 
-IN_MEMORY_LAYER = "channels.layers.InMemoryChannelLayer"
+IN_MEMORY_LAYERS = ("chatapp.socket.memory_layer.MemoryLayer", "channels.layers.InMemoryChannelLayer")
 STEADY_LAYER = "chatapp.socket.channel_layer.SteadyPubSubLayer"
 PAGE_COMMANDS = ("check", "collectstatic", "demo", "serve")
 
@@ -144,7 +144,7 @@ def check_channel_layer(app_configs: Sequence[AppConfig] | None, **kwargs: Any) 
     """Reports combinations that work in a test and fail in production."""
     layer = settings.CHANNEL_LAYERS["default"]
     backend = layer["BACKEND"]
-    if backend == IN_MEMORY_LAYER and settings.REDIS_URL:
+    if backend in IN_MEMORY_LAYERS and settings.REDIS_URL:
         return [
             Error(
                 "REDIS_URL is for several processes, and an in-memory channel layer tells other processes nothing.",

@@ -56,7 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
     }
     # Tests count requests, and dictate replies in their order.
     settings.TITLE_MODEL = ""
-    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "chatapp.socket.memory_layer.MemoryLayer"}}
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 

@@ -204,7 +204,7 @@ async def _tell_others(run: ReplyRun, sent: Sent, origin: str) -> None:
     If the channel layer is down, other sockets miss it, but the sender still gets the reply.
     """
     try:
-        await run.log.warmth_is_known.wait()
+        await run.log.warmth_known()
         # Sockets that get the event look for the log.
         await registry.logs().shared(run.log)
         frame = "" if sent.is_version else protocol.encode(message_created(sent.message))

@@ -7,11 +7,10 @@ among them gets exactly the missed frames; any other must start again from the s
 import asyncio
 import contextlib
 from bisect import bisect_right
-from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter
 from uuid import UUID, uuid4
 
 from chatapp.conversations import reply_states
@@ -25,9 +24,6 @@ Take = Callable[[LogFrame], bool]
 
 MAX_HELD_BYTES = 512 * 1024
 """Bytes of frames in one log: some minutes of a reply. Its whole text is kept separately."""
-
-MAX_ENCODED = 16
-"""The number of newest frames whose encoded text is kept: readers that keep pace share one encoding per frame."""
 
 FRAME_OVERHEAD_BYTES = 64
 """Added to a frame's text size, so that many small frames are bounded too."""
@@ -56,6 +52,18 @@ class Snapshot:
 
     seq: int
     blocks: Sequence[BlockView]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """Held deltas of one block that follow one another: their texts lie in the block's own, one behind the other."""
+
+    seq: int
+    """That of the first one."""
+    kind: BlockKind
+    block: int
+    start: int
+    """Where its text begins in the text of the block."""
 
 
 class _Waiting:
@@ -98,7 +106,7 @@ class ReplyLog:
         self.head = head
         self.seq = 0
         """The number of the last frame; 0 before the first."""
-        self.warmth_is_known = asyncio.Event()
+        self.is_warmth_known = False
         self.finished: ReplyFinished | None = None
         self.is_abandoned = False
         self.readers = 0
@@ -106,14 +114,14 @@ class ReplyLog:
         self.on_change: Callable[[], None] = lambda: None
         """Called after each change; used to mirror the log to other processes."""
         self._max_held_bytes = max_held_bytes
-        # Of a delta only the text: as a frame it takes three times as much, and few are read again.
-        self._held: deque[ReplyBlock | ReplyFinished | str] = deque()
+        self._held: list[ReplyBlock | ReplyFinished | int] = []
+        """Of a delta only its length: its text is in `_texts` already, and few are read again as frames."""
         self._held_bytes = 0
-        self._runs: list[tuple[int, BlockKind, int]] = []
-        """From which `seq` on the held deltas are of which kind and block."""
+        self._runs: list[_Run] = []
         self._blocks: dict[int, BlockView] = {}
         self._texts: dict[int, list[str]] = {}
-        self._encoded: dict[int, bytes] = {}
+        self._encoded: tuple[int, bytes] = (0, b"")
+        """The frame that was encoded last: all readers that keep pace take it while it is appended."""
         self._waiting: dict[_Waiting, None] = {}
 
     @property
@@ -141,20 +149,24 @@ class ReplyLog:
         return self._held_bytes
 
     def expect(self, warmth: RequestWarmth) -> None:
-        """Sets the expected state of the cache; the last call before `warmth_is_known` counts."""
-        if not self.warmth_is_known.is_set():
+        """Sets the expected state of the cache; the first call counts."""
+        if not self.is_warmth_known:
             self.head = replace(self.head, warmth=warmth)
-            self.warmth_is_known.set()
-            self.on_change()
+            self.is_warmth_known = True
+            self._wake()
+
+    async def warmth_known(self) -> None:
+        """Returns once the expected state of the cache is known."""
+        while not self.is_warmth_known:
+            await self._wait(self.seq, None)
 
     def append(self, frame: LogFrame) -> None:
         """Appends the next frame; its `seq` must be `self.seq + 1`."""
         if frame.seq != self.seq + 1 or self.is_finished:
             raise ValueError(f"Frame {frame.seq} does not follow frame {self.seq}.")
         self.seq = frame.seq
-        self._apply(frame)
-        self._encoded.pop(self.seq - MAX_ENCODED, None)
         self._hold(frame)
+        self._apply(frame)
         self._hand_out(frame)
         self.on_change()
 
@@ -165,7 +177,6 @@ class ReplyLog:
         self.seq = snapshot.seq
         self._held.clear()
         self._runs.clear()
-        self._encoded.clear()
         self._held_bytes = 0
         self._blocks = {block.block: block for block in snapshot.blocks}
         self._texts = {block.block: [block.text] for block in snapshot.blocks}
@@ -184,7 +195,7 @@ class ReplyLog:
         """Raises `LogGap` if some of them are no longer kept."""
         if not self.leads_on_from(seq):
             raise LogGap
-        return [self._frame(number) for number in range(seq + 1, self.seq + 1)]
+        return list(self._frames_from(seq + 1))
 
     async def follow(self, after_seq: int, take: Take | None = None) -> AsyncGenerator[LogFrame, None]:
         """Yields every frame after the cursor, then each new one as it comes, up to the last. Raises `LogGap`.
@@ -218,11 +229,10 @@ class ReplyLog:
 
     def encoded(self, frame: LogFrame) -> bytes:
         """One of its frames as the text of a WebSocket frame, in UTF-8."""
-        text = self._encoded.get(frame.seq)
-        if text is None:
+        seq, text = self._encoded
+        if seq != frame.seq:
             text = encode_bytes(frame)
-            if frame.seq > self.seq - MAX_ENCODED:
-                self._encoded[frame.seq] = text
+            self._encoded = (frame.seq, text)
         return text
 
     def snapshot(self) -> Snapshot:
@@ -242,26 +252,63 @@ class ReplyLog:
         return pieces[0] if pieces else ""
 
     def _hold(self, frame: LogFrame) -> None:
-        held = frame.text if isinstance(frame, ReplyDelta) else frame
-        if isinstance(frame, ReplyDelta) and (not self._runs or self._runs[-1][1:] != (frame.kind, frame.block)):
-            self._runs.append((frame.seq, frame.kind, frame.block))
+        """Before its text is added to the block's."""
+        if isinstance(frame, ReplyDelta):
+            run = self._runs[-1] if self._runs else None
+            if run is None or run.block != frame.block or run.kind != frame.kind:
+                start = len(self._text_of(frame.block))
+                self._runs.append(_Run(seq=frame.seq, kind=frame.kind, block=frame.block, start=start))
+        held = len(frame.text) if isinstance(frame, ReplyDelta) else frame
         self._held.append(held)
         self._held_bytes += _size_of(held)
         while self._held_bytes > self._max_held_bytes and len(self._held) > 1:
-            self._held_bytes -= _size_of(self._held.popleft())
-        while len(self._runs) > 1 and self._runs[1][0] <= self._first_held:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Of the oldest frame."""
+        held = self._held.pop(0)
+        self._held_bytes -= _size_of(held)
+        if isinstance(held, int):
+            self._runs[0].seq = self._first_held
+            self._runs[0].start += held
+        while len(self._runs) > 1 and self._runs[1].seq <= self._first_held:
             del self._runs[0]
 
     @property
     def _first_held(self) -> int:
         return self.seq - len(self._held) + 1
 
-    def _frame(self, seq: int) -> LogFrame:
-        held = self._held[seq - self._first_held]
-        if not isinstance(held, str):
-            return held
-        _, kind, block = self._runs[bisect_right(self._runs, seq, key=itemgetter(0)) - 1]
-        return ReplyDelta(reply_id=self.reply_id, epoch=self.epoch, seq=seq, kind=kind, block=block, text=held)
+    def _frames_from(self, first: int) -> Iterator[LogFrame]:
+        """The held frames from this one on."""
+        skipped = first - self._first_held
+        place = max(0, bisect_right(self._runs, first, key=attrgetter("seq")) - 1)
+        text, position = "", 0
+        if self._runs:
+            run = self._runs[place]
+            before = self._held[max(0, run.seq - self._first_held) : skipped]
+            text = self._text_from(run.block, run.start + sum(held for held in before if isinstance(held, int)))
+        for seq, held in enumerate(self._held[skipped:], first):
+            if not isinstance(held, int):
+                yield held
+                continue
+            if place + 1 < len(self._runs) and self._runs[place + 1].seq <= seq:
+                place += 1
+                text, position = self._text_from(self._runs[place].block, self._runs[place].start), 0
+            run, end = self._runs[place], position + held
+            yield ReplyDelta(
+                reply_id=self.reply_id, epoch=self.epoch, seq=seq, kind=run.kind, block=run.block,
+                text=text[position:end],
+            )  # fmt: skip
+            position = end
+
+    def _text_from(self, block: int, start: int) -> str:
+        """The newest text of a block, without joining what comes before."""
+        pieces = self._texts.get(block, [])
+        for number, piece in enumerate(pieces):
+            if start < len(piece):
+                return "".join((piece[start:], *pieces[number + 1 :]))
+            start -= len(piece)
+        return ""
 
     def _apply(self, frame: LogFrame) -> None:
         match frame:
@@ -300,11 +347,11 @@ class ReplyLog:
         self.on_change()
 
 
-def _size_of(held: ReplyBlock | ReplyFinished | str) -> int:
+def _size_of(held: ReplyBlock | ReplyFinished | int) -> int:
     # For a bound, characters are close enough to bytes.
     match held:
-        case str():
-            return FRAME_OVERHEAD_BYTES + len(held)
+        case int():
+            return FRAME_OVERHEAD_BYTES + held
         case ReplyBlock() if held.data is not None:
             return FRAME_OVERHEAD_BYTES + len(str(held.data))
         case _:

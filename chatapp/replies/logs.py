@@ -203,5 +203,5 @@ def replica_of(head: ReplyHead, snapshot: Snapshot) -> ReplyLog:
     """A log as another process sees it, starting from this state."""
     log = ReplyLog(head)
     log.jump(snapshot)
-    log.warmth_is_known.set()
+    log.is_warmth_known = True
     return log

@@ -77,7 +77,7 @@ class ReplyReaders:
         await self._tasks.close()
 
     async def _tell_and_follow(self, log: ReplyLog) -> None:
-        await log.warmth_is_known.wait()
+        await log.warmth_known()
         head = log.head
         started = ReplyStarted(
             reply_id=head.reply_id,

@@ -61,7 +61,7 @@ class StreamMirror:
         self._is_fenced = False
 
     def has_news(self) -> bool:
-        if self._is_fenced or not self._log.warmth_is_known.is_set():
+        if self._is_fenced or not self._log.is_warmth_known:
             return False
         return self._written_seq is None or self._log.seq > self._written_seq
 
@@ -102,7 +102,7 @@ class StreamMirror:
         if self._written_seq is None or cursor > self._written_seq:
             self._add_base(pipeline, cursor, is_new=self._written_seq is None)
         if frames := log.frames_after(cursor):
-            # The text that sockets get as well: a frame is encoded once, whoever reads it.
+            # The same text that sockets get.
             batch = b"[%b]" % b",".join(map(log.encoded, frames))
             self._bytes_since_base += len(batch)
             self._add(pipeline, {"frames": batch}, f"{LAST if log.is_finished else log.seq}-0")

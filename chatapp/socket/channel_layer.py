@@ -21,6 +21,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from chatapp.process.mailbox import Mailbox
 from warmcache.stores.redis_failover import let_go, write_probe
 
 logger = logging.getLogger(__name__)
@@ -66,6 +67,10 @@ class _LoopLayer(RedisPubSubLoopLayer):
     def __init__(self, hosts: list[Any] | None = None, **options: Any) -> None:
         super().__init__(hosts=hosts, **options)
         self._shards = [SteadyShard(host, self) for host in decode_hosts(hosts)]  # type: ignore[misc]
+
+    async def _subscribe_to_channel(self, channel: str) -> None:
+        self.channels[channel] = Mailbox[bytes]()
+        await self._get_shard(channel).subscribe(channel)
 
     def deliver(self, name: str, data: bytes) -> None:
         """Delivers to the channel, or to the group's channels, in this process."""

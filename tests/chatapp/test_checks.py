@@ -123,8 +123,9 @@ def test_a_migration_may_take_as_long_as_it_needs(settings):
 @pytest.mark.parametrize(
     ("layer", "redis_url", "expected"),
     [
-        ({"BACKEND": checks.IN_MEMORY_LAYER}, "", []),
-        ({"BACKEND": checks.IN_MEMORY_LAYER}, "redis://localhost/0", ["chatapp.E005"]),
+        ({"BACKEND": checks.IN_MEMORY_LAYERS[0]}, "", []),
+        ({"BACKEND": checks.IN_MEMORY_LAYERS[0]}, "redis://localhost/0", ["chatapp.E005"]),
+        ({"BACKEND": checks.IN_MEMORY_LAYERS[1]}, "redis://localhost/0", ["chatapp.E005"]),
         ({"BACKEND": checks.STEADY_LAYER, "CONFIG": {"hosts": ["redis://localhost/0"]}}, "redis://localhost/0", []),
         ({"BACKEND": "channels_redis.core.RedisChannelLayer"}, "redis://localhost/0", ["chatapp.E006"]),
         ({"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer"}, "redis://localhost/0", ["chatapp.E007"]),

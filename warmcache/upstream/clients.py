@@ -48,13 +48,16 @@ class Client:
         """Like `messages.create`; for a streamed request, with the raw response."""
         is_stream = "stream" in options
         body = request.encoded(**options)
-        return await self._sdk.post(
+        answer = await self._sdk.post(
             "/v1/messages",
             **self._sent(body, request),
             cast_to=cast(type[Any], httpx2.Response if is_stream else Message),
             stream=is_stream,
             stream_cls=AsyncStream[Any],
         )
+        if is_stream:
+            _let_go_of_what_was_sent(answer)
+        return answer
 
     async def count(self, request: Request) -> Any:
         """Like `messages.count_tokens`."""
@@ -77,6 +80,11 @@ class Client:
 
     async def close(self) -> None:
         await self._sdk.close()
+
+
+def _let_go_of_what_was_sent(response: httpx2.Response) -> None:
+    """A response keeps its request, and that the whole prompt: a megabyte, for as long as a long reply streams."""
+    response.request = httpx2.Request(response.request.method, response.request.url)
 
 
 def _own_client(config: Config, timeout: httpx2.Timeout) -> Any:

@@ -53,7 +53,7 @@ class ReplyLogsContract:
         seen = await found(reader, log, seq=0)
 
         assert seen.head == log.head
-        assert seen.warmth_is_known.is_set()
+        assert seen.is_warmth_known
 
     async def test_a_log_that_is_shared_is_found_at_once(self, owner: ReplyLogs, reader: ReplyLogs) -> None:
         log = new_log()

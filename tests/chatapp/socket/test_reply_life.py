@@ -135,7 +135,7 @@ async def test_a_run_that_is_stopped_before_it_begins_still_ends(quiet_process, 
     running = asyncio.create_task(run.run())
     run.stop()
 
-    await in_time(run.log.warmth_is_known.wait())
+    await in_time(run.log.warmth_known())
     await in_time(running)
 
     assert run.log.is_finished

@@ -1,6 +1,7 @@
 """The real provider against each trouble of the real simulator, over real sockets."""
 
 import asyncio
+import gc
 import gzip
 import itertools
 import socket
@@ -9,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+import httpx2
 import pytest
 from aiohttp import web
 
@@ -56,6 +58,11 @@ async def silent_side() -> AsyncIterator[Simulated]:
 async def no_task_is_left_behind() -> AsyncIterator[None]:
     yield
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+def _living_requests() -> list[httpx2.Request]:
+    gc.collect()
+    return [found for found in gc.get_objects() if type(found) is httpx2.Request]
 
 
 async def read(provider: MessagesProvider, request: Request = REQUEST) -> list[StreamEvent]:
@@ -142,6 +149,16 @@ class TestAnswers:
             REQUEST.encoded(diagnostics=about, max_tokens=300, stream=True),
         ]
         assert {exchange.headers["content-type"] for exchange in side.exchanges} == {"application/json"}
+
+    async def test_the_prompt_s_bytes_are_let_go_once_the_answer_comes(self, side: Simulated) -> None:
+        system = "Something that no other test sends. " * 3
+        request = build_request(make_prompt(system=system), make_turn(), KEY)
+
+        async with side.provider.stream(request, max_tokens=300) as arriving:
+            await anext(aiter(arriving))
+            kept = [sent for sent in _living_requests() if system.encode() in sent.content]
+
+        assert kept == []
 
     @pytest.mark.parametrize("encoding", ["identity", "gzip"])
     async def test_an_answer_may_be_packed(self, encoding: str) -> None:
