@@ -20,6 +20,7 @@ import { meansPrint } from "./state/key_presses.js"
 import { Outbox } from "./state/outbox.js"
 import { QuotaClock } from "./state/quota_clock.js"
 import { ReadMarks } from "./state/read_marks.js"
+import { ReleaseWatch } from "./state/release_watch.js"
 import { RenderScheduler } from "./state/render_scheduler.js"
 import { ScrollKeeper } from "./state/scroll_keeper.js"
 import { SearchBox } from "./state/search_box.js"
@@ -34,7 +35,7 @@ import { AckPacer } from "./transport/ack_pacer.js"
 import { AttachmentRequests } from "./transport/attachment_requests.js"
 import { ConversationRequests } from "./transport/conversation_requests.js"
 import { ImportRequests } from "./transport/import_requests.js"
-import { replySeen } from "./transport/protocol.js"
+import { PROTOCOL_VERSION, replySeen } from "./transport/protocol.js"
 import { ChatSocket } from "./transport/socket.js"
 import { Announcer } from "./views/announcer.js"
 import { AssistantPicker } from "./views/assistant_picker.js"
@@ -58,6 +59,7 @@ import { SearchPanel } from "./views/search_panel.js"
 import { isPlainClick, Sidebar } from "./views/sidebar.js"
 import { ignoreSecondPresses } from "./views/single_presses.js"
 import { UndoNotice } from "./views/undo_notice.js"
+import { VersionNotice } from "./views/version_notice.js"
 import { WarmthBadge } from "./views/warmth_badge.js"
 
 const fetch = (...request) => globalThis.fetch(...request)
@@ -347,6 +349,26 @@ const writing = new MessageWriting({
   announcer,
   temporaryChat,
 })
+const reload = () => location.reload()
+const versionNotice = new VersionNotice({ root: byId("new-version"), onReload: reload })
+const releases = new ReleaseWatch({
+  release: config.release,
+  protocol: PROTOCOL_VERSION,
+  clock: wallNow,
+  timers,
+  random: Math.random,
+  isBusy: () => isWorking(),
+  isVisible: () => document.visibilityState === "visible",
+  onNewer: () => versionNotice.show(),
+  reload,
+})
+// What a reload would cut off or forget; drafts are kept.
+const isWorking = () =>
+  session.runningReplyId !== null ||
+  outbox.isSendingTo(session.scope) ||
+  uploads.isBusy(session.scope) ||
+  temporaryChat.isWanted ||
+  (session.scope.conversationId === null && session.scope.assistantId !== config.assistant_id)
 const server = new ServerFrames({
   session,
   outbox,
@@ -369,6 +391,7 @@ const server = new ServerFrames({
   connectionNotice,
   switcher,
   temporaryChat,
+  releases,
   signIn: () => location.assign(`${config.urls.sign_in ?? "/accounts/login/"}?next=${location.pathname}`),
 })
 
@@ -405,7 +428,11 @@ addEventListener("pageshow", () => socket.wake())
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible") socket.wake()
   readMarks.visibilityChanged()
+  releases.touched()
 })
+for (const kind of ["keydown", "pointerdown", "wheel"]) {
+  addEventListener(kind, () => releases.touched(), { passive: true, capture: true })
+}
 document.addEventListener("keydown", (event) => {
   if (event.key.toLowerCase() !== "k" || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.altKey) return
   event.preventDefault()
