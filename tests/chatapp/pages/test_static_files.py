@@ -9,6 +9,8 @@ import pytest
 
 from tests.servers import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.any_database
+
 ROOT = Path(__file__).resolve().parents[3]
 
 

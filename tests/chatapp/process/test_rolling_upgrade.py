@@ -1,17 +1,24 @@
 """An old and a new process behind one address: what one of them hands out, the other one must serve as well."""
 
+import io
+import os
 import re
+import subprocess
+import sys
+import tarfile
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from email.message import Message
 from pathlib import Path
 from urllib.error import HTTPError
 
+import pytest
 from django.http import HttpRequest, HttpResponse
 
 from chatapp.pages.middleware import StaticFilesMiddleware
 from tests.servers import PATIENCE_SECONDS
-from tests.servers.chat_server import ChatServer
+from tests.servers.chat_server import ROOT, ChatServer
 from tests.servers.releases import collect, files_of
 from tests.servers.tabs import open_tab
 
@@ -40,6 +47,7 @@ async def release_told_by(server: ChatServer) -> str:
         return str(tab.frames[0]["release"])
 
 
+@pytest.mark.any_database
 async def test_each_serves_the_files_of_the_other_s_pages_for_ever(
     start_chat_server: Callable[..., ChatServer], tmp_path: Path
 ) -> None:
@@ -64,6 +72,7 @@ async def test_each_serves_the_files_of_the_other_s_pages_for_ever(
         assert headers["Content-Encoding"] == "gzip"
 
 
+@pytest.mark.any_database
 async def test_a_file_that_is_collected_later_is_found_and_nothing_else_is(settings, tmp_path):
     async def not_found(request: HttpRequest) -> HttpResponse:
         return HttpResponse(status=404)
@@ -87,3 +96,59 @@ async def test_a_file_that_is_collected_later_is_found_and_nothing_else_is(setti
 
     assert before == [404, 404, 404]
     assert after == [200, 404, 404]
+
+
+def release_before() -> str:
+    """The newest tag that this version descends from; `RELEASE_BEFORE` names another one."""
+    if named := os.environ.get("RELEASE_BEFORE"):
+        return named
+    command = ["git", "describe", "--tags", "--abbrev=0"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+
+@pytest.fixture
+def tree_before(tmp_path: Path) -> Path:
+    """The program as it was in the release before."""
+    tag = release_before()
+    if not tag:
+        pytest.skip("there is no release before this version")
+    packed = subprocess.run(["git", "archive", tag], cwd=ROOT, capture_output=True, check=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (tmp_path / "node_modules").symlink_to(ROOT / "node_modules")
+    return tmp_path
+
+
+@contextmanager
+def served_from(tree: Path, server: ChatServer) -> Iterator[None]:
+    """Another program in place of a stopped server: same port, same database."""
+    command = [sys.executable, "manage.py", "serve", "--port", str(server.port)]
+    with subprocess.Popen(command, cwd=tree, env=server.environment(), stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if line.startswith("Serving "))
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.stderr.read()
+    assert process.returncode == 0
+
+
+async def test_the_version_before_goes_on_after_this_one_has_migrated(
+    start_chat_server: Callable[..., ChatServer], tree_before: Path
+) -> None:
+    server = start_chat_server()
+    async with open_tab(server) as tab:
+        created = await tab.say_and_hear("Before")
+        await tab.until("reply.finished")
+    server.stop()
+
+    with served_from(tree_before, server):
+        async with open_tab(server) as tab:
+            await tab.open(created["conversation_id"])
+            await tab.say("After", conversation_id=created["conversation_id"])
+            finished = await tab.until("reply.finished")
+        page, _ = fetch(server, f"/c/{created['conversation_id']}/")
+
+    assert finished["status"] == "complete"
+    assert "Warmcache" in page
