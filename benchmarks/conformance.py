@@ -70,7 +70,7 @@ def serve() -> None:
     from chatapp.server.daphne_server import ChatServer
 
     daphne_server.CONNECTION_BYTES = paced_socket.PING_BYTES = paced_socket.WINDOW_BYTES = UNLIMITED
-    daphne_server.PING_INTERVAL_SECONDS = paced_socket.MESSAGE_SECONDS = UNLIMITED
+    daphne_server.PING_INTERVAL_SECONDS = paced_socket.MESSAGE_SECONDS = paced_socket.UNTIMED_BYTES = UNLIMITED
     paced_socket.LIMITS = dict.fromkeys(paced_socket.LIMITS, UNLIMITED)
 
     async def nothing() -> None:
