@@ -20,12 +20,12 @@ from benchmarks.steady_load import LOST, Person, RoundRobin, Tally, names_of_peo
 from tests.servers.chat_server import ChatServer
 from tests.servers.postgres_server import PostgresServer
 from tests.servers.redis_server import RedisServer
-from tests.servers.releases import collect, files_of
+from tests.servers.releases import collect, files_of, next_release
 
 SECONDS = 600.0
 SOCKETS = 200
 RESTARTS_AT, UPGRADE_AT = 0.2, 0.55
-CHANGED = {"css/base.css": "\n.next { color: inherit }\n"}
+ADDED = {"css/base.css": "\n.next { color: inherit }\n"}
 MIGRATION = "ALTER TABLE chatapp_message ADD COLUMN of_the_next_release integer NULL"
 BACK_SECONDS = 15.0
 LAST_ENDS_SECONDS = 60.0
@@ -48,7 +48,7 @@ def run() -> None:
         folder = Path(name)
         # Read again at each start of a server.
         environment = collect(folder / "old") | {"KEPT_STATIC_ROOT": str(folder / "kept")}
-        next_files = collect(folder / "new", changed=CHANGED, scratch=folder / "scratch")
+        next_files = next_release(folder / "old", folder / "new", added=ADDED)
         database_url = postgres.create_database()
         options: dict[str, Any] = {"redis_url": redis.url, "environment": environment, "profile": "haiku"}
         first = ChatServer(database_url=database_url, users=names_of_people(), **options)

@@ -19,10 +19,10 @@ from django.http import HttpRequest, HttpResponse
 from chatapp.pages.middleware import StaticFilesMiddleware
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import ROOT, ChatServer
-from tests.servers.releases import collect, files_of
+from tests.servers.releases import collect, files_of, next_release
 from tests.servers.tabs import open_tab
 
-CHANGED = {"css/base.css": "\n.next { color: inherit }\n", "js/main.js": "\n// next\n"}
+ADDED = {"css/base.css": "\n.next { color: inherit }\n", "js/main.js": "\n// next\n"}
 
 
 def fetch(server: ChatServer, path: str) -> tuple[str, Message]:
@@ -53,14 +53,14 @@ async def test_each_serves_the_files_of_the_other_s_pages_for_ever(
 ) -> None:
     kept = {"KEPT_STATIC_ROOT": str(tmp_path / "kept")}
     old = start_chat_server(environment=collect(tmp_path / "old") | kept)
-    next_files = collect(tmp_path / "new", changed=CHANGED, scratch=tmp_path / "scratch")
+    next_files = next_release(tmp_path / "old", tmp_path / "new", added=ADDED)
     new = start_chat_server(beside=old, environment=next_files | kept)
 
     pages = [fetch(server, "/")[0] for server in (old, new)]
     first, second = (files_of(page) for page in pages)
     releases = [await release_told_by(server) for server in (old, new)]
 
-    assert len(first - second) == len(second - first) == len(CHANGED)
+    assert len(first - second) == len(second - first) == len(ADDED)
     assert len(first & second) > 50
     assert [missing(server, first | second) for server in (old, new)] == [[], []]
     assert releases[0] != releases[1]
