@@ -18,7 +18,7 @@ from urllib.request import Request, urlopen
 
 from benchmarks.steady_load import LOST, Person, RoundRobin, Tally, names_of_people
 from tests.servers.chat_server import ChatServer
-from tests.servers.postgres_server import PostgresServer
+from tests.servers.postgres_server import PostgresServer, execute
 from tests.servers.redis_server import RedisServer
 from tests.servers.releases import collect, files_of, next_release
 
@@ -71,7 +71,7 @@ async def _measure(
         await asyncio.sleep(seconds * RESTARTS_AT)
         await _restart(servers, "restarted")
         await asyncio.sleep(max(0, began + seconds * UPGRADE_AT - time.monotonic()))
-        await asyncio.to_thread(servers[0].query, f"{MIGRATION}; SELECT 1")
+        await asyncio.to_thread(execute, servers[0].database_url, MIGRATION)
         environment.update(next_files)
         await _restart(servers, "upgraded")
         await asyncio.sleep(max(0, began + seconds - time.monotonic()))

@@ -39,7 +39,8 @@ class RoundRobin:
         self._servers = servers
         self._ready = {server.port for server in servers}
         self._turns = itertools.count()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._watchers: list[asyncio.Task[None]] = []
+        self._carrying: set[asyncio.Task[None]] = set()
         self._links: set[asyncio.StreamWriter] = set()
         self.port = 0
 
@@ -54,14 +55,16 @@ class RoundRobin:
     async def __aenter__(self) -> "RoundRobin":
         self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0, backlog=1024)
         self.port = self._server.sockets[0].getsockname()[1]
-        self._tasks |= {asyncio.create_task(self._watch(server)) for server in self._servers}
+        self._watchers = [asyncio.create_task(self._watch(server)) for server in self._servers]
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         self._server.close()
-        for task in self._tasks:
+        for task in self._watchers:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for link in self._links:
+            link.transport.abort()
+        await asyncio.gather(*self._watchers, *self._carrying, return_exceptions=True)
 
     def cut_one(self) -> None:
         """Breaks somebody's connection, as a network does."""
@@ -77,8 +80,8 @@ class RoundRobin:
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._carrying.add(task)
+        task.add_done_callback(self._carrying.discard)
         self._links.add(writer)
         with suppress(OSError):
             behind = await self._connect()
