@@ -81,7 +81,7 @@ async def _measure(
     longest = max(tally.away_seconds, default=0)
     print(f"  sockets: {sockets}, lost {len(tally.away_seconds)} times, closed with {dict(tally.close_codes)}")
     print(f"  back after {longest:.1f} s at most, {late} later than {BACK_SECONDS:.0f} s")
-    print(f"  pages: {pages.loaded} loads of {pages.files} files, {sum(pages.failed.values())} without one of them")
+    print(f"  pages: {pages.loaded} loads with {pages.files} files, {sum(pages.failed.values())} of those missing")
     for path, count in pages.failed.most_common(5):
         print(f"    {count} x {path}")
 
