@@ -55,6 +55,8 @@ bench: setup  ## milliseconds, printed
 soak: setup  ## the long tests, other people's clients against the simulator among them
 	$(PY) -m tests.clients
 	$(PYTEST) -m soak -o faulthandler_timeout=0
+	$(PY) -m benchmarks soak rolling conformance
+	EXPLORE=1 $(PYTEST) -m "not browser and not soak" $(SIDE_BY_SIDE) $$(grep -rl "import hypothesis\|from hypothesis" tests --include=test_*.py)
 
 audit:  ## known holes in the pinned packages, where somebody can be asked; not part of `make test`
 	@$(PYTHON) deploy/audit.py

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME ...]`: runs the named benchmarks, or all of them. Only `turns` takes options."""
+"""`python -m benchmarks [NAME ...]`: runs the named benchmarks, or all but the long. Only `turns` takes options."""
 
 import argparse
 import os
@@ -10,6 +10,7 @@ import django
 from benchmarks import (
     commit,
     compression,
+    conformance,
     console,
     find,
     first_token,
@@ -20,6 +21,8 @@ from benchmarks import (
     races,
     replay,
     resume,
+    rolling,
+    soak,
     sockets,
     start,
 )
@@ -57,6 +60,7 @@ def _tokens() -> None:
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "commit": commit.run,
     "compression": compression.run,
+    "conformance": conformance.run,
     "console": console.run,
     "decision": _decision,
     "find": find.run,
@@ -69,11 +73,16 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "races": races.run,
     "replay": replay.run,
     "resume": resume.run,
+    "rolling": rolling.run,
+    "soak": soak.run,
     "sockets": sockets.run,
     "start": start.run,
     "tokens": _tokens,
     "turns": turns.run,
 }
+
+LONG = ("conformance", "rolling", "soak")
+"""Run only where they are named."""
 
 
 def main() -> int:
@@ -81,7 +90,7 @@ def main() -> int:
         return _measured(lambda: turns.run(sys.argv[2:]))
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
-    names = parser.parse_args().names or list(BENCHMARKS)
+    names = parser.parse_args().names or [name for name in BENCHMARKS if name not in LONG]
     unknown = [name for name in names if name not in BENCHMARKS]
     if unknown:
         parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")

@@ -185,7 +185,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
-    "django.contrib.staticfiles",
+    "chatapp.apps.ChatStaticFilesConfig",
     "axes",
     "csp",
     "django_otp",
@@ -301,6 +301,8 @@ USE_TZ = True
 
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(os.environ.get("STATIC_ROOT") or BASE_DIR / "staticfiles")
+# Where the collected files of all releases are kept, if STATIC_ROOT is another one for each, as in containers.
+KEPT_STATIC_ROOT = Path(os.environ["KEPT_STATIC_ROOT"]) if os.environ.get("KEPT_STATIC_ROOT") else None
 NODE_MODULES = BASE_DIR / "node_modules"
 STATICFILES_DIRS: list[Any] = [
     BASE_DIR / "static",

@@ -27,16 +27,17 @@ END_OTHER_CONNECTIONS = """
 """
 Made = TypeVar("Made")
 
-# Machines are busy: no example fails because it is slow. In CI, every run tries the same examples.
+# Machines are busy: no example fails because it is slow. Every run tries the same examples, so that what fails was
+# broken by the change; `make soak` tries others.
 PATIENT = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.register_profile("patient", PATIENT)
 hypothesis.settings.register_profile("same-each-time", PATIENT, derandomize=True)
-hypothesis.settings.load_profile("same-each-time" if os.environ.get("CI") else "patient")
+hypothesis.settings.load_profile("patient" if os.environ.get("EXPLORE") else "same-each-time")
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server_process", "start_chat_server"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--database-only", action="store_true", help="only tests that use the database")
+    parser.addoption("--database-only", action="store_true", help="only what depends on the database")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -67,7 +68,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if item.get_closest_marker("soak"):
             item.add_marker(pytest.mark.timeout(0))
     if config.getoption("--database-only"):
-        kept = [item for item in items if uses_database(item)]
+        kept = [item for item in items if uses_database(item) and not item.get_closest_marker("any_database")]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = kept
     # The workers take the files in this order: one that waits for processes must not be the last one.

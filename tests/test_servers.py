@@ -8,6 +8,8 @@ import redis
 
 from tests.servers import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.any_database
+
 
 def status(url: str, cookie: str = "") -> int:
     request = urllib.request.Request(url, headers={"Cookie": cookie})

@@ -15,6 +15,7 @@ from tempfile import TemporaryFile
 from types import ModuleType
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet, Sum
 from django.utils import timezone
@@ -76,6 +77,9 @@ def store(user: User, *, name: str, data: bytes) -> Attachment:
     if len(data) > MAX_FILE_BYTES:
         raise too_large()
     if _is_picture(data):
+        if settings.LOCAL_MODEL_NOTE:
+            # Its server would answer 500, and every later message of the conversation would fail as well.
+            raise AttachmentRefused(415, "The local model reads no pictures, only text, Markdown and PDF files.")
         return _kept(user, _picture(data), name=name)
     text = text_of(data, taken=TAKEN)
     if len(text) > MAX_CHARS:

@@ -1,7 +1,9 @@
 """Static files, the host that a request names, how much it may hold, and the content security policy of its page."""
 
 import os
+from collections.abc import Awaitable, Callable
 
+from asgiref.sync import sync_to_async
 from csp.middleware import CSPMiddleware, PolicyParts
 from django.conf import settings
 from django.contrib.staticfiles import finders
@@ -11,6 +13,7 @@ from django.shortcuts import render
 from django.utils.deprecation import MiddlewareMixin
 from servestatic.middleware import ServeStaticMiddleware
 
+from chatapp import front_end
 from chatapp.conversations import attachments
 
 ADMIN_PREFIX = f"/{settings.ADMIN_PATH}/"
@@ -27,10 +30,31 @@ ADMIN_DIRECTIVES = {
 
 
 class StaticFilesMiddleware(ServeStaticMiddleware):
-    """ServeStatic, but before `collectstatic` it finds each file on request instead of listing all at the start.
+    """ServeStatic, but before `collectstatic` it finds each file on request instead of listing all at the start: the
+    npm packages hold a thousand files that no page uses.
 
-    The npm packages hold a thousand files that no page uses.
+    After it, the files of other releases are served too: those of the one before are still there, and those of the next
+    may come while this process runs. During an upgrade, a page and its files come from different processes.
     """
+
+    def __init__(self, get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]] | None = None) -> None:
+        super().__init__(get_response)
+        if settings.KEPT_STATIC_ROOT:
+            self.insert_directory(str(settings.KEPT_STATIC_ROOT), self.static_prefix)
+        # Remembers it as it is now: a new one may be collected while this process runs.
+        front_end.release()
+
+    async def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        path = request.path_info
+        is_ours = self.autorefresh or path in self.files or not path.startswith(self.static_prefix)
+        if not is_ours and front_end.HASHED_NAME.search(path):
+            found = await sync_to_async(self.find_file, thread_sensitive=False)(path)
+            if found is not None:
+                self.files[path] = found
+        return await super().__call__(request)
+
+    def immutable_file_test(self, path: str, url: str) -> bool:
+        return bool(super().immutable_file_test(path, url) or front_end.HASHED_NAME.search(url))
 
     def add_files_from_finders(self) -> None:
         for finder in finders.get_finders():

@@ -5,12 +5,13 @@ from uuid import UUID
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_GET, require_POST
 
+from chatapp import front_end
 from chatapp.conversations import access, shared_links
-from chatapp.front_end import MATHS_STYLES
 from chatapp.pages.accounts import signed_in
 from chatapp.pages.forms import ShareForm
 from chatapp.pages.post_limits import refusal_of_reader
@@ -54,7 +55,7 @@ def _page(request: HttpRequest, token: str) -> HttpResponse:
     page = shared_links.read(token)
     if page is None:
         return render(request, "404.html", status=404)
-    return render(request, "chat/shared.html", {"page": page, "maths_styles": MATHS_STYLES})
+    return render(request, "chat/shared.html", {"page": page, "maths_styles": static(front_end.MATHS_STYLES)})
 
 
 def _unlisted(response: HttpResponse) -> HttpResponse:

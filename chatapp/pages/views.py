@@ -21,9 +21,9 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from chatapp import front_end
 from chatapp.accounts import second_factor, sign_in_links
 from chatapp.conversations import access, attachments, conversations, deletions, exports, imports, lists, shared_links
-from chatapp.front_end import MATHS_STYLES
 from chatapp.models import Assistant, Conversation, User
 from chatapp.pages import post_limits
 from chatapp.pages.forms import AssistantForm, RenameForm
@@ -347,6 +347,7 @@ def _page_config(
         "conversations": [msgspec.to_builtins(each) for each in listed.conversations],
         "next_conversations": listed.next,
         "upstream": upstream.name(),
+        "release": front_end.release(),
         # The same as in `ready`, for what the page needs before there is a socket.
         "timings": TIMINGS,
         "limits": LIMITS,
@@ -365,7 +366,7 @@ def _page_config(
             "admin": reverse("admin:index") if user.is_staff else None,
             "sign_out": reverse("logout"),
             "attachments": reverse("upload_attachment"),
-            "maths_styles": static(MATHS_STYLES),
+            "maths_styles": static(front_end.MATHS_STYLES),
             "import": reverse("import_archive"),
         },
     }

@@ -194,6 +194,7 @@ class Ready(ServerFrame, frozen=True, kw_only=True, tag="ready"):
     limits: dict[str, int]
     upstream: Upstream
     quota: list[QuotaView]
+    release: str
 
 
 class ConversationState(ServerFrame, frozen=True, kw_only=True, tag="conversation.state"):

@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import DatabaseError, connection, connections
 
+from chatapp import front_end
 from chatapp.process.health import pending_migrations
 from chatapp.process.upstream import UpstreamError, is_loopback
 from chatapp.server.listening import ListenError
@@ -119,6 +120,15 @@ def require_shared_state(processes: int) -> None:
     missing += [] if settings.REDIS_URL else ["Redis (set REDIS_URL)"]
     if processes > 1 and missing:
         raise StartError(f"{processes} processes need {' and '.join(missing)}; one process needs neither.")
+
+
+def keep_front_end() -> None:
+    """Before anything is served: a page from here may ask a process of another release for its files."""
+    try:
+        front_end.keep_files()
+    except OSError as error:
+        told = f"KEPT_STATIC_ROOT cannot take the pages' files ({error}): check that it can be written."
+        raise StartError(told) from None
 
 
 def migrate_if_needed() -> None:

@@ -15,7 +15,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.db import IntegrityError
 
-from chatapp import log_context, protocol
+from chatapp import front_end, log_context, protocol
 from chatapp.accounts import sessions
 from chatapp.conversations import access
 from chatapp.events import SignOutEvent
@@ -209,6 +209,7 @@ class SignedInSocket(AsyncWebsocketConsumer):
                 limits=limits.LIMITS,
                 upstream=get_config().upstream,
                 quota=list(quota),
+                release=front_end.release(),
             )
         )
 

@@ -21,6 +21,7 @@ import { EarlierMessages } from "./state/earlier_messages.js"
 import { Outbox } from "./state/outbox.js"
 import { QuotaClock } from "./state/quota_clock.js"
 import { ReadMarks } from "./state/read_marks.js"
+import { ReleaseWatch } from "./state/release_watch.js"
 import { RenderScheduler } from "./state/render_scheduler.js"
 import { ScrollKeeper } from "./state/scroll_keeper.js"
 import { SearchBox } from "./state/search_box.js"
@@ -34,7 +35,7 @@ import { AckPacer } from "./transport/ack_pacer.js"
 import { AttachmentRequests } from "./transport/attachment_requests.js"
 import { ConversationRequests } from "./transport/conversation_requests.js"
 import { ImportRequests } from "./transport/import_requests.js"
-import { replySeen } from "./transport/protocol.js"
+import { PROTOCOL_VERSION, replySeen } from "./transport/protocol.js"
 import { ChatSocket } from "./transport/socket.js"
 import { Announcer } from "./views/announcer.js"
 import { AssistantDialog } from "./views/assistant_dialog.js"
@@ -61,6 +62,7 @@ import { isPlainClick, Sidebar } from "./views/sidebar.js"
 import { ignoreSecondPresses } from "./views/single_presses.js"
 import { SuggestionList } from "./views/suggestion_list.js"
 import { UndoNotice } from "./views/undo_notice.js"
+import { VersionNotice } from "./views/version_notice.js"
 import { WarmthBadge } from "./views/warmth_badge.js"
 
 const fetch = (...request) => globalThis.fetch(...request)
@@ -374,6 +376,26 @@ const writing = new MessageWriting({
   announcer,
   temporaryChat,
 })
+const reload = () => location.reload()
+const versionNotice = new VersionNotice({ root: byId("new-version"), onReload: reload })
+const releases = new ReleaseWatch({
+  release: config.release,
+  protocol: PROTOCOL_VERSION,
+  clock: wallNow,
+  timers,
+  random: Math.random,
+  isBusy: () => isWorking(),
+  isVisible: () => document.visibilityState === "visible",
+  onNewer: () => versionNotice.show(),
+  reload,
+})
+// What a reload would cut off or forget; drafts are kept.
+const isWorking = () =>
+  session.runningReplyId !== null ||
+  outbox.isSendingTo(session.scope) ||
+  uploads.isBusy(session.scope) ||
+  temporaryChat.isWanted ||
+  (session.scope.conversationId === null && session.scope.assistantId !== config.assistant_id)
 const server = new ServerFrames({
   session,
   outbox,
@@ -396,6 +418,7 @@ const server = new ServerFrames({
   connectionNotice,
   switcher,
   temporaryChat,
+  releases,
   signIn: () => location.assign(`${config.urls.sign_in ?? "/accounts/login/"}?next=${location.pathname}`),
 })
 
@@ -440,7 +463,11 @@ addEventListener("pageshow", () => socket.wake())
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible") socket.wake()
   readMarks.visibilityChanged()
+  releases.touched()
 })
+for (const kind of ["keydown", "pointerdown", "wheel"]) {
+  addEventListener(kind, () => releases.touched(), { passive: true, capture: true })
+}
 
 view.opening(session.scope)
 warmth.show(session.scope)

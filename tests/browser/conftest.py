@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser import patient_settings
 from tests.browser.chat_page import ChatPage
 from tests.browser.held_replies import HoldReply, hold_reply
 from tests.browsers import TIMEOUT_MS, Chromium, Contexts
+from tests.servers import patient_settings
 from tests.servers.chat_server import ROOT, ChatServer, LiveUser, SimulatorControl, clean_environment
 from tests.servers.fork_server import output_of
 from tests.servers.oidc_provider import OidcProvider

@@ -17,6 +17,17 @@ SHOWN = TEXT.replace("*", "")
 STORED_BEGINNINGS = """
     SELECT count(*) FROM chatapp_message WHERE status = 'streaming' AND text LIKE 'Sentence 0 %Sentence 2 %'
 """
+# The next load of the page takes itself for an older release.
+ONCE_OLDER = """
+if (location.protocol === "http:" && sessionStorage.getItem("once older") === null) {
+  sessionStorage.setItem("once older", "true")
+  const parse = JSON.parse
+  JSON.parse = (text) => {
+    const value = parse(text)
+    return value?.urls ? { ...value, release: "1.0123456789ab" } : value
+  }
+}
+"""
 CONNECTION_LOST = r"WebSocket connection|ERR_CONNECTION"
 
 
@@ -194,3 +205,20 @@ def test_words_typed_while_the_wire_is_cut_are_kept_and_the_page_says_that_it_re
 
 def paragraphs(chat: ChatPage) -> list[str]:
     return chat.reply_body.locator("p").all_inner_texts()
+
+
+def test_a_newer_version_is_offered_and_the_draft_outlives_the_reload(chat: ChatPage) -> None:
+    offer = chat.page.get_by_test_id("new-version")
+    expect(offer).to_be_hidden()
+    chat.page.add_init_script(ONCE_OLDER)
+
+    chat.reload()
+    chat.type("Half a thought")
+    expect(offer).to_be_visible()
+    offer.get_by_role("button", name="Reload").click()
+
+    # The new page has the draft and no offer, even after its socket has told the release.
+    expect(offer).to_be_hidden()
+    chat.wait_until_ready()
+    expect(chat.box).to_have_value("Half a thought")
+    expect(offer).to_be_hidden()

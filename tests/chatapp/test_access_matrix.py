@@ -139,6 +139,7 @@ def answer_to(client: Client, method: str, path: str) -> str:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.any_database
 def test_every_page_and_action(people, settings):
     settings.METRICS_TOKEN = ""
     owner = people["the owner"]

@@ -1,9 +1,10 @@
 """A WebSocket of bare bytes, which does what no library does: it reads nothing, and sends what no message comes of."""
 
+import re
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import ChatServer
@@ -52,6 +53,17 @@ def is_ended(connection: socket.socket) -> bool:
     except OSError as error:
         return not isinstance(error, TimeoutError)
     return False
+
+
+def close_code_of(connection: socket.socket) -> int | None:
+    """Reads until the server's close frame, before which come frames of ASCII text; None if it ends without one."""
+    found = b""
+    with suppress(ConnectionResetError):
+        while data := connection.recv(65536):
+            found += data
+            if close := re.search(rb"\x88[\x02-\x7d](..)", found, re.DOTALL):
+                return int.from_bytes(close[1])
+    return None
 
 
 def flood(connection: socket.socket, data: bytes) -> bool:

@@ -59,6 +59,7 @@ class Command(BaseCommand):
         listener = listening.listen(host, port)
         with Upstream() as upstream:
             startup.require_migrations()
+            startup.keep_front_end()
             if upstream.settle() is Kind.SIMULATOR:
                 endpoint = settings.ANTHROPIC_API_KEY and "the configured endpoint is a simulator"
                 self._say(f"Simulated replies: {endpoint or 'no API key is set, so a simulator answers'}.")

@@ -1,4 +1,4 @@
-import { isAbout, PROTOCOL_VERSION } from "../transport/protocol.js"
+import { isAbout } from "../transport/protocol.js"
 import { CLOSED } from "./message_writing.js"
 
 /** Decides what a frame from the server, or its absence, means for the parts of the page. */
@@ -22,7 +22,7 @@ export class ServerFrames {
   /**
    * `parts`: `session`, `outbox`, `drafts`, `typing`, `editing`, `acks`, `warmth`, `quotas`, `earlier`, `view`,
    * `composer`, `sidebar`, `conversations`, `search`, `readMarks`, `finder`, `header`, `notices`, `connectionNotice`,
-   * `switcher`, `temporaryChat`, and `signIn()`.
+   * `switcher`, `temporaryChat`, `releases`, and `signIn()`.
    */
   constructor(parts) {
     this.#parts = parts
@@ -44,9 +44,9 @@ export class ServerFrames {
   }
 
   #connected(ready) {
-    const { composer, acks, session, typing, editing, warmth, quotas, earlier, notices, conversations, search } =
+    const { composer, acks, session, typing, editing, warmth, quotas, earlier, releases, conversations, search } =
       this.#parts
-    if (ready.protocol !== PROTOCOL_VERSION) notices.say("The server was updated. Reload the page to go on.")
+    releases.connected(ready)
     this.#mayHoldArrived = true
     warmth.forget()
     earlier.lost()

@@ -52,6 +52,16 @@ def test_a_picture_of_each_kind_is_told_by_its_bytes(client, ann, kind):
     assert kept.size_bytes == len(kept.picture or b"") == answer.json()["bytes"]
 
 
+def test_where_a_small_local_model_answers_a_picture_is_refused_in_words(client, ann, settings):
+    settings.LOCAL_MODEL_NOTE = "a toy"
+
+    answer = upload(client, picture_file("PNG"))
+
+    assert answer.status_code == 415
+    assert answer.json()["message"] == "The local model reads no pictures, only text, Markdown and PDF files."
+    assert not Attachment.objects.exists()
+
+
 def test_a_large_picture_is_made_as_small_as_the_model_reads_it(client, ann):
     kept = attached(client, picture_file("JPEG", (4000, 3000)))
 

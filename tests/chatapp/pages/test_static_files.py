@@ -1,8 +1,5 @@
-"""Static files, as they stand and as `collectstatic` lays them out."""
+"""Static files as they stand; for collected ones see `process/test_rolling_upgrade.py`."""
 
-import re
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from email.message import Message
@@ -11,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.servers import PATIENCE_SECONDS
-from tests.servers.chat_server import clean_environment
+
+pytestmark = pytest.mark.any_database
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -70,19 +68,3 @@ def test_nothing_else_of_the_machine_is_served(live_server_process, path):
 
 def test_the_admin_s_own_files_are_served(live_server_process):
     assert get(f"{live_server_process.url}/static/admin/css/base.css")[0] == 200
-
-
-def test_collected_files_have_hashed_names_and_may_be_kept_for_ever(start_chat_server, tmp_path):
-    environment = clean_environment(STATIC_ROOT=str(tmp_path / "collected"), DATABASE_URL=f"sqlite:///{tmp_path}/db")
-    subprocess.run(
-        [sys.executable, "manage.py", "collectstatic", "--noinput", "-v0"], cwd=ROOT, env=environment, check=True
-    )
-    server = start_chat_server(environment={"STATIC_ROOT": str(tmp_path / "collected")})
-
-    page = get(f"{server.url}/accounts/login/")[2].decode()
-    (stylesheet,) = set(re.findall(r'"(/static/css/base\.[0-9a-f]{12}\.css)"', page))
-    status, headers, body = get(server.url + stylesheet, Accept_Encoding="gzip")
-
-    assert status == 200
-    assert headers["Cache-Control"] == "max-age=315360000, public, immutable"
-    assert headers["Content-Encoding"] == "gzip"

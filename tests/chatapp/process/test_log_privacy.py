@@ -16,6 +16,8 @@ from tests.servers import PATIENCE_SECONDS
 from tests.servers.chat_server import ChatServer
 from tests.servers.tabs import open_tab
 
+pytestmark = pytest.mark.any_database
+
 CANARY = "yellow-canary-7431"
 
 

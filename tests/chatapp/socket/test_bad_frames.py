@@ -199,6 +199,7 @@ def unlimited(monkeypatch):
     monkeypatch.setattr(buckets.TokenBucket, "take", lambda self: True)
 
 
+@pytest.mark.any_database
 async def test_no_garbage_brings_a_socket_down(open_tab, ann, unlimited):
     """Two thousand made-up frames on one socket: each is answered or dropped; no row, no traceback, no close."""
     frames: list[str] = []

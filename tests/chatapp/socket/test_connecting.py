@@ -38,6 +38,8 @@ async def test_ready_tells_who_you_are_and_what_you_may_do(open_tab, ann):
         "limits": limits.LIMITS,
         "upstream": "simulator",
         "quota": [],
+        # Names have no hashes here.
+        "release": "",
     }
 
 

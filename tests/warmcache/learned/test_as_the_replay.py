@@ -18,6 +18,8 @@ from warmcache.replay.policies import Never
 from warmcache.replay.scenes import Scene
 from warmcache.testing import FakeClock, FakeRuntime, fake_runtime, make_prompt, make_turn
 
+pytestmark = pytest.mark.any_database
+
 HOUR_SECONDS = 3600
 CONVERSATIONS = 30
 HOUSEKEEPING_SECONDS = 30

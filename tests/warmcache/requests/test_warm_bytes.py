@@ -18,7 +18,7 @@ from warmcache.core.ports import StreamBegan, StreamEnded
 from warmcache.core.prefix import LOOK_BACK_POSITIONS, Json, Layer, Prompt, Request, Turn, answer_turn, build_request
 from warmcache.core.usage import Usage
 
-EXAMPLES = 500
+EXAMPLES = 250
 MODELS = {
     "claude-sonnet-5-5": [None, {"type": "adaptive", "display": "summarized"}, {"type": "between_tools"}],
     "claude-opus-5-5": [None, {"type": "adaptive"}],

@@ -1,4 +1,4 @@
-"""The settings of the server that the browser meets: however slow the machine, the server does not give up first."""
+"""The settings of a server for a browser or a crowd: however slow the machine, the server does not give up first."""
 
 from chatapp.settings import *  # noqa: F403
 from chatapp.settings import WARMCACHE as USUAL
