@@ -5,7 +5,6 @@ from uuid import UUID
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
-from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_GET, require_POST
@@ -55,7 +54,7 @@ def _page(request: HttpRequest, token: str) -> HttpResponse:
     page = shared_links.read(token)
     if page is None:
         return render(request, "404.html", status=404)
-    return render(request, "chat/shared.html", {"page": page, "maths_styles": static(front_end.MATHS_STYLES)})
+    return render(request, "chat/shared.html", {"page": page, "maths_styles": front_end.MATHS_STYLES})
 
 
 def _unlisted(response: HttpResponse) -> HttpResponse:
