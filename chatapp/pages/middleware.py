@@ -1,9 +1,9 @@
 """Static files, the host that a request names, how much it may hold, and the content security policy of its page."""
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable
 
-from asgiref.sync import sync_to_async
 from csp.middleware import CSPMiddleware, PolicyParts
 from django.conf import settings
 from django.contrib.staticfiles import finders
@@ -48,7 +48,7 @@ class StaticFilesMiddleware(ServeStaticMiddleware):
         path = request.path_info
         is_ours = self.autorefresh or path in self.files or not path.startswith(self.static_prefix)
         if not is_ours and front_end.HASHED_NAME.search(path):
-            found = await sync_to_async(self.find_file, thread_sensitive=False)(path)
+            found = await asyncio.to_thread(self.find_file, path)
             if found is not None:
                 self.files[path] = found
         return await super().__call__(request)

@@ -281,7 +281,8 @@ class RedisReplyLogs:
             return None
         log = replica_of(base.head, Snapshot(seq=base.seq, blocks=base.blocks))
         apply_entries(entries[first + 1 :], log)
-        return None if log.is_abandoned else log
+        # Its owner may still be about to take it out of Redis.
+        return None if log.is_abandoned or self._memory.is_erased(log.head.user_id) else log
 
     def _adopt(self, found: ReplyLog) -> ReplyLog:
         """The log that this process keeps for a found one: another call, or a stand-in, may have been first."""

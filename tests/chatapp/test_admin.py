@@ -76,10 +76,16 @@ def test_a_nul_in_the_address_is_no_error(client, conversation, path):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("name", ["tools", "output_schema"])
-def test_a_nul_in_a_form_is_told_in_the_form(client, operator, name):
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("tools", '[{"name": "a\\u0000b"}]'),
+        ("output_schema", '{"type": "object", "properties": {}, "additionalProperties": false, "description": "a\\u0000b"}'),
+    ],
+)
+def test_a_nul_in_a_form_is_told_in_the_form(client, operator, name, value):
     assistant = make_assistant()
-    fields = {**form_with(assistant), name: '[{"name": "a\\u0000b"}]'}
+    fields = {**form_with(assistant), name: value}
 
     answer = client.post(reverse("admin:chatapp_assistant_change", args=[assistant.pk]), fields)
 

@@ -11,7 +11,8 @@ from chatapp.models import Assistant, Conversation, Summary, User
 from tests.chatapp.test_admin import form_with
 from tests.factories import make_assistant, make_conversation, make_talk, make_user
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
+"""The page of a prefix asks the background loop, which writes its ledger beside the test."""
 
 
 @pytest.fixture

@@ -27,7 +27,8 @@ from warmcache.core.intents import Sign
 from warmcache.models import UsageRecord
 from warmcache.runtime.wiring import get_runtime
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
+"""What is erased goes from memory too, by the background loop: it writes its ledger beside the test."""
 
 NAME = "ann-of-green-gables"
 
@@ -106,7 +107,6 @@ def test_what_a_stopped_reply_cost_is_erased_when_it_is_written_later():
     assert Erasure.objects.get(person=ann.pk).ledger_rows == 2
 
 
-@pytest.mark.django_db(transaction=True)
 async def test_nothing_of_a_person_stays_in_memory(open_tab, ann, assistant, simulator):
     """Frames, the prepared conversation, visits, what was learned of the place, and what was earned."""
     tab = await open_tab(ann)
@@ -135,7 +135,6 @@ async def test_nothing_of_a_person_stays_in_memory(open_tab, ann, assistant, sim
     assert await in_database_thread(rows_that_say, "Who am I?") == []
 
 
-@pytest.mark.django_db(transaction=True)
 async def test_a_process_that_missed_the_news_forgets_at_its_next_sweep():
     ann = await in_database_thread(make_user, "ann")
     await in_database_thread(deletions.ask, ann)

@@ -52,6 +52,7 @@ async def test_a_turn_that_begins_is_told_in_one_event_with_its_conversation(hea
         "conversation_id": str(conversation_id),
         **news,
         "begun": begun,
+        "also": "",
     }
 
 

@@ -108,6 +108,8 @@ INSIDE = {
     "warmcache.admin.host": "where the chat says what it knows of a conversation and a message",
     "warmcache.core.catalog": "what the demo's first warm-ups cost",
     "warmcache.upstream.prices": "what the demo's first warm-ups cost",
+    "warmcache.core.economics": "what a summary brings is told in the same prices",
+    "warmcache.core.pictures": "about how much of a history are pictures, which no summary takes away",
     "warmcache.core.reasons": "`TO_WARM`, which the command that writes words leaves out of the table",
     "warmcache.core.ttl": "how long the longest entry lives: only then an old conversation gets its salt",
     "warmcache.core.wording": "the base of the chat's own closed sets",

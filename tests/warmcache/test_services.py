@@ -55,6 +55,7 @@ async def test_long_words_cost_no_row() -> None:
     assert response.result.settlement.cost_usd is not None
 
 
+@pytest.mark.django_db(transaction=True)
 async def test_what_was_billed_is_expected_on_the_loop_and_in_every_other_thread() -> None:
     async with fake_runtime(learns=True):
         runtimes.adopt_loop()

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST
 
 from warmcache.addresses import without_nul
 from warmcache.admin.console import MAY_SWITCH, THE_ROW, ConsolePages, bar
-from warmcache.admin.exports import KINDS, figures_as, streamed
+from warmcache.admin.exports import KINDS, Kind, figures_as, streamed
 from warmcache.admin.numbers import MEANINGS, NOTES
 from warmcache.admin.plots import plots_of
 from warmcache.admin.words import dollars, interval, seconds, share
@@ -114,7 +114,7 @@ class DashboardAdmin(ConsolePages):
         }
         return TemplateResponse(request, "admin/warmcache/dashboard.html", context)
 
-    def export(self, request: HttpRequest, kind: str) -> HttpResponseBase:
+    def export(self, request: HttpRequest, kind: Kind) -> HttpResponseBase:
         """The figures of the page as a file, of every upstream: what `warmcache_report --json` prints."""
         request.GET = without_nul(request.GET)  # type: ignore[assignment]
         if not self.has_view_permission(request):

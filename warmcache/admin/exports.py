@@ -11,7 +11,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from django.core.handlers.asgi import ASGIRequest
@@ -24,7 +24,8 @@ from warmcache.background.database import in_database_thread
 ROWS_AT_ONCE = 500
 """Read by one statement, and held in memory: an export of any length costs a process no more."""
 
-KINDS = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
+Kind = Literal["csv", "json"]
+KINDS: dict[Kind, str] = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
 FORMULA = re.compile(r"(^|[;,\t\r\n|])(\s*)([=+\-@\uff0b\uff0d\uff1d\uff20])")
 """How a formula begins: in a cell, or behind what another country's spreadsheet takes for the end of one."""
 
@@ -32,7 +33,7 @@ FIGURE_COLUMNS = ("table", "row", "upstream", "label", "model", "intent", "figur
 _WORDS = FIGURE_COLUMNS[2:6]
 
 
-def streamed(request: HttpRequest, parts: Iterator[str], *, kind: str, name: str) -> StreamingHttpResponse:
+def streamed(request: HttpRequest, parts: Iterator[str], *, kind: Kind, name: str) -> StreamingHttpResponse:
     """Each part is made when the one before it has left: in a thread of the database's where the server is async."""
     content = _in_threads(parts) if isinstance(request, ASGIRequest) else parts
     response = StreamingHttpResponse(content, content_type=KINDS[kind])
@@ -41,7 +42,7 @@ def streamed(request: HttpRequest, parts: Iterator[str], *, kind: str, name: str
     return response
 
 
-def rows_as(kind: str, rows: QuerySet[Any], *, by: str) -> Iterator[str]:
+def rows_as(kind: Kind, rows: QuerySet[Any], *, by: str) -> Iterator[str]:
     """All columns of these rows, the newest first. `by`: the column of the moment."""
     first = (rows.model._meta.pk.attname, by)
     names = [*first, *(field.attname for field in rows.model._meta.concrete_fields if field.attname not in first)]
@@ -65,7 +66,7 @@ def pages_of(rows: QuerySet[Any], names: Sequence[str], *, by: str) -> Iterator[
         left = ordered.filter(Q(**{f"{by}__lte": moment}), Q(**{f"{by}__lt": moment}) | Q(pk__lt=pk))
 
 
-def figures_as(kind: str, figures: dict[str, Any]) -> Iterator[str]:
+def figures_as(kind: Kind, figures: dict[str, Any]) -> Iterator[str]:
     """A report's figures (`reports.text.as_json`): in CSV one line for each, with the words that it belongs to."""
     if kind == "json":
         yield json.dumps(figures, indent=2)

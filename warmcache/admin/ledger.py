@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from warmcache.addresses import without_nul
 from warmcache.admin import host, stories
 from warmcache.admin.console import ConsolePages
-from warmcache.admin.exports import KINDS, rows_as, streamed
+from warmcache.admin.exports import KINDS, Kind, rows_as, streamed
 from warmcache.admin.host import ShownMessage
 from warmcache.admin.search import (
     HELP,
@@ -88,7 +88,7 @@ class LedgerAdmin(ConsolePages):
         found = request.resolver_match
         return FilteredRows if found and "kind" in found.kwargs else super().get_changelist(request, **kwargs)
 
-    def export(self, request: HttpRequest, kind: str) -> HttpResponseBase:
+    def export(self, request: HttpRequest, kind: Kind) -> HttpResponseBase:
         """All rows that the list shows under these filters, on all of its pages."""
         request.GET = without_nul(request.GET)  # type: ignore[assignment]
         if not self.has_view_permission(request):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from chatapp.process import metrics
+from chatapp.process.control_line import MAX_LINE_BYTES
 from chatapp.process.health import health
 from chatapp.process.member import Member
 from tests.servers import PATIENCE_SECONDS
@@ -43,7 +44,7 @@ class Supervisor:
 async def line(monkeypatch) -> AsyncIterator[tuple[Member, Supervisor]]:
     monkeypatch.setattr(metrics, "_of_all", metrics.of_this_process)
     ours, theirs = socket.socketpair()
-    supervisor = Supervisor(*await asyncio.open_connection(sock=ours))
+    supervisor = Supervisor(*await asyncio.open_connection(sock=ours, limit=MAX_LINE_BYTES))
     member = Member(theirs)
     await member.join(
         drain=lambda: supervisor.obeyed.put_nowait("drain"), end=lambda: supervisor.obeyed.put_nowait("end")
