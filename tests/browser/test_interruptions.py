@@ -114,7 +114,7 @@ def test_a_lost_connection_leaves_an_editor_as_it_is(
     states = wired_chat.remember_changes(wired_chat.page.get_by_test_id("connection-status"), "data-state")
 
     wire.cut()
-    wired_chat.wait_until(lambda: states().count("ready") == 2, "it is connected again")
+    wired_chat.wait_until(lambda: states().count("ready") >= 2, "it is connected again")
     wired_chat.ask("And now?")
 
     assert box.evaluate("(box) => [box.wasHere, box.selectionStart, box.value]") == [True, 2, "Half a thought"]

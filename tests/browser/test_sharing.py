@@ -82,6 +82,7 @@ def test_the_keys_edit_the_last_message_list_themselves_and_make_a_file_of_a_lon
 
     begin_and_hang(simulator, "word " * 200)
     chat.send()
+    expect(chat.replies).to_have_count(3)
     chat.wait_for_words()
     chat.box.press("Escape")
 
