@@ -80,7 +80,7 @@ def test_a_nul_in_the_address_is_no_error(client, conversation, path):
     ("name", "value"),
     [
         ("tools", '[{"name": "a\\u0000b"}]'),
-        ("output_schema", '{"type": "object", "properties": {}, "additionalProperties": false, "description": "a\\u0000b"}'),
+        ("output_schema", '{"type": "object", "properties": {}, "additionalProperties": false, "title": "\\u0000"}'),
     ],
 )
 def test_a_nul_in_a_form_is_told_in_the_form(client, operator, name, value):
