@@ -80,7 +80,7 @@ class Config:
     """Whether shared layers are held warm between requests, if the forecast says that it pays."""
 
     keep_days: int = 0
-    """For how many days `manage.py warmcache_prune` keeps the ledger's rows, at least 8. 0: for ever."""
+    """For how many days the ledger's rows are kept, at least 8; older ones are deleted, sums stay. 0: for ever."""
 
     uplot: str = ""
     """The folder of uPlot's `dist` among the static files, for the plots of the dashboard; without it, only tables."""

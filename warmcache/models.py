@@ -413,6 +413,7 @@ class WarmPolicy(LedgerRow):
     keeps_shared_layers = models.BooleanField(
         _("keep shared layers warm"), default=False, help_text=_("Where the forecast says that it pays.")
     )
+    keep_days = models.PositiveIntegerField(_("days that rows are kept"), null=True, blank=True)
     updated_at = MomentField(auto_now=True)
 
     class Meta:

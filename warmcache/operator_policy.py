@@ -36,6 +36,8 @@ class OperatorPolicy:
     daily_usd: Decimal
     daily_warm_ups: int
     keeps_shared_layers: bool
+    keep_days: int
+    """0: rows are kept for ever."""
 
     @property
     def limits(self) -> Limits:
@@ -66,6 +68,7 @@ def policy_in_force(config: Config, row: WarmPolicy | None = None) -> OperatorPo
         daily_usd=_first(row.daily_usd, config.daily_usd),
         daily_warm_ups=_first(row.daily_warm_ups, config.daily_warm_ups),
         keeps_shared_layers=config.keeps_shared_layers or row.keeps_shared_layers,
+        keep_days=_first(row.keep_days, config.keep_days),
     )
 
 

@@ -1,6 +1,7 @@
 """The operator's console: the same figures wherever they stand, readable by everybody."""
 
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -159,6 +160,7 @@ def test_no_page_of_the_console_breaks_a_rule_and_each_fits_a_phone(
     page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     page.set_viewport_size({"width": width, "height": 900})
     expect(page.locator(".console__plot canvas")).to_have_count(3)
+    _require_figures_by_keys(page)
     details = []
     for kind in ("warmup", "usagerecord"):
         page.goto(f"{server.url}/admin/warmcache/{kind}/")
@@ -170,6 +172,21 @@ def test_no_page_of_the_console_breaks_a_rule_and_each_fits_a_phone(
         assert own == [], path
         # Django's own lists scroll within themselves.
         assert page.evaluate("document.querySelector('#content').scrollWidth <= innerWidth"), path
+
+
+def _require_figures_by_keys(page: Page) -> None:
+    """The keys lead through a chart: below it stand the figures of its table's row."""
+    plot = page.locator(".console__plot").first
+    rows = plot.evaluate(
+        """place => [...document.getElementById(place.dataset.plot).tBodies[0].rows].map(row =>
+        [...row.querySelectorAll("[data-number]")].map(({ dataset }) => Number(dataset.number)))"""
+    )
+    last = len(rows) - 1
+    for key, row in (("End", last), ("ArrowLeft", max(0, last - 1)), ("Home", 0), ("ArrowRight", min(1, last))):
+        plot.press(key)
+        told = plot.locator(".u-legend .u-value")
+        expect(told.nth(1)).not_to_have_text("-")
+        expect(told).to_have_text([re.compile("^2"), *(re.compile(rf"\D?{number:g}$") for number in rows[row])])
 
 
 def test_the_switch_is_one_press_away_without_a_mouse(open_admin: Callable[[str], Page]) -> None:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 from warmcache.admin.words import dollars, share
@@ -44,6 +45,8 @@ class Lately:
     evidence: Evidence
     upstream: str
     days: int
+    begins: datetime | None
+    """The moment of the ledger's oldest row."""
 
     @property
     def skips(self) -> Counter[str]:
@@ -139,6 +142,11 @@ def knobs_of(policy: OperatorPolicy, row: WarmPolicy | None, config: Config, lat
             meaning="What everybody who uses an assistant shares is read again before it lapses, where that costs less "
             "than what it spares.",
             effect=lately.skipped(Reason.HOLDING_DOES_NOT_PAY),
+        ),
+        knob(
+            *("keep_days", "days", f"{policy.keep_days:,}" if policy.keep_days else "for ever"),
+            "How long the single warm-ups and requests can be looked at. Reports of longer ago stay the same.",
+            f"The oldest row is of {lately.begins:%Y-%m-%d}." if lately.begins else "There is no row.",
         ),
     ]
 

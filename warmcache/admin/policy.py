@@ -16,6 +16,7 @@ from warmcache.admin.knobs import Lately, knobs_of, told_changes, warnings_of
 from warmcache.admin.previews import previews_of
 from warmcache.conf import Config, get_config
 from warmcache.core.intents import Intent
+from warmcache.ledger.rollups import MIN_KEEP_DAYS, begins
 from warmcache.models import WarmPolicy, choices_of
 from warmcache.operator_policy import policy_in_force, read_row
 from warmcache.reports.evidence import read_evidence
@@ -55,6 +56,7 @@ class WarmPolicyForm(ModelForm):  # type: ignore[type-arg]
         fields = (
             *("is_enabled", "value_of_second_usd", "max_cost_per_warm_up_usd", "holdout_share", "intents"),
             *("user_daily_usd", "user_daily_warm_ups", "daily_usd", "daily_warm_ups", "keeps_shared_layers"),
+            "keep_days",
         )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -71,10 +73,21 @@ class WarmPolicyForm(ModelForm):  # type: ignore[type-arg]
             "0 to 1: part of the visits that are not warmed, by lot, so that the report can tell what warming buys. "
             f"Empty: {config.holdout_share:g}, as in the settings.",
         )
+        self._explain(
+            "keep_days",
+            f"At least {MIN_KEEP_DAYS}; older rows are deleted within the hour and are gone, their sums stay. "
+            f"0: for ever. Empty: {config.keep_days}, as in the settings.",
+        )
         self._explain("intents", f"None ticked: as in the settings, which is {_listed(config)}.")
         self._explain("is_enabled", _switch_text(config))
         if config.keeps_shared_layers:
             self._explain("keeps_shared_layers", "The settings have it on, whatever stands here.")
+
+    def clean_keep_days(self) -> int | None:
+        days: int | None = self.cleaned_data["keep_days"]
+        if days and days < MIN_KEEP_DAYS:
+            raise forms.ValidationError(f"The forecasts look back on {MIN_KEEP_DAYS} days: keep at least these, or 0.")
+        return days
 
     def clean_intents(self) -> list[str] | None:
         return self.cleaned_data["intents"] or None
@@ -138,7 +151,9 @@ def facts() -> dict[str, Any]:
     rates, row = price_list(config), read_row()
     policy = policy_in_force(config, row)
     evidence = read_evidence(now=now, period_seconds=JUDGED_DAYS * 86_400, rates=rates, is_patient=False)
-    lately = Lately(report=report_of(evidence), evidence=evidence, upstream=config.upstream, days=JUDGED_DAYS)
+    lately = Lately(
+        report=report_of(evidence), evidence=evidence, upstream=config.upstream, days=JUDGED_DAYS, begins=begins()
+    )
     return {
         "knobs": knobs_of(policy, row, config, lately),
         "days": JUDGED_DAYS,

@@ -37,6 +37,9 @@ ROWS_AT_ONCE = 20_000
 
 HOURS_AT_ONCE = 240
 PRUNED_AT_ONCE = 1000
+PRUNED_A_ROUND = 10_000
+"""A round of housekeeping ends after this many rows, so that a long past is deleted in the course of an hour or two."""
+
 MIN_KEEP_DAYS = 8
 """What a forecast looks back on: the same hour of seven days (`core/shared_layers.py`)."""
 
@@ -50,7 +53,7 @@ _TIMED: tuple[tuple[type[Model], str], ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pruned:
-    """How many rows of the ledger were deleted, and up to which moment; None if nothing is that old."""
+    """How many rows of the ledger were deleted, and from before which moment they were; None if none is rolled up."""
 
     rows: int
     until: datetime | None
@@ -113,19 +116,30 @@ def _roll_ups(
     return rows if label is None else rows.filter(label=label)
 
 
-def prune(now: float, rates: RateSource, *, keep_days: int) -> Pruned:
-    """Deletes the rows of whole UTC days that are older than `keep_days`; their roll-ups stay. May be repeated."""
-    catch_up(now, rates, rows_at_once=None)
+def prune(now: float, rates: RateSource, *, keep_days: int, rows_at_once: int | None = None) -> Pruned:
+    """Deletes the rows of whole UTC days that are older than `keep_days`; their roll-ups stay. May be repeated, and run
+    in any number of processes. With `rows_at_once` it is a round: it begins with the oldest day and ends with the one
+    in which that many rows are gone."""
+    catch_up(now, rates, rows_at_once=rows_at_once)
     rolled = rolled_until()
     if rolled is None:
         return Pruned(rows=0, until=None)
-    until = min(day_of(at(now) - timedelta(days=max(keep_days, MIN_KEEP_DAYS))), day_of(rolled))
-    begin = RollUpState.objects.values_list("pruned_until", flat=True).first() or _first_moment()
-    day = day_of(begin) if begin is not None else until
-    while day < until:
+    end = min(day_of(at(now) - timedelta(days=max(keep_days, MIN_KEEP_DAYS))), day_of(rolled))
+    sealed = RollUpState.objects.values_list("pruned_until", flat=True).first()
+    # What came after its day was sealed is in no sum: it goes with the next round.
+    deleted = 0 if sealed is None else _delete_before(min(sealed, end), most=rows_at_once)
+    day = sealed or _first_moment()
+    day = end if day is None else day_of(day)
+    while day < end and (rows_at_once is None or deleted < rows_at_once):
         _seal(day, tallied(day, day + DAY, rates=rates))
         day += DAY
-    return Pruned(rows=_delete_before(until), until=until)
+        deleted += _delete_before(day)
+    return Pruned(rows=deleted, until=min(day, end))
+
+
+def begins() -> datetime | None:
+    """The moment of the oldest row; None if there is none. One look into an index for each table."""
+    return _first_moment()
 
 
 def day_of(moment: datetime) -> datetime:
@@ -207,12 +221,21 @@ def _row(start: datetime, seconds: int, tally: Tally, *, is_coarse: bool = False
     return RollUp(start=start, seconds=seconds, is_coarse=is_coarse, sums={"rows": 0, **sums}, waits=waits, **words)
 
 
-def _delete_before(until: datetime) -> int:
-    """In parts, so that no statement is long and no writer waits. The lines of a warm-up go with it."""
+def _delete_before(until: datetime, *, most: int | None = None) -> int:
+    """In parts, so that no statement is long and no writer waits; ends with the part that exceeds `most`."""
     deleted = 0
     for model, column in _TIMED:
-        rows: QuerySet[Any] = model._default_manager.filter(**{f"{column}__lt": until}).order_by()
-        while ids := list(rows.values_list("pk", flat=True)[:PRUNED_AT_ONCE]):
-            rows.model._default_manager.filter(pk__in=ids).delete()
-            deleted += len(ids)
+        while part := _delete_some(model._default_manager.filter(**{f"{column}__lt": until}).order_by()):
+            deleted += part
+            if most is not None and deleted >= most:
+                return deleted
     return deleted
+
+
+@in_transaction_of(RollUp)
+def _delete_some(rows: QuerySet[Any]) -> int:
+    """The lines of a warm-up go with it. One process at a time: two would wait for each other's rows."""
+    RollUpState.objects.select_for_update().get(pk=1)
+    ids = list(rows.values_list("pk", flat=True)[:PRUNED_AT_ONCE])
+    rows.model._default_manager.filter(pk__in=ids).delete()
+    return len(ids)

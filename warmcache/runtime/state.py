@@ -5,6 +5,7 @@ import logging
 import random
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from warmcache.background.database import in_database_thread
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 HOUSEKEEPING_SECONDS = 5.0
 ROLL_UP_SECONDS = 60.0
+PRUNE_SECONDS = 3600.0
 """How often the ledger is rolled up; the first time so long after the start."""
 CLOSE_PATIENCE_SECONDS = 5.0
 
@@ -64,6 +66,7 @@ class Runtime:
     """Epoch seconds; the provider asked for less traffic, or refused the key."""
     warm_up_slots: asyncio.Semaphore = field(init=False)
     _rolls_up_at: float = field(init=False)
+    _prunes_at: float = 0.0
     _housekeepers: TaskOwner = field(default_factory=lambda: TaskOwner("warmcache"))
     _starters: TaskOwner = field(default_factory=lambda: TaskOwner("warmcache"))
     """Owns the tasks that start warm-ups on their own."""
@@ -173,7 +176,20 @@ class Runtime:
         now = self.clock.now()
         if now >= self._rolls_up_at and not self.ledger.waiting_writes:
             self._rolls_up_at = now + ROLL_UP_SECONDS
-            await in_database_thread(rollups.catch_up, now, self.rates)
+            if await in_database_thread(rollups.catch_up, now, self.rates):
+                await self._prune(now)
+
+    async def _prune(self, now: float) -> None:
+        """Once an hour; each minute while there is more than one round may delete."""
+        keep_days, most = self.policy.current.keep_days, rollups.PRUNED_A_ROUND
+        if not keep_days or now < self._prunes_at:
+            return
+        pruned = await in_database_thread(
+            partial(rollups.prune, now, self.rates, keep_days=keep_days, rows_at_once=most)
+        )
+        if pruned.rows:
+            logger.info("%d rows of the ledger from before %s were deleted; their sums stay", pruned.rows, pruned.until)
+        self._prunes_at = now + (ROLL_UP_SECONDS if pruned.rows >= most else PRUNE_SECONDS)
 
 
 _companions: list[Callable[[Runtime], Coroutine[Any, Any, None]]] = []

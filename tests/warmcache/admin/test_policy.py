@@ -81,12 +81,13 @@ def test_what_is_written_is_stored(admin_client: Client) -> None:
         user_daily_usd="0.5",
         daily_warm_ups="30",
         keeps_shared_layers="on",
+        keep_days="30",
     )
 
     row = WarmPolicy.objects.get()
     assert (row.value_of_second_usd, row.user_daily_usd) == (Decimal("0.2"), Decimal("0.5"))
     assert (row.holdout_share, row.intents, row.daily_warm_ups) == (0.05, ["typing", "attach"], 30)
-    assert row.keeps_shared_layers
+    assert (row.keeps_shared_layers, row.keep_days) == (True, 30)
 
 
 def test_the_switch_is_a_box_that_is_cleared(admin_client: Client) -> None:
@@ -108,6 +109,7 @@ def test_the_switch_is_a_box_that_is_cleared(admin_client: Client) -> None:
         ({"value_of_second_usd": "-0.01"}, "This cannot be negative."),
         ({"daily_warm_ups": "-1"}, "greater than or equal to 0"),
         ({"user_daily_warm_ups": "1.5"}, "Enter a whole number"),
+        ({"keep_days": "3"}, "The forecasts look back on 8 days"),
     ],
 )
 def test_what_has_no_meaning_is_refused_in_words(admin_client: Client, fields: dict[str, Any], says: str) -> None:

@@ -192,6 +192,19 @@ class TestPruning:
 
         assert report().totals[0].replies == 20
 
+    def test_in_rounds_the_oldest_days_go_first_and_no_figure_changes(self) -> None:
+        for days in range(20):
+            for _ in range(3):
+                reply(NOW - timedelta(days=days, hours=1))
+        rows = []
+        while (pruned := rollups.prune(NOW.timestamp(), rates_for, keep_days=10, rows_at_once=5)).rows:
+            assert not UsageRecord.objects.filter(started_at__lt=pruned.until).exists()
+            assert report().totals[0].replies == 60
+            rows.append(pruned.rows)
+
+        assert rows == [6] * 4 + [3]
+        assert UsageRecord.objects.count() == 33
+
     def test_a_warm_up_goes_with_its_lines_and_leaves_no_link(self) -> None:
         at = datetime(2027, 2, 27, 23, 59, 50, tzinfo=UTC)
         row = WarmUp.objects.create(
