@@ -178,6 +178,8 @@ OIDC_CLIENT_SECRET = os.environ.get("OIDC_CLIENT_SECRET", "").strip()
 OIDC_NAME = os.environ.get("OIDC_NAME", "").strip() or "single sign-on"
 # Whomever the provider knows may register, also where OPEN_REGISTRATION is off.
 OIDC_REGISTRATION = bool_from_env("OIDC_REGISTRATION", default=False)
+# Signing out here signs out at the provider, too, of those whom it has signed in.
+OIDC_SIGN_OUT = bool_from_env("OIDC_SIGN_OUT", default=False)
 # Whose account an address that the provider has verified opens by itself.
 OIDC_LINK_BY_MAIL = word_from_env("OIDC_LINK_BY_MAIL", words=("off", "people", "staff"))
 

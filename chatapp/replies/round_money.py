@@ -1,6 +1,6 @@
 """Money for the second and later requests of a reply, set aside before each is sent.
 
-What was set aside when the message was sent is for one request. Before another one, the accounts of the person must have
+What was set aside when the message was sent is for one request. Before another one, the person's accounts must have
 what the requests so far have cost and what this one may: otherwise a reply with tools would go past every limit.
 """
 
