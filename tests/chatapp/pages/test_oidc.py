@@ -383,11 +383,13 @@ class TestSigningOut:
         come_back(provider, client, f"sub-{name}")
         return client
 
-    def test_it_ends_here_and_leads_on_to_the_provider_which_sends_back(self, provider, settings):
+    @pytest.mark.parametrize("path", ["/accounts/logout/", "/admin/logout/"])
+    def test_it_ends_here_and_leads_on_to_the_provider_which_sends_back(self, provider, settings, path):
         settings.OIDC_SIGN_OUT = True
         client = self.signed_in_there(provider, "gone")
+        User.objects.update(is_staff=True)
 
-        page = client.post("/accounts/logout/")
+        page = client.post(path)
 
         assert signed_in(client) is None
         (address,) = re.findall(r'http-equiv="refresh" content="0; url=([^"]+)"', page.content.decode())
