@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 UNLIMITED = 2**30
+QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+"""The suite names each case of compression, too."""
 PASSED = {"OK", "NON-STRICT", "INFORMATIONAL", "UNIMPLEMENTED"}
 
 
@@ -31,7 +33,7 @@ def run() -> None:
             try:
                 assert server.stdout is not None
                 address = server.stdout.readline().strip()
-                subprocess.run([str(tool), "--outdir", folder, address], check=False, stdout=subprocess.DEVNULL)
+                subprocess.run([str(tool), "--outdir", folder, address], check=False, **QUIET)
             finally:
                 server.terminate()
         _report(json.loads((Path(folder) / "index.json").read_text()))

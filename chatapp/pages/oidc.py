@@ -16,7 +16,6 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import LogoutView
 from django.core import signing
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render, resolve_url
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -113,7 +112,7 @@ class SignOutView(LogoutView):
     By a page that goes on by itself, and not by a redirect: that would be the form's, which leads nowhere else.
     """
 
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         id_token = request.session.get(SIGNED_IN_BY, "")
         response = super().post(request, *args, **kwargs)
         if not id_token or not settings.OIDC_SIGN_OUT or not oidc.is_on():

@@ -27,9 +27,9 @@ def usd_of_reply(conversation: Conversation, question: Sequence[Json], ready: Pr
     return _usd(assistant, tokens)
 
 
-def usd_of_request(assistant: Assistant, prompt: AnyPrompt, turn: Sequence[Json]) -> Decimal:
-    """The same for one request, as it will be sent."""
-    return _usd(assistant, expected_tokens(prompt, turn, label=assistant.slug))
+def usd_of_request(assistant: Assistant, prompt: AnyPrompt) -> Decimal:
+    """The same for one request; its turn is part of the prompt."""
+    return _usd(assistant, expected_tokens(prompt, label=assistant.slug))
 
 
 def _usd(assistant: Assistant, tokens: int) -> Decimal:

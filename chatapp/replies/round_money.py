@@ -17,12 +17,12 @@ from chatapp.quotas.measures import Amount, units_of
 from chatapp.replies import estimates
 from chatapp.replies.sent_messages import Sent
 from warmcache import Result
-from warmcache.core.prefix import AnyPrompt, Json
+from warmcache.core.prefix import AnyPrompt
 
 logger = logging.getLogger(__name__)
 
 
-def set_aside(sent: Sent, prompt: AnyPrompt, turn: Sequence[Json], so_far: Sequence[Result]) -> None:
+def set_aside(sent: Sent, prompt: AnyPrompt, so_far: Sequence[Result]) -> None:
     """Raises `FrameError` if a limit does not allow the request. Called in a database thread.
 
     The row has the sum, so that whoever ends the reply settles all of it. A database that is away stops no reply: what
@@ -31,7 +31,7 @@ def set_aside(sent: Sent, prompt: AnyPrompt, turn: Sequence[Json], so_far: Seque
     reply = sent.reply
     if reply.reserved_usd is None:
         return
-    needed = estimates.usd_of_request(sent.conversation.assistant, prompt, turn)
+    needed = estimates.usd_of_request(sent.conversation.assistant, prompt)
     more = _billed(so_far) + needed - reply.reserved_usd
     if more <= 0:
         return

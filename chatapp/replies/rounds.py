@@ -59,7 +59,7 @@ class Rounds:
         if not turns:
             return None
         prompt = self._sent.before.prompt.with_turns(prompts.asked(self._sent.content), *turns[:-1])
-        await in_database_thread(round_money.set_aside, self._sent, prompt, turns[-1].blocks, self.results)
+        await in_database_thread(round_money.set_aside, self._sent, prompt.with_turns(turns[-1]), self.results)
         return self._request(prompt, turns[-1], purpose=Purpose.TOOL_ROUND, container=container_id)
 
     async def leave_unfinished(self) -> None:
