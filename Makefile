@@ -1,4 +1,6 @@
 # `make run` and `make test` are all that a newcomer needs; `make help` tells the rest.
+# `make test PYTHON=python3.13 DJANGO=6.1.3` tests another Python and Django than the pinned ones.
+export DJANGO
 PYTHON ?= python3
 PY := .venv/bin/python
 # Where others wait for the result, a test that failed runs again, and the summary names each that needed it.

@@ -128,7 +128,7 @@ def _check_sqlite(options: dict[str, Any]) -> list[CheckMessage]:
 
 @register
 def check_mail_to_admins(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    if not settings.ADMINS or settings.EMAIL_HOST:
+    if not settings.ADMINS or settings.SENDS_MAIL:
         return []
     return [
         Warning(

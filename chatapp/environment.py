@@ -8,6 +8,7 @@ import os
 import re
 from email.utils import parseaddr
 from ipaddress import IPv6Address, ip_network
+from typing import TypedDict
 from urllib.parse import quote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -17,6 +18,18 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 # What may stand unquoted in a user name or password, `%` for what is quoted already.
 CREDENTIAL_CHARACTERS = "!$&'()*+,;=%"
 LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
+class Mailer(TypedDict):
+    """Options of Django's SMTP backend."""
+
+    host: str
+    port: int
+    username: str
+    password: str
+    use_tls: bool
+    use_ssl: bool
+    timeout: int
 
 
 def bool_from_env(name: str, *, default: bool) -> bool:
@@ -117,13 +130,27 @@ def redis_url_from_env(name: str) -> str:
     return url
 
 
-def mail_addresses_from_env(name: str) -> list[tuple[str, str]]:
-    """Names and addresses, as Django's `ADMINS`: `ann@example.org, Bob <bob@example.org>`."""
-    found = [(text, *parseaddr(text)) for text in _items(name)]
-    for text, _, address in found:
+def mail_addresses_from_env(name: str) -> list[str]:
+    """The addresses of `ann@example.org, Bob <bob@example.org>`."""
+    found = [(text, parseaddr(text)[1]) for text in _items(name)]
+    for text, address in found:
         if not re.fullmatch(r"[^@\s]+@[^@\s]+", address):
             raise ImproperlyConfigured(f"{name}: {text!r} is no mail address.")
-    return [(person, address) for _, person, address in found]
+    return [address for _, address in found]
+
+
+def mailer_from_env() -> Mailer:
+    """How mails are sent. Without `EMAIL_HOST` they are not."""
+    use_ssl = bool_from_env("EMAIL_USE_SSL", default=False)
+    return {
+        "host": os.environ.get("EMAIL_HOST", "").strip(),
+        "port": int(number_from_env("EMAIL_PORT", default=465 if use_ssl else 587, least=1, most=65535)),
+        "username": os.environ.get("EMAIL_HOST_USER", ""),
+        "password": os.environ.get("EMAIL_HOST_PASSWORD", ""),
+        "use_tls": bool_from_env("EMAIL_USE_TLS", default=not use_ssl),
+        "use_ssl": use_ssl,
+        "timeout": 10,
+    }
 
 
 def _items(name: str) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import django
 import environ
 from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
@@ -20,6 +21,7 @@ from chatapp.environment import (
     hosts_from_env,
     issuer_from_env,
     mail_addresses_from_env,
+    mailer_from_env,
     networks_from_env,
     number_from_env,
     origins_from_env,
@@ -153,13 +155,15 @@ OPEN_REGISTRATION = bool_from_env("OPEN_REGISTRATION", default=False)
 STAFF_SECOND_FACTOR = bool_from_env("STAFF_SECOND_FACTOR", default=False)
 # Conversations are deleted so many days after their last message; 0: they stay.
 KEEP_CHATS_DAYS = int(number_from_env("KEEP_CHATS_DAYS", default=0, least=0, most=36_500))
-EMAIL_HOST = os.environ.get("EMAIL_HOST", "").strip()
-EMAIL_USE_SSL = bool_from_env("EMAIL_USE_SSL", default=False)
-EMAIL_USE_TLS = bool_from_env("EMAIL_USE_TLS", default=not EMAIL_USE_SSL)
-EMAIL_PORT = int(number_from_env("EMAIL_PORT", default=465 if EMAIL_USE_SSL else 587, least=1, most=65535))
-EMAIL_HOST_USER = os.environ.get("EMAIL_HOST_USER", "")
-EMAIL_HOST_PASSWORD = os.environ.get("EMAIL_HOST_PASSWORD", "")
-EMAIL_TIMEOUT = 10
+MAILER = mailer_from_env()
+SENDS_MAIL = bool(MAILER["host"])
+if django.VERSION >= (6, 1):
+    MAILERS = {"default": {"BACKEND": "django.core.mail.backends.smtp.EmailBackend", "OPTIONS": MAILER}}
+else:
+    EMAIL_HOST, EMAIL_PORT = MAILER["host"], MAILER["port"]
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = MAILER["username"], MAILER["password"]
+    EMAIL_USE_TLS, EMAIL_USE_SSL = MAILER["use_tls"], MAILER["use_ssl"]
+    EMAIL_TIMEOUT = MAILER["timeout"]
 DEFAULT_FROM_EMAIL = os.environ.get("DEFAULT_FROM_EMAIL", "").strip() or "warmcache@localhost"
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 EMAIL_SUBJECT_PREFIX = "[Warmcache] "
@@ -174,6 +178,8 @@ OIDC_CLIENT_SECRET = os.environ.get("OIDC_CLIENT_SECRET", "").strip()
 OIDC_NAME = os.environ.get("OIDC_NAME", "").strip() or "single sign-on"
 # Whomever the provider knows may register, also where OPEN_REGISTRATION is off.
 OIDC_REGISTRATION = bool_from_env("OIDC_REGISTRATION", default=False)
+# Signing out here signs out at the provider, too, of those whom it has signed in.
+OIDC_SIGN_OUT = bool_from_env("OIDC_SIGN_OUT", default=False)
 # Whose account an address that the provider has verified opens by itself.
 OIDC_LINK_BY_MAIL = word_from_env("OIDC_LINK_BY_MAIL", words=("off", "people", "staff"))
 

@@ -2,7 +2,6 @@
 
 from django.conf import settings
 from django.contrib import admin
-from django.contrib.auth.views import LogoutView
 from django.urls import path
 
 from chatapp.pages import accounts, oidc, shared_links, views
@@ -49,7 +48,7 @@ urlpatterns = [
     path("accounts/oidc/back/", oidc.back, name="oidc_back"),
     path("accounts/oidc/connect/", oidc.connect, name="oidc_connect"),
     path("accounts/oidc/disconnect/", oidc.disconnect, name="oidc_disconnect"),
-    path("accounts/logout/", LogoutView.as_view(), name="logout"),
+    path("accounts/logout/", oidc.SignOutView.as_view(), name="logout"),
     path("sign-in/<str:token>/", views.sign_in_link, name="sign_in_link"),
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),

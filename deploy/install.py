@@ -3,6 +3,7 @@
     python3 deploy/install.py          what `make run` needs
     python3 deploy/install.py --dev    also what `make test` and `make check` need
     python3 deploy/install.py --local-model    also what `make run-local` needs (127 MB)
+    DJANGO=6.1.3 python3 deploy/install.py --dev    the same with another Django than the pinned one, to test it
 
 Each step is skipped if its stamp says that its inputs are unchanged, so that a second start costs nothing.
 The syntax is old enough that an old Python can run it and print what is missing.
@@ -141,8 +142,9 @@ def ensure_venv():
 
 def ensure_python_packages(dev):
     """Installs `requirements.txt`, with `dev` also the tools; an environment made for `dev` serves both."""
+    django = os.environ.get("DJANGO", "") if dev else ""
     runtime = digest("requirements.txt")
-    wanted = digest("requirements.txt", "requirements-dev.txt", TRACES) if dev else runtime
+    wanted = digest("requirements.txt", "requirements-dev.txt", TRACES) + django if dev else runtime
     stamp = os.path.join(VENV, "stamp-packages")
     if wanted in read(stamp).split():
         return
@@ -151,6 +153,11 @@ def ensure_python_packages(dev):
     code, output = run_logged([*PIP, "-r", name])
     if code:
         raise failed("The Python packages", output)
+    if django:
+        code, output = run_logged([*PIP, f"Django=={django}"])
+        if code:
+            raise failed(f"Django {django}", output)
+        runtime = ""
     write(stamp, f"{runtime} {wanted}")
 
 

@@ -328,7 +328,7 @@ def schedule_refresh(place: str, load: Load, *, after: Result, label: str = "", 
             silent_since=after.started_at,
             touched_at=after.started_at,
             missing_tokens=after.usage.output_tokens,
-            asks_tool=after.stop_reason == "tool_use",
+            asks_tool=after.asks_tool,
             is_ttl_open=after.is_ttl_open,
         )
         _in_runtime(lambda runtime: refresh.schedule(runtime, rest))

@@ -5,17 +5,21 @@ What a browser carries while it is away is signed, and in a cookie of its own: w
 leaves no row behind, and only the browser that began can end it.
 """
 
+import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.utils.crypto import constant_time_compare
+
+logger = logging.getLogger(__name__)
 
 METADATA_SECONDS = 3600.0
 """So long the provider's addresses are believed; its keys are read anew also when one is unknown."""
@@ -61,6 +65,8 @@ class Claims:
     subject: str
     email: str
     name: str
+    id_token: str = field(default="", repr=False)
+    """As the provider signed it: with it, it knows later whom to sign out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +137,22 @@ def _claims(back: str, journey: Journey, code: str) -> Claims:
         subject=subject,
         email=email if claims.get("email_verified") in (True, "true") and _is_address(email) else "",
         name=str(claims.get("preferred_username") or email.partition("@")[0] or claims.get("name") or ""),
+        id_token=str(token["id_token"]),
     )
+
+
+def sign_out_address(id_token: str, then: str) -> str:
+    """Where the provider signs out whom it signed in with this token, and sends the browser to `then`, which it has to
+    know (RP-initiated logout 1.0). Empty if it offers no such place, or does not answer: who signs out is not kept."""
+    try:
+        place = str(_client().load_server_metadata().get("end_session_endpoint") or "")
+    except Exception:
+        logger.warning("The provider cannot be asked where it signs people out", exc_info=True)
+        return ""
+    if urlsplit(place).scheme not in ("http", "https"):
+        return ""
+    asked = {"id_token_hint": id_token, "client_id": settings.OIDC_CLIENT_ID, "post_logout_redirect_uri": then}
+    return f"{place}{'&' if '?' in place else '?'}{urlencode(asked)}"
 
 
 def _is_address(email: str) -> bool:

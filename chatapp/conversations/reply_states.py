@@ -15,8 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum, auto
 
+from chatapp.protocol.frames import FrameError
 from chatapp.protocol.views import ErrorView
-from chatapp.protocol.words import ReplyFailure, ReplyStatus
+from chatapp.protocol.words import ErrorCode, ReplyFailure, ReplyStatus
 from warmcache.core.errors import StreamBroken, UpstreamError
 
 STREAMING = ReplyStatus.STREAMING
@@ -74,6 +75,8 @@ class Cause(StrEnum):
     OWNER_DIED = auto()
     STREAM_BROKEN = auto()
     UPSTREAM_REFUSED = auto()
+    QUOTA_MET = auto()
+    """The person's money does not last for another request of the same reply."""
     OUR_FAULT = auto()
 
 
@@ -85,6 +88,7 @@ STATUS_AFTER: Mapping[Cause, ReplyStatus] = {
     Cause.OWNER_DIED: ReplyStatus.INTERRUPTED,
     Cause.STREAM_BROKEN: ReplyStatus.INTERRUPTED,
     Cause.UPSTREAM_REFUSED: ReplyStatus.FAILED,
+    Cause.QUOTA_MET: ReplyStatus.INTERRUPTED,
     Cause.OUR_FAULT: ReplyStatus.FAILED,
 }
 
@@ -168,6 +172,8 @@ def cause_of(failure: BaseException | None, *, asked: Cause | None = None) -> Ca
             return Cause.STREAM_BROKEN
         case UpstreamError():
             return Cause.UPSTREAM_REFUSED
+        case FrameError(code=ErrorCode.QUOTA):
+            return Cause.QUOTA_MET
         case _:
             return Cause.OUR_FAULT
 
@@ -179,6 +185,8 @@ def error_of(cause: Cause, failure: BaseException | None = None) -> ErrorView | 
             return RESTARTED
         case Cause.STREAM_BROKEN | Cause.UPSTREAM_REFUSED if isinstance(failure, UpstreamError):
             return ErrorView.of(failure.code, message=failure.message)
+        case Cause.QUOTA_MET if isinstance(failure, FrameError):
+            return ErrorView.of(ReplyFailure.QUOTA_MET, message=failure.message)
         case Cause.OUR_FAULT:
             return _OUR_FAULT
         case _:

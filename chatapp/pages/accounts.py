@@ -229,7 +229,7 @@ class ChangePasswordView(PasswordChangeView):
 
 class _OnlyWithMail:
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        if not settings.EMAIL_HOST:
+        if not settings.SENDS_MAIL:
             raise Http404
         return super().dispatch(request, *args, **kwargs)  # type: ignore[misc]
 

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import LogoutView
 from django.core import signing
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render, resolve_url
@@ -36,6 +37,8 @@ JOURNEY_SECONDS = 600
 MAY_CONNECT = "oidc_connect"
 """In the session of somebody who has just given the password: when that was."""
 MAY_CONNECT_SECONDS = 300.0
+SIGNED_IN_BY = "oidc_signed_in_by"
+"""In the session of whom the provider has signed in, if it is to sign them out, too."""
 OWN_PAGES = ("", "same-origin", "none")
 """What a browser says of a link of ours, of an address that was typed, and, if it is old, of everything."""
 STATUS = {Refusal.NOT_BEGUN: 400, Refusal.TROUBLE: 502}
@@ -97,7 +100,26 @@ def _arrived(request: HttpRequest) -> HttpResponse:
         person = identities.person_of(claims, invitation=journey.invitation)
     except RefusedError as refused:
         return _refused(request, refused)
-    return sign_in(request, person, backend=BACKEND, then=journey.then)
+    response = sign_in(request, person, backend=BACKEND, then=journey.then)
+    if settings.OIDC_SIGN_OUT:
+        request.session[SIGNED_IN_BY] = claims.id_token
+    return response
+
+
+class SignOutView(LogoutView):
+    """Ends the session here, and then the one at the provider that it came from, where that is wanted.
+
+    By a page that goes on by itself, and not by a redirect: that would be the form's, which leads nowhere else.
+    """
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        id_token = request.session.get(SIGNED_IN_BY, "")
+        response = super().post(request, *args, **kwargs)
+        if not id_token or not settings.OIDC_SIGN_OUT or not oidc.is_on():
+            return response
+        address = oidc.sign_out_address(id_token, request.build_absolute_uri(reverse("login")))
+        context = {"address": address, "name": settings.OIDC_NAME}
+        return render(request, "registration/signed_out.html", context) if address else response
 
 
 @form_page

@@ -61,7 +61,7 @@ class SignInView(TwoStepLoginView):
     redirect_authenticated_user = True
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        offered = {"mail": settings.EMAIL_HOST, "registration": settings.OPEN_REGISTRATION}
+        offered = {"mail": settings.SENDS_MAIL, "registration": settings.OPEN_REGISTRATION}
         return super().get_context_data(**kwargs) | offered | oidc_offer("Sign in", next=self.get_redirect_url())
 
 

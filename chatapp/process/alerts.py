@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.core.mail import mail_admins
+from django.core.mail import send_mail
 from django.db.models import Q
 
 from chatapp.models import AlertState
@@ -40,7 +40,7 @@ class Mail:
 
 
 def is_wanted() -> bool:
-    return bool(settings.ADMINS and settings.EMAIL_HOST)
+    return bool(settings.ADMINS and settings.SENDS_MAIL)
 
 
 async def look() -> None:
@@ -87,4 +87,5 @@ def send(mail: Mail) -> None:
         f"It has been so since {mail.since:%Y-%m-%d %H:%M} UTC. While it is, you are told once an hour at most.",
         f"{site}/{settings.ADMIN_PATH}/warmcache/dashboard/" if site else "",
     )
-    mail_admins(mail.condition.words, "\n\n".join(filter(None, lines)) + "\n")
+    text = "\n\n".join(filter(None, lines)) + "\n"
+    send_mail(f"{settings.EMAIL_SUBJECT_PREFIX}{mail.condition.words}", text, settings.SERVER_EMAIL, settings.ADMINS)

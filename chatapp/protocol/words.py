@@ -51,6 +51,12 @@ class ReplyFailure(Coded):
         gettext_noop("the server was restarted"),
         gettext_noop("The server was restarted while this reply was being written."),
     )
+    QUOTA_MET = (
+        "quota_met",
+        RETRYABLE,
+        gettext_noop("a limit of money is reached before the reply was over"),
+        gettext_noop("A limit was reached while this reply was being written."),
+    )
     INTERNAL_ERROR = (
         "internal_error",
         RETRYABLE,

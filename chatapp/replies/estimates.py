@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from chatapp.conversations import branches, prepared_conversations
 from chatapp.conversations.prepared_conversations import PreparedConversation
-from chatapp.models import Conversation, Message
-from warmcache.core.prefix import Json, PreparedPrompt, build
+from chatapp.models import Assistant, Conversation, Message
+from warmcache.core.prefix import AnyPrompt, Json, PreparedPrompt, build
 from warmcache.services import expected_tokens
 from warmcache.upstream.prices import rates_for
 
@@ -24,6 +24,15 @@ def usd_of_reply(conversation: Conversation, question: Sequence[Json], ready: Pr
     if ready is None and not conversation._state.adding:
         so_far = _tokens_so_far(conversation)  # of a whole prompt
         tokens += max(0, so_far - expected_tokens(before, label=assistant.slug))
+    return _usd(assistant, tokens)
+
+
+def usd_of_request(assistant: Assistant, prompt: AnyPrompt) -> Decimal:
+    """The same for one request; its turn is part of the prompt."""
+    return _usd(assistant, expected_tokens(prompt, label=assistant.slug))
+
+
+def _usd(assistant: Assistant, tokens: int) -> Decimal:
     rates = rates_for(assistant.model, tokens)
     if rates is None:
         return Decimal(0)

@@ -13,9 +13,11 @@ from typing import Any
 from django.utils import timezone
 
 from chatapp.conversations import places, prompts
+from chatapp.replies import round_money
 from chatapp.replies.sent_messages import Sent
 from warmcache import Purpose
 from warmcache import services as warmcache
+from warmcache.background.database import in_database_thread
 from warmcache.core.prefix import AnyPrompt, LastTurn
 
 logger = logging.getLogger(__name__)
@@ -48,13 +50,16 @@ class Rounds:
         container_id = before.container.id_at(timezone.now()) if before.container else None
         return self._request(before.with_draft(draft), turn, purpose=Purpose.REPLY, container=container_id)
 
-    def go_on(self, content: list[dict[str, Any]], *, container_id: str | None) -> warmcache.ResponseStream | None:
+    async def go_on(
+        self, content: list[dict[str, Any]], *, container_id: str | None
+    ) -> warmcache.ResponseStream | None:
         """The request that continues the answer. `content` is all of the reply as its row has it. None if nothing was
-        said that could be continued."""
+        said that could be continued. Raises `FrameError` where the person's money does not last for it."""
         turns = prompts.exchange(content, is_open=True)
         if not turns:
             return None
         prompt = self._sent.before.prompt.with_turns(prompts.asked(self._sent.content), *turns[:-1])
+        await in_database_thread(round_money.set_aside, self._sent, prompt.with_turns(turns[-1]), self.results)
         return self._request(prompt, turns[-1], purpose=Purpose.TOOL_ROUND, container=container_id)
 
     async def leave_unfinished(self) -> None:
@@ -70,6 +75,7 @@ class Rounds:
         if response is None:
             return None
         try:
+            response.person_is_next = not self._goes_on
             await response.__aexit__(type(failure) if failure else None, failure, None)
         except Exception:
             logger.exception("A request of reply %s is not in the ledger", self._sent.reply.pk)

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
@@ -168,7 +167,7 @@ class ReplyRun:
 
     async def _go_on(self) -> warmcache.ResponseStream | None:
         content = self._writer.content_columns()["content"]
-        response = self._rounds.go_on(content, container_id=self._writer.content.container_id)
+        response = await self._rounds.go_on(content, container_id=self._writer.content.container_id)
         if response is not None:
             self._writer.begin_round()
         return response
@@ -260,6 +259,4 @@ class ReplyRun:
         )
         if result is not None and self._failure is None:
             user_id = sent.conversation.user_id
-            # A structured answer ends with a call, but it is the person who comes next.
-            rested = replace(result, stop_reason="end_turn") if result.stop_reason == "tool_use" else result
-            returns.expect(self.conversation_id, rested, user_id=user_id, label=sent.before.label)
+            returns.expect(self.conversation_id, result, user_id=user_id, label=sent.before.label)

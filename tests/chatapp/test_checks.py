@@ -10,6 +10,7 @@ def ids(found) -> list[str]:
     return [message.id for message in found]
 
 
+@pytest.mark.django_db  # Django 6 asks SQLite what it can
 def test_the_configuration_of_these_tests_is_clean():
     assert run_checks() == []
 

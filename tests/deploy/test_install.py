@@ -69,6 +69,22 @@ def test_what_tests_need_comes_on_top_and_serves_both(installer):
     assert kinds(installer) == []
 
 
+def test_another_django_replaces_the_pinned_one_until_it_is_not_asked_for(installer, monkeypatch):
+    monkeypatch.setenv("DJANGO", "6.1.3")
+    installer.install(dev=True)
+    other = [command[-1] for command in installer.commands if "pip" in command]
+    kinds(installer)
+    installer.install(dev=True)
+    again = kinds(installer)
+
+    monkeypatch.delenv("DJANGO")
+    installer.install(dev=False)
+
+    assert other == ["requirements-dev.txt", "Django==6.1.3"]
+    assert again == []
+    assert kinds(installer) == ["pip"]
+
+
 def test_the_local_model_comes_only_where_it_is_asked_for(installer):
     installer.install(dev=False)
     kinds(installer)

@@ -85,8 +85,30 @@ def _verdict(block: Block, ours: Row) -> str:
     unsure = "" if block.is_measurable(ours.value_of_second_usd) else ", seconds not measurable"
     rival = f"; {closest.policy} ${_interval(behind, 2)} behind" if closest is not None and behind is not None else ""
     cell, value = block.cell, ours.value_of_second_usd
+    part = "first hours " if cell.first_hours else ""
     line = f"{block.name:<15}{cell.model:<19}{cell.profile:<6}${value:<5g}{met:<7}{told}{unsure}"
-    return line + _missing(block, ours) + rival
+    return part + line + _missing(block, ours) + rival
+
+
+def losses(blocks: Sequence[Block]) -> Iterator[str]:
+    """Where a simpler policy has a higher net value: surely, if the whole interval of the difference is below zero."""
+    judged = [
+        (block, row, closest.behind_ours_usd)
+        for block in blocks
+        for row in block.rows
+        if row.policy == OURS and (closest := _closest(block, row)) is not None
+    ]
+    lost = [(block, row, behind) for block, row, behind in judged if behind is not None and behind.value < 0]
+    surely = [each for each in lost if each[2].high < 0]
+    yield ""
+    yield (
+        f"Of {len(judged)} cells, a simpler policy has a higher net value in {len(lost)}, surely so in {len(surely)}"
+        " (95 % interval of the difference, over conversations)."
+    )
+    for block, row, behind in lost:
+        part = "first hours of " if block.cell.first_hours else ""
+        cell = f"{part}{block.name}, {block.cell.model}, latency {block.cell.profile}, ${row.value_of_second_usd:g}"
+        yield f"  {cell}: {_interval(behind, 2)}"
 
 
 def _closest(block: Block, ours: Row) -> Row | None:

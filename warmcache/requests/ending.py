@@ -42,6 +42,8 @@ class Result:
     """When the call went to the provider, epoch seconds; 0 if there was none."""
     is_ttl_open: bool = False
     """Whether a refresh may choose how long what it writes lives: the prompt's conversation says `auto`."""
+    asks_tool: bool = False
+    """Whether a program continues the answer, and no person."""
     ending_was_run: bool = False
     """Whether the writes of the host's `ending` are committed. If not, the host runs it itself."""
 

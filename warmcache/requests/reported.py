@@ -68,6 +68,7 @@ async def record_reported(
         settlement=settlement_without_row(facts),
         prefix=prefix,
         started_at=started_at,
+        asks_tool=facts.asked_tool,
     )
     return await end_request(runtime, facts, result, ending)
 

@@ -63,6 +63,9 @@ class ResponseStream:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.id: UUID = uuid4()
+        self.person_is_next = False
+        """Set before the context is left, where an answer that ends with a call of a tool is the last one all the same:
+        then no program continues it at once."""
         self._result: Result | None = None
         self._runtime = runtime
         self._build: Callable[[Ttl | None], Request] = partial(
@@ -277,6 +280,7 @@ class ResponseStream:
             prefix=self._billed_prefix,
             started_at=self._started_at,
             is_ttl_open=self._is_ttl_open,
+            asks_tool=facts.asked_tool,
         )
         self._teach_history(facts)
         self._result = await end_request(self._runtime, facts, result, self._ending) if self._started_at else result
@@ -320,10 +324,15 @@ class ResponseStream:
             response_id=heard.began.response_id if heard.began else "",
             miss_reason=self._miss_reason,
             followed_request=approach.joined is not None and approach.joined.warm_up_id is None,
-            # A paused answer is continued by a program too, at once.
-            asked_tool=heard.ended is not None and heard.ended.stop_reason in ("tool_use", "pause_turn"),
+            asked_tool=self._asked_tool,
             **visit_facts(self._visit, self._visit_ended_at),
         )
+
+    @property
+    def _asked_tool(self) -> bool:
+        """Whether a program continues the answer at once; a paused one, too."""
+        ended = self._heard.ended
+        return not self.person_is_next and ended is not None and ended.stop_reason in ("tool_use", "pause_turn")
 
     async def _tell_guards(self, found: Usage) -> None:
         """A request that the provider answered earns its subject a credit and shows which warm-ups were read."""

@@ -1,10 +1,13 @@
 """Signing in by OpenID Connect, against a real provider: whose account opens, and when none does."""
 
+import re
 import time
 from collections.abc import Iterator
+from html import unescape
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import requests
 from django.test import Client
 from django_otp.oath import totp
 from django_otp.plugins.otp_totp.models import TOTPDevice
@@ -13,8 +16,11 @@ from chatapp.accounts import deletions, identities, invitations, oidc
 from chatapp.checks import check_oidc
 from chatapp.models import Identity, Invitation, User
 from chatapp.pages import post_limits
+from chatapp.pages.oidc import SIGNED_IN_BY
 from tests.factories import make_user
+from tests.servers import PATIENCE_SECONDS
 from tests.servers.oidc_provider import OidcProvider
+from tests.servers.ports import free_port
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "correct horse"
@@ -368,3 +374,82 @@ class TestConnecting:
         client.post("/accounts/oidc/disconnect/")
 
         assert identities.is_connected(ann) == (not has_password)
+
+
+class TestSigningOut:
+    def signed_in_there(self, provider: OidcProvider, name: str) -> Client:
+        know(make_user(name), provider, f"sub-{name}")
+        client = Client()
+        come_back(provider, client, f"sub-{name}")
+        return client
+
+    @pytest.mark.parametrize("path", ["/accounts/logout/", "/admin/logout/"])
+    def test_it_ends_here_and_leads_on_to_the_provider_which_sends_back(self, provider, settings, path):
+        settings.OIDC_SIGN_OUT = True
+        client = self.signed_in_there(provider, "gone")
+        User.objects.update(is_staff=True)
+
+        page = client.post(path)
+
+        assert signed_in(client) is None
+        (address,) = re.findall(r'http-equiv="refresh" content="0; url=([^"]+)"', page.content.decode())
+        address = unescape(address)
+        assert "no-store" in page.headers["Cache-Control"]
+        asked = parse_qs(urlsplit(address).query)
+        assert address.startswith(f"{provider.issuer}/oauth2/end_session?")
+        assert asked["client_id"] == ["chat"]
+        assert asked["post_logout_redirect_uri"] == ["http://testserver/accounts/login/"]
+        # Header, claims and signature: the provider's own word.
+        assert asked["id_token_hint"][0].count(".") == 2
+        assert requests.get(address, timeout=PATIENCE_SECONDS).status_code == 200
+
+    def test_unless_it_is_asked_for_nothing_is_kept_and_it_ends_here_alone(self, provider):
+        client = self.signed_in_there(provider, "alone")
+        assert SIGNED_IN_BY not in client.session
+
+        assert client.post("/accounts/logout/")["Location"] == "/accounts/login/"
+        assert signed_in(client) is None
+
+    @pytest.mark.parametrize("told", [{}, {"end_session_endpoint": "javascript:alert(1)"}])
+    def test_a_provider_that_offers_no_place_keeps_nobody(self, provider, settings, told):
+        settings.OIDC_SIGN_OUT = True
+        client = self.signed_in_there(provider, "kept")
+        metadata = oidc._client().server_metadata
+        before = metadata.pop("end_session_endpoint")
+        metadata.update(told)
+        try:
+            answer = client.post("/accounts/logout/")
+        finally:
+            metadata["end_session_endpoint"] = before
+
+        assert answer["Location"] == "/accounts/login/"
+        assert signed_in(client) is None
+
+    def test_nor_does_one_that_is_away(self, provider, settings):
+        settings.OIDC_SIGN_OUT = True
+        client = self.signed_in_there(provider, "waiting")
+        settings.OIDC_ISSUER = f"http://127.0.0.1:{free_port()}"
+
+        assert client.post("/accounts/logout/")["Location"] == "/accounts/login/"
+        assert signed_in(client) is None
+
+    def test_who_came_with_a_password_is_not_sent_there(self, settings):
+        settings.OIDC_SIGN_OUT = True
+        client = Client()
+        client.force_login(make_user("plain"))
+
+        assert client.post("/accounts/logout/")["Location"] == "/accounts/login/"
+
+    def test_it_is_known_after_the_second_factor_too(self, provider, settings):
+        settings.OIDC_SIGN_OUT = True
+        person = make_user("careful")
+        know(person, provider, "sub-careful")
+        device = TOTPDevice.objects.create(user=person, name="app", confirmed=True)
+        client = Client()
+        come_back(provider, client, "sub-careful")
+        assert signed_in(client) is None
+
+        client.post("/accounts/login/code/", {"code": f"{totp(device.bin_key):06d}"})
+
+        assert signed_in(client) == person
+        assert "oauth2/end_session?" in client.post("/accounts/logout/").content.decode()

@@ -3,9 +3,11 @@
 import time
 from decimal import Decimal
 
+import django
 import pytest
 from django.core import mail
 from django.db import transaction
+from django.test import override_settings
 
 from chatapp.checks import check_mail_to_admins
 from chatapp.models import AlertState
@@ -22,8 +24,8 @@ MINUTE = 60.0
 
 @pytest.fixture(autouse=True)
 def mailed(settings):
-    settings.ADMINS = [("Ann", "ann@example.org")]
-    settings.EMAIL_HOST = "mail.example.org"
+    settings.ADMINS = ["ann@example.org"]
+    settings.SENDS_MAIL = True
     settings.CSRF_TRUSTED_ORIGINS = ["https://chat.example.org"]
 
 
@@ -46,6 +48,15 @@ def make_warm_ups(**counts: int) -> None:
                 **{"intent": "typing", "reason": "cold", "model": "m", "upstream": "simulator", "outcome": outcome},
                 **{"started_at": at(NOW), "cost_usd": Decimal(0)},
             )
+
+
+def nobody_listens() -> override_settings:
+    """Django's own backend for SMTP, and no server at its address."""
+    backend = "django.core.mail.backends.smtp.EmailBackend"
+    if django.VERSION >= (6, 1):
+        options = {"host": "127.0.0.1", "port": 9}
+        return override_settings(MAILERS={"default": {"BACKEND": backend, "OPTIONS": options}})
+    return override_settings(EMAIL_BACKEND=backend, EMAIL_HOST="127.0.0.1", EMAIL_PORT=9)
 
 
 def names(now: float = NOW) -> set[str]:
@@ -152,13 +163,10 @@ async def test_a_mail_says_what_is_wrong_and_where_to_look():
 @pytest.mark.django_db(transaction=True)
 async def test_a_mail_that_could_not_be_sent_is_tried_again(settings, caplog):
     await has_lasted()
-    good = settings.EMAIL_BACKEND
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9  # nobody listens
 
-    await alerts.look()
+    with nobody_listens():
+        await alerts.look()
     assert "No mail about BreakerOpen could be sent" in caplog.text
-    settings.EMAIL_BACKEND = good
     await alerts.look()
 
     assert len(mail.outbox) == 1
@@ -176,7 +184,7 @@ def test_two_processes_that_look_at_once_do_not_both_write():
 
 
 def test_without_a_mail_server_nobody_looks(settings):
-    settings.EMAIL_HOST = ""
+    settings.SENDS_MAIL = False
 
     assert not alerts.is_wanted()
     assert [found.id for found in check_mail_to_admins(None)] == ["chatapp.W008"]

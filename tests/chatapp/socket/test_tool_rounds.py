@@ -262,9 +262,13 @@ async def test_a_structured_answer_ends_the_reply_and_stays_in_the_history(open_
     tab = await open_tab(ann)
 
     finished = await ask(tab, "calculator: 6 * 7", assistant_id=reporter.pk)
+    await warmcache.flush()
 
     row = await row_of(finished)
     assert finished["status"] == "complete"
+    records = await in_database_thread(lambda: list(UsageRecord.objects.order_by("started_at")))
+    # Both end with a call, but only after the first one a program goes on: the silence after the second is a person's.
+    assert [record.asked_tool for record in records] == [True, False]
     calls = [block["name"] for block in row.content if block["type"] == "tool_use"]
     assert calls == ["calculator", "structured_answer"]
     assert row.content[-1]["type"] == "tool_result"

@@ -2,6 +2,7 @@
 
 import json
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,13 +10,13 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from tests.warmcache.replay.traffic import MODEL, rates, write
-from warmcache.core.statistics import Bootstrap, interval, percentile
+from warmcache.core.statistics import Bootstrap, Interval, interval, percentile
 from warmcache.replay.charts import chart
 from warmcache.replay.first_hours import first_hours
 from warmcache.replay.informed import Informed
 from warmcache.replay.people import Habits
 from warmcache.replay.study import Block, Cell, Study
-from warmcache.replay.tables import sweep, table, verdicts
+from warmcache.replay.tables import losses, sweep, table, verdicts
 from warmcache.replay.trace_files import TraceMissing
 from warmcache.replay.traces import BURSTGPT, CLAUDE_CODE, MOONCAKE, read_trace
 from warmcache.upstream.prices import rates_for
@@ -249,6 +250,34 @@ def test_the_command_prints_a_table_and_writes_numbers_and_a_picture(command, tm
     assert picture.read_text().startswith("<svg")
     blocks = json.loads(numbers.read_text())
     assert blocks[0]["rows"][0]["policy"] == "never"
+
+
+def test_the_verdicts_are_of_all_of_it_and_of_first_hours_and_name_where_something_simpler_gains_more(command):
+    rivals = ("--policies", "never", "keepalive-1", "ours")
+
+    text = command("--verdicts", "--models", MODEL, "--value-of-second", "0.05", *rivals)
+
+    assert "TTFT" not in text
+    assert "Sweep" not in text
+    lines = [line.strip() for line in text.splitlines() if " behind" in line and MODEL in line]
+    assert [line.startswith("first hours") for line in lines] == [False, False, True, True]
+    assert "Of 4 cells, a simpler policy has a higher net value in" in text
+
+
+def test_a_cell_that_is_lost_is_told_with_its_interval(traces):
+    block = study(traces)
+    ours = block.row("ours", 0.05)
+    better = replace(
+        block.row("never", 0.05),
+        net_usd=replace(ours.net_usd, value=ours.net_usd.value + 1),
+        behind_ours_usd=Interval(value=-1.0, low=-1.5, high=-0.5),
+    )
+
+    told = list(losses([replace(block, rows=(ours, better))]))
+
+    assert "Of 1 cells, a simpler policy has a higher net value in 1, surely so in 1" in told[1]
+    assert told[2].endswith("$0.05: -1.00 [-1.50, -0.50]")
+    assert "in 0, surely so in 0" in list(losses([replace(block, rows=(ours, block.row("never", 0.05)))]))[1]
 
 
 def test_the_command_takes_other_policies_and_prices(command):

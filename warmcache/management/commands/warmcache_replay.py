@@ -17,7 +17,7 @@ from warmcache.replay.charts import chart
 from warmcache.replay.people import Habits
 from warmcache.replay.policies import fixed_policy
 from warmcache.replay.study import BASELINE, INFORMED, ORACLE, OURS, Block, Cell, Study
-from warmcache.replay.tables import as_json, sweep, table, verdicts
+from warmcache.replay.tables import as_json, losses, sweep, table, verdicts
 from warmcache.replay.trace_files import TraceError, name_of, tables_in
 from warmcache.replay.traces import SOURCES, must_be_rebuilt
 from warmcache.simulator.latency import AUTO, PROFILES
@@ -25,6 +25,8 @@ from warmcache.upstream.prices import rates_for
 
 DEFAULT_TRACES = Path("..") / "shared" / "data" / "traces"
 POLICIES = (BASELINE, "always-on-typing", "on-open", "keepalive-3", "1h", OURS, INFORMED, ORACLE)
+RIVALS = (BASELINE, "always-on-typing", "on-open", "keepalive-1", "keepalive-3", "keepalive-12", "1h", OURS, INFORMED)
+"""What `--verdicts` compares: no oracle, which no rule reaches, and more of the simple ones."""
 MODELS = ("claude-sonnet-5-5", "claude-opus-5-5")
 OLD_PROFILE = "2024"
 SYSTEM_TOKENS = (1000, 4000, 16_000)
@@ -58,7 +60,6 @@ class Command(BaseCommand):
         parser.add_argument(
             "--policies",
             nargs="+",
-            default=list(POLICIES),
             help=f"also keepalive-N; {INFORMED}: {OURS} with all rates known beforehand, by size of the prompt",
         )
         parser.add_argument(
@@ -74,6 +75,11 @@ class Command(BaseCommand):
             "--first-hours",
             action="store_true",
             help=f"play only first hours of labels that {OURS} knows nothing of: each hour, or session, is one",
+        )
+        parser.add_argument(
+            "--verdicts",
+            action="store_true",
+            help=f"play all of it and the first hours, and print only where a simpler policy does better than {OURS}",
         )
         parser.add_argument("--models", nargs="+", default=list(MODELS))
         parser.add_argument(
@@ -95,6 +101,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Prints the table; raises `CommandError` where there is nothing to read."""
         try:
+            options["policies"] = options["policies"] or list(RIVALS if options["verdicts"] else POLICIES)
+            options["no_sweep"] |= options["verdicts"]
             _find_tables(options)
             self._check(options)
             main, varied = list(_main_jobs(options)), [] if options["no_sweep"] else list(_sweep_jobs(options))
@@ -102,7 +110,11 @@ class Command(BaseCommand):
         except TraceError as error:
             raise CommandError(str(error)) from error
         shown, swept = blocks[: len(main)], blocks[len(main) :]
-        for line in itertools.chain(table(shown), verdicts(shown), sweep(swept) if swept else ()):
+        if options["verdicts"]:
+            told = itertools.chain(verdicts(shown), losses(shown))
+        else:
+            told = itertools.chain(table(shown), verdicts(shown), sweep(swept) if swept else ())
+        for line in told:
             self.stdout.write(line)
         if options["json"]:
             options["json"].write_text(json.dumps(as_json(blocks), indent=1, default=str), encoding="utf-8")
@@ -167,7 +179,8 @@ def _cells(options: dict[str, Any]) -> Iterator[tuple[str, int, str, str]]:
 
 
 def _main_jobs(options: dict[str, Any]) -> Iterator[Job]:
-    for abandonment in options["abandonment"]:
+    parts = (False, True) if options["verdicts"] else (options["first_hours"],)
+    for abandonment, is_first_hours in itertools.product(options["abandonment"], parts):
         for source, system_tokens, model, profile in _cells(options):
             yield Job(
                 directory=options["traces"],
@@ -178,7 +191,7 @@ def _main_jobs(options: dict[str, Any]) -> Iterator[Job]:
                     model=model,
                     profile=profile,
                     habits=Habits(seed=options["seed"], abandonment=abandonment),
-                    first_hours=options["first_hours"],
+                    first_hours=is_first_hours,
                 ),
                 policies=tuple(options["policies"]),
                 values=tuple(options["value_of_second"]),
