@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
+from django.db.models import Sum
+from django.db.models.functions import Length as CharLength
+
 from chatapp.models import Assistant
 from warmcache.core.catalog import facts_for
 from warmcache.upstream.prices import rates_for
@@ -34,10 +37,10 @@ def length_of(assistant: Assistant, *, document_chars: int) -> Length:
 
 def lines_of(assistant: Assistant) -> Iterator[tuple[str, str]]:
     """Words and figures, in order; none without documents."""
-    chars = [len(text) for text in assistant.documents.values_list("text", flat=True)]
+    chars = assistant.documents.aggregate(in_all=Sum(CharLength("text")))["in_all"]
     if not chars:
         return
-    length = length_of(assistant, document_chars=sum(chars))
+    length = length_of(assistant, document_chars=chars)
     yield "sent", _sent(assistant)
     yield "with the instructions", f"about {length.tokens:,} tokens; {length.model} reads at most {length.most:,}"
     rates = rates_for(assistant.model, length.tokens)
