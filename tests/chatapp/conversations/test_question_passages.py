@@ -1,5 +1,7 @@
 """Documents cut per question: which passages are chosen, and that what is warmed is still what is sent."""
 
+from uuid import uuid4
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +16,8 @@ from chatapp.conversations import (
 )
 from chatapp.conversations.question_passages import KIND, text_for
 from chatapp.models import Attachment, Message
+from chatapp.protocol import MessageSend
+from chatapp.replies import sent_messages
 from tests.factories import make_assistant, make_conversation, make_message, make_talk, make_user
 from warmcache.core.prefix import build
 
@@ -153,3 +157,31 @@ def test_they_are_no_part_of_what_a_person_takes_away(conversation):
 
     assert b"<passage" not in exports.as_json(conversation).content
     assert b"<passage" not in exports.as_markdown(conversation).content
+
+
+def send(conversation, text, **fields) -> sent_messages.Sent:
+    frame = MessageSend(client_message_id=uuid4(), text=text, conversation_id=conversation.pk, **fields)
+    sent = sent_messages.store(conversation.user, frame)
+    assert isinstance(sent, sent_messages.Sent)
+    return sent
+
+
+def test_a_sent_question_has_them_and_so_has_another_reply_to_it(conversation):
+    sent = send(conversation, "Which slipway?")
+    Message.objects.filter(pk=sent.reply.pk).update(status="complete")
+
+    again = sent_messages.store_version(conversation.user, sent.reply.pk)
+
+    assert [block["type"] for block in sent.message.content] == [KIND, "text"]
+    assert sent.content[0]["text"].startswith("<passages>")
+    assert list(again.content) == list(sent.content)
+
+
+def test_an_edited_question_is_searched_for_anew(conversation):
+    sent = send(conversation, "Which slipway?")
+    Message.objects.filter(pk=sent.reply.pk).update(status="complete")
+
+    edited = send(conversation, "Bananas?", edit_of=sent.message.pk)
+
+    assert [block["type"] for block in edited.message.content] == [KIND, "text"]
+    assert edited.content[0] != sent.content[0]
