@@ -24,6 +24,7 @@ from chatapp.models import (
     Invitation,
     LimitMet,
     Message,
+    SharedLink,
     Summary,
     UsageAccount,
     UsageLimit,
@@ -31,6 +32,7 @@ from chatapp.models import (
 )
 from chatapp.protocol.words import Measure, QuotaScope
 from chatapp.quotas import accounts
+from chatapp.shared_links_admin import SharedLinkAdmin
 from warmcache.admin import host as ledger_host
 from warmcache.admin.host import ShownMessage
 
@@ -263,6 +265,9 @@ class SummaryAdmin(TranscriptAdmin):
     list_filter = ("model", "began_at")
     search_fields = ("conversation__id", "conversation__user__username")
     date_hierarchy = "began_at"
+
+
+admin.site.register(SharedLink, SharedLinkAdmin)
 
 
 @admin.register(UsageLimit)

@@ -20,7 +20,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 
-from chatapp.conversations import attachments, history_report, output_schemas, prompts, toolbox
+from chatapp.conversations import attachments, documents_report, history_report, output_schemas, prompts, toolbox
 from chatapp.models import Assistant, Document, OwnTool
 from chatapp.warming import assistant_layers, assistant_lint
 from warmcache import Reason, WarmthState, bridge
@@ -84,6 +84,19 @@ class DocumentForms(BaseInlineFormSet):  # type: ignore[type-arg]
                 f"The documents hold {_megabytes(size_bytes)} together, and may hold at most 16 MB: "
                 "more than any model can read."
             )
+        self._refuse_what_no_model_reads(sum(len(str(fields.get("text", ""))) for fields in kept))
+
+    def _refuse_what_no_model_reads(self, document_chars: int) -> None:
+        """No message would be answered. `instance`: the assistant as its own form has it."""
+        length = documents_report.length_of(self.instance, document_chars=document_chars)
+        if length.is_too_long and not self.instance.cuts_documents:
+            raise ValidationError(
+                f"Instructions and documents hold about {length.tokens:,} tokens, and {length.model} reads at most "
+                f"{length.most:,}: shorten the documents, or switch on “{CUTS_DOCUMENTS.verbose_name}” above."
+            )
+
+
+CUTS_DOCUMENTS = Assistant._meta.get_field("cuts_documents")
 
 
 def _megabytes(size_bytes: int) -> str:
@@ -130,6 +143,9 @@ class AssistantForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean_max_web_searches(self) -> int:
         return self.cleaned_data["max_web_searches"] or 0
+
+    def clean_passage_tokens(self) -> int:
+        return self.cleaned_data["passage_tokens"] or Assistant._meta.get_field("passage_tokens").default
 
     def clean_output_schema(self) -> Any:
         schema = self.cleaned_data["output_schema"] or None
@@ -194,12 +210,13 @@ class AssistantAdmin(NoPatterns):
     prepopulated_fields = {"slug": ("name",)}  # noqa: RUF012  Django's own way to declare it
     inlines = (DocumentInline,)
     actions = ("warm_now", "bring_back")
-    readonly_fields = ("prefix", "shared_layer", "long_histories", "retired_at")
+    readonly_fields = ("prefix", "shared_layer", "document_costs", "long_histories", "retired_at")
     fieldsets = (
         (None, {"fields": ("name", "slug", "description", "suggestions", "is_default", "retired_at")}),
         ("What it is told", {"fields": ("system_prompt",)}),
         ("Model", {"fields": ("model", "thinking", "effort", "max_output_tokens")}),
         ("Prompt cache", {"fields": ("shared_ttl", "conversation_ttl", "prefix", "shared_layer")}),
+        ("Long documents", {"fields": ("cuts_documents", "passage_tokens", "document_costs")}),
         ("Long conversations", {"fields": ("summarise_above_tokens", "long_histories")}),
         (
             "Tools and format",
@@ -215,18 +232,6 @@ class AssistantAdmin(NoPatterns):
         super().save_model(request, obj, form, change)
         if obj.is_default:
             Assistant.objects.exclude(pk=obj.pk).update(is_default=False)
-
-    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Says so where its own texts are more than its model reads: then no message would be answered."""
-        super().save_related(request, form, formsets, change)
-        assistant: Assistant = form.instance
-        facts = facts_for(assistant.model)
-        texts = [assistant.system_prompt, *assistant.documents.values_list("text", flat=True)]
-        tokens = round(sum(map(len, texts)) / facts.chars_per_token)
-        if tokens > facts.context_tokens:
-            words = f"{assistant} holds about {tokens:,} tokens, and {facts.model or assistant.model} reads at most "
-            remedy = f"{facts.context_tokens:,}: shorten its documents, or no message will be answered."
-            self.message_user(request, words + remedy, messages.ERROR)
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
@@ -296,6 +301,7 @@ class AssistantAdmin(NoPatterns):
             "opts": self.opts,
             "assistant": assistant,
             "report": report,
+            "of_documents": list(documents_report.lines_of(assistant)),
             "obstacle": reason_text(report.obstacle or ""),
             "findings": assistant_lint.findings_in(assistant),
             "body": report.body.decode(),
@@ -318,6 +324,12 @@ class AssistantAdmin(NoPatterns):
         holder = bridge.call(warmcache.holder_of, assistant.slug) if report.is_keeping_on else None
         lines = format_html_join("", "<dt>{}</dt><dd>{}</dd>", lines_of(report, holder))
         return format_html("<dl>{}</dl>", lines)
+
+    @admin.display(description="what the documents cost")
+    def document_costs(self, assistant: Assistant) -> SafeString | str:
+        """Whole from the shared cache, and cut per question."""
+        lines = list(documents_report.lines_of(assistant)) if assistant.pk else []
+        return format_html("<dl>{}</dl>", format_html_join("", "<dt>{}</dt><dd>{}</dd>", lines)) if lines else "-"
 
     @admin.display(description="what a history costs")
     def long_histories(self, assistant: Assistant) -> SafeString | str:

@@ -69,6 +69,13 @@ class ErasureEvent(TypedDict):
     conversation_ids: list[str]
 
 
+class InstructionsEvent(TypedDict):
+    """`type` is `instructions.changed`: what was outlined of this person's prompts is out of date."""
+
+    type: str
+    user_id: int
+
+
 PROCESSES = "processes"
 """Every process that writes replies."""
 
@@ -130,6 +137,12 @@ async def announce_erasure(user_id: int, conversation_ids: Sequence[UUID] = ()) 
         "user_id": user_id,
         "conversation_ids": [str(each) for each in conversation_ids],
     }
+    await _tell(PROCESSES, dict(event))
+
+
+async def announce_instructions(user_id: int) -> None:
+    """Every process looks anew at what this person's messages follow."""
+    event: InstructionsEvent = {"type": "instructions.changed", "user_id": user_id}
     await _tell(PROCESSES, dict(event))
 
 

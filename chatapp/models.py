@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.contrib.auth.models import AbstractUser
-from django.core.validators import MaxValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
 
@@ -125,6 +125,21 @@ class Assistant(models.Model):
         null=True,
         help_text="JSON schema of the answer, an object. The model gives its answer to a tool with this schema, and "
         "the page shows it as a table.",
+    )
+    cuts_documents = models.BooleanField(
+        default=False,
+        db_default=False,
+        verbose_name="cut documents per question",
+        help_text="For documents that are longer than the model reads: each question gets the passages that share the "
+        "most words with it. The cached part that everybody shares then holds no documents.",
+    )
+    passage_tokens = models.PositiveIntegerField(
+        blank=True,
+        default=6_000,
+        db_default=6_000,
+        validators=[MinValueValidator(1_000), MaxValueValidator(100_000)],
+        verbose_name="tokens of passages",
+        help_text="At most, with each question, where documents are cut. They stay in the conversation.",
     )
     shared_ttl = models.CharField(max_length=4, choices=TimeToLive, default=TimeToLive.AUTO)
     conversation_ttl = models.CharField(max_length=4, choices=TimeToLive, default=TimeToLive.AUTO)

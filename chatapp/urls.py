@@ -4,7 +4,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import path
 
-from chatapp.pages import accounts, oidc, shared_links, views
+from chatapp.pages import accounts, installed_app, oidc, shared_links, views
 from chatapp.pages.sign_in import SecondStepView, SignInView
 
 urlpatterns = [
@@ -54,5 +54,6 @@ urlpatterns = [
     path("readyz", views.readyz, name="readyz"),
     path("metrics", views.metrics, name="metrics"),
     path("favicon.ico", views.favicon, name="favicon"),
+    path("manifest.webmanifest", installed_app.manifest, name="manifest"),
     path(f"{settings.ADMIN_PATH}/", admin.site.urls),
 ]

@@ -22,10 +22,10 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "Operator": (
         *_may("view", *LEDGER, "warmpolicy", app="warmcache"),
         *_may("change", "warmpolicy", app="warmcache"),
-        *_may("view", *QUOTAS, "usagelimit", "assistant", "erasure", app="chatapp"),
+        *_may("view", *QUOTAS, "usagelimit", "assistant", "erasure", "sharedlink", app="chatapp"),
         *_may("add", "usagelimit", app="chatapp"),
         *_may("change", "usagelimit", app="chatapp"),
-        *_may("delete", "usagelimit", app="chatapp"),
+        *_may("delete", "usagelimit", "sharedlink", app="chatapp"),
     ),
     "Assistant editor": tuple(
         f"chatapp.{action}_{model}"
@@ -34,10 +34,11 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     ),
     "Support": (
         *_may("view", *LEDGER, "warmpolicy", app="warmcache"),
-        *_may("view", *QUOTAS, "usagelimit", "assistant", "user", "conversation", app="chatapp"),
+        *_may("view", *QUOTAS, "usagelimit", "assistant", "user", "conversation", "sharedlink", app="chatapp"),
     ),
 }
-"""Role -> permissions. Support sees that a conversation exists and whose it is, not what is said in it."""
+"""Role -> permissions. Support sees that a conversation exists and whose it is, not what is said in it, and
+changes nothing; operators take back what was shared by mistake."""
 
 
 def make_roles() -> list[str]:

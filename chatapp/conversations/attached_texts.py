@@ -1,4 +1,5 @@
-"""The texts and pictures of attached files, put in where a stored message only names them. Called in a database thread.
+"""The texts and pictures of attached files, put in where a stored message only names them, and passages of documents as
+the API takes them. Called in a database thread.
 
 A file is stored once, in its own row: an edit of a message with files, or a page that shows it, copies nothing.
 Messages from before that hold the texts themselves and stay as they are.
@@ -8,6 +9,7 @@ import base64
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from uuid import UUID
 
+from chatapp.conversations import question_passages
 from chatapp.models import Attachment
 from warmcache.core.prefix import Json
 
@@ -57,6 +59,8 @@ def put_in(contents: Sequence[Sequence[Json]], *, known: Iterable[Attachment] = 
 
 
 def _whole(block: Json, attachments: Mapping[UUID, Attachment]) -> Json:
+    if question_passages.is_passages(block):
+        return question_passages.as_sent(block)
     named = ids_in([block])
     if not named:
         return block

@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from chatapp import events
-from chatapp.conversations import access, conversations, places, prepared_conversations
+from chatapp.conversations import access, conversations, places, prepared_conversations, shared_links
 from chatapp.models import Conversation, User
 from chatapp.protocol.limits import TIMINGS
 from chatapp.protocol.words import ReplyStatus
@@ -28,6 +28,8 @@ def delete(conversation: Conversation) -> None:
     conversation_id, user_id = conversation.pk, conversation.user_id
     conversation.deleted_at = timezone.now()
     conversation.save(update_fields=["deleted_at"])
+    # Undo brings the conversation back, but nobody who had a link to it: that would be silent.
+    shared_links.revoke_all_to(conversation_id)
     prepared_conversations.store.evict(conversation_id)
     written = conversation.messages.filter(status=ReplyStatus.STREAMING).exclude(owner="")
     owners = list(written.values_list("owner", "pk"))

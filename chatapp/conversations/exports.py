@@ -1,19 +1,21 @@
 """A conversation as a file for its owner: the shown branch as Markdown to read, or all branches as JSON.
 
-Without thinking, tool data and costs, and with the names of attached files only. Called by views.
+Without thinking, tool data and costs, and with the names of attached files only. The JSON also has the summaries that
+the assistant gets in place of an earlier part, and says which messages these are. Called by views.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
-from chatapp.conversations import toolbox
+from chatapp.conversations import summaries, toolbox
 from chatapp.conversations.acks import attached_images, attached_names
 from chatapp.conversations.branches import MessageTree, tree_of
-from chatapp.models import Conversation, Message
+from chatapp.models import Conversation, Message, Summary
 
 FORMAT = "warmcache.conversation"
 VERSION = 1
@@ -41,14 +43,23 @@ def as_markdown(conversation: Conversation) -> Export:
 
 def as_json(conversation: Conversation) -> Export:
     tree = tree_of(conversation.pk)
-    shown = {message.pk for message in tree.branch_through(conversation.branch_id)}
+    branch = [message.pk for message in tree.branch_through(conversation.branch_id)]
+    shown = set(branch)
+    summarised = _summarised(conversation, branch)
     told = {
         "format": FORMAT,
         "version": VERSION,
         "title": conversation.title,
         "assistant": conversation.assistant.name,
         "created_at": conversation.created_at,
-        "messages": [_message(message, tree, is_shown=message.pk in shown) for message in tree.messages],
+        "messages": [
+            {
+                **_message(message, tree, is_shown=message.pk in shown),
+                "is_summarised": message.pk in summarised,
+            }
+            for message in tree.messages
+        ],
+        "summaries": [_summary(each) for each in summaries.written_in(conversation.pk)],
     }
     content = msgspec.json.format(msgspec.json.encode(told), indent=2)
     return Export(name=f"{_file_name(conversation)}.json", content_type="application/json", content=content)
@@ -79,6 +90,22 @@ def _message(message: Message, tree: MessageTree, *, is_shown: bool) -> dict[str
         "assistant": message.assistant_name or None,
         "attachments": [] if is_reply else _names(message),
         "is_shown": is_shown,
+    }
+
+
+def _summarised(conversation: Conversation, branch: Sequence[UUID]) -> set[UUID]:
+    """Of the shown branch, what the assistant gets a summary of instead."""
+    summary = summaries.in_use(conversation.pk, branch)
+    return set() if summary is None else set(branch[: branch.index(summary.through_id) + 1])
+
+
+def _summary(summary: Summary) -> dict[str, Any]:
+    return {
+        "text": summary.text,
+        "through_id": summary.through_id,
+        "used_from_id": summary.used_from_id,
+        "created_at": summary.written_at or summary.began_at,
+        "model": summary.model or None,
     }
 
 

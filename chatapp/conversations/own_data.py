@@ -13,7 +13,8 @@ from chatapp.models import Attachment, Conversation, User
 from warmcache.background.database import in_database_thread
 
 README = """account.json          who you are here, your standing instructions, the links that you have shared
-conversations/*.json  each conversation with all its versions; this chat can import them
+conversations/*.json  each conversation with all its versions, and the summaries that its assistant gets of earlier
+                      parts; this chat can import them, without the summaries
 files/*               the text of the files that you attached
 """
 

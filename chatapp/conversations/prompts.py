@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from itertools import chain, groupby
 
-from chatapp.conversations import attached_texts, reply_states, summaries, toolbox
+from chatapp.conversations import attached_texts, question_passages, reply_states, summaries, toolbox
 from chatapp.conversations.storable import storable_json
 from chatapp.models import Assistant, Attachment, Message, Summary
 from chatapp.protocol.words import ReplyStatus
@@ -165,8 +165,13 @@ def message_content(text: str, attachments: Sequence[Attachment], *, edit_of: Me
     they can be read while the question is typed. An edited text keeps what was attached to the first one.
     """
     text_blocks = [{"type": "text", "text": text}] if text.strip() else []
-    kept = [] if edit_of is None else [block for block in edit_of.content if block.get("type") != "text"]
+    kept = [] if edit_of is None else files_in(edit_of.content)
     return [*kept, *map(attached_texts.reference_to, attachments), *text_blocks]
+
+
+def files_in(content: Iterable[Json]) -> list[Json]:
+    """What an edit keeps of a message's row: neither the words, nor the passages that were found for them."""
+    return [block for block in content if block.get("type") not in ("text", question_passages.KIND)]
 
 
 def attachment_blocks(attachments: Iterable[Attachment]) -> tuple[Json, ...]:
@@ -177,8 +182,12 @@ def attachment_blocks(attachments: Iterable[Attachment]) -> tuple[Json, ...]:
 def _system_blocks(assistant: Assistant) -> Iterable[Json]:
     if assistant.system_prompt.strip():
         yield {"type": "text", "text": assistant.system_prompt}
-    for document in assistant.documents.all():
-        yield {"type": "text", "text": CACHED_DOCUMENT.format(title=document.title, text=document.text)}
+    if assistant.cuts_documents:
+        if titles := question_passages.titles_of(assistant):
+            yield {"type": "text", "text": titles}
+    else:
+        for document in assistant.documents.all():
+            yield {"type": "text", "text": CACHED_DOCUMENT.format(title=document.title, text=document.text)}
     if assistant.output_schema:
         yield {"type": "text", "text": toolbox.ANSWER_INSTRUCTION}
 

@@ -1,15 +1,17 @@
 """Links by which everybody who has one may read a conversation, as it was shown when it was shared.
 
 A link is the last message of the shown branch: what stands before a message never changes, so nothing is copied, and
-what is deleted or erased is gone from its page too. It ends when its owner revokes it, when its time is over, and with
-its conversation or its owner. What its page shows is in `read`: no files and not their names, no thinking, no tools, no
-costs, nobody's name, no other version, and nothing that is said later. Called in a database thread.
+what is deleted or erased is gone from its page too. It ends when its owner or an operator revokes it, when its time is
+over, and with its conversation or its owner: for good, also where the deletion is undone. What its page shows is in
+`read`: no files and not their names, no thinking, no tools, no costs, nobody's name, no other version, and nothing that
+is said later. Called in a database thread.
 """
 
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.db.models import QuerySet, Sum
 from django.utils import timezone
@@ -103,6 +105,11 @@ def of(user: User) -> QuerySet[SharedLink]:
 def revoke(user: User, link_id: int) -> bool:
     """Whether there was one."""
     return bool(SharedLink.objects.filter(pk=link_id, conversation__user=user).delete()[0])
+
+
+def revoke_all_to(conversation_id: UUID) -> None:
+    """For good."""
+    SharedLink.objects.filter(conversation=conversation_id).delete()
 
 
 def forget_expired() -> None:

@@ -59,6 +59,11 @@ def in_use(conversation_id: UUID, path: Sequence[UUID]) -> Summary | None:
     return Summary.objects.filter(pk=max(on_path)[1]).first() if on_path else None
 
 
+def written_in(conversation_id: UUID) -> QuerySet[Summary]:
+    """All that have a text, in the order in which they were written, in use or not."""
+    return Summary.objects.filter(conversation=conversation_id).exclude(text="").order_by("began_at", "pk")
+
+
 def marked(messages: QuerySet[Message]) -> QuerySet[Message]:
     """Each with `ends_a_summary`: whether it is the last one of a summary that is in use on some path."""
     used = Summary.objects.filter(through=OuterRef("pk")).exclude(used_from=None)

@@ -1,1 +1,1 @@
-"""What a first start shows: three assistants and a user who may see everything."""
+"""What a first start shows: four assistants and a user who may see everything."""

@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 
 from chatapp.demo import python_reference
+from chatapp.models import OwnTool
 
 GUIDE_FILES = ("README.md", "chatapp/PROTOCOL.md", "warmcache/README.md")
 
@@ -14,6 +15,29 @@ QUOTING = (
     "Answer from the documents. Quote the sentence that settles the question and name the document it stands in. "
     "Show a short example where one helps. Say so when the documents do not answer the question."
 )
+
+TO_DO_LIST = {
+    "type": "object",
+    "properties": {
+        "title": {"type": "string"},
+        "tasks": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "task": {"type": "string"},
+                    "who": {"type": "string"},
+                    "until": {"type": "string"},
+                    "is_urgent": {"type": "boolean"},
+                },
+                "required": ["task", "is_urgent"],
+                "additionalProperties": False,
+            },
+        },
+    },
+    "required": ["title", "tasks"],
+    "additionalProperties": False,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +64,9 @@ ASSISTANTS = (
             "suggestions": (
                 "What is the difference between yield and yield from?\n"
                 "How does a with statement find its exit method?\n"
-                "When are the default values of parameters evaluated?"
+                "Search documents for the default values of parameters: when are they evaluated?"
             ),
+            "own_tools": [OwnTool.SEARCH_DOCUMENTS],
             "model": "claude-sonnet-5-5",
             "thinking": "between_tools",
             "effort": "low",
@@ -57,7 +82,12 @@ ASSISTANTS = (
         fields={
             "name": "Warmcache guide",
             "description": "Explains this very program from its own documentation.",
-            "suggestions": "How does a warm-up decide whether it pays?\nWhat happens when I press Enter?",
+            "suggestions": (
+                "How does a warm-up decide whether it pays?\n"
+                "What happens when I press Enter?\n"
+                "Calculator: what do 60000 tokens at 3.75 dollars per million cost? `60000 * 3.75 / 1000000`"
+            ),
+            "own_tools": [OwnTool.SEARCH_DOCUMENTS, OwnTool.CALCULATOR],
             "model": "claude-sonnet-5-5",
             "thinking": "between_tools",
             "effort": "low",
@@ -73,9 +103,28 @@ ASSISTANTS = (
         fields={
             "name": "Small talk",
             "description": "No documents: its prompt is too short to be cached, so warming is skipped and says why.",
+            "suggestions": "What would you do with a rainy Sunday?\nTell me something about barges.",
             "model": "claude-haiku-5-5",
             "system_prompt": (
                 "You are good company: warm, brief, curious. Answer in a few sentences, in the person's language."
+            ),
+        },
+    ),
+    AssistantSpec(
+        slug="to-do-list",
+        fields={
+            "name": "To-do list",
+            "description": "Makes a table of what there is to do: its answers follow a JSON schema.",
+            "suggestions": (
+                "Repaint the boat before May, ask Ann for the key, and book the slipway.\n"
+                "We fly three days after the current date: what is left to do until then?"
+            ),
+            "own_tools": [OwnTool.CURRENT_DATE],
+            "output_schema": TO_DO_LIST,
+            "model": "claude-haiku-5-5",
+            "system_prompt": (
+                "You turn what a person writes into a list of things to do, the most urgent first. "
+                "Invent nothing: leave out who and when if the person does not say so."
             ),
         },
     ),

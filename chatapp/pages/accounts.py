@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, cast
 
+from asgiref.sync import async_to_sync
 from django import forms
 from django.conf import settings
 from django.contrib.auth import login, logout, update_session_auth_hash
@@ -22,6 +23,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from chatapp import events
 from chatapp.accounts import deletions, identities, invitations, open_sessions, second_factor
 from chatapp.conversations import own_data, shared_links, standing_instructions
 from chatapp.models import User
@@ -86,7 +88,9 @@ def change_instructions(request: HttpRequest) -> HttpResponse:
     form = InstructionsForm(request.POST or None, initial={"instructions": user.instructions})
     if request.method == "POST" and form.is_valid():
         if standing_instructions.change(user, form.cleaned_data["instructions"]):
+            # At once in this process, whose sockets may ask before they hear of it.
             assistant_edits.add_one()
+            async_to_sync(events.announce_instructions)(user.pk)
         return redirect("account")
     return _form(
         request,

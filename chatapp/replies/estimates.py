@@ -21,6 +21,9 @@ def usd_of_reply(conversation: Conversation, question: Sequence[Json], ready: Pr
     assistant = conversation.assistant
     before = _opening(conversation) if ready is None else ready.prompt
     tokens = expected_tokens(before, question, label=assistant.slug)
+    if assistant.cuts_documents:
+        # They are found behind the lock.
+        tokens += assistant.passage_tokens
     if ready is None and not conversation._state.adding:
         so_far = _tokens_so_far(conversation)  # of a whole prompt
         tokens += max(0, so_far - expected_tokens(before, label=assistant.slug))

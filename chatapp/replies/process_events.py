@@ -2,7 +2,8 @@
 
 They ask it to stop a reply that it writes, or tell it of a person whose sessions have ended, and with them perhaps the
 account. A lost event costs little there, because the owner sees the same in the rows at its next look. And they say
-what it must drop from memory: deleted conversations, and people who have signed out.
+what it must drop from memory: deleted conversations, people who have signed out, and outlines of prompts that begin
+with other standing instructions now.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from channels.layers import get_channel_layer
 
 from chatapp import events
 from chatapp.conversations import prepared_conversations
+from chatapp.warming import assistant_edits
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +66,9 @@ def take(event: dict[str, Any], hearers: Hearers) -> None:
             hearers.on_sign_out(event["user_id"])
         case "person.erased":
             hearers.on_erasure(event["user_id"], [UUID(each) for each in event["conversation_ids"]])
+        case "instructions.changed":
+            assistant_edits.add_one()
         case "news.missed":
-            # Deletions during the outage are unknown.
+            # Deletions during the outage are unknown, and so are others' standing instructions.
             prepared_conversations.store.clear()
+            assistant_edits.add_one()

@@ -15,7 +15,15 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, Q, QuerySet
 from django.utils import timezone
 
-from chatapp.conversations import access, attached_texts, branches, conversations, prepared_conversations, prompts
+from chatapp.conversations import (
+    access,
+    attached_texts,
+    branches,
+    conversations,
+    prepared_conversations,
+    prompts,
+    question_passages,
+)
 from chatapp.conversations.attachments import to_send
 from chatapp.conversations.conversations import News
 from chatapp.conversations.prepared_conversations import PreparedConversation
@@ -169,6 +177,7 @@ def _with_what_it_follows(stored: _Stored) -> Sent:
     before = stored.ready
     if before is None or before.tip_id != parent_id:
         before = prepared_conversations.before(conversation, parent_id)
+    question_passages.put_into(stored.message, conversation.assistant)
     return Sent(
         message=stored.message,
         conversation=conversation,

@@ -178,7 +178,7 @@ def _before_edited(conversation: Conversation, edited: Message, attached: Sequen
     """As the edit will be sent: with the files that the message has, and those that are added."""
     parent_id = tree_of(conversation.pk).parent_of(edited.pk)
     before = prepared_conversations.before(conversation, parent_id)
-    kept = attached_texts.put_in([[block for block in edited.content if block.get("type") != "text"]])[0]
+    kept = attached_texts.put_in([prompts.files_in(edited.content)])[0]
     return _Loaded(prompt=before.with_draft((*kept, *attached)), label=before.label)
 
 

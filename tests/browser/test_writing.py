@@ -132,3 +132,46 @@ def test_an_edit_that_is_too_long_cannot_be_sent_and_says_so(chat: ChatPage) -> 
     expect(editor.get_by_role("button", name="Send")).to_be_disabled()
     editor.get_by_role("textbox").press("Enter")
     expect(editor).to_be_visible()
+
+
+def sign_in(chat: ChatPage, user: LiveUser) -> None:
+    chat.page.get_by_label("Username").fill(user.username)
+    chat.page.get_by_label("Password").fill(user.password)
+    chat.page.get_by_role("button", name="Sign in").click()
+    chat.wait_until_ready()
+
+
+def test_words_and_files_outlive_the_session_and_the_tab_and_signing_out_forgets_them(
+    open_chat: Callable[..., ChatPage], person: LiveUser, second_tab: Callable[[ChatPage], ChatPage]
+) -> None:
+    chat = open_chat(person)
+    attach(chat, *NOTES)
+    expect(chat.page.locator("[data-testid=attachment][data-state=ready]")).to_have_count(3)
+    chat.type("Half a thou")
+
+    chat.page.context.clear_cookies()
+    chat.page.reload()
+    sign_in(chat, person)
+
+    expect(chat.box).to_have_value("Half a thou")
+    expect(chat.page.get_by_test_id("attachment")).to_have_text(["one.md", "two.md", "three.md"])
+
+    other = second_tab(chat)
+    # Playwright closes a page without the events that a person's browser sends.
+    chat.page.goto("about:blank")
+    chat.page.close()
+    other.reload()
+
+    expect(other.box).to_have_value("Half a thou")
+    expect(other.page.get_by_test_id("attachment")).to_have_count(3)
+
+    other.page.get_by_role("button", name="Sign out").click()
+    other.page.wait_for_url("**/accounts/login/**")
+
+    kept = (
+        "[localStorage, sessionStorage].flatMap(each => Object.keys(each)).filter(key => key.startsWith('warmcache:'))"
+    )
+    assert other.page.evaluate(kept) == []
+    sign_in(other, person)
+    expect(other.box).to_have_value("")
+    expect(other.page.get_by_test_id("attachment")).to_have_count(0)

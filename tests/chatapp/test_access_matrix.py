@@ -99,6 +99,7 @@ def named(path: str, things: Mapping[str, Any]) -> str:
         "message": things["question"].pk,
         "attachment": things["attachment"].pk,
         "summary": things["summary"].pk,
+        "sharedlink": things["link"].pk,
         "group": things["group"].pk,
         "warmpolicy": 1,
     }

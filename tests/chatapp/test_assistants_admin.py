@@ -5,7 +5,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from django.utils import timezone
 
-from chatapp.conversations import access
+from chatapp.conversations import access, documents_report
 from chatapp.conversations.conversations import assistant_view
 from chatapp.models import Assistant, Conversation, Summary, User
 from tests.chatapp.test_admin import form_with
@@ -58,12 +58,55 @@ def test_a_file_without_text_gets_an_error_in_its_form(client, operator):
     assert not assistant.documents.exists()
 
 
-def test_documents_that_its_model_cannot_read_are_told_at_once(client, operator):
+def test_documents_that_its_model_cannot_read_are_refused_unless_they_are_cut(client, operator):
     assistant = make_assistant(model="claude-haiku-4-5")
+    fields = form_with(assistant, "word " * 200_000)
 
-    told = client.post(change(assistant), form_with(assistant, "word " * 200_000), follow=True).content.decode()
+    refused = client.post(change(assistant), fields)
 
-    assert "reads at most 200,000: shorten its documents" in told
+    told = refused.content.decode()
+    assert refused.status_code == 200
+    assert "reads at most 200,000: shorten the documents, or switch on “cut documents per question” above" in told
+    assert not assistant.documents.exists()
+    assert client.post(change(assistant), {**fields, "cuts_documents": "on"}).status_code == 302
+    assert assistant.documents.count() == 1
+    assert Assistant.objects.get(pk=assistant.pk).passage_tokens == 6_000
+
+
+def test_of_a_model_that_is_not_known_documents_of_any_length_are_taken(client, operator):
+    assistant = make_assistant(model="somebody's own")
+
+    saved = client.post(change(assistant), form_with(assistant, "word " * 500_000))
+
+    assert saved.status_code == 302
+
+
+def test_both_pages_tell_what_documents_cost_whole_and_cut(client, operator):
+    assistant = make_assistant(documents=("word " * 10_000,), passage_tokens=4_000)
+    pages = [change(assistant), reverse("admin:chatapp_assistant_prefix", args=[assistant.pk])]
+
+    whole = [client.get(page).content.decode() for page in pages]
+    Assistant.objects.filter(pk=assistant.pk).update(cuts_documents=True)
+    cut = [client.get(page).content.decode() for page in pages]
+
+    for page in whole:
+        assert "whole, in the part that everybody shares" in page
+    for page in cut:
+        assert "the shared part holds their titles only" in page
+    for page in (*whole, *cut):
+        assert "with each message from the shared cache" in page
+        assert "up to 4,000 tokens and $" in page
+    assert "word word" in whole[1]
+    assert "word word" not in cut[1]
+
+
+def test_documents_that_cannot_be_read_whole_have_no_price_for_that():
+    assistant = make_assistant(model="claude-haiku-4-5", documents=("word " * 200_000,), cuts_documents=True)
+
+    lines = dict(documents_report.lines_of(assistant))
+
+    assert lines["read whole"] == "impossible: they are more than the model reads"
+    assert lines["cut per question"].startswith("up to 6,000 tokens and $0.0075 with each message")
 
 
 def test_it_tells_what_a_long_history_costs_and_what_summaries_did(client, operator):

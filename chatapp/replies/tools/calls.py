@@ -8,9 +8,10 @@ from typing import Any
 
 from django.utils import timezone
 
+from chatapp.conversations import document_search
 from chatapp.conversations.toolbox import RESULT, Toolbox
 from chatapp.models import OwnTool
-from chatapp.replies.tools import calculator, clock, document_search
+from chatapp.replies.tools import calculator, clock
 from warmcache.background.database import in_database_thread
 from warmcache.core.prefix import Json
 

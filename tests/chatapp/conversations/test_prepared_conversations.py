@@ -15,6 +15,7 @@ from chatapp.conversations.prepared_conversations import Mark, PreparedConversat
 from chatapp.models import Assistant, Conversation, Document, Message
 from chatapp.protocol import MessageSend
 from chatapp.replies import ends, pending, process_events, rows, sent_messages
+from chatapp.warming import assistant_edits
 from tests.chatapp.replies.reply_frames import finished, new_log
 from tests.counting import counted
 from tests.factories import make_assistant, make_conversation, make_message, make_user
@@ -118,6 +119,16 @@ def test_deletion_and_sign_out_are_heard_in_every_process(monkeypatch):
     assert (len(store), store.size_bytes) == (1, SIZE)
 
 
+def test_outlines_are_made_anew_where_standing_instructions_changed_or_news_were_missed():
+    nobody = process_events.Hearers(on_stop=lambda _: None, on_sign_out=lambda _: None, on_erasure=lambda *_: None)
+    before = assistant_edits.count()
+
+    process_events.take({"type": "instructions.changed", "user_id": 1}, nobody)
+    process_events.take({"type": "news.missed"}, nobody)
+
+    assert assistant_edits.count() == before + 2
+
+
 async def test_what_processes_must_forget_is_told_to_their_group(monkeypatch):
     told = []
 
@@ -128,8 +139,13 @@ async def test_what_processes_must_forget_is_told_to_their_group(monkeypatch):
 
     await events.announce_deletion(1, uuid4())
     await events.announce_sign_out(1)
+    await events.announce_instructions(1)
 
-    assert [kind for group, kind in told if group == events.PROCESSES] == ["conversation.deleted", "session.ended"]
+    assert [kind for group, kind in told if group == events.PROCESSES] == [
+        "conversation.deleted",
+        "session.ended",
+        "instructions.changed",
+    ]
 
 
 # Who counts the version

@@ -3,6 +3,7 @@
 import pytest
 from django.test import Client
 
+from chatapp import events
 from chatapp.conversations import conversations, prepared_conversations, prompts, standing_instructions
 from chatapp.models import Conversation, User
 from chatapp.warming.typing import Draft, _load
@@ -111,6 +112,19 @@ class TestPage:
         assert "19 characters" in browser.get("/accounts/").content.decode()
         browser.post("/accounts/instructions/", {"instructions": ""})
         assert User.objects.get().instructions == ""
+
+    def test_a_change_is_told_to_every_process_and_the_same_words_are_not(self, browser, monkeypatch):
+        told = []
+
+        async def note(group: str, event: dict) -> None:
+            told.append((group, event))
+
+        monkeypatch.setattr(events, "_tell", note)
+
+        for _ in range(2):
+            browser.post("/accounts/instructions/", {"instructions": "Be brief."})
+
+        assert told == [(events.PROCESSES, {"type": "instructions.changed", "user_id": User.objects.get().pk})]
 
     def test_too_many_characters_are_refused_with_the_limit_and_kept_in_the_field(self, browser):
         longest = "a\n" * (standing_instructions.MAX_CHARS // 2)

@@ -2,15 +2,17 @@
 
 import pytest
 
+from chatapp.conversations import output_schemas, toolbox
 from chatapp.demo import costs, seeding
 from chatapp.demo.content import ASSISTANTS
-from chatapp.models import Assistant, Document, User
+from chatapp.models import Assistant, Document, OwnTool, User
 from warmcache.core.catalog import facts_for
+from warmcache.simulator import tool_calls
 
 pytestmark = pytest.mark.django_db
 
 
-def test_a_first_start_makes_three_assistants_and_a_user_without_a_password():
+def test_a_first_start_makes_four_assistants_and_a_user_without_a_password():
     user = seeding.seed()
 
     assert (user.username, user.is_staff, user.is_superuser) == ("demo", True, True)
@@ -19,6 +21,7 @@ def test_a_first_start_makes_three_assistants_and_a_user_without_a_password():
         "python-reference",
         "warmcache-guide",
         "small-talk",
+        "to-do-list",
     }
     assert Assistant.objects.get(is_default=True).slug == "python-reference"
     assert all(assistant.description for assistant in Assistant.objects.all())
@@ -33,6 +36,33 @@ def test_what_is_made_is_valid_as_the_admin_would_have_it():
         assert facts_for(assistant.model).known
         if assistant.thinking == "between_tools":
             assert "between_tools" in facts_for(assistant.model).thinking
+
+
+def test_between_them_the_assistants_show_each_tool_and_a_structured_answer():
+    seeding.seed()
+
+    made = list(Assistant.objects.all())
+
+    assert {name for each in made for name in each.own_tools} == set(OwnTool.values)
+    for each in made:
+        assert OwnTool.SEARCH_DOCUMENTS not in each.own_tools or each.documents.exists()
+        assert each.suggestions
+    schemas = [each.output_schema for each in made if each.output_schema]
+    assert schemas
+    assert [output_schemas.problem_of_schema(schema) for schema in schemas] == [None] * len(schemas)
+
+
+def test_the_simulator_calls_the_tool_that_a_suggestion_names():
+    seeding.seed()
+
+    called = set()
+    for assistant in Assistant.objects.all():
+        for line in assistant.suggestions.splitlines():
+            said = {"role": "user", "content": [{"type": "text", "text": line}]}
+            body = {"tools": list(toolbox.definitions(assistant)), "system": [], "messages": [said]}
+            called |= {each.tool["name"] for each in tool_calls.wanted_calls(body, line)}
+
+    assert called == set(OwnTool.values)
 
 
 def test_a_second_start_changes_nothing_and_asks_twice(django_assert_num_queries):
@@ -75,6 +105,7 @@ def test_small_talk_is_too_short_to_be_cached():
     facts = facts_for(small_talk.fields["model"])
 
     assert len(small_talk.fields["system_prompt"]) / facts.chars_per_token < facts.min_prefix_tokens
+    assert "own_tools" not in small_talk.fields
     assert small_talk.documents() == []
 
 

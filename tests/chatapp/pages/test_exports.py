@@ -3,9 +3,11 @@
 import json
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.utils import timezone
 
-from chatapp.models import Conversation, User
+from chatapp.models import Conversation, Summary, User
 from tests.factories import make_assistant, make_conversation, make_message, make_talk, make_user
 
 
@@ -52,6 +54,40 @@ def test_json_has_all_branches_and_says_which_is_shown(client, conversation):
     ]
     assert len(messages) == 6
     assert {message["parent_id"] for message in messages[1:]} <= {message["id"] for message in messages}
+
+
+def test_json_has_the_summaries_and_marks_what_they_stand_for(client, ann):
+    conversation = make_conversation(ann, make_assistant())
+    talk = make_talk(conversation, [str(number) for number in range(12)])
+    [used, _] = [
+        Summary.objects.create(
+            conversation=conversation, through=talk[1], used_from=used_from, text=text, written_at=timezone.now()
+        )
+        for used_from, text in ((talk[9], "In short."), (None, "Not in use yet."))
+    ]
+    Summary.objects.create(conversation=conversation, through=talk[3], failed_at=timezone.now())
+
+    told = json.loads(client.get(f"/c/{conversation.pk}/export.json").content)
+
+    assert [each["text"] for each in told["summaries"]] == ["In short.", "Not in use yet."]
+    first = told["summaries"][0]
+    assert (first["through_id"], first["used_from_id"]) == (str(used.through_id), str(talk[9].pk))
+    assert [each["text"] for each in told["messages"] if each["is_summarised"]] == ["0", "1"]
+
+
+def test_what_is_exported_with_summaries_is_imported_without_them(client, ann):
+    make_assistant(is_default=True)
+    conversation = make_conversation(ann)
+    talk = make_talk(conversation, ["One", "Two", "Three", "Four"])
+    Summary.objects.create(conversation=conversation, through=talk[1], used_from=talk[3], text="In short.")
+    exported = client.get(f"/c/{conversation.pk}/export.json").content
+
+    answer = client.post("/import/", {"file": SimpleUploadedFile("chat.json", exported)})
+
+    assert answer.status_code == 201
+    copy = ann.conversations.exclude(pk=conversation.pk).get()
+    assert list(copy.messages.order_by("created_at").values_list("text", flat=True)) == ["One", "Two", "Three", "Four"]
+    assert not copy.summaries.exists()
 
 
 @pytest.mark.parametrize("name", ["export.md", "export.json"])

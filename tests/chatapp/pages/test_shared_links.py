@@ -154,6 +154,9 @@ def test_a_link_ends_with_its_time_its_conversation_and_its_owner(client, conver
     assert status() == 200
     conversation_deletions.delete(Conversation.objects.get(pk=conversation.pk))
     assert status() == 404
+    conversation_deletions.restore(ann, conversation.pk)
+    assert status() == 404, "who brings a conversation back has not shared it again"
+    assert client.get(f"/c/{conversation.pk}/").status_code == 200
     Conversation.objects.filter(pk=conversation.pk).delete()
     assert not SharedLink.objects.exists()
 

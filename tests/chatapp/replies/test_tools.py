@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatapp.replies.tools import calculator, clock, document_search
+from chatapp.conversations import document_search
+from chatapp.conversations.document_search import MAX_PASSAGES, PASSAGE_CHARS, best, passages_of
+from chatapp.replies.tools import calculator, clock
 from chatapp.replies.tools.calculator import Refused, calculate
-from chatapp.replies.tools.document_search import MAX_PASSAGES, PASSAGE_CHARS, best, passages_of
 
 NOW = datetime(2026, 11, 29, 9, 30, tzinfo=UTC)
 

@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from chatapp.conversations import prepared_conversations
+from chatapp.conversations import document_search, prepared_conversations
 from chatapp.models import Document, Message
 from chatapp.replies import registry
 from chatapp.replies.rounds import MAX_ROUNDS
-from chatapp.replies.tools import document_search
 from chatapp.replies.tools.loop import ASK_AGAIN, LAST_REQUEST
 from tests.chatapp.sockets import Tab
 from tests.factories import make_assistant

@@ -1,7 +1,8 @@
 """Search in an assistant's documents: passages ranked by how many telling words they share with a query.
 
 Without an index: the texts are cut into passages and the words are counted in each. What a search reads is bounded by
-the size of an assistant's documents, what it returns by `MAX_PASSAGES`. Called in a database thread.
+the size of an assistant's documents. Called in a database thread: for the tool that a model calls, and where documents
+are cut per question (`question_passages`).
 """
 
 import math
@@ -23,27 +24,38 @@ _SATURATION = 1.2
 class Passage:
     title: str
     text: str
+    place: int = 0
+    """Which of all passages of the documents it is."""
 
 
 def search(assistant_id: int, query: str) -> list[Passage]:
     """The best ones first; none if no word of the query is anywhere."""
-    documents = Document.objects.filter(assistant_id=assistant_id).values_list("title", "text")
-    return best(list(documents), query)
+    return best(documents_of(assistant_id), query)
+
+
+def documents_of(assistant_id: int) -> list[tuple[str, str]]:
+    """Titles and texts, in the order of the prompt."""
+    return list(Document.objects.filter(assistant_id=assistant_id).values_list("title", "text"))
 
 
 def best(documents: Sequence[tuple[str, str]], query: str) -> list[Passage]:
-    """`documents`: titles and texts. Passages with equal scores are in the order of the documents."""
+    """`documents`: titles and texts."""
+    return ranked(documents, query)[:MAX_PASSAGES]
+
+
+def ranked(documents: Sequence[tuple[str, str]], query: str) -> list[Passage]:
+    """All passages with a word of the query, the best ones first; equal scores in the order of the documents."""
     terms = query_of(query[:MAX_QUERY_CHARS]).terms
     counted: list[tuple[Passage, list[int]]] = []
     in_passages = [0] * len(terms)
     passages = 0
     for title, text in documents:
         for passage in passages_of(text):
-            passages += 1
+            place, passages = passages, passages + 1
             folded = fold(passage)
             counts = [folded.count(term) for term in terms]
             if any(counts):
-                counted.append((Passage(title=title[:MAX_TITLE_CHARS], text=passage), counts))
+                counted.append((Passage(title=title[:MAX_TITLE_CHARS], text=passage, place=place), counts))
                 for number, count in enumerate(counts):
                     in_passages[number] += count > 0
     weights = [math.log(1 + passages / (found or 1)) for found in in_passages]
@@ -51,8 +63,7 @@ def best(documents: Sequence[tuple[str, str]], query: str) -> list[Passage]:
         (sum(weight * count / (count + _SATURATION) for weight, count in zip(weights, counts, strict=True)), passage)
         for passage, counts in counted
     ]
-    ranked = sorted(scored, key=lambda each: -each[0])
-    return [passage for _, passage in ranked[:MAX_PASSAGES]]
+    return [passage for _, passage in sorted(scored, key=lambda each: -each[0])]
 
 
 def passages_of(text: str) -> Iterator[str]:
