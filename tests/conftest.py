@@ -12,6 +12,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
+from tests import empty_tables
 from tests.browsers import Chromium, chromium_executable
 from tests.servers import PATIENCE_SECONDS, MissingServerError
 from tests.servers.chat_server import ChatServer
@@ -113,7 +114,10 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None, tmp_path_fa
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    yield
+    with ExitStack() as stack:
+        with django_db_blocker.unblock():
+            stack.enter_context(empty_tables.only_what_has_rows())
+        yield
     with django_db_blocker.unblock():
         if connection.vendor == "postgresql":
             connection.close_pool()
