@@ -12,8 +12,13 @@ SIDE_BY_SIDE := -n 4 --dist loadfile --no-loadscope-reorder
 BIOME := .venv/bin/node node_modules/@biomejs/biome/bin/biome
 LINTED := chatapp warmcache tests deploy manage.py $(wildcard benchmarks)
 
+# Some machines tell Python to keep no bytecode. Every worker of every stage would then compile and rewrite all tests.
+unexport PYTHONDONTWRITEBYTECODE
+# What needs one core each runs two at a time; each one's output comes whole.
+BESIDE := $(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
 .DEFAULT_GOAL := help
-.PHONY: setup run run-local serve test check lint format bench soak audit clean help
+.PHONY: setup run run-local serve test check types style node-tests bytecode lint format bench soak audit clean help
 
 setup:  ## install everything, development tools included
 	@$(PYTHON) deploy/install.py --dev
@@ -27,20 +32,32 @@ run-local:  ## the same on a real, tiny model with a real cache, on this machine
 serve:  ## the production server, without the demo's content and link
 	@$(PYTHON) deploy/install.py && exec $(PY) manage.py serve
 
-test: setup check  ## every test: Node, then SQLite with Redis and Chromium, then PostgreSQL
-	.venv/bin/node --test tests/js/*.test.js tests/js/*/*.test.js
+test: setup  ## check, then every test: Node, then SQLite with Redis and Chromium, then PostgreSQL
+	@$(BESIDE) types style node-tests $(if $(CI),bytecode)
 	$(PYTEST) -m "not browser and not soak" $(SIDE_BY_SIDE)
 	$(PYTEST) tests/browser -m "not soak" $(SIDE_BY_SIDE)
 	$(PY) -m tests.servers postgres $(PYTEST) -m "not browser and not soak" --database-only $(SIDE_BY_SIDE)
 
 check: setup  ## what can be checked without running: style, types, layers, migrations, words
+	@$(BESIDE) types style
+
+types:
+	$(PY) -m mypy
+
+style:
 	$(PY) -m ruff check $(LINTED)
 	$(PY) -m ruff format --check $(LINTED)
 	$(BIOME) check --error-on-warnings
-	$(PY) -m mypy
 	$(PY) -c "from importlinter.cli import lint_imports_command as run; run()"
 	$(PY) manage.py makemigrations --check --dry-run
 	$(PY) manage.py write_words --check
+
+node-tests:
+	.venv/bin/node --test tests/js/*.test.js tests/js/*/*.test.js
+
+# In a fresh checkout, once instead of in each worker, while the types are checked on the other core.
+bytecode:
+	@$(PY) -m pytest --collect-only -qq >/dev/null 2>&1 || true  # what is wrong, the tests tell
 
 lint: setup  ## style only
 	$(PY) -m ruff check $(LINTED)

@@ -12,9 +12,12 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
+from tests import empty_tables
 from tests.browsers import Chromium, chromium_executable
 from tests.servers import PATIENCE_SECONDS, MissingServerError
-from tests.servers.chat_server import ChatServer
+from tests.servers.chat_server import ChatServer, clean_environment
+from tests.servers.databases import copy_database, drop_database, migrated_template, name_of
+from tests.servers.once import shared_folder
 from tests.servers.postgres_server import PostgresServer, create_database
 from tests.servers.redis_server import RedisServer
 from warmcache import sync
@@ -44,6 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # If a shell starts us in the background, we and all our child processes ignore Ctrl-C.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    shared_folder()  # made by the process that starts the workers
     # A key or a Redis in the developer's shell must not be spent or emptied by tests.
     settings.ANTHROPIC_API_KEY = settings.ANTHROPIC_BASE_URL = settings.REDIS_URL = ""
     settings.WARMCACHE = {
@@ -101,25 +105,29 @@ def no_write_outlives_its_test(request: pytest.FixtureRequest) -> Iterator[None]
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(django_db_modify_db_settings: None, tmp_path_factory: Any) -> None:
-    """SQLite's default test database lives in memory, where threads lock each other out: use a file."""
-    database = settings.DATABASES["default"]
-    if database["ENGINE"].endswith("sqlite3"):
-        database["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
-    else:
-        # On a machine that runs many tests at once, creating and dropping a database may take longer.
-        database["OPTIONS"]["options"] = "-c statement_timeout=60000"
-
-
-@pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    yield
+def django_db_setup(
+    django_test_environment: None, new_database: Callable[[], str], django_db_blocker: Any
+) -> Iterator[None]:
+    """The database of this worker: a copy of one that is migrated once for all workers. SQLite's is a file, because
+    threads lock each other out of one in memory."""
+    url = new_database()
+    copy_database(migrated_template(url, environment=clean_environment()), to=url)
     with django_db_blocker.unblock():
+        connection.close()
+        connection.settings_dict["NAME"] = name_of(url)
+        if connection.vendor == "postgresql":
+            # On a machine that runs many tests at once, a statement may take longer.
+            connection.settings_dict["OPTIONS"]["options"] = "-c statement_timeout=60000"
+        with ExitStack() as stack:
+            stack.enter_context(empty_tables.only_what_has_rows())
+            with django_db_blocker.block():
+                yield
         if connection.vendor == "postgresql":
             connection.close_pool()
             with connection.cursor() as cursor:
                 cursor.execute(END_OTHER_CONNECTIONS)
-            connection.close()
+        connection.close()
+    drop_database(url)
 
 
 def _or_skip(make: Callable[[], Made]) -> Made:

@@ -1,8 +1,6 @@
 """One real server for the whole folder. Each test has its own people and assistants, so that cold is cold."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,9 +12,10 @@ from tests.browser.chat_page import ChatPage
 from tests.browser.held_replies import HoldReply, hold_reply
 from tests.browsers import TIMEOUT_MS, Chromium, Contexts
 from tests.servers import patient_settings
-from tests.servers.chat_server import ROOT, ChatServer, LiveUser, SimulatorControl, clean_environment
+from tests.servers.chat_server import ChatServer, LiveUser, SimulatorControl
 from tests.servers.fork_server import output_of
 from tests.servers.oidc_provider import OidcProvider
+from tests.servers.releases import collected_once
 
 PEOPLE = 120
 ASSISTANTS = 12
@@ -36,12 +35,9 @@ expect.set_options(timeout=TIMEOUT_MS)
 
 
 @pytest.fixture(scope="package")
-def _server(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChatServer]:
+def _server(new_database: Callable[[], str]) -> Iterator[ChatServer]:
     """A server as an operator runs it: with collected files under hashed names, which a browser fetches once."""
-    collected = {"STATIC_ROOT": str(tmp_path_factory.mktemp("static"))}
-    command = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"]
-    subprocess.run(command, cwd=ROOT, env=clean_environment(**collected), check=True)
-    environment = {**collected, **ACCOUNTS, "DJANGO_SETTINGS_MODULE": patient_settings.__name__}
+    environment = {**collected_once(), **ACCOUNTS, "DJANGO_SETTINGS_MODULE": patient_settings.__name__}
     with ChatServer(database_url=new_database(), users=("ann", "root"), environment=environment) as server:
         yield server
 

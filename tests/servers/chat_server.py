@@ -11,8 +11,9 @@ from threading import Thread
 from typing import Any, Literal, Self
 
 from tests.servers import PATIENCE_SECONDS
-from tests.servers.databases import copy_database, new_template, server_of
+from tests.servers.databases import copy_database, migrated_template, new_template, server_of
 from tests.servers.fork_server import ForkedProgram, output_of
+from tests.servers.once import made_once
 from tests.servers.ports import free_port
 from tests.servers.simulator_server import SimulatorControl, SimulatorServer
 
@@ -86,11 +87,6 @@ def messages_of(request: dict[str, Any]) -> list[dict[str, Any]]:
     return messages
 
 
-_templates: dict[tuple[str, tuple[str, ...]], tuple[str, str]] = {}
-"""What `prepare` printed and the URL of the database that it left, by database server and user names: preparing takes
-seconds each time."""
-
-
 class ChatServer:
     """`manage.py serve` on a database of its own. For a cluster on one database and Redis, pass the first
     server to the second one as `beside`."""
@@ -148,19 +144,21 @@ class ChatServer:
         self.start()
 
     def _prepare(self) -> None:
-        key = server_of(self.database_url), self._names
-        if key not in _templates:
-            _templates[key] = self._prepared()
-        said, template = _templates[key]
+        # Preparing takes seconds each time.
+        name = f"prepared {server_of(self.database_url)} for {self._names}"
+        said, template = json.loads(made_once(name, self._prepared))
         copy_database(template, to=self.database_url)
         made = json.loads(said)
-        self.users = {name: LiveUser(**fields) for name, fields in made["users"].items()}
+        self.users = {user: LiveUser(**fields) for user, fields in made["users"].items()}
         self.assistants = made["assistants"]
 
-    def _prepared(self) -> tuple[str, str]:
+    def _prepared(self) -> str:
+        """What `prepare` prints, and the URL of the database that it leaves."""
+        environment = self.environment()
         template = new_template(self.database_url)
-        environment = self.environment() | {"DATABASE_URL": template}
-        return output_of(["-m", "tests.servers.prepare", *self._names], environment=environment), template
+        copy_database(migrated_template(self.database_url, environment=environment), to=template)
+        program = ["-m", "tests.servers.prepare", "seed", *self._names]
+        return json.dumps([output_of(program, environment=environment | {"DATABASE_URL": template}), template])
 
     def environment(self) -> dict[str, str]:
         redis = {"REDIS_URL": self._redis_url} if self._redis_url else {}

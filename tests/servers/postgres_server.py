@@ -27,9 +27,13 @@ def create_database(url: str) -> str:
 
 def replace_by_copy(url: str, *, of: str) -> None:
     """Replaces the database at `url`, which nobody uses yet, by a copy of another one on the same server."""
-    maintenance = _url_of(url, "postgres")
-    execute(maintenance, f"DROP DATABASE {_name_in(url)}")
-    execute(maintenance, f"CREATE DATABASE {_name_in(url)} TEMPLATE {_name_in(of)}")
+    drop_database(url)
+    execute(_url_of(url, "postgres"), f"CREATE DATABASE {name_in(url)} TEMPLATE {name_in(of)}")
+
+
+def drop_database(url: str) -> None:
+    """Removes the database at `url`, which nobody uses."""
+    execute(_url_of(url, "postgres"), f"DROP DATABASE {name_in(url)}")
 
 
 def without_name(url: str) -> str:
@@ -37,7 +41,7 @@ def without_name(url: str) -> str:
     return _url_of(url, "")
 
 
-def _name_in(url: str) -> str:
+def name_in(url: str) -> str:
     return url.partition("?")[0].rpartition("/")[2]
 
 

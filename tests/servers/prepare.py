@@ -1,8 +1,13 @@
-"""Migrates, seeds and makes signed-in users; prints JSON. `chat_server` runs it as a process of its own."""
+"""Prepares a database, as a process of its own.
+
+python -m tests.servers.prepare migrate
+python -m tests.servers.prepare seed NAME ...    fills a migrated one, with signed-in users; prints JSON
+"""
 
 import json
 import os
 import sys
+from collections.abc import Sequence
 
 import django
 
@@ -13,16 +18,22 @@ def main() -> None:
     from django.core.management import call_command
     from django.db import connections
 
+    what, *names = sys.argv[1:]
+    if what == "migrate":
+        call_command("migrate", interactive=False, verbosity=0)
+    else:
+        json.dump(seed(names), sys.stdout)
+    # When the last connection to SQLite closes, the whole database is in one file.
+    connections.close_all()
+
+
+def seed(names: Sequence[str]) -> dict[str, object]:
     from chatapp.demo import seeding
     from chatapp.models import Assistant
 
-    call_command("migrate", interactive=False, verbosity=0)
     seeding.seed()
-    users = {name: make_user(name) for name in sys.argv[1:]}
-    assistants = dict(Assistant.objects.values_list("slug", "pk"))
-    # When the last connection to SQLite closes, the whole database is in one file.
-    connections.close_all()
-    json.dump({"users": users, "assistants": assistants}, sys.stdout)
+    users = {name: make_user(name) for name in names}
+    return {"users": users, "assistants": dict(Assistant.objects.values_list("slug", "pk"))}
 
 
 def make_user(username: str) -> dict[str, object]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.servers.chat_server import ROOT, clean_environment
+from tests.servers.once import made_once, shared_folder
 
 STATIC_URL = re.compile(r"/static/[\w./-]+\.[0-9a-f]{12}\.\w+")
 MANIFEST = "staticfiles.json"
@@ -22,6 +23,17 @@ def collect(folder: Path) -> dict[str, str]:
     command = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"]
     subprocess.run(command, cwd=ROOT, env=clean_environment(STATIC_ROOT=str(folder)), check=True)
     return {"STATIC_ROOT": str(folder)}
+
+
+def collected_once() -> dict[str, str]:
+    """The environment of a server of this version's files; they are collected once for all workers of a run."""
+    folder = shared_folder() / "static"
+
+    def make() -> str:
+        collect(folder)
+        return str(folder)
+
+    return {"STATIC_ROOT": made_once("collected files", make)}
 
 
 def next_release(before: Path, folder: Path, *, added: Mapping[str, str]) -> dict[str, str]:
