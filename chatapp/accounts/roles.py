@@ -23,9 +23,10 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         *_may("view", *LEDGER, "warmpolicy", app="warmcache"),
         *_may("change", "warmpolicy", app="warmcache"),
         *_may("view", *QUOTAS, "usagelimit", "assistant", "erasure", app="chatapp"),
-        *_may("add", "usagelimit", app="chatapp"),
-        *_may("change", "usagelimit", app="chatapp"),
-        *_may("delete", "usagelimit", app="chatapp"),
+        *_may("view", "mcpserver", app="chatapp"),
+        *_may("add", "usagelimit", "mcpserver", app="chatapp"),
+        *_may("change", "usagelimit", "mcpserver", app="chatapp"),
+        *_may("delete", "usagelimit", "mcpserver", app="chatapp"),
     ),
     "Assistant editor": tuple(
         f"chatapp.{action}_{model}"

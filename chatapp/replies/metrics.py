@@ -29,6 +29,20 @@ _tokens = Counter("warmcache_reply_tokens", "Tokens billed for replies.", ["mode
 _cost = Counter(
     "warmcache_reply_cost_usd", "US dollars, from the price list.", ["assistant", "model"], registry=registry
 )
+_mcp_calls = Counter("warmcache_mcp_calls", "Calls of tools of MCP servers.", ["server", "outcome"], registry=registry)
+_mcp_seconds = Histogram(
+    "warmcache_mcp_call_seconds",
+    "From the first connection to the server's answer.",
+    ["server"],
+    buckets=TTFT_BUCKETS_SECONDS,
+    registry=registry,
+)
+
+
+def saw_mcp_call(server: str, outcome: str, *, seconds: float) -> None:
+    """Counts a call of this process: where to and how it ended, never what it was about."""
+    _mcp_calls.labels(server, outcome).inc()
+    _mcp_seconds.labels(server).observe(seconds)
 
 
 def saw_reply(finished: ReplyFinished, *, assistant: str, model: str, own_seconds: float | None) -> None:

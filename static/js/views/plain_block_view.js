@@ -23,6 +23,10 @@ export class PlainBlockView {
     this.#showTitle()
   }
 
+  get text() {
+    return this.#text.data + this.#waiting
+  }
+
   named(name) {
     this.#name = name
     this.#showTitle()
