@@ -12,7 +12,7 @@ from chatapp.conversations import exports, shared_links
 from chatapp.models import Attachment, Conversation, User
 from warmcache.background.database import in_database_thread
 
-README = """account.json          who you are here, your standing instructions, shared links, tools that you always allow
+README = """account.json          who you are here, your standing instructions, shared links, tools you always allow
 conversations/*.json  each conversation with all its versions; this chat can import them
 files/*               the text of the files that you attached
 """

@@ -67,8 +67,8 @@ def account(request: HttpRequest) -> HttpResponse:
     return render(request, "account/account.html", context)
 
 
-@require_POST
 @login_required
+@require_POST
 def withdraw_consent(request: HttpRequest, consent_id: int) -> HttpResponse:
     """From now on the person is asked again before the tool is called."""
     if not consents.withdraw(signed_in(request), consent_id):

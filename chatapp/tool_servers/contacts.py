@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum, auto
 
 from django.conf import settings
 
@@ -22,6 +23,17 @@ class Contact:
     url: str
     headers: Mapping[str, str]
     private_hosts: Collection[str]
+
+
+class CallOutcome(StrEnum):
+    """How a call ended, as it is counted."""
+
+    ANSWERED = auto()
+    ERROR = auto()
+    """The tool's own."""
+    CHANGED = auto()
+    """It was not made: the tool is defined otherwise now."""
+    FAILED = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

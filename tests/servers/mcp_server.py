@@ -3,14 +3,19 @@
 import threading
 from typing import Any, Self
 
-import uvicorn
-from mcp.server.mcpserver import MCPServer
-from starlette.applications import Starlette
-from starlette.responses import RedirectResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.servers import PATIENCE_SECONDS
 from tests.servers.ports import free_port, wait_until_listening
+
+LOOK_UP = {
+    "type": "object",
+    "title": "look_upArguments",
+    "properties": {"word": {"title": "Word", "type": "string"}},
+    "required": ["word"],
+}
+"""The input of `look_up` as the package derives it, for those who list it without asking."""
+DESCRIPTION = "Looks a word up."
 
 
 class ToolServer:
@@ -24,10 +29,10 @@ class ToolServer:
         self.answer = "Bananas are yellow."
         self.redirects_to = ""
         self.floods = False
-        self.description = "Looks a word up."
+        self.description = DESCRIPTION
         self._held = threading.Event()
         self._held.set()
-        self._app: Starlette | None = None
+        self._app: ASGIApp | None = None
 
     def hold(self) -> None:
         """Calls are not answered until `release`."""
@@ -43,6 +48,8 @@ class ToolServer:
         tools["look_up"].description = description
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        from starlette.responses import RedirectResponse, Response
+
         if scope["type"] == "http":
             self.requests.append({name.decode(): value.decode() for name, value in scope["headers"]})
             if self.redirects_to:
@@ -55,6 +62,10 @@ class ToolServer:
         await self._app(scope, receive, send)
 
     def __enter__(self) -> Self:
+        # Late: they take longer to import than most tests to run.
+        import uvicorn
+        from mcp.server.mcpserver import MCPServer
+
         self._mcp = MCPServer("Words", log_level="CRITICAL")
 
         def look_up(word: str) -> str:

@@ -15,7 +15,7 @@ from chatapp.replies import metrics
 from chatapp.replies.tools import consents
 from chatapp.tool_servers import looks, servers
 from chatapp.tool_servers.addresses import Refused
-from chatapp.tool_servers.contacts import Answer
+from chatapp.tool_servers.contacts import Answer, CallOutcome
 from warmcache.background.database import in_database_thread
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class Spent:
     """One call, without what it was about."""
 
     server: str
-    outcome: str
+    outcome: CallOutcome
     began_at: float
     ended_at: float
 
@@ -91,10 +91,10 @@ class McpCalls:
             raise Unanswered(DECLINED)
 
     async def _call(self, tool: McpTool, given: Mapping[str, Any]) -> Answer:
-        began_at, outcome = time.time(), "failed"
+        began_at, outcome = time.time(), CallOutcome.FAILED
         try:
             answer = await servers.call(tool.server, tool.name, tool.digest, given)
-            outcome = "changed" if answer.is_changed else "error" if answer.is_error else "answered"
+            outcome = _outcome_of(answer)
         except Refused as refused:
             logger.warning("The MCP server %s could not be asked: %s", tool.server.prefix, refused)
             raise Unanswered(AWAY.format(name=tool.server.name)) from refused
@@ -107,10 +107,16 @@ class McpCalls:
         texts = _bounded(answer.texts) or [SAID_NOTHING]
         return Answer(texts=[FROM_OUTSIDE.format(name=tool.server.name), *texts], is_error=answer.is_error)
 
-    def _measure(self, server: str, outcome: str, began_at: float) -> None:
+    def _measure(self, server: str, outcome: CallOutcome, began_at: float) -> None:
         spent = Spent(server=server, outcome=outcome, began_at=began_at, ended_at=time.time())
         self.spent.append(spent)
         metrics.saw_mcp_call(server, outcome, seconds=max(0.0, spent.ended_at - began_at))
+
+
+def _outcome_of(answer: Answer) -> CallOutcome:
+    if answer.is_changed:
+        return CallOutcome.CHANGED
+    return CallOutcome.ERROR if answer.is_error else CallOutcome.ANSWERED
 
 
 def _bounded(texts: Sequence[str]) -> list[str]:

@@ -12,8 +12,6 @@ from chatapp.tool_servers import servers
 from chatapp.tool_servers.addresses import Refused
 from chatapp.tool_servers.contacts import Contact
 
-pytestmark = pytest.mark.asyncio
-
 
 async def digest_of(server: McpServer, name: str) -> str:
     return (await servers.tools_of(server)).tools[name].digest
@@ -146,7 +144,7 @@ async def test_no_other_secret_of_this_server_can_be_sent_away(words, listed):
         await servers.tools_of(listed)
 
 
-async def test_a_start_does_not_import_the_package():
+def test_a_start_does_not_import_the_package():
     code = "import django, sys; django.setup(); import chatapp.urls, chatapp.replies.run; print('mcp' in sys.modules)"
     told = subprocess.run(
         [sys.executable, "-c", code],
