@@ -69,6 +69,8 @@ def test_a_person_is_asked_before_a_tool_of_another_server_is_called(
 
     question = chat.reply.get_by_test_id("consent")
     expect(question).to_contain_text("Words (127.0.0.1:")
+    title = chat.reply.locator("details[data-kind=tool_input] [data-part=title]")
+    expect(title).to_have_text("Wants to call a tool (words__look_up)")
     expect(question.locator("[data-part=input]")).to_have_text('{\n  "word": "banana"\n}')
     assert axe.violations(chat.page) == []
     # It is still asked after a reload, and answered by the keyboard alone.
@@ -85,6 +87,7 @@ def test_a_person_is_asked_before_a_tool_of_another_server_is_called(
     expect(question.locator("[data-part=said]")).to_have_text("You allowed this tool always.")
     expect(question.get_by_role("button")).to_have_count(0)
     expect(question).to_be_focused()
+    expect(title).to_have_text("Called a tool (words__look_up)")
     expect(chat.reply_body.locator(".prose")).to_contain_text("Bananas are yellow.")
     assert axe.violations(chat.page) == []
     chat.ask("words__look_up: apple")

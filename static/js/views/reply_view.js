@@ -151,7 +151,7 @@ export class ReplyView {
   /** `{ status, stopReason, stopDetails, error, usage, warmth, ttftMs, costUsd }` of the ended reply. */
   ended(ending) {
     for (const view of this.#views) view.finish()
-    for (const question of this.#questions.values()) question.close(null)
+    for (const callId of this.#questions.keys()) this.#answered(callId, null)
     this.#ending = ending
     this.#root.dataset.status = ending.status
     this.#root.dataset.warmth = ending.warmth ?? ""
@@ -212,7 +212,7 @@ export class ReplyView {
   // What the chat itself has added, which is known only at its end: an answer found in the text, or a note.
   #ownEnded(block, data) {
     if (data?.type === "chat.consent") return this.#asked(block, data)
-    if (data?.type === "chat.consented") return this.#questions.get(data.tool_use_id)?.close(data.answer)
+    if (data?.type === "chat.consented") return this.#answered(data.tool_use_id, data.answer)
     if (data?.type !== "chat.answer" && data?.type !== "chat.note") return
     const isAnswer = data.type === "chat.answer" && !data.is_cut
     const view = this.#begin(isAnswer ? new AnswerView() : new PlainBlockView("note", this.#drawing))
@@ -227,6 +227,15 @@ export class ReplyView {
     const view = this.#begin(new ConsentView({ question, input, onAnswer }))
     this.#blocks.set(block, view)
     this.#questions.set(callId, view)
+    this.#calls.get(callId)?.consented("asked")
+  }
+
+  // Only the first answer counts; null: the reply has ended without one.
+  #answered(callId, answer) {
+    const question = this.#questions.get(callId)
+    if (!question?.isOpen) return
+    question.close(answer)
+    this.#calls.get(callId)?.consented(["once", "always"].includes(answer) ? null : "declined")
   }
 
   // A text is finished when something else follows it: the next text block goes on with it.
