@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from chatapp import mcp_admin as mcp_admin
 from chatapp.accounts import deletions, invitations, second_factor
 from chatapp.assistants_admin import NoPatterns
 from chatapp.conversations import places

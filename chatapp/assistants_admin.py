@@ -21,7 +21,7 @@ from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 
 from chatapp.conversations import attachments, documents_report, history_report, output_schemas, prompts, toolbox
-from chatapp.models import Assistant, Document, OwnTool
+from chatapp.models import Assistant, Document, McpTool, OwnTool
 from chatapp.warming import assistant_layers, assistant_lint
 from warmcache import Reason, WarmthState, bridge
 from warmcache import services as warmcache
@@ -115,6 +115,17 @@ class DocumentInline(admin.StackedInline):  # type: ignore[type-arg]
 MAX_SUGGESTIONS, MAX_SUGGESTION_CHARS = 6, 200
 
 
+def mcp_tool_choices() -> list[tuple[int, str]]:
+    """Those of servers that are switched off, too: they come back with their server."""
+    return [(tool.pk, _described(tool)) for tool in McpTool.objects.select_related("server")]
+
+
+def _described(tool: McpTool) -> str:
+    notes = [] if tool.server.is_enabled else ["its server is switched off"]
+    notes += ["changed, and not called until that is accepted"] if tool.changed_at else []
+    return f"{tool.server}: {tool.name}" + (f" ({'; '.join(notes)})" if notes else "")
+
+
 class AssistantForm(forms.ModelForm):  # type: ignore[type-arg]
     """Refuses what the API would refuse with every message. Of a model that is not known, everything is let through."""
 
@@ -124,6 +135,15 @@ class AssistantForm(forms.ModelForm):  # type: ignore[type-arg]
         widget=forms.CheckboxSelectMultiple,
         label=Assistant._meta.get_field("own_tools").verbose_name.capitalize(),
         help_text=Assistant._meta.get_field("own_tools").help_text,
+    )
+
+    mcp_tools = forms.TypedMultipleChoiceField(
+        coerce=int,
+        choices=mcp_tool_choices,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        label=Assistant._meta.get_field("mcp_tools").verbose_name,
+        help_text=Assistant._meta.get_field("mcp_tools").help_text,
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -164,6 +184,9 @@ class AssistantForm(forms.ModelForm):  # type: ignore[type-arg]
         for name in ("tools", "output_schema"):
             if name in fields and _has_nul(fields[name]):
                 self.add_error(name, "A text in it holds a NUL character, which no database keeps.")
+        of_servers = McpTool.objects.filter(pk__in=fields.get("mcp_tools") or []).values_list("sent_name", flat=True)
+        if doubled := {tool.get("name") for tool in fields.get("tools") or []} & set(of_servers):
+            self.add_error("tools", f"A tool of an MCP server has the name {doubled.pop()!r} already.")
         facts = facts_for(fields.get("model", ""))
         for name, accepted in (("effort", facts.efforts), ("thinking", facts.thinking)):
             chosen = fields.get(name)
@@ -220,7 +243,10 @@ class AssistantAdmin(NoPatterns):
         ("Long conversations", {"fields": ("summarise_above_tokens", "long_histories")}),
         (
             "Tools and format",
-            {"classes": ("collapse",), "fields": ("own_tools", "max_web_searches", "tools", "output_schema")},
+            {
+                "classes": ("collapse",),
+                "fields": ("own_tools", "mcp_tools", "max_web_searches", "tools", "output_schema"),
+            },
         ),
     )
 

@@ -6,9 +6,12 @@ from typing import Any
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from chatapp import front_end
+from chatapp.models import McpServer
+from chatapp.tool_servers.addresses import problem_of_url
+from chatapp.tool_servers.contacts import problem_of_secret
 from warmcache.background.database import DATABASE_THREADS
 
 IN_MEMORY_LAYERS = ("chatapp.socket.memory_layer.MemoryLayer", "channels.layers.InMemoryChannelLayer")
@@ -223,3 +226,26 @@ def check_deployment(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
             )
         )
     return found
+
+
+@register(Tags.database)
+def check_mcp_servers(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Only with `check --database default`, which may ask the database."""
+    if "default" not in (databases or ()):
+        return []
+    try:
+        listed = list(McpServer.objects.filter(is_enabled=True))
+    except DatabaseError:
+        return []  # before its first migration
+    hint = "No model gets an answer from this server until then."
+    problems = (
+        problem_of_url(server.url, private_hosts=settings.MCP_PRIVATE_HOSTS) or problem_of_secret(server)
+        for server in listed
+    )
+    return [
+        Warning(f"MCP server {server}: {problem}", hint=hint, id="chatapp.W009")
+        for server, problem in zip(listed, problems, strict=True)
+        if problem
+    ]

@@ -61,6 +61,13 @@ class StopEvent(TypedDict):
     reply_id: str
 
 
+class AnswerEvent(TypedDict):
+    """`type` is `tool.answered`; a call of `reply_id`, a reply that the receiving process writes, has its answer."""
+
+    type: str
+    reply_id: str
+
+
 class ErasureEvent(TypedDict):
     """`type` is `person.erased`: nothing of this person, and of these conversations, is kept in memory."""
 
@@ -149,6 +156,12 @@ async def announce_instructions(user_id: int) -> None:
 async def announce_stop(owner: str, reply_id: UUID) -> None:
     """Asks the process that writes the reply to stop it."""
     event: StopEvent = {"type": "reply.stop", "reply_id": str(reply_id)}
+    await _tell(owner_group(owner), dict(event))
+
+
+async def announce_answer(owner: str, reply_id: UUID) -> None:
+    """Tells the process that writes the reply that a person has answered one of its questions."""
+    event: AnswerEvent = {"type": "tool.answered", "reply_id": str(reply_id)}
     await _tell(owner_group(owner), dict(event))
 
 

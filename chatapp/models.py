@@ -18,6 +18,11 @@ from chatapp.protocol.words import ReplyStatus
 from chatapp.quota_models import LimitMet as LimitMet
 from chatapp.quota_models import UsageAccount as UsageAccount
 from chatapp.quota_models import UsageLimit as UsageLimit
+from chatapp.tool_server_models import McpAnswer as McpAnswer
+from chatapp.tool_server_models import McpConsent as McpConsent
+from chatapp.tool_server_models import McpQuestion as McpQuestion
+from chatapp.tool_server_models import McpServer as McpServer
+from chatapp.tool_server_models import McpTool as McpTool
 from warmcache.models import choices_of
 
 
@@ -111,6 +116,13 @@ class Assistant(models.Model):
         verbose_name="tools of this chat",
         help_text="Run here when the model calls them. A call is shown in the reply with its result, and each request "
         "that it takes is billed.",
+    )
+    mcp_tools = models.JSONField(
+        blank=True,
+        default=list,
+        db_default=[],
+        verbose_name="tools of MCP servers",
+        help_text="What a person lets it call. A call leaves this server, with the words that the model chooses.",
     )
     max_web_searches = models.PositiveSmallIntegerField(
         blank=True,

@@ -136,6 +136,8 @@ SHUTDOWN_SECONDS = number_from_env("SHUTDOWN_SECONDS", default=30, least=1, most
 REPLY_LEASE_SECONDS = number_from_env("REPLY_LEASE_SECONDS", default=15, least=1, most=600)
 # The model that names a conversation after its first reply; empty: the first words of its first message name it.
 TITLE_MODEL = title_model_from_env("TITLE_MODEL")
+# Hosts of MCP servers that may have an address of the inside; those of this machine may do without https.
+MCP_PRIVATE_HOSTS = hosts_from_env("MCP_PRIVATE_HOSTS", default=[])
 # A history of more tokens than this is summarised for the assistant; 0: never. The admin sets it per assistant.
 SUMMARISE_ABOVE_TOKENS = int(number_from_env("SUMMARISE_ABOVE_TOKENS", default=60_000, least=0, most=10_000_000))
 # The model that writes these summaries; empty: the one that answers, which reads the history from its warm cache.

@@ -28,6 +28,7 @@ urlpatterns = [
     path("accounts/email/", accounts.change_email, name="change_email"),
     path("accounts/instructions/", accounts.change_instructions, name="change_instructions"),
     path("accounts/links/<int:link_id>/revoke/", shared_links.revoke, name="revoke_link"),
+    path("accounts/tools/<int:consent_id>/withdraw/", accounts.withdraw_consent, name="withdraw_consent"),
     path("accounts/password/", accounts.ChangePasswordView.as_view(), name="change_password"),
     path("accounts/second-factor/", accounts.set_up_second_factor, name="second_factor"),
     path("accounts/sessions/", accounts.sessions, name="sessions"),

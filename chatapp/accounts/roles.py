@@ -22,10 +22,10 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "Operator": (
         *_may("view", *LEDGER, "warmpolicy", app="warmcache"),
         *_may("change", "warmpolicy", app="warmcache"),
-        *_may("view", *QUOTAS, "usagelimit", "assistant", "erasure", "sharedlink", app="chatapp"),
-        *_may("add", "usagelimit", app="chatapp"),
-        *_may("change", "usagelimit", app="chatapp"),
-        *_may("delete", "usagelimit", "sharedlink", app="chatapp"),
+        *_may("view", *QUOTAS, "usagelimit", "assistant", "erasure", "sharedlink", "mcpserver", app="chatapp"),
+        *_may("add", "usagelimit", "mcpserver", app="chatapp"),
+        *_may("change", "usagelimit", "mcpserver", app="chatapp"),
+        *_may("delete", "usagelimit", "sharedlink", "mcpserver", app="chatapp"),
     ),
     "Assistant editor": tuple(
         f"chatapp.{action}_{model}"

@@ -12,7 +12,7 @@ from chatapp.conversations import exports, shared_links
 from chatapp.models import Attachment, Conversation, User
 from warmcache.background.database import in_database_thread
 
-README = """account.json          who you are here, your standing instructions, the links that you have shared
+README = """account.json          who you are here, your standing instructions, shared links, tools you always allow
 conversations/*.json  each conversation with all its versions, and the summaries that its assistant gets of earlier
                       parts; this chat can import them, without the summaries
 files/*               the text of the files that you attached
@@ -76,6 +76,10 @@ def _about(user: User) -> dict[str, Any]:
         "shared_links": [
             {"title": each.title, "shared_at": each.created_at, "expires_at": each.expires_at}
             for each in shared_links.of(user)
+        ],
+        "always_allowed_tools": [
+            {"server": each.tool.server.name, "tool": each.tool.name, "allowed_at": each.created_at}
+            for each in user.mcp_consents.select_related("tool__server").order_by("created_at")
         ],
     }
 

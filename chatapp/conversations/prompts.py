@@ -124,7 +124,7 @@ def answered(content: Sequence[Json], *, is_whole: bool) -> tuple[Turn, ...]:
 def exchange(content: Sequence[Json], *, is_open: bool = False) -> tuple[Turn, ...]:
     """The turns of a reply: what the model said and, between that, what it was told (results of tools, notes).
     `is_open`: it is to be continued."""
-    spoken = (block for block in api_content(content) if block.get("type") != toolbox.ANSWER)
+    spoken = (block for block in api_content(content) if block.get("type") not in toolbox.UNSENT)
     turns = (
         Turn(role="user" if is_told else "assistant", blocks=tuple(_as_sent(block) for block in blocks))
         for is_told, blocks in groupby(spoken, key=lambda block: block.get("type") in (toolbox.RESULT, toolbox.NOTE))

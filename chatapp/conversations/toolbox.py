@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from chatapp.models import Assistant, OwnTool
+from chatapp.models import Assistant, McpTool, OwnTool
 from warmcache.core.answers import parsed_input
 from warmcache.core.prefix import Json
 
@@ -16,6 +16,12 @@ NOTE = "chat.note"
 """As `RESULT`: what the model was told besides, in the person's place."""
 ANSWER = "chat.answer"
 """As `RESULT`, but never sent: the structured answer that was found in the text before it."""
+
+CONSENT = "chat.consent"
+"""As `ANSWER`: that a person was asked whether a tool of another server may be called."""
+CONSENTED = "chat.consented"
+"""As `ANSWER`: what the person said."""
+UNSENT = frozenset({ANSWER, CONSENT, CONSENTED})
 
 ANSWER_TOOL = "structured_answer"
 WEB_SEARCH_TOOL = "web_search"
@@ -78,12 +84,19 @@ class Toolbox:
     assistant_id: int = 0
     own: frozenset[str] = field(default_factory=frozenset)
     """Names of the tools that it runs."""
+    mcp: Mapping[str, int] = field(default_factory=dict)
+    """Those of other servers: the row of each name."""
     output_schema: Json | None = None
     """Of a structured answer, if one is asked for."""
 
     def takes(self, name: str) -> bool:
         """Whether a call of this tool is answered here."""
-        return name in self.own or (name == ANSWER_TOOL and self.output_schema is not None)
+        return name in self.own or name in self.mcp or (name == ANSWER_TOOL and self.output_schema is not None)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it runs no tool."""
+        return not self.own and not self.mcp
 
 
 NO_TOOLS = Toolbox()
@@ -94,6 +107,7 @@ def of(assistant: Assistant) -> Toolbox:
     return Toolbox(
         assistant_id=assistant.pk,
         own=frozenset(assistant.own_tools) & frozenset(OwnTool.values),
+        mcp={tool.sent_name: tool.pk for tool in _mcp_tools(assistant)},
         output_schema=assistant.output_schema or None,
     )
 
@@ -128,7 +142,15 @@ def definitions(assistant: Assistant) -> Sequence[Json]:
     searches = assistant.max_web_searches
     web = [{"type": WEB_SEARCH_TYPE, "name": WEB_SEARCH_TOOL, "max_uses": searches}] if searches else []
     answer = [_answer_tool(assistant.output_schema)] if assistant.output_schema else []
-    return [*own, *assistant.tools, *answer, *web]
+    others = [tool.as_sent for tool in _mcp_tools(assistant)]
+    return [*own, *assistant.tools, *others, *answer, *web]
+
+
+def _mcp_tools(assistant: Assistant) -> Sequence[McpTool]:
+    """As they were defined when an operator looked: no server is asked, so that the prompt stays as it is."""
+    if not assistant.mcp_tools:
+        return []
+    return list(McpTool.objects.filter(pk__in=assistant.mcp_tools, server__is_enabled=True).order_by("sent_name"))
 
 
 def _answer_tool(schema: Json) -> Json:

@@ -40,6 +40,7 @@ from chatapp.pages.account_forms import (
 from chatapp.pages.session_notes import told_by
 from chatapp.pages.sign_in import BACKEND, oidc_offer
 from chatapp.quotas import charges
+from chatapp.replies.tools import consents
 from chatapp.warming import assistant_edits
 
 Page = Callable[..., HttpResponse]
@@ -61,10 +62,20 @@ def account(request: HttpRequest) -> HttpResponse:
         "keep_days": settings.KEEP_CHATS_DAYS,
         "limits": charges.what_is_left(user.pk),
         "links": shared_links.of(user),
+        "consents": consents.given_by(user),
         "oidc_name": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
         "is_connected": identities.is_connected(user),
     }
     return render(request, "account/account.html", context)
+
+
+@login_required
+@require_POST
+def withdraw_consent(request: HttpRequest, consent_id: int) -> HttpResponse:
+    """From now on the person is asked again before the tool is called."""
+    if not consents.withdraw(signed_in(request), consent_id):
+        raise Http404
+    return redirect("account")
 
 
 @form_page

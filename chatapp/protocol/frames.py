@@ -40,6 +40,7 @@ MAX_QUEUED_TEXT_CHARS = 1_000
 MAX_REASON_CHARS = 200
 MAX_REF_CHARS = 64
 MAX_QUERY_CHARS = 200
+MAX_CALL_ID_CHARS = 200
 REFS = ("client_message_id", "reply_id", "message_id", "conversation_id")
 """The first of these fields that a refused frame has becomes the `ref` of its `error`."""
 
@@ -151,6 +152,14 @@ class ReplyRegenerate(ClientFrame, frozen=True, kw_only=True, tag="reply.regener
     reply_id: UUID
 
 
+class ToolAnswer(ClientFrame, frozen=True, kw_only=True, tag="tool.answer"):
+    """What the person says to a call that waits for it."""
+
+    reply_id: UUID
+    call_id: Annotated[str, Meta(min_length=1, max_length=MAX_CALL_ID_CHARS)]
+    answer: Literal["once", "always", "no"]
+
+
 class ReplySeen(ClientFrame, frozen=True, kw_only=True, tag="reply.seen"):
     reply_id: UUID
     seq: Count
@@ -175,6 +184,7 @@ AnyClientFrame = (
     | SearchAsk
     | ReplyStop
     | ReplyRegenerate
+    | ToolAnswer
     | ReplySeen
     | Ping
 )

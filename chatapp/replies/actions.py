@@ -14,12 +14,13 @@ from uuid import UUID
 from chatapp import events, protocol
 from chatapp.conversations import access, branches, conversations
 from chatapp.conversations.acks import message_created
-from chatapp.models import Conversation, Message, QueuedMessage, User
-from chatapp.protocol import FrameError, MessageSend, MessageWithdrawn
-from chatapp.replies import pending, registry, sent_messages, summarising, titles
+from chatapp.models import Conversation, McpAnswer, Message, QueuedMessage, User
+from chatapp.protocol import FrameError, MessageSend, MessageWithdrawn, ToolAnswer
+from chatapp.replies import pending, registry, rows, sent_messages, summarising, titles
 from chatapp.replies.patient_writes import DATABASE_TROUBLE, briefly, briefly_from
 from chatapp.replies.run import ReplyRun
 from chatapp.replies.sent_messages import Sent, Taken
+from chatapp.replies.tools import consents
 from warmcache.background.database import begun_in_database_thread, in_database_thread
 from warmcache.background.statements import Slot, Update
 
@@ -96,6 +97,15 @@ async def withdraw(user: User, message_id: UUID) -> MessageWithdrawn:
 async def stop(user: User, reply_id: UUID) -> None:
     """Closes the upstream call; the text so far is kept. Does nothing to an ended reply."""
     await registry.stop(await in_database_thread(access.reply_for_user, user, reply_id))
+
+
+async def answer_tool(user: User, frame: ToolAnswer) -> None:
+    """What the person says to a call that waits: the process that writes the reply goes on. Raises `access.NotFound`;
+    does nothing to a call that was answered before."""
+    reply = await in_database_thread(consents.answer, user, frame.reply_id, frame.call_id, McpAnswer(frame.answer))
+    consents.wake(reply.pk)
+    if reply.owner != rows.PROCESS:
+        await events.announce_answer(reply.owner, reply.pk)
 
 
 async def note_seen(user: User, reply_id: UUID, *, browser_ttft_ms: float | None) -> None:

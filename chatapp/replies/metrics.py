@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from chatapp.protocol import ReplyFinished
+from chatapp.tool_servers.contacts import CallOutcome
 
 TTFT_BUCKETS_SECONDS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 34.0)
 OWN_BUCKETS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -29,6 +30,20 @@ _tokens = Counter("warmcache_reply_tokens", "Tokens billed for replies.", ["mode
 _cost = Counter(
     "warmcache_reply_cost_usd", "US dollars, from the price list.", ["assistant", "model"], registry=registry
 )
+_mcp_calls = Counter("warmcache_mcp_calls", "Calls of tools of MCP servers.", ["server", "outcome"], registry=registry)
+_mcp_seconds = Histogram(
+    "warmcache_mcp_call_seconds",
+    "From the first connection to the server's answer.",
+    ["server"],
+    buckets=TTFT_BUCKETS_SECONDS,
+    registry=registry,
+)
+
+
+def saw_mcp_call(server: str, outcome: CallOutcome, *, seconds: float) -> None:
+    """Counts a call of this process: where to and how it ended, never what it was about."""
+    _mcp_calls.labels(server, outcome).inc()
+    _mcp_seconds.labels(server).observe(seconds)
 
 
 def saw_reply(finished: ReplyFinished, *, assistant: str, model: str, own_seconds: float | None) -> None:

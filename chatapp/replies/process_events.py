@@ -18,6 +18,7 @@ from channels.layers import get_channel_layer
 from chatapp import events
 from chatapp.conversations import prepared_conversations
 from chatapp.warming import assistant_edits
+from chatapp.replies.tools import consents
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,8 @@ def take(event: dict[str, Any], hearers: Hearers) -> None:
     match event["type"]:
         case "reply.stop":
             hearers.on_stop(UUID(event["reply_id"]))
+        case "tool.answered":
+            consents.wake(UUID(event["reply_id"]))
         case "conversation.deleted":
             prepared_conversations.store.evict(UUID(event["conversation_id"]))
         case "session.ended":

@@ -21,6 +21,7 @@ from chatapp.replies.rounds import Rounds
 from chatapp.replies.sent_messages import Sent
 from chatapp.replies.timeline import Timeline
 from chatapp.replies.tools.loop import ToolLoop
+from chatapp.replies.tools.mcp_calls import McpCalls
 from chatapp.replies.writer import ReplyWriter
 from chatapp.warming import returns
 from warmcache import RequestWarmth
@@ -57,7 +58,8 @@ class ReplyRun:
         self._writer = ReplyWriter(self.log, received_at=received_at, shared_hash=sent.before.history_hash)
         self._checkpoints = Checkpoints(self._claim, self._writer, on_lost=partial(self.stop, Cause.LOST))
         self._rounds = Rounds(sent, ending=self._store_with_ledger)
-        self._loop = ToolLoop(sent.before.toolbox)
+        self._mcp = McpCalls(reply_id=reply.pk, user_id=self.user_id, add=lambda block: self._add([block]))
+        self._loop = ToolLoop(sent.before.toolbox, mcp=self._mcp)
         self._failure: BaseException | None = None
         self._stopped_for: Cause | None = None
         self._cut: asyncio.Timeout | None = None
@@ -206,7 +208,13 @@ class ReplyRun:
             model=self.log.head.model,
             own_seconds=timeline.own_seconds,
         )
-        traces.saw_reply(ended.finished, timeline, assistant=self._sent.before.label, model=self.log.head.model)
+        traces.saw_reply(
+            ended.finished,
+            timeline,
+            assistant=self._sent.before.label,
+            model=self.log.head.model,
+            calls=self._mcp.spent,
+        )
 
     def _store_with_ledger(self, result: warmcache.Result) -> None:
         self._ended = self._store(result)

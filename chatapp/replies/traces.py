@@ -9,9 +9,9 @@ has judged what those would write.
 import asyncio
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from django.conf import settings
 
@@ -60,7 +60,27 @@ async def flush(patience_seconds: float) -> None:
         await asyncio.wait_for(sent.wait(), patience_seconds)
 
 
-def saw_reply(finished: ReplyFinished, timeline: Timeline, *, assistant: str, model: str) -> None:
+class CallOfTool(Protocol):
+    """Where a call went and how it ended, without its content."""
+
+    @property
+    def server(self) -> str: ...
+    @property
+    def outcome(self) -> str: ...
+    @property
+    def began_at(self) -> float: ...
+    @property
+    def ended_at(self) -> float: ...
+
+
+def saw_reply(
+    finished: ReplyFinished,
+    timeline: Timeline,
+    *,
+    assistant: str,
+    model: str,
+    calls: Sequence[CallOfTool] = (),
+) -> None:
     """In memory only: a thread of the SDK's sends it later. Costs one comparison where traces are off."""
     if _provider is None:
         return
@@ -75,6 +95,16 @@ def saw_reply(finished: ReplyFinished, timeline: Timeline, *, assistant: str, mo
     for name, began_at, ended_at in _parts_of(timeline):
         part = tracer.start_span(name, context=inside, start_time=_nanoseconds(began_at))
         part.end(end_time=_nanoseconds(max(began_at, ended_at)))
+    for call in calls:
+        about = {"warmcache.server": call.server, "warmcache.outcome": call.outcome}
+        part = tracer.start_span(
+            "call of a tool",
+            kind=SpanKind.CLIENT,
+            context=inside,
+            start_time=_nanoseconds(call.began_at),
+            attributes=about,
+        )
+        part.end(end_time=_nanoseconds(max(call.began_at, call.ended_at)))
     whole.end(end_time=_nanoseconds(timeline.ended_at))
 
 

@@ -92,6 +92,8 @@ class ChatConsumer(SignedInSocket):
                 await actions.stop(self.user, frame.reply_id)
             case protocol.ReplyRegenerate():
                 await actions.regenerate(self.user, frame.reply_id)
+            case protocol.ToolAnswer():
+                await actions.answer_tool(self.user, frame)
             case protocol.ConversationRead():
                 await self.note_read(frame.conversation_id)
 

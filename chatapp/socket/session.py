@@ -64,7 +64,9 @@ ACK_TYPE_ENDS = 24
 """Every known client writes a frame's type first: `{"type": "reply.seen"`."""
 
 HINTS = protocol.TypingStarted | protocol.TypingStopped | protocol.ReplySeen
-TAKEN_WHILE_DRAINING = protocol.ConversationOpen | protocol.ReplyStop | protocol.ReplySeen | protocol.Ping
+TAKEN_WHILE_DRAINING = (
+    protocol.ConversationOpen | protocol.ReplyStop | protocol.ToolAnswer | protocol.ReplySeen | protocol.Ping
+)
 
 
 class SignedInSocket(AsyncWebsocketConsumer):

@@ -5,13 +5,14 @@ that does not ask the database: it notices an edit in another process only when 
 """
 
 import functools
+from collections.abc import Iterable
 from typing import Any
 
 from django.db import transaction
 from django.db.models import F
 from django.db.models.signals import post_delete, post_save
 
-from chatapp.models import Assistant, Document
+from chatapp.models import Assistant, Document, McpServer, McpTool
 from chatapp.warming import assistant_layers
 from warmcache.services import count_soon
 
@@ -28,10 +29,34 @@ def watch() -> None:
     for model in (Assistant, Document):
         for signal in (post_save, post_delete):
             signal.connect(_note, sender=model, dispatch_uid=f"assistant edits {model.__name__} {id(signal)}")
+    for signal in (post_save, post_delete):
+        signal.connect(_note_tool, sender=McpTool, dispatch_uid=f"assistant edits McpTool {id(signal)}")
+    # The tools of a deleted server are deleted before it.
+    post_save.connect(_note_server, sender=McpServer, dispatch_uid="assistant edits McpServer")
 
 
 def _note(instance: Assistant | Document, **_: Any) -> None:
-    assistant_id = instance.assistant_id if isinstance(instance, Document) else instance.pk
+    _note_edit(instance.assistant_id if isinstance(instance, Document) else instance.pk)
+
+
+def _note_tool(instance: McpTool, *, created: bool = False, **_: Any) -> None:
+    """No assistant has a new one."""
+    if not created:
+        _note_edits_of_users([instance.pk])
+
+
+def _note_server(instance: McpServer, **_: Any) -> None:
+    _note_edits_of_users(McpTool.objects.filter(server=instance).values_list("pk", flat=True))
+
+
+def _note_edits_of_users(tool_ids: Iterable[int]) -> None:
+    changed = set(tool_ids)
+    for assistant_id, used in Assistant.objects.exclude(mcp_tools=[]).values_list("pk", "mcp_tools"):
+        if not changed.isdisjoint(used):
+            _note_edit(assistant_id)
+
+
+def _note_edit(assistant_id: int) -> None:
     Assistant.objects.filter(pk=assistant_id).update(revision=F("revision") + 1)
     # Whatever is read before the commit is still the old text.
     transaction.on_commit(add_one)

@@ -182,6 +182,7 @@ const list = new MessageList({
   onRevising: (messageId, text) => writing.revising(messageId, text),
   onRevise: (messageId, text, pressedAt) => writing.revise(messageId, text, pressedAt),
   onSelect: (messageId, step) => actions.select(messageId, step),
+  onAnswer: (replyId, callId, answer) => session.answer(replyId, callId, answer),
   drafts,
   limits: config.limits,
   isTouch,

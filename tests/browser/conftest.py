@@ -14,13 +14,15 @@ from tests.browsers import TIMEOUT_MS, Chromium, Contexts
 from tests.servers import patient_settings
 from tests.servers.chat_server import ChatServer, LiveUser, SimulatorControl
 from tests.servers.fork_server import output_of
+from tests.servers.mcp_server import ToolServer
 from tests.servers.oidc_provider import OidcProvider
 from tests.servers.releases import collected_once
 
 PEOPLE = 120
 ASSISTANTS = 12
 PROVIDER = OidcProvider()
-"""It runs only in the test that needs it."""
+WORDS = ToolServer()
+"""They run only in the test that needs them."""
 ACCOUNTS = {
     "OPEN_REGISTRATION": "1",
     "EMAIL_HOST": "mail.invalid",
@@ -30,6 +32,7 @@ ACCOUNTS = {
     "OIDC_NAME": "Example Id",
 }
 """All that the pages of accounts can offer."""
+TOOLS = {"MCP_PRIVATE_HOSTS": "127.0.0.1", "WORDS_URL": WORDS.url}
 
 expect.set_options(timeout=TIMEOUT_MS)
 
@@ -37,7 +40,10 @@ expect.set_options(timeout=TIMEOUT_MS)
 @pytest.fixture(scope="package")
 def _server(new_database: Callable[[], str]) -> Iterator[ChatServer]:
     """A server as an operator runs it: with collected files under hashed names, which a browser fetches once."""
-    environment = {**collected_once(), **ACCOUNTS, "DJANGO_SETTINGS_MODULE": patient_settings.__name__}
+    environment = {
+        **{**collected_once(), **ACCOUNTS, **TOOLS},
+        "DJANGO_SETTINGS_MODULE": patient_settings.__name__,
+    }
     with ChatServer(database_url=new_database(), users=("ann", "root"), environment=environment) as server:
         yield server
 
@@ -73,6 +79,12 @@ def provider() -> Iterator[OidcProvider]:
 
 
 @pytest.fixture
+def words() -> Iterator[ToolServer]:
+    with WORDS:
+        yield WORDS
+
+
+@pytest.fixture
 def simulator(server: ChatServer) -> SimulatorControl:
     return server.simulator
 
@@ -105,7 +117,8 @@ def assistants_of_other_models(_population: dict[str, Any]) -> dict[str, int]:
 
 @pytest.fixture
 def assistants_with_tools(_population: dict[str, Any]) -> dict[str, int]:
-    """`own` and `structured` -> the id of an assistant with the chat's tools, the second with a schema."""
+    """`own` and `structured` -> the id of an assistant with the chat's tools, the second with a schema;
+    `of_another_server` -> of one with a tool of the MCP server `words`."""
     of_tools: dict[str, int] = _population["of_tools"]
     return of_tools
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import django
 
+from tests.servers.mcp_server import DESCRIPTION, LOOK_UP
+
 # Well above the smallest prefix that the model caches, well below anything that would slow a test down.
 OTHER_MODELS = ("claude-opus-5-5", "claude-fable-5-2")
 PROMPT = "You answer questions about the harbour of a small town, its ships and its weather. " * 120
@@ -41,6 +43,9 @@ def main() -> None:
             "own": make_assistant(assistants + len(OTHER_MODELS), own_tools=OWN_TOOLS),
             "structured": make_assistant(
                 assistants + len(OTHER_MODELS) + 1, own_tools=OWN_TOOLS, output_schema=WEATHER
+            ),
+            "of_another_server": make_assistant(
+                assistants + len(OTHER_MODELS) + 2, mcp_tools=[make_tool(os.environ["WORDS_URL"])]
             ),
         },
     }
@@ -80,6 +85,19 @@ def make_assistant(
         system_prompt=f"You are number {number} of the harbour's assistants. {PROMPT}",
         **fields,
     ).pk
+
+
+def make_tool(url: str) -> int:
+    """Of an MCP server that an operator has looked at."""
+    from chatapp.models import McpServer, McpTool
+    from chatapp.tool_servers.definitions import defined, sent_name
+
+    server = McpServer.objects.create(name="Words", prefix="words", url=url)
+    tool = defined("look_up", DESCRIPTION, LOOK_UP)
+    name = sent_name("words", tool.name)
+    row = McpTool(server=server, name=tool.name, sent_name=name, definition=tool.definition, digest=tool.digest)
+    row.save()
+    return row.pk
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db.backends.utils import CursorWrapper
 
 from chatapp.conversations import prepared_conversations
-from chatapp.models import Assistant, User
+from chatapp.models import Assistant, McpServer, User
 from chatapp.pages import post_limits
 from chatapp.process import shutdown
 from chatapp.quotas import policy as limits
@@ -22,6 +22,7 @@ from tests import patience
 from tests.chatapp.sockets import Tab, cookie_of, sign_in
 from tests.factories import make_assistant, make_user
 from tests.servers import PATIENCE_SECONDS
+from tests.servers.mcp_server import ToolServer
 from tests.servers.simulator_server import SimulatorControl, SimulatorServer
 from warmcache import operator_policy
 from warmcache.background.database import in_database_thread
@@ -37,6 +38,9 @@ PATIENCES = (
     "chatapp.socket.session.LAST_WORK_SECONDS",
     "chatapp.socket.session.PONG_SECONDS",
     "chatapp.process.upstream.LOCAL_PROBE_SECONDS",
+    "chatapp.replies.tools.consents.ANSWER_SECONDS",
+    "chatapp.tool_servers.servers.CALL_SECONDS",
+    "chatapp.tool_servers.servers.LOOK_SECONDS",
 )
 """The same of the chat."""
 
@@ -48,6 +52,7 @@ BY_THE_CLOCK = (
     "chatapp.replies.checkpoints.CHECKPOINT_SECONDS",
     "chatapp.replies.redis_logs.CHECK_SECONDS",
     "chatapp.replies.takeover.LOOK_SECONDS",
+    "chatapp.replies.tools.consents.LOOK_SECONDS",
     "chatapp.socket.channel_layer.CHECK_SECONDS",
     "chatapp.socket.channel_layer.HEALTH_CHECK_SECONDS",
     "chatapp.socket.session_watch.LOOK_SECONDS",
@@ -182,3 +187,16 @@ def frame_per_delta(monkeypatch) -> None:
             take(writer, [event])
 
     monkeypatch.setattr(ReplyWriter, "take", take_one_by_one)
+
+
+@pytest.fixture
+def words(settings) -> Iterator[ToolServer]:
+    """A real MCP server on this machine, which the operator has listed."""
+    settings.MCP_PRIVATE_HOSTS = ["127.0.0.1"]
+    with ToolServer() as server:
+        yield server
+
+
+@pytest.fixture
+def listed(transactional_db, words: ToolServer) -> McpServer:
+    return McpServer.objects.create(name="Words", prefix="words", url=words.url)

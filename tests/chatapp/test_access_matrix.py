@@ -21,7 +21,20 @@ from django.urls import URLResolver, get_resolver
 from django.utils import timezone
 
 from chatapp.accounts.roles import make_roles
-from chatapp.models import Assistant, Attachment, Conversation, Message, QueuedMessage, SharedLink, Summary, User
+from chatapp.models import (
+    Assistant,
+    Attachment,
+    Conversation,
+    McpConsent,
+    McpQuestion,
+    McpServer,
+    McpTool,
+    Message,
+    QueuedMessage,
+    SharedLink,
+    Summary,
+    User,
+)
 from chatapp.pages import post_limits
 from chatapp.protocol import frames
 from chatapp.socket.origin import is_allowed_origin
@@ -61,9 +74,16 @@ def things_of(owner: User) -> dict[str, Any]:
     queued = QueuedMessage.objects.create(
         conversation=conversation, sender=owner, client_message_id=uuid4(), text="Later", is_held=True
     )
+    server = McpServer.objects.get_or_create(name="Words", prefix="words", url="https://words.example/mcp")[0]
+    defined = {"sent_name": "words__look_up", "definition": {"input_schema": {"type": "object"}}, "digest": "d"}
+    tool = McpTool.objects.get_or_create(server=server, name="look_up", defaults=defined)[0]
+    # The reply has ended: only what was answered before may still be answered, for nothing.
+    McpQuestion.objects.create(reply=reply, call_id="toolu_1", tool=tool, digest="d", answer="once")
     summary = Summary.objects.create(conversation=conversation, through=reply, text="In short.")
     return {
         "summary": summary,
+        "mcpserver": server,
+        "consent": McpConsent.objects.get_or_create(user=owner, tool=tool, digest="d")[0],
         "conversation": conversation,
         "question": question,
         "reply": reply,
@@ -100,6 +120,7 @@ def named(path: str, things: Mapping[str, Any]) -> str:
         "attachment": things["attachment"].pk,
         "summary": things["summary"].pk,
         "sharedlink": things["link"].pk,
+        "mcpserver": things["mcpserver"].pk,
         "group": things["group"].pk,
         "warmpolicy": 1,
     }
@@ -109,6 +130,7 @@ def named(path: str, things: Mapping[str, Any]) -> str:
         "uuid:conversation_id": things["conversation"].pk,
         "uuid:attachment_id": things["attachment"].pk,
         "int:link_id": things["link"].pk,
+        "int:consent_id": things["consent"].pk,
         "str:token": "unknown",
         "str:uidb64": "unknown",
         "path:content_type_id": 1,
@@ -220,6 +242,7 @@ def fields_of(kind: str, things: Mapping[str, Any]) -> dict[str, Any]:
         "search.ask": {"query": "Because"},
         "reply.stop": {"reply_id": things["reply"].pk},
         "reply.regenerate": {"reply_id": things["reply"].pk},
+        "tool.answer": {"reply_id": things["reply"].pk, "call_id": "toolu_1", "answer": "always"},
         "reply.seen": {"reply_id": things["reply"].pk, "seq": 1, "ttft_ms": 5},
         "ping": {},
     }[kind]
@@ -277,6 +300,7 @@ def is_untouched(things: Mapping[str, Any]) -> bool:
         == (2, None, things["conversation"].version + 2)
         and (queued.is_held, queued.withdrawn_at) == (True, None)
         and (reply.browser_ttft_ms, reply.stop_requested_at) == (None, None)
+        and not McpConsent.objects.exclude(user=conversation.user).exists()
     )
 
 

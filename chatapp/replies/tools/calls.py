@@ -12,6 +12,7 @@ from chatapp.conversations import document_search
 from chatapp.conversations.toolbox import RESULT, Toolbox
 from chatapp.models import OwnTool
 from chatapp.replies.tools import calculator, clock
+from chatapp.replies.tools.mcp_calls import McpCalls, Unanswered
 from warmcache.background.database import in_database_thread
 from warmcache.core.prefix import Json
 
@@ -49,9 +50,9 @@ def calls_in(content: Iterable[Json]) -> list[Call]:
     ]
 
 
-async def results_of(calls: Sequence[Call], toolbox: Toolbox) -> list[dict[str, Any]]:
+async def results_of(calls: Sequence[Call], toolbox: Toolbox, mcp: McpCalls | None = None) -> list[dict[str, Any]]:
     """Runs them at the same time. A tool's failure is its result."""
-    running = (_result_of(call, toolbox) for call in calls[:MAX_CALLS])
+    running = (_result_of(call, toolbox, mcp) for call in calls[:MAX_CALLS])
     refused = (result(call, TOO_MANY, is_error=True) for call in calls[MAX_CALLS:])
     return [*await asyncio.gather(*running), *refused]
 
@@ -62,7 +63,9 @@ def result(call: Call, *texts: str, is_error: bool = False) -> dict[str, Any]:
     return {**told, "is_error": True} if is_error else told
 
 
-async def _result_of(call: Call, toolbox: Toolbox) -> dict[str, Any]:
+async def _result_of(call: Call, toolbox: Toolbox, mcp: McpCalls | None) -> dict[str, Any]:
+    if mcp is not None and call.name in toolbox.mcp:
+        return await _result_of_mcp(call, toolbox.mcp[call.name], mcp)
     if call.name not in toolbox.own:
         return result(call, UNKNOWN, is_error=True)
     try:
@@ -76,6 +79,18 @@ async def _result_of(call: Call, toolbox: Toolbox) -> dict[str, Any]:
     except Exception:
         logger.exception("The tool %s failed", call.name)
         return result(call, FAILED, is_error=True)
+
+
+async def _result_of_mcp(call: Call, tool_id: int, mcp: McpCalls) -> dict[str, Any]:
+    """Its own time counts there, because a person may be asked first."""
+    try:
+        answered = await mcp.run(call.id, call.input, tool_id)
+    except Unanswered as unanswered:
+        return result(call, str(unanswered), is_error=True)
+    except Exception:
+        logger.exception("A call of the tool %s failed", call.name)
+        return result(call, FAILED, is_error=True)
+    return result(call, *answered.texts, is_error=answered.is_error)
 
 
 async def _run(call: Call, toolbox: Toolbox) -> Sequence[str]:

@@ -14,10 +14,11 @@ from typing import Any
 from chatapp.conversations import output_schemas
 from chatapp.conversations.toolbox import ANSWER, ANSWER_TOOL, NOTE, Toolbox
 from chatapp.replies.tools.calls import Call, calls_in, result, results_of
+from chatapp.replies.tools.mcp_calls import McpCalls
 from warmcache.core.prefix import Json
 
 MAX_SECONDS = 180.0
-"""After this time of a reply there is only one more request, for the answer."""
+"""After this time of a reply there is only one more request, for the answer. Waiting for a person does not count."""
 
 ACCEPTED = "The person sees this answer now."
 ANSWERED_ALREADY = "Not run: the answer was given in the same turn."
@@ -44,8 +45,11 @@ END = Step()
 class ToolLoop:
     """Of one reply."""
 
-    def __init__(self, toolbox: Toolbox, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, toolbox: Toolbox, *, mcp: McpCalls | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._toolbox = toolbox
+        self._mcp = mcp
         self._clock = clock
         self._began_at = clock()
         self._may_correct = True
@@ -55,7 +59,7 @@ class ToolLoop:
     def concerns(self, stop_reason: str | None) -> bool:
         """Whether `after` has anything to do with an answer that ended so."""
         has_schema = self._toolbox.output_schema is not None
-        return (stop_reason == "tool_use" and (has_schema or bool(self._toolbox.own))) or (
+        return (stop_reason == "tool_use" and (has_schema or not self._toolbox.is_empty)) or (
             stop_reason == "end_turn" and has_schema
         )
 
@@ -83,8 +87,9 @@ class ToolLoop:
 
     async def run(self, calls: Sequence[Call], *, is_last: bool) -> list[dict[str, Any]]:
         """The results, and with them a note if the next request is the last one."""
-        results = await results_of(calls, self._toolbox)
-        self._was_last = is_last or self._clock() - self._began_at > MAX_SECONDS
+        results = await results_of(calls, self._toolbox, self._mcp)
+        waited = self._mcp.waited_seconds if self._mcp is not None else 0.0
+        self._was_last = is_last or self._clock() - self._began_at - waited > MAX_SECONDS
         if self._was_last:
             is_structured = self._toolbox.output_schema is not None
             results.append(_note(LAST_REQUEST_STRUCTURED if is_structured else LAST_REQUEST))

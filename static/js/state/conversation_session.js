@@ -7,6 +7,7 @@ import {
   queueWithdraw,
   replyRegenerate,
   replyStop,
+  toolAnswer,
 } from "../transport/protocol.js"
 import { StreamBuffer } from "./stream_buffer.js"
 
@@ -97,6 +98,11 @@ export class ConversationSession {
   stop() {
     if (this.#buffer !== null) this.#send(replyStop(this.#buffer.replyId))
     return this.#buffer !== null
+  }
+
+  /** What the person says to a call that waits. Returns whether it was sent. */
+  answer(replyId, callId, answer) {
+    return this.#send(toolAnswer(replyId, callId, answer))
   }
 
   regenerate(replyId) {

@@ -1,11 +1,19 @@
 // Thinking and tool calls in words.
 
-/** What stands over a folded block; `tookMs` is null where nobody has measured it. */
-export function blockTitle({ kind, name, isFinished, tookMs }) {
+const CALLS = Object.freeze({
+  asked: "Wants to call a tool",
+  declined: "Did not call a tool",
+})
+
+/**
+ * What stands over a folded block; `tookMs` is null where nobody has measured it, `consent` where nobody was asked or
+ * the call was allowed, else `asked` or `declined`.
+ */
+export function blockTitle({ kind, name, isFinished, tookMs, consent = null }) {
   if (kind === "thinking") return isFinished ? `Thought${durationText(tookMs)}` : "Thinking…"
   if (kind === "note") return "What the chat told the model"
   if (kind !== "tool_input") return kind
-  const title = isFinished ? "Called a tool" : "Calling a tool…"
+  const title = CALLS[consent] ?? (isFinished ? "Called a tool" : "Calling a tool…")
   return name ? `${title} (${name})` : title
 }
 

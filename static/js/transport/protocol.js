@@ -77,6 +77,14 @@ export const replyStop = (replyId) => ({ type: "reply.stop", reply_id: replyId }
 
 export const replyRegenerate = (replyId) => ({ type: "reply.regenerate", reply_id: replyId })
 
+/** `answer`: `once`, `always` or `no`. */
+export const toolAnswer = (replyId, callId, answer) => ({
+  type: "tool.answer",
+  reply_id: replyId,
+  call_id: callId,
+  answer,
+})
+
 export function replySeen(replyId, seq, ttftMs = null) {
   const frame = { type: "reply.seen", reply_id: replyId, seq }
   return ttftMs === null ? frame : { ...frame, ttft_ms: ttftMs }

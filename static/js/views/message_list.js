@@ -14,7 +14,7 @@ export class MessageList {
   #hidden = new Map()
 
   /**
-   * `options`: `highlighter`, `typesetter`, `clock`, `scheduler`, `onTryAgain`, `onGoOn`, `onRetry`, `onEdit`, `onRevise`, `onSelect`, `drafts`,
+   * `options`: `highlighter`, `typesetter`, `clock`, `scheduler`, `onTryAgain`, `onGoOn`, `onRetry`, `onEdit`, `onRevise`, `onSelect`, `onAnswer`, `drafts`,
    * `limits` and `isTouch()`, handed to the messages' views.
    */
   constructor({ root, ...options }) {

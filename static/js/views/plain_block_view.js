@@ -11,6 +11,7 @@ export class PlainBlockView {
   #startedAt = null
   #tookMs = null
   #isFinished = false
+  #consent = null
 
   /** `clock()` is in milliseconds. */
   constructor(kind, { clock }) {
@@ -21,6 +22,16 @@ export class PlainBlockView {
     part(this.element, "body").append(this.#text)
     if (kind === "tool_input") part(this.element, "body").dir = "ltr"
     this.#showTitle()
+  }
+
+  /** Whether the person lets it be called: `asked`, `declined`, or null for allowed. */
+  consented(consent) {
+    this.#consent = consent
+    this.#showTitle()
+  }
+
+  get text() {
+    return this.#text.data + this.#waiting
   }
 
   named(name) {
@@ -59,7 +70,13 @@ export class PlainBlockView {
   }
 
   #showTitle() {
-    const told = { kind: this.#kind, name: this.#name, isFinished: this.#isFinished, tookMs: this.#tookMs }
+    const told = {
+      kind: this.#kind,
+      name: this.#name,
+      isFinished: this.#isFinished,
+      tookMs: this.#tookMs,
+      consent: this.#consent,
+    }
     setText(part(this.element, "title"), blockTitle(told))
   }
 }

@@ -4,6 +4,7 @@ import { endingText, factsLine, mayEditQuestion, mayGoOn, mayTryAgain, replyFact
 import { Sources, sourceLines } from "../text/sources.js"
 import { AnswerView } from "./answer_view.js"
 import { copiesOnClick } from "./clipboard.js"
+import { ConsentView } from "./consent_view.js"
 import { fromTemplate, part, setText, show } from "./dom.js"
 import { MarkdownView } from "./markdown_view.js"
 import { PlainBlockView } from "./plain_block_view.js"
@@ -19,6 +20,9 @@ export class ReplyView {
   #lastView = null
   // By the id that their results name.
   #calls = new Map()
+  // By the id of the call that waits for an answer, or did.
+  #questions = new Map()
+  #onAnswer
   #sources = new Sources()
   #sourceList
   #drawing
@@ -29,8 +33,8 @@ export class ReplyView {
   #versions
 
   /**
-   * `onTryAgain(replyId, pressedAt)`, `onSelect(replyId, step)`, `onEditQuestion(parentId)`, `onGoOn(pressedAt)`;
-   * `scheduler` is the page's `RenderScheduler`; `highlighter`, `typesetter` and `clock` are for its blocks.
+   * `onTryAgain(replyId, pressedAt)`, `onSelect(replyId, step)`, `onEditQuestion(parentId)`, `onGoOn(pressedAt)`,
+   * `onAnswer(replyId, callId, answer)`; `scheduler` is the page's `RenderScheduler`; `highlighter`, `typesetter` and `clock` are for its blocks.
    */
   constructor({
     replyId,
@@ -41,6 +45,7 @@ export class ReplyView {
     onSelect,
     onEditQuestion,
     onGoOn,
+    onAnswer,
     ...drawing
   }) {
     this.replyId = replyId
@@ -52,6 +57,7 @@ export class ReplyView {
     this.#sourceList = new SourceList(part(this.element, "sources"))
     this.#drawing = drawing
     this.#scheduler = scheduler
+    this.#onAnswer = onAnswer
     this.#versions = new VersionSwitch({ onSelect })
     part(this.element, "foot").prepend(this.#versions.element)
     setText(part(this.element, "author"), assistantName)
@@ -110,6 +116,7 @@ export class ReplyView {
   showBlocks(blocks) {
     this.#blocks.clear()
     this.#calls.clear()
+    this.#questions.clear()
     this.#lastView = null
     this.#sources = new Sources()
     this.#body.replaceChildren()
@@ -144,6 +151,7 @@ export class ReplyView {
   /** `{ status, stopReason, stopDetails, error, usage, warmth, ttftMs, costUsd }` of the ended reply. */
   ended(ending) {
     for (const view of this.#views) view.finish()
+    for (const callId of this.#questions.keys()) this.#answered(callId, null)
     this.#ending = ending
     this.#root.dataset.status = ending.status
     this.#root.dataset.warmth = ending.warmth ?? ""
@@ -203,6 +211,8 @@ export class ReplyView {
 
   // What the chat itself has added, which is known only at its end: an answer found in the text, or a note.
   #ownEnded(block, data) {
+    if (data?.type === "chat.consent") return this.#asked(block, data)
+    if (data?.type === "chat.consented") return this.#answered(data.tool_use_id, data.answer)
     if (data?.type !== "chat.answer" && data?.type !== "chat.note") return
     const isAnswer = data.type === "chat.answer" && !data.is_cut
     const view = this.#begin(isAnswer ? new AnswerView() : new PlainBlockView("note", this.#drawing))
@@ -211,10 +221,28 @@ export class ReplyView {
     view.finish()
   }
 
+  #asked(block, { tool_use_id: callId, ...question }) {
+    const input = this.#calls.get(callId)?.text ?? ""
+    const onAnswer = (answer) => this.#onAnswer(this.replyId, callId, answer)
+    const view = this.#begin(new ConsentView({ question, input, onAnswer }))
+    this.#blocks.set(block, view)
+    this.#questions.set(callId, view)
+    this.#calls.get(callId)?.consented("asked")
+  }
+
+  // Only the first answer counts; null: the reply has ended without one.
+  #answered(callId, answer) {
+    const question = this.#questions.get(callId)
+    if (!question?.isOpen) return
+    question.close(answer)
+    this.#calls.get(callId)?.consented(["once", "always"].includes(answer) ? null : "declined")
+  }
+
   // A text is finished when something else follows it: the next text block goes on with it.
   #blockEnded({ block, kind, data }) {
     const view = this.#blocks.get(block)
-    if (data?.tool_use_id) this.#calls.get(data.tool_use_id)?.answered(resultText(data), data)
+    if (data?.tool_use_id && !data.type.startsWith("chat."))
+      this.#calls.get(data.tool_use_id)?.answered(resultText(data), data)
     if (kind === "other") this.#ownEnded(block, data)
     if (kind === "tool_input" && data?.id) this.#calls.set(data.id, view)
     if (kind !== "text") return view.finish()
@@ -224,7 +252,8 @@ export class ReplyView {
 
   #noteWords() {
     this.#hasWords ||= this.text.trim() !== ""
-    if (this.#blocks.size > 0) show(part(this.element, "waiting"), !this.#hasWords)
+    const isAsked = [...this.#questions.values()].some(({ isOpen }) => isOpen)
+    if (this.#blocks.size > 0) show(part(this.element, "waiting"), !this.#hasWords && !isAsked)
   }
 
   #showEnding() {

@@ -41,6 +41,7 @@ async def test_foreign_ids_open_nothing_in_any_frame(open_tab, ann, bob, assista
         ("reply.stop", {"reply_id": reply.pk}),
         ("reply.stop", {"reply_id": question.pk}),
         ("reply.regenerate", {"reply_id": reply.pk}),
+        ("tool.answer", {"reply_id": reply.pk, "call_id": "toolu_1", "answer": "always"}),
     ]
 
     for kind, fields in frames:

@@ -38,3 +38,15 @@ test("a result tells pages, texts, failures, and anything else as it is", () => 
   assert.equal(resultText({ is_cut: true }), "The result is too long to be shown.")
   assert.equal(resultText({}), "")
 })
+
+test("a call that waits for its person, or was not allowed, is not called a call", () => {
+  const titles = ["asked", "declined", null].map((consent) =>
+    blockTitle({ kind: "tool_input", name: "look_up", isFinished: true, tookMs: null, consent }),
+  )
+
+  assert.deepEqual(titles, [
+    "Wants to call a tool (look_up)",
+    "Did not call a tool (look_up)",
+    "Called a tool (look_up)",
+  ])
+})
