@@ -17,8 +17,8 @@ from channels.layers import get_channel_layer
 
 from chatapp import events
 from chatapp.conversations import prepared_conversations
-from chatapp.warming import assistant_edits
 from chatapp.replies.tools import consents
+from chatapp.warming import assistant_edits
 
 logger = logging.getLogger(__name__)
 
