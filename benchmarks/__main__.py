@@ -13,9 +13,11 @@ from benchmarks import (
     conformance,
     console,
     find,
+    first_paint,
     first_token,
     join,
     local_model,
+    long_answer,
     pdf,
     press,
     races,
@@ -64,10 +66,12 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "console": console.run,
     "decision": _decision,
     "find": find.run,
+    "first-paint": first_paint.run,
     "first-token": first_token.run,
     "hostile": _hostile,
     "join": join.run,
     "local-model": local_model.run,
+    "long-answer": long_answer.run,
     "pdf": pdf.run,
     "press": press.run,
     "races": races.run,
@@ -81,7 +85,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "turns": turns.run,
 }
 
-LONG = ("conformance", "rolling", "soak")
+LONG = ("conformance", "long-answer", "rolling", "soak")
 """Run only where they are named."""
 
 

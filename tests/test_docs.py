@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     "SECURITY.md",
     "docs/architecture.md",
+    "docs/comparison.md",
     "docs/console.md",
     "docs/performance.md",
     "docs/access.md",

@@ -157,7 +157,7 @@ def test_what_is_read_while_it_grows_stays_where_it_is(chat: ChatPage) -> None:
     kept.append(code.evaluate(SCROLLED))
     chat.page.evaluate(MORE, "\n  y = 2\n  ```\n\nA paragraph with **bold** and more")
     kept.append(code.evaluate("(element) => element.scrollLeft"))
-    paragraph = chat.page.locator(".prose > p")
+    paragraph = chat.page.locator(".prose__part > p")
     paragraph.evaluate("(p) => getSelection().setBaseAndExtent(p.firstChild, 2, p.lastChild, 4)")
     chat.page.evaluate(MORE, " words, and *others*.")
     chat.page.evaluate(MORE, "\n\nThe next one.")
@@ -184,7 +184,7 @@ def test_each_block_goes_its_own_way_and_code_from_left_to_right(chat: ChatPage,
     way = "(elements) => elements.map((element) => getComputedStyle(element).direction)"
 
     body = chat.reply_body
-    assert body.locator(".prose > p").evaluate_all(way) == ["ltr", "rtl", "rtl"]
+    assert body.locator(".prose__part > p").evaluate_all(way) == ["ltr", "rtl", "rtl"]
     assert body.locator("li").evaluate_all(way) == ["rtl", "ltr"]
     assert body.locator(".code, .code pre, code").evaluate_all(way) == ["ltr"] * 4
 

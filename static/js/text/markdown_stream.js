@@ -15,6 +15,8 @@ export class MarkdownStream {
   #heldBack = ""
   #definitions
   #headings = []
+  // Of the block in whose middle the tail begins.
+  #within = null
 
   /** `definitions` are link definitions known in advance, from an earlier reading of the same text. */
   constructor({ definitions = {} } = {}) {
@@ -36,30 +38,31 @@ export class MarkdownStream {
 
   /**
    * `{ settled, tail }`: blocks that will not change any more, each returned once, and those that may still change.
-   * A block is `{ html, isOpenFence, code, language }`.
+   * A block is as in `parseBlocks`, whole or a piece of it.
    */
   read() {
-    const env = { references: { ...this.#definitions }, headings: this.#headings }
+    const env = { references: { ...this.#definitions }, headings: this.#headings, within: this.#within }
     const blocks = parseBlocks(this.#tail, env)
     const keepFrom = this.#firstUnsettled(blocks)
-    if (keepFrom > 0) this.#settle(blocks[keepFrom].startLine)
+    if (keepFrom > 0) this.#settle(blocks[keepFrom])
     return { settled: blocks.slice(0, keepFrom), tail: blocks.slice(keepFrom) }
   }
 
   /** The link definitions of the whole text so far, the tail included. */
   definitions() {
-    const env = { references: { ...this.#definitions } }
+    const env = { references: { ...this.#definitions }, within: this.#within }
     parseBlocks(this.#tail, env)
     return env.references
   }
 
   // A half-written definition must not be kept, so only settled text adds definitions.
-  #settle(line) {
-    const offset = offsetOfLine(this.#tail, line)
-    const env = { references: this.#definitions, headings: this.#headings }
+  #settle(next) {
+    const offset = offsetOfLine(this.#tail, next.startLine)
+    const env = { references: this.#definitions, headings: this.#headings, within: this.#within }
     parseBlocks(this.#tail.slice(0, offset), env)
     this.#headings = env.headings
     this.#tail = this.#tail.slice(offset)
+    this.#within = next.goesOn === null ? null : next.within
   }
 
   // A later block settles the ones before it, unless it stands on half a line that may yet turn out to continue

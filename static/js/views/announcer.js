@@ -8,7 +8,9 @@ export class Announcer {
     this.#region = region
   }
 
-  replyFinished({ status, text }) {
+  /** `reply` is a `ReplyView`. */
+  replyFinished({ status, reply }) {
+    const text = reply.spokenText(MAX_CHARS)
     const start = text.length > MAX_CHARS ? `${text.slice(0, MAX_CHARS)} …` : text
     this.say(status === "complete" ? `Reply: ${start}` : `The reply ended early. ${start}`)
   }

@@ -1,4 +1,4 @@
-import { part, setText } from "./dom.js"
+import { part, setText, show } from "./dom.js"
 
 const PRODUCT = "Warmcache"
 
@@ -13,6 +13,11 @@ export class ConversationHeader {
   showTitle(title) {
     setText(part(this.#root, "title"), title || "New chat")
     document.title = title ? `${title} · ${PRODUCT}` : PRODUCT
+  }
+
+  /** Before the first message there is nothing to print. */
+  allowPrinting(isAllowed) {
+    show(part(this.#root, "print"), isAllowed)
   }
 
   showAssistant({ name, model }) {

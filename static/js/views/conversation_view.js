@@ -34,7 +34,7 @@ export class ConversationView {
     earlier.show(scope)
     queue.show([])
     for (const entry of outbox.entriesFor(scope)) list.showWaiting(entry)
-    picker.show(scope.conversationId === null && list.isEmpty)
+    this.#showWelcome(scope.conversationId === null && list.isEmpty)
     sidebar.markCurrent(scope.conversationId)
     header.showTitle(sidebar.title(scope.conversationId))
     composer.restore(drafts.load(scope))
@@ -45,7 +45,7 @@ export class ConversationView {
 
   /** Returns whether the reply `keepReplyId` is known here and continues. */
   stateShown(frame, { keepReplyId }) {
-    const { list, queue, header, sidebar, picker, keeper, outbox, earlier, temporaryChat, onFirstState } = this.#parts
+    const { list, queue, header, sidebar, keeper, outbox, earlier, temporaryChat, onFirstState } = this.#parts
     const conversationId = frame.conversation?.id ?? null
     const isFirst = !this.#isStateShown
     this.#isStateShown = true
@@ -58,7 +58,7 @@ export class ConversationView {
     sidebar.markCurrent(conversationId)
     header.showTitle(frame.conversation?.title ?? "")
     for (const entry of outbox.entriesFor({ conversationId })) list.showWaiting(entry)
-    picker.show(conversationId === null && list.isEmpty)
+    this.#showWelcome(conversationId === null && list.isEmpty)
     this.#showBlocked()
     this.#showElsewhere()
     if (isFirst) keeper.jumpToEnd()
@@ -124,11 +124,11 @@ export class ConversationView {
 
   /** Returns whether it could be shown: not if the branch that it follows is not on this page. */
   messageCreated(frame) {
-    const { list, queue, picker, meter, earlier } = this.#parts
+    const { list, queue, meter, earlier } = this.#parts
     meter.becameMessage(frame.client_message_id, frame.message_id)
     queue.drop(frame.message_id)
     const outcome = list.messageCreated(frame)
-    picker.show(false)
+    this.#showWelcome(false)
     if (outcome === "shown") this.awaitReply()
     // It is another version of the first message: nothing comes before it.
     if (outcome === "shown" && frame.parent_id === null) earlier.show({ conversationId: frame.conversation_id })
@@ -195,7 +195,7 @@ export class ConversationView {
     const reply = list.reply(frame.reply_id)
     if (reply === null) return
     reply.ended(endingOf(frame))
-    announcer.replyFinished({ status: frame.status, text: reply.spokenText })
+    announcer.replyFinished({ status: frame.status, reply })
   }
 
   /** The server has a question and will answer. */
@@ -230,6 +230,11 @@ export class ConversationView {
     if (place === null && earlier.want()) return
     this.#chosen = null
     if (place !== null) announcer.say(place)
+  }
+
+  #showWelcome(isShown) {
+    this.#parts.picker.show(isShown)
+    this.#parts.header.allowPrinting(!isShown)
   }
 
   #showElsewhere() {

@@ -2,10 +2,13 @@ import { splitAtMarks, withMark, withoutGuards } from "../text/citation_marks.js
 import { MarkdownStream } from "../text/markdown_stream.js"
 import { copiesOnClick } from "./clipboard.js"
 import { fromTemplate, part } from "./dom.js"
-import { reconciled } from "./reconciled.js"
+import { become } from "./reconciled.js"
 import { proseFragment } from "./sanitizer.js"
 import { citationMark } from "./source_list.js"
 import { directBlocks } from "./text_direction.js"
+
+// So many blocks are laid out together: what is above costs nothing while a long answer grows.
+const BLOCKS_PER_PART = 16
 
 /** A growing Markdown text in the page. Settled blocks are drawn once; only the tail is drawn again. */
 export class MarkdownView {
@@ -46,12 +49,14 @@ export class MarkdownView {
     if (this.#isFinished) return
     const { settled, tail } = this.#stream.read()
     if (settled.length === 0 && this.#grewOpenFence(tail)) return
-    const settledNodes = settled.flatMap((block) => this.#nodes(block))
-    const tailNodes = tail.flatMap((block) => this.#nodes(block))
-    const shown = reconciled(this.element, this.#tailNodes, [...settledNodes, ...tailNodes])
+    const drawn = [...settled, ...tail].flatMap((block) => this.#nodes(block).map((node) => ({ block, node })))
+    const shown = this.#show(drawn.map(({ node }) => node))
     for (const node of shown) this.#typesetter.typesetInside(node)
-    this.#tailNodes = shown.splice(settledNodes.length)
-    for (const node of shown) this.#highlightInside(node)
+    const settledCount = drawn.filter(({ block }) => settled.includes(block)).length
+    this.#tailNodes = shown.slice(settledCount)
+    for (const [place, node] of shown.slice(0, settledCount).entries()) {
+      if (!drawn[place].block.hasMore) this.#highlightInside(node.closest(".code") ?? node)
+    }
     this.#openFence = openFenceIn(tail.at(-1), this.#tailNodes.at(-1))
   }
 
@@ -66,6 +71,32 @@ export class MarkdownView {
     this.#tailNodes = []
     this.#highlightInside(this.element)
     this.#drawLostMarks()
+  }
+
+  // What is equal stays the same node; what goes on with a code block or a table stands inside of it.
+  #show(nodes) {
+    const before = this.#tailNodes
+    const isAnother = (node, place) => kindOfPlace(node) !== kindOfPlace(before[place])
+    const same = nodes.findIndex((node, place) => place >= before.length || isAnother(node, place))
+    const count = same < 0 ? nodes.length : same
+    const kept = nodes.slice(0, count).map((node, place) => become(before[place], node))
+    for (const node of before.slice(count)) node.remove()
+    for (const node of nodes.slice(count)) this.#placeFor(node).append(node)
+    return [...kept, ...nodes.slice(count)]
+  }
+
+  #placeFor(node) {
+    const part = this.element.lastElementChild
+    if (kindOfPlace(node) === "table") return part.lastElementChild.querySelector("table")
+    if (kindOfPlace(node) === "code") return waitingCode(part.lastElementChild)
+    return part !== null && part.childElementCount < BLOCKS_PER_PART ? part : this.#newPart()
+  }
+
+  #newPart() {
+    const part = document.createElement("div")
+    part.className = "prose__part"
+    this.element.append(part)
+    return part
   }
 
   #take(piece) {
@@ -85,7 +116,7 @@ export class MarkdownView {
   #startAgain(definitions) {
     this.#stream = new MarkdownStream({ definitions })
     for (const piece of this.#pieces) this.#write(piece)
-    this.#tailNodes = [...this.element.children]
+    this.#tailNodes = Array.from(this.element.children, ({ children }) => [...children]).flat()
     this.#openFence = null
   }
 
@@ -103,12 +134,14 @@ export class MarkdownView {
     for (const code of element.querySelectorAll("code[data-waiting]")) this.#highlight(code)
   }
 
-  #nodes({ html }) {
+  #nodes({ html, goesOn }) {
     const fragment = proseFragment(html)
+    if (goesOn === "code") return [moreCode(fragment)]
     for (const pre of fragment.querySelectorAll("pre")) frameCode(pre)
     for (const table of fragment.querySelectorAll("table")) frameTable(table)
     directBlocks(fragment)
     this.#drawMarks(fragment)
+    if (goesOn === "table") return [...fragment.querySelectorAll("tbody")]
     return [...fragment.children]
   }
 
@@ -143,7 +176,7 @@ export class MarkdownView {
     if (lost.size === 0) return
     const place = document.createElement("p")
     place.append(...Array.from(lost.values(), citationMark))
-    this.element.append(place)
+    this.#placeFor(place).append(place)
   }
 
   #highlight(code) {
@@ -164,15 +197,34 @@ function frameCode(pre) {
   part(frame, "body").append(pre)
   pre.tabIndex = 0
   part(frame, "wrap").addEventListener("click", ({ currentTarget }) => {
-    currentTarget.ariaPressed = String(currentTarget.ariaPressed !== "true")
+    frame.dataset.wrapped = currentTarget.ariaPressed = String(currentTarget.ariaPressed !== "true")
   })
   copiesOnClick(part(frame, "copy"), () => part(frame, "body").textContent)
+}
+
+function waitingCode(frame) {
+  const code = frame.querySelector("code")
+  code.dataset.waiting = ""
+  return code
+}
+
+function moreCode(fragment) {
+  const more = document.createElement("span")
+  more.className = "code__more"
+  more.textContent = fragment.textContent
+  return more
+}
+
+// Inside which block a node goes on, if it does.
+function kindOfPlace(node) {
+  if (node.nodeName === "TBODY") return "table"
+  return node.className === "code__more" ? "code" : "part"
 }
 
 // The text of a code block that still grows, at the end of a view.
 function openFenceIn(block, frame) {
   if (!block?.isOpenFence) return null
-  const code = frame.querySelector("code")
+  const code = frame.querySelector("code") ?? frame
   return { node: code.firstChild ?? code.appendChild(document.createTextNode("")), language: block.language }
 }
 

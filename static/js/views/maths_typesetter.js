@@ -29,6 +29,7 @@ export class MathsTypesetter {
     if (this.#katex === null || formula.dataset.source !== source) return
     try {
       formula.replaceChildren(drawn(this.#katex, source, formula.matches(".math--display")))
+      formula.dataset.drawn = ""
     } catch {
       formula.classList.add("math--plain")
     }

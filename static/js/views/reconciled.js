@@ -3,16 +3,14 @@
  * node: a table keeps how far it is scrolled, a text what is selected in it.
  */
 export function reconciled(parent, before, after) {
-  const kept = after.map((node, place) => become(parent, before[place], node))
+  const kept = after.map((node, place) => (place < before.length ? become(before[place], node) : node))
+  parent.append(...kept.slice(before.length))
   for (const node of before.slice(after.length)) node.remove()
   return kept
 }
 
-function become(parent, before, after) {
-  if (before === undefined) {
-    parent.append(after)
-    return after
-  }
+/** Makes the node `before` like `after`, or puts `after` in its place; returns what is there then. */
+export function become(before, after) {
   if (!isOfOneKind(before, after)) {
     before.replaceWith(after)
     return after
@@ -30,8 +28,13 @@ function become(parent, before, after) {
 
 const isOfOneKind = (one, other) => one.nodeName === other.nodeName && one.className === other.className
 
+// What a person chose for it.
+const KEPT = "data-wrapped"
+
 function takeAttributes(before, after) {
-  for (const { name } of [...before.attributes]) if (!after.hasAttribute(name)) before.removeAttribute(name)
+  for (const { name } of [...before.attributes]) {
+    if (name !== KEPT && !after.hasAttribute(name)) before.removeAttribute(name)
+  }
   for (const { name, value } of after.attributes) {
     if (before.getAttribute(name) !== value) before.setAttribute(name, value)
   }

@@ -25,6 +25,7 @@ export class ReplyView {
   #onAnswer
   #sources = new Sources()
   #sourceList
+  #waiting
   #drawing
   #scheduler
   #hasWords = false
@@ -55,6 +56,7 @@ export class ReplyView {
     this.#root = part(this.element, "reply")
     this.#body = part(this.element, "body")
     this.#sourceList = new SourceList(part(this.element, "sources"))
+    this.#waiting = part(this.element, "waiting")
     this.#drawing = drawing
     this.#scheduler = scheduler
     this.#onAnswer = onAnswer
@@ -98,11 +100,16 @@ export class ReplyView {
     return texts.filter((text) => text.trim() !== "").join("\n\n")
   }
 
-  /** The answer's text without its code, for reading aloud. */
-  get spokenText() {
-    const blocks = this.#body.querySelectorAll(".prose > :not(.code)")
-    const answers = this.#answers.map((view) => view.spokenText)
-    return [...Array.from(blocks, spokenTextOf), ...answers].join(" ")
+  /** The answer's text without its code, for reading aloud: a little more than `chars` of it, if there is more. */
+  spokenText(chars) {
+    const spoken = []
+    let left = chars
+    for (const block of this.#body.querySelectorAll(".prose__part > :not(.code)")) {
+      if (left < 0) break
+      spoken.push(spokenTextOf(block))
+      left -= spoken.at(-1).length
+    }
+    return [...spoken, ...this.#answers.map((view) => view.spokenText)].join(" ")
   }
 
   /** `streaming` until the reply has ended. */
@@ -156,7 +163,7 @@ export class ReplyView {
     this.#root.dataset.status = ending.status
     this.#root.dataset.warmth = ending.warmth ?? ""
     this.#root.ariaBusy = null
-    show(part(this.element, "waiting"), false)
+    show(this.#waiting, false)
     this.#showEnding()
     this.#showFacts()
   }
@@ -253,7 +260,7 @@ export class ReplyView {
   #noteWords() {
     this.#hasWords ||= this.text.trim() !== ""
     const isAsked = [...this.#questions.values()].some(({ isOpen }) => isOpen)
-    if (this.#blocks.size > 0) show(part(this.element, "waiting"), !this.#hasWords && !isAsked)
+    if (this.#blocks.size > 0) show(this.#waiting, !this.#hasWords && !isAsked)
   }
 
   #showEnding() {

@@ -46,7 +46,7 @@ const CODE = { ...PROSE, ALLOWED_TAGS: ["span"], ALLOWED_ATTR: ["class"] }
 
 // The only classes that text may use: its own layout, never the page's.
 const ALLOWED_CLASS =
-  /^(cell--(left|right|center)|footnote(-mark)?|link-target|math(--display)?|language-[\w+#.-]+|hljs-[\w-]+|[a-z]+_{1,2})$/
+  /^(cell--(left|right|center)|footnote(-mark)?|link-target|list-more|math(--display)?|language-[\w+#.-]+|hljs-[\w-]+|[a-z]+_{1,2})$/
 
 DOMPurify.addHook("uponSanitizeAttribute", (_node, attribute) => {
   if (attribute.attrName === "class") keepAllowedClasses(attribute)

@@ -134,3 +134,49 @@ test("half a link definition is not kept", () => {
 
   assert.equal(stream.definitions().X.href, "https://example.com/whole")
 })
+
+const numbered = (count, lineOf) => Array.from({ length: count }, (_, number) => lineOf(number)).join("")
+const LONG = {
+  "a list": numbered(95, (number) => `- item **${number}** with [a link][x]\n`),
+  "a list whose items move apart": numbered(95, (number) => `- item ${number}\n${number > 50 ? "\n" : ""}`),
+  "a numbered list with more in its items": numbered(65, (number) => `${number + 4}. item\n\n   ## Head\n   - inner\n`),
+  "a list of ones": numbered(65, () => "1. item\nlazily goes on\n"),
+  "a table": `| a | b |\n|---|--:|\n${numbered(95, (number) => `| row ${number} | **b** |\n`)}`,
+  "a table without its last bar": `a | b\n---|---\n${numbered(61, (number) => `row ${number} | b\n`)}`,
+  code: `\`\`\`py\n${numbered(185, (number) => `[x]: ${number}\n${number % 7 ? "" : "\n"}`)}\`\`\`\n`,
+  "code behind spaces": `  ~~~~\n${numbered(120, (number) => `    line ${number}\n`)}~~~~\n`,
+}
+const AFTER = ["", "\nthe end", "the end\n", "\n# Title\n\n- another\n", "```\nx\n```\n", "\n[x]: http://e.com\n"]
+
+for (const [name, long] of Object.entries(LONG)) {
+  test(`in pieces, the result is the same: ${name}`, () => {
+    for (const after of AFTER) {
+      const source = `## Before\n\n${long}${after}`
+      const begin = `## Before\n\n${long.slice(0, -40)}`
+      const pieces = [...begin.match(/[\s\S]{1,97}/g), ...source.slice(begin.length)]
+      assert.equal(streamedToTheEnd(pieces), whole(source), JSON.stringify(after))
+    }
+  })
+
+  test(`the work per piece does not grow with it: ${name}`, () => {
+    const stream = new MarkdownStream()
+    const sizes = []
+    for (const text of `${long}${long.trimEnd()}`.match(/[\s\S]{1,80}/g)) {
+      stream.append(text)
+      sizes.push(htmlOf(stream.read().tail).length)
+    }
+    assert.ok(Math.max(...sizes) < 6_000, `${Math.max(...sizes)} characters drawn anew`)
+  })
+}
+
+test("what has no end yet is known as going on", () => {
+  const kinds = (source) => parseBlocks(source, { references: {} }).map(({ goesOn, hasMore }) => [goesOn, hasMore])
+
+  assert.deepEqual(kinds(LONG["a list"]), [
+    [null, true],
+    ["list", true],
+    ["list", true],
+    ["list", false],
+  ])
+  assert.deepEqual(kinds("- a\n- b\n"), [[null, false]])
+})
