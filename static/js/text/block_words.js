@@ -1,18 +1,22 @@
 // Thinking and tool calls in words.
 
+import { gettext } from "../language/translate.js"
+
 /** What stands over a folded block; `tookMs` is null where nobody has measured it. */
 export function blockTitle({ kind, name, isFinished, tookMs }) {
-  if (kind === "thinking") return isFinished ? `Thought${durationText(tookMs)}` : "Thinking…"
-  if (kind === "note") return "What the chat told the model"
+  if (kind === "thinking") return isFinished ? thoughtText(tookMs) : gettext("Thinking…")
+  if (kind === "note") return gettext("What the chat told the model")
   if (kind !== "tool_input") return kind
-  const title = isFinished ? "Called a tool" : "Calling a tool…"
+  const title = isFinished ? gettext("Called a tool") : gettext("Calling a tool…")
   return name ? `${title} (${name})` : title
 }
 
-function durationText(tookMs) {
-  if (tookMs === null) return ""
+function thoughtText(tookMs) {
+  if (tookMs === null) return gettext("Thought")
   const seconds = Math.max(1, Math.round(tookMs / 1000))
-  return seconds < 60 ? ` for ${seconds} s` : ` for ${Math.floor(seconds / 60)} min ${seconds % 60} s`
+  const [minutes, rest] = [Math.floor(seconds / 60), seconds % 60]
+  if (minutes === 0) return gettext("Thought for {seconds} s", { seconds })
+  return gettext("Thought for {minutes} min {seconds} s", { minutes, seconds: rest })
 }
 
 /** The input of a call, laid out if it is whole. */
@@ -26,9 +30,9 @@ export function inputText(json) {
 
 /** The result of a call, from the `data` of its block: pages by title and address, anything else as it is. */
 export function resultText({ content, is_cut: isCut }) {
-  if (isCut) return "The result is too long to be shown."
+  if (isCut) return gettext("The result is too long to be shown.")
   if (content === undefined) return ""
-  if (content?.error_code) return `It failed: ${content.error_code.replaceAll("_", " ")}.`
+  if (content?.error_code) return gettext("It failed: {why}.", { why: content.error_code.replaceAll("_", " ") })
   return [content].flat().map(partText).join("\n")
 }
 

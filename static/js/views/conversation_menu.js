@@ -1,3 +1,4 @@
+import { gettext } from "../language/translate.js"
 import { byId, part, setText } from "./dom.js"
 
 const GAP_PX = 4
@@ -37,8 +38,8 @@ export class ConversationMenu {
     this.#opener = opener
     part(this.#menu, "markdown").href = `${this.#urlOf(conversation.id)}export.md`
     part(this.#menu, "json").href = `${this.#urlOf(conversation.id)}export.json`
-    setText(part(this.#menu, "pin"), conversation.pinned ? "Unpin" : "Pin")
-    setText(part(this.#menu, "archive"), conversation.archived ? "Back to the list" : "Archive")
+    setText(part(this.#menu, "pin"), conversation.pinned ? gettext("Unpin") : gettext("Pin"))
+    setText(part(this.#menu, "archive"), conversation.archived ? gettext("Back to the list") : gettext("Archive"))
     const { right, bottom, top } = opener.getBoundingClientRect()
     this.#menu.showPopover()
     const { width, height } = this.#menu.getBoundingClientRect()
