@@ -80,16 +80,16 @@ def _money(numbers: dict[str, Any], name: str) -> str:
 
 def _call(row: WarmUp) -> str:
     if row.duration_ms and row.error_code:
-        told = gettext("The call to %(model)s took %(time)s and failed (%(code)s).")
+        told = gettext("The call to %(model)s took %(time)s and failed (%(code)s)")
     elif row.duration_ms:
-        told = gettext("The call to %(model)s took %(time)s.")
+        told = gettext("The call to %(model)s took %(time)s")
     elif row.error_code:
-        told = gettext("The call to %(model)s failed (%(code)s).")
+        told = gettext("The call to %(model)s failed (%(code)s)")
     else:
-        told = gettext("The call to %(model)s has not ended.")
+        told = gettext("The call to %(model)s has not ended")
     told %= {"model": row.model, "time": seconds(row.duration_ms), "code": row.error_code}
-    named = gettext("Its request id is %(id)s.") % {"id": row.request_id} if row.request_id else ""
-    return f"{told} {named}".strip()
+    named = gettext(", request %(id)s") % {"id": row.request_id} if row.request_id else ""
+    return f"{told}{named}."
 
 
 def _tokens(row: WarmUp) -> str:

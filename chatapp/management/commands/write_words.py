@@ -7,13 +7,16 @@ from collections.abc import Iterable
 from io import StringIO
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
+from django.contrib import admin
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import translation
 from django.utils.translation.trans_real import DjangoTranslation
 from django.views.i18n import JavaScriptCatalog
 
+from chatapp import model_translation
 from chatapp.protocol.words import Measure, ReplyStatus
 from warmcache import Failure, Reason, RequestWarmth, WarmthState
 from warmcache.core.reasons import TO_WARM
@@ -23,6 +26,17 @@ PAGE = "static/js/text/words.js"
 README = "README.md"
 SETTINGS = "warmcache/SETTINGS.md"
 BEGIN, END = "<!-- reasons: written by `python manage.py write_words` -->", "<!-- end of reasons -->"
+
+MODELS = "chatapp/model_words.py"
+MODELS_HEAD = '''\
+"""The names of the models' fields, for `makemessages`. Written by `python manage.py write_words` from the models."""
+# ruff: noqa: E501
+# fmt: off
+
+from warmcache.core.wording import gettext_noop
+
+WORDS = (
+'''
 
 CATALOGUE = "static/words/{language}.js"
 CATALOGUE_HEAD = """\
@@ -64,6 +78,7 @@ def texts() -> dict[str, str]:
     languages = [language for language, _ in settings.LANGUAGES if language != settings.LANGUAGE_CODE]
     return {
         PAGE: page_module(),
+        MODELS: model_words(),
         README: _with_table(readme),
         SETTINGS: _printed("warmcache_settings"),
         **{CATALOGUE.format(language=language): catalogue_module(language) for language in languages},
@@ -79,6 +94,14 @@ def _printed(command: str) -> str:
 def page_module() -> str:
     """An ES module with one object per set."""
     return HEAD + "".join(_object(name, words) for name, words in _page_words().items())
+
+
+def model_words() -> str:
+    """What the admin shows of our models, which have it in English."""
+    with translation.override(None):
+        shown = [model for model in apps.get_app_config("chatapp").get_models() if admin.site.is_registered(model)]
+        lines = "".join(f"    gettext_noop({_json(text)}),\n" for text in model_translation.texts_of(shown))
+    return f"{MODELS_HEAD}{lines})\n"
 
 
 def catalogue_module(language: str) -> str:

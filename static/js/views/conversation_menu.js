@@ -40,11 +40,12 @@ export class ConversationMenu {
     part(this.#menu, "json").href = `${this.#urlOf(conversation.id)}export.json`
     setText(part(this.#menu, "pin"), conversation.pinned ? gettext("Unpin") : gettext("Pin"))
     setText(part(this.#menu, "archive"), conversation.archived ? gettext("Back to the list") : gettext("Archive"))
-    const { right, bottom, top } = opener.getBoundingClientRect()
+    const { left, right, bottom, top } = opener.getBoundingClientRect()
     this.#menu.showPopover()
     const { width, height } = this.#menu.getBoundingClientRect()
     const isRoomBelow = bottom + GAP_PX + height < innerHeight
-    this.#menu.style.setProperty("--menu-x", `${Math.max(GAP_PX, right - width)}px`)
+    const x = document.dir === "rtl" ? Math.min(left, innerWidth - GAP_PX - width) : right - width
+    this.#menu.style.setProperty("--menu-x", `${Math.max(GAP_PX, x)}px`)
     this.#menu.style.setProperty("--menu-y", `${isRoomBelow ? bottom + GAP_PX : top - GAP_PX - height}px`)
     part(this.#menu, "pin").focus()
   }
