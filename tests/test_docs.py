@@ -10,6 +10,7 @@ PAGES = [
     "SECURITY.md",
     "docs/architecture.md",
     "docs/console.md",
+    "docs/languages.md",
     "docs/performance.md",
     "docs/access.md",
     "docs/deploy.md",
