@@ -10,7 +10,7 @@ from django.db.models import Model
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext, override
 from django.utils.translation import gettext_lazy as _
 
 from warmcache.admin.console import THE_ROW, ConsolePages
@@ -135,7 +135,9 @@ class WarmPolicyAdmin(ConsolePages):
 
     def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
         """Both values of each knob that changed: who reads it later wants to know what was in force."""
-        return told_changes(form.initial, form.cleaned_data)
+        # The log is one for all readers, in English.
+        with override(None):
+            return told_changes(form.initial, form.cleaned_data)
 
 
 def facts() -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 from django.core import mail
 from django.test import Client
 from django.urls import reverse
+from django.utils.translation import deactivate
 
 from chatapp.models import Assistant, User
 from tests.catalogues import FILES, ROOT, entries_of
@@ -20,6 +21,13 @@ PHYSICAL = re.compile(
     r"border-(top|bottom)-(left|right)-radius",
     re.MULTILINE,
 )
+
+
+@pytest.fixture(autouse=True)
+def english_again() -> Iterator[None]:
+    """The test client runs in this thread, which goes on in the language of its last page."""
+    yield
+    deactivate()
 
 
 @pytest.fixture
