@@ -10,6 +10,7 @@ PYTEST := $(PY) -m pytest $(if $(CI),--reruns 2 -rR)
 SIDE_BY_SIDE := -n 4 --dist loadfile --no-loadscope-reorder
 # By our own Node: a machine may have none on its PATH.
 BIOME := .venv/bin/node node_modules/@biomejs/biome/bin/biome
+MESSAGES := --all --no-location --no-obsolete --no-wrap -v 0 $(patsubst %,-i %,node_modules staticfiles tests benchmarks deploy docs var)
 LINTED := chatapp warmcache tests deploy manage.py $(wildcard benchmarks)
 
 # Some machines tell Python to keep no bytecode. Every worker of every stage would then compile and rewrite all tests.
@@ -18,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 BESIDE := $(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 .DEFAULT_GOAL := help
-.PHONY: setup run run-local serve test check types style node-tests bytecode lint format bench soak audit clean help
+.PHONY: setup run run-local serve test check types style node-tests bytecode lint format messages bench soak audit clean help
 
 setup:  ## install everything, development tools included
 	@$(PYTHON) deploy/install.py --dev
@@ -67,6 +68,13 @@ format: setup  ## lay the code out
 	$(PY) -m ruff check --fix $(LINTED)
 	$(PY) -m ruff format $(LINTED)
 	$(BIOME) check --write
+
+messages: setup  ## after a change of texts: the catalogues, to be translated, then compiled (needs gettext)
+	$(PY) manage.py makemessages $(MESSAGES) -i warmcache
+	$(PY) manage.py makemessages $(MESSAGES) -i warmcache -d djangojs
+	cd warmcache && ../$(PY) -m django makemessages $(MESSAGES)
+	$(PY) manage.py compilemessages -v 0 -i .venv -i node_modules
+	$(PY) manage.py write_words
 
 bench: setup  ## milliseconds, printed
 	$(PY) -m benchmarks

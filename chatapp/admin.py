@@ -13,6 +13,8 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from chatapp import mcp_admin as mcp_admin
 from chatapp.accounts import deletions, invitations, second_factor
@@ -69,7 +71,7 @@ ledger_host.register(ChatHost())
 
 admin.site.site_header = "Warmcache"
 admin.site.site_title = "Warmcache"
-admin.site.index_title = "Administration"
+admin.site.index_title = _("Administration")  # type: ignore[assignment]
 
 
 def _is_beyond(request: HttpRequest, person: User | None) -> bool:
@@ -83,16 +85,18 @@ class PeopleAdmin(NoPatterns, UserAdmin):  # type: ignore[type-arg]
 
     actions = ("take_second_factor_away",)
 
-    @admin.action(description="Take the second factor away", permissions=["change"])
+    @admin.action(description=_("Take the second factor away"), permissions=["change"])
     def take_second_factor_away(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """For somebody who has lost the app and the recovery codes."""
         for person in queryset:
             if _is_beyond(request, person):
-                self.message_user(request, f"{person} is a superuser: only another one may do that.", messages.ERROR)
+                told = gettext("%(person)s is a superuser: only another one may do that.") % {"person": person}
+                self.message_user(request, told, messages.ERROR)
                 continue
             second_factor.remove(person)
             self.log_change(request, person, "The second factor was taken away.")
-            self.message_user(request, f"{person} signs in with the password alone.", messages.SUCCESS)
+            told = gettext("%(person)s signs in with the password alone.") % {"person": person}
+            self.message_user(request, told, messages.SUCCESS)
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """Asked for a new password, too."""
@@ -115,9 +119,9 @@ class PeopleAdmin(NoPatterns, UserAdmin):  # type: ignore[type-arg]
         """Counts what goes, where Django's own would read and list it."""
         people = list(objs)
         counts = {
-            "users": len(people),
-            "conversations": Conversation.objects.filter(user__in=people).count(),
-            "attachments": Attachment.objects.filter(user__in=people).count(),
+            gettext("users"): len(people),
+            gettext("conversations"): Conversation.objects.filter(user__in=people).count(),
+            gettext("attachments"): Attachment.objects.filter(user__in=people).count(),
         }
         missing = set() if all(self.has_delete_permission(request, person) for person in people) else {"user"}
         return [str(person) for person in people], counts, missing, []
@@ -145,8 +149,8 @@ class InvitationAdmin(NoPatterns):
         made, token = invitations.create(by=cast(User, request.user), note=obj.note)
         obj.pk = made.pk
         link = request.build_absolute_uri(reverse("invitation", args=[token]))
-        told = f"Send this link to one person: {link} It works once, for 7 days, and is not shown again."
-        self.message_user(request, told, messages.SUCCESS)
+        told = gettext("Send this link to one person: %(link)s It works once, for 7 days, and is not shown again.")
+        self.message_user(request, told % {"link": link}, messages.SUCCESS)
 
 
 class ReadOnlyAdmin(NoPatterns):
@@ -190,7 +194,7 @@ class ConversationAdmin(ReadOnlyAdmin):
         fields = super().get_fields(request, obj)
         return fields if request.user.has_perm("chatapp.view_message") else [name for name in fields if name != "title"]
 
-    @admin.display(description="messages", ordering="messages_in_all")
+    @admin.display(description=_("messages"), ordering="messages_in_all")
     def message_count(self, conversation: Any) -> int:
         return int(conversation.messages_in_all)
 
@@ -221,7 +225,7 @@ class MessageAdmin(TranscriptAdmin):
         """The list shows no text: reading a hundred of them would be for nothing."""
         return super().get_queryset(request).defer("content", "text")
 
-    @admin.display(description="in the ledger")
+    @admin.display(description=_("in the ledger"))
     def in_the_ledger(self, message: Message) -> SafeString | str:
         """The request that wrote it, and what that cost."""
         if not message.request_id:
@@ -240,7 +244,7 @@ class AttachmentAdmin(TranscriptAdmin):
         """Neither pictures nor texts are in the list, and no page here shows a picture."""
         return super().get_queryset(request).defer("picture", "text")
 
-    @admin.display(description="message")
+    @admin.display(description=_("message"))
     def in_message(self, attachment: Attachment) -> SafeString | str:
         if attachment.message_id is None:
             return "-"
@@ -291,10 +295,12 @@ class UsageLimitAdmin(NoPatterns):
     fieldsets = (
         (None, {"fields": ("applies_to", "user", "group")}),
         (
-            "Limits",
+            _("Limits"),
             {
-                "description": "An empty field leaves the more general limit in force, 0 allows nothing. In force in "
-                "every process within two seconds.",
+                "description": _(
+                    "An empty field leaves the more general limit in force, 0 allows nothing. In force in every "
+                    "process within two seconds."
+                ),
                 "fields": (
                     "messages_per_minute",
                     "messages_per_day",
@@ -317,13 +323,13 @@ class LimitMetAdmin(ReadOnlyAdmin):
     search_fields = ("user__username",)
     date_hierarchy = "day"
 
-    @admin.display(description="limit of", ordering="measure")
+    @admin.display(description=_("limit of"), ordering="measure")
     def what(self, met: LimitMet) -> str:
-        return Measure(met.measure).words
+        return gettext(Measure(met.measure).words)
 
-    @admin.display(description="whose limit", ordering="scope")
+    @admin.display(description=_("whose limit"), ordering="scope")
     def whose(self, met: LimitMet) -> str:
-        return QuotaScope(met.scope).words
+        return gettext(QuotaScope(met.scope).words)
 
 
 @admin.register(Erasure)
@@ -357,34 +363,34 @@ class UsageAccountAdmin(ReadOnlyAdmin):
             kind, _, number = account.name.partition(":")
             if number:
                 ids[kind].append(int(number))
-        holders = {"all": "everybody together"}
+        holders = {"all": gettext("everybody together")}
         holders |= {accounts.name_of(pk): str(user) for pk, user in User.objects.in_bulk(ids["user"]).items()}
         holders |= {accounts.name_of_group(pk): str(group) for pk, group in Group.objects.in_bulk(ids["group"]).items()}
         for account in changes.result_list:
             account.holder = holders.get(account.name, account.name)
         return changes
 
-    @admin.display(description="whose", ordering="name")
+    @admin.display(description=_("whose"), ordering="name")
     def whose(self, account: Any) -> str:
         return str(account.holder)
 
-    @admin.display(description=Measure.MESSAGES_PER_MINUTE.words)
+    @admin.display(description=_(Measure.MESSAGES_PER_MINUTE.words))
     def messages_per_minute(self, account: UsageAccount) -> str:
         return self._used(account, Measure.MESSAGES_PER_MINUTE)
 
-    @admin.display(description=Measure.MESSAGES_PER_DAY.words)
+    @admin.display(description=_(Measure.MESSAGES_PER_DAY.words))
     def messages_per_day(self, account: UsageAccount) -> str:
         return self._used(account, Measure.MESSAGES_PER_DAY)
 
-    @admin.display(description=Measure.RUNNING_REPLIES.words, ordering="running")
+    @admin.display(description=_(Measure.RUNNING_REPLIES.words), ordering="running")
     def running_replies(self, account: UsageAccount) -> str:
         return self._used(account, Measure.RUNNING_REPLIES)
 
-    @admin.display(description=Measure.USD_PER_DAY.words)
+    @admin.display(description=_(Measure.USD_PER_DAY.words))
     def usd_per_day(self, account: UsageAccount) -> str:
         return self._used(account, Measure.USD_PER_DAY)
 
-    @admin.display(description=Measure.USD_PER_MONTH.words)
+    @admin.display(description=_(Measure.USD_PER_MONTH.words))
     def usd_per_month(self, account: UsageAccount) -> str:
         return self._used(account, Measure.USD_PER_MONTH)
 

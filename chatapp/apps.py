@@ -3,6 +3,7 @@
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin
 from django.contrib.staticfiles import apps as staticfiles
+from django.utils.translation import gettext_lazy as _
 
 
 class ChatAdminConfig(admin.AdminConfig):
@@ -22,15 +23,16 @@ class ChatStaticFilesConfig(staticfiles.StaticFilesConfig):
 class ChatappConfig(AppConfig):
     default = True
     name = "chatapp"
-    verbose_name = "Chat"
+    verbose_name = _("Chat")
 
     def ready(self) -> None:
-        from chatapp import checks  # noqa: F401  registers itself
+        from chatapp import checks, model_translation  # noqa: F401  checks register themselves
         from chatapp.accounts import session_ends, sign_in_limits
         from chatapp.process import warm_metrics
         from chatapp.warming import assistant_edits, assistant_layers
         from warmcache.services import register_shared_layers
 
+        model_translation.translate(self.get_models())
         session_ends.watch()
         sign_in_limits.watch()
         assistant_edits.watch()

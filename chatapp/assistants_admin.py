@@ -19,6 +19,8 @@ from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from chatapp.conversations import attachments, documents_report, history_report, output_schemas, prompts, toolbox
 from chatapp.models import Assistant, Document, McpTool, OwnTool
@@ -46,7 +48,9 @@ class NoPatterns(admin.ModelAdmin):  # type: ignore[type-arg]
 
 class DocumentForm(forms.ModelForm):  # type: ignore[type-arg]
     file = forms.FileField(
-        required=False, help_text="Text, Markdown or PDF: its text takes the place of what stands above."
+        required=False,
+        label=_("File"),
+        help_text=_("Text, Markdown or PDF: its text takes the place of what stands above."),
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -63,10 +67,10 @@ class DocumentForm(forms.ModelForm):  # type: ignore[type-arg]
         except attachments.AttachmentRefused as refused:
             raise ValidationError({"file": refused.message}) from refused
         if not text.strip():
-            raise ValidationError({"text": "A document needs a text, or a file with one."})
+            raise ValidationError({"text": gettext("A document needs a text, or a file with one.")})
         if (size_bytes := len(text.encode())) > MAX_DOCUMENT_BYTES:
-            words = f"This document holds {_megabytes(size_bytes)}, and may hold at most 4 MB."
-            raise ValidationError({"file" if given else "text": words})
+            words = gettext("This document holds %(size)s, and may hold at most 4 MB.")
+            raise ValidationError({"file" if given else "text": words % {"size": _megabytes(size_bytes)}})
         self.instance.text = fields["text"] = text
         return fields
 
@@ -80,20 +84,27 @@ class DocumentForms(BaseInlineFormSet):  # type: ignore[type-arg]
         kept = [fields for fields in filled if not fields.get("DELETE")]
         size_bytes = sum(len(str(fields.get("text", "")).encode()) for fields in kept)
         if size_bytes > MAX_DOCUMENTS_BYTES:
-            raise ValidationError(
-                f"The documents hold {_megabytes(size_bytes)} together, and may hold at most 16 MB: "
-                "more than any model can read."
+            told = gettext(
+                "The documents hold %(size)s together, and may hold at most 16 MB: more than any model can read."
             )
+            raise ValidationError(told % {"size": _megabytes(size_bytes)})
         self._refuse_what_no_model_reads(sum(len(str(fields.get("text", ""))) for fields in kept))
 
     def _refuse_what_no_model_reads(self, document_chars: int) -> None:
         """No message would be answered. `instance`: the assistant as its own form has it."""
         length = documents_report.length_of(self.instance, document_chars=document_chars)
         if length.is_too_long and not self.instance.cuts_documents:
-            raise ValidationError(
-                f"Instructions and documents hold about {length.tokens:,} tokens, and {length.model} reads at most "
-                f"{length.most:,}: shorten the documents, or switch on “{CUTS_DOCUMENTS.verbose_name}” above."
+            told = gettext(
+                "Instructions and documents hold about %(tokens)s tokens, and %(model)s reads at most %(most)s: "
+                "shorten the documents, or switch on “%(switch)s” above."
             )
+            told %= {
+                "tokens": f"{length.tokens:,}",
+                "model": length.model,
+                "most": f"{length.most:,}",
+                "switch": CUTS_DOCUMENTS.verbose_name,
+            }
+            raise ValidationError(told)
 
 
 CUTS_DOCUMENTS = Assistant._meta.get_field("cuts_documents")
@@ -130,10 +141,10 @@ class AssistantForm(forms.ModelForm):  # type: ignore[type-arg]
     """Refuses what the API would refuse with every message. Of a model that is not known, everything is let through."""
 
     own_tools = forms.MultipleChoiceField(
-        choices=OwnTool.choices,
+        choices=[(value, _(label)) for value, label in OwnTool.choices],
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        label=Assistant._meta.get_field("own_tools").verbose_name.capitalize(),
+        label=_("Tools of this chat"),
         help_text=Assistant._meta.get_field("own_tools").help_text,
     )
 
@@ -151,9 +162,8 @@ class AssistantForm(forms.ModelForm):  # type: ignore[type-arg]
         rates = rates_for(self.instance.model, 1) if self.instance.model else None
         searches = self.fields.get("max_web_searches")
         if rates is not None and searches is not None:
-            searches.help_text = (
-                f"{searches.help_text} One costs ${rates.web_search.normalize():f}, beside the tokens of its results."
-            )
+            price = gettext("One costs $%(usd)s, beside the tokens of its results.")
+            searches.help_text = f"{searches.help_text} {price % {'usd': f'{rates.web_search.normalize():f}'}}"
 
     def clean_tools(self) -> Any:
         tools = self.cleaned_data["tools"] or []
@@ -176,23 +186,26 @@ class AssistantForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean_suggestions(self) -> str:
         lines = [line for line in map(str.strip, self.cleaned_data["suggestions"].splitlines()) if line]
         if len(lines) > MAX_SUGGESTIONS or any(len(line) > MAX_SUGGESTION_CHARS for line in lines):
-            raise ValidationError(f"At most {MAX_SUGGESTIONS} lines, of {MAX_SUGGESTION_CHARS} characters each.")
+            told = gettext("At most %(lines)d lines, of %(chars)d characters each.")
+            raise ValidationError(told % {"lines": MAX_SUGGESTIONS, "chars": MAX_SUGGESTION_CHARS})
         return "\n".join(lines)
 
     def clean(self) -> dict[str, Any]:
         fields: dict[str, Any] = super().clean() or {}
         for name in ("tools", "output_schema"):
             if name in fields and _has_nul(fields[name]):
-                self.add_error(name, "A text in it holds a NUL character, which no database keeps.")
+                self.add_error(name, gettext("A text in it holds a NUL character, which no database keeps."))
         of_servers = McpTool.objects.filter(pk__in=fields.get("mcp_tools") or []).values_list("sent_name", flat=True)
         if doubled := {tool.get("name") for tool in fields.get("tools") or []} & set(of_servers):
-            self.add_error("tools", f"A tool of an MCP server has the name {doubled.pop()!r} already.")
+            told = gettext("A tool of an MCP server has the name “%(name)s” already.")
+            self.add_error("tools", told % {"name": doubled.pop()})
         facts = facts_for(fields.get("model", ""))
         for name, accepted in (("effort", facts.efforts), ("thinking", facts.thinking)):
             chosen = fields.get(name)
             if facts.known and chosen and chosen not in accepted:
                 allowed = ", ".join(str(label) for value, label in self.fields[name].choices if value in accepted)  # type: ignore[attr-defined]
-                self.add_error(name, f"{facts.model} takes {allowed or 'none'} here: leave it to the model's default.")
+                told = gettext("%(model)s takes %(allowed)s here: leave it to the model's default.")
+                self.add_error(name, told % {"model": facts.model, "allowed": allowed or gettext("none")})
         return fields
 
 
@@ -208,11 +221,11 @@ def _has_nul(value: Any) -> bool:
 
 
 class RetiredFilter(admin.SimpleListFilter):
-    title = "in use"
+    title = _("in use")
     parameter_name = "retired"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("no", "offered to people"), ("yes", "retired")]
+        return [("no", gettext("offered to people")), ("yes", gettext("retired"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Assistant]) -> QuerySet[Assistant]:
         match self.value():
@@ -236,13 +249,13 @@ class AssistantAdmin(NoPatterns):
     readonly_fields = ("prefix", "shared_layer", "document_costs", "long_histories", "retired_at")
     fieldsets = (
         (None, {"fields": ("name", "slug", "description", "suggestions", "is_default", "retired_at")}),
-        ("What it is told", {"fields": ("system_prompt",)}),
-        ("Model", {"fields": ("model", "thinking", "effort", "max_output_tokens")}),
-        ("Prompt cache", {"fields": ("shared_ttl", "conversation_ttl", "prefix", "shared_layer")}),
-        ("Long documents", {"fields": ("cuts_documents", "passage_tokens", "document_costs")}),
-        ("Long conversations", {"fields": ("summarise_above_tokens", "long_histories")}),
+        (_("What it is told"), {"fields": ("system_prompt",)}),
+        (_("Model"), {"fields": ("model", "thinking", "effort", "max_output_tokens")}),
+        (_("Prompt cache"), {"fields": ("shared_ttl", "conversation_ttl", "prefix", "shared_layer")}),
+        (_("Long documents"), {"fields": ("cuts_documents", "passage_tokens", "document_costs")}),
+        (_("Long conversations"), {"fields": ("summarise_above_tokens", "long_histories")}),
         (
-            "Tools and format",
+            _("Tools and format"),
             {
                 "classes": ("collapse",),
                 "fields": ("own_tools", "mcp_tools", "max_web_searches", "tools", "output_schema"),
@@ -266,11 +279,14 @@ class AssistantAdmin(NoPatterns):
         found = list(objs)
         used = {each.pk for each in found if each.conversations.exists()}
         words = [
-            f"{each}: is retired, because conversations use it" if each.pk in used else str(each) for each in found
+            gettext("%(assistant)s: is retired, because conversations use it") % {"assistant": each}
+            if each.pk in used
+            else str(each)
+            for each in found
         ]
         counts = {
-            "assistants": len(found) - len(used),
-            "documents": Document.objects.filter(assistant__in=found).exclude(assistant__in=used).count(),
+            gettext("assistants"): len(found) - len(used),
+            gettext("documents"): Document.objects.filter(assistant__in=found).exclude(assistant__in=used).count(),
         }
         missing = set() if self.has_delete_permission(request) else {"assistant"}
         return words, counts, missing, []
@@ -280,7 +296,8 @@ class AssistantAdmin(NoPatterns):
         if obj.conversations.exists():
             obj.retired_at, obj.is_default = obj.retired_at or timezone.now(), False
             obj.save(update_fields=["retired_at", "is_default", "updated_at"])
-            self.message_user(request, f"{obj} is retired, because conversations use it.", messages.WARNING)
+            told = gettext("%(assistant)s is retired, because conversations use it.") % {"assistant": obj}
+            self.message_user(request, told, messages.WARNING)
         else:
             obj.delete()
 
@@ -288,7 +305,7 @@ class AssistantAdmin(NoPatterns):
         for assistant in queryset:
             self.delete_model(request, assistant)
 
-    @admin.action(description="Bring back what is retired", permissions=["change"])
+    @admin.action(description=_("Bring back what is retired"), permissions=["change"])
     def bring_back(self, request: HttpRequest, queryset: QuerySet[Assistant]) -> None:
         for assistant in queryset.exclude(retired_at=None):
             assistant.retired_at = None
@@ -298,13 +315,15 @@ class AssistantAdmin(NoPatterns):
         page = self.admin_site.admin_view(self.prefix_page)
         return [path("<int:object_id>/prefix/", page, name="chatapp_assistant_prefix"), *super().get_urls()]
 
-    @admin.display(description="what the model is sent")
+    @admin.display(description=_("what the model is sent"))
     def prefix(self, assistant: Assistant) -> SafeString | str:
         if not assistant.pk:
             return "-"
         address = reverse("admin:chatapp_assistant_prefix", args=[assistant.pk])
         return format_html(
-            '<a href="{}">The exact prefix, its tokens, what one warm-up costs, and warnings</a>', address
+            '<a href="{}">{}</a>',
+            address,
+            gettext("The exact prefix, its tokens, what one warm-up costs, and warnings"),
         )
 
     def prefix_page(self, request: HttpRequest, object_id: int) -> HttpResponse:
@@ -323,7 +342,7 @@ class AssistantAdmin(NoPatterns):
             return HttpResponse(report.body, content_type="application/json")
         context = {
             **self.admin_site.each_context(request),
-            "title": f"What the model is sent for {assistant}",
+            "title": gettext("What the model is sent for %(assistant)s") % {"assistant": assistant},
             "opts": self.opts,
             "assistant": assistant,
             "report": report,
@@ -335,11 +354,11 @@ class AssistantAdmin(NoPatterns):
         }
         return TemplateResponse(request, "admin/chatapp/assistant/prefix.html", context)
 
-    @admin.display(description="documents", ordering="documents_in_all")
+    @admin.display(description=_("documents"), ordering="documents_in_all")
     def document_count(self, assistant: Any) -> int:
         return int(assistant.documents_in_all)
 
-    @admin.display(description="shared by everybody")
+    @admin.display(description=_("shared by everybody"))
     def shared_layer(self, assistant: Assistant) -> SafeString | str:
         """How often its instructions and documents are used, and what holding them warm would cost."""
         if not assistant.pk:
@@ -351,13 +370,13 @@ class AssistantAdmin(NoPatterns):
         lines = format_html_join("", "<dt>{}</dt><dd>{}</dd>", lines_of(report, holder))
         return format_html("<dl>{}</dl>", lines)
 
-    @admin.display(description="what the documents cost")
+    @admin.display(description=_("what the documents cost"))
     def document_costs(self, assistant: Assistant) -> SafeString | str:
         """Whole from the shared cache, and cut per question."""
         lines = list(documents_report.lines_of(assistant)) if assistant.pk else []
         return format_html("<dl>{}</dl>", format_html_join("", "<dt>{}</dt><dd>{}</dd>", lines)) if lines else "-"
 
-    @admin.display(description="what a history costs")
+    @admin.display(description=_("what a history costs"))
     def long_histories(self, assistant: Assistant) -> SafeString | str:
         """With each turn, and what summaries of it do."""
         if not assistant.pk:
@@ -366,7 +385,7 @@ class AssistantAdmin(NoPatterns):
             "<dl>{}</dl>", format_html_join("", "<dt>{}</dt><dd>{}</dd>", history_report.lines_of(assistant))
         )
 
-    @admin.action(description="Warm now", permissions=["change"])
+    @admin.action(description=_("Warm now"), permissions=["change"])
     def warm_now(self, request: HttpRequest, queryset: QuerySet[Assistant]) -> None:
         """Warms the shared layer, whether or not anybody types."""
         assistants = list(queryset)
@@ -387,15 +406,24 @@ def _outcome(assistant: Assistant, warmth: warmcache.Warmth) -> tuple[str, int]:
     """The message for the operator and its level."""
     match warmth.state:
         case WarmthState.WARM | WarmthState.EXPIRING:
-            ends = "" if warmth.expires_at is None else f", until about {_time(warmth.expires_at)}"
-            done = "was warm already" if warmth.reason is Reason.ALREADY_WARM else "is warm"
-            return f"{assistant} {done}: about {warmth.prefix_tokens:,} tokens{ends}.", messages.SUCCESS
+            told = (
+                gettext("%(assistant)s was warm already: about %(tokens)s tokens.")
+                if warmth.reason is Reason.ALREADY_WARM
+                else gettext("%(assistant)s is warm: about %(tokens)s tokens.")
+            )
+            if warmth.expires_at is not None:
+                until = gettext("Until about %(time)s.") % {"time": _time(warmth.expires_at)}
+                told = f"{told} {until}"
+            return told % {"assistant": assistant, "tokens": f"{warmth.prefix_tokens:,}"}, messages.SUCCESS
         case WarmthState.WARMING:
-            return f"{assistant} is being warmed; the warm-ups tell how it ends.", messages.INFO
+            told = gettext("%(assistant)s is being warmed; the warm-ups tell how it ends.")
+            return told % {"assistant": assistant}, messages.INFO
         case WarmthState.FAILED:
-            return f"{assistant} could not be warmed: {reason_text(warmth.reason or '')}.", messages.ERROR
+            told = gettext("%(assistant)s could not be warmed: %(why)s.")
+            return told % {"assistant": assistant, "why": reason_text(warmth.reason or "")}, messages.ERROR
         case _:
-            return f"{assistant} was not warmed: {reason_text(warmth.reason or '')}.", messages.WARNING
+            told = gettext("%(assistant)s was not warmed: %(why)s.")
+            return told % {"assistant": assistant, "why": reason_text(warmth.reason or "")}, messages.WARNING
 
 
 def _time(epoch_seconds: float) -> str:

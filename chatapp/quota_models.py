@@ -5,6 +5,15 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
+from django.utils.translation import gettext, gettext_noop
+
+REFUSALS = {
+    ("user", True): gettext_noop("Say which user."),
+    ("group", True): gettext_noop("Say which group."),
+    ("user", False): gettext_noop("Leave it empty: this is for no one user."),
+    ("group", False): gettext_noop("Leave it empty: this is for no one group."),
+}
+"""By the field, and whether it is needed."""
 
 
 class UsageLimit(models.Model):
@@ -66,11 +75,10 @@ class UsageLimit(models.Model):
         }.get(self.applies_to)  # type: ignore[call-overload]
         for name in ("user", "group"):
             if (getattr(self, name) is None) == (name == wanted):
-                words = f"Say which {name}." if name == wanted else f"Leave it empty: this is for no one {name}."
-                raise ValidationError({name: words})
+                raise ValidationError({name: gettext(REFUSALS[name, name == wanted])})
         same = UsageLimit.objects.filter(applies_to=self.applies_to, user=self.user, group=self.group)
         if same.exclude(pk=self.pk).exists():
-            raise ValidationError("There are limits for this already: change those.")
+            raise ValidationError(gettext("There are limits for this already: change those."))
 
 
 class UsageAccount(models.Model):

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.contrib import admin
 from django.urls import path
+from django.views.i18n import set_language
 
 from chatapp.pages import accounts, installed_app, oidc, shared_links, views
 from chatapp.pages.sign_in import SecondStepView, SignInView
@@ -26,6 +27,7 @@ urlpatterns = [
     path("attachments/<uuid:attachment_id>/delete/", views.delete_attachment, name="delete_attachment"),
     path("accounts/", accounts.account, name="account"),
     path("accounts/email/", accounts.change_email, name="change_email"),
+    path("accounts/language/", set_language, name="set_language"),
     path("accounts/instructions/", accounts.change_instructions, name="change_instructions"),
     path("accounts/links/<int:link_id>/revoke/", shared_links.revoke, name="revoke_link"),
     path("accounts/tools/<int:consent_id>/withdraw/", accounts.withdraw_consent, name="withdraw_consent"),

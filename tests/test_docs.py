@@ -11,6 +11,7 @@ PAGES = [
     "docs/architecture.md",
     "docs/comparison.md",
     "docs/console.md",
+    "docs/languages.md",
     "docs/performance.md",
     "docs/access.md",
     "docs/deploy.md",

@@ -1,5 +1,7 @@
 """What a browser calls itself, in two words that a person recognises."""
 
+from django.utils.translation import gettext, gettext_noop
+
 BROWSERS = (
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -22,12 +24,22 @@ SYSTEMS = (
 """In this order: some call themselves what comes further down, too."""
 
 
+UNKNOWN = gettext_noop("An unknown device")
+
+
 def words_for(user_agent: str) -> str:
+    """As it is stored, in English."""
     browser = _first(BROWSERS, user_agent)
     system = _first(SYSTEMS, user_agent)
     if browser and system:
         return f"{browser} on {system}"
-    return browser or system or "An unknown device"
+    return browser or system or UNKNOWN
+
+
+def told(stored: str) -> str:
+    """The same in the language of the page."""
+    browser, on, system = stored.partition(" on ")
+    return gettext("%(browser)s on %(system)s") % {"browser": browser, "system": system} if on else gettext(stored)
 
 
 def _first(marks: tuple[tuple[str, str], ...], user_agent: str) -> str:

@@ -18,6 +18,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.utils.crypto import constant_time_compare
+from django.utils.translation import gettext, gettext_noop
 
 logger = logging.getLogger(__name__)
 
@@ -34,21 +35,25 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 class Refusal(Enum):
     """Why somebody is not signed in, with the words for the page."""
 
-    NOT_BEGUN = "This sign-in was not begun in this browser, or it took longer than ten minutes. Begin again."
-    DECLINED = "The other service did not sign you in."
-    TROUBLE = "The other service does not answer, or answers what cannot be trusted. Try again in a moment."
-    NO_ACCOUNT = "Nobody here is known by this sign-in. Ask whoever runs this chat for an invitation."
-    ADDRESS_IS_TAKEN = (
+    NOT_BEGUN = gettext_noop(
+        "This sign-in was not begun in this browser, or it took longer than ten minutes. Begin again."
+    )
+    DECLINED = gettext_noop("The other service did not sign you in.")
+    TROUBLE = gettext_noop(
+        "The other service does not answer, or answers what cannot be trusted. Try again in a moment."
+    )
+    NO_ACCOUNT = gettext_noop("Nobody here is known by this sign-in. Ask whoever runs this chat for an invitation.")
+    ADDRESS_IS_TAKEN = gettext_noop(
         "Somebody here has your mail address already. If it is you, sign in with your password, and connect the two "
         "under “Your account”."
     )
-    DEACTIVATED = "This account is not active."
-    OF_ANOTHER = "This sign-in belongs to another account here."
-    HAS_ONE = "Your account is connected with another sign-in there. Disconnect that one first."
+    DEACTIVATED = gettext_noop("This account is not active.")
+    OF_ANOTHER = gettext_noop("This sign-in belongs to another account here.")
+    HAS_ONE = gettext_noop("Your account is connected with another sign-in there. Disconnect that one first.")
 
     @property
     def words(self) -> str:
-        return self.value
+        return gettext(self.value)
 
 
 class RefusedError(Exception):

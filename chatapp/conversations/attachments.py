@@ -19,6 +19,8 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet, Sum
 from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.translation import gettext, gettext_noop
 
 from chatapp.conversations import access, attached_texts, image_reader, pdf_text, stored_bytes
 from chatapp.conversations.storable import storable
@@ -57,6 +59,14 @@ _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")
+UNREADABLE = {
+    pdf_text: gettext_noop("This PDF cannot be read."),
+    image_reader: gettext_noop("This picture cannot be read."),
+}
+TOO_SLOW = {
+    pdf_text: gettext_noop("This PDF takes too long to read."),
+    image_reader: gettext_noop("This picture takes too long to read."),
+}
 _readers = threading.BoundedSemaphore(PDF_READERS)
 
 
@@ -69,7 +79,8 @@ class AttachmentRefused(Exception):
         self.message = message
 
 
-TAKEN = "text, Markdown, PDF files and pictures (PNG, JPEG, WebP, GIF)"
+TAKEN = gettext_noop("Only text, Markdown, PDF files and pictures (PNG, JPEG, WebP, GIF) can be attached.")
+DOCUMENTS = gettext_noop("Only text, Markdown and PDF files can be attached.")
 
 
 def store(user: User, *, name: str, data: bytes) -> Attachment:
@@ -79,11 +90,13 @@ def store(user: User, *, name: str, data: bytes) -> Attachment:
     if _is_picture(data):
         if settings.LOCAL_MODEL_NOTE:
             # Its server would answer 500, and every later message of the conversation would fail as well.
-            raise AttachmentRefused(415, "The local model reads no pictures, only text, Markdown and PDF files.")
+            told = gettext("The local model reads no pictures, only text, Markdown and PDF files.")
+            raise AttachmentRefused(415, told)
         return _kept(user, _picture(data), name=name)
     text = text_of(data, taken=TAKEN)
     if len(text) > MAX_CHARS:
-        raise AttachmentRefused(413, f"This file holds more than {MAX_CHARS:,} characters of text.")
+        told = gettext("This file holds more than %(chars)s characters of text.")
+        raise AttachmentRefused(413, told % {"chars": number_format(MAX_CHARS, force_grouping=True)})
     return _kept(user, Attachment(text=text, size_bytes=len(text.encode())), name=name)
 
 
@@ -105,14 +118,14 @@ def _saved(user: User, attachment: Attachment) -> Attachment:
     return attachment
 
 
-def text_of(data: bytes, *, max_chars: int = MAX_CHARS, taken: str = "text, Markdown and PDF files") -> str:
+def text_of(data: bytes, *, max_chars: int = MAX_CHARS, taken: str = DOCUMENTS) -> str:
     """A PDF's text is cut off at one character more than `max_chars`; `taken` says what may come. Raises as `store`."""
     if len(data) > MAX_FILE_BYTES:
         raise too_large()
     is_pdf = data[:1024].lstrip().startswith(b"%PDF-")
     text = storable(_pdf_text(data, max_chars) if is_pdf else _plain_text(data, taken))
     if not text.strip():
-        raise AttachmentRefused(422, "There is no text in this file.")
+        raise AttachmentRefused(422, gettext("There is no text in this file."))
     return text
 
 
@@ -154,7 +167,7 @@ def take_back(user: User, attachment_id: UUID) -> None:
 
 
 def too_large() -> AttachmentRefused:
-    return AttachmentRefused(413, f"A file may have at most {MAX_FILE_BYTES // 1024**2} MB.")
+    return AttachmentRefused(413, gettext("A file may have at most %(mb)d MB.") % {"mb": MAX_FILE_BYTES // 1024**2})
 
 
 def _sum_of_bytes(attachments: QuerySet[Attachment]) -> int:
@@ -168,7 +181,7 @@ def _plain_text(data: bytes, taken: str) -> str:
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        raise AttachmentRefused(415, f"Only {taken} can be attached.")
+        raise AttachmentRefused(415, gettext(taken))
     return text.replace("\r\n", "\n")
 
 
@@ -177,18 +190,18 @@ def _is_picture(data: bytes) -> bool:
 
 
 def _pdf_text(data: bytes, max_chars: int) -> str:
-    words = {pdf_text.ENCRYPTED: "This PDF is protected by a password."}
+    words = {pdf_text.ENCRYPTED: gettext("This PDF is protected by a password.")}
     most_bytes = pdf_text.output_bytes(max_chars)
-    printed = _printed_by(pdf_text, str(max_chars), data=data, most_bytes=most_bytes, called="PDF", words=words)
+    printed = _printed_by(pdf_text, str(max_chars), data=data, most_bytes=most_bytes, words=words)
     return printed.decode("utf-8", "replace")
 
 
 def _picture(data: bytes) -> Attachment:
     """A picture as the model reads it, not saved yet."""
-    most = f"A picture may have at most {image_reader.MAX_PIXELS // 1_000_000} million pixels."
-    words = {image_reader.TOO_MANY_PIXELS: most}
+    most = gettext("A picture may have at most %(count)d million pixels.")
+    words = {image_reader.TOO_MANY_PIXELS: most % {"count": image_reader.MAX_PIXELS // 1_000_000}}
     most_bytes = image_reader.OUTPUT_BYTES
-    printed = _printed_by(image_reader, data=data, most_bytes=most_bytes, called="picture", words=words)
+    printed = _printed_by(image_reader, data=data, most_bytes=most_bytes, words=words)
     head, _, picture = printed.partition(b"\n")
     media_type, width, height = head.decode().split()
     return Attachment(
@@ -196,13 +209,11 @@ def _picture(data: bytes) -> Attachment:
     )
 
 
-def _printed_by(
-    program: ModuleType, *arguments: str, data: bytes, most_bytes: int, called: str, words: Mapping[int, str]
-) -> bytes:
+def _printed_by(program: ModuleType, *arguments: str, data: bytes, most_bytes: int, words: Mapping[int, str]) -> bytes:
     """What a reader makes of the file, in a process of its own. What it prints goes to a file of bounded size and is
     read before the place is given back, so that the two memories together are bounded for each place."""
     if not _readers.acquire(timeout=PDF_PATIENCE_SECONDS):
-        raise AttachmentRefused(503, "Too many files are being read just now. Try again in a moment.")
+        raise AttachmentRefused(503, gettext("Too many files are being read just now. Try again in a moment."))
     try:
         with TemporaryFile() as given, TemporaryFile() as printed:
             given.write(data)
@@ -216,11 +227,11 @@ def _printed_by(
                 env={},
             )
             if read.returncode != 0:
-                raise AttachmentRefused(422, words.get(read.returncode, f"This {called} cannot be read."))
+                raise AttachmentRefused(422, words.get(read.returncode, gettext(UNREADABLE[program])))
             printed.seek(0)
             return printed.read(most_bytes)
     except subprocess.TimeoutExpired:
-        raise AttachmentRefused(422, f"This {called} takes too long to read.") from None
+        raise AttachmentRefused(422, gettext(TOO_SLOW[program])) from None
     finally:
         _readers.release()
 

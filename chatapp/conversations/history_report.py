@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from django.db.models import Count, Sum
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from chatapp.conversations.history_cost import HistoryCost
 from chatapp.conversations.summaries import TAIL_MESSAGES, threshold_of, writer_of
@@ -22,8 +23,13 @@ MESSAGE_TOKENS = 400
 def lines_of(assistant: Assistant) -> Iterator[tuple[str, str]]:
     """Words and figures, in order. Called in a database thread, or by a view."""
     threshold, model = threshold_of(assistant), writer_of(assistant)
-    by = "by the same model, from its warm cache" if model == assistant.model else f"by {model}, from the texts alone"
-    yield "summarised above", f"{threshold:,} tokens of history without files, {by}" if threshold else "never"
+    told = (
+        gettext("%(tokens)s tokens of history without files, by the same model, from its warm cache")
+        if model == assistant.model
+        else gettext("%(tokens)s tokens of history without files, by %(model)s, from the texts alone")
+    )
+    told %= {"tokens": f"{threshold:,}", "model": model}
+    yield gettext("summarised above"), told if threshold else gettext("never")
     tokens = threshold or EXAMPLE_TOKENS
     rates = rates_for(assistant.model, tokens)
     if rates is not None:
@@ -34,19 +40,26 @@ def lines_of(assistant: Assistant) -> Iterator[tuple[str, str]]:
             tail_tokens=TAIL_MESSAGES * MESSAGE_TOKENS,
         )
         warm, cold = _dollars(cost.warm_turn_usd), _dollars(cost.cold_turn_usd)
-        yield f"each turn pays for {tokens:,} tokens", f"{warm} from a warm cache, {cold} after a pause"
-        yield "one summary", f"about {_dollars(cost.summary_usd)}, {_breakeven(cost)}"
+        name = gettext("each turn pays for %(tokens)s tokens") % {"tokens": f"{tokens:,}"}
+        yield name, gettext("%(warm)s from a warm cache, %(cold)s after a pause") % {"warm": warm, "cold": cold}
+        yield gettext("one summary"), _breakeven(cost)
     since = timezone.now() - timedelta(days=DAYS)
     recent = Summary.objects.filter(conversation__assistant=assistant, written_at__gte=since)
     done = recent.aggregate(count=Count("pk"), used=Count("used_from"), usd=Sum("cost_usd"))
-    told = f"{done['count']:,} for {_dollars(done['usd'] or Decimal(0))}, {done['used']:,} of them in use"
-    yield f"written in {DAYS} days", told
+    told = gettext("%(count)s for %(usd)s, %(used)s of them in use") % {
+        "count": f"{done['count']:,}",
+        "usd": _dollars(done["usd"] or Decimal(0)),
+        "used": f"{done['used']:,}",
+    }
+    yield gettext("written in %(days)d days") % {"days": DAYS}, told
 
 
 def _breakeven(cost: HistoryCost) -> str:
+    usd = _dollars(cost.summary_usd)
     if cost.breakeven_turns is None:
-        return "which never pays"
-    return f"paid for after {cost.breakeven_turns:.0f} turns from a warm cache, or one after a pause"
+        return gettext("about %(usd)s, which never pays") % {"usd": usd}
+    told = gettext("about %(usd)s, paid for after %(turns)s turns from a warm cache, or one after a pause")
+    return told % {"usd": usd, "turns": f"{cost.breakeven_turns:.0f}"}
 
 
 def _dollars(amount: Decimal) -> str:

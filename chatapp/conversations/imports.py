@@ -16,6 +16,8 @@ from typing import Literal
 import msgspec
 from django.db import transaction
 from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.translation import gettext, gettext_noop
 
 from chatapp.conversations import access, archive_reader, stored_bytes
 from chatapp.conversations.first_words import title_from
@@ -34,8 +36,8 @@ CONVERSATIONS_AT_ONCE = 20
 ACCEPTED = ".zip,.json,application/zip,application/json"
 _reader = threading.BoundedSemaphore(1)
 _REFUSALS = {
-    archive_reader.UNKNOWN: "This is no export of Warmcache, ChatGPT or Claude.",
-    archive_reader.TOO_LARGE: "This archive holds more than can be imported at once.",
+    archive_reader.UNKNOWN: gettext_noop("This is no export of Warmcache, ChatGPT or Claude."),
+    archive_reader.TOO_LARGE: gettext_noop("This archive holds more than can be imported at once."),
 }
 
 
@@ -63,13 +65,14 @@ class _Archived(msgspec.Struct, frozen=True):
 def store(user: User, data: bytes) -> int:
     """Returns how many conversations there are now more; raises `ImportRefused` and `access.NotFound`."""
     if len(data) > MAX_BYTES:
-        raise ImportRefused(413, f"An archive may have at most {MAX_BYTES // 1024**2} MB.")
+        raise ImportRefused(413, gettext("An archive may have at most %(mb)d MB.") % {"mb": MAX_BYTES // 1024**2})
     assistant = access.assistant_for_user(user, None)
     archived = _read(data)
     if not archived:
-        raise ImportRefused(422, "There is no conversation in this archive.")
+        raise ImportRefused(422, gettext("There is no conversation in this archive."))
     if user.conversations.count() + len(archived) > MAX_CONVERSATIONS:
-        raise ImportRefused(413, f"A person may have at most {MAX_CONVERSATIONS:,} conversations.")
+        told = gettext("A person may have at most %(count)s conversations.")
+        raise ImportRefused(413, told % {"count": number_format(MAX_CONVERSATIONS, force_grouping=True)})
     # The oldest first: the search shows what was stored last first.
     _check_room(user, sum(map(_bytes_of, archived)))
     waiting = iter(sorted(archived, key=lambda each: each.updated_at or 0))
@@ -80,7 +83,7 @@ def store(user: User, data: bytes) -> int:
 
 def _read(data: bytes) -> Sequence[_Archived]:
     if not _reader.acquire(timeout=PATIENCE_SECONDS):
-        raise ImportRefused(503, "Another archive is being read just now. Try again in a moment.")
+        raise ImportRefused(503, gettext("Another archive is being read just now. Try again in a moment."))
     try:
         with TemporaryFile() as given, TemporaryFile() as printed:
             given.write(data)
@@ -94,11 +97,12 @@ def _read(data: bytes) -> Sequence[_Archived]:
                 env={},
             )
             if read.returncode != 0:
-                raise ImportRefused(422, _REFUSALS.get(read.returncode, "This archive cannot be read."))
+                unreadable = gettext_noop("This archive cannot be read.")
+                raise ImportRefused(422, gettext(_REFUSALS.get(read.returncode, unreadable)))
             printed.seek(0)
             return [msgspec.json.decode(line, type=_Archived) for line in printed if line.strip()]
     except subprocess.TimeoutExpired:
-        raise ImportRefused(422, "This archive takes too long to read.") from None
+        raise ImportRefused(422, gettext("This archive takes too long to read.")) from None
     finally:
         _reader.release()
 

@@ -10,6 +10,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from django.utils.translation import gettext
+
 from warmcache.core.prefix import Json
 
 MAX_BYTES = 32 * 1024
@@ -24,18 +26,18 @@ def problem_of_schema(schema: Any) -> str | None:
     from jsonschema.exceptions import SchemaError  # noqa: PLC0415
 
     if not isinstance(schema, dict):
-        return "A schema is a JSON object."
+        return gettext("A schema is a JSON object.")
     if len(json.dumps(schema, ensure_ascii=False).encode("utf-8", "surrogatepass")) > MAX_BYTES:
-        return f"A schema may have at most {MAX_BYTES // 1024} KB."
+        return gettext("A schema may have at most %(kb)d KB.") % {"kb": MAX_BYTES // 1024}
     if _depth_of(schema) > 4 * MAX_DEPTH:
-        return f"A schema may be at most {MAX_DEPTH} levels deep."
+        return gettext("A schema may be at most %(depth)d levels deep.") % {"depth": MAX_DEPTH}
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
-        return f"This is no JSON schema: {_shortened(error.message)}"
+        return gettext("This is no JSON schema: %(why)s") % {"why": _shortened(error.message)}
     if schema.get("type") != "object":
-        return 'The answer must be an object: the schema begins with "type": "object".'
-    return next(_problems_of(schema, "the schema"), None)
+        return gettext('The answer must be an object: the schema begins with "type": "object".')
+    return next(_problems_of(schema, gettext("the schema")), None)
 
 
 def problem_of_answer(schema: Json, answer: Any) -> str | None:
@@ -79,11 +81,13 @@ def _problems_of(schema: Any, where: str) -> Iterator[str]:
         return
     reference = schema.get("$ref")
     if isinstance(reference, str) and not reference.startswith("#"):
-        yield f"{where}: $ref may only name a part of the same schema, beginning with #."
+        told = gettext("%(where)s: $ref may only name a part of the same schema, beginning with #.")
+        yield told % {"where": where}
     kinds = schema.get("type")
     is_object = kinds == "object" or (isinstance(kinds, list) and "object" in kinds) or "properties" in schema
     if is_object and schema.get("additionalProperties") is not False:
-        yield f'{where}: an object needs "additionalProperties": false, so that its members are known.'
+        told = gettext('%(where)s: an object needs "additionalProperties": false, so that its members are known.')
+        yield told % {"where": where}
     for name in ("properties", "$defs", "definitions"):
         for member, inner in (schema.get(name) or {}).items():
             yield from _problems_of(inner, f"{where}, {member}")

@@ -15,6 +15,8 @@ from uuid import UUID
 
 from django.db.models import QuerySet, Sum
 from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.translation import gettext
 
 from chatapp.conversations import access
 from chatapp.conversations.branches import outline_of
@@ -61,16 +63,16 @@ def create(user: User, conversation: Conversation, *, days: int) -> tuple[Shared
     if conversation.is_temporary:
         raise access.NotFound("conversation")
     if of(user).count() >= LIMITS["shared_links"]:
-        told = f"You have {LIMITS['shared_links']} shared links. Revoke one of them in your account first."
-        raise ShareRefused(409, told)
+        told = gettext("You have %(count)d shared links. Revoke one of them in your account first.")
+        raise ShareRefused(409, told % {"count": LIMITS["shared_links"]})
     branch = [each for each in outline_of(conversation.pk).branch_through(conversation.branch_id) if _is_told(each)]
     told_ids = [each.pk for each in branch]
     size_bytes = Message.objects.filter(pk__in=told_ids).order_by().aggregate(in_all=Sum(ByteLength("text")))["in_all"]
     if not size_bytes:
-        raise ShareRefused(409, "There is nothing to share here yet.")
+        raise ShareRefused(409, gettext("There is nothing to share here yet."))
     if size_bytes > MAX_BYTES:
-        told = f"This conversation is too long to share: it holds {size_bytes / 1024**2:.1f} MB of text, of at most 2."
-        raise ShareRefused(413, told)
+        told = gettext("This conversation is too long to share: it holds %(mb)s MB of text, of at most 2.")
+        raise ShareRefused(413, told % {"mb": number_format(size_bytes / 1024**2, decimal_pos=1)})
     token = secrets.token_urlsafe(24)
     now = timezone.now()
     link = SharedLink.objects.create(

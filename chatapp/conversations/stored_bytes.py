@@ -5,6 +5,8 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import Func, IntegerField, QuerySet, Sum
+from django.utils.formats import number_format
+from django.utils.translation import gettext
 
 from chatapp.models import Attachment, Conversation, User
 
@@ -23,9 +25,11 @@ class QuotaMet(Exception):
     """There is no room. `words` are for the person."""
 
     def __init__(self, stored_bytes: int) -> None:
+        told = gettext(
+            "Your files and imports hold %(used)s of %(quota)d MB. Delete a conversation with files, or an import."
+        )
         used, quota = stored_bytes / 1024**2, settings.ATTACHMENT_QUOTA_BYTES // 1024**2
-        told = f"Your files and imports hold {used:.1f} of {quota} MB."
-        self.words = f"{told} Delete a conversation with files, or an import."
+        self.words = told % {"used": number_format(used, decimal_pos=1), "quota": quota}
         super().__init__(self.words)
 
 

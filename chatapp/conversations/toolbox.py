@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.utils.translation import gettext
+
 from chatapp.models import Assistant, McpTool, OwnTool
 from warmcache.core.answers import parsed_input
 from warmcache.core.prefix import Json
@@ -126,13 +128,13 @@ def answer_in(content: Sequence[Json]) -> Json | None:
 def problem_of_tools(tools: Any) -> str | None:
     """Why these cannot be an operator's definitions, in a sentence; None if they can."""
     if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
-        return "Tools are a list of definitions, each of them an object."
+        return gettext("Tools are a list of definitions, each of them an object.")
     names = [str(tool.get("name", "")) for tool in tools]
     for name in names:
         if name in RESERVED_NAMES:
-            return f"{name!r} is a tool that this page has a switch for."
+            return gettext("%(name)r is a tool that this page has a switch for.") % {"name": name}
         if names.count(name) > 1:
-            return f"Two tools have the name {name!r}."
+            return gettext("Two tools have the name %(name)r.") % {"name": name}
     return None
 
 

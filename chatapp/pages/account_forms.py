@@ -7,6 +7,9 @@ from django import forms
 from django.contrib.auth import authenticate
 from django.contrib.auth.forms import PasswordChangeForm, PasswordResetForm, SetPasswordForm, UserCreationForm
 from django.http import HttpRequest
+from django.utils.formats import number_format
+from django.utils.translation import get_language, gettext, override
+from django.utils.translation import gettext_lazy as _
 
 from chatapp.conversations.standing_instructions import MAX_CHARS
 from chatapp.models import User
@@ -23,9 +26,9 @@ class Styled:
 
 class RegistrationForm(Styled, UserCreationForm):  # type: ignore[type-arg]
     email = forms.EmailField(
-        label="E-mail address",
+        label=_("E-mail address"),
         required=False,
-        help_text="For a new password, if you forget yours. You may leave it out.",
+        help_text=_("For a new password, if you forget yours. You may leave it out."),
     )
 
     class Meta:
@@ -45,11 +48,17 @@ class AskForMailForm(Styled, PasswordResetForm):
     """Mails are sent beside the answer, which takes as long for an address that nobody has."""
 
     email = forms.EmailField(
-        label="E-mail address", max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "email"})
+        label=_("E-mail address"), max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "email"})
     )
 
     def send_mail(self, *args: Any, **kwargs: Any) -> None:
-        threading.Thread(target=super().send_mail, args=args, kwargs=kwargs, name="mail", daemon=True).start()
+        send, language = super().send_mail, get_language()
+
+        def sent_in_the_language_of_the_page() -> None:
+            with override(language):
+                send(*args, **kwargs)
+
+        threading.Thread(target=sent_in_the_language_of_the_page, name="mail", daemon=True).start()
 
 
 class PasswordForm(Styled, forms.Form):
@@ -57,7 +66,10 @@ class PasswordForm(Styled, forms.Form):
     guesses on in a session that they took. Who has none, because another service signs them in, needs none."""
 
     password = forms.CharField(
-        required=False, strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "current-password"})
+        label=_("Password"),
+        required=False,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
     )
 
     def __init__(self, request: HttpRequest, **options: Any) -> None:
@@ -69,12 +81,12 @@ class PasswordForm(Styled, forms.Form):
     def clean_password(self) -> str:
         password: str = self.cleaned_data["password"]
         if authenticate(self.request, username=self.request.user.get_username(), password=password) is None:
-            raise forms.ValidationError("This is not your password, or too many wrong ones were tried.")
+            raise forms.ValidationError(gettext("This is not your password, or too many wrong ones were tried."))
         return password
 
 
 class EmailForm(PasswordForm):
-    email = forms.EmailField(label="E-mail address", required=False, max_length=254)
+    email = forms.EmailField(label=_("E-mail address"), required=False, max_length=254)
     field_order = ("email", "password")
 
 
@@ -87,13 +99,19 @@ class LinesField(forms.CharField):
 
 class InstructionsForm(Styled, forms.Form):
     instructions = LinesField(
-        label="For every conversation",
+        label=_("For every conversation"),
         required=False,
         max_length=MAX_CHARS,
         widget=forms.Textarea(attrs={"rows": 10, "dir": "auto"}),
-        help_text=f"At most {MAX_CHARS:,} characters. For example: what you do, in which language you want answers, "
-        "how long they should be.",
     )
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        told = gettext(
+            "At most %(count)s characters. For example: what you do, in which language you want answers, "
+            "how long they should be."
+        )
+        self.fields["instructions"].help_text = told % {"count": number_format(MAX_CHARS, force_grouping=True)}
 
 
 class DeletionForm(PasswordForm):
@@ -101,12 +119,14 @@ class DeletionForm(PasswordForm):
         person = cast(User, self.request.user)
         others = User.objects.filter(is_superuser=True, is_active=True).exclude(pk=person.pk)
         if person.is_superuser and not others.exists():
-            raise forms.ValidationError("You are the only superuser: nobody could look after this site any more.")
+            raise forms.ValidationError(
+                gettext("You are the only superuser: nobody could look after this site any more.")
+            )
 
 
 class SetUpCodeForm(Styled, forms.Form):
     code = forms.CharField(
-        label="The six digits that the app shows",
+        label=_("The six digits that the app shows"),
         max_length=12,
         widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "one-time-code"}),
     )

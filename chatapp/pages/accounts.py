@@ -19,12 +19,14 @@ from django.shortcuts import redirect, render
 from django.urls import reverse_lazy
 from django.utils import timezone
 from django.utils.http import content_disposition_header
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from chatapp import events
-from chatapp.accounts import deletions, identities, invitations, open_sessions, second_factor
+from chatapp.accounts import deletions, devices, identities, invitations, open_sessions, second_factor
 from chatapp.conversations import own_data, shared_links, standing_instructions
 from chatapp.models import User
 from chatapp.pages.account_forms import (
@@ -38,7 +40,7 @@ from chatapp.pages.account_forms import (
     SetUpCodeForm,
 )
 from chatapp.pages.session_notes import told_by
-from chatapp.pages.sign_in import BACKEND, oidc_offer
+from chatapp.pages.sign_in import BACKEND, WRONG_CODE, oidc_offer
 from chatapp.quotas import charges
 from chatapp.replies.tools import consents
 from chatapp.warming import assistant_edits
@@ -87,7 +89,7 @@ def change_email(request: HttpRequest) -> HttpResponse:
         user.email = form.cleaned_data["email"]
         user.save(update_fields=["email"])
         return redirect("account")
-    return _form(request, form, "Your e-mail address", "Save")
+    return _form(request, form, gettext("Your e-mail address"), gettext("Save"))
 
 
 @never_cache
@@ -106,10 +108,12 @@ def change_instructions(request: HttpRequest) -> HttpResponse:
     return _form(
         request,
         form,
-        "Standing instructions",
-        "Save",
-        told="Every assistant gets them at the beginning of each conversation of yours. No shared link shows them. "
-        "After a change, the next message in each conversation reads everything anew.",
+        gettext("Standing instructions"),
+        gettext("Save"),
+        told=gettext(
+            "Every assistant gets them at the beginning of each conversation of yours. No shared link shows them. "
+            "After a change, the next message in each conversation reads everything anew."
+        ),
     )
 
 
@@ -121,6 +125,8 @@ def sessions(request: HttpRequest) -> HttpResponse:
     user, key = signed_in(request), request.session.session_key or ""
     open_sessions.write(user, key, **told_by(request))
     listed = open_sessions.of(user)
+    for each in listed:
+        each.device = devices.told(each.device)
     return render(request, "account/sessions.html", {"sessions": listed, "own_key": key})
 
 
@@ -165,10 +171,12 @@ def delete(request: HttpRequest) -> HttpResponse:
     return _form(
         request,
         form,
-        "Delete your account",
-        "Delete everything",
-        told="Your conversations, files and sessions are deleted. This cannot be undone; you may want to download your "
-        "data first.",
+        gettext("Delete your account"),
+        gettext("Delete everything"),
+        told=gettext(
+            "Your conversations, files and sessions are deleted. This cannot be undone; you may want to download your "
+            "data first."
+        ),
         is_danger=True,
     )
 
@@ -201,8 +209,8 @@ def _register(request: HttpRequest, token: str | None) -> HttpResponse:
             return render(request, "registration/invitation_over.html", status=410)
         login(request, person, backend=BACKEND)
         return redirect("home")
-    offer = oidc_offer("Register", invitation=token or "")
-    return _form(request, form, "Create your account", "Create account", **offer)
+    offer = oidc_offer(gettext("Register with %(service)s"), invitation=token or "")
+    return _form(request, form, gettext("Create your account"), gettext("Create account"), **offer)
 
 
 @form_page
@@ -225,7 +233,7 @@ def set_up_second_factor(request: HttpRequest) -> HttpResponse:
             update_session_auth_hash(request, user)
             request.session[second_factor.SESSION_KEY] = True
             return render(request, "account/recovery_codes.html", {"codes": codes})
-        form.add_error("code", "This code is not right, or too many were wrong: wait a moment, and take a new one.")
+        form.add_error("code", WRONG_CODE)
     context: dict[str, Any] = {"form": form, "is_on": is_on, "is_required": second_factor.is_missing(request)}
     if not is_on:
         device = second_factor.begin(user)
@@ -239,7 +247,11 @@ class ChangePasswordView(PasswordChangeView):
     form_class = NewPasswordForm
     template_name = "account/form.html"
     success_url = reverse_lazy("account")
-    extra_context = {"title": "A new password", "button": "Save", "told": "Every other session of yours ends."}  # noqa: RUF012
+    extra_context = {  # noqa: RUF012
+        "title": _("A new password"),
+        "button": _("Save"),
+        "told": _("Every other session of yours ends."),
+    }
 
 
 class _OnlyWithMail:
@@ -256,7 +268,7 @@ class ForgottenPasswordView(_OnlyWithMail, PasswordResetView):
     template_name = "account/form.html"
     email_template_name = "registration/password_mail.txt"
     subject_template_name = "registration/password_mail_subject.txt"
-    extra_context = {"title": "Forgotten your password?", "button": "Send me a link"}  # noqa: RUF012
+    extra_context = {"title": _("Forgotten your password?"), "button": _("Send me a link")}  # noqa: RUF012
 
 
 class MailSentView(_OnlyWithMail, PasswordResetDoneView):

@@ -19,6 +19,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render, resolve_url
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
@@ -135,9 +136,9 @@ def connect(request: HttpRequest) -> HttpResponse:
         return render(request, "account/connect.html", {"name": settings.OIDC_NAME})
     context = {
         "form": form,
-        "title": f"Connect with {settings.OIDC_NAME}",
-        "button": "Go on",
-        "told": "From then on you can sign in there, too.",
+        "title": gettext("Connect with %(service)s") % {"service": settings.OIDC_NAME},
+        "button": gettext("Go on"),
+        "told": gettext("From then on you can sign in there, too."),
     }
     return render(request, "account/form.html", context)
 

@@ -14,6 +14,7 @@ from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils.translation import gettext
 
 from chatapp.process.addresses import counted_as
 from chatapp.protocol.limits import LIMITS
@@ -107,7 +108,7 @@ def _refused(request: HttpRequest, seconds: int) -> HttpResponse:
     if "text/html" in request.headers.get("Accept", ""):
         response = render(request, "429.html", {"seconds": seconds}, status=429)
     else:
-        message = f"Too many requests at once. Try again in {seconds} s."
+        message = gettext("Too many requests at once. Try again in %(seconds)d s.") % {"seconds": seconds}
         response = JsonResponse({"message": message}, status=429)
     response.headers["Retry-After"] = str(seconds)
     return response

@@ -7,6 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.cache import patch_cache_control
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST
 
 from chatapp import front_end
@@ -26,7 +27,7 @@ def share(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
     try:
         conversation = access.conversation_for_user(user, conversation_id)
         if not form.is_valid():
-            raise shared_links.ShareRefused(400, "Say for how long the link works.")
+            raise shared_links.ShareRefused(400, gettext("Say for how long the link works."))
         link, token = shared_links.create(user, conversation, days=form.cleaned_data["days"])
     except shared_links.ShareRefused as refused:
         return JsonResponse({"message": refused.message}, status=refused.status)

@@ -12,6 +12,8 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.crypto import constant_time_compare
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.generic import FormView
 
@@ -23,6 +25,7 @@ BACKEND = "django.contrib.auth.backends.ModelBackend"
 PENDING = "signing_in"
 """In a session of nobody: who has given the right password, and has yet to show a code."""
 PENDING_SECONDS = 300.0
+WRONG_CODE = _("This code is not right, or too many were wrong: wait a moment, and take a new one.")
 
 
 def sign_in(request: HttpRequest, user: User, *, backend: str, then: str) -> HttpResponse:
@@ -46,7 +49,7 @@ def oidc_offer(words: str, **query: str) -> dict[str, Any]:
     if not settings.OIDC_ISSUER:
         return {}
     address = reverse("oidc", query={name: value for name, value in query.items() if value})
-    return {"oidc": {"address": address, "words": f"{words} with {settings.OIDC_NAME}"}}
+    return {"oidc": {"address": address, "words": words % {"service": settings.OIDC_NAME}}}
 
 
 class TwoStepLoginView(LoginView):
@@ -62,13 +65,15 @@ class SignInView(TwoStepLoginView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         offered = {"mail": settings.SENDS_MAIL, "registration": settings.OPEN_REGISTRATION}
-        return super().get_context_data(**kwargs) | offered | oidc_offer("Sign in", next=self.get_redirect_url())
+        oidc = oidc_offer(gettext("Sign in with %(service)s"), next=self.get_redirect_url())
+        return super().get_context_data(**kwargs) | offered | oidc
 
 
 class CodeForm(forms.Form):
     """A code of the app, or a recovery code."""
 
     code = forms.CharField(
+        label=_("Code"),
         max_length=32,
         widget=forms.TextInput(
             attrs={"class": "field__input", "autocomplete": "one-time-code", "autofocus": True, "spellcheck": "false"}
@@ -91,7 +96,7 @@ class SecondStepView(FormView):  # type: ignore[type-arg]
 
     def form_valid(self, form: CodeForm) -> HttpResponse:
         if self.user is None or not second_factor.is_right(self.user, form.cleaned_data["code"]):
-            form.add_error("code", "This code is not right, or too many were wrong: wait a moment, and take a new one.")
+            form.add_error("code", WRONG_CODE)
             return self.form_invalid(form)
         pending = self.request.session.pop(PENDING)
         login(self.request, self.user, backend=pending["backend"])

@@ -18,6 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.utils.http import content_disposition_header
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -100,8 +101,8 @@ def pin_conversation(request: HttpRequest, conversation_id: UUID) -> HttpRespons
     `message` if too many are pinned."""
     conversation = _conversation_or_404(_signed_in(request), conversation_id)
     if not conversations.pin(conversation, is_pinned=not request.POST.get("off")):
-        told = f"{LIMITS['pinned_conversations']} conversations are pinned already. Take the pin from one of them."
-        return JsonResponse({"message": told}, status=409)
+        told = gettext("%(count)d conversations are pinned already. Take the pin from one of them.")
+        return JsonResponse({"message": told % {"count": LIMITS["pinned_conversations"]}}, status=409)
     return HttpResponse(status=204)
 
 
@@ -124,7 +125,7 @@ def change_assistant(request: HttpRequest, conversation_id: UUID) -> HttpRespons
     conversation = _conversation_or_404(user, conversation_id)
     form = AssistantForm(request.GET if request.method == "GET" else request.POST)
     if not form.is_valid():
-        return JsonResponse({"message": "Say which assistant."}, status=400)
+        return JsonResponse({"message": gettext("Say which assistant.")}, status=400)
     assistant_id = form.cleaned_data["assistant_id"]
     try:
         if request.method == "GET":
@@ -138,7 +139,9 @@ def change_assistant(request: HttpRequest, conversation_id: UUID) -> HttpRespons
             return HttpResponse(status=204)
     except access.NotFound:
         raise Http404 from None
-    return JsonResponse({"message": "A reply is being written here. Stop it, or wait for its end."}, status=409)
+    return JsonResponse(
+        {"message": gettext("A reply is being written here. Stop it, or wait for its end.")}, status=409
+    )
 
 
 @never_cache
@@ -165,7 +168,7 @@ def import_archive(request: HttpRequest) -> HttpResponse:
     try:
         file = request.FILES.get("file")
         if file is None:
-            raise imports.ImportRefused(400, "No file came with the request.")
+            raise imports.ImportRefused(400, gettext("No file came with the request."))
         count = imports.store(user, file.read())
     except imports.ImportRefused as refusal:
         return JsonResponse({"message": refusal.message}, status=refusal.status)
@@ -182,7 +185,7 @@ def upload_attachment(request: HttpRequest) -> HttpResponse:
     try:
         file = request.FILES.get("file")
         if file is None:
-            raise attachments.AttachmentRefused(400, "No file came with the request.")
+            raise attachments.AttachmentRefused(400, gettext("No file came with the request."))
         attachment = attachments.store(_signed_in(request), name=file.name or "", data=file.read())
     except attachments.AttachmentRefused as refusal:
         return JsonResponse({"message": refusal.message}, status=refusal.status)

@@ -10,16 +10,20 @@ from typing import Any
 
 from django import template
 from django.conf import settings
+from django.contrib.staticfiles import finders
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.templatetags.static import static
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language
 
 from chatapp.front_end import PACKAGES
 
 register = template.Library()
 
 MODULES_FOLDER = "js/"
+WORDS = "words/{language}.js"
+"""Of each language but English; `manage.py write_words` writes them."""
 SHARED_MODULES = ("warmcache/typing.js",)
 """Of `warmcache`, imported by their names."""
 
@@ -36,6 +40,18 @@ def importmap(context: template.Context) -> SafeString:
     return format_html('<script type="importmap"{}>{}</script>', attribute, _map_json(*_storage_state()))
 
 
+@register.simple_tag(takes_context=True)
+def page_words(context: template.Context) -> SafeString:
+    """The script with the words of the page's language, before any that uses them. None in English, which the scripts
+    speak by themselves."""
+    name = WORDS.format(language=get_language())
+    if not _is_there(name, *_storage_state()):
+        return SafeString("")
+    nonce = getattr(context.get("request"), "csp_nonce", None)
+    attribute = format_html(' nonce="{}"', nonce) if nonce is not None else ""
+    return format_html('<script type="module" src="{}"{}></script>', static(name), attribute)
+
+
 @register.simple_tag
 def modulepreloads() -> SafeString:
     """Links that fetch all modules at once instead of one import after the other; empty if names are not hashed."""
@@ -46,6 +62,11 @@ def modulepreloads() -> SafeString:
 def _storage_state() -> tuple[str, str]:
     """What the map depends on: where static files are, and which manifest names them (empty when none does)."""
     return settings.STATIC_URL, getattr(staticfiles_storage, "manifest_hash", "")
+
+
+@lru_cache(maxsize=16)
+def _is_there(name: str, base_url: str, manifest_hash: str) -> bool:
+    return name in staticfiles_storage.hashed_files if manifest_hash else finders.find(name) is not None
 
 
 @lru_cache(maxsize=4)

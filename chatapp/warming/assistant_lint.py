@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
+from django.utils.translation import gettext, gettext_noop
+
 from chatapp.models import Assistant, User
 
 MAX_FINDINGS = 50
@@ -20,12 +22,21 @@ MAX_NAMES = 500
 
 _MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 PATTERNS = (
-    ("a place where something is put in", re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\$\{\w+\}|<%.*?%>|\{[a-z_]+\}")),
-    ("a UUID", re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", re.IGNORECASE)),
-    ("a moment", re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d|\b\d\d?:\d\d:\d\d\b")),
-    ("a date", re.compile(rf"\b\d{{4}}-\d\d-\d\d\b|\b\d\d?[./]\d\d?[./]\d{{4}}\b|\b(?:{_MONTHS}) \d\d?, \d{{4}}\b")),
     (
-        "talk of the present day",
+        gettext_noop("a place where something is put in"),
+        re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\$\{\w+\}|<%.*?%>|\{[a-z_]+\}"),
+    ),
+    (
+        gettext_noop("a UUID"),
+        re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", re.IGNORECASE),
+    ),
+    (gettext_noop("a moment"), re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d|\b\d\d?:\d\d:\d\d\b")),
+    (
+        gettext_noop("a date"),
+        re.compile(rf"\b\d{{4}}-\d\d-\d\d\b|\b\d\d?[./]\d\d?[./]\d{{4}}\b|\b(?:{_MONTHS}) \d\d?, \d{{4}}\b"),
+    ),
+    (
+        gettext_noop("talk of the present day"),
         re.compile(r"\b(?:today(?:'s date)? is|current (?:date|time)|right now it is)\b", re.I),
     ),
 )
@@ -49,7 +60,7 @@ def findings_in(assistant: Assistant) -> list[Finding]:
 
 def _all(assistant: Assistant) -> Iterator[Finding]:
     documents = list(assistant.documents.all())
-    yield from _in_text("the instructions", assistant.system_prompt)
+    yield from _in_text(gettext("the instructions"), assistant.system_prompt)
     yield from _names_in(assistant.system_prompt)
     for document in documents:
         yield from _in_text(document.title, document.text)
@@ -62,7 +73,7 @@ def _in_text(where: str, text: str) -> Iterator[Finding]:
         for what, pattern in PATTERNS:
             found = pattern.search(line)
             if found is not None:
-                yield Finding(where=where, line=number, what=what, excerpt=_excerpt(line, found.start()))
+                yield Finding(where=where, line=number, what=gettext(what), excerpt=_excerpt(line, found.start()))
                 break
 
 
@@ -71,12 +82,16 @@ def _in_tools(tools: list[Any]) -> Iterator[Finding]:
     set, or from modules as it finds them, may write another one tomorrow. `line`: which tool."""
     names = [str(tool.get("name", "")) if isinstance(tool, dict) else "" for tool in tools]
     for number, (tool, name) in enumerate(zip(tools, names, strict=True), start=1):
-        for found in _in_text(f"the tool {name}".strip(), json.dumps(tool, indent=1, ensure_ascii=False)):
+        for found in _in_text(
+            gettext("the tool %(name)s") % {"name": name}, json.dumps(tool, indent=1, ensure_ascii=False)
+        ):
             yield replace(found, line=number)
     for number, (name, following) in enumerate(zip(names, names[1:], strict=False), start=2):
         if following and following < name:
-            words = f"{following} after {name}: if a program writes the tools, let it sort them by name"
-            yield Finding(where="the tools", line=number, what="an order that may change", excerpt=words)
+            told = gettext("%(following)s after %(name)s: if a program writes the tools, let it sort them by name")
+            words = told % {"following": following, "name": name}
+            what = gettext("an order that may change")
+            yield Finding(where=gettext("the tools"), line=number, what=what, excerpt=words)
             return
 
 
@@ -88,15 +103,17 @@ def _names_in(text: str) -> Iterator[Finding]:
         name = next((word for word in _WORD.findall(line) if word in names), None)
         if name is not None:
             excerpt = _excerpt(line, line.index(name))
-            yield Finding(where="the instructions", line=number, what="the name of a person", excerpt=excerpt)
+            where, what = gettext("the instructions"), gettext("the name of a person")
+            yield Finding(where=where, line=number, what=what, excerpt=excerpt)
 
 
 def _doubtful_order(positions: list[int]) -> Iterator[Finding]:
     """Documents of one position follow each other as they were made: a copy of the site may have them otherwise."""
     for index, (position, following) in enumerate(zip(positions, positions[1:], strict=False), start=2):
         if position == following:
-            words = f"position {position} twice, so that their order is chance"
-            yield Finding(where="the documents", line=index, what="an order that may change", excerpt=words)
+            words = gettext("position %(position)d twice, so that their order is chance") % {"position": position}
+            where, what = gettext("the documents"), gettext("an order that may change")
+            yield Finding(where=where, line=index, what=what, excerpt=words)
 
 
 def _excerpt(line: str, begin: int) -> str:

@@ -3,9 +3,9 @@ import { readdirSync, readFileSync } from "node:fs"
 import { test } from "node:test"
 
 // From the top to the bottom: a module may import from its own room and from those below it.
-const ROOMS = ["page", "views", "state", "text", "transport"]
+const ROOMS = ["page", "views", "state", "text", "transport", "language"]
 // What these hold runs without a page, so that Node can test it.
-const WITHOUT_DOM = ["state", "text", "transport"]
+const WITHOUT_DOM = ["state", "text", "transport", "language"]
 // Written by `manage.py write_words`; a test of the server holds it to its source.
 const GENERATED = ["words.js"]
 const DOM = /\b((document|window|location)\.\w|localStorage|querySelector|addEventListener)/

@@ -13,6 +13,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from warmcache.addresses import without_nul
@@ -39,7 +40,7 @@ from warmcache.reports.waste import Waste, waste_of
 from warmcache.runtime.wiring import SystemClock
 from warmcache.upstream.prices import price_list
 
-PERIODS = {"24h": "24 hours", "7d": "7 days", "30d": "30 days", "90d": "90 days"}
+PERIODS = {"24h": _("24 hours"), "7d": _("7 days"), "30d": _("30 days"), "90d": _("90 days")}
 MOST_SKIPS = 15
 MOST_WASTE = 30
 
@@ -106,7 +107,8 @@ class DashboardAdmin(ConsolePages):
             "title": gettext("Dashboard"),
             "opts": self.opts,
             "warming": bar(request),
-            "state": read_state(now, config, policy),
+            "state": (state := read_state(now, config, policy)),
+            "why_off": gettext(state.why_off),
             "is_simulated": chosen.upstream == Upstream.SIMULATOR,
             "uplot": config.uplot,
             **_choices(chosen),
@@ -135,8 +137,8 @@ class DashboardAdmin(ConsolePages):
             "title": gettext("How to read the numbers"),
             "opts": self.opts,
             "warming": bar(request),
-            "meanings": MEANINGS,
-            "notes": NOTES,
+            "meanings": [tuple(map(gettext, row)) for row in MEANINGS],
+            "notes": [tuple(map(gettext, row)) for row in NOTES],
         }
         return TemplateResponse(request, "admin/warmcache/numbers.html", context)
 
@@ -145,12 +147,17 @@ class DashboardAdmin(ConsolePages):
         if not request.user.has_perm(MAY_SWITCH):
             raise PermissionDenied
         is_on = request.POST.get("on") == "1"
-        row, _ = WarmPolicy.objects.get_or_create(pk=getattr(read_row(), "pk", THE_ROW))
+        row = WarmPolicy.objects.get_or_create(pk=getattr(read_row(), "pk", THE_ROW))[0]
         row.is_enabled = is_on
         row.save(update_fields=("is_enabled", "updated_at"))
-        word = "on" if is_on else "off"
-        self.log_change(request, row, f"Switched warming {word}.")
-        messages.success(request, f"Warming is switched {word}, in every process within two seconds.")
+        # The log is one for all readers, in English.
+        self.log_change(request, row, "Switched warming on." if is_on else "Switched warming off.")
+        told = (
+            gettext("Warming is switched on, in every process within two seconds.")
+            if is_on
+            else gettext("Warming is switched off, in every process within two seconds.")
+        )
+        messages.success(request, told)
         back = request.POST.get("next", "")
         is_safe = url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure())
         return HttpResponseRedirect(back if is_safe else reverse("admin:warmcache_dashboard_changelist"))
@@ -161,7 +168,7 @@ def _chosen(request: HttpRequest, config: Config) -> Chosen:
     try:
         seconds_of(since)
     except ValueError as error:
-        messages.error(request, f"{error} This is {DEFAULT_PERIOD}.")
+        messages.error(request, gettext("%(error)s This is %(period)s.") % {"error": error, "period": DEFAULT_PERIOD})
         since = DEFAULT_PERIOD
     upstream = request.GET.get("upstream", "")
     known = upstream in list(Upstream)
@@ -189,7 +196,7 @@ def _choices(chosen: Chosen) -> dict[str, Any]:
         "exports": {kind: reverse(f"admin:warmcache_figures_{kind}") for kind in KINDS},
         "periods": PERIODS if chosen.since in PERIODS else {**PERIODS, chosen.since: chosen.since},
         "labels": sorted({*labels, *([chosen.label] if chosen.label else [])}),
-        "upstreams": {str(upstream): upstream.words for upstream in Upstream},
+        "upstreams": {str(upstream): gettext(upstream.words) for upstream in Upstream},
     }
 
 
@@ -201,7 +208,7 @@ def _figures(evidence: Evidence, chosen: Chosen, price_usd: Decimal) -> dict[str
     return {
         "report": report,
         "totals": now,
-        "others": {name: Upstream(name).words if name in list(Upstream) else name for name in others},
+        "others": {name: gettext(Upstream(name).words) if name in list(Upstream) else name for name in others},
         "cards": _cards(now, before) if now else [],
         "gain": _gain(report, chosen.upstream, price_usd),
         "waits": [
@@ -224,16 +231,29 @@ def _of(totals: list[Totals], upstream: str) -> Totals | None:
 
 
 def _cards(now: Totals, before: Totals | None) -> list[Card]:
-    others = f"{dollars(now.others_usd)} of it for titles and compactions" if now.others_usd else ""
-    unpriced = f"{now.unpriced:,} of models without a known price are not in it" if now.unpriced else ""
-    tokens = f"{now.read_tokens:,} of {now.prompt_tokens:,} prompt tokens"
+    others = ""
+    if now.others_usd:
+        others = gettext("%(usd)s of it for titles and compactions") % {"usd": dollars(now.others_usd)}
+    unpriced = ""
+    if now.unpriced:
+        unpriced = gettext("%(count)s of models without a known price are not in it") % {"count": f"{now.unpriced:,}"}
+    tokens = gettext("%(read)s of %(all)s prompt tokens") % {
+        "read": f"{now.read_tokens:,}",
+        "all": f"{now.prompt_tokens:,}",
+    }
+    replies = gettext("%(count)s replies, %(failed)s failed") % {
+        "count": f"{now.replies:,}",
+        "failed": f"{now.failed:,}",
+    }
+    sent = gettext("of %(count)s warm-ups") % {"count": f"{now.warm_ups:,}"}
+    waiting = gettext("%(usd)s not known yet") % {"usd": dollars(now.waiting_usd)}
     return [
-        _money("In all", now, before, "total_usd", "; ".join(filter(None, (others, unpriced)))),
-        _money("Replies", now, before, "replies_usd", f"{now.replies:,} replies, {now.failed:,} failed"),
-        _money("Warm-ups that were used", now, before, "used_usd", f"of {now.warm_ups:,} warm-ups"),
-        _money("Warm-ups that were wasted", now, before, "wasted_usd", f"{dollars(now.waiting_usd)} not known yet"),
+        _money(gettext("In all"), now, before, "total_usd", "; ".join(filter(None, (others, unpriced)))),
+        _money(gettext("Replies"), now, before, "replies_usd", replies),
+        _money(gettext("Warm-ups that were used"), now, before, "used_usd", sent),
+        _money(gettext("Warm-ups that were wasted"), now, before, "wasted_usd", waiting),
         Card(
-            name="Read from the cache",
+            name=gettext("Read from the cache"),
             amount=share(now.hit_rate),
             before=share(before.hit_rate if before else None),
             note=tokens,
@@ -254,11 +274,11 @@ def _gain(report: Report, upstream: str, price_usd: Decimal) -> dict[str, str] |
     verdict = gain.verdict(price_usd)
     return {
         "seconds": interval(gain.saved_seconds, lambda value: f"{value:,.1f} s"),
-        "source": gain.source.words,
+        "source": gettext(gain.source.words),
         "usd": interval(gain.extra_usd, dollars),
         "each": interval(gain.usd_per_saved_second, dollars),
         "price": dollars(price_usd),
-        "verdict": verdict.words,
+        "verdict": gettext(verdict.words),
         "name": str(verdict),
     }
 
@@ -266,7 +286,7 @@ def _gain(report: Report, upstream: str, price_usd: Decimal) -> dict[str, str] |
 def _wasted(row: Waste) -> tuple[Any, ...]:
     log = f"{reverse('admin:warmcache_warmup_changelist')}?{urlencode({'label': row.label, 'intent': row.intent})}"
     figures = (dollars(row.wasted_usd), share(row.wasted_share), dollars(row.cost_usd), f"{row.warm_ups:,}")
-    return (row.label or "-", _intent(row.intent), log, figures, row.advice)
+    return (row.label or "-", _intent(row.intent), log, figures, gettext(row.advice))
 
 
 def _skipped(row: Skips) -> tuple[str, str, str, int]:
@@ -274,12 +294,12 @@ def _skipped(row: Skips) -> tuple[str, str, str, int]:
 
 
 def _warmth(stored: str) -> str:
-    return RequestWarmth(stored).words if stored in list(RequestWarmth) else stored
+    return gettext(RequestWarmth(stored).words) if stored in list(RequestWarmth) else stored
 
 
 def _intent(stored: str) -> str:
-    return Intent(stored).words if stored in list(Intent) else stored
+    return gettext(Intent(stored).words) if stored in list(Intent) else stored
 
 
 def _reason(stored: str) -> str:
-    return Reason(stored).words if stored in list(Reason) else stored
+    return gettext(Reason(stored).words) if stored in list(Reason) else stored

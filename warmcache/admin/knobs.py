@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from django.utils.translation import gettext, ngettext
+
 from warmcache.admin.words import dollars, share
 from warmcache.conf import Config
 from warmcache.core.intents import Intent
@@ -57,7 +59,9 @@ class Lately:
         return found
 
     def skipped(self, reason: Reason) -> str:
-        return f"“{reason.words}” kept {_times(self.skips[reason])} cold."
+        count = self.skips[reason]
+        told = ngettext("“%(reason)s” kept %(count)s visit cold.", "“%(reason)s” kept %(count)s visits cold.", count)
+        return told % {"reason": gettext(reason.words), "count": f"{count:,}"}
 
 
 def knobs_of(policy: OperatorPolicy, row: WarmPolicy | None, config: Config, lately: Lately) -> list[Knob]:
@@ -67,8 +71,15 @@ def knobs_of(policy: OperatorPolicy, row: WarmPolicy | None, config: Config, lat
     spent = next((found for found in lately.report.totals if found.upstream == lately.upstream), None)
     warm_ups = spent.warm_ups if spent else 0
     cost = spent.used_usd + spent.wasted_usd + spent.waiting_usd if spent else Decimal(0)
-    mean = f"A warm-up cost {dollars(cost / warm_ups)} on average. " if warm_ups else "No warm-up was sent. "
-    a_day = f"On average {dollars(cost / lately.days)} and {warm_ups / lately.days:,.1f} warm-ups a day. "
+    mean = (
+        gettext("A warm-up cost %(usd)s on average.") % {"usd": dollars(cost / warm_ups)}
+        if warm_ups
+        else gettext("No warm-up was sent.")
+    )
+    a_day = gettext("On average %(usd)s and %(count)s warm-ups a day.") % {
+        "usd": dollars(cost / lately.days),
+        "count": f"{warm_ups / lately.days:,.1f}",
+    }
 
     names = {field.name: str(field.verbose_name) for field in WarmPolicy._meta.fields}
 
@@ -78,75 +89,84 @@ def knobs_of(policy: OperatorPolicy, row: WarmPolicy | None, config: Config, lat
             name=names[name],
             unit=unit,
             value=value,
-            origin="set here" if chosen else "as in the settings",
+            origin=gettext("set here") if chosen else gettext("as in the settings"),
             meaning=meaning,
             effect=effect,
         )
 
     return [
         knob(
-            *("is_enabled", "yes or no", _yes(policy.is_enabled)),
-            "The kill switch: off, nothing is warmed, and replies go on.",
+            *("is_enabled", gettext("yes or no"), _yes(policy.is_enabled)),
+            gettext("The kill switch: off, nothing is warmed, and replies go on."),
             lately.skipped(Reason.WARMING_OFF),
         ),
         knob(
-            *("value_of_second_usd", "US dollars a second", dollars(policy.value_of_second_usd)),
-            "What one second less of waiting is worth to you: a warm-up is sent only if what it is expected to save is "
-            "worth more than it costs. Higher: more is warmed.",
-            (f"A saved second cost {dollars(each.value)}. " if each else "") + lately.skipped(Reason.NOT_WORTH_IT),
+            *("value_of_second_usd", gettext("US dollars a second"), dollars(policy.value_of_second_usd)),
+            gettext(
+                "What one second less of waiting is worth to you: a warm-up is sent only if what it is expected to "
+                "save is worth more than it costs. Higher: more is warmed."
+            ),
+            (gettext("A saved second cost %(usd)s.") % {"usd": dollars(each.value)} + " " if each else "")
+            + lately.skipped(Reason.NOT_WORTH_IT),
         ),
         knob(
-            *("max_cost_per_warm_up_usd", "US dollars", dollars(policy.max_cost_per_warm_up_usd)),
-            "No single warm-up may cost more, whatever it would save.",
-            mean + lately.skipped(Reason.OVER_COST_CAP),
+            *("max_cost_per_warm_up_usd", gettext("US dollars"), dollars(policy.max_cost_per_warm_up_usd)),
+            gettext("No single warm-up may cost more, whatever it would save."),
+            f"{mean} " + lately.skipped(Reason.OVER_COST_CAP),
         ),
         knob(
-            *("holdout_share", "share of visits, 0 to 1", f"{policy.holdout_share:g}"),
-            "This part of the visits is left cold by lot, so that seconds saved are measured and not only believed.",
+            *("holdout_share", gettext("share of visits, 0 to 1"), f"{policy.holdout_share:g}"),
+            gettext(
+                "This part of the visits is left cold by lot, so that seconds saved are measured and not only believed."
+            ),
             _hold_out(policy, lately),
         ),
         knob(
             *(
                 "intents",
-                "occasions",
-                ", ".join(intent.words for intent in Intent if intent in policy.intents) or "none",
+                gettext("occasions"),
+                ", ".join(gettext(intent.words) for intent in Intent if intent in policy.intents) or gettext("none"),
             ),
-            "At which signs a warm-up is considered at all.",
+            gettext("At which signs a warm-up is considered at all."),
             " ".join([*_intents(lately), lately.skipped(Reason.INTENT_OFF)]),
         ),
         knob(
-            *("user_daily_usd", "US dollars per person and UTC day", dollars(policy.user_daily_usd)),
-            "What the warm-ups for one person may cost in a day.",
+            *("user_daily_usd", gettext("US dollars per person and UTC day"), dollars(policy.user_daily_usd)),
+            gettext("What the warm-ups for one person may cost in a day."),
             lately.skipped(Reason.USER_BUDGET),
         ),
         knob(
-            *("user_daily_warm_ups", "warm-ups per person and UTC day", f"{policy.user_daily_warm_ups:,}"),
-            "How many warm-ups one person may cause in a day.",
+            *("user_daily_warm_ups", gettext("warm-ups per person and UTC day"), f"{policy.user_daily_warm_ups:,}"),
+            gettext("How many warm-ups one person may cause in a day."),
             lately.skipped(Reason.USER_BUDGET),
         ),
         knob(
-            *("daily_usd", "US dollars per UTC day", dollars(policy.daily_usd)),
-            "What all warm-ups together may cost in a day.",
-            a_day + lately.skipped(Reason.BUDGET),
+            *("daily_usd", gettext("US dollars per UTC day"), dollars(policy.daily_usd)),
+            gettext("What all warm-ups together may cost in a day."),
+            f"{a_day} " + lately.skipped(Reason.BUDGET),
         ),
         knob(
-            *("daily_warm_ups", "warm-ups per UTC day", f"{policy.daily_warm_ups:,}"),
-            "How many warm-ups there may be in a day.",
-            a_day + lately.skipped(Reason.BUDGET),
+            *("daily_warm_ups", gettext("warm-ups per UTC day"), f"{policy.daily_warm_ups:,}"),
+            gettext("How many warm-ups there may be in a day."),
+            f"{a_day} " + lately.skipped(Reason.BUDGET),
         ),
         Knob(
             name=names["keeps_shared_layers"],
-            unit="yes or no",
+            unit=gettext("yes or no"),
             value=_yes(policy.keeps_shared_layers),
-            origin="as in the settings" if config.keeps_shared_layers or row is None else "set here",
-            meaning="What everybody who uses an assistant shares is read again before it lapses, where that costs less "
-            "than what it spares.",
+            origin=gettext("as in the settings") if config.keeps_shared_layers or row is None else gettext("set here"),
+            meaning=gettext(
+                "What everybody who uses an assistant shares is read again before it lapses, where that costs less "
+                "than what it spares."
+            ),
             effect=lately.skipped(Reason.HOLDING_DOES_NOT_PAY),
         ),
         knob(
-            *("keep_days", "days", f"{policy.keep_days:,}" if policy.keep_days else "for ever"),
-            "How long the single warm-ups and requests can be looked at. Reports of longer ago stay the same.",
-            f"The oldest row is of {lately.begins:%Y-%m-%d}." if lately.begins else "There is no row.",
+            *("keep_days", gettext("days"), f"{policy.keep_days:,}" if policy.keep_days else gettext("for ever")),
+            gettext("How long the single warm-ups and requests can be looked at. Reports of longer ago stay the same."),
+            gettext("The oldest row is of %(day)s.") % {"day": f"{lately.begins:%Y-%m-%d}"}
+            if lately.begins
+            else gettext("There is no row."),
         ),
     ]
 
@@ -159,26 +179,35 @@ def warnings_of(policy: OperatorPolicy) -> list[str]:
 def _warnings(policy: OperatorPolicy) -> Iterator[tuple[bool, str]]:
     second, cap = policy.value_of_second_usd, policy.max_cost_per_warm_up_usd
     held_out = policy.holdout_share
-    yield held_out >= 1, "The hold-out share is 1: every visit is left cold, and nothing is ever warmed for a person."
+    yield (
+        held_out >= 1,
+        gettext("The hold-out share is 1: every visit is left cold, and nothing is ever warmed for a person."),
+    )
     yield (
         LARGE_HOLD_OUT <= held_out < 1,
-        f"The hold-out share leaves {share(held_out)} of the visits cold; 5 % is usual.",
+        gettext("The hold-out share leaves %(share)s of the visits cold; 5 %% is usual.") % {"share": share(held_out)},
     )
-    yield not second, "The price of a saved second is 0: no warm-up is ever worth its cost."
-    yield second > DEAR_SECOND_USD, f"A saved second is worth {dollars(second)} here: nearly everything is warmed."
-    yield not cap, "The cap per warm-up is 0: nothing that costs anything is warmed."
-    yield cap > DEAR_WARM_UP_USD, f"One warm-up may cost {dollars(cap)}."
-    yield cap > policy.daily_usd, "The cap per warm-up is above the budget of a whole day."
-    yield policy.user_daily_usd > policy.daily_usd, "The budget of one person is above the budget of all."
+    yield not second, gettext("The price of a saved second is 0: no warm-up is ever worth its cost.")
+    yield (
+        second > DEAR_SECOND_USD,
+        (gettext("A saved second is worth %(usd)s here: nearly everything is warmed.") % {"usd": dollars(second)}),
+    )
+    yield not cap, gettext("The cap per warm-up is 0: nothing that costs anything is warmed.")
+    yield cap > DEAR_WARM_UP_USD, gettext("One warm-up may cost %(usd)s.") % {"usd": dollars(cap)}
+    yield cap > policy.daily_usd, gettext("The cap per warm-up is above the budget of a whole day.")
+    yield policy.user_daily_usd > policy.daily_usd, gettext("The budget of one person is above the budget of all.")
     yield (
         policy.user_daily_warm_ups > policy.daily_warm_ups,
-        "One person may cause more warm-ups than there may be in all.",
+        gettext("One person may cause more warm-ups than there may be in all."),
     )
-    yield not policy.daily_usd, "The budget per day is 0: nothing that costs anything is warmed."
-    yield not policy.daily_warm_ups, "No warm-up is allowed in a day: nothing is warmed."
-    yield not policy.user_daily_usd, "The budget of a person is 0: nothing that costs anything is warmed for anybody."
-    yield not policy.user_daily_warm_ups, "No warm-up is allowed for a person: nothing is warmed for anybody."
-    yield not policy.intents, "No intent warms: nothing is warmed."
+    yield not policy.daily_usd, gettext("The budget per day is 0: nothing that costs anything is warmed.")
+    yield not policy.daily_warm_ups, gettext("No warm-up is allowed in a day: nothing is warmed.")
+    yield (
+        not policy.user_daily_usd,
+        gettext("The budget of a person is 0: nothing that costs anything is warmed for anybody."),
+    )
+    yield not policy.user_daily_warm_ups, gettext("No warm-up is allowed for a person: nothing is warmed for anybody.")
+    yield not policy.intents, gettext("No intent warms: nothing is warmed.")
 
 
 def _hold_out(policy: OperatorPolicy, lately: Lately) -> str:
@@ -188,16 +217,28 @@ def _hold_out(policy: OperatorPolicy, lately: Lately) -> str:
     sums = sums_of(announced)
     visits, beliefs = sums["rows"], sums["beliefs"]
     if not visits:
-        return "No visit was weighed."
-    told = f"{_times(held_out)} of {visits:,} were held out. " if policy.holdout_share else ""
+        return gettext("No visit was weighed.")
+    told = ""
+    if policy.holdout_share:
+        held = ngettext(
+            "%(count)s visit of %(all)s was held out.", "%(count)s visits of %(all)s were held out.", held_out
+        )
+        told = held % {"count": f"{held_out:,}", "all": f"{visits:,}"} + " "
     tried = policy.holdout_share or EXAMPLE_HOLD_OUT
-    held = visits * tried
-    given_up = held * sums["believed_ms"] / beliefs / 1000 if beliefs else 0.0
-    days = ENOUGH / held * lately.days
-    return (
-        f"{told}With {tried:g} about {held:,.1f} visits would have been held out and {given_up:,.1f} s given up;"
-        f" a comparison needs {ENOUGH} on each side, about {max(1, round(days)):,} days."
+    out = visits * tried
+    given_up = out * sums["believed_ms"] / beliefs / 1000 if beliefs else 0.0
+    days = ENOUGH / out * lately.days
+    forecast = gettext(
+        "With %(share)s about %(count)s visits would have been held out and %(seconds)s s given up; a comparison needs "
+        "%(enough)d on each side, about %(days)s days."
     )
+    return told + forecast % {
+        "share": f"{tried:g}",
+        "count": f"{out:,.1f}",
+        "seconds": f"{given_up:,.1f}",
+        "enough": ENOUGH,
+        "days": f"{max(1, round(days)):,}",
+    }
 
 
 def _intents(lately: Lately) -> Iterator[str]:
@@ -210,15 +251,17 @@ def _intents(lately: Lately) -> Iterator[str]:
                 sum((row.wasted_usd for row in rows), Decimal(0)),
             )
             sent = sum(row.warm_ups for row in rows)
-            yield f"“{intent.words}”: {sent:,} for {dollars(cost)}, {dollars(wasted)} of it wasted."
-
-
-def _times(count: int) -> str:
-    return f"{count:,} visit{'' if count == 1 else 's'}"
+            told = gettext("“%(intent)s”: %(count)s for %(cost)s, %(wasted)s of it wasted.")
+            yield told % {
+                "intent": gettext(intent.words),
+                "count": f"{sent:,}",
+                "cost": dollars(cost),
+                "wasted": dollars(wasted),
+            }
 
 
 def _yes(is_so: bool) -> str:
-    return "yes" if is_so else "no"
+    return gettext("yes") if is_so else gettext("no")
 
 
 def told_changes(before: Mapping[str, object], after: Mapping[str, object]) -> str:

@@ -9,7 +9,8 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_lazy as _
 
 from warmcache.admin.console import ConsolePages, bar
 from warmcache.admin.previews import forecasts_of
@@ -25,7 +26,7 @@ from warmcache.core.upstreams import Upstream
 from warmcache.learned.rows import stored
 from warmcache.models import LearnedEvidence
 
-SILENCES = ((60, "1 min"), (300, "5 min"), (3600, "1 h"), (86_400, "a day"))
+SILENCES = ((60, _("1 min")), (300, _("5 min")), (3600, _("1 h")), (86_400, _("a day")))
 PREFILLS = (10_000, 50_000, 150_000)
 SIZED_CHARACTERS = 1000
 
@@ -78,13 +79,13 @@ class LearnedAdmin(ConsolePages):
             "labels": labels,
             "is_unknown": bool(asked) and asked not in labels,
             "upstream": upstream,
-            "upstreams": {str(each): each.words for each in Upstream},
+            "upstreams": {str(each): gettext(each.words) for each in Upstream},
             "sections": [
-                ("Signs of a message", list(_signs(habits)) if label in known else []),
-                ("Silences", list(_silences(habits)) if label in known else []),
-                ("Requests", list(_requests(habits)) if label in known else []),
-                ("Speed of each model, over all assistants", list(_speeds(speed))),
-                ("Tokens that a text takes, over all assistants", list(_sizes(speed))),
+                (gettext("Signs of a message"), list(_signs(habits)) if label in known else []),
+                (gettext("Silences"), list(_silences(habits)) if label in known else []),
+                (gettext("Requests"), list(_requests(habits)) if label in known else []),
+                (gettext("Speed of each model, over all assistants"), list(_speeds(speed))),
+                (gettext("Tokens that a text takes, over all assistants"), list(_sizes(speed))),
             ],
         }
         return TemplateResponse(request, "admin/warmcache/learned.html", context)
@@ -95,13 +96,13 @@ def _signs(forecasts: Forecasts) -> Iterator[Belief]:
     for sign in Sign:
         learned, assumed = forecasts.intent(sign), nothing.intent(sign)
         yield Belief(
-            what=f"{sign.words}: a message follows",
+            what=gettext("%(sign)s: a message follows") % {"sign": gettext(sign.words)},
             learned=share(learned.send_chance),
             assumed=share(assumed.send_chance),
             sample=_sample(learned.sample_size),
         )
         yield Belief(
-            what=f"{sign.words}: half of them within",
+            what=gettext("%(sign)s: half of them within") % {"sign": gettext(sign.words)},
             learned=_seconds(_median_lead(learned)),
             assumed=_seconds(_median_lead(assumed)),
             sample=_sample(learned.sent),
@@ -116,28 +117,34 @@ def _median_lead(forecast: IntentForecast) -> float:
 def _silences(forecasts: Forecasts) -> Iterator[Belief]:
     nothing = Forecasts()
     for what, learned, assumed in (
-        ("after a reply, nobody comes for", forecasts.after_reply, nothing.after_reply),
-        ("after a tool was asked for, nothing comes for", forecasts.after_tool_use, nothing.after_tool_use),
-        ("of all people together, nobody comes for", forecasts.arrivals, nothing.arrivals),
+        (gettext("after a reply, nobody comes for %(time)s"), forecasts.after_reply, nothing.after_reply),
+        (
+            gettext("after a tool was asked for, nothing comes for %(time)s"),
+            forecasts.after_tool_use,
+            nothing.after_tool_use,
+        ),
+        (gettext("of all people together, nobody comes for %(time)s"), forecasts.arrivals, nothing.arrivals),
     ):
         for seconds, words in SILENCES:
             yield Belief(
-                what=f"{what} {words}",
+                what=what % {"time": words},
                 learned=share(learned.survival(seconds)),
                 assumed=share(assumed.survival(seconds)),
-                sample=_sample(learned.observed_returns) + ("" if learned.is_representative else ", too few: assumed"),
+                sample=_sample(learned.observed_returns)
+                if learned.is_representative
+                else gettext("%(count)s, too few: assumed") % {"count": _sample(learned.observed_returns)},
             )
 
 
 def _requests(forecasts: Forecasts) -> Iterator[Belief]:
     nothing = Forecasts()
     for what, learned, assumed in (
-        ("of the warm prefix, the next request still begins with", forecasts.kept, nothing.kept),
-        ("of the replies, ask for a tool", forecasts.tool_use, nothing.tool_use),
+        (gettext("of the warm prefix, the next request still begins with"), forecasts.kept, nothing.kept),
+        (gettext("of the replies, ask for a tool"), forecasts.tool_use, nothing.tool_use),
     ):
         yield Belief(what=what, learned=share(learned.mean), assumed=share(assumed.mean), sample=_sample(learned.count))
     yield Belief(
-        what="tokens of a reply",
+        what=gettext("tokens of a reply"),
         learned=f"{forecasts.reply_tokens.mean:,.0f}",
         assumed=f"{nothing.reply_tokens.mean:,.0f}",
         sample=_sample(forecasts.reply_tokens.count),
@@ -150,14 +157,15 @@ def _speeds(forecasts: Forecasts) -> Iterator[Belief]:
         learned, assumed = forecasts.prefill(model), nothing.prefill(model)
         sample = _sample(learned.observed_calls)
         yield Belief(
-            what=f"{model}: the shortest call",
+            what=gettext("%(model)s: the shortest call") % {"model": model},
             learned=_seconds(learned.round_trip_seconds),
             assumed=_seconds(assumed.round_trip_seconds),
             sample=sample,
         )
         for tokens in PREFILLS:
             yield Belief(
-                what=f"{model}: reading {tokens:,} tokens from the cache saves",
+                what=gettext("%(model)s: reading %(tokens)s tokens from the cache saves")
+                % {"model": model, "tokens": f"{tokens:,}"},
                 learned=_seconds(learned.saved_seconds(tokens)),
                 assumed=_seconds(assumed.saved_seconds(tokens)),
                 sample=sample,
@@ -170,9 +178,10 @@ def _sizes(forecasts: Forecasts) -> Iterator[Belief]:
         learned = tokens_per_unit(priors, size.coefficients())
         for kind in TEXT_KINDS:
             yield Belief(
-                what=f"{model}: {SIZED_CHARACTERS:,} characters of {KINDS[kind]}",
-                learned=f"{learned[kind] * SIZED_CHARACTERS:,.0f} tokens",
-                assumed=f"{priors[kind] * SIZED_CHARACTERS:,.0f} tokens",
+                what=gettext("%(model)s: %(count)s characters of %(kind)s")
+                % {"model": model, "count": f"{SIZED_CHARACTERS:,}", "kind": gettext(KINDS[kind])},
+                learned=gettext("%(count)s tokens") % {"count": f"{learned[kind] * SIZED_CHARACTERS:,.0f}"},
+                assumed=gettext("%(count)s tokens") % {"count": f"{priors[kind] * SIZED_CHARACTERS:,.0f}"},
                 sample=_sample(size.bills),
             )
 
@@ -180,7 +189,14 @@ def _sizes(forecasts: Forecasts) -> Iterator[Belief]:
 KINDS = dict(
     zip(
         TEXT_KINDS,
-        ("prose", "symbols", "digits", "line ends and indentation", "Chinese, Japanese, Korean", "other scripts"),
+        (
+            gettext_noop("prose"),
+            gettext_noop("symbols"),
+            gettext_noop("digits"),
+            gettext_noop("line ends and indentation"),
+            gettext_noop("Chinese, Japanese, Korean"),
+            gettext_noop("other scripts"),
+        ),
         strict=True,
     )
 )

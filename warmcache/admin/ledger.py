@@ -16,6 +16,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import slugify
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from warmcache.addresses import without_nul
@@ -52,10 +53,11 @@ LINE_HEADINGS = (
     *(_("credited"), _("settled by")),
 )
 
-DECIDED_OTHERWISE: dict[str, str] = {
-    Intent.TURN_FINISHED: "weighed again by when people come back after a reply",
-    Intent.KEEP: "weighed again by what it costs to hold a layer that everybody shares",
-    Intent.MANUAL: "asked for by hand",
+SHOWN = '<a href="{}">{}</a>'
+DECIDED_OTHERWISE: dict[str, Any] = {
+    Intent.TURN_FINISHED: _("weighed again by when people come back after a reply"),
+    Intent.KEEP: _("weighed again by what it costs to hold a layer that everybody shares"),
+    Intent.MANUAL: _("asked for by hand"),
 }
 """The intents of `WEIGHED_ELSEWHERE`: their net value may be negative here although the warm-up was right."""
 
@@ -96,7 +98,7 @@ class LedgerAdmin(ConsolePages):
         try:
             found = self.get_changelist_instance(request).queryset
         except IncorrectLookupParameters:
-            messages.error(request, "This is no filter of this list: nothing was exported.")
+            messages.error(request, gettext("This is no filter of this list: nothing was exported."))
             return HttpResponseRedirect(reverse(f"admin:warmcache_{self.opts.model_name}_changelist"))
         now = SystemClock().now()
         rows.sweep(now)
@@ -164,7 +166,7 @@ class RequestAdmin(LedgerAdmin):
         cells = [
             (name.replace("_", " "), "-" if value is None else value) for name, value in sorted(row.numbers.items())
         ]
-        return table(("number", "value"), cells) if cells else "nothing was weighed"
+        return table((_("number"), _("value")), cells) if cells else gettext("nothing was weighed")
 
     @admin.display(description=_("duration"), ordering="duration_ms")
     def duration(self, row: WarmUp | UsageRecord) -> str:
@@ -209,7 +211,8 @@ class WarmUpAdmin(RequestAdmin):
         numbers, otherwise = super().weighed(row), DECIDED_OTHERWISE.get(row.intent)
         if otherwise is None or not row.numbers:
             return numbers
-        return format_html("{}<p>These did not decide: this warm-up was {}.</p>", numbers, otherwise)
+        told = gettext("These did not decide: this warm-up was %(how)s.") % {"how": otherwise}
+        return format_html("{}<p>{}</p>", numbers, told)
 
     @admin.display(description=_("in order"))
     def story(self, row: WarmUp) -> SafeString:
@@ -253,7 +256,7 @@ class WarmUpAdmin(RequestAdmin):
     def requests_table(self, row: WarmUp) -> SafeString | str:
         found = list(row.requests.order_by("started_at")[: MAX_SHOWN_REQUESTS + 1])
         if not found:
-            return "none"
+            return gettext("none")
         cells = [
             (
                 format_html('<a href="{}">{}</a>', detail_url(usage), f"{usage.started_at:%Y-%m-%d %H:%M:%S}"),
@@ -265,8 +268,12 @@ class WarmUpAdmin(RequestAdmin):
             )
             for usage in found[:MAX_SHOWN_REQUESTS]
         ]
-        more = format_html("<p>The first {} are shown.</p>", MAX_SHOWN_REQUESTS) if found[MAX_SHOWN_REQUESTS:] else ""
-        shown = table(("when", "found it", "ended", "read", "cost", "first text after"), cells)
+        more = (
+            format_html("<p>{}</p>", gettext("The first %(count)d are shown.") % {"count": MAX_SHOWN_REQUESTS})
+            if found[MAX_SHOWN_REQUESTS:]
+            else ""
+        )
+        shown = table((_("when"), _("found it"), _("ended"), _("read"), _("cost"), _("first text after")), cells)
         return format_html("{}{}", shown, more)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -315,7 +322,7 @@ class UsageRecordAdmin(RequestAdmin):
     @admin.display(description=_("message"))
     def message(self, row: UsageRecord) -> SafeString | str:
         found = _message_of(row)
-        return "-" if found is None else format_html('<a href="{}">shown</a>', found.url)
+        return "-" if found is None else format_html(SHOWN, found.url, gettext("shown"))
 
     @admin.display(description=_("held up for a warm-up"))
     def waited(self, row: UsageRecord) -> str:
@@ -333,7 +340,7 @@ class UsageRecordAdmin(RequestAdmin):
     def met(self, row: UsageRecord) -> SafeString | str:
         if row.warm_up_id is None:
             return "-"
-        return format_html('<a href="{}">shown</a>', reverse("admin:warmcache_warmup_change", args=[row.warm_up_id]))
+        return format_html(SHOWN, reverse("admin:warmcache_warmup_change", args=[row.warm_up_id]), gettext("shown"))
 
 
 @admin.register(SkipCount)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from django.utils.translation import gettext
+
 from warmcache.admin.words import dollars
 from warmcache.core.outcomes import Outcome, RequestWarmth
 from warmcache.reports.figures import Moment, Report
@@ -43,10 +45,15 @@ def plots_of(report: Report, upstream: str, step: timedelta) -> list[Plot]:
     return [
         Plot(
             name="dollars",
-            title="Dollars over time",
+            title=gettext("Dollars over time"),
             unit="$",
             step_seconds=step_seconds,
-            series=("replies", "titles and compactions", "warm-ups", "of them wasted"),
+            series=(
+                gettext("replies"),
+                gettext("titles and compactions"),
+                gettext("warm-ups"),
+                gettext("of them wasted"),
+            ),
             rows=_rows(
                 moments,
                 form,
@@ -58,7 +65,7 @@ def plots_of(report: Report, upstream: str, step: timedelta) -> list[Plot]:
         ),
         Plot(
             name="outcomes",
-            title="Warm-ups by outcome",
+            title=gettext("Warm-ups by outcome"),
             unit="",
             step_seconds=step_seconds,
             series=outcomes,
@@ -66,7 +73,7 @@ def plots_of(report: Report, upstream: str, step: timedelta) -> list[Plot]:
         ),
         Plot(
             name="replies",
-            title="Replies by what they found",
+            title=gettext("Replies by what they found"),
             unit="",
             step_seconds=step_seconds,
             series=warmths,

@@ -10,6 +10,8 @@ from django.db.models import Model
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.translation import gettext, override
+from django.utils.translation import gettext_lazy as _
 
 from warmcache.admin.console import THE_ROW, ConsolePages
 from warmcache.admin.knobs import Lately, knobs_of, told_changes, warnings_of
@@ -34,20 +36,20 @@ class WarmPolicyForm(ModelForm):  # type: ignore[type-arg]
     """Refuses invalid values, and shows for each field which value applies if it is empty."""
 
     intents = forms.MultipleChoiceField(
-        label="Intents that warm",
+        label=_("Intents that warm"),
         choices=choices_of(Intent),
         widget=forms.CheckboxSelectMultiple,
         required=False,
-        error_messages={"invalid_choice": "%(value)s is no intent."},
+        error_messages={"invalid_choice": _("%(value)s is no intent.")},
     )
     holdout_share = forms.FloatField(
-        label="Hold-out share",
+        label=_("Hold-out share"),
         min_value=0,
         max_value=1,
         required=False,
         error_messages={
-            "min_value": "A share is between 0 and 1: 0.05 holds every twentieth visit out.",
-            "max_value": "A share is between 0 and 1: 0.05 holds every twentieth visit out.",
+            "min_value": _("A share is between 0 and 1: 0.05 holds every twentieth visit out."),
+            "max_value": _("A share is between 0 and 1: 0.05 holds every twentieth visit out."),
         },
     )
 
@@ -65,37 +67,44 @@ class WarmPolicyForm(ModelForm):  # type: ignore[type-arg]
         for name in MONEY:
             if name in self.fields:
                 self.fields[name].validators.append(_not_negative)
-            self._explain(name, f"US dollars. Empty: {getattr(config, name)}, as in the settings.")
+            self._explain(name, gettext("US dollars. Empty: %(value)s, as in the settings."), getattr(config, name))
         for name in NUMBERS:
-            self._explain(name, f"Empty: {getattr(config, name)}, as in the settings.")
+            self._explain(name, gettext("Empty: %(value)s, as in the settings."), getattr(config, name))
         self._explain(
             "holdout_share",
-            "0 to 1: part of the visits that are not warmed, by lot, so that the report can tell what warming buys. "
-            f"Empty: {config.holdout_share:g}, as in the settings.",
+            gettext(
+                "0 to 1: part of the visits that are not warmed, by lot, so that the report can tell what warming "
+                "buys. Empty: %(value)s, as in the settings."
+            ),
+            f"{config.holdout_share:g}",
         )
         self._explain(
             "keep_days",
-            f"At least {MIN_KEEP_DAYS}; older rows are deleted within the hour and are gone, their sums stay. "
-            f"0: for ever. Empty: {config.keep_days}, as in the settings.",
+            gettext(
+                "At least 8; older rows are deleted within the hour and are gone, their sums stay. 0: for ever. "
+                "Empty: %(value)s, as in the settings."
+            ),
+            config.keep_days,
         )
-        self._explain("intents", f"None ticked: as in the settings, which is {_listed(config)}.")
+        told = gettext("None ticked: as in the settings, which is %(value)s.")
+        self._explain("intents", told, _listed(config))
         self._explain("is_enabled", _switch_text(config))
         if config.keeps_shared_layers:
-            self._explain("keeps_shared_layers", "The settings have it on, whatever stands here.")
+            self._explain("keeps_shared_layers", gettext("The settings have it on, whatever stands here."))
 
     def clean_keep_days(self) -> int | None:
         days: int | None = self.cleaned_data["keep_days"]
         if days and days < MIN_KEEP_DAYS:
-            raise forms.ValidationError(f"The forecasts look back on {MIN_KEEP_DAYS} days: keep at least these, or 0.")
+            raise forms.ValidationError(gettext("The forecasts look back on 8 days: keep at least these, or 0."))
         return days
 
     def clean_intents(self) -> list[str] | None:
         return self.cleaned_data["intents"] or None
 
-    def _explain(self, name: str, text: str) -> None:
+    def _explain(self, name: str, text: str, value: object = "") -> None:
         """Whoever may only look has a form without fields."""
         if name in self.fields:
-            self.fields[name].help_text = text
+            self.fields[name].help_text = text % {"value": value}
 
 
 @admin.register(WarmPolicy)
@@ -142,7 +151,9 @@ class WarmPolicyAdmin(ConsolePages):
 
     def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
         """Both values of each knob that changed: who reads it later wants to know what was in force."""
-        return told_changes(form.initial, form.cleaned_data)
+        # The log is one for all readers, in English.
+        with override(None):
+            return told_changes(form.initial, form.cleaned_data)
 
 
 def facts() -> dict[str, Any]:
@@ -172,13 +183,15 @@ def _changes() -> list[LogEntry]:
 
 def _not_negative(value: Any) -> None:
     if value is not None and value < 0:
-        raise forms.ValidationError("This cannot be negative.")
+        raise forms.ValidationError(gettext("This cannot be negative."))
 
 
 def _listed(config: Config) -> str:
-    return ", ".join(intent.words for intent in config.intents) or "none"
+    return ", ".join(gettext(intent.words) for intent in config.intents) or gettext("none")
 
 
 def _switch_text(config: Config) -> str:
-    in_force = "In force in every process within two seconds, without a restart."
-    return in_force if config.enabled else f"{in_force} The settings have warming off, whatever stands here."
+    in_force = gettext("In force in every process within two seconds, without a restart.")
+    return (
+        in_force if config.enabled else f"{in_force} {gettext('The settings have warming off, whatever stands here.')}"
+    )

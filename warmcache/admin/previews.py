@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
 from warmcache.admin.words import dollars
 from warmcache.core.economics import RateSource
 from warmcache.core.forecast.forecasts import Forecasts
@@ -20,6 +23,25 @@ from warmcache.reports.grouping import grouped, of_kind, sums_of
 from warmcache.reports.previews import Preview, SharedLayer, Way, preview_of_conversations, preview_of_shared
 
 MOST = 30
+SENTENCES = {
+    (True, True): _(
+        "With %(other)s the last %(days)d days would have cost about %(usd)s more than with %(present)s and saved "
+        "about %(seconds)s s."
+    ),
+    (True, False): _(
+        "With %(other)s the last %(days)d days would have cost about %(usd)s more than with %(present)s and cost about "
+        "%(seconds)s s."
+    ),
+    (False, True): _(
+        "With %(other)s the last %(days)d days would have cost about %(usd)s less than with %(present)s and saved "
+        "about %(seconds)s s."
+    ),
+    (False, False): _(
+        "With %(other)s the last %(days)d days would have cost about %(usd)s less than with %(present)s and cost about "
+        "%(seconds)s s."
+    ),
+}
+"""By whether it costs more, and whether it saves time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,11 +99,11 @@ def _shown(
             holds=policy.keeps_shared_layers,
             price_of_second_usd=price,
         )
-        yield _told(shared, "shared layer", days, price)
+        yield _told(shared, gettext("shared layer"), days, price)
         prompt_tokens = sums["input"] + sums["read"] + sums["write"]
         behind = preview_of_conversations(layer, **given, prompt_tokens=prompt_tokens)
         if behind is not None:
-            yield _told(behind, "conversations", days, price)
+            yield _told(behind, gettext("conversations"), days, price)
 
 
 def forecasts_of(evidence: dict[str, Any] | None) -> Forecasts:
@@ -101,22 +123,28 @@ def _told(preview: Preview, what: str, days: int, price: Decimal) -> Shown:
     if other == preview.present:
         other = preview.ways[0]
     more, saved = other.usd - preview.present.usd, preview.present.late_seconds - other.late_seconds
-    sentence = (
-        f"With {_name(other)} the last {days} days would have cost about {dollars(abs(more))}"
-        f" {'more' if more >= 0 else 'less'} than with {_name(preview.present)}"
-        f" and {'saved' if saved >= 0 else 'cost'} about {abs(saved):,.1f} s."
-    )
+    sentence = SENTENCES[more >= 0, saved >= 0] % {
+        "other": _name(other),
+        "days": days,
+        "usd": dollars(abs(more)),
+        "present": _name(preview.present),
+        "seconds": f"{abs(saved):,.1f}",
+    }
     verdict = (
-        "That pays at your price." if best == other else f"{_name(best).capitalize()} is the cheapest at your price."
+        gettext("That pays at your price.")
+        if best == other
+        else gettext("%(way)s is the cheapest at your price.") % {"way": _name(best).capitalize()}
     )
     return Shown(
         label=preview.label or "-",
         model=preview.model,
-        what=f"{what}, {preview.tokens:,} tokens",
+        what=gettext("%(what)s, %(count)s tokens") % {"what": what, "count": f"{preview.tokens:,}"},
         requests=f"{preview.requests:,}",
         ways=tuple(_figures(way) for way in preview.ways) + ("-",) * (4 - len(preview.ways)),
         sentence=f"{sentence} {verdict}",
-        basis="silences that were learned" if preview.is_learned else "an assumption: too few silences were seen",
+        basis=gettext("silences that were learned")
+        if preview.is_learned
+        else gettext("an assumption: too few silences were seen"),
     )
 
 
@@ -125,5 +153,6 @@ def _figures(way: Way) -> str:
 
 
 def _name(way: Way) -> str:
-    ttl = "1 h" if way.ttl_seconds == LONG_TTL_SECONDS else "5 min"
-    return f"{ttl}, held" if way.is_held else ttl
+    if way.ttl_seconds == LONG_TTL_SECONDS:
+        return gettext("1 h, held") if way.is_held else gettext("1 h")
+    return gettext("5 min, held") if way.is_held else gettext("5 min")

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.contrib.admin import SimpleListFilter
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from warmcache.admin import host
@@ -18,8 +19,8 @@ from warmcache.models import RollUp
 from warmcache.reports.period import seconds_of
 from warmcache.runtime.wiring import SystemClock
 
-HELP = "Exactly: a person's name, a conversation, a request id, a prefix hash, or the id of a row."
-PERIODS = {"1h": "the last hour", "24h": "24 hours", "7d": "7 days", "30d": "30 days"}
+HELP = _("Exactly: a person's name, a conversation, a request id, a prefix hash, or the id of a row.")
+PERIODS = {"1h": _("the last hour"), "24h": _("24 hours"), "7d": _("7 days"), "30d": _("30 days")}
 
 
 def exact_search(rows: QuerySet[Any], term: str) -> QuerySet[Any]:
@@ -79,7 +80,7 @@ class UpstreamFilter(WordFilter):
     parameter_name = "upstream"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(str(upstream), upstream.words) for upstream in Upstream]
+        return [(str(upstream), gettext(upstream.words)) for upstream in Upstream]
 
 
 class WarmthFilter(WordFilter):
@@ -87,7 +88,7 @@ class WarmthFilter(WordFilter):
     parameter_name = "warmth"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(str(warmth), warmth.words) for warmth in RequestWarmth]
+        return [(str(warmth), gettext(warmth.words)) for warmth in RequestWarmth]
 
 
 class StatusFilter(WordFilter):
@@ -95,7 +96,7 @@ class StatusFilter(WordFilter):
     parameter_name = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(str(status), status.words) for status in RequestStatus]
+        return [(str(status), gettext(status.words)) for status in RequestStatus]
 
 
 class PeriodFilter(SimpleListFilter):

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 from warmcache.admin.host import ShownMessage
 from warmcache.admin.words import dollars, moment, seconds
@@ -22,7 +23,7 @@ def story_of(row: WarmUp, requests: list[UsageRecord]) -> SafeString:
     sentences = [
         f"{moment(row.started_at)}: {_decision(row.reason, row.numbers)}",
         _call(row),
-        f"It was billed {_tokens(row)}.",
+        _tokens(row),
         _end(row),
         *(_met(usage) for usage in requests[:3]),
     ]
@@ -32,15 +33,19 @@ def story_of(row: WarmUp, requests: list[UsageRecord]) -> SafeString:
 def why_of(row: UsageRecord) -> str:
     """Why the visit before this request was warmed, or was not."""
     if not row.decided:
-        return "Nothing announced this request: nobody was seen typing, or this process began after it."
+        return gettext("Nothing announced this request: nobody was seen typing, or this process began after it.")
     return _decision(row.decided, row.numbers)
 
 
 def _decision(reason: str, numbers: dict[str, Any]) -> str:
     known = Reason(reason) if reason in list(Reason) else None
-    said = "to warm" if known in TO_WARM else "not to warm"
-    because = known.words if known is not None else reason
-    return " ".join([f"It was decided {said} ({reason}): {because}.", *_weighed(numbers)])
+    told = (
+        gettext("It was decided to warm (%(reason)s): %(because)s.")
+        if known in TO_WARM
+        else gettext("It was decided not to warm (%(reason)s): %(because)s.")
+    )
+    because = gettext(known.words) if known is not None else reason
+    return " ".join([told % {"reason": reason, "because": because}, *_weighed(numbers)])
 
 
 def _weighed(numbers: dict[str, Any]) -> Iterator[str]:
@@ -48,15 +53,24 @@ def _weighed(numbers: dict[str, Any]) -> Iterator[str]:
     if "send_chance" not in numbers:
         return
     need = numbers.get("break_even_chance")
-    needed = "no chance would have been enough" if need is None else f"{need:.0%} was needed"
-    yield f"A message was expected with a chance of {numbers['send_chance']:.0%}; {needed}."
-    yield (
-        f"It was to save {numbers.get('saved_seconds', 0):g} s at {_money(numbers, 'value_of_second_usd')} a second,"
-        f" {_money(numbers, 'benefit_usd')} in all, and to cost {_money(numbers, 'cost_usd')}:"
-        f" net {_money(numbers, 'net_usd')}."
+    told = (
+        gettext("A message was expected with a chance of %(chance)s; no chance would have been enough.")
+        if need is None
+        else gettext("A message was expected with a chance of %(chance)s; %(need)s was needed.")
     )
+    yield told % {"chance": f"{numbers['send_chance']:.0%}", "need": f"{need or 0:.0%}"}
+    told = gettext(
+        "It was to save %(seconds)s s at %(each)s a second, %(benefit)s in all, and to cost %(cost)s: net %(net)s."
+    )
+    yield told % {
+        "seconds": f"{numbers.get('saved_seconds', 0):g}",
+        "each": _money(numbers, "value_of_second_usd"),
+        "benefit": _money(numbers, "benefit_usd"),
+        "cost": _money(numbers, "cost_usd"),
+        "net": _money(numbers, "net_usd"),
+    }
     if numbers.get("cap_usd") is not None:
-        yield f"The cap for one warm-up was {_money(numbers, 'cap_usd')}."
+        yield gettext("The cap for one warm-up was %(usd)s.") % {"usd": _money(numbers, "cap_usd")}
 
 
 def _money(numbers: dict[str, Any], name: str) -> str:
@@ -65,34 +79,46 @@ def _money(numbers: dict[str, Any], name: str) -> str:
 
 
 def _call(row: WarmUp) -> str:
-    named = f", request {row.request_id}" if row.request_id else ""
-    failed = f" and failed ({row.error_code})" if row.error_code else ""
-    took = f"took {seconds(row.duration_ms)}" if row.duration_ms else "has not ended"
-    return f"The call to {row.model} {took}{failed}{named}."
+    if row.duration_ms and row.error_code:
+        told = gettext("The call to %(model)s took %(time)s and failed (%(code)s)")
+    elif row.duration_ms:
+        told = gettext("The call to %(model)s took %(time)s")
+    elif row.error_code:
+        told = gettext("The call to %(model)s failed (%(code)s)")
+    else:
+        told = gettext("The call to %(model)s has not ended")
+    told %= {"model": row.model, "time": seconds(row.duration_ms), "code": row.error_code}
+    named = gettext(", request %(id)s") % {"id": row.request_id} if row.request_id else ""
+    return f"{told}{named}."
 
 
 def _tokens(row: WarmUp) -> str:
-    cost = "at an unknown price" if row.cost_usd is None else f"${row.cost_usd:.6f}"
-    return (
-        f"{cost}: {row.cache_write_tokens:,} tokens written, {row.cache_read_tokens:,} read,"
-        f" {row.input_tokens:,} neither"
-    )
+    cost = gettext("at an unknown price") if row.cost_usd is None else f"${row.cost_usd:.6f}"
+    return gettext("It was billed %(cost)s: %(written)s tokens written, %(read)s read, %(neither)s neither.") % {
+        "cost": cost,
+        "written": f"{row.cache_write_tokens:,}",
+        "read": f"{row.cache_read_tokens:,}",
+        "neither": f"{row.input_tokens:,}",
+    }
 
 
 def _end(row: WarmUp) -> str:
     if row.outcome == Outcome.PENDING:
-        return "It waits for a request."
-    words = Outcome(row.outcome).words if row.outcome in list(Outcome) else row.outcome
+        return gettext("It waits for a request.")
+    words = gettext(Outcome(row.outcome).words) if row.outcome in list(Outcome) else row.outcome
     at = f"{moment(row.settled_at)}: " if row.settled_at else ""
     return f"{at}{words}."
 
 
 def _met(usage: UsageRecord) -> str:
-    missed = f" The API says why it missed: {usage.miss_reason}." if usage.miss_reason else ""
-    return (
-        f"{moment(usage.started_at)}: a request read {usage.cache_read_tokens:,} tokens of the cache;"
-        f" its first text came after {seconds(usage.ttft_ms)}.{missed}"
-    )
+    told = gettext("%(at)s: a request read %(read)s tokens of the cache; its first text came after %(time)s.") % {
+        "at": moment(usage.started_at),
+        "read": f"{usage.cache_read_tokens:,}",
+        "time": seconds(usage.ttft_ms),
+    }
+    if not usage.miss_reason:
+        return told
+    return f"{told} {gettext('The API says why it missed: %(why)s.') % {'why': usage.miss_reason}}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +132,10 @@ class Leg:
 def legs_of(row: UsageRecord, message: ShownMessage | None) -> list[Leg]:
     """In order; what was not measured is part of the next leg. Together they are the wait of the person."""
     ends: list[tuple[str, int | None]]
-    ends = [("waiting for a warm-up", row.waited_ms), ("the API, until it answered", row.answered_ms)]
-    ends += [("the API, until its first token", row.first_token_ms), ("thinking, until the first text", row.ttft_ms)]
+    ends = [(gettext("waiting for a warm-up"), row.waited_ms)]
+    ends += [(gettext("the API, until it answered"), row.answered_ms)]
+    ends += [(gettext("the API, until its first token"), row.first_token_ms)]
+    ends += [(gettext("thinking, until the first text"), row.ttft_ms)]
     legs: list[Leg] = []
     reached = 0
     for name, end in ends:
@@ -116,16 +144,16 @@ def legs_of(row: UsageRecord, message: ShownMessage | None) -> list[Leg]:
             reached = end
     if message is None or row.ttft_ms is None or message.server_ttft_ms is None:
         return legs
-    own = Leg(name="our own part, before the call", milliseconds=max(0, message.server_ttft_ms - row.ttft_ms))
+    own = Leg(name=gettext("our own part, before the call"), milliseconds=max(0, message.server_ttft_ms - row.ttft_ms))
     browser = (message.browser_ttft_ms or message.server_ttft_ms) - message.server_ttft_ms
-    return [own, *legs, Leg(name="the way to the browser, and its paint", milliseconds=max(0, browser))]
+    return [own, *legs, Leg(name=gettext("the way to the browser, and its paint"), milliseconds=max(0, browser))]
 
 
 def bar_of(legs: list[Leg]) -> SafeString | str:
     """One bar, and its figures beside it."""
     whole = sum(leg.milliseconds for leg in legs)
     if not whole:
-        return "not measured"
+        return gettext("not measured")
     parts, x = [], 0.0
     for leg, colour in zip(legs, COLOURS, strict=False):
         width = leg.milliseconds / whole * BAR_WIDTH
@@ -146,7 +174,7 @@ def bar_of(legs: list[Leg]) -> SafeString | str:
         "<ul>{}</ul>",
         BAR_WIDTH,
         BAR_HEIGHT,
-        f"The first text after {seconds(whole)}",
+        gettext("The first text after %(time)s") % {"time": seconds(whole)},
         bars,
         lines,
     )

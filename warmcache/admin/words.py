@@ -10,6 +10,7 @@ from django.utils.functional import Promise
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
+from django.utils.translation import gettext
 
 from warmcache.core.statistics import Interval
 
@@ -28,7 +29,7 @@ def moment(at: datetime) -> str:
 def dollars(amount: Decimal | float | None) -> str:
     """An amount with four decimals, or six if it is less than a cent."""
     if amount is None:
-        return "unknown"
+        return gettext("unknown")
     sign, size = "-" if amount < 0 else "", abs(Decimal(amount))
     return f"{sign}${size:,.4f}" if size >= CENT or size == 0 else f"{sign}${size:,.6f}"
 
@@ -45,15 +46,21 @@ def share(part: float | None) -> str:
 
 def interval(found: Interval | None, write: Any) -> str:
     if found is None:
-        return "not enough data"
-    return f"{write(found.value)} (95 %: {write(found.low)} to {write(found.high)})"
+        return gettext("not enough data")
+    told = gettext("%(value)s (95 %%: %(low)s to %(high)s)")
+    return told % {"value": write(found.value), "low": write(found.low), "high": write(found.high)}
 
 
 def table(headings: Sequence[str | Promise], lines: Iterable[tuple[Any, ...]]) -> SafeString:
     """A small table; every cell is escaped unless it is marked safe."""
     head = format_html_join("", "<th>{}</th>", ((heading,) for heading in headings))
     body = format_html_join("", "<tr>{}</tr>", ((_cells(line),) for line in lines))
-    return format_html(TABLE, f"Table: {headings[0]}, {headings[1]} and more", head, body)
+    return format_html(
+        TABLE,
+        gettext("Table: %(first)s, %(second)s and more") % {"first": headings[0], "second": headings[1]},
+        head,
+        body,
+    )
 
 
 def _cells(line: tuple[Any, ...]) -> SafeString:

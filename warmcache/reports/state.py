@@ -10,6 +10,7 @@ from warmcache.conf import Config
 from warmcache.core.guards import DAY_SECONDS
 from warmcache.core.moments import at
 from warmcache.core.reasons import Reason
+from warmcache.core.wording import gettext_noop
 from warmcache.ledger import rows
 from warmcache.models import SkipCount, UsageRecord, WarmUp
 from warmcache.operator_policy import OperatorPolicy
@@ -75,10 +76,10 @@ def read_state(now: float, config: Config, policy: OperatorPolicy) -> State:
 
 def _why_off(config: Config, policy: OperatorPolicy) -> str:
     if not config.enabled:
-        return "in the settings (WARMCACHE['ENABLED'])"
+        return gettext_noop("in the settings (WARMCACHE['ENABLED'])")
     if not policy.is_enabled:
-        return "in the warm policy"
-    return "" if policy.intents else "because no intent is chosen in the warm policy"
+        return gettext_noop("in the warm policy")
+    return "" if policy.intents else gettext_noop("because no intent is chosen in the warm policy")
 
 
 def _hindrances(now: datetime) -> dict[Reason, int]:

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from warmcache.core.intents import Intent
 from warmcache.core.outcomes import Outcome
+from warmcache.core.wording import gettext_noop
 from warmcache.reports.figures import Spending
 
 SMALL_SHARE = 0.1
@@ -13,20 +14,32 @@ FEW = 10
 _CAUSES = (Outcome.UNUSED, Outcome.RACED, Outcome.DIVERGED, Outcome.EVICTED, Outcome.FAILED, Outcome.CANCELLED)
 
 _UNUSED: Mapping[str, str] = {
-    Intent.OPEN: "Few who open a page write in time: take “opened” out of the intents in the warm policy.",
-    Intent.TYPING: "Drafts are not sent in time: lower the price of a second or the cap in the warm policy.",
-    Intent.ATTACH: "Files are attached and not sent in time: lower the cap in the warm policy.",
-    Intent.TURN_FINISHED: "People come back after the entry has lapsed: give the conversation a TTL of one hour, or "
-    "take “turn finished” out of the intents.",
-    Intent.KEEP: "Nobody came while the layer was held: stop holding shared layers in the warm policy.",
-    Intent.MANUAL: "Nobody came after it was warmed by hand: warm it shortly before people come.",
+    Intent.OPEN: gettext_noop(
+        "Few who open a page write in time: take “opened” out of the intents in the warm policy."
+    ),
+    Intent.TYPING: gettext_noop(
+        "Drafts are not sent in time: lower the price of a second or the cap in the warm policy."
+    ),
+    Intent.ATTACH: gettext_noop("Files are attached and not sent in time: lower the cap in the warm policy."),
+    Intent.TURN_FINISHED: gettext_noop(
+        "People come back after the entry has lapsed: give the conversation a TTL of one hour, or "
+        "take “turn finished” out of the intents."
+    ),
+    Intent.KEEP: gettext_noop("Nobody came while the layer was held: stop holding shared layers in the warm policy."),
+    Intent.MANUAL: gettext_noop("Nobody came after it was warmed by hand: warm it shortly before people come."),
 }
 _OTHERWISE: Mapping[str, str] = {
-    Outcome.RACED: "Requests come before the warm-up is done: warm earlier (“opened”), or shorten the prompt.",
-    Outcome.DIVERGED: "What was sent differs from what was warmed: look for dates, names or ids in the instructions.",
-    Outcome.EVICTED: "The API had dropped the entry: nothing to set here; the requests' miss reason tells more.",
-    Outcome.FAILED: "The API refused: see the error codes of these warm-ups.",
-    Outcome.CANCELLED: "They were cancelled: see the error codes of these warm-ups.",
+    Outcome.RACED: gettext_noop(
+        "Requests come before the warm-up is done: warm earlier (“opened”), or shorten the prompt."
+    ),
+    Outcome.DIVERGED: gettext_noop(
+        "What was sent differs from what was warmed: look for dates, names or ids in the instructions."
+    ),
+    Outcome.EVICTED: gettext_noop(
+        "The API had dropped the entry: nothing to set here; the requests' miss reason tells more."
+    ),
+    Outcome.FAILED: gettext_noop("The API refused: see the error codes of these warm-ups."),
+    Outcome.CANCELLED: gettext_noop("They were cancelled: see the error codes of these warm-ups."),
 }
 
 
@@ -78,7 +91,7 @@ def _waste(key: tuple[str, str, str], rows: Sequence[Spending]) -> Waste:
 
 def _advice(intent: str, cause: str, share: float | None, warm_ups: int) -> str:
     if not cause or share is None or share < SMALL_SHARE:
-        return "Nothing to do."
+        return gettext_noop("Nothing to do.")
     if warm_ups < FEW:
-        return "Too few to judge."
+        return gettext_noop("Too few to judge.")
     return _OTHERWISE.get(cause) or _UNUSED.get(intent, "")

@@ -2,14 +2,21 @@
 
 import argparse
 import json
+import re
 from collections.abc import Iterable
 from io import StringIO
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
+from django.contrib import admin
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+from django.utils import translation
+from django.utils.translation.trans_real import DjangoTranslation
+from django.views.i18n import JavaScriptCatalog
 
+from chatapp import model_translation
 from chatapp.protocol.words import Measure, ReplyStatus
 from warmcache import Failure, Reason, RequestWarmth, WarmthState
 from warmcache.core.reasons import TO_WARM
@@ -19,6 +26,25 @@ PAGE = "static/js/text/words.js"
 README = "README.md"
 SETTINGS = "warmcache/SETTINGS.md"
 BEGIN, END = "<!-- reasons: written by `python manage.py write_words` -->", "<!-- end of reasons -->"
+
+MODELS = "chatapp/model_words.py"
+MODELS_HEAD = '''\
+"""The names of the models' fields, for `makemessages`. Written by `python manage.py write_words` from the models."""
+# ruff: noqa: E501
+# fmt: off
+
+from warmcache.core.wording import gettext_noop
+
+WORDS = (
+'''
+
+CATALOGUE = "static/words/{language}.js"
+CATALOGUE_HEAD = """\
+// The page's words in another language. Written by `python manage.py write_words` from the catalogues in locale/.
+
+import { speak } from "../js/language/translate.js"
+
+"""
 
 HEAD = """\
 // What the page says for the words of the server. Written by `python manage.py write_words`; change them there.
@@ -49,7 +75,14 @@ class Command(BaseCommand):
 def texts() -> dict[str, str]:
     """The text that each file should have, by its path from the top of the repository."""
     readme = (settings.BASE_DIR / README).read_text(encoding="utf-8")
-    return {PAGE: page_module(), README: _with_table(readme), SETTINGS: _printed("warmcache_settings")}
+    languages = [language for language, _ in settings.LANGUAGES if language != settings.LANGUAGE_CODE]
+    return {
+        PAGE: page_module(),
+        MODELS: model_words(),
+        README: _with_table(readme),
+        SETTINGS: _printed("warmcache_settings"),
+        **{CATALOGUE.format(language=language): catalogue_module(language) for language in languages},
+    }
 
 
 def _printed(command: str) -> str:
@@ -60,19 +93,56 @@ def _printed(command: str) -> str:
 
 def page_module() -> str:
     """An ES module with one object per set."""
+    return HEAD + "".join(_object(name, words) for name, words in _page_words().items())
+
+
+def model_words() -> str:
+    """What the admin shows of our models, which have it in English."""
+    with translation.override(None):
+        shown = [model for model in apps.get_app_config("chatapp").get_models() if admin.site.is_registered(model)]
+        lines = "".join(f"    gettext_noop({_json(text)}),\n" for text in model_translation.texts_of(shown))
+    return f"{MODELS_HEAD}{lines})\n"
+
+
+def catalogue_module(language: str) -> str:
+    """An ES module that hands over the page's words in `language`: of its own catalogue, and of the closed sets."""
+    catalogue = JavaScriptCatalog()
+    catalogue.translation = DjangoTranslation(
+        language, domain="djangojs", localedirs=[*map(str, settings.LOCALE_PATHS)]
+    )
+    words = catalogue.get_catalog()
+    with translation.override(language):
+        for text in {text for members in _page_words().values() for text in members.values()}:
+            if (told := translation.gettext(text)) != text:
+                words[text] = told
+    lines = "".join(f"    {_json(english)}: {_json(words[english])},\n" for english in sorted(words))
+    told = f'  language: "{language}",\n  form: (count) => Number({_form(catalogue)}),\n  words: {{\n{lines}  }},\n'
+    return f"{CATALOGUE_HEAD}speak({{\n{told}}})\n"
+
+
+def _form(catalogue: JavaScriptCatalog) -> str:
+    """The catalogue's rule for plurals, which is written in C, as JavaScript."""
+    rule = (catalogue.get_plural() or "n != 1").strip().removeprefix("(").removesuffix(")")
+    return re.sub(r"(?<![=!<>])([=!]=)(?!=)", r"\1=", re.sub(r"\bn\b", "count", rule))
+
+
+def _json(words: str | list[str]) -> str:
+    return json.dumps(words, ensure_ascii=False)
+
+
+def _page_words() -> dict[str, dict[str, str]]:
+    """What the page says for the server's words, by the name of the constant."""
     endings = [status for status in ReplyStatus if status not in (ReplyStatus.STREAMING, ReplyStatus.COMPLETE)]
     skips = [reason for reason in Reason if reason not in TO_WARM]
-    return HEAD + "".join(
-        (
-            _words("WARMTH_LABELS", WarmthState),
-            _details("WARMTH_EXPLANATIONS", WarmthState),
-            _words("REASONS", (*skips, *Failure)),
-            _words("REPLY_WARMTH", RequestWarmth),
-            _details("REPLY_WARMTH_EXPLANATIONS", RequestWarmth),
-            _words("QUOTA_LEFT", Measure),
-            _words("REPLY_ENDINGS", endings),
-        )
-    )
+    return {
+        "WARMTH_LABELS": _words(WarmthState),
+        "WARMTH_EXPLANATIONS": _details(WarmthState),
+        "REASONS": _words((*skips, *Failure)),
+        "REPLY_WARMTH": _words(RequestWarmth),
+        "REPLY_WARMTH_EXPLANATIONS": _details(RequestWarmth),
+        "QUOTA_LEFT": _words(Measure),
+        "REPLY_ENDINGS": _words(endings),
+    }
 
 
 def reasons_table() -> str:
@@ -84,16 +154,16 @@ def reasons_table() -> str:
     return "\n".join(lines)
 
 
-def _words(name: str, members: Iterable[Worded]) -> str:
-    return _object(name, {str(member): member.reader_words for member in members})
+def _words(members: Iterable[Worded]) -> dict[str, str]:
+    return {str(member): member.reader_words for member in members}
 
 
-def _details(name: str, members: Iterable[Worded]) -> str:
-    return _object(name, {str(member): member.reader_detail for member in members})
+def _details(members: Iterable[Worded]) -> dict[str, str]:
+    return {str(member): member.reader_detail for member in members}
 
 
 def _object(name: str, words: dict[str, str]) -> str:
-    lines = "".join(f"  {key}: {json.dumps(text, ensure_ascii=False)},\n" for key, text in words.items())
+    lines = "".join(f"  {key}: {_json(text)},\n" for key, text in words.items())
     return f"\nexport const {name} = {{\n{lines}}}\n"
 
 

@@ -1,3 +1,5 @@
+import { gettext } from "../language/translate.js"
+
 /** Decides what the menu of a conversation does. */
 export class ConversationActions {
   #requests
@@ -15,28 +17,32 @@ export class ConversationActions {
 
   async rename(conversationId, title) {
     const isDone = title === "" || (await this.#requests.rename(conversationId, title))
-    if (!isDone) this.#notices.say("The new name could not be saved. Try again.")
+    if (!isDone) this.#notices.say(gettext("The new name could not be saved. Try again."))
   }
 
   async pin({ id, pinned }) {
     const isDone = await this.#requests.pin(id, !pinned)
-    if (!isDone) this.#notices.say(`That did not work. At most ${this.#maxPinned} conversations can be pinned.`)
+    if (!isDone)
+      this.#notices.say(
+        gettext("That did not work. At most {count} conversations can be pinned.", { count: this.#maxPinned }),
+      )
   }
 
   async archive({ id, archived, title }) {
     const isDone = await this.#requests.archive(id, !archived)
-    if (!isDone) this.#notices.say("The conversation could not be moved. Try again.")
-    else if (!archived) this.#undo.offer(`“${title}” is in the archive.`, () => this.#requests.archive(id, false))
+    if (!isDone) this.#notices.say(gettext("The conversation could not be moved. Try again."))
+    else if (!archived)
+      this.#undo.offer(gettext("“{title}” is in the archive.", { title }), () => this.#requests.archive(id, false))
   }
 
   async delete({ id, title }) {
     const isDone = await this.#requests.delete(id)
-    if (!isDone) this.#notices.say("The conversation could not be deleted. Try again.")
-    else this.#undo.offer(`“${title}” is deleted.`, () => this.#restore(id))
+    if (!isDone) this.#notices.say(gettext("The conversation could not be deleted. Try again."))
+    else this.#undo.offer(gettext("“{title}” is deleted.", { title }), () => this.#restore(id))
   }
 
   async #restore(conversationId) {
     const isDone = await this.#requests.restore(conversationId)
-    if (!isDone) this.#notices.say("The conversation could not be brought back.")
+    if (!isDone) this.#notices.say(gettext("The conversation could not be brought back."))
   }
 }

@@ -1,4 +1,6 @@
-const NO_CONNECTION = "There is no connection just now. Try again in a moment."
+import { gettext, gettext_noop } from "../language/translate.js"
+
+const NO_CONNECTION = gettext_noop("There is no connection just now. Try again in a moment.")
 
 /** Decides what a button on a message does: versions, waiting messages, another try, earlier messages. */
 export class MessageActions {
@@ -48,7 +50,7 @@ export class MessageActions {
   }
 
   #isDone(isSent) {
-    if (!isSent) this.#parts.notices.say(NO_CONNECTION)
+    if (!isSent) this.#parts.notices.say(gettext(NO_CONNECTION))
     return isSent
   }
 }

@@ -1,3 +1,4 @@
+import { gettext } from "../language/translate.js"
 import { historyLoad } from "../transport/protocol.js"
 
 // A message may grow while its code and pictures are drawn: it is looked at again.
@@ -46,7 +47,7 @@ export class MessageFinder {
 
   /** The server does not know the message any more. */
   lost() {
-    if (this.#target !== null) this.#parts.notices.say("That message does not exist any more.")
+    if (this.#target !== null) this.#parts.notices.say(gettext("That message does not exist any more."))
     this.#target = null
   }
 
@@ -54,7 +55,7 @@ export class MessageFinder {
     const { timers, announcer } = this.#parts
     this.#target = null
     for (const delayMs of LOOK_AGAIN_MS) timers.set(() => this.#mark(messageId, words), delayMs)
-    announcer.say("The message that was found is shown.")
+    announcer.say(gettext("The message that was found is shown."))
   }
 
   #mark(messageId, words) {

@@ -1,7 +1,8 @@
-import { GO_ON } from "../text/reply_words.js"
+import { gettext } from "../language/translate.js"
+import { goOnText } from "../text/reply_words.js"
 import { typingStarted, typingStopped } from "../transport/protocol.js"
 
-export const CLOSED = "The connection is closed."
+export const closedText = () => gettext("The connection is closed.")
 
 /** Moves a text from the draft through the outbox to a message, and back if it was not sent. */
 export class MessageWriting {
@@ -52,7 +53,7 @@ export class MessageWriting {
   /** The server has a file of the draft: it is read into the cache while the person types the question. */
   attached(scope, { name }) {
     const { session, composer, announcer } = this.#parts
-    announcer.say(`${name} is attached.`)
+    announcer.say(gettext("{name} is attached.", { name }))
     if (scope.conversationId === session.scope.conversationId) this.tellTyping(composer.text.length)
   }
 
@@ -69,7 +70,7 @@ export class MessageWriting {
 
   /** Asks for the rest of an answer that reached its length limit. The draft stays. */
   goOn(pressedAt) {
-    this.#add({ text: GO_ON }, pressedAt)
+    this.#add({ text: goOnText() }, pressedAt)
     this.#parts.keeper.jumpToEnd()
     this.#parts.composer.rest()
   }
@@ -112,6 +113,6 @@ export class MessageWriting {
     notices.clear()
     list.showWaiting(entry)
     view.deliveryChanged()
-    if (socket.isEnded) outbox.fail(entry.clientMessageId, CLOSED)
+    if (socket.isEnded) outbox.fail(entry.clientMessageId, closedText())
   }
 }

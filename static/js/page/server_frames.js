@@ -1,5 +1,7 @@
+import { gettext } from "../language/translate.js"
+import { errorText } from "../text/error_words.js"
 import { isAbout } from "../transport/protocol.js"
-import { CLOSED } from "./message_writing.js"
+import { closedText } from "./message_writing.js"
 
 /** Decides what a frame from the server, or its absence, means for the parts of the page. */
 export class ServerFrames {
@@ -40,7 +42,7 @@ export class ServerFrames {
     connectionNotice.show(status)
     if (status.state === "waiting") outbox.disconnected()
     if (status.isSignedOut) signIn()
-    else if (status.state === "ended") outbox.failAll(CLOSED)
+    else if (status.state === "ended") outbox.failAll(closedText())
   }
 
   #connected(ready) {
@@ -98,16 +100,16 @@ export class ServerFrames {
 
   #failed({ code, message, ref, quota }) {
     const { outbox, notices, view, session, earlier, switcher, quotas, finder } = this.#parts
-    const told = quotas.refusal(message, quota)
+    const told = quotas.refusal(errorText({ code, message }), quota)
     if (ref !== null && outbox.has(ref)) return outbox.fail(ref, told)
-    if (code === "not_found" && session.refused(ref)) return notices.say("That message has been sent already.")
+    if (code === "not_found" && session.refused(ref)) return notices.say(gettext("That message has been sent already."))
     const isAboutOpen = ref !== null && ref === session.scope.conversationId
     const isGone = isAboutOpen && code === "not_found"
     if (isAboutOpen) earlier.lost()
     if (isAboutOpen) finder.lost()
     if (isGone) switcher.goToNewChat()
     view.stopAwaiting()
-    notices.say(isGone ? "That conversation does not exist any more." : told)
+    notices.say(isGone ? gettext("That conversation does not exist any more.") : told)
   }
 
   #conversationUpdated(conversation) {

@@ -1,3 +1,4 @@
+import { gettext } from "../language/translate.js"
 import { part } from "../views/dom.js"
 
 /**
@@ -43,7 +44,8 @@ export class TemporaryChat {
     if (leftId === null || leftId === conversationId) return
     this.shown(null)
     const isDone = await this.#requests.delete(leftId)
-    if (!isDone) this.#notices.say("The temporary chat could not be deleted now. It is deleted within 24 hours.")
+    if (!isDone)
+      this.#notices.say(gettext("The temporary chat could not be deleted now. It is deleted within 24 hours."))
   }
 
   /** It was deleted: here, elsewhere, or by the server. */

@@ -1,3 +1,5 @@
+import { gettext } from "../language/translate.js"
+
 /**
  * The files of each draft: being uploaded, uploaded, or refused. Those that the server has are kept over a reload, as
  * long as the server keeps them. An entry is `{ key, name, bytes, width, height, state, id, message }`; `state` is
@@ -126,14 +128,17 @@ export class AttachmentUploads {
 
   #refusal(scope, file) {
     const count = this.entries(scope).filter(({ state }) => state !== "failed").length
-    if (count >= this.#maxCount) return `At most ${this.#maxCount} files go with one message.`
-    if (file.size > this.#maxBytes) return `A file may have at most ${Math.floor(this.#maxBytes / 2 ** 20)} MB.`
+    if (count >= this.#maxCount) return gettext("At most {count} files go with one message.", { count: this.#maxCount })
+    if (file.size > this.#maxBytes)
+      return gettext("A file may have at most {mb} MB.", { mb: Math.floor(this.#maxBytes / 2 ** 20) })
     if (this.#total(scope) + textBytesOf(file) > this.#maxTotalBytes) return this.#tooMuch()
     return null
   }
 
   #tooMuch() {
-    return `The files of one message may hold at most ${Math.floor(this.#maxTotalBytes / 2 ** 20)} MB of text and pictures together.`
+    return gettext("The files of one message may hold at most {mb} MB of text and pictures together.", {
+      mb: Math.floor(this.#maxTotalBytes / 2 ** 20),
+    })
   }
 
   #total(scope, exceptKey = null) {

@@ -1,7 +1,8 @@
+import { gettext, gettext_noop } from "../language/translate.js"
 import { timeGroup } from "../text/time_groups.js"
 import { conversationsLoad } from "../transport/protocol.js"
 
-const PINNED = "Pinned"
+const PINNED = gettext_noop("Pinned")
 
 /** The person's conversations, as far as the page has them: what is in the list, what is archived, and in what order. */
 export class ConversationList {
@@ -84,7 +85,7 @@ export class ConversationList {
   }
 
   #headingOf({ pinned, updated_at }) {
-    return pinned === true && this.#shelf === "list" ? PINNED : timeGroup(updated_at, this.#clock())
+    return pinned === true && this.#shelf === "list" ? gettext(PINNED) : timeGroup(updated_at, this.#clock())
   }
 }
 

@@ -1,3 +1,4 @@
+import { gettext } from "../language/translate.js"
 import { messageSend } from "../transport/protocol.js"
 
 // A message from a closed tab must not be sent the next day without the person's knowledge.
@@ -96,7 +97,7 @@ export class Outbox {
     const stored = this.#values.values().filter((entry) => typeof entry?.clientMessageId === "string")
     for (const entry of stored.sort((a, b) => a.createdAtMs - b.createdAtMs)) {
       const isStale = this.#clock() - entry.createdAtMs > STALE_AFTER_MS
-      const reason = "The page was closed before it could be sent."
+      const reason = gettext("The page was closed before it could be sent.")
       this.#entries.set(entry.clientMessageId, isStale ? { ...entry, state: "failed", reason } : entry)
     }
   }
@@ -105,7 +106,7 @@ export class Outbox {
     const { clientMessageId } = entry
     if (!this.#transmit(messageSend(entry))) return
     this.#stopWaiting(clientMessageId)
-    const giveUp = () => this.fail(clientMessageId, "The server did not answer.")
+    const giveUp = () => this.fail(clientMessageId, gettext("The server did not answer."))
     this.#ackTimers.set(clientMessageId, this.#timers.set(giveUp, this.#ackTimeoutMs))
   }
 

@@ -1,5 +1,7 @@
 // A structured answer as what a page lays out: rows of an object, a table of a list of objects, lists, texts.
 
+import { gettext } from "../language/translate.js"
+
 export const ANSWER_TOOL = "structured_answer"
 
 const MAX_DEPTH = 6
@@ -53,7 +55,7 @@ export function parsedAnswer(json) {
 
 function scalarText(value) {
   if (value === null) return "–"
-  if (typeof value === "boolean") return value ? "yes" : "no"
+  if (typeof value === "boolean") return value ? gettext("yes") : gettext("no")
   return String(value)
 }
 

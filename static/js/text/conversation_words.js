@@ -1,3 +1,5 @@
+import { ngettext } from "../language/translate.js"
+
 const FENCE = /^\s*(```|~~~)/
 const BEGINNING = /^\s*(?:(?:>|#{1,6}|[-*+]|\d{1,3}[.)])\s+)*/
 const LINK = /!?\[([^\]\n]*)\]\([^)\n]*\)/g
@@ -32,4 +34,4 @@ function* linesOf(text) {
 
 /** What a screen reader says when earlier messages are loaded. */
 export const earlierText = (count) =>
-  count === 1 ? "1 earlier message is shown." : `${count} earlier messages are shown.`
+  ngettext("{count} earlier message is shown.", "{count} earlier messages are shown.", count)

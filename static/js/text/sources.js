@@ -1,3 +1,4 @@
+import { gettext } from "../language/translate.js"
 import { safeHref, withoutInvisible } from "./link_policy.js"
 
 const MAX_TITLE_CHARS = 160
@@ -41,7 +42,8 @@ function webAddress(address) {
   return href !== null && /^https?:/.test(href) ? href : null
 }
 
-const documentName = ({ document_index: index }) => (Number.isInteger(index) ? `Document ${index + 1}` : "Source")
+const documentName = ({ document_index: index }) =>
+  Number.isInteger(index) ? gettext("Document {number}", { number: index + 1 }) : gettext("Source")
 
 // The end of a range of pages is the page after it.
 function placeOf({ start_page_number: first, end_page_number: end }) {

@@ -1,3 +1,5 @@
+import { ngettext } from "../language/translate.js"
+
 // Room for the frame around the text: its type, ids and brackets.
 const ENVELOPE_BYTES = 1024
 
@@ -15,7 +17,7 @@ export function charsTooMany(text, { text_chars, frame_bytes }) {
 
 /** What a person is told who has written too much; empty otherwise. */
 export const tooManyText = (charsOver) =>
-  charsOver > 0 ? `${charsOver.toLocaleString("en")} characters too many to send` : ""
+  charsOver > 0 ? ngettext("{count} character too many to send", "{count} characters too many to send", charsOver) : ""
 
 const FOLDED_CHARS = 1500
 const FOLDED_LINES = 15

@@ -1,4 +1,6 @@
-const NO_ANSWER = "The file could not be sent. Try again."
+import { gettext, gettext_noop } from "../language/translate.js"
+
+const NO_ANSWER = gettext_noop("The file could not be sent. Try again.")
 
 /** Uploads files to the server and deletes them, by plain HTTP. */
 export class AttachmentRequests {
@@ -19,9 +21,11 @@ export class AttachmentRequests {
     form.append("file", file)
     const response = await this.#post(this.#url, form)
     const isJson = response?.headers.get("Content-Type")?.startsWith("application/json") ?? false
-    if (!isJson) return { message: NO_ANSWER }
+    if (!isJson) return { message: gettext(NO_ANSWER) }
     const { id, name, bytes, width, height, message } = await response.json()
-    return response.ok ? { id, name, bytes, ...(width > 0 && { width, height }) } : { message: message ?? NO_ANSWER }
+    return response.ok
+      ? { id, name, bytes, ...(width > 0 && { width, height }) }
+      : { message: message ?? gettext(NO_ANSWER) }
   }
 
   /** A failure does not matter: the server deletes unsent files some time later anyway. */

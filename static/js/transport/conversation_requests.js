@@ -1,4 +1,6 @@
-const NO_ANSWER = "The server did not do it. Try again."
+import { gettext, gettext_noop } from "../language/translate.js"
+
+const NO_ANSWER = gettext_noop("The server did not do it. Try again.")
 
 /** The changes to a conversation that use plain HTTP. Their effect comes back as `conversation.updated`. */
 export class ConversationRequests {
@@ -72,9 +74,9 @@ export class ConversationRequests {
     try {
       const response = await ask()
       const told = response.status === 204 ? {} : await response.json()
-      return response.ok ? told : { message: told.message ?? NO_ANSWER }
+      return response.ok ? told : { message: told.message ?? gettext(NO_ANSWER) }
     } catch {
-      return { message: NO_ANSWER }
+      return { message: gettext(NO_ANSWER) }
     }
   }
 }

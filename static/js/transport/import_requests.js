@@ -1,4 +1,6 @@
-const NO_ANSWER = "The archive could not be sent. Try again."
+import { gettext, gettext_noop } from "../language/translate.js"
+
+const NO_ANSWER = gettext_noop("The archive could not be sent. Try again.")
 
 /** Sends an archive of conversations, by plain HTTP. */
 export class ImportRequests {
@@ -21,9 +23,9 @@ export class ImportRequests {
       const headers = { "X-CSRFToken": this.#csrfToken }
       const response = await this.#fetch(this.#url, { method: "POST", headers, body })
       const { conversations, message } = await response.json()
-      return response.ok ? { conversations } : { message: message ?? NO_ANSWER }
+      return response.ok ? { conversations } : { message: message ?? gettext(NO_ANSWER) }
     } catch {
-      return { message: NO_ANSWER }
+      return { message: gettext(NO_ANSWER) }
     }
   }
 }

@@ -1,3 +1,4 @@
+import { gettext } from "../language/translate.js"
 import { readingText } from "../text/reading_words.js"
 import { part, setText, show } from "./dom.js"
 
@@ -30,7 +31,7 @@ export class AssistantDialog {
     this.#fail("")
     this.#dialog.showModal()
     if (others.length > 0) this.#tell()
-    else this.#say("There is no other assistant.")
+    else this.#say(gettext("There is no other assistant."))
   }
 
   get #choice() {
@@ -41,7 +42,7 @@ export class AssistantDialog {
   async #tell() {
     const { id } = this.#conversation
     const chosen = this.#choice.value
-    this.#say("Asking what that costs…")
+    this.#say(gettext("Asking what that costs…"))
     const told = await this.#estimate(id, chosen)
     if (id !== this.#conversation.id || chosen !== this.#choice.value) return
     this.#say(readingText(told))

@@ -1,7 +1,8 @@
+import { gettext, gettext_noop } from "../language/translate.js"
 import { showPicture } from "./attached_files.js"
 import { fromTemplate, part, setText, show } from "./dom.js"
 
-const STATES = { uploading: "Reading…", ready: "", failed: "" }
+const STATES = { uploading: gettext_noop("Reading…"), ready: "", failed: "" }
 
 /** Takes files (paper clip, drop, paste), and shows a chip for each file of the message. */
 export class AttachmentTray {
@@ -43,12 +44,12 @@ export class AttachmentTray {
     const chip = fromTemplate("attachment-template")
     chip.dataset.state = state
     setText(part(chip, "name"), name)
-    setText(part(chip, "state"), message ?? STATES[state])
+    setText(part(chip, "state"), message ?? gettext(STATES[state]))
     const image = part(chip, "image")
     show(image, file.width > 0)
     if (file.width > 0) showPicture(image, { ...file, name: "" })
     const remove = part(chip, "remove")
-    remove.ariaLabel = `Remove ${name}`
+    remove.ariaLabel = gettext("Remove {name}", { name })
     remove.addEventListener("click", () => this.#onRemove(key))
     return chip
   }
@@ -83,5 +84,5 @@ export class AttachmentTray {
 function pastedFiles(pasted, pasteChars) {
   if (pasted.files.length > 0) return [...pasted.files]
   const text = pasted.getData("text/plain")
-  return text.length > pasteChars ? [new File([text], "Pasted text.txt", { type: "text/plain" })] : []
+  return text.length > pasteChars ? [new File([text], gettext("Pasted text.txt"), { type: "text/plain" })] : []
 }

@@ -1,3 +1,5 @@
+import { gettext } from "../language/translate.js"
+
 const SHOWN_MS = 1_600
 
 /** Makes `button` copy what `text()` returns, and say whether it worked. */
@@ -5,7 +7,7 @@ export function copiesOnClick(button, text) {
   const label = button.querySelector("[data-part=label]")
   const usual = label.textContent
   button.addEventListener("click", async () => {
-    label.textContent = (await copied(text())) ? "Copied" : "Not allowed here"
+    label.textContent = (await copied(text())) ? gettext("Copied") : gettext("Not allowed here")
     setTimeout(() => (label.textContent = usual), SHOWN_MS)
   })
 }

@@ -1,9 +1,10 @@
+import { gettext, gettext_noop } from "../language/translate.js"
 import { meansEditLast, meansSend } from "../state/key_presses.js"
 import { charsTooMany, tooManyText } from "../text/text_limit.js"
 import { part, setText, show } from "./dom.js"
 
-const HINT = "Enter sends, Shift+Enter begins a new line"
-const HINT_WHILE_RUNNING = "Enter sends it when the reply is done"
+const HINT = gettext_noop("Enter sends, Shift+Enter begins a new line")
+const HINT_WHILE_RUNNING = gettext_noop("Enter sends it when the reply is done")
 
 /**
  * The message box with Send, and beside it Stop while a reply runs: never in its place, because the second press of a
@@ -146,8 +147,8 @@ export class Composer {
     show(this.#stop, this.#isRunning)
     this.#send.disabled = !this.#maySend()
     this.#input.enterKeyHint = this.#isTouch() ? "enter" : "send"
-    this.#send.ariaLabel = this.#isRunning ? "Send when the reply is done" : "Send"
-    setText(part(this.#form, "hint"), this.#isRunning ? HINT_WHILE_RUNNING : HINT)
+    this.#send.ariaLabel = this.#isRunning ? gettext("Send when the reply is done") : gettext("Send")
+    setText(part(this.#form, "hint"), gettext(this.#isRunning ? HINT_WHILE_RUNNING : HINT))
     const over = this.#charsOver()
     this.#input.ariaInvalid = String(over > 0)
     setText(part(this.#form, "limit"), tooManyText(over))

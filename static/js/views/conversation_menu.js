@@ -1,3 +1,4 @@
+import { gettext } from "../language/translate.js"
 import { byId, part, setText } from "./dom.js"
 
 const GAP_PX = 4
@@ -37,13 +38,14 @@ export class ConversationMenu {
     this.#opener = opener
     part(this.#menu, "markdown").href = `${this.#urlOf(conversation.id)}export.md`
     part(this.#menu, "json").href = `${this.#urlOf(conversation.id)}export.json`
-    setText(part(this.#menu, "pin"), conversation.pinned ? "Unpin" : "Pin")
-    setText(part(this.#menu, "archive"), conversation.archived ? "Back to the list" : "Archive")
-    const { right, bottom, top } = opener.getBoundingClientRect()
+    setText(part(this.#menu, "pin"), conversation.pinned ? gettext("Unpin") : gettext("Pin"))
+    setText(part(this.#menu, "archive"), conversation.archived ? gettext("Back to the list") : gettext("Archive"))
+    const { left, right, bottom, top } = opener.getBoundingClientRect()
     this.#menu.showPopover()
     const { width, height } = this.#menu.getBoundingClientRect()
     const isRoomBelow = bottom + GAP_PX + height < innerHeight
-    this.#menu.style.setProperty("--menu-x", `${Math.max(GAP_PX, right - width)}px`)
+    const x = document.dir === "rtl" ? Math.min(left, innerWidth - GAP_PX - width) : right - width
+    this.#menu.style.setProperty("--menu-x", `${Math.max(GAP_PX, x)}px`)
     this.#menu.style.setProperty("--menu-y", `${isRoomBelow ? bottom + GAP_PX : top - GAP_PX - height}px`)
     part(this.#menu, "pin").focus()
   }

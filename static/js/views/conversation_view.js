@@ -1,7 +1,9 @@
+import { gettext, gettext_noop } from "../language/translate.js"
 import { earlierText, firstWords } from "../text/conversation_words.js"
 import { endingOf } from "./message_list.js"
 
-const TEMPORARY = "Temporary chat"
+// As the server names it; the header shows it in the page's language.
+const TEMPORARY = gettext_noop("Temporary chat")
 
 /**
  * The open conversation in the page: shows what `ConversationSession` reports, through the views that own the parts.
@@ -141,7 +143,7 @@ export class ConversationView {
     meter.forget(frame.client_message_id)
     list.discardWaiting(frame.client_message_id)
     queue.add({ ...frame, chars: frame.text.length, is_held: false })
-    announcer.say("Your message waits for the end of the reply.")
+    announcer.say(gettext("Your message waits for the end of the reply."))
     keeper.jumpToEnd()
   }
 

@@ -1,3 +1,4 @@
+import { gettext } from "../language/translate.js"
 import { part, setText, show } from "./dom.js"
 
 /** The button for earlier messages, for people who do not scroll; it is above the first shown message. */
@@ -16,7 +17,7 @@ export class EarlierNotice {
 
   show({ count, isLoading }) {
     const hadFocus = document.activeElement === this.#button
-    setText(this.#button, isLoading ? "Loading earlier messages…" : "Show earlier messages")
+    setText(this.#button, isLoading ? gettext("Loading earlier messages…") : gettext("Show earlier messages"))
     this.#button.ariaDisabled = String(isLoading)
     show(this.#root, count > 0)
     if (hadFocus && count === 0) this.#pane.focus({ preventScroll: true })

@@ -1,3 +1,4 @@
+import { gettext } from "../language/translate.js"
 import { part } from "./dom.js"
 
 /** The button that imports an archive, and says that it does. */
@@ -11,7 +12,7 @@ export class ImportButton {
       const [chosen] = file.files
       if (chosen === undefined) return
       button.disabled = true
-      button.textContent = "Importing…"
+      button.textContent = gettext("Importing…")
       await onFile(chosen)
       button.disabled = false
       button.textContent = words

@@ -1,3 +1,4 @@
+import { gettext } from "../language/translate.js"
 import { splitAtMarks, withMark, withoutGuards } from "../text/citation_marks.js"
 import { MarkdownStream } from "../text/markdown_stream.js"
 import { copiesOnClick } from "./clipboard.js"
@@ -233,7 +234,7 @@ function frameTable(table) {
   frame.className = "prose__table"
   frame.tabIndex = 0
   frame.role = "region"
-  frame.ariaLabel = "Table"
+  frame.ariaLabel = gettext("Table")
   table.replaceWith(frame)
   frame.append(table)
 }

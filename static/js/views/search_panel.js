@@ -1,3 +1,4 @@
+import { gettext } from "../language/translate.js"
 import { shortTime } from "../text/time_groups.js"
 import { fromTemplate, part, setText, show } from "./dom.js"
 import { isPlainClick } from "./sidebar.js"
@@ -48,7 +49,7 @@ export class SearchPanel {
     show(more, (found?.next ?? null) !== null)
     more.ariaDisabled = String(isLoading)
     const isNothing = found !== null && conversations.length + hits.length === 0 && found.next === null
-    setText(status, isLoading ? "Searching…" : isNothing ? "Nothing found." : "")
+    setText(status, isLoading ? gettext("Searching…") : isNothing ? gettext("Nothing found.") : "")
   }
 
   // Results that are there already stay: one of them may have the focus.
@@ -66,7 +67,7 @@ export class SearchPanel {
   }
 
   #title({ id, title }) {
-    return this.#result({ id, title, key: id, pieces: ["The title"], open: () => this.#onOpen(id) })
+    return this.#result({ id, title, key: id, pieces: [gettext("The title")], open: () => this.#onOpen(id) })
   }
 
   #hit(hit) {
@@ -84,7 +85,7 @@ export class SearchPanel {
       event.preventDefault()
       open()
     })
-    part(item, "title").textContent = title || "New chat"
+    part(item, "title").textContent = title || gettext("New chat")
     if (at !== null) part(item, "time").textContent = shortTime(at, this.#clock())
     part(item, "snippet").append(...pieces.map((text, place) => (place % 2 === 0 ? text : marked(text))))
     return item

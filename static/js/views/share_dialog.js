@@ -1,3 +1,4 @@
+import { gettext } from "../language/translate.js"
 import { copiesOnClick } from "./clipboard.js"
 import { part, setText, show } from "./dom.js"
 
@@ -41,6 +42,6 @@ export class ShareDialog {
     for (const name of ["make", "choice"]) show(part(this.#dialog, name), !isMade)
     setText(part(this.#dialog, "error"), message)
     show(part(this.#dialog, "error"), message !== "")
-    setText(part(this.#dialog, "close"), isMade ? "Done" : "Cancel")
+    setText(part(this.#dialog, "close"), isMade ? gettext("Done") : gettext("Cancel"))
   }
 }

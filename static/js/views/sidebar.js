@@ -1,3 +1,4 @@
+import { gettext } from "../language/translate.js"
 import { fromTemplate, part, setText, show } from "./dom.js"
 
 /** Shows a `ConversationList` under headings, each conversation with its marks. */
@@ -71,7 +72,10 @@ export class Sidebar {
     const { empty, more, archive } = this.#parts
     const isArchive = this.#conversations.shelf === "archive"
     show(more, this.#conversations.hasMore)
-    setText(empty, isArchive ? "Nothing is in the archive." : "Your conversations will be listed here.")
+    setText(
+      empty,
+      isArchive ? gettext("Nothing is in the archive.") : gettext("Your conversations will be listed here."),
+    )
     show(empty, groups.length === 0 && !this.#conversations.hasMore)
     archive.ariaPressed = String(isArchive)
   }
@@ -88,12 +92,15 @@ export class Sidebar {
   #item({ id, title, pinned, running, unread }) {
     const item = this.#items.get(id) ?? this.#newItem(id)
     const isCurrent = id === this.#current
-    setText(part(item, "title"), title || "New chat")
+    setText(part(item, "title"), title || gettext("New chat"))
     part(item, "link").ariaCurrent = isCurrent ? "page" : null
     const mark = running ? "running" : unread && !isCurrent ? "unread" : ""
     item.dataset.mark = mark
-    setText(part(item, "mark"), { running: "A reply is being written.", unread: "New reply." }[mark] ?? "")
-    setText(part(item, "pinned"), pinned ? "Pinned" : "")
+    setText(
+      part(item, "mark"),
+      { running: gettext("A reply is being written."), unread: gettext("New reply.") }[mark] ?? "",
+    )
+    setText(part(item, "pinned"), pinned ? gettext("Pinned") : "")
     show(part(item, "pin"), pinned === true)
     return item
   }

@@ -1,3 +1,4 @@
+import { gettext } from "../language/translate.js"
 import { isLong } from "../text/text_limit.js"
 import { fileList } from "./attached_files.js"
 import { fromTemplate, part, setText, show } from "./dom.js"
@@ -65,7 +66,10 @@ export class UserMessageView {
   /** An outbox entry's `state` and `reason`. */
   waiting({ state, reason }) {
     this.#become(state)
-    setText(part(this.element, "status"), state === "failed" ? `Not sent. ${reason}` : "Sending…")
+    setText(
+      part(this.element, "status"),
+      state === "failed" ? gettext("Not sent. {reason}", { reason }) : gettext("Sending…"),
+    )
   }
 
   focusVersion(step) {
@@ -111,7 +115,7 @@ export class UserMessageView {
     const more = part(this.element, "more")
     part(this.element, "text").dataset.folded = String(isFolded)
     more.ariaExpanded = String(!isFolded)
-    setText(more, isFolded ? "Show all" : "Show less")
+    setText(more, isFolded ? gettext("Show all") : gettext("Show less"))
   }
 
   #become(state) {

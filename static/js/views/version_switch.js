@@ -1,3 +1,4 @@
+import { gettext } from "../language/translate.js"
 import { fromTemplate, part, setText, show } from "./dom.js"
 
 /** Switches between the versions of one message: "2 / 3" between two arrows; hidden if it has only one. */
@@ -28,7 +29,7 @@ export class VersionSwitch {
     this.#messageId = messageId
     const { place, count, previous, next } = placeAmong(siblings, messageId)
     setText(part(this.element, "place"), `${place} / ${count}`)
-    this.element.ariaLabel = `Version ${place} of ${count}`
+    this.element.ariaLabel = gettext("Version {place} of {count}", { place, count })
     part(this.element, "previous").disabled = previous === null
     part(this.element, "next").disabled = next === null
     show(this.element, count > 1)

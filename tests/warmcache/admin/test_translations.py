@@ -1,4 +1,4 @@
-"""The operator's pages speak another language where there is a catalogue, and English where an entry is missing."""
+"""The operator's pages speak another language where there is a catalogue, and English where there is none."""
 
 from django.contrib import admin
 from django.utils import translation
@@ -25,6 +25,6 @@ def test_columns_choices_names_and_reasons_are_translated() -> None:
     assert found == ["für wen", "Was geschah", "Schicht", "abgebrochen", "Regeln des Vorwärmens", "es ist schon warm"]
 
 
-def test_what_has_no_translation_is_shown_in_english() -> None:
-    with translation.override("de"):
+def test_a_language_without_a_catalogue_is_shown_in_english() -> None:
+    with translation.override("fr"):
         assert reason_text("breaker_open") == "warm-ups of it have brought nothing lately"
