@@ -170,6 +170,7 @@ def people_are_kept_apart(table: Mapping[tuple[str, str], Sequence[str]]) -> boo
     )
 
 
+@pytest.mark.any_database
 def test_no_post_is_taken_without_the_token_of_a_page(people):
     owner = people["the owner"]
     assert owner is not None
@@ -183,6 +184,7 @@ def test_no_post_is_taken_without_the_token_of_a_page(people):
     assert {path: answer for path, answer in answers.items() if answer not in ("403", "404", "405")} == {}
 
 
+@pytest.mark.any_database
 def test_every_action_of_a_list(people):
     """What the menu above a list in the admin offers; a list without a menu does nothing at all."""
     rows = []
@@ -235,6 +237,7 @@ async def answer_to_frame(tab: Tab, kind: str, fields: Mapping[str, Any]) -> str
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.any_database
 async def test_every_frame(open_tab, simulator):
     def begin() -> tuple[User, list[User]]:
         owner = make_user("owner")

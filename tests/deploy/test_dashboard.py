@@ -33,6 +33,7 @@ def labels_of(name: str) -> set[str]:
 
 
 @pytest.mark.django_db
+@pytest.mark.any_database
 @pytest.mark.parametrize("query", [*QUERIES, DASHBOARD["templating"]["list"][1]["query"]])
 def test_every_query_names_metrics_and_labels_that_exist(query: str) -> None:
     known = {family.name + suffix: family.name for family in families() for suffix in SUFFIXES[family.type]}

@@ -67,6 +67,7 @@ def said(request: Request) -> list[tuple[str, str]]:
     return [(turn["role"], block["text"]) for turn in request.body["messages"] for block in turn["content"]]
 
 
+@pytest.mark.any_database
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(answers, changes), min_size=1, max_size=6))
 def test_what_is_warmed_is_what_is_sent_over_every_change_of_the_history(

@@ -62,6 +62,7 @@ def pdf(*pages: str, password: str = "") -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("letters", [10_000, 2_000_000], ids=["too long", "too much for the reader"])
 def test_a_pdf_that_swells_takes_no_more_of_the_server_than_a_long_text(ann, monkeypatch, letters):
     file = swelling_pdf(letters)

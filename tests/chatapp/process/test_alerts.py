@@ -17,6 +17,7 @@ EXPRESSIONS = "\n".join(re.findall(r"expr:(.*?)\n        for:", RULES.read_text(
 
 
 @pytest.mark.django_db
+@pytest.mark.any_database
 def test_every_metric_of_the_rules_is_told(client, settings):
     settings.METRICS_TOKEN = "a-long-word"
 

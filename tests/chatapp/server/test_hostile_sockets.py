@@ -15,6 +15,8 @@ from tests.servers.processes import resident_bytes
 from tests.servers.raw_sockets import CLOSE, FLOODS, TEXT, flood, frame, has_been_ended, is_ended, raw_socket
 from warmcache.testing import FakeClock
 
+pytestmark = pytest.mark.any_database
+
 GROWTH_BYTES = 24 * 1024 * 1024
 
 

@@ -11,7 +11,7 @@ from warmcache import services as warmcache
 from warmcache.background.database import in_database_thread
 from warmcache.models import UsageRecord, WarmUp
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.any_database]
 
 BEFORE = {
     "bad key": ({"kind": "unauthorized"}, "failed", "key_refused", False),

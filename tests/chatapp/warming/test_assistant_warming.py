@@ -212,6 +212,7 @@ async def first_warmth(server: ChatServer, slug: str) -> dict[str, Any]:
         return await tab.until("warmth")
 
 
+@pytest.mark.any_database
 async def test_on_the_real_server_it_happens_where_sockets_hear_of_it(live_server_process: ChatServer):
     server = live_server_process
 
