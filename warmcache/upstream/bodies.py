@@ -73,7 +73,7 @@ class IteratedBody:
 def body_of(response: httpx2.Response) -> Body:
     """The decompressed body."""
     if response.headers.get("content-encoding", "identity") != "identity":
-        return IteratedBody(cast(AsyncGenerator[bytes, None], response.aiter_bytes()))
+        return IteratedBody(response.aiter_bytes())
     found = _response_of_aiohttp(response)
     if found is not None:
         return DirectBody(found)
