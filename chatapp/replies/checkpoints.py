@@ -57,8 +57,6 @@ class Checkpoints:
 
     def progress(self) -> Progress:
         """What is stored now."""
-        # Stored text must end where a frame ends, so that a reader can continue from there.
-        self._writer.flush()
         self._bytes_before, self._stored_bytes = self._stored_bytes, self._writer.bytes_received
         return Progress(claim=self._claim, columns=self._writer.content_columns())
 

@@ -17,7 +17,6 @@ from chatapp.models import Message
 from chatapp.quotas.policy import watch as limits
 from chatapp.replies import process_events, rows
 from chatapp.replies.logs import MemoryReplyLogs, ReplyLogs
-from chatapp.replies.loop_lag import loop_lag
 from chatapp.replies.process_events import Hearers
 from chatapp.replies.redis_logs import RedisReplyLogs
 from chatapp.replies.run import ReplyRun
@@ -130,5 +129,4 @@ async def close() -> None:
     open_logs, _logs = _logs, None
     if open_logs is not None:
         await open_logs.aclose()
-    loop_lag.reset()
     prepared_conversations.store.clear()

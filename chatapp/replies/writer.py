@@ -1,4 +1,4 @@
-"""Writes the provider's events into a reply's log as numbered frames, at once unless the event loop lags."""
+"""Writes the provider's events into a reply's log as numbered frames, at once."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -8,7 +8,6 @@ from chatapp.conversations.storable import storable
 from chatapp.protocol import ReplyBlock, ReplyDelta
 from chatapp.replies.content import ReplyContent
 from chatapp.replies.log import ReplyLog
-from chatapp.replies.loop_lag import LoopLag, loop_lag
 from warmcache import BlockKind
 from warmcache.core.ports import (
     BlockBegan,
@@ -32,12 +31,10 @@ class ReplyWriter:
         *,
         received_at: float,
         shared_hash: str = "",
-        lag: LoopLag = loop_lag,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log = log
         self._received_at = received_at
-        self._lag = lag
         self._clock = clock
         self._shared_hash = shared_hash
         self._content = ReplyContent()
@@ -45,8 +42,6 @@ class ReplyWriter:
         """Deltas of the open block that are not in the log yet."""
         self._open_block: tuple[int, BlockKind] | None = None
         self._text_bytes = 0
-        self._has_first_text = False
-        """Whether the first visible text is among the held deltas: it never waits."""
         self.ttft_ms: int | None = None
         """Time to the first visible text; None before."""
 
@@ -54,7 +49,7 @@ class ReplyWriter:
         """Takes the events that arrived together: the deltas of one block among them become one frame."""
         for event in events:
             self._take_event(event)
-        self._pass_on()
+        self._flush()
 
     def _take_event(self, event: StreamEvent) -> None:
         match event:
@@ -93,14 +88,12 @@ class ReplyWriter:
         """Bytes of all blocks; grows with everything that the row should store."""
         return self._text_bytes + self._content.bytes_received
 
-    def flush(self) -> None:
-        """Writes held deltas to the log now."""
-        self._lag.forget(self.flush)
+    def _flush(self) -> None:
+        """Writes what the open block has got to the log."""
         if not self._pieces or self._open_block is None:
             return
         text = self._pieces[0] if len(self._pieces) == 1 else "".join(self._pieces)
         self._pieces.clear()
-        self._has_first_text = False
         index, kind = self._open_block
         if kind == BlockKind.OTHER:
             return
@@ -111,7 +104,7 @@ class ReplyWriter:
 
     def close(self) -> None:
         """Ends the open block if there is one."""
-        self.flush()
+        self._flush()
         if self._open_block is not None:
             self._append_block(*self._open_block, "", is_start=False)
 
@@ -131,16 +124,6 @@ class ReplyWriter:
         self._pieces.append(text)
         if event.kind == BlockKind.TEXT and self.ttft_ms is None:
             self.ttft_ms = round((self._clock() - self._received_at) * 1000)
-            self._has_first_text = True
-
-    def _pass_on(self) -> None:
-        if not self._pieces:
-            return
-        if self._lag.is_behind and not self._has_first_text:
-            self._lag.hold(self.flush)
-        else:
-            self.flush()
-        self._lag.measure()
 
     def _append_block(self, index: int, kind: BlockKind, name: str, *, is_start: bool) -> None:
         log = self._log

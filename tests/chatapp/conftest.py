@@ -16,7 +16,6 @@ from chatapp.models import Assistant, McpServer, User
 from chatapp.pages import post_limits
 from chatapp.process import shutdown
 from chatapp.quotas import policy as limits
-from chatapp.replies import loop_lag
 from chatapp.replies.writer import ReplyWriter
 from tests import patience
 from tests.chatapp.sockets import Tab, cookie_of, sign_in
@@ -29,6 +28,7 @@ from warmcache.background.database import in_database_thread
 from warmcache.core.ports import StreamEvent
 from warmcache.runtime import state
 from warmcache.testing import FakeClock
+from warmcache.upstream import loop_lag
 
 PATIENCES = (
     *patience.PATIENCES,

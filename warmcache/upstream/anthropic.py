@@ -19,7 +19,7 @@ from warmcache.conf import Config
 from warmcache.core.blocks import BlockKind
 from warmcache.core.errors import StreamBroken, UpstreamError, UpstreamUnavailable
 from warmcache.core.failures import Failure
-from warmcache.core.ports import Answer, StreamEvent
+from warmcache.core.ports import Answer, BlockDelta, StreamEvent
 from warmcache.core.prefix import Request
 from warmcache.upstream.api_errors import (
     MAX_BODY_BYTES,
@@ -30,9 +30,11 @@ from warmcache.upstream.api_errors import (
     too_many_bytes,
     unsendable,
 )
+from warmcache.upstream.bodies import Body
 from warmcache.upstream.clients import Client
 from warmcache.upstream.event_stream import ErrorReported, EventStream, usage_of
 from warmcache.upstream.late import capabilities_of
+from warmcache.upstream.loop_lag import LoopLag
 from warmcache.upstream.patience import Patience
 
 logger = logging.getLogger(__name__)
@@ -48,6 +50,7 @@ class MessagesProvider:
         self.capabilities = capabilities_of(config)
         self._config = config
         self._client = Client(config)
+        self._lag = LoopLag()
         if config.client and config.accepts_zero_max_tokens is None:
             accepts = self._client.has_documented_prewarm
             self.capabilities = replace(self.capabilities, accepts_zero_max_tokens=accepts)
@@ -84,9 +87,9 @@ class MessagesProvider:
             raise UpstreamUnavailable(Failure.TIMED_OUT, "Claude did not begin to answer in time.") from None
         except Exception as error:
             raise as_upstream_error(error, has_begun=False) from error
-        body = self._client.body_of(response)
+        reader = _StreamReader(response, self._client.body_of(response), config, lag=self._lag, deadline=deadline)
         try:
-            async with aclosing(_StreamReader(response, body, config, deadline=deadline).events()) as events:
+            async with aclosing(reader.events()) as events:
                 yield events
         finally:
             await response.aclose()
@@ -131,12 +134,11 @@ class MessagesProvider:
 class _StreamReader:
     """Reads the body, applies the timeouts, and checks whether the stream really ended."""
 
-    def __init__(
-        self, response: httpx2.Response, body: AsyncGenerator[bytes, None], config: Config, *, deadline: float
-    ) -> None:
+    def __init__(self, response: httpx2.Response, body: Body, config: Config, *, lag: LoopLag, deadline: float) -> None:
         self._response = response
         self._body = body
         self._config = config
+        self._lag = lag
         self._request_id = response.headers.get("request-id", "")
         self._stream = EventStream(request_id=self._request_id)
         self._patience = Patience()
@@ -148,14 +150,18 @@ class _StreamReader:
         stream = self._stream
         try:
             async with aclosing(self._body) as body:
-                while (chunk := await self._next(body)) is not None:
-                    if events := stream.feed(chunk):
+                while chunk := await self._next(body):
+                    events = stream.feed(chunk)
+                    if events:
                         yield events
                     if stream.has_ended:
                         await self._drain(body)
                         return
                     if stream.failure is not None:
                         raise self._told(stream.failure)
+                    # Only in the middle of a block: what begins a stream or a block, the first words follow.
+                    if events and isinstance(events[-1], BlockDelta):
+                        await self._rest(body)
         finally:
             self._patience.close()
         raise StreamBroken(
@@ -168,15 +174,21 @@ class _StreamReader:
         error = anthropic.APIStatusError(str(failure), response=self._response, body=failure.body)
         return status_error(error, has_begun=self._stream.has_begun, request_id=self._request_id)
 
-    async def _drain(self, body: AsyncIterator[bytes]) -> None:
+    async def _rest(self, body: Body) -> None:
+        """Where the event loop lags, lets deltas gather for the next read."""
+        self._lag.measure()
+        if seconds := self._lag.rest_seconds:
+            await body.rest(seconds)
+
+    async def _drain(self, body: Body) -> None:
         """Reads the body's last bytes, so that the connection can be reused. The reply is complete without them."""
         with suppress(Exception):
             async with asyncio.timeout(DRAIN_SECONDS):
-                while await anext(body, None) is not None:
+                while await body.read():
                     pass
 
-    async def _next(self, body: AsyncIterator[bytes]) -> bytes | None:
-        """The next bytes, None at the end. Pings do not count as activity."""
+    async def _next(self, body: Body) -> bytes:
+        """The next bytes, empty at the end. Pings do not count as activity."""
         now = _monotonic()
         if self._stream.events_read != self._events_seen:
             self._events_seen = self._stream.events_read
@@ -185,7 +197,7 @@ class _StreamReader:
         try:
             if seconds <= 0:
                 raise TimeoutError
-            return await self._patience.wait(anext(body, None), seconds=seconds)
+            return await self._patience.wait(body.read(), seconds=seconds)
         except TimeoutError:
             raise self._too_slow(is_over=self._deadline < self._silent_until) from None
         except Exception as error:

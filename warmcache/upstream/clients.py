@@ -18,6 +18,7 @@ from django.utils.module_loading import import_string
 from warmcache.conf import Config
 from warmcache.core.errors import ConfigurationError
 from warmcache.core.prefix import Request
+from warmcache.upstream.bodies import Body, IteratedBody, body_of
 
 KEEP_ALIVE_SECONDS = 120
 """The SDK drops idle connections after 5 s: a person who types longer would pay a new TLS handshake on Enter."""
@@ -69,14 +70,12 @@ class Client:
         betas = {"anthropic-beta": ",".join(request.betas)} if request.betas else {}
         return {**({"content": body} if self._is_own else {"body": json.loads(body)}), "options": {"headers": betas}}
 
-    def body_of(self, response: httpx2.Response) -> AsyncGenerator[bytes, None]:
+    def body_of(self, response: httpx2.Response) -> Body:
         """The decompressed body, as server-sent events."""
         if isinstance(self._sdk, anthropic.AsyncAnthropicBedrock):
-            return _as_server_sent(self._sdk._make_sse_decoder().aiter_bytes(response.aiter_bytes()))
-        if response.headers.get("content-encoding", "identity") != "identity":
-            return response.aiter_bytes()
-        # An uncompressed one is read from its source: each layer in between costs time.
-        return cast(AsyncGenerator[bytes, None], aiter(cast(httpx2.AsyncByteStream, response.stream)))
+            decoded = self._sdk._make_sse_decoder().aiter_bytes(response.aiter_bytes())
+            return IteratedBody(_as_server_sent(decoded))
+        return body_of(response)
 
     async def close(self) -> None:
         await self._sdk.close()

@@ -5,7 +5,6 @@ from typing import Any
 from chatapp.conversations import prompts
 from chatapp.protocol.views import BlockView
 from chatapp.replies.content import api_blocks_of, block_views
-from chatapp.replies.loop_lag import LoopLag
 from chatapp.replies.writer import ReplyWriter
 from tests.chatapp.replies.reply_frames import new_log
 from warmcache import BlockKind
@@ -29,7 +28,7 @@ del STORED[1]["input"]
 
 def collected() -> dict[str, Any]:
     """The row's columns after all these events."""
-    writer = ReplyWriter(new_log(), received_at=0.0, lag=LoopLag(call_soon=lambda _: None))
+    writer = ReplyWriter(new_log(), received_at=0.0)
     events: list[StreamEvent] = [
         BlockBegan(index=0, kind="thinking", block={"type": "thinking", "thinking": "", "signature": ""}),
         BlockDelta(index=0, kind="thinking", text="Hm."),
@@ -46,7 +45,6 @@ def collected() -> dict[str, Any]:
     ]
     for event in events:
         writer.take([event])
-    writer.flush()
     return writer.content_columns()
 
 
@@ -143,7 +141,7 @@ def test_a_block_that_had_just_begun_when_its_process_died_is_lost():
 
 
 def test_a_block_without_text_counts_as_something_to_store():
-    writer = ReplyWriter(new_log(), received_at=0.0, lag=LoopLag(call_soon=lambda _: None))
+    writer = ReplyWriter(new_log(), received_at=0.0)
 
     writer.take([BlockBegan(index=0, kind="other", block=RESULT)])
 

@@ -13,7 +13,6 @@ from chatapp.conversations import prepared_conversations, prompts
 from chatapp.models import Message
 from chatapp.replies.content import block_views
 from chatapp.replies.log import ReplyLog
-from chatapp.replies.loop_lag import LoopLag
 from chatapp.replies.writer import ReplyWriter
 from tests.chatapp.replies.reply_frames import new_log
 from tests.factories import make_assistant, make_conversation, make_message, make_user
@@ -143,7 +142,7 @@ def accepted(value: Any) -> Any:
 
 
 def written(events: Sequence[StreamEvent], log: ReplyLog | None = None) -> ReplyWriter:
-    writer = ReplyWriter(log or new_log(), received_at=0.0, lag=LoopLag(call_soon=lambda _: None))
+    writer = ReplyWriter(log or new_log(), received_at=0.0)
     writer.take(events)
     writer.close()
     return writer
