@@ -175,7 +175,8 @@ class AssistantForm(forms.ModelForm):  # type: ignore[type-arg]
         return self.cleaned_data["max_web_searches"] or 0
 
     def clean_passage_tokens(self) -> int:
-        return self.cleaned_data["passage_tokens"] or Assistant._meta.get_field("passage_tokens").default
+        """Empty: as many as a new assistant has."""
+        return int(self.cleaned_data["passage_tokens"] or Assistant().passage_tokens)
 
     def clean_output_schema(self) -> Any:
         schema = self.cleaned_data["output_schema"] or None

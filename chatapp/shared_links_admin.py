@@ -64,7 +64,6 @@ class SharedLinkAdmin(NoPatterns):
     @admin.action(description="Revoke", permissions=["delete"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[SharedLink]) -> None:
         """At once and for good; the conversation stays."""
-        links = list(queryset)
-        self.log_deletions(request, links)
-        SharedLink.objects.filter(pk__in=[link.pk for link in links]).delete()
-        self.message_user(request, f"Revoked: {len(links)}. Their pages say that there is nothing.", messages.SUCCESS)
+        self.log_deletions(request, queryset)
+        count, _ = queryset.delete()
+        self.message_user(request, f"Revoked: {count}. Their pages say that there is nothing.", messages.SUCCESS)
