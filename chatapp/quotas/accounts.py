@@ -12,6 +12,7 @@ from django.db import connection
 
 from chatapp.models import UsageAccount, User
 from chatapp.quotas.measures import Amount, Standing, day_of, month_of
+from warmcache.background.cursors import recurring_cursor
 
 ALL = "all"
 COLUMNS = (
@@ -88,7 +89,7 @@ def post(user_id: int | None, amount: Amount, *, now: float, groups: Collection[
         ON CONFLICT (name) DO UPDATE SET {_CHANGES}
         RETURNING name, {columns}
         """  # noqa: S608
-    with connection.cursor() as cursor:
+    with recurring_cursor(connection) as cursor:
         cursor.execute(sql, [*values, *parameters])
         return {name: _standing(state) for name, *state in cursor.fetchall()}
 

@@ -21,6 +21,7 @@ from django.db.models import query as queries
 from django.db.models.expressions import Expression
 from django.db.models.sql import InsertQuery, UpdateQuery
 
+from warmcache.background.cursors import recurring_cursor
 from warmcache.databases import connection_of
 
 M = TypeVar("M", bound=models.Model)
@@ -109,7 +110,7 @@ class Select(_Statement):
 
     def _rows(self, database: BaseDatabaseWrapper, values: Mapping[str, Any]) -> list[Row]:
         compiled = self._compiled(database)
-        with database.cursor() as cursor:
+        with recurring_cursor(database) as cursor:
             compiled.execute(cursor, values)
             return [_converted(row, compiled.converters, cursor.db) for row in cursor.fetchall()]
 
@@ -134,7 +135,7 @@ class Update(_Statement):
     def run(self, **values: Any) -> int:
         """Returns the number of rows that the condition found."""
         database = self._database()
-        with database.cursor() as cursor:
+        with recurring_cursor(database) as cursor:
             self._compiled(database).execute(cursor, values)
             return int(cursor.rowcount)
 
@@ -173,7 +174,7 @@ class Insert:
             head, row = self._parts_for(database)
             # For several rows, Django would give PostgreSQL one array for each column.
             sql = self._sql[key] = head + ", ".join([row] * len(objects))
-        with database.cursor() as cursor:
+        with recurring_cursor(database) as cursor:
             parameters = [
                 _prepared(field, field.pre_save(each, True), cursor.db) for each in objects for field in fields
             ]

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from warmcache.background.cursors import recurring_cursor
 from warmcache.background.statements import objects_of
 from warmcache.core.outcomes import Outcome
 from warmcache.core.settlement import MET
@@ -85,8 +86,10 @@ def is_bypassed(line: WarmUpLine, reading: Reading, place: Place | None) -> bool
     return warmed_at == place and line.prefix_hash not in reading.hashes and _was_alive(line, reading.started_at)
 
 
+# By name, because PostgreSQL refuses a prepared statement that would select another column than before.
+_COLUMNS = ", ".join(f"line.{field.column}" for field in WarmUpLine._meta.concrete_fields)
 _JOINED = f"""
-SELECT line.*, warm_up.started_at AS warmed_at, warm_up.duration_ms, warm_up.prefix_hash AS deepest_hash
+SELECT {_COLUMNS}, warm_up.started_at AS warmed_at, warm_up.duration_ms, warm_up.prefix_hash AS deepest_hash
 FROM {WarmUpLine._meta.db_table} AS line JOIN {WarmUp._meta.db_table} AS warm_up ON warm_up.id = line.warm_up_id
 """  # noqa: S608 - here as below, the values are parameters
 _ALIVE = "line.estimated_expires_at >= %s AND warm_up.started_at <= %s"
@@ -104,7 +107,7 @@ _BYPASSED = f"""
 
 def _lines(sql: str, values: Sequence[Any]) -> list[WarmUpLine]:
     connection = connection_of(WarmUpLine)
-    with connection.cursor() as cursor:
+    with recurring_cursor(connection) as cursor:
         cursor.execute(sql, [parameter(value, connection) for value in values])
         names, rows = [column[0] for column in cursor.description], cursor.fetchall()
     found = []

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from warmcache.background.cursors import recurring_cursor
 from warmcache.core.outcomes import CONVERSING
 from warmcache.databases import connection_of
 from warmcache.ledger.own_sql import marks, moment, parameter
@@ -38,7 +39,7 @@ def end_silence(follower: Follower) -> tuple[Silence | None, float | None]:
     One statement if it follows one. After waiting for the row, PostgreSQL checks again that it is unfollowed.
     """
     connection = connection_of(UsageRecord)
-    with connection.cursor() as cursor:
+    with recurring_cursor(connection) as cursor:
         cursor.execute(_END_SILENCE.format(hashes=marks(follower.hashes)), _parameters(follower, connection))
         row = cursor.fetchone()
     if row is None:
