@@ -30,11 +30,17 @@ from chatapp.replies.logs import MemoryReplyLogs, Replicas, replica_of
 from chatapp.replies.redis_stream import LAST, Entry, StreamMirror, apply_entries, base_in, encoded, seq_of
 from warmcache.background.tasks import TaskOwner
 from warmcache.stores.redis_failover import let_go, write_probe
+from warmcache.stores.redis_link import awake_timeout
 
 logger = logging.getLogger(__name__)
 
 WRITE_SECONDS = 0.04
 """Time between two writes. One write has the new frames of all logs of a process."""
+
+WRITE_SECONDS_PER_LOG = 0.002
+MOST_WRITE_SECONDS = 0.2
+"""Each log that was written adds to that time, up to this: its entry costs the same CPU however few frames it has, so
+that a hundred of them would take a seventh of a core from the replies themselves."""
 
 READ_SECONDS = 0.04
 """Time between two reads; one read serves all replicas of a process."""
@@ -51,6 +57,11 @@ MAX_ENTRIES_PER_READ = 1_000
 MAX_KEYS_PER_DELETION = 500
 
 FAILURES = (RedisError, OSError)
+
+
+def pause_after(logs: int) -> float:
+    """The time until the next write, after one of so many logs."""
+    return min(WRITE_SECONDS + logs * WRITE_SECONDS_PER_LOG, MOST_WRITE_SECONDS)
 
 
 class RedisReplyLogs:
@@ -81,8 +92,10 @@ class RedisReplyLogs:
             connection_pool=BlockingConnectionPool.from_url(
                 url,
                 max_connections=MAX_CONNECTIONS,
-                timeout=COMMAND_SECONDS,
-                socket_timeout=COMMAND_SECONDS,
+                # Each use has a timeout of its own: redis-py's would begin a task and a timer for each command, which
+                # takes a quarter of its CPU.
+                timeout=None,
+                socket_timeout=None,
                 socket_connect_timeout=COMMAND_SECONDS,
                 retry=Retry(NoBackoff(), 0),
             )
@@ -118,7 +131,8 @@ class RedisReplyLogs:
 
     async def last_seq(self, reply_id: UUID) -> int | None:
         try:
-            newest = await self._redis.xrevrange(self._key(reply_id), count=1)
+            async with awake_timeout(COMMAND_SECONDS):
+                newest = await self._redis.xrevrange(self._key(reply_id), count=1)
         except FAILURES as error:
             await let_go(error, self._redis)
             return None
@@ -126,9 +140,10 @@ class RedisReplyLogs:
 
     async def end(self, reply_id: UUID, finished: ReplyFinished) -> None:
         try:
-            await self._redis.xadd(
-                self._key(reply_id), {"frames": encoded([finished])}, id=f"{LAST}-0", nomkstream=True
-            )
+            async with awake_timeout(COMMAND_SECONDS):
+                await self._redis.xadd(
+                    self._key(reply_id), {"frames": encoded([finished])}, id=f"{LAST}-0", nomkstream=True
+                )
         except FAILURES as error:
             if await let_go(error, self._redis) or not isinstance(error, ResponseError):
                 logger.warning("The end of reply %s is told by its row only: %s", reply_id, error)
@@ -151,7 +166,8 @@ class RedisReplyLogs:
     async def erase(self, reply_ids: Sequence[UUID]) -> None:
         try:
             for start in range(0, len(reply_ids), MAX_KEYS_PER_DELETION):
-                await self._redis.unlink(*map(self._key, reply_ids[start : start + MAX_KEYS_PER_DELETION]))
+                async with awake_timeout(COMMAND_SECONDS):
+                    await self._redis.unlink(*map(self._key, reply_ids[start : start + MAX_KEYS_PER_DELETION]))
         except FAILURES as error:
             await let_go(error, self._redis)
             logger.warning("Erased replies stay in Redis until they lapse: %s", error)
@@ -193,8 +209,10 @@ class RedisReplyLogs:
             await self._has_news.wait()
             self._has_news.clear()
             try:
-                await self._write()
+                async with awake_timeout(COMMAND_SECONDS):
+                    written = await self._write()
             except FAILURES as error:
+                written = 0
                 await let_go(error, self._redis)
                 logger.warning("Other processes see no news of replies while Redis is away: %s", error)
                 for mirror in self._mirrors.values():
@@ -202,10 +220,10 @@ class RedisReplyLogs:
                     mirror.is_readable.set()  # as far as it can be
                 await asyncio.sleep(REST_SECONDS)
                 self._has_news.set()
-            await asyncio.sleep(WRITE_SECONDS)
+            await asyncio.sleep(pause_after(written))
 
-    async def _write(self) -> None:
-        """Writes everything new in all logs, in one pipeline."""
+    async def _write(self) -> int:
+        """Writes everything new in all logs, in one pipeline; returns how many logs had something."""
         await self._ask_how_far([mirror for mirror in self._mirrors.values() if mirror.is_unsure])
         mirrors = [mirror for mirror in self._mirrors.values() if mirror.has_news()]
         if mirrors:
@@ -222,6 +240,7 @@ class RedisReplyLogs:
         for reply_id in done:
             del self._mirrors[reply_id]
         await self.erase(erased)
+        return len(mirrors)
 
     async def _ask_how_far(self, mirrors: Iterable[StreamMirror]) -> None:
         for mirror in mirrors:
@@ -252,7 +271,8 @@ class RedisReplyLogs:
         """Reads go on at a server that was demoted: only a write finds out."""
         now = self._monotonic()
         if now - self._checked_at >= CHECK_SECONDS:
-            await write_probe(self._redis, self._namespace)
+            async with awake_timeout(COMMAND_SECONDS):
+                await write_probe(self._redis, self._namespace)
             self._checked_at = now
 
     async def _read(self, replicas: Sequence[ReplyLog]) -> None:
@@ -267,11 +287,14 @@ class RedisReplyLogs:
             await asyncio.sleep(REST_SECONDS)
             return
         by_key = {self._key(log.reply_id).encode(): log for log in replicas}
-        for key, entries in await self._redis.xread(cursors, count=MAX_ENTRIES_PER_READ) or ():
+        async with awake_timeout(COMMAND_SECONDS):
+            news = await self._redis.xread(cursors, count=MAX_ENTRIES_PER_READ)
+        for key, entries in news or ():
             apply_entries(entries, by_key[key])
 
     async def _load(self, reply_id: UUID) -> ReplyLog | None:
-        entries: list[Entry] = await self._redis.xrange(self._key(reply_id))
+        async with awake_timeout(COMMAND_SECONDS):
+            entries: list[Entry] = await self._redis.xrange(self._key(reply_id))
         first = next((index for index, (_, fields) in enumerate(entries) if b"base" in fields), None)
         if first is None:
             return None

@@ -92,11 +92,12 @@ class SteadyShard:
         own = {"socket_connect_timeout": COMMAND_SECONDS, "health_check_interval": HEALTH_CHECK_SECONDS}
         # A blocking read has no timeout: health checks detect a dead peer.
         self._listening = {**host, **own, "socket_timeout": None, "retry": Retry(NoBackoff(), 0)}
-        # One retry, for a connection from before a restart.
+        # One retry, for a connection from before a restart. Each use has a timeout of its own: redis-py's would begin a
+        # task and a timer for each command.
         self._publishing = {
             **host,
             **own,
-            "socket_timeout": COMMAND_SECONDS,
+            "socket_timeout": None,
             "retry": Retry(NoBackoff(), 1),
             "max_connections": PUBLISHERS,
         }

@@ -304,3 +304,11 @@ async def test_what_stands_under_the_key_of_another_reply_is_not_given(owner, re
 
     assert await reader.find(other.reply_id) is None
     caplog.clear()
+
+
+def test_many_replies_are_written_less_often_but_never_late():
+    pauses = [redis_logs.pause_after(logs) for logs in (0, 1, 20, 1_000)]
+
+    assert pauses == sorted(pauses)
+    assert pauses[0] == redis_logs.WRITE_SECONDS
+    assert pauses[-1] == redis_logs.MOST_WRITE_SECONDS
