@@ -4,9 +4,10 @@ import asyncio
 import json
 import signal
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from benchmarks.turns.figures import markdown, percentile
@@ -17,6 +18,26 @@ from benchmarks.turns.servers import OurServer
 TRANSACTION_WORDS = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "PRAGMA")
 LOG_COMMANDS = ("DEL+", "XADD", "XREAD", "XTRIM")
 """The first commands of its batches: a new log begins with the deletion of what may be left."""
+BY_THE_CLOCK = (
+    "LimitWatch._look",
+    "beat",
+    "catch_up",
+    "delete_some",
+    "expire_some",
+    "forget_expired",
+    "index_some",
+    "leave_idle",
+    "note_sockets",
+    "purge_some",
+    "read_row",
+    "salt_the_cold",
+    "signed_in_among",
+    "streaming",
+    "sweep",
+)
+"""Functions that a process runs in database threads now and then, whoever chats. What is not named here counts as the
+turn's own."""
+
 COUNTED_TURNS = 5
 PROFILED_TURNS = 60
 REPORT_SECONDS = 10.0
@@ -29,6 +50,7 @@ class Event:
     """`sql`, `connection`, `hop`, `redis` or `upstream`."""
     detail: str
     at_ns: int
+    thread: str = ""
 
     @property
     def is_statement(self) -> bool:
@@ -49,17 +71,36 @@ class Event:
         return int(self.detail.rpartition(" ")[2]) if self.kind in ("redis", "upstream") else 0
 
 
-def counted(events: Sequence[Event], turn: Turn) -> dict[str, int]:
+def told_apart(events: Sequence[Event]) -> tuple[list[Event], list[Event]]:
+    """What belongs to the turn, and what the process does by the clock. A hop is recorded at its end: what its thread
+    did before belongs to it."""
+    own, by_the_clock, pending = [], [], defaultdict[str, list[Event]](list)
+    for event in events:
+        if event.kind not in ("sql", "connection", "hop"):
+            own.append(event)
+            continue
+        pending[event.thread].append(event)
+        if event.kind == "hop":
+            target = by_the_clock if event.detail in BY_THE_CLOCK else own
+            target += pending.pop(event.thread)
+    own += chain.from_iterable(pending.values())
+    return sorted(own, key=lambda event: event.at_ns), by_the_clock
+
+
+def counted(recorded: Sequence[Event], turn: Turn) -> dict[str, int]:
     """The counts of one turn, by line of the table."""
+    events, by_the_clock = told_apart(recorded)
     call = next((event.at_ns for event in events if event.kind == "upstream"), turn.reply.first_ns)
     early = [event for event in events if event.at_ns < call]
     return {
         "SQL statements before the call": sum(event.is_statement for event in early),
         "SQL statements": sum(event.is_statement for event in events),
+        "SQL statements by the clock, beside": sum(event.is_statement for event in by_the_clock),
         "BEGIN and the like": sum(event.kind == "sql" and not event.is_statement for event in events),
         "statements that read messages' content": sum(event.reads_content for event in events),
         "thread hops before the call": sum(event.kind == "hop" for event in early),
         "thread hops": sum(event.kind == "hop" for event in events),
+        "thread hops by the clock, beside": sum(event.kind == "hop" for event in by_the_clock),
         "new connections": sum(event.kind == "connection" for event in events),
         "Redis round trips before the call": sum(event.is_round_trip for event in early),
         "Redis round trips": sum(event.is_round_trip for event in events),
@@ -78,7 +119,10 @@ async def count_turns(server: OurServer, person: OurPerson) -> tuple[dict[str, f
         await _report(server)
         turn = await person.turn(tokens=SHORT_TURN_TOKENS, rate=80)
         await asyncio.sleep(3 * SETTLE_SECONDS)
-        events = [Event(kind=kind, detail=detail, at_ns=at) for kind, detail, at in await _report(server)]
+        events = [
+            Event(kind=kind, detail=detail, at_ns=at, thread=thread)
+            for kind, detail, at, thread in await _report(server)
+        ]
         found.append(counted(events, turn))
     return {name: percentile([one[name] for one in found], 50) for name in found[0]}, events
 
@@ -124,9 +168,13 @@ def trace(events: Sequence[Event]) -> list[str]:
     if not events:
         return []
     return [
-        f"{(event.at_ns - events[0].at_ns) / 1e6:8.1f}  {event.kind:10} {' '.join(event.detail.split())[:200]}"
+        f"{(event.at_ns - events[0].at_ns) / 1e6:8.1f}  {event.thread:12} {event.kind:10} {_shortened(event.detail)}"
         for event in events
     ]
+
+
+def _shortened(detail: str) -> str:
+    return " ".join(detail.split())[:200]
 
 
 def _ranked(title: str, spent_ns: Counter[str], turns: int) -> list[str]:

@@ -68,7 +68,8 @@ def cookie_of(user: Any) -> str:
 
 
 def make_conversation(user: Any, assistant: Any, messages: int) -> str:
-    """Alternating questions and answers, each below the one before."""
+    """Alternating questions and answers, each below the one before. The search has them, or would take them in while
+    turns are measured."""
     from datetime import timedelta
 
     from django.utils import timezone
@@ -78,6 +79,8 @@ def make_conversation(user: Any, assistant: Any, messages: int) -> str:
     conversation = Conversation.objects.create(user=user, assistant=assistant, title=f"{messages} messages")
     ids = [uuid.uuid4() for _ in range(messages)]
     began = timezone.now() - timedelta(days=1)
+    columns = {field.name for field in Message._meta.concrete_fields}
+    indexed = {"is_indexed": True} if "is_indexed" in columns else {}
     rows = []
     for number, message_id in enumerate(ids):
         role = "assistant" if number % 2 else "user"
@@ -93,6 +96,7 @@ def make_conversation(user: Any, assistant: Any, messages: int) -> str:
                 created_at=began + timedelta(seconds=number),
                 finished_at=began + timedelta(seconds=number) if number % 2 else None,
                 sender=None if number % 2 else user,
+                **indexed,
             )
         )
     Message.objects.bulk_create(rows, batch_size=200)

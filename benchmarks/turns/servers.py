@@ -173,6 +173,7 @@ class Checkout:
     people: int
     _kept: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="warmcache-turns-")))
     _seeds: dict[str, Seed] = field(default_factory=dict)
+    _template: str = field(default_factory=lambda: f"seeded_{free_port()}")
 
     def __enter__(self) -> Self:
         return self
@@ -202,10 +203,10 @@ class Checkout:
     def postgres_on(self, server: PostgresServer) -> tuple[str, Seed]:
         """The same on PostgreSQL."""
         if "postgres" not in self._seeds:
-            execute(server.url, "CREATE DATABASE seeded")
-            self._seeds["postgres"] = self._seed(_with_name(server.url, "seeded"))
+            execute(server.url, f"CREATE DATABASE {self._template}")
+            self._seeds["postgres"] = self._seed(_with_name(server.url, self._template))
         name = f"turns_{free_port()}"
-        execute(server.url, f"CREATE DATABASE {name} TEMPLATE seeded")
+        execute(server.url, f"CREATE DATABASE {name} TEMPLATE {self._template}")
         return _with_name(server.url, name), self._seeds["postgres"]
 
     def _seed(self, database_url: str) -> Seed:

@@ -1,6 +1,6 @@
 """Records what a server asks of others: SQL, new connections, hops to threads, Redis, calls to the provider.
 
-Each event is `[kind, detail, nanoseconds]`, in order.
+Each event is `[kind, detail, nanoseconds, thread]`, in order.
 """
 
 import asyncio.base_events
@@ -11,12 +11,12 @@ from typing import Any
 
 from under_watch import serve_under
 
-Event = tuple[str, str, int]
+Event = tuple[str, str, int, str]
 events: list[Event] = []
 
 
 def note(kind: str, detail: str) -> None:
-    events.append((kind, detail, time.monotonic_ns()))
+    events.append((kind, detail, time.monotonic_ns(), threading.current_thread().name))
 
 
 def take() -> list[Event]:
@@ -42,7 +42,7 @@ def watch_hops() -> None:
     def told(loop: Any, callback: Any, *args: Any, **kwargs: Any) -> None:
         if threading.get_ident() != loop._thread_id:
             work = getattr(getattr(callback, "__self__", None), "function", callback)
-            note("hop", f"{threading.current_thread().name}: {_name_of(work)}")
+            note("hop", _name_of(work))
 
     before(asyncio.base_events.BaseEventLoop, "call_soon_threadsafe", told)
 
@@ -52,7 +52,7 @@ def _name_of(function: Any) -> str:
     while hasattr(function, "func"):
         nested = [argument for argument in function.args if callable(argument)]
         function = nested[-1] if nested else function.func
-    return getattr(function, "__qualname__", repr(function))
+    return getattr(function, "__qualname__", type(function).__qualname__)
 
 
 def watch_database() -> None:
