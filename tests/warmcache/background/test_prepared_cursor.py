@@ -1,5 +1,6 @@
 """Statements whose text recurs: the same results as from Django's own cursor, in every kind of database."""
 
+import threading
 import uuid
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -108,3 +109,36 @@ def test_each_statement_is_counted_as_django_counts():
     with counted() as counts, recurring_cursor(connection) as cursor:
         cursor.execute(f"SELECT 1 FROM {TABLE} WHERE id = %s", [str(uuid.uuid4())])  # noqa: S608
     assert len(counts.statements) == 1
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="how PostgreSQL is asked")
+@pytest.mark.parametrize("threshold", [5, None])
+def test_other_threads_go_on_while_it_waits_for_a_lock(threshold):
+    import psycopg
+
+    from warmcache.background.prepared_cursor import PreparedCursor
+
+    parameters = {**connection.get_connection_params(), "prepare_threshold": threshold, "autocommit": True}
+    with psycopg.connect(**parameters) as holder, psycopg.connect(**parameters) as waiter:
+        holder.execute("SELECT pg_advisory_lock(7)")
+        got = []
+
+        def wait() -> None:
+            cursor = PreparedCursor(waiter)
+            cursor.execute("SELECT pg_advisory_lock(%s::bigint) IS NULL", [7])
+            got.append(cursor.fetchall())
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        while (
+            thread.is_alive()
+            and not holder.execute(
+                "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND pid = %s",
+                [waiter.info.backend_pid],
+            ).fetchone()
+        ):
+            pass
+        assert thread.is_alive()
+        holder.execute("SELECT pg_advisory_unlock(7)")
+        thread.join()
+    assert got == [[(False,)]]
