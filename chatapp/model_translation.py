@@ -5,6 +5,7 @@ collects them in `model_words.py`, where `makemessages` finds them.
 """
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from django.db.models import Field, Model
 from django.utils.functional import Promise
@@ -35,10 +36,15 @@ def _texts(model: type[Model]) -> Iterator[str]:
         yield from (str(label) for _, label in field.flatchoices)
 
 
-def _fields(model: type[Model]) -> Iterator["Field[object, object]"]:
+def _fields(model: type[Model]) -> "Iterator[Field[Any, Any]]":
     """Those of our own; the others come with translations of their own."""
-    return (field for field in model._meta.local_fields if not isinstance(field._verbose_name, Promise))
+    return (field for field in model._meta.local_fields if not isinstance(_own_name(field), Promise))
 
 
-def _lazy(text: object) -> object:
+def _own_name(field: "Field[Any, Any]") -> Any:
+    """What the model says, before Django makes a name of its own."""
+    return getattr(field, "_verbose_name", None)
+
+
+def _lazy(text: Any) -> Any:
     return text if not text or isinstance(text, Promise) else gettext_lazy(str(text))

@@ -66,7 +66,8 @@ def _storage_state() -> tuple[str, str]:
 
 @lru_cache(maxsize=16)
 def _is_there(name: str, base_url: str, manifest_hash: str) -> bool:
-    return name in staticfiles_storage.hashed_files if manifest_hash else finders.find(name) is not None
+    hashed: dict[str, Any] = getattr(staticfiles_storage, "hashed_files", {})
+    return name in hashed if manifest_hash else finders.find(name) is not None
 
 
 @lru_cache(maxsize=4)

@@ -11,7 +11,7 @@ speak({
     "A reply is still being written here. Stop it, or wait for its end.": "Hier wird noch eine Antwort geschrieben. Stoppe sie, oder warte auf ihr Ende.",
     "A warm-up was still running when you sent; the reply waited for it and read from the cache.": "Beim Senden lief noch ein Vorwärmen; die Antwort wartete darauf und las aus dem Cache.",
     "About {count} token comes before your text.": ["Etwa {count} Token steht vor deinem Text.", "Etwa {count} Tokens stehen vor deinem Text."],
-    "Archive": "Archiv",
+    "Archive": "Archivieren",
     "Asking what that costs…": "Fragt, was das kostet …",
     "At most {count} files go with one message.": "Zu einer Nachricht gehören höchstens {count} Dateien.",
     "At most {limit} a day ({whose}); {left} is left, which may not be enough for this reply.": "Höchstens {limit} pro Tag ({whose}); {left} sind übrig, was für diese Antwort nicht reichen könnte.",
