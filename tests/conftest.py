@@ -23,11 +23,6 @@ from tests.servers.redis_server import RedisServer
 from warmcache import sync
 from warmcache.background.database import thread_load
 
-# Threads that a test leaves behind may hold connections, and PostgreSQL cannot drop a database in use.
-END_OTHER_CONNECTIONS = """
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid()
-"""
 Made = TypeVar("Made")
 
 # Machines are busy: no example fails because it is slow. Every run tries the same examples, so that what fails was
@@ -122,11 +117,9 @@ def django_db_setup(
             stack.enter_context(empty_tables.only_what_has_rows())
             with django_db_blocker.block():
                 yield
+        connection.close()
         if connection.vendor == "postgresql":
             connection.close_pool()
-            with connection.cursor() as cursor:
-                cursor.execute(END_OTHER_CONNECTIONS)
-        connection.close()
     drop_database(url)
 
 

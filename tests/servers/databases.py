@@ -43,7 +43,7 @@ def copy_database(template: str, *, to: str) -> None:
 
 
 def drop_database(url: str) -> None:
-    """Removes a database to which nobody is connected."""
+    """Removes a database, whoever is still connected to it."""
     if _is_sqlite(url):
         for ending in ("", "-wal", "-shm"):
             Path(f"{path_of(url)}{ending}").unlink(missing_ok=True)
