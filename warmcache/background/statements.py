@@ -121,7 +121,7 @@ class Select(_Statement):
             sql=sql,
             parameters=tuple(parameters),
             converters=compiler.get_converters([expression for expression, *_ in compiler.select]),
-            make=_maker(compiler) if compiler.klass_info else tuple,
+            make=_maker(compiler, self._queryset()) if compiler.klass_info else tuple,
         )
 
 
@@ -205,12 +205,14 @@ def compile_all() -> None:
         statement.compile()
 
 
-def _maker(compiler: Any) -> Callable[[Row], Any]:
+def _maker(compiler: Any, queryset: AnyQuerySet) -> Callable[[Row], Any]:
     """As `QuerySet` makes objects of rows."""
     known, alias = compiler.klass_info, compiler.connection.alias
     first, last = known["select_fields"][0], known["select_fields"][-1] + 1
     names = [expression.target.attname for expression, *_ in compiler.select[first:last]]
-    populators = cast(Any, queries).get_related_populators(known, compiler.select, alias)
+    # Since Django 6.1: how columns that were left out are fetched later.
+    mode = [queryset._fetch_mode] if hasattr(queryset, "_fetch_mode") else []
+    populators = cast(Any, queries).get_related_populators(known, compiler.select, alias, *mode)
 
     def make(row: Row) -> Any:
         made = known["model"].from_db(alias, names, row[first:last])
