@@ -71,7 +71,7 @@ ledger_host.register(ChatHost())
 
 admin.site.site_header = "Warmcache"
 admin.site.site_title = "Warmcache"
-admin.site.index_title = _("Administration")  # type: ignore[assignment]
+admin.site.index_title = _("Administration")
 
 
 def _is_beyond(request: HttpRequest, person: User | None) -> bool:

@@ -9,14 +9,17 @@ from typing import Any
 
 from django.db.models import Field, Model
 from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, override
 
 
 def translate(models: Iterable[type[Model]]) -> None:
     """Once, when all models are there. What a migration is made of stays as it is: a lazy text equals its English."""
     for model in models:
         meta = model._meta
-        meta.verbose_name, meta.verbose_name_plural = _lazy(meta.verbose_name), _lazy(meta.verbose_name_plural)
+        with override(None):
+            # Django makes a plural of the name by itself, with an s.
+            plural = str(meta.verbose_name_plural)
+        meta.verbose_name, meta.verbose_name_plural = _lazy(meta.verbose_name), _lazy(plural)
         for field in _fields(model):
             field.verbose_name, field.help_text = _lazy(field.verbose_name), _lazy(field.help_text)
             if field.choices:

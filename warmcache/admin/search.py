@@ -20,7 +20,7 @@ from warmcache.reports.period import seconds_of
 from warmcache.runtime.wiring import SystemClock
 
 HELP = _("Exactly: a person's name, a conversation, a request id, a prefix hash, or the id of a row.")
-PERIODS = {"1h": _("the last hour"), "24h": _("24 hours"), "7d": _("7 days"), "30d": _("30 days")}
+PERIODS: dict[str, Any] = {"1h": _("the last hour"), "24h": _("24 hours"), "7d": _("7 days"), "30d": _("30 days")}
 
 
 def exact_search(rows: QuerySet[Any], term: str) -> QuerySet[Any]:

@@ -122,7 +122,7 @@ def catalogue_module(language: str) -> str:
 
 def _form(catalogue: JavaScriptCatalog) -> str:
     """The catalogue's rule for plurals, which is written in C, as JavaScript."""
-    rule = (catalogue.get_plural() or "n != 1").strip().removeprefix("(").removesuffix(")")
+    rule = str(catalogue.get_plural() or "n != 1").strip().removeprefix("(").removesuffix(")")
     return re.sub(r"(?<![=!<>])([=!]=)(?!=)", r"\1=", re.sub(r"\bn\b", "count", rule))
 
 
