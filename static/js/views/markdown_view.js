@@ -82,6 +82,7 @@ export class MarkdownView {
     const count = same < 0 ? nodes.length : same
     const kept = nodes.slice(0, count).map((node, place) => become(before[place], node))
     for (const node of before.slice(count)) node.remove()
+    for (const part of this.element.querySelectorAll(":scope > :empty")) part.remove()
     for (const node of nodes.slice(count)) this.#placeFor(node).append(node)
     return [...kept, ...nodes.slice(count)]
   }
