@@ -19,6 +19,7 @@ TRANSACTION_WORDS = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "PRA
 LOG_COMMANDS = ("DEL+", "XADD", "XREAD", "XTRIM")
 """The first commands of its batches: a new log begins with the deletion of what may be left."""
 BY_THE_CLOCK = (
+    "Ledger.flush.<locals>.<lambda>",
     "LimitWatch._look",
     "beat",
     "catch_up",
