@@ -166,6 +166,25 @@ def test_what_is_read_while_it_grows_stays_where_it_is(chat: ChatPage) -> None:
     assert chat.page.evaluate("String(getSelection())") == "paragraph with bold and"
 
 
+def test_what_is_drawn_in_pieces_is_one_block_to_its_reader(chat: ChatPage) -> None:
+    code = "".join(f"line {number}\n" for number in range(130))
+    rows = "".join(f"| [row][x] {number} | b |\n" for number in range(70))
+    items = "".join(f"{number}. item\n" for number in range(1, 71))
+    text = f"```text\n{code}```\n\n| a | b |\n|---|---|\n{rows}\n{items}\n[x]: https://example.com\n"
+    chat.page.evaluate(BEGIN, text[:700])
+    chat.page.evaluate(f"(text) => text.match(/[^]{{1,99}}/g).forEach({MORE})", text[700:])
+
+    for _ in ("streamed", "read again, with its links"):
+        prose = chat.page.locator(".prose").last
+        assert prose.locator(".code code").all_text_contents() == [code]
+        expect(prose.locator("table")).to_have_count(1)
+        expect(prose.locator("thead")).to_have_count(1)
+        expect(prose.locator("ol")).to_have_count(3)
+        assert prose.locator("ol").evaluate_all("lists => lists.map(({ start }) => start)") == [1, 31, 61]
+        chat.page.evaluate("() => view.finish()")
+    expect(chat.page.locator(".prose tbody a")).to_have_count(70)
+
+
 def test_a_selected_reply_has_its_words_only(chat: ChatPage, simulator: SimulatorControl) -> None:
     simulator.script(text=f"Look:\n\n```python\n{CODE}```\n\nThat is all.")
     chat.ask()

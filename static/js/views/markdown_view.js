@@ -213,7 +213,7 @@ function waitingCode(frame) {
 function moreCode(fragment) {
   const more = document.createElement("span")
   more.className = "code__more"
-  more.textContent = fragment.textContent
+  more.textContent = fragment.querySelector("code").textContent
   return more
 }
 
