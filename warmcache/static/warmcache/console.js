@@ -38,8 +38,8 @@ function draw(UPlot, place) {
     height: HEIGHT,
     tzDate: (seconds) => UPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
     scales: {
-      // One point alone has no width: uPlot would take years for it.
-      x: { range: (_, low, high) => (low === high ? [low - step / 2, high + step / 2] : [low, high]) },
+      // One point alone has no width: uPlot takes years for it.
+      x: { range: (_, low, high) => (data[0].length === 1 ? around(data[0][0], Number(step)) : [low, high]) },
       y: { range: (_, low, high) => [Math.min(0, low), high || 1] },
     },
     series: [{ label: "UTC" }, ...series],
@@ -56,6 +56,8 @@ function draw(UPlot, place) {
   }
   return plot
 }
+
+const around = (moment, width) => [moment - width / 2, moment + width / 2]
 
 /** The point that a key leads to, so that the legend tells its figures without a mouse too. */
 function nextIndex(key, index, last) {
