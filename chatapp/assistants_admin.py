@@ -132,8 +132,8 @@ def mcp_tool_choices() -> list[tuple[int, str]]:
 
 
 def _described(tool: McpTool) -> str:
-    notes = [] if tool.server.is_enabled else ["its server is switched off"]
-    notes += ["changed, and not called until that is accepted"] if tool.changed_at else []
+    notes = [] if tool.server.is_enabled else [gettext("its server is switched off")]
+    notes += [gettext("changed, and not called until that is accepted")] if tool.changed_at else []
     return f"{tool.server}: {tool.name}" + (f" ({'; '.join(notes)})" if notes else "")
 
 

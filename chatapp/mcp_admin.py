@@ -12,6 +12,8 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from chatapp.assistants_admin import NoPatterns
 from chatapp.models import McpServer, McpTool
@@ -57,26 +59,28 @@ class McpServerAdmin(NoPatterns):
         if problem := problem_of_secret(obj):
             self.message_user(request, problem, messages.WARNING)
 
-    @admin.display(description="tools", ordering="tools_in_all")
+    @admin.display(description=_("tools"), ordering="tools_in_all")
     def tool_count(self, server: Any) -> int:
         return int(server.tools_in_all)
 
-    @admin.display(description="trouble")
+    @admin.display(description=_("trouble"))
     def trouble(self, server: Any) -> str:
         changed = getattr(server, "tools_changed", 0)
+        of_changes = gettext("Tools that have changed, and are not called until you accept that: %(count)d.")
         told = [
             problem_of_url(server.url, private_hosts=settings.MCP_PRIVATE_HOSTS) if server.url else None,
             problem_of_secret(server),
-            f"Tools that have changed, and are not called until you accept that: {changed}." if changed else None,
+            of_changes % {"count": changed} if changed else None,
         ]
         return " ".join(each for each in told if each) or "-"
 
-    @admin.display(description="its tools")
+    @admin.display(description=_("its tools"))
     def its_tools(self, server: McpServer) -> SafeString | str:
         if not server.pk:
             return "-"
         address = reverse("admin:chatapp_mcpserver_tools", args=[server.pk])
-        return format_html('<a href="{}">What models are told of them, and what has changed</a>', address)
+        told = gettext("What models are told of them, and what has changed")
+        return format_html('<a href="{}">{}</a>', address, told)
 
     def get_urls(self) -> list[URLPattern]:
         page = self.admin_site.admin_view(self.tools_page)
@@ -95,7 +99,7 @@ class McpServerAdmin(NoPatterns):
         tools = list(McpTool.objects.filter(server=server))
         context = {
             **self.admin_site.each_context(request),
-            "title": f"Tools of {server}",
+            "title": gettext("Tools of %(server)s") % {"server": server},
             "opts": self.opts,
             "server": server,
             "tools": tools,
@@ -104,7 +108,7 @@ class McpServerAdmin(NoPatterns):
         }
         return TemplateResponse(request, "admin/chatapp/mcpserver/tools.html", context)
 
-    @admin.action(description="Look at its tools", permissions=["change"])
+    @admin.action(description=_("Look at its tools"), permissions=["change"])
     def look_at_tools(self, request: HttpRequest, queryset: QuerySet[McpServer]) -> None:
         for server in queryset:
             self._look(request, server)
@@ -117,11 +121,18 @@ class McpServerAdmin(NoPatterns):
             return
         found = looks.note_listing(server, listing)
         for problem in listing.problems:
-            self.message_user(request, f"{server}: {problem} No model is told of it.", messages.WARNING)
-        if found.changed:
-            words = f"{server}: accept what has changed, or it is not called: {', '.join(found.changed)}."
+            words = gettext("%(server)s: %(problem)s No model is told of it.") % {"server": server, "problem": problem}
             self.message_user(request, words, messages.WARNING)
-        words = f"{server} has {len(listing.tools)} tools that a model may be told of, {found.added} of them new."
+        if found.changed:
+            words = gettext("%(server)s: accept what has changed, or it is not called: %(tools)s.")
+            words %= {"server": server, "tools": ", ".join(found.changed)}
+            self.message_user(request, words, messages.WARNING)
+        words = ngettext(
+            "%(server)s has %(count)d tool that a model may be told of, new: %(added)d.",
+            "%(server)s has %(count)d tools that a model may be told of, %(added)d of them new.",
+            len(listing.tools),
+        )
+        words %= {"server": server, "count": len(listing.tools), "added": found.added}
         self.message_user(request, words, messages.SUCCESS)
 
     def _accept(self, request: HttpRequest, server: McpServer) -> None:
@@ -132,4 +143,5 @@ class McpServerAdmin(NoPatterns):
         }
         accepted = looks.accept(server, seen)
         self.log_change(request, server, f"Accepted {accepted} changed definitions.")
-        self.message_user(request, f"Accepted: {accepted}. People are asked anew before such a tool is called.")
+        words = gettext("Accepted: %(count)d. People are asked anew before such a tool is called.")
+        self.message_user(request, words % {"count": accepted})

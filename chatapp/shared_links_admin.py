@@ -6,17 +6,19 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from chatapp.assistants_admin import NoPatterns
 from chatapp.models import SharedLink
 
 
 class StateFilter(admin.SimpleListFilter):
-    title = "state"
+    title = _("state")
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("open", "can be read"), ("over", "its time is over")]
+        return [("open", gettext("can be read")), ("over", gettext("its time is over"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[SharedLink]) -> QuerySet[SharedLink]:
         now = timezone.now()
@@ -57,13 +59,14 @@ class SharedLinkAdmin(NoPatterns):
         actions.pop("delete_selected", None)
         return actions
 
-    @admin.display(description="shared by", ordering="conversation__user__username")
+    @admin.display(description=_("shared by"), ordering="conversation__user__username")
     def owner(self, link: SharedLink) -> str:
         return str(link.conversation.user)
 
-    @admin.action(description="Revoke", permissions=["delete"])
+    @admin.action(description=_("Revoke"), permissions=["delete"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[SharedLink]) -> None:
         """At once and for good; the conversation stays."""
         self.log_deletions(request, queryset)
-        count, _ = queryset.delete()
-        self.message_user(request, f"Revoked: {count}. Their pages say that there is nothing.", messages.SUCCESS)
+        count = queryset.delete()[0]
+        told = gettext("Revoked: %(count)d. Their pages say that there is nothing.") % {"count": count}
+        self.message_user(request, told, messages.SUCCESS)

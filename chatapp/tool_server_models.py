@@ -6,6 +6,7 @@ from django.conf import settings
 from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 MAX_CALL_ID_CHARS = 200
 
@@ -18,7 +19,7 @@ class McpServer(models.Model):
     prefix = models.CharField(
         max_length=20,
         unique=True,
-        validators=[RegexValidator(r"^[a-z][a-z0-9-]*\Z", "Use small letters, digits and -, a letter first.")],
+        validators=[RegexValidator(r"^[a-z][a-z0-9-]*\Z", _("Use small letters, digits and -, a letter first."))],
         help_text="The model knows its tools by names that begin with this and two underscores.",
     )
     url = models.CharField(

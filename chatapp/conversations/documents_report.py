@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from django.db.models import Sum
 from django.db.models.functions import Length as CharLength
+from django.utils.translation import gettext
 
 from chatapp.models import Assistant
 from warmcache.core.catalog import facts_for
@@ -41,31 +42,36 @@ def lines_of(assistant: Assistant) -> Iterator[tuple[str, str]]:
     if not chars:
         return
     length = length_of(assistant, document_chars=chars)
-    yield "sent", _sent(assistant)
-    yield "with the instructions", f"about {length.tokens:,} tokens; {length.model} reads at most {length.most:,}"
+    yield gettext("sent"), _sent(assistant)
+    told = gettext("about %(tokens)s tokens; %(model)s reads at most %(most)s")
+    told %= {"tokens": f"{length.tokens:,}", "model": length.model, "most": f"{length.most:,}"}
+    yield gettext("with the instructions"), told
     rates = rates_for(assistant.model, length.tokens)
     if rates is None:
-        yield "cost", f"unknown: there is no price for {length.model}"
+        yield gettext("cost"), gettext("unknown: there is no price for %(model)s") % {"model": length.model}
         return
     if length.is_too_long:
-        yield "read whole", "impossible: they are more than the model reads"
+        yield gettext("read whole"), gettext("impossible: they are more than the model reads")
     else:
         warm, cold = length.tokens * rates.cache_read, length.tokens * rates.cache_write_5m
-        from_cache = f"{_dollars(warm)} with each message from the shared cache"
-        yield "read whole", f"{from_cache}, {_dollars(cold)} where it is cold"
+        told = gettext("%(warm)s with each message from the shared cache, %(cold)s where it is cold")
+        yield gettext("read whole"), told % {"warm": _dollars(warm), "cold": _dollars(cold)}
     new = assistant.passage_tokens * max(rates.input, rates.cache_write_5m)
     kept = assistant.passage_tokens * rates.cache_read
-    yield (
-        "cut per question",
-        f"up to {assistant.passage_tokens:,} tokens and {_dollars(new)} with each message, which no cache can spare; "
-        f"{_dollars(kept)} with each later one for those that stay in the conversation",
+    told = gettext(
+        "up to %(tokens)s tokens and %(new)s with each message, which no cache can spare; %(kept)s with each later one "
+        "for those that stay in the conversation"
     )
+    told %= {"tokens": f"{assistant.passage_tokens:,}", "new": _dollars(new), "kept": _dollars(kept)}
+    yield gettext("cut per question"), told
 
 
 def _sent(assistant: Assistant) -> str:
     if assistant.cuts_documents:
-        return "cut per question: the shared part holds their titles only, and warming it reads none of them ahead"
-    return "whole, in the part that everybody shares"
+        return gettext(
+            "cut per question: the shared part holds their titles only, and warming it reads none of them ahead"
+        )
+    return gettext("whole, in the part that everybody shares")
 
 
 def _dollars(amount: Decimal) -> str:

@@ -7,6 +7,7 @@ person is kept beside what the page itself keeps.
 from django.http import HttpRequest, JsonResponse
 from django.templatetags.static import static
 from django.urls import reverse
+from django.utils.translation import get_language, gettext
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_GET
 
@@ -31,7 +32,8 @@ def manifest(request: HttpRequest) -> JsonResponse:
         "scope": home,
         "name": "Warmcache",
         "short_name": "Warmcache",
-        "description": "A chat that has read your documents before you press Enter.",
+        "lang": get_language(),
+        "description": gettext("A chat that has read your documents before you press Enter."),
         "display": "standalone",
         "theme_color": PAPER,
         "background_color": PAPER,

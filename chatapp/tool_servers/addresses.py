@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Collection
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 
+from django.utils.translation import gettext
+
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 _NAT64 = ip_network("64:ff9b::/96")
@@ -24,7 +26,8 @@ _INSIDE = (
 
 
 class Refused(Exception):
-    """A server may not be asked, or what it said may not be used; why, in a sentence for an operator."""
+    """A server may not be asked, or what it said may not be used; why, in a sentence for an operator, in the language
+    of the page that asked."""
 
 
 def problem_of_url(url: str, *, private_hosts: Collection[str]) -> str | None:
@@ -33,17 +36,22 @@ def problem_of_url(url: str, *, private_hosts: Collection[str]) -> str | None:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
     except ValueError:
-        return "This address cannot be read."
+        return gettext("This address cannot be read.")
     if any(not "!" <= each <= "~" for each in url):
-        return "An address has no spaces, and of other letters only the encoded form."
+        return gettext("An address has no spaces, and of other letters only the encoded form.")
     if parts.scheme not in ("https", "http") or not host:
-        return "An address begins with https:// and a host."
+        return gettext("An address begins with https:// and a host.")
     if "@" in parts.netloc or parts.fragment:
-        return "An address has no user name, no password and nothing behind #: a secret comes from the environment."
+        return gettext(
+            "An address has no user name, no password and nothing behind #: a secret comes from the environment."
+        )
     if parts.scheme == "http" and not _is_listed(host, private_hosts):
-        return "An address begins with https://. With http only a host of this machine that MCP_PRIVATE_HOSTS lists."
+        return gettext(
+            "An address begins with https://. With http only a host of this machine that MCP_PRIVATE_HOSTS lists."
+        )
     if _is_address(host) and not _is_listed(host, private_hosts) and is_inside(host):
-        return f"{host} is an address of the inside: MCP_PRIVATE_HOSTS would have to list it."
+        told = gettext("%(host)s is an address of the inside: MCP_PRIVATE_HOSTS would have to list it.")
+        return told % {"host": host}
     return None
 
 
@@ -55,13 +63,14 @@ async def checked(
     try:
         found = await (resolve or _resolve)(host, port)
     except OSError as error:
-        raise Refused("Its host's name is not known.") from error
+        raise Refused(gettext("Its host's name is not known.")) from error
     if not found:
-        raise Refused("Its host's name is not known.")
+        raise Refused(gettext("Its host's name is not known."))
     if is_plain and not all(_is_of_this_machine(each) for each in found):
-        raise Refused("Without https only this machine itself is asked.")
+        raise Refused(gettext("Without https only this machine itself is asked."))
     if not _is_listed(host, private_hosts) and any(map(is_inside, found)):
-        raise Refused("Its host's name stands for an address of the inside, and MCP_PRIVATE_HOSTS does not list it.")
+        told = gettext("Its host's name stands for an address of the inside, and MCP_PRIVATE_HOSTS does not list it.")
+        raise Refused(told)
     return found
 
 

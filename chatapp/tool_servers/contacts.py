@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum, auto
 
 from django.conf import settings
+from django.utils.translation import gettext
 
 from chatapp.models import McpServer
 from chatapp.tool_servers.addresses import Refused, problem_of_url
@@ -70,11 +71,11 @@ def problem_of_header(header: str, variable: str) -> str | None:
     if not header and not variable:
         return None
     if not (header and variable):
-        return "A secret needs both: a header that carries it, and the name of the variable that holds it."
+        return gettext("A secret needs both: a header that carries it, and the name of the variable that holds it.")
     if not HEADER.fullmatch(header) or header.lower() in OWN_HEADERS or header.lower().startswith(OWN_PREFIXES):
-        return f"{header!r} is no header for a secret."
+        return gettext("%(header)r is no header for a secret.") % {"header": header}
     if not SECRET_VARIABLE.fullmatch(variable):
-        return "The name of the variable begins with MCP_SECRET_, and has capital letters, digits and _ alone."
+        return gettext("The name of the variable begins with MCP_SECRET_, and has capital letters, digits and _ alone.")
     return None
 
 
@@ -86,7 +87,8 @@ def problem_of_secret(server: McpServer) -> str | None:
         return problem
     value = os.environ.get(server.secret_variable, "")
     if not value:
-        return f"The environment has no {server.secret_variable}, so {server.name} cannot be asked: set it and restart."
+        told = gettext("The environment has no %(variable)s, so %(server)s cannot be asked: set it and restart.")
+        return told % {"variable": server.secret_variable, "server": server.name}
     if not value.isascii() or not value.isprintable():
-        return f"{server.secret_variable} holds what no header can carry."
+        return gettext("%(variable)s holds what no header can carry.") % {"variable": server.secret_variable}
     return None

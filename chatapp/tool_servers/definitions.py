@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext
+
 MAX_TOOLS = 100
 MAX_NAME_CHARS = 200
 MAX_DESCRIPTION_CHARS = 4000
@@ -34,18 +36,21 @@ def defined(name: str, description: str | None, input_schema: Mapping[str, Any])
     """As a model may be told it; raises `ValueError`, with a sentence, if it may not."""
     schema = dict(input_schema)
     if not name or len(name) > MAX_NAME_CHARS:
-        raise ValueError(f"The name {name[:40]!r} is empty, or longer than {MAX_NAME_CHARS} characters.")
+        told = gettext("The name %(name)r is empty, or longer than %(most)d characters.")
+        raise ValueError(told % {"name": name[:40], "most": MAX_NAME_CHARS})
     if len(description or "") > MAX_DESCRIPTION_CHARS:
-        raise ValueError(f"The description of {name!r} has more than {MAX_DESCRIPTION_CHARS:,} characters.")
+        told = gettext("The description of %(name)r has more than %(most)s characters.")
+        raise ValueError(told % {"name": name, "most": f"{MAX_DESCRIPTION_CHARS:,}"})
     if schema.get("type") != "object":
-        raise ValueError(f"The input of {name!r} is no object.")
+        raise ValueError(gettext("The input of %(name)r is no object.") % {"name": name})
     # Sorted: what the order of members was is chance, and would be another prefix.
     written = json.dumps(schema, sort_keys=True)
     if len(written) > MAX_SCHEMA_BYTES:
-        raise ValueError(f"The schema of {name!r} has more than {MAX_SCHEMA_BYTES // 1024} KiB.")
-    told = json.dumps([name, description, schema], ensure_ascii=False)
-    if "\\u0000" in told or any("\ud800" <= each <= "\udfff" for each in told):
-        raise ValueError(f"The words of {name[:40]!r} hold what no database keeps.")
+        told = gettext("The schema of %(name)r has more than %(most)d KiB.")
+        raise ValueError(told % {"name": name, "most": MAX_SCHEMA_BYTES // 1024})
+    words = json.dumps([name, description, schema], ensure_ascii=False)
+    if "\\u0000" in words or any("\ud800" <= each <= "\udfff" for each in words):
+        raise ValueError(gettext("The words of %(name)r hold what no database keeps.") % {"name": name[:40]})
     about = {"description": description} if description else {}
     return Definition(name=name, definition={**about, "input_schema": json.loads(written)})
 

@@ -5,13 +5,15 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
+from django.utils.translation import gettext, gettext_noop
+
 from chatapp.models import McpServer
 from chatapp.tool_servers.addresses import Refused
 from chatapp.tool_servers.contacts import Answer, Listing, contact_with
 
 LOOK_SECONDS = 20.0
 CALL_SECONDS = 30.0
-TOO_SLOW = "It took too long."
+TOO_SLOW = gettext_noop("It took too long.")
 
 
 async def tools_of(server: McpServer) -> Listing:
@@ -22,7 +24,7 @@ async def tools_of(server: McpServer) -> Listing:
         async with asyncio.timeout(LOOK_SECONDS):
             listing: Listing = await sessions.tools_of(contact)
     except TimeoutError:
-        raise Refused(TOO_SLOW) from None
+        raise Refused(gettext(TOO_SLOW)) from None
     return listing
 
 
@@ -34,7 +36,7 @@ async def call(server: McpServer, name: str, digest: str, given: Mapping[str, An
         async with asyncio.timeout(CALL_SECONDS):
             answer: Answer = await sessions.call(contact, name, digest, given)
     except TimeoutError:
-        raise Refused(TOO_SLOW) from None
+        raise Refused(gettext(TOO_SLOW)) from None
     return answer
 
 

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any
 
 import httpx2
+from django.utils.translation import gettext
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
@@ -73,7 +74,7 @@ def _refusal_in(error: BaseException) -> Refused:
         return error
     if isinstance(error, BaseExceptionGroup):
         return _refusal_in(error.exceptions[0])
-    return Refused(f"It did not answer as an MCP server does ({type(error).__name__}).")
+    return Refused(gettext("It did not answer as an MCP server does (%(error)s).") % {"error": type(error).__name__})
 
 
 async def _listed(client: Client) -> Listing:
@@ -92,7 +93,7 @@ async def _listed(client: Client) -> Listing:
             break
     if len(listing.tools) <= MAX_TOOLS:
         return listing
-    problem = f"It has more than {MAX_TOOLS} tools: the others are left out."
+    problem = gettext("It has more than %(most)d tools: the others are left out.") % {"most": MAX_TOOLS}
     return Listing(tools=dict(islice(listing.tools.items(), MAX_TOOLS)), problems=[*listing.problems, problem])
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpcore2
 import httpx2
+from django.utils.translation import gettext
 
 from chatapp.tool_servers.addresses import Refused, Resolve, checked
 
@@ -27,7 +28,7 @@ class Transport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if (request.url.scheme, request.url.host, request.url.port) != self._origin:
-            raise self.refuses("It sent us somewhere else.")
+            raise self.refuses(gettext("It sent us somewhere else."))
         if not isinstance(request.stream, httpx2.AsyncByteStream):
             raise TypeError("A request of a session is asynchronous.")
         asked = httpcore2.Request(
@@ -49,17 +50,17 @@ class Transport(httpx2.AsyncBaseTransport):
         headers = httpx2.Headers(answer.headers)
         if 300 <= answer.status < 400:
             await answer.aclose()
-            raise self.refuses("It redirects, and we do not follow.")
+            raise self.refuses(gettext("It redirects, and we do not follow."))
         if headers.get("content-encoding", "identity").lower() != "identity":
             await answer.aclose()
-            raise self.refuses("It compresses its answer, although it was not asked to.")
+            raise self.refuses(gettext("It compresses its answer, although it was not asked to."))
         kept = [each for each in answer.headers if each[0].lower() != b"set-cookie"]
         return httpx2.Response(answer.status, headers=kept, stream=_Bounded(self, answer), extensions=answer.extensions)
 
     def counts(self, size_bytes: int) -> None:
         self._received += size_bytes
         if self._received > MAX_ANSWER_BYTES:
-            raise self.refuses(f"It sent more than {MAX_ANSWER_BYTES // 1024**2} MB.")
+            raise self.refuses(gettext("It sent more than %(most)d MB.") % {"most": MAX_ANSWER_BYTES // 1024**2})
 
     def refuses(self, why: str) -> Refused:
         return self.notes(Refused(why))
@@ -118,7 +119,7 @@ class _CheckedNetwork(httpcore2.AsyncNetworkBackend):
         raise failure or httpcore2.ConnectError()
 
     async def connect_unix_socket(self, *args: Any, **kwargs: Any) -> httpcore2.AsyncNetworkStream:
-        raise self._transport.refuses("A server is reached over the network alone.")
+        raise self._transport.refuses(gettext("A server is reached over the network alone."))
 
     async def sleep(self, seconds: float) -> None:
         await self._network.sleep(seconds)

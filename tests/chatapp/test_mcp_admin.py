@@ -126,7 +126,7 @@ def test_an_editor_may_not_look_and_a_name_is_there_once(client):
     own = '[{"name": "words__look_up", "input_schema": {"type": "object"}}]'
     fields = {**form_with(assistant), "mcp_tools": [str(tool.pk)], "tools": own}
     refused = client.post(reverse("admin:chatapp_assistant_change", args=[assistant.pk]), fields)
-    assert "has the name &#x27;words__look_up&#x27; already" in refused.content.decode()
+    assert "has the name “words__look_up” already" in refused.content.decode()
 
 
 def test_a_check_names_the_variable_that_is_missing(monkeypatch):

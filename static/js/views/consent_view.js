@@ -1,3 +1,4 @@
+import { gettext } from "../language/translate.js"
 import { answerText, questionText } from "../text/consent_words.js"
 import { fromTemplate, part, setText, show } from "./dom.js"
 
@@ -13,7 +14,8 @@ export class ConsentView {
     setText(part(this.element, "question"), questionText(question))
     setText(part(this.element, "input"), input)
     for (const answer of ANSWERS) {
-      part(this.element, answer).addEventListener("click", () => onAnswer(answer) && this.#tell("Sending your answer…"))
+      const sending = gettext("Sending your answer…")
+      part(this.element, answer).addEventListener("click", () => onAnswer(answer) && this.#tell(sending))
     }
   }
 
