@@ -12,14 +12,14 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import get_language, gettext, ngettext, override
 from django.utils.translation import gettext_lazy as _
 
 from chatapp.assistants_admin import NoPatterns
 from chatapp.models import McpServer, McpTool
 from chatapp.tool_servers import looks, servers
 from chatapp.tool_servers.addresses import Refused, problem_of_url
-from chatapp.tool_servers.contacts import problem_of_header, problem_of_secret
+from chatapp.tool_servers.contacts import Listing, problem_of_header, problem_of_secret
 from warmcache import bridge
 
 
@@ -115,7 +115,7 @@ class McpServerAdmin(NoPatterns):
 
     def _look(self, request: HttpRequest, server: McpServer) -> None:
         try:
-            listing = bridge.call(servers.tools_of, server)
+            listing = bridge.call(_listed, server, language=get_language())
         except Refused as refused:
             self.message_user(request, f"{server}: {refused}", messages.ERROR)
             return
@@ -145,3 +145,9 @@ class McpServerAdmin(NoPatterns):
         self.log_change(request, server, f"Accepted {accepted} changed definitions.")
         words = gettext("Accepted: %(count)d. People are asked anew before such a tool is called.")
         self.message_user(request, words % {"count": accepted})
+
+
+async def _listed(server: McpServer, *, language: str | None) -> Listing:
+    """What is wrong is told in this language: an event loop has none of its own."""
+    with override(language):
+        return await servers.tools_of(server)

@@ -3,6 +3,7 @@
 import pytest
 from django.core.checks import run_checks
 from django.urls import reverse
+from django.utils.translation import deactivate
 
 from chatapp import checks
 from chatapp.conversations import own_data, prompts
@@ -111,6 +112,15 @@ def test_a_server_that_cannot_be_asked_is_told_of(client, operator, listed, word
     told = client.post(page_of(listed), follow=True).content.decode()
 
     assert "It redirects, and we do not follow." in told
+
+
+def test_what_is_wrong_with_a_server_is_told_in_the_language_of_the_page(client, operator, listed, words):
+    words.redirects_to = "http://127.0.0.1/"
+
+    told = client.post(page_of(listed), headers={"accept-language": "de"}, follow=True).content.decode()
+    deactivate()
+
+    assert "Er leitet weiter, und wir folgen nicht." in told
 
 
 def test_an_editor_may_not_look_and_a_name_is_there_once(client):

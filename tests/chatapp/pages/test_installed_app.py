@@ -5,6 +5,7 @@ import re
 
 from django.conf import settings
 from django.contrib.staticfiles import finders
+from django.utils.translation import deactivate
 from PIL import Image
 
 
@@ -21,6 +22,15 @@ def test_a_manifest_names_icons_that_exist_in_the_sizes_that_it_tells(client):
             with Image.open(path) as image:
                 assert "{}x{}".format(*image.size) == icon["sizes"]
     assert {icon["purpose"] for icon in told["icons"]} == {"any", "maskable"}
+
+
+def test_a_manifest_speaks_the_language_of_the_browser(client):
+    response = client.get("/manifest.webmanifest", headers={"accept-language": "de"})
+    deactivate()
+
+    told = json.loads(response.content)
+    assert (told["lang"], told["description"][:8]) == ("de", "Ein Chat")
+    assert "Accept-Language" in response["Vary"]
 
 
 def test_a_manifest_asks_neither_who_one_is_nor_the_database(client, django_assert_num_queries, db):

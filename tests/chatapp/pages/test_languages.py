@@ -9,9 +9,10 @@ import pytest
 from django.core import mail
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import deactivate
 
-from chatapp.models import Assistant, User
+from chatapp.models import McpConsent, McpServer, McpTool, User
 from tests.catalogues import FILES, ROOT, entries_of
 from tests.factories import make_assistant, make_conversation, make_talk, make_user
 
@@ -72,6 +73,23 @@ def english() -> Iterator[str]:
         for entry in entries_of(path):
             if entry.english not in entry.forms and " " in entry.english and "%" not in entry.english:
                 yield entry.english
+
+
+def listed_server_of(user: User) -> McpServer:
+    """With one tool, which the person always allows, and one that has changed."""
+    server = McpServer.objects.create(name="Worte", prefix="worte", url="https://worte.example/mcp")
+    definition = {"input_schema": {"type": "object"}}
+    for name, changed_at in (("nachschlagen", None), ("suchen", timezone.now())):
+        tool = McpTool.objects.create(
+            server=server,
+            name=name,
+            sent_name=f"worte__{name}",
+            definition=definition,
+            digest="d",
+            changed_at=changed_at,
+        )
+    McpConsent.objects.create(user=user, tool=tool, digest=tool.digest)
+    return server
 
 
 @pytest.mark.django_db
@@ -135,11 +153,13 @@ def test_styles_know_no_left_and_no_right() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_no_page_in_german_says_a_sentence_in_english(client: Client, root, settings) -> None:
-    settings.OPEN_REGISTRATION, settings.EMAIL_HOST = True, "mail.invalid"
+    settings.OPEN_REGISTRATION, settings.SENDS_MAIL = True, True
     known = set(english())
     assert known.intersection(words_of(Client().get(reverse("login")).content.decode()))
-    conversation = make_conversation(root, make_assistant(), title="Schiffe")
+    assistant = make_assistant(documents=("Ahoi.",))
+    conversation = make_conversation(root, assistant, title="Schiffe")
     make_talk(conversation, ["Wohin?", "Ans Meer."])
+    server = listed_server_of(root)
     anonymous = Client(headers=GERMAN)
     of_nobody = ["login", "register", "password_reset", "password_reset_done"]
     of_person = [
@@ -148,12 +168,13 @@ def test_no_page_in_german_says_a_sentence_in_english(client: Client, root, sett
         *("admin:warmcache_learnedevidence_changelist", "admin:warmcache_warmpolicy_add"),
         *("admin:warmcache_warmup_changelist", "admin:chatapp_assistant_add", "admin:chatapp_usagelimit_add"),
         *("admin:chatapp_conversation_changelist", "admin:chatapp_invitation_add"),
+        *("admin:chatapp_mcpserver_changelist", "admin:chatapp_mcpserver_add", "admin:chatapp_sharedlink_changelist"),
     ]
     found = {name: anonymous.get(reverse(name)) for name in of_nobody}
     found |= {name: client.get(reverse(name), headers=GERMAN) for name in of_person}
-    found["assistant"] = client.get(
-        reverse("admin:chatapp_assistant_change", args=[Assistant.objects.get().pk]), headers=GERMAN
-    )
+    of_one = {"assistant_change": assistant, "assistant_prefix": assistant, "mcpserver_tools": server}
+    for name, row in of_one.items():
+        found[name] = client.get(reverse(f"admin:chatapp_{name}", args=[row.pk]), headers=GERMAN)
     found["conversation"] = client.get(f"/c/{conversation.pk}/", headers=GERMAN)
     assert {name: answer.status_code for name, answer in found.items() if answer.status_code != 200} == {}
     found["nothing"] = client.get("/nothing/", headers=GERMAN)
@@ -165,7 +186,7 @@ def test_no_page_in_german_says_a_sentence_in_english(client: Client, root, sett
 
 @pytest.mark.django_db
 def test_a_mail_is_in_the_language_of_the_page_that_asked_for_it(client: Client, settings) -> None:
-    settings.EMAIL_HOST = "mail.invalid"
+    settings.SENDS_MAIL = True
     make_user("ann", email="ann@example.org")
 
     client.post(reverse("password_reset"), {"email": "ann@example.org"}, headers=GERMAN)
