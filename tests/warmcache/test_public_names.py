@@ -100,6 +100,7 @@ def test_the_examples_import_only_what_is_public(example: str) -> None:
 INSIDE = {
     "warmcache.background.database": "one set of database threads per process: a second one doubles the connections",
     "warmcache.background.tasks": "one kind of owner for the tasks of both",
+    "warmcache.background.cursors": "the same quick cursor for the statements that are no querysets",
     "warmcache.background.statements": "statements that are compiled once, for each message of both",
     "warmcache.admin": "the models' pages, to which the chat adds",
     "warmcache.addresses": "a NUL in an address is taken out on all pages of the admin",

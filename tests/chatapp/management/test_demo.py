@@ -160,7 +160,7 @@ def test_a_second_start_adds_a_link_and_nothing_else(demo, known_database):
             " (SELECT count(*) FROM chatapp_assistant)"
         ).fetchall()
 
-    assert counts == (2, 1, 3)
+    assert counts == (2, 1, 4)
 
 
 def test_a_taken_port_is_told(demo):

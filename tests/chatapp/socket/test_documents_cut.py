@@ -24,7 +24,11 @@ async def ask(tab: Tab, question: str, **place: object) -> str:
 async def test_passages_go_with_each_question_and_what_follows_has_the_same_bytes(open_tab, ann, simulator):
     long = "You answer from the passages that you are given. " * 200
     cut = await in_database_thread(
-        lambda: make_assistant(system_prompt=long, documents=DOCUMENTS, cuts_documents=True, passage_tokens=1_000)
+        lambda: make_assistant(
+            **{"system_prompt": long, "documents": DOCUMENTS, "cuts_documents": True, "passage_tokens": 1_000},
+            # Otherwise chosen for each request, by what this process has learned meanwhile.
+            **{"shared_ttl": "5m", "conversation_ttl": "5m"},
+        )
     )
     tab = await open_tab(ann)
 

@@ -69,7 +69,7 @@ def test_an_assistant_is_warmed_by_hand_and_the_page_says_so(client, operator, a
     told_again = press_warm_now(client, assistant)
     sync.flush()
 
-    assert re.fullmatch(r"Guide is warm: about [\d,]+ tokens, until about \d\d:\d\d:\d\d\.", told[0])
+    assert re.fullmatch(r"Guide is warm: about [\d,]+ tokens\. Until about \d\d:\d\d:\d\d\.", told[0])
     assert told_again[0].startswith("Guide was warm already: about ")
     assert provider.warm_up_count == 1
     row = WarmUp.objects.get()

@@ -93,9 +93,11 @@ def test_waste_is_sorted_and_says_what_to_do(admin_client: Client) -> None:
 
 
 def test_what_keeps_warming_from_working_stands_first(admin_client: Client) -> None:
-    SkipCount.objects.create(minute=NOW, label="helpdesk", intent="typing", reason="breaker_open", count=3)
-    LostWrites.objects.create(minute=NOW, count=2)
-    make_warm_up(error_code="overloaded", outcome="failed")
+    # Not `NOW`: this file may have been imported a quarter of an hour ago.
+    at = datetime.now(tz=UTC)
+    SkipCount.objects.create(minute=at, label="helpdesk", intent="typing", reason="breaker_open", count=3)
+    LostWrites.objects.create(minute=at, count=2)
+    make_warm_up(error_code="overloaded", outcome="failed", started_at=at)
     WarmPolicy.objects.create(is_enabled=False)
 
     text = words(dashboard(admin_client, since="30m"))
