@@ -204,15 +204,14 @@ def form_with(assistant: Assistant, *texts: str) -> dict:
         **{"output_schema": "null", "documents-TOTAL_FORMS": len(texts), "documents-INITIAL_FORMS": 0},
     }
     for n, text in enumerate(texts):
-        # Some of these tests have more than any model reads.
-        fields |= {"cuts_documents": "on", "passage_tokens": 6000}
         fields |= {f"documents-{n}-title": f"Document {n}", f"documents-{n}-position": n, f"documents-{n}-text": text}
     return fields
 
 
 def saved(client, assistant: Assistant, *texts: str):
     url = reverse("admin:chatapp_assistant_change", args=[assistant.pk])
-    body = urlencode(form_with(assistant, *texts))
+    # Some of these have more than any model reads.
+    body = urlencode(form_with(assistant, *texts) | {"cuts_documents": "on", "passage_tokens": 6000})
     return client.post(url, body, content_type="application/x-www-form-urlencoded")
 
 

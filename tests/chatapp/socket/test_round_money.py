@@ -5,11 +5,11 @@ from threading import Event
 
 import pytest
 
+from chatapp.conversations import document_search
 from chatapp.models import Message, UsageLimit
 from chatapp.quotas import accounts, policy
 from chatapp.quotas.accounts import Standing, name_of
 from chatapp.quotas.measures import units_of
-from chatapp.replies.tools import document_search
 from tests.factories import make_assistant
 from tests.servers import PATIENCE_SECONDS
 from warmcache import services as warmcache
