@@ -107,14 +107,20 @@ async def people(proxy: RoundRobin, server: ChatServer, sockets: int, tally: Tal
 async def report_messages(server: ChatServer, tally: Tally) -> None:
     rows = server.query("SELECT client_message_id::text, count(*) FROM chatapp_message WHERE role = 'user' GROUP BY 1")
     stored = dict(rows)
-    lost = [each for each in tally.acked if each not in stored]
+    # An acknowledged message may wait for the replies before it.
+    queued = {row[0] for row in server.query("SELECT client_message_id::text FROM chatapp_queuedmessage")}
+    lost = [each for each in tally.acked if each not in stored and each not in queued]
     doubled = sum(count > 1 for count in stored.values())
     unanswered = server.query(
         "SELECT count(*) FROM chatapp_message m WHERE role = 'user'"
         " AND NOT EXISTS (SELECT 1 FROM chatapp_message r WHERE r.parent_id = m.id AND r.role = 'assistant')"
     )[0][0]
     ends = dict(server.query("SELECT status, count(*) FROM chatapp_message WHERE role = 'assistant' GROUP BY 1"))
-    print(f"  messages: {len(tally.sent)} sent, {len(tally.acked)} acknowledged, {len(lost)} lost, {doubled} twice")
+    print(
+        f"  messages: {len(tally.sent)} sent, {len(tally.acked)} acknowledged, {len(lost)} lost, {doubled} twice, ",
+        end="",
+    )
+    print(f"{len(queued)} still queued")
     print(f"  replies: {ends}; without an end {_unended(server)}, messages without a reply {unanswered}")
     print(f"  errors told: {dict(tally.errors)}", flush=True)
 
